@@ -1,0 +1,96 @@
+"""Everything Satchel raises on purpose, drawn once.
+
+SatchelError
+├── UsageError              the call itself is wrong: nothing was tried
+│   ├── WorkspaceError      no workspace here, or its settings do not parse
+│   └── PortInUse           another program listens where `satchel serve` wants to
+├── PhotoError              one photo cannot be used; others are not affected
+│   ├── UnreadablePhoto     no such file, or not allowed to read it
+│   ├── EmptyPhoto
+│   ├── UnsupportedFormat   not an image, or a format that is not on the allow-list
+│   ├── PhotoTooLarge       more pixels or bytes than the cap
+│   └── CorruptPhoto        truncated or damaged
+├── CatalogueError          the catalogue cannot answer: it is empty, a code is unknown
+│   └── RowError            one row of a catalogue file; carries line, column and value
+├── IndexMissing            nothing is embedded yet
+├── DamagedIndex            the index file is truncated, altered or of another make
+└── EncoderError            the model file or its card is missing, altered or inconsistent
+
+Messages say what was expected, what came and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class SatchelError(Exception):
+    """Base of all errors that Satchel raises on purpose."""
+
+
+class UsageError(SatchelError):
+    """The call is wrong; nothing was tried."""
+
+
+class WorkspaceError(UsageError):
+    """There is no workspace here, or its settings file does not parse."""
+
+
+class PortInUse(UsageError):
+    """Another program listens on the address that the server was told to use."""
+
+
+class PhotoError(SatchelError):
+    """One photo cannot be used."""
+
+
+class UnreadablePhoto(PhotoError):
+    """There is no such file, or reading it is not allowed."""
+
+
+class EmptyPhoto(PhotoError):
+    """The file has no bytes."""
+
+
+class UnsupportedFormat(PhotoError):
+    """The bytes are no image, or one in a format that is not on the allow-list."""
+
+
+class PhotoTooLarge(PhotoError):
+    """The photo has more bytes or pixels than the cap allows."""
+
+
+class CorruptPhoto(PhotoError):
+    """The bytes begin like an image and cannot be decoded to the end."""
+
+
+class CatalogueError(SatchelError):
+    """The catalogue cannot answer."""
+
+
+class RowError(CatalogueError):
+    """One row of a catalogue file cannot be taken.
+
+    Attributes:
+        line: 1-based line in the file (0 where the source has no lines, as a folder).
+        column: the column at fault.
+        value: what stood there.
+        reason: why it cannot be taken and what would be right.
+    """
+
+    def __init__(self, line: int, column: str, value: str, reason: str) -> None:
+        super().__init__(f"line {line}, {column} = {value!r}: {reason}")
+        self.line = line
+        self.column = column
+        self.value = value
+        self.reason = reason
+
+
+class IndexMissing(SatchelError):
+    """No photo of the gallery is embedded yet."""
+
+
+class DamagedIndex(SatchelError):
+    """The index file is truncated, altered or was written by something else."""
+
+
+class EncoderError(SatchelError):
+    """A model file or its card is missing, altered or inconsistent."""

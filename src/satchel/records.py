@@ -1,0 +1,114 @@
+"""The validated records that cross from one stage to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A rectangle inside an upright photo, as fractions of its width and height.
+
+    Origin top left; 0 ≤ x0 < x1 ≤ 1 and 0 ≤ y0 < y1 ≤ 1.
+
+    Raises:
+        ValueError: the corners are out of range or out of order.
+    """
+
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.x0 < self.x1 <= 1 and 0 <= self.y0 < self.y1 <= 1):
+            raise ValueError(
+                f"expected 0 ≤ x0 < x1 ≤ 1 and 0 ≤ y0 < y1 ≤ 1, "
+                f"got {(self.x0, self.y0, self.x1, self.y1)}"
+            )
+
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        """The corners, left, top, right, bottom."""
+        return self.x0, self.y0, self.x1, self.y1
+
+    def within(self, outer: Box) -> Box:
+        """Read this box as fractions of `outer` and return it as fractions of the photo."""
+        width, height = outer.x1 - outer.x0, outer.y1 - outer.y0
+        return Box(
+            outer.x0 + self.x0 * width,
+            outer.y0 + self.y0 * height,
+            min(1.0, outer.x0 + self.x1 * width),
+            min(1.0, outer.y0 + self.y1 * height),
+        )
+
+
+WHOLE_PHOTO = Box(0.0, 0.0, 1.0, 1.0)
+
+PRODUCT_FIELDS = ("brand", "name", "category", "colour", "size")
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """A catalogue model. `attributes` holds what every photo row of it agrees on."""
+
+    code: str
+    brand: str | None = None
+    name: str | None = None
+    category: str | None = None
+    colour: str | None = None
+    size: str | None = None
+    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPhoto:
+    """A stored photo of a product; `width` and `height` in pixels, upright."""
+
+    sha256: str
+    width: int
+    height: int
+    role: str | None = None
+    source: str | None = None
+    license: str | None = None
+
+
+class Verdict(StrEnum):
+    """What an identification says of its first candidate."""
+
+    IDENTIFIED = "identified"
+    UNCERTAIN = "uncertain"
+    NOT_IN_CATALOGUE = "not_in_catalogue"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """One catalogue model proposed for an item.
+
+    Attributes:
+        rank: 1 for the likeliest.
+        score: cosine in [-1, 1] between the item and the product's nearest photos.
+        confidence: in [0, 1]; see `satchel.search.ranking`.
+        photo: SHA-256 of the product's photo that is nearest to the item.
+    """
+
+    rank: int
+    product: Product
+    score: float
+    confidence: float
+    photo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Identification:
+    """The answer for one item: ranked candidates, likeliest first, and a verdict.
+
+    `boxes` holds where the object was found, one box for each photo of the item.
+    """
+
+    verdict: Verdict
+    candidates: tuple[Candidate, ...]
+    boxes: tuple[Box, ...]
