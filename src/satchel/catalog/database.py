@@ -1,0 +1,63 @@
+"""Opening the database: connections set for safety, and the schema brought up to date."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+
+SCHEMA: Final = "0001"
+"""The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
+
+BUSY_TIMEOUT_MS: Final = 30_000
+
+
+def open_database(path: Path) -> Engine:
+    """Open the SQLite database at `path`, created and migrated as needed.
+
+    WAL lets readers go on beside a writer; synchronous=FULL keeps every acknowledged commit
+    through a power cut; foreign keys are enforced.
+    """
+    engine = create_engine(f"sqlite:///{path}")
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_immediately_when_writing)
+    if _schema(engine) != SCHEMA:
+        _migrate(engine)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # transactions are begun below, not guessed by the driver
+    for pragma in (
+        f"busy_timeout={BUSY_TIMEOUT_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediately_when_writing(connection: Connection) -> None:
+    """Take the write lock at the start: a reader that becomes a writer half way can deadlock."""
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _schema(engine: Engine) -> str | None:
+    with engine.connect() as connection:
+        if not inspect(connection).has_table("alembic_version"):
+            return None
+        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _migrate(engine: Engine) -> None:
+    from alembic import command  # noqa: PLC0415 - slow, and needed once in a database's life
+    from alembic.config import Config  # noqa: PLC0415
+
+    config = Config()
+    config.set_main_option("script_location", "satchel.catalog:migrations")
+    with engine.connect().execution_options(writes=True) as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        connection.commit()

@@ -1,0 +1,57 @@
+"""The photo store: a folder of clean JPEG files, each under the SHA-256 of its bytes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+
+from satchel.errors import CatalogueError
+from satchel.files import write_atomically
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+
+
+def sha256(data: bytes) -> str:
+    """SHA-256 of `data`, 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(data).hexdigest()
+
+
+class PhotoStore:
+    """Photos in a folder, `ab/cd/abcd….jpg`, two levels deep so that no folder gets crowded."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def put(self, data: bytes) -> str:
+        """Store bytes, if they are not there yet, and return their SHA-256."""
+        name = sha256(data)
+        path = self.path(name)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, data)
+        return name
+
+    def path(self, name: str) -> Path:
+        """Where the photo with this SHA-256 lies, whether or not it is there.
+
+        Raises:
+            CatalogueError: `name` is no SHA-256, so no path is made of it.
+        """
+        if not _SHA256.fullmatch(name):
+            raise CatalogueError(f"expected a SHA-256 (64 hexadecimal digits), got {name!r}")
+        return self._folder / name[:2] / name[2:4] / f"{name}.jpg"
+
+    def read(self, name: str) -> bytes:
+        """Return a photo's bytes.
+
+        Raises:
+            CatalogueError: it is not in the store.
+        """
+        try:
+            return self.path(name).read_bytes()
+        except FileNotFoundError:
+            raise CatalogueError(
+                f"photo {name} is in the catalogue and its file is gone from the photo store; "
+                "restore photos/ from a backup or import the photo again"
+            ) from None

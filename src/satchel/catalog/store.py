@@ -1,0 +1,413 @@
+"""The catalogue's database: what is asked of it and what is put into it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
+
+from satchel.catalog.database import open_database
+from satchel.catalog.tables import (
+    PhotoRow,
+    PhotoSourceRow,
+    ProductPhotoRow,
+    ProductRow,
+    RevisionRow,
+    VectorRow,
+)
+from satchel.errors import CatalogueError
+from satchel.records import PRODUCT_FIELDS, Box, Product, ProductPhoto
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueSize:
+    """How much there is."""
+
+    products: int
+    photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPage:
+    """A stretch of the products that match, each with its first photo's SHA-256."""
+
+    total: int
+    products: tuple[tuple[Product, str | None], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryVectors:
+    """The embedded gallery, one row for each photo of each product, ordered by product.
+
+    Attributes:
+        vectors: shape (n, d), float32, each of length 1.
+        products: shape (n,), int64, database ids, ascending.
+        photos: shape (n, 32), uint8, SHA-256 digests.
+        revision: of the catalogue when this was read.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    products: npt.NDArray[np.int64]
+    photos: npt.NDArray[np.uint8]
+    revision: int
+
+
+class Catalogue:
+    """Products, photos and vectors in one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @classmethod
+    def open(cls, path: Path) -> Catalogue:
+        """Open the SQLite database at `path`, created and migrated as needed."""
+        return cls(open_database(path))
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+    # -- asked ------------------------------------------------------------------------------
+
+    def revision(self) -> int:
+        """Count of the changes so far that an index depends on."""
+        with self._engine.connect() as connection:
+            return _revision(connection)
+
+    def size(self) -> CatalogueSize:
+        """Count products, and photos over all products."""
+        with self._engine.connect() as connection:
+            return CatalogueSize(
+                connection.scalar(select(func.count()).select_from(ProductRow)) or 0,
+                connection.scalar(select(func.count()).select_from(ProductPhotoRow)) or 0,
+            )
+
+    def product(self, code: str) -> Product:
+        """Return the product of this code.
+
+        Raises:
+            CatalogueError: there is none.
+        """
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                select(ProductRow.__table__).where(ProductRow.code == code)
+            ).one_or_none()
+            if row is None:
+                raise CatalogueError(
+                    f"no product has the code {code!r}; search the catalogue for a part of it"
+                )
+            return _products(connection, [row])[0]
+
+    def products_by_id(self, ids: Sequence[int]) -> list[Product]:
+        """Return the products of these database ids, in their order."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(ProductRow.__table__).where(ProductRow.id.in_(ids))
+            ).all()
+            found = {
+                row.id: product
+                for row, product in zip(rows, _products(connection, rows), strict=True)
+            }
+        return [found[number] for number in ids]
+
+    def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
+        """Return products whose code, brand, name, category or colour hold every word of `query`.
+
+        Ordered by code.
+        """
+        matches = _matching(query)
+        with self._engine.connect() as connection:
+            total = connection.scalar(select(func.count()).select_from(matches.subquery())) or 0
+            rows = connection.execute(
+                matches.order_by(ProductRow.code).offset(offset).limit(limit)
+            ).all()
+            covers = _covers(connection, [row.id for row in rows])
+            products = _products(connection, rows)
+        return ProductPage(
+            total,
+            tuple(
+                (product, covers.get(row.id)) for row, product in zip(rows, products, strict=True)
+            ),
+        )
+
+    def photos_of(self, code: str) -> list[ProductPhoto]:
+        """Return a product's photos in the order in which they came."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(
+                    PhotoRow.sha256,
+                    PhotoRow.width,
+                    PhotoRow.height,
+                    ProductPhotoRow.role,
+                    ProductPhotoRow.source,
+                    ProductPhotoRow.license,
+                )
+                .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
+                .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
+                .where(ProductRow.code == code)
+                .order_by(ProductPhotoRow.id)
+            ).all()
+        return [ProductPhoto(*row) for row in rows]
+
+    def has_photo(self, sha256: str) -> bool:
+        """Whether a photo with this SHA-256 belongs to the catalogue."""
+        with self._engine.connect() as connection:
+            return (
+                connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256)) is not None
+            )
+
+    def photo_from(self, source_sha256: str) -> int | None:
+        """Return the id of the photo that bytes with this SHA-256 became, if they were seen."""
+        with self._engine.connect() as connection:
+            return connection.scalar(
+                select(PhotoSourceRow.photo_id).where(PhotoSourceRow.source_sha256 == source_sha256)
+            )
+
+    # -- vectors ----------------------------------------------------------------------------
+
+    def count_without_vector(self, encoder: str) -> int:
+        """Count the photos that this encoder has not embedded."""
+        with self._engine.connect() as connection:
+            missing = _without_vector(encoder).subquery()
+            return connection.scalar(select(func.count()).select_from(missing)) or 0
+
+    def photos_without_vector(
+        self, encoder: str, *, page: int = 1_000
+    ) -> Iterator[tuple[int, str]]:
+        """Yield (id, SHA-256) of the photos that this encoder has not embedded, by id.
+
+        Reads a page at a time, so that vectors can be put while it runs.
+        """
+        last = 0
+        while True:
+            with self._engine.connect() as connection:
+                rows = connection.execute(
+                    _without_vector(encoder)
+                    .where(PhotoRow.id > last)
+                    .order_by(PhotoRow.id)
+                    .limit(page)
+                ).all()
+            if not rows:
+                return
+            for row in rows:
+                yield row.id, row.sha256
+            last = rows[-1].id
+
+    def put_vectors(
+        self, encoder: str, embedded: Iterable[tuple[int, Box, npt.NDArray[np.float32]]]
+    ) -> None:
+        """Keep what an encoder made of photos: (photo id, box, vector of length 1), at once."""
+        rows = [
+            {
+                "encoder": encoder,
+                "photo_id": photo_id,
+                **dict(zip(("x0", "y0", "x1", "y1"), box.xyxy, strict=True)),
+                "vector": vector.astype("<f2").tobytes(),
+            }
+            for photo_id, box, vector in embedded
+        ]
+        if rows:
+            with self._writing() as connection:
+                connection.execute(insert(VectorRow).prefix_with("OR REPLACE"), rows)
+                _count_up(connection)
+                connection.commit()
+
+    def gallery_vectors(self, encoder: str, dimension: int) -> GalleryVectors:
+        """Read the whole embedded gallery of an encoder, straight into one array.
+
+        Vectors of another length than `dimension` cannot come from this encoder and are skipped.
+        """
+        chosen = (
+            select(ProductPhotoRow.product_id, PhotoRow.sha256, VectorRow.vector)
+            .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
+            .join(
+                VectorRow,
+                and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder),
+            )
+            .where(func.length(VectorRow.vector) == 2 * dimension)
+        )
+        with self._engine.connect() as connection:  # one transaction: one state of the catalogue
+            revision = _revision(connection)
+            count = connection.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+            vectors = np.empty((count, dimension), np.float32)
+            products = np.empty(count, np.int64)
+            photos = np.empty((count, 32), np.uint8)
+            ordered = chosen.order_by(ProductPhotoRow.product_id, ProductPhotoRow.id)
+            for at, row in enumerate(
+                connection.execution_options(yield_per=1_000).execute(ordered)
+            ):
+                products[at] = row.product_id
+                photos[at] = np.frombuffer(bytes.fromhex(row.sha256), np.uint8)
+                vectors[at] = np.frombuffer(row.vector, "<f2")
+        return GalleryVectors(vectors, products, photos, revision)
+
+    # -- written ----------------------------------------------------------------------------
+
+    def _writing(self) -> Connection:
+        return self._engine.connect().execution_options(writes=True)
+
+    def writing(self) -> CatalogueWriter:
+        """Begin a transaction that holds everything written through it, or nothing."""
+        return CatalogueWriter(self._writing())
+
+
+class CatalogueWriter:
+    """One write transaction. Leaving it without an exception commits, with one, rolls back."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._changed = False
+
+    def __enter__(self) -> CatalogueWriter:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:
+                if self._changed:
+                    _count_up(self._connection)
+                self._connection.commit()
+        finally:
+            self._connection.close()
+
+    def product(self, code: str) -> tuple[int, dict[str, str | None]] | None:
+        """Return a product's id and its `PRODUCT_FIELDS`, if the code is known."""
+        row = self._connection.execute(
+            select(ProductRow.id, *(getattr(ProductRow, name) for name in PRODUCT_FIELDS)).where(
+                ProductRow.code == code
+            )
+        ).one_or_none()
+        return None if row is None else (row[0], dict(zip(PRODUCT_FIELDS, row[1:], strict=True)))
+
+    def add_product(self, code: str, fields: Mapping[str, str]) -> int:
+        """Insert a product and return its id."""
+        return _inserted(self._connection, insert(ProductRow).values(code=code, **fields))
+
+    def set_product(self, product_id: int, fields: Mapping[str, str]) -> None:
+        """Set some of a product's fields."""
+        self._connection.execute(
+            update(ProductRow).where(ProductRow.id == product_id).values(**fields)
+        )
+
+    def add_photo(self, sha256: str, width: int, height: int, size_bytes: int) -> int:
+        """Return the id of the photo with this SHA-256, inserted if it is new."""
+        known = self._connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256))
+        if known is not None:
+            return known
+        values = {"sha256": sha256, "width": width, "height": height, "size_bytes": size_bytes}
+        return _inserted(self._connection, insert(PhotoRow).values(**values))
+
+    def add_source(self, source_sha256: str, photo_id: int) -> None:
+        """Remember which photo these received bytes became."""
+        self._connection.execute(
+            insert(PhotoSourceRow)
+            .prefix_with("OR IGNORE")
+            .values(source_sha256=source_sha256, photo_id=photo_id)
+        )
+
+    def link(
+        self, product_id: int, photo_id: int, link: Mapping[str, str], attributes: Mapping[str, str]
+    ) -> bool:
+        """Say that a photo shows a product; return False where that was said before."""
+        known = self._connection.scalar(
+            select(ProductPhotoRow.id).where(
+                ProductPhotoRow.product_id == product_id, ProductPhotoRow.photo_id == photo_id
+            )
+        )
+        if known is not None:
+            return False
+        self._connection.execute(
+            insert(ProductPhotoRow).values(
+                product_id=product_id, photo_id=photo_id, attributes=dict(attributes), **link
+            )
+        )
+        self._changed = True
+        return True
+
+
+# -- queries ----------------------------------------------------------------------------------
+
+
+def _inserted(connection: Connection, statement: Any) -> int:
+    key = connection.execute(statement).inserted_primary_key
+    assert key is not None
+    return int(key[0])
+
+
+def _revision(connection: Connection) -> int:
+    return connection.execute(select(RevisionRow.value)).scalar_one()
+
+
+def _count_up(connection: Connection) -> None:
+    connection.execute(update(RevisionRow).values(value=RevisionRow.value + 1))
+
+
+def _without_vector(encoder: str) -> Select[int, str]:
+    return (
+        select(PhotoRow.id, PhotoRow.sha256)
+        .outerjoin(VectorRow, and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder))
+        .where(VectorRow.photo_id.is_(None))
+    )
+
+
+def _matching(query: str) -> Select[Any]:
+    matches = select(ProductRow.__table__)
+    fields = [ProductRow.code, *(getattr(ProductRow, name) for name in PRODUCT_FIELDS)]
+    for word in query.split()[:8]:
+        matches = matches.where(or_(*(f.icontains(word, autoescape=True) for f in fields)))
+    return matches
+
+
+def _covers(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """First photo of each product, as {product id: SHA-256}."""
+    first = (
+        select(func.min(ProductPhotoRow.id))
+        .where(ProductPhotoRow.product_id.in_(ids))
+        .group_by(ProductPhotoRow.product_id)
+    )
+    rows = connection.execute(
+        select(ProductPhotoRow.product_id, PhotoRow.sha256)
+        .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
+        .where(ProductPhotoRow.id.in_(first))
+    )
+    return {row.product_id: row.sha256 for row in rows}
+
+
+def _products(connection: Connection, rows: Sequence[Any]) -> list[Product]:
+    attributes = _common_attributes(connection, [row.id for row in rows])
+    return [
+        Product(
+            row.code,
+            **{name: getattr(row, name) for name in PRODUCT_FIELDS},
+            attributes=attributes.get(row.id, {}),
+        )
+        for row in rows
+    ]
+
+
+def _common_attributes(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """What no two photo rows of a product disagree on.
+
+    A catalogue's further columns describe the product (material: leather) or the photo (view:
+    back), and only the values tell which: what differs from photo to photo is no attribute of
+    the product.
+    """
+    rows = connection.execute(
+        select(ProductPhotoRow.product_id, ProductPhotoRow.attributes)
+        .where(ProductPhotoRow.product_id.in_(ids))
+        .order_by(ProductPhotoRow.id)
+    )
+    seen: dict[int, dict[str, set[str]]] = {}
+    for product_id, attributes in rows:
+        values = seen.setdefault(product_id, {})
+        for name, value in attributes.items():
+            values.setdefault(name, set()).add(value)
+    return {
+        product_id: {name: next(iter(v)) for name, v in values.items() if len(v) == 1}
+        for product_id, values in seen.items()
+    }

@@ -1,0 +1,101 @@
+"""The database's tables. The migrations beside this module must lead to exactly these."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Base(DeclarativeBase):
+    """Base of all tables."""
+
+
+class ProductRow(Base):
+    """A catalogue model, known to people by its code."""
+
+    __tablename__ = "products"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(200), unique=True)
+    brand: Mapped[str | None]
+    name: Mapped[str | None]
+    category: Mapped[str | None]
+    colour: Mapped[str | None]
+    size: Mapped[str | None]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class PhotoRow(Base):
+    """A stored photo: clean JPEG bytes in the photo store, under their SHA-256."""
+
+    __tablename__ = "photos"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    width: Mapped[int]
+    height: Mapped[int]
+    size_bytes: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(default=_now)
+
+
+class PhotoSourceRow(Base):
+    """Bytes as they were received → the photo they became.
+
+    Cleaning changes bytes, and another version of a codec may clean to other bytes. This table
+    makes an import that runs again recognise what it has, without decoding it.
+    """
+
+    __tablename__ = "photo_sources"
+
+    source_sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+
+
+class ProductPhotoRow(Base):
+    """A photo shows a product. `attributes` holds the row's further columns, as they came."""
+
+    __tablename__ = "product_photos"
+    __table_args__ = (UniqueConstraint("product_id", "photo_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id", ondelete="CASCADE"))
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"), index=True)
+    role: Mapped[str | None]
+    source: Mapped[str | None]
+    license: Mapped[str | None]
+    attributes: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+
+
+class VectorRow(Base):
+    """What one encoder made of one photo: where the object is, and its vector.
+
+    `vector` is float16, little-endian; `encoder` the SHA-256 of the model file.
+    """
+
+    __tablename__ = "vectors"
+
+    encoder: Mapped[str] = mapped_column(String(64), primary_key=True)
+    photo_id: Mapped[int] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True
+    )
+    x0: Mapped[float]
+    y0: Mapped[float]
+    x1: Mapped[float]
+    y1: Mapped[float]
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class RevisionRow(Base):
+    """One row, counted up by every change that an index depends on."""
+
+    __tablename__ = "revision"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    value: Mapped[int]

@@ -1,0 +1,80 @@
+"""`satchel.toml`: every setting, its meaning and its default."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from satchel.errors import WorkspaceError
+from satchel.images import PhotoLimits
+
+FILE_NAME: Final = "satchel.toml"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Photos(_Section):
+    """What a single photo may cost."""
+
+    max_bytes: int = Field(40_000_000, gt=0, description="bytes of a photo's file, at most")
+    max_pixels: int = Field(80_000_000, gt=0, description="width × height of a photo, at most")
+
+    def limits(self) -> PhotoLimits:
+        """These caps, as the decoder takes them."""
+        return PhotoLimits(self.max_bytes, self.max_pixels)
+
+
+class Identify(_Section):
+    """How an item is identified."""
+
+    top: int = Field(5, ge=1, le=50, description="candidates given, at most")
+
+
+class Serve(_Section):
+    """The web server."""
+
+    host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every one")
+    port: int = Field(8000, ge=0, le=65535, description="0 lets the system choose")
+
+
+class Settings(_Section):
+    """All of `satchel.toml`."""
+
+    photos: Photos = Photos()
+    identify: Identify = Identify()
+    serve: Serve = Serve()
+
+
+def read_settings(path: Path) -> Settings:
+    """Read a settings file.
+
+    Raises:
+        WorkspaceError: it is no TOML, or has a key or value that does not exist.
+    """
+    try:
+        return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WorkspaceError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise WorkspaceError(
+            f"{path}: {key}: {first['msg'].lower()} (got {first['input']!r}); "
+            "run `satchel init` in an empty folder to see a valid file"
+        ) from None
+
+
+def default_settings_text() -> str:
+    """A settings file that holds every default, each with its meaning, commented out."""
+    lines = ["# Satchel's settings. Everything is optional; these are the defaults."]
+    for section_name, section in Settings.model_fields.items():
+        lines += ["", f"[{section_name}]"]
+        for name, field in type(section.default).model_fields.items():
+            value = f'"{field.default}"' if isinstance(field.default, str) else field.default
+            lines.append(f"# {name} = {value}  # {field.description}")
+    return "\n".join(lines) + "\n"

@@ -1,0 +1,48 @@
+"""Mapping a function over a long stream with a few threads, in order and in bounded memory."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
+from typing import TypeVar
+
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+def cores() -> int:
+    """How many processors this process may use (not how many the machine has)."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def batched(items: Iterable[In], size: int) -> Iterator[list[In]]:
+    """Yield lists of `size` consecutive items, the last one shorter (itertools', before 3.12)."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def map_in_order(
+    function: Callable[[In], Out], items: Iterable[In], *, workers: int, ahead: int = 2
+) -> Iterator[Out]:
+    """Yield `function(item)` for each item, in the items' order.
+
+    At most `workers × (1 + ahead)` items are under way or waiting to be yielded, so an endless
+    stream needs bounded memory. Threads pay off where `function` leaves the interpreter lock:
+    reading, hashing, decoding, inference. Closing the iterator early drops what has not begun.
+    """
+    waiting: deque[Future[Out]] = deque()
+    with ThreadPoolExecutor(workers, thread_name_prefix="satchel") as pool:
+        try:
+            for item in items:
+                waiting.append(pool.submit(function, item))
+                if len(waiting) >= workers * (1 + ahead):
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

@@ -1,0 +1,76 @@
+"""The workspace: one directory that holds a catalogue and all that is made of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from satchel.catalog.photos import PhotoStore
+from satchel.catalog.store import Catalogue
+from satchel.config import FILE_NAME, Settings, default_settings_text, read_settings
+from satchel.errors import WorkspaceError
+from satchel.files import write_atomically
+
+ENVIRONMENT: Final = "SATCHEL_WORKSPACE"
+FOLDERS: Final = ("photos", "models", "index", "runs")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """Where everything lies. Open one with `Workspace.open`."""
+
+    folder: Path
+    settings: Settings
+
+    @classmethod
+    def create(cls, folder: Path) -> Workspace:
+        """Make a workspace in `folder`, which may exist; what is there already stays."""
+        try:
+            for name in FOLDERS:
+                (folder / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise WorkspaceError(f"cannot make a workspace in {folder}: {error}") from None
+        if not (folder / FILE_NAME).exists():
+            write_atomically(folder / FILE_NAME, default_settings_text().encode())
+        workspace = cls.open(folder)
+        workspace.catalogue.close()
+        return workspace
+
+    @classmethod
+    def open(cls, folder: Path | str | None = None) -> Workspace:
+        """Open the workspace in `folder`; default, $SATCHEL_WORKSPACE or the current directory.
+
+        Raises:
+            WorkspaceError: there is none, or its settings do not parse.
+        """
+        chosen = Path(folder or os.environ.get(ENVIRONMENT) or ".").resolve()
+        if not (chosen / FILE_NAME).is_file():
+            raise WorkspaceError(
+                f"expected a workspace (a folder with {FILE_NAME}) at {chosen}, found none; "
+                f"make one with `satchel init {chosen}`, or name yours with "
+                f"`satchel --workspace DIR …` or ${ENVIRONMENT}"
+            )
+        return cls(chosen, read_settings(chosen / FILE_NAME))
+
+    @cached_property
+    def catalogue(self) -> Catalogue:
+        """The database, opened on first use."""
+        return Catalogue.open(self.folder / "satchel.db")
+
+    @cached_property
+    def photos(self) -> PhotoStore:
+        """The photo store."""
+        return PhotoStore(self.folder / "photos")
+
+    @property
+    def index_path(self) -> Path:
+        """Where the index file lies."""
+        return self.folder / "index" / "gallery.safetensors"
+
+    @property
+    def reports(self) -> Path:
+        """Where reports of imports and other runs go."""
+        return self.folder / "runs"

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import jpeg
+from sqlalchemy import create_engine, text
+
+from satchel.catalog.importers import open_rows
+from satchel.catalog.ingest import ImportCount, import_rows
+from satchel.errors import RowError
+from satchel.workspace import Workspace
+
+
+def run(workspace: Workspace, path: Path, *, update: bool = False) -> tuple[ImportCount, list]:
+    problems: list[RowError] = []
+    count = import_rows(
+        open_rows(path).rows(),
+        workspace.catalogue,
+        workspace.photos,
+        limits=workspace.settings.photos.limits(),
+        update=update,
+        on_problem=problems.append,
+        on_progress=lambda _: None,
+    )
+    return count, problems
+
+
+def contents(workspace: Workspace) -> dict[str, list]:
+    """Every row of every table, less the times."""
+    engine = create_engine(f"sqlite:///{workspace.folder / 'satchel.db'}")
+    with engine.connect() as connection:
+        tables = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'"))
+        found = {
+            name: [
+                {k: v for k, v in row._mapping.items() if k != "created_at"}
+                for row in connection.execute(text(f"SELECT * FROM {name}"))
+            ]
+            for name in list(tables)
+        }
+    engine.dispose()
+    return found
+
+
+def test_products_and_photos_are_there(workspace: Workspace, catalogue_file: Path) -> None:
+    count, problems = run(workspace, catalogue_file)
+    assert (count.added, count.unchanged, count.problems, count.new_products) == (10, 0, 0, 5)
+    assert problems == []
+    product = workspace.catalogue.product("M0")
+    assert (product.brand, product.name, product.colour) == ("Atelier", "Disc", "red")
+    photos = workspace.catalogue.photos_of("M0")
+    assert [(photo.width, photo.height) for photo in photos] == [(320, 240)] * 2
+    assert workspace.photos.read(photos[0].sha256)[:2] == b"\xff\xd8"
+
+
+def test_columns_that_differ_between_photos_are_no_attributes_of_the_product(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    run(workspace, catalogue_file)
+    assert workspace.catalogue.product("M0").attributes == {"material": "paint"}
+
+
+def test_twice_changes_nothing(workspace: Workspace, catalogue_file: Path) -> None:
+    run(workspace, catalogue_file)
+    before = contents(workspace)
+    count, _ = run(workspace, catalogue_file)
+    assert (count.added, count.unchanged) == (0, 10)
+    assert contents(workspace) == before
+
+
+def test_conflict_is_refused_unless_update(workspace: Workspace, catalogue_file: Path) -> None:
+    run(workspace, catalogue_file)
+    later = catalogue_file.with_name("later.csv")
+    later.write_text("code,brand,size,photo\nM0,Another,30,photos/disc-1.jpg\n")
+    count, problems = run(workspace, later)
+    assert count.problems == 1
+    assert (problems[0].line, problems[0].column, problems[0].value) == (2, "brand", "Another")
+    assert "contradicts 'Atelier'" in problems[0].reason
+    assert workspace.catalogue.product("M0").size is None  # a refused row leaves no trace
+    run(workspace, later, update=True)
+    product = workspace.catalogue.product("M0")
+    assert (product.brand, product.size, product.name) == ("Another", "30", "Disc")
+
+
+def test_unreadable_photos_do_not_cost_the_others(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    folder = catalogue_file.parent / "photos"
+    (folder / "disc-1.jpg").write_text("not a photo")
+    (folder / "ring-2.jpg").write_bytes(jpeg("ring")[:900])
+    (folder / "box-1.jpg").write_bytes(b"")
+    count, problems = run(workspace, catalogue_file)
+    assert (count.added, count.problems) == (7, 3)
+    assert [problem.line for problem in problems] == [2, 4, 9]
+    assert all(problem.column == "photo" for problem in problems)
+
+
+def test_one_photo_under_two_codes_stays_under_both(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    both = catalogue_file.with_name("both.csv")
+    both.write_text("code,photo\nA,photos/disc-1.jpg\nB,photos/disc-1.jpg\nA,photos/disc-1.jpg\n")
+    count, _ = run(workspace, both)
+    assert (count.added, count.unchanged) == (2, 1)
+    assert workspace.catalogue.photos_of("A") == workspace.catalogue.photos_of("B")
+
+
+def test_killed_half_way_and_run_again_it_completes(workspace: Workspace, tmp_path: Path) -> None:
+    """Kill a real import, by the signal that cannot be caught, several times; then let it end."""
+    folder = tmp_path / "many"
+    for code in range(30):
+        (folder / f"C{code:02}").mkdir(parents=True)
+        for seed in range(20):
+            size = (200 + code, 150 + seed)
+            (folder / f"C{code:02}" / f"{seed}.jpg").write_bytes(jpeg("box", seed, size))
+    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder, "import", folder]
+    for least in (1, 200, 400):
+        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        while process.poll() is None and workspace.catalogue.size().photos < least:
+            pass
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        photos = workspace.catalogue.size().photos
+        assert photos == len([p for code in range(30) for p in photos_on_disk(workspace, code)])
+    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    size = workspace.catalogue.size()
+    assert (size.products, size.photos) == (30, 600)
+
+
+def photos_on_disk(workspace: Workspace, code: int) -> list[Path]:
+    """Every photo that the database says a product has; reading proves it whole."""
+    photos = workspace.catalogue.photos_of(f"C{code:02}")
+    assert all(len(workspace.photos.read(photo.sha256)) > 500 for photo in photos)
+    return [workspace.photos.path(photo.sha256) for photo in photos]
+
+
+@pytest.mark.slow
+def test_a_hundred_thousand_rows_in_bounded_memory(workspace: Workspace, tmp_path: Path) -> None:
+    """Peak memory of 100,000 rows is within 60 MB of that of 5,000, over 1,000 distinct photos."""
+    for number in range(1_000):
+        (tmp_path / f"{number}.jpg").write_bytes(jpeg("disc", number, (64, 48)))
+    peaks = []
+    for rows in (5_000, 100_000):
+        table = tmp_path / f"{rows}.csv"
+        with table.open("w") as file:
+            file.write("code,photo\n")
+            file.writelines(f"P{row // 4},{row % 1_000}.jpg\n" for row in range(rows))
+        code = (
+            "import resource, sys\n"
+            "from satchel.cli import app\n"
+            "try:\n    app(sys.argv[1:])\n"
+            "finally:\n    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code, "--workspace", workspace.folder, "import", table],
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        peaks.append(int(done.stdout))
+    assert workspace.catalogue.size().photos == 100_000
+    assert peaks[1] < peaks[0] + 60

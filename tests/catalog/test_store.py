@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from satchel.catalog.database import SCHEMA, open_database
+from satchel.catalog.photos import PhotoStore, sha256
+from satchel.catalog.store import Catalogue
+from satchel.catalog.tables import Base
+from satchel.errors import CatalogueError
+from satchel.records import Box
+from satchel.workspace import Workspace
+
+
+def test_migrations_lead_to_the_tables(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "a.db")
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_that_databases_are_held_against() -> None:
+    config = Config()
+    config.set_main_option("script_location", "satchel.catalog:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
+
+
+def test_connections_are_set_for_safety(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "a.db")
+    with engine.connect() as connection:
+
+        def pragma(name: str) -> object:
+            return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+        assert pragma("journal_mode") == "wal"
+        assert pragma("synchronous") == 2  # FULL
+        assert pragma("foreign_keys") == 1
+    engine.dispose()
+
+
+def test_a_transaction_that_fails_leaves_nothing(workspace: Workspace) -> None:
+    catalogue = workspace.catalogue
+
+    def write_and_fail() -> None:
+        with catalogue.writing() as writer:
+            product = writer.add_product("M1", {"brand": "Atelier"})
+            writer.link(product, writer.add_photo("0" * 64, 1, 1, 1), {}, {})
+            raise RuntimeError
+
+    before = catalogue.revision()
+    with pytest.raises(RuntimeError):
+        write_and_fail()
+    assert catalogue.size().products == 0
+    assert catalogue.revision() == before
+
+
+def test_search_wants_every_word_anywhere_and_takes_no_wildcards(filled: Workspace) -> None:
+    def codes(query: str, **page: int) -> list[str]:
+        found = filled.catalogue.products(query, **page)
+        return [product.code for product, _ in found.products]
+
+    assert codes("") == ["M0", "M1", "M2", "M3", "M4"]
+    assert codes("atelier RING") == ["M3"]
+    assert codes("m2") == ["M2"]
+    assert codes("%") == codes("_") == codes("nothing") == []
+    assert codes("", offset=3, limit=1) == ["M3"]
+    assert filled.catalogue.products("", limit=2).total == 5
+
+
+def test_unknown_code(workspace: Workspace) -> None:
+    with pytest.raises(CatalogueError, match="no product has the code 'X'"):
+        workspace.catalogue.product("X")
+
+
+def test_vectors_come_back_by_product_and_only_of_their_encoder(filled: Workspace) -> None:
+    catalogue = filled.catalogue
+    rng = np.random.default_rng(0)
+    expected = {}
+    for photo_id, digest in catalogue.photos_without_vector("other", page=3):
+        vector = rng.normal(size=8).astype(np.float32)
+        expected[digest] = vector / np.linalg.norm(vector)
+        catalogue.put_vectors("other", [(photo_id, Box(0, 0, 1, 1), expected[digest])])
+    gallery = catalogue.gallery_vectors("other", 8)
+    assert len(gallery.vectors) == len(expected) == 10
+    assert (np.diff(gallery.products) >= 0).all()
+    for row, digest in zip(gallery.vectors, gallery.photos, strict=True):
+        assert np.abs(row - expected[digest.tobytes().hex()]).max() < 1e-3  # float16
+    assert len(catalogue.gallery_vectors("third", 8).vectors) == 0
+    assert catalogue.count_without_vector("other") == 0
+    assert catalogue.count_without_vector("third") == 10
+
+
+def test_reopening_does_not_migrate_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Catalogue.open(tmp_path / "a.db").close()
+
+    def fail(_: object) -> None:
+        raise AssertionError("migrated an up-to-date database")
+
+    monkeypatch.setattr("satchel.catalog.database._migrate", fail)
+    Catalogue.open(tmp_path / "a.db").close()
+
+
+def test_photo_store_is_content_addressed(tmp_path: Path) -> None:
+    store = PhotoStore(tmp_path)
+    name = store.put(b"some bytes")
+    assert name == sha256(b"some bytes") == store.put(b"some bytes")
+    assert store.read(name) == b"some bytes"
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [f"{name}.jpg"]
+
+
+@pytest.mark.parametrize("name", ["../../etc/passwd", "A" * 64, "0" * 63, "", "0" * 63 + "/"])
+def test_photo_store_makes_no_path_of_what_is_no_hash(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CatalogueError, match="expected a SHA-256"):
+        PhotoStore(tmp_path).read(name)
+
+
+def test_photo_that_is_gone(tmp_path: Path) -> None:
+    with pytest.raises(CatalogueError, match="restore photos/"):
+        PhotoStore(tmp_path).read("0" * 64)
