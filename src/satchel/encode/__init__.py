@@ -1,0 +1,1 @@
+"""Photo → vectors, by an ONNX model."""

@@ -1,0 +1,79 @@
+"""The encoder: crops → vectors and saliency maps, through ONNX Runtime."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime as ort
+
+from satchel.encode.card import BUILTIN, EncoderCard, read_card, read_model
+from satchel.errors import EncoderError
+
+INPUT: Final = "crops"
+OUTPUTS: Final = ("vectors", "saliency")
+
+
+class Encoder:
+    """An encoder in one ONNX session.
+
+    The model takes uint8 crops and holds its own preprocessing, so that no caller can get it
+    wrong. It gives, for each crop, a vector of length 1 and a saliency map: the feature map
+    summed over its channels, from which `satchel.locate.saliency` finds the object.
+
+    Sessions are safe to call from several threads at once.
+    """
+
+    def __init__(self, card: EncoderCard, model: bytes, *, threads: int) -> None:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # Spinning threads would burn the cores that decoding needs between two forward passes.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = ort.InferenceSession(
+                model, sess_options=options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # ONNX Runtime has no exception tree of its own
+            raise EncoderError(f"ONNX Runtime cannot load {card.file}: {error}") from error
+        names = tuple(output.name for output in self._session.get_outputs())
+        if names != OUTPUTS:
+            raise EncoderError(f"{card.file}: expected the outputs {OUTPUTS}, got {names}")
+        self.card = card
+
+    @classmethod
+    def load(cls, card_path: Path = BUILTIN, *, threads: int = 1) -> Encoder:
+        """Load the model that a card names; by default the built-in one.
+
+        Args:
+            threads: for one forward pass. 1 where several threads call the encoder at once,
+                all cores where a single caller waits for an answer.
+
+        Raises:
+            EncoderError: card or model are missing, altered or inconsistent.
+        """
+        card = read_card(card_path)
+        return cls(card, read_model(card, card_path.parent), threads=threads)
+
+    @property
+    def id(self) -> str:
+        """SHA-256 of the model file: vectors of encoders with equal ids may be compared."""
+        return self.card.sha256
+
+    def encode(
+        self, crops: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Run the model.
+
+        Args:
+            crops: shape (n, side, side, 3), uint8, RGB; side = `card.input_side_px`.
+
+        Returns:
+            vectors, shape (n, d), float32, each of length 1; and
+            saliency, shape (n, h, w), float32, ≥ 0.
+        """
+        vectors, saliency = self._session.run(list(OUTPUTS), {INPUT: crops})
+        return vectors, saliency

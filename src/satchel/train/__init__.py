@@ -1,0 +1,1 @@
+"""Everything that needs torch: recipes, training, export. Needs the extra `satchel[train]`."""

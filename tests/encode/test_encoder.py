@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import SHAPES, draw
+
+from satchel.encode.card import BUILTIN, read_card
+from satchel.encode.embed import embed
+from satchel.encode.encoder import Encoder
+from satchel.errors import EncoderError
+
+
+def crops(count: int) -> np.ndarray:
+    return np.stack([draw(SHAPES[n % 5], n, (224, 224)) for n in range(count)])
+
+
+def test_vectors_have_length_one_and_the_card_s_dimension(encoder: Encoder) -> None:
+    vectors, saliency = encoder.encode(crops(3))
+    assert vectors.shape == (3, encoder.card.dimension)
+    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert saliency.shape == (3, 7, 7)
+    assert (saliency >= 0).all()
+
+
+def test_a_batch_gives_what_single_photos_give(encoder: Encoder) -> None:
+    photos = [draw(shape, 3, (300 + 20 * n, 240)) for n, shape in enumerate(SHAPES)]
+    together = embed(encoder, photos)
+    for photo, seen in zip(photos, together, strict=True):
+        (alone,) = embed(encoder, [photo])
+        assert alone.box == seen.box
+        assert alone.vector @ seen.vector == pytest.approx(1, abs=1e-5)
+
+
+def test_the_same_shape_is_nearer_than_another(encoder: Encoder) -> None:
+    first = np.stack([seen.vector for seen in embed(encoder, [draw(s, 1) for s in SHAPES])])
+    second = np.stack([seen.vector for seen in embed(encoder, [draw(s, 2) for s in SHAPES])])
+    assert ((second @ first.T).argmax(1) == np.arange(len(SHAPES))).all()
+
+
+def test_the_package_carries_the_model_that_its_card_names(encoder: Encoder) -> None:
+    assert encoder.id == read_card().sha256
+    assert (BUILTIN.parent / encoder.card.file).stat().st_size < 20_000_000
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    for path in BUILTIN.parent.iterdir():
+        shutil.copy(path, tmp_path)
+    return tmp_path / BUILTIN.name
+
+
+def test_another_model_than_the_card_s_is_refused(copied: Path) -> None:
+    model = copied.with_suffix(".onnx")
+    model.write_bytes(model.read_bytes() + b"\0")
+    with pytest.raises(EncoderError, match="expected SHA-256"):
+        Encoder.load(copied)
+
+
+def test_missing_model_or_card(copied: Path) -> None:
+    copied.with_suffix(".onnx").unlink()
+    with pytest.raises(EncoderError, match="expected the encoder's model at"):
+        Encoder.load(copied)
+    with pytest.raises(EncoderError, match="expected an encoder's card at"):
+        Encoder.load(copied.with_name("nothing.json"))
+
+
+@pytest.mark.parametrize(
+    "change", [{"file": "../other.onnx"}, {"dimension": 0}, {"surprise": 1}, {"sha256": "x"}]
+)
+def test_cards_are_checked(copied: Path, change: dict) -> None:
+    copied.write_text(json.dumps(json.loads(copied.read_text()) | change))
+    with pytest.raises(EncoderError, match="is not valid"):
+        Encoder.load(copied)
