@@ -1,0 +1,121 @@
+"""`satchel index`: embed what is new, then write the index; and open it, whatever its state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from satchel.catalog.photos import PhotoStore
+from satchel.catalog.store import Catalogue
+from satchel.encode.embed import Embedded, embed
+from satchel.encode.encoder import Encoder
+from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
+from satchel.images import RGB, decode
+from satchel.parallel import batched, cores, map_in_order
+from satchel.search.index import GalleryIndex
+
+BATCH_PHOTOS: Final = 8
+"""Photos embedded together by one thread: few, so that its pixels stay near the processor."""
+
+COMMIT_BATCHES: Final = 16
+"""Batches between two commits: what a kill can cost."""
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoProblem:
+    """A stored photo that could not be embedded, and why."""
+
+    sha256: str
+    reason: str
+
+
+def embed_gallery(
+    catalogue: Catalogue,
+    store: PhotoStore,
+    encoder: Encoder,
+    *,
+    on_progress: Callable[[int], None],
+    on_problem: Callable[[PhotoProblem], None],
+) -> None:
+    """Embed every photo of the catalogue that this encoder has not seen.
+
+    Work is kept every few batches: killed at any moment, the next run goes on from there.
+
+    Args:
+        encoder: with one thread, since several batches are under way at once.
+        on_progress: called with the number of photos done since the last call.
+    """
+    photos = catalogue.photos_without_vector(encoder.id)
+    jobs = batched(photos, BATCH_PHOTOS)
+    done = map_in_order(lambda job: _embed_job(job, store, encoder), jobs, workers=cores())
+    for group in batched(done, COMMIT_BATCHES):
+        results = [result for batch in group for result in batch]
+        catalogue.put_vectors(
+            encoder.id,
+            ((n, r.box, r.vector) for n, r in results if isinstance(r, Embedded)),
+        )
+        for _, result in results:
+            if isinstance(result, PhotoProblem):
+                on_problem(result)
+        on_progress(len(results))
+
+
+def _embed_job(
+    job: list[tuple[int, str]], store: PhotoStore, encoder: Encoder
+) -> list[tuple[int, Embedded | PhotoProblem]]:
+    """Embed one batch; a photo that cannot be decoded becomes a problem, the others go on."""
+    decoded: list[tuple[int, RGB]] = []
+    results: list[tuple[int, Embedded | PhotoProblem]] = []
+    for photo_id, sha256 in job:
+        try:
+            decoded.append((photo_id, decode(store.read(sha256))))
+        except (PhotoError, CatalogueError) as error:
+            results.append((photo_id, PhotoProblem(sha256, str(error))))
+    if decoded:
+        embedded = embed(encoder, [pixels for _, pixels in decoded])
+        results += zip((photo_id for photo_id, _ in decoded), embedded, strict=True)
+    return results
+
+
+def build_index(catalogue: Catalogue, encoder: Encoder, path: Path) -> GalleryIndex:
+    """Write the index of all embedded photos to `path` and return it.
+
+    Raises:
+        IndexMissing: no photo is embedded, so there is nothing to search.
+    """
+    gallery = catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
+    if not len(gallery.vectors):
+        raise IndexMissing(_nothing_embedded(catalogue))
+    index = GalleryIndex(gallery, encoder.id)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    index.save(path)
+    return index
+
+
+def open_index(catalogue: Catalogue, encoder: Encoder, path: Path) -> GalleryIndex:
+    """Load the index; absent, stale or damaged, make it again from the database's vectors.
+
+    Nothing is embedded here: photos without a vector are left to `satchel index`.
+
+    Raises:
+        IndexMissing: no photo is embedded, so there is nothing to search.
+    """
+    try:
+        index = GalleryIndex.load(path)
+    except DamagedIndex:
+        return build_index(catalogue, encoder, path)
+    if index.encoder != encoder.id or index.gallery.revision != catalogue.revision():
+        return build_index(catalogue, encoder, path)
+    return index
+
+
+def _nothing_embedded(catalogue: Catalogue) -> str:
+    size = catalogue.size()
+    if size.photos == 0:
+        return (
+            "the catalogue is empty: import your products' photos with "
+            "`satchel import catalogue.csv` (or a folder per code), then run `satchel index`"
+        )
+    return f"there is no index yet of the catalogue's {size.photos:,} photos: run `satchel index`"

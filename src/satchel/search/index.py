@@ -1,0 +1,105 @@
+"""The index: the embedded gallery in one file, searched exactly.
+
+The file is disposable. It names its encoder and the catalogue's revision, and whatever is wrong
+with it (absent, stale, truncated, altered, another encoder's), it is made again from the vectors
+in the database.
+"""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from satchel.catalog.store import GalleryVectors
+from satchel.errors import DamagedIndex
+from satchel.files import replacing
+
+LAYOUT: Final = "satchel-index-1"
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryIndex:
+    """The gallery's vectors, grouped by product, and what they were made by and from."""
+
+    gallery: GalleryVectors
+    encoder: str
+
+    def __len__(self) -> int:
+        return len(self.gallery.vectors)
+
+    def search(
+        self, queries: npt.NDArray[np.float32], k: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+        """Find the `k` rows of the gallery nearest to each query, by inner product, exactly.
+
+        Args:
+            queries: shape (q, d), float32, each of length 1.
+            k: how many; at most `len(self)` come back.
+
+        Returns:
+            cosines, shape (q, k'), float32, descending; and rows, shape (q, k'), int64.
+        """
+        return faiss.knn(
+            np.ascontiguousarray(queries),
+            self.gallery.vectors,
+            min(k, len(self)),
+            metric=faiss.METRIC_INNER_PRODUCT,
+        )
+
+    def rows_of(self, products: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return every row of these products; int64, ascending. Rows are ordered by product."""
+        starts = np.searchsorted(self.gallery.products, products, side="left")
+        ends = np.searchsorted(self.gallery.products, products, side="right")
+        return np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
+
+    def save(self, path: Path) -> None:
+        """Write the index to `path`, atomically."""
+        tensors: dict[str, npt.NDArray[Any]] = {
+            "vectors": self.gallery.vectors,
+            "products": self.gallery.products,
+            "photos": self.gallery.photos,
+        }
+        metadata = {
+            "layout": LAYOUT,
+            "encoder": self.encoder,
+            "revision": str(self.gallery.revision),
+            "checksum": _checksum(tensors),
+        }
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
+
+    @classmethod
+    def load(cls, path: Path) -> GalleryIndex:
+        """Read an index and check that it is whole.
+
+        Raises:
+            DamagedIndex: it is missing, truncated, altered or no index.
+        """
+        try:
+            with safe_open(path, framework="np") as file:
+                metadata = file.metadata() or {}
+                tensors = {
+                    name: file.get_tensor(name) for name in ("vectors", "products", "photos")
+                }
+        except (OSError, SafetensorError) as error:
+            raise DamagedIndex(f"{path} cannot be read as an index: {error}") from None
+        if metadata.get("layout") != LAYOUT or metadata.get("checksum") != _checksum(tensors):
+            raise DamagedIndex(f"{path} is not an index as it was written: its checksum differs")
+        gallery = GalleryVectors(**tensors, revision=int(metadata["revision"]))
+        return cls(gallery, metadata["encoder"])
+
+
+def _checksum(tensors: dict[str, npt.NDArray[Any]]) -> str:
+    """CRC-32 over the tensors, in the order of their names: against accidents, not attackers."""
+    crc = 0
+    for name in sorted(tensors):
+        crc = zlib.crc32(np.ascontiguousarray(tensors[name]).data, crc)
+    return f"{crc:08x}"

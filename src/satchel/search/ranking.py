@@ -1,0 +1,98 @@
+"""Gallery photos → products: scores, their order, and a confidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from satchel.search.index import GalleryIndex
+
+NEIGHBOURS: Final = 200
+"""Gallery photos first looked at for each query photo; doubled until enough products show up."""
+
+SHARPNESS: Final = 10.0
+"""How much more a product's nearer photos count than its farther ones."""
+
+POOL: Final = 50
+"""Products among which confidence is shared out."""
+
+
+@dataclass(frozen=True, slots=True)
+class RankedProduct:
+    """A product and its score.
+
+    Attributes:
+        product: database id.
+        score: cosine in [-1, 1].
+        confidence: in [0, 1].
+        photo: SHA-256 of its gallery photo that is nearest to the query.
+    """
+
+    product: int
+    score: float
+    confidence: float
+    photo: str
+
+
+def rank_products(
+    index: GalleryIndex, queries: npt.NDArray[np.float32], *, top: int, temperature: float
+) -> list[RankedProduct]:
+    """Rank the products of the gallery for one item.
+
+    A product's score for one photo is the mean of the cosines to its gallery photos, each with
+    the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. For several photos of
+    the item it is the mean over them. Chosen by measurement: docs/decisions/0005-ranking.md.
+
+    Until calibration exists, confidence is the softmax of the scores, divided by `temperature`,
+    over the `POOL` best products. It says how far a candidate stands out from the others, and
+    nothing of items that are not in the catalogue: that is the verdict's part.
+
+    Args:
+        index: of at least one photo.
+        queries: shape (q, d), float32, the vectors of the item's photos.
+        top: how many products to return, at most.
+
+    Returns:
+        At most `top` products, best first; equal scores in the order of their ids.
+    """
+    candidates = _candidates(index, queries, max(top, POOL))
+    rows = index.rows_of(candidates)
+    cosines = queries @ index.gallery.vectors[rows].T  # (q, rows of the candidates)
+    starts = np.flatnonzero(np.r_[True, np.diff(index.gallery.products[rows]) > 0])
+    weights = np.exp(SHARPNESS * cosines)
+    scores = np.add.reduceat(weights * cosines, starts, axis=1)
+    scores = (scores / np.add.reduceat(weights, starts, axis=1)).mean(0)
+    order = np.argsort(-scores, kind="stable")[: max(top, POOL)]
+    confidence = softmax(scores[order] / temperature)
+    ends = np.r_[starts[1:], len(rows)]
+    nearest = cosines.max(0)
+    ranked = []
+    for at, sure in zip(order[:top], confidence, strict=False):
+        best = rows[starts[at] + nearest[starts[at] : ends[at]].argmax()]
+        photo = index.gallery.photos[best].tobytes().hex()
+        score = float(np.clip(scores[at], -1, 1))
+        ranked.append(RankedProduct(int(candidates[at]), score, float(sure), photo))
+    return ranked
+
+
+def softmax(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return exp(values), scaled to the sum 1; shape (n,)."""
+    powers = np.exp(values - values.max())
+    shares: npt.NDArray[np.float32] = powers / powers.sum()
+    return shares
+
+
+def _candidates(
+    index: GalleryIndex, queries: npt.NDArray[np.float32], wanted: int
+) -> npt.NDArray[np.int64]:
+    """Return the ids, ascending, of at least `wanted` products near any query, if there are."""
+    k = NEIGHBOURS
+    while True:
+        _, rows = index.search(queries, k)
+        found = np.unique(index.gallery.products[rows])
+        if len(found) >= wanted or k >= len(index):
+            return found
+        k *= 2

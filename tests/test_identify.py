@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from conftest import SHAPES, jpeg
+
+from satchel import Identifier
+from satchel.encode.card import Confidence
+from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError
+from satchel.identify import verdict
+from satchel.records import Verdict
+from satchel.search.ranking import RankedProduct
+from satchel.workspace import Workspace
+
+
+@pytest.fixture
+def identifier(filled: Workspace) -> Identifier:
+    return Identifier.open(filled)
+
+
+def test_unseen_photos_are_named(identifier: Identifier) -> None:
+    for number, shape in enumerate(SHAPES):
+        found = identifier.identify(jpeg(shape, 50))
+        assert found.candidates[0].product.code == f"M{number}"
+        assert [candidate.rank for candidate in found.candidates] == [1, 2, 3, 4, 5]
+        confidences = [candidate.confidence for candidate in found.candidates]
+        assert confidences == sorted(confidences, reverse=True)
+        assert sum(confidences) == pytest.approx(1, abs=1e-4)
+        assert len(found.boxes) == 1
+
+
+def test_a_gallery_photo_is_its_own_reference(identifier: Identifier, filled: Workspace) -> None:
+    for photo in filled.catalogue.photos_of("M2"):
+        found = identifier.identify(filled.photos.read(photo.sha256))
+        assert found.candidates[0].photo == photo.sha256
+        assert found.candidates[0].score > 0.9
+
+
+def test_photos_of_one_item_are_answered_together(identifier: Identifier) -> None:
+    found = identifier.identify_item([jpeg("disc", 50), jpeg("disc", 51)], top=2)
+    assert found.candidates[0].product.code == "M0"
+    assert len(found.candidates) == 2
+    assert len(found.boxes) == 2
+
+
+@pytest.mark.parametrize("count", [0, 9])
+def test_too_few_or_too_many_photos(identifier: Identifier, count: int) -> None:
+    with pytest.raises(UsageError, match=f"1 to 8 photos of one item, got {count}"):
+        identifier.identify_item([jpeg("disc")] * count)
+
+
+def test_bad_photo(identifier: Identifier) -> None:
+    with pytest.raises(CorruptPhoto):
+        identifier.identify(jpeg("disc")[:500])
+
+
+def test_threads_get_the_answers_that_one_caller_gets(identifier: Identifier) -> None:
+    photos = [jpeg(shape, seed) for shape in SHAPES for seed in (60, 61)]
+    alone = [identifier.identify(photo) for photo in photos]
+    with ThreadPoolExecutor(4) as pool:
+        together = list(pool.map(identifier.identify, photos))
+    for one, other in zip(alone, together, strict=True):
+        assert [c.product.code for c in one.candidates] == [
+            c.product.code for c in other.candidates
+        ]
+        assert np.allclose([c.score for c in one.candidates], [c.score for c in other.candidates])
+
+
+def test_verdicts_follow_the_card() -> None:
+    measured = Confidence(
+        temperature=0.03, identified_at=0.9, in_catalogue_at=0.5, measured_on="this test"
+    )
+
+    def said(score: float, confidence: float) -> Verdict:
+        return verdict(RankedProduct(1, score, confidence, ""), measured)
+
+    assert said(0.5, 0.9) is Verdict.IDENTIFIED
+    assert said(0.5, 0.89) is Verdict.UNCERTAIN
+    assert said(0.49, 0.99) is Verdict.NOT_IN_CATALOGUE
+
+
+def test_no_index_yet(workspace: Workspace) -> None:
+    with pytest.raises(IndexMissing, match="satchel import"):
+        Identifier.open(workspace)
+
+
+def test_no_workspace(tmp_path) -> None:
+    with pytest.raises(WorkspaceError, match=r"satchel init"):
+        Identifier.open(tmp_path)
