@@ -194,6 +194,15 @@ def test_pixel_cap_is_read_from_the_header_before_decoding(side: int) -> None:
         decode(png_that_claims(side, side))
 
 
+def test_a_jpeg_of_very_many_scans_is_refused_before_decoding() -> None:
+    data = saved(PICTURE, "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    bomb = data[:-2] + data[last:-2] * 1_000 + data[-2:]
+    with pytest.raises(CorruptPhoto, match="at most 100 scans"):
+        decode(bomb)
+    assert decode(data).shape == (240, 320, 3)
+
+
 def test_byte_cap(tmp_path: Path) -> None:
     limits = PhotoLimits(max_bytes=1_000)
     with pytest.raises(PhotoTooLarge, match=r"at most 1,000 bytes, got 2,000"):

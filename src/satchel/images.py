@@ -49,6 +49,10 @@ crop of the object still has more pixels than the encoder takes.
 
 STORED_QUALITY: Final = 95
 
+MAX_JPEG_SCANS: Final = 100
+"""A progressive JPEG has about ten. Each costs a walk over the whole picture, and a small file
+can hold tens of thousands."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhotoLimits:
@@ -198,6 +202,11 @@ def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
         ) from None
     except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
         raise CorruptPhoto(f"the photo's header is damaged: {error}; send it again") from None
+    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+        raise CorruptPhoto(
+            f"expected a JPEG of at most {MAX_JPEG_SCANS} scans, got more; save it again as a "
+            "plain JPEG"
+        )
     width, height = image.size
     if width * height > limits.max_pixels:
         raise PhotoTooLarge(
