@@ -20,7 +20,7 @@ from satchel.images import RGB, crop, decode
 from satchel.locate.saliency import salient_box
 from satchel.parallel import batched
 from satchel.records import WHOLE_PHOTO, Box
-from satchel.train.builtin import MEAN, SIDE_PX, STD, load_lite0
+from satchel.train.builtin import MEAN, SIDE_PX, STD, aligned, load_lite0
 
 LOOKS = 3
 POOLINGS = ("avg", "gem")
@@ -57,7 +57,7 @@ def look(backbone: torch.nn.Module, photos: list[RGB]) -> dict[str, np.ndarray]:
             found[f"{name}{number}"] = rows
         for name, rows in pooled(flipped).items():
             found[f"{name}{number} flipped"] = rows
-        seen = maps.sum(1).numpy()
+        seen = aligned(maps.sum(1)).numpy()
         boxes = [salient_box(s).within(box) for s, box in zip(seen, boxes, strict=True)]
     return found
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHAPES, draw
 
+from conftest import SHAPES, draw
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder

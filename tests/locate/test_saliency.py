@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from conftest import SHARED, draw
 
+from conftest import SHARED, draw
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode

@@ -7,8 +7,8 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from conftest import SHARED
 
+from conftest import SHARED
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.encoder import Encoder
 from satchel.images import crop, decode

@@ -24,7 +24,11 @@ LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Where the object is, and the photo's vector: shape (d,), float32, of length 1."""
+    """Where the object is, and the photo's vector: shape (d,), float32, of length 1.
+
+    The box is that of the second look. The third look's is closer, and often cuts off handles and
+    straps: right for telling models apart, wrong as an answer to where the object is.
+    """
 
     box: Box
     vector: npt.NDArray[np.float32]
@@ -36,18 +40,16 @@ def embed(encoder: Encoder, photos: Sequence[RGB]) -> list[Embedded]:
     Args:
         photos: upright RGB pixels, each of its own size; at least one.
     """
-    boxes = [WHOLE_PHOTO] * len(photos)
-    total: npt.NDArray[np.float32] | None = None
-    for look in range(LOOKS):
+    total: npt.NDArray[np.float32] = np.zeros((), np.float32)
+    looked_at = [[WHOLE_PHOTO] * len(photos)]
+    for _ in range(LOOKS):
+        boxes = looked_at[-1]
         vectors, saliency = encoder.encode(_crops(photos, boxes, encoder.card.input_side_px))
-        total = vectors if total is None else total + vectors
-        if look < LOOKS - 1:
-            boxes = [
-                salient_box(seen).within(box) for seen, box in zip(saliency, boxes, strict=True)
-            ]
-    assert total is not None
+        total = total + vectors
+        nearer = zip(saliency, boxes, strict=True)
+        looked_at.append([salient_box(seen).within(box) for seen, box in nearer])
     total = total / np.linalg.norm(total, axis=1, keepdims=True)
-    return [Embedded(box, vector) for box, vector in zip(boxes, total, strict=True)]
+    return [Embedded(box, vector) for box, vector in zip(looked_at[1], total, strict=True)]
 
 
 def _crops(photos: Sequence[RGB], boxes: Sequence[Box], side_px: int) -> npt.NDArray[np.uint8]:

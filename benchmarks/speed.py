@@ -1,0 +1,317 @@
+"""Speed: ingest, identification, cold start, memory; both sides of each comparison in one run.
+
+    python benchmarks/speed.py          (needs the train extra, for the plain way; some minutes)
+
+Machines are noisy, so the sides take turns and medians are reported.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import cycle, islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from PIL import Image
+
+from datasets import SHARED
+from reporting import print_table, write_json
+from satchel.encode.embed import LOOKS, embed
+from satchel.encode.encoder import Encoder
+from satchel.identify import Identifier
+from satchel.images import crop, decode
+from satchel.parallel import batched, cores, map_in_order
+from satchel.records import WHOLE_PHOTO, Box
+from satchel.search.build import BATCH_PHOTOS, build_index
+from satchel.train.builtin import load_lite0
+from satchel.workspace import Workspace
+
+ROUNDS = 5
+BIG_PHOTOS = 96
+SMALL_PHOTOS = 320
+GALLERY = 3_000
+CALLS = 300
+
+
+# -- photos -------------------------------------------------------------------------------------
+
+
+def small_photos(folder: Path) -> list[Path]:
+    """Phone photos taken in shops, as the shared data has them: short side 288 pixels."""
+    del folder
+    return sorted((SHARED / "grocery" / "dataset" / "test").rglob("*.jpg"))[:SMALL_PHOTOS]
+
+
+def big_photos(folder: Path) -> list[Path]:
+    """Real photos brought to 2048 × 1536, with a phone sensor's noise, as JPEGs of about 1 MB.
+
+    The shared data has no photo of this size. Enlarging alone would leave too little detail and
+    make decoding cheaper than it is in life; the noise brings the bytes to a phone's.
+    """
+    rng = np.random.default_rng(0)
+    sources = sorted((SHARED / "dreambooth").rglob("*.jpg"))
+    paths = []
+    for number, source in enumerate(islice(cycle(sources), BIG_PHOTOS)):
+        pixels = decode(source.read_bytes(), min_side_px=None)
+        height = pixels.shape[1] * 3 // 4
+        large = cv2.resize(pixels[:height], (2048, 1536), interpolation=cv2.INTER_CUBIC)
+        noisy = large + rng.normal(0, 4, (1536, 2048, 1))
+        path = folder / f"{number}.jpg"
+        Image.fromarray(noisy.clip(0, 255).astype(np.uint8)).save(path, quality=90)
+        paths.append(path)
+    return paths
+
+
+# -- ingest: photos a second --------------------------------------------------------------------
+
+
+def plain_loader(backbone: torch.nn.Module, workers: int) -> Callable[[list[Path]], None]:
+    """Pillow and timm as their documentation shows them, in batches of 16."""
+    import timm
+
+    transform = timm.data.create_transform(
+        **timm.data.resolve_data_config({"input_size": (3, 224, 224)}, model=backbone)
+    )
+
+    class Photos(torch.utils.data.Dataset):
+        def __init__(self, paths: list[Path]) -> None:
+            self.paths = paths
+
+        def __len__(self) -> int:
+            return len(self.paths)
+
+        def __getitem__(self, at: int) -> torch.Tensor:
+            return transform(Image.open(self.paths[at]).convert("RGB"))
+
+    def run(paths: list[Path]) -> None:
+        loader = torch.utils.data.DataLoader(Photos(paths), batch_size=16, num_workers=workers)
+        with torch.inference_mode():
+            for batch in loader:
+                backbone.forward_features(batch).mean((2, 3)).numpy()
+
+    return run
+
+
+def shipped(encoder: Encoder, *, locate: bool) -> Callable[[list[Path]], None]:
+    """The gallery's path: decode, then one look, or all of them with locating and cropping."""
+
+    def work(batch: list[Path]) -> None:
+        photos = [decode(path.read_bytes()) for path in batch]
+        if locate:
+            embed(encoder, photos)
+        else:
+            encoder.encode(np.stack([crop(photo, WHOLE_PHOTO, 224) for photo in photos]))
+
+    return lambda paths: spread(work, list(batched(paths, BATCH_PHOTOS)))
+
+
+def decoding_alone(paths: list[Path]) -> None:
+    """The first unavoidable part: scaled decoding, on every core."""
+    spread(lambda path: decode(path.read_bytes()), paths)
+
+
+def forward_alone(encoder: Encoder, passes: int) -> Callable[[list[Path]], None]:
+    """The second: forward passes over crops that lie ready, on every core."""
+    crops = np.zeros((BATCH_PHOTOS, 224, 224, 3), np.uint8)
+
+    def work(batch: list[Path]) -> None:
+        for _ in range(passes):
+            encoder.encode(crops[: len(batch)])
+
+    return lambda paths: spread(work, list(batched(paths, BATCH_PHOTOS)))
+
+
+def spread(work: Callable[..., object], items: Sequence[object]) -> None:
+    """Do work on every core."""
+    for _ in map_in_order(work, items, workers=cores()):
+        pass
+
+
+def ingest(name: str, paths: list[Path], encoder: Encoder) -> dict[str, float]:
+    """Photos a second of every way, the ways taking turns; medians over the rounds."""
+    backbone = load_lite0().backbone
+    torch.set_num_threads(cores())
+    ways: dict[str, Callable[[list[Path]], None]] = {
+        "plain": plain_loader(backbone, 0),
+        "plain, DataLoader with a worker a core": plain_loader(backbone, cores()),
+        "ships, decode → embed": shipped(encoder, locate=False),
+        "ships, decode → locate → embed": shipped(encoder, locate=True),
+        "decoding alone": decoding_alone,
+        "forward alone, 1 pass": forward_alone(encoder, 1),
+        f"forward alone, {LOOKS} passes": forward_alone(encoder, LOOKS),
+    }
+    rates: dict[str, list[float]] = {way: [] for way in ways}
+    for round_number in range(ROUNDS + 1):
+        for way, run in ways.items():
+            started = time.perf_counter()
+            run(paths)
+            if round_number:  # the first round warms up
+                rates[way].append(len(paths) / (time.perf_counter() - started))
+    median = {way: statistics.median(values) for way, values in rates.items()}
+
+    def share_of_limit(way: str, passes: str) -> float:
+        limit = 1 / (1 / median["decoding alone"] + 1 / median[passes])
+        return median[way] / limit
+
+    one, all_looks = "ships, decode → embed", "ships, decode → locate → embed"
+    median["embed ÷ plain"] = median[one] / median["plain"]
+    median["locate ÷ plain"] = median[all_looks] / median["plain"]
+    median["embed ÷ unavoidable parts"] = share_of_limit(one, "forward alone, 1 pass")
+    passes = f"forward alone, {LOOKS} passes"
+    median["locate ÷ unavoidable parts"] = share_of_limit(all_looks, passes)
+    rows = [
+        [way, f"{value:.2f}" if "÷" in way else f"{value:.1f}"] for way, value in median.items()
+    ]
+    print_table(f"Ingest: {name}, {len(paths)} photos", ["way", "photos/s or ratio"], rows)
+    return median
+
+
+# -- identification -----------------------------------------------------------------------------
+
+
+def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
+    """A workspace of GALLERY products, with random vectors in place of embedded photos."""
+    workspace = Workspace.create(folder)
+    rng = np.random.default_rng(0)
+    with workspace.catalogue.writing() as writer:
+        photo_ids = []
+        for number in range(GALLERY):
+            product = writer.add_product(f"P{number:05}", {"brand": "None", "name": str(number)})
+            photo_ids.append(writer.add_photo(f"{number:064x}", 1, 1, 1))
+            writer.link(product, photo_ids[-1], {}, {})
+    vectors = np.abs(rng.normal(size=(GALLERY, encoder.card.dimension))).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    box = Box(0, 0, 1, 1)
+    workspace.catalogue.put_vectors(
+        encoder.id, ((n, box, v) for n, v in zip(photo_ids, vectors, strict=True))
+    )
+    build_index(workspace.catalogue, encoder, workspace.index_path)
+    return workspace
+
+
+def identify_warm(workspace: Workspace, paths: list[Path]) -> dict[str, float]:
+    """Milliseconds of `Identifier.identify`, one call after the other."""
+    identifier = Identifier.open(workspace)
+    photos = [path.read_bytes() for path in paths]
+    for photo in photos[:10]:
+        identifier.identify(photo)
+    times_ms = []
+    for photo in islice(cycle(photos), CALLS):
+        started = time.perf_counter()
+        identifier.identify(photo)
+        times_ms.append(1_000 * (time.perf_counter() - started))
+    p50, p99 = np.percentile(times_ms, (50, 99))
+    return {"identify, warm, p50 ms": float(p50), "identify, warm, p99 ms": float(p99)}
+
+
+def identify_cold(workspace: Workspace, photo: Path) -> dict[str, float]:
+    """Seconds of a whole `satchel identify` process."""
+    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder, "identify", photo]
+    times_s = []
+    for _ in range(ROUNDS + 1):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True)
+        times_s.append(time.perf_counter() - started)
+    return {"satchel identify, cold start, s": statistics.median(times_s[1:])}
+
+
+def serving(workspace: Workspace, photo: Path) -> dict[str, float]:
+    """A real server under four callers at once: its answers' times and its resident memory."""
+    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
+    process = subprocess.Popen(
+        [*command, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stderr is not None
+        line = next(line for line in process.stderr if "http://" in line)
+        url = "http://" + line.split("http://")[1].split()[0].rstrip("/")
+        request = upload(f"{url}/api/v1/identify", photo.read_bytes())
+        alone = [timed(request) for _ in range(40)][5:]
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda _: timed(request), range(CALLS)))
+        return {
+            "POST identify, one caller, p50 ms": statistics.median(alone),
+            "serving process, peak resident MB": peak_resident_mb(process.pid),
+        }
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def upload(url: str, photo: bytes) -> urllib.request.Request:
+    """A multipart request with one photo."""
+    edge = "satchel-benchmark"
+    head = (
+        f'--{edge}\r\nContent-Disposition: form-data; name="photos"; filename="a.jpg"\r\n'
+        "Content-Type: image/jpeg\r\n\r\n"
+    )
+    body = head.encode() + photo + f"\r\n--{edge}--\r\n".encode()
+    return urllib.request.Request(
+        url, body, {"Content-Type": f"multipart/form-data; boundary={edge}"}
+    )
+
+
+def timed(request: urllib.request.Request) -> float:
+    """Milliseconds of one request."""
+    started = time.perf_counter()
+    with urllib.request.urlopen(request) as response:
+        json.load(response)
+    return 1_000 * (time.perf_counter() - started)
+
+
+def peak_resident_mb(pid: int) -> float:
+    """VmHWM of a process, in megabytes (10⁶ bytes)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    line = next(line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024 / 1e6
+
+
+def import_and_index(folder: Path) -> dict[str, float]:
+    """Seconds of `satchel import` and `satchel index` of the Luma catalogue, as processes."""
+    satchel = [sys.executable, "-m", "satchel"]
+    subprocess.run([*satchel, "init", folder], check=True, capture_output=True)
+    started = time.perf_counter()
+    for arguments in (["import", SHARED / "luma" / "photos.csv"], ["index"]):
+        subprocess.run(
+            [*satchel, "--workspace", folder, *arguments], check=True, capture_output=True
+        )
+    return {"import + index, 709 Luma photos, s": time.perf_counter() - started}
+
+
+def main() -> None:
+    """Print the tables and write the JSON."""
+    encoder = Encoder.load(threads=1)
+    figures: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "big").mkdir()
+        big = big_photos(folder / "big")
+        size_mb = statistics.mean(path.stat().st_size for path in big) / 1e6
+        print(f"3-megapixel photos: {size_mb:.2f} MB on average")
+        figures["ingest, 3 megapixels"] = ingest("3 megapixels", big, encoder)
+        figures["ingest, 288 px"] = ingest("288 px short side", small_photos(folder), encoder)
+        workspace = stranger_gallery(folder / "strangers", encoder)
+        single = {
+            **identify_warm(workspace, big),
+            **identify_cold(workspace, big[0]),
+            **serving(workspace, big[0]),
+            **import_and_index(folder / "luma"),
+        }
+        figures[f"gallery of {GALLERY}, 3 megapixels"] = single
+        rows = [[name, f"{value:.1f}"] for name, value in single.items()]
+        print_table(f"A gallery of {GALLERY:,}, 3-megapixel photos", ["figure", "value"], rows)
+    write_json("speed", figures)
+
+
+if __name__ == "__main__":
+    main()
