@@ -14,7 +14,9 @@ SatchelError
 │   └── RowError            one row of a catalogue file; carries line, column and value
 ├── IndexMissing            nothing is embedded yet
 ├── DamagedIndex            the index file is truncated, altered or of another make
-└── EncoderError            the model file or its card is missing, altered or inconsistent
+├── EncoderError            the model file or its card is missing, altered or inconsistent
+├── FaultyPhoto             one of several photos of an item; says which
+└── Busy                    more is asked of a server than it can answer soon
 
 Messages say what was expected, what came and what to do next.
 """
@@ -94,3 +96,21 @@ class DamagedIndex(SatchelError):
 
 class EncoderError(SatchelError):
     """A model file or its card is missing, altered or inconsistent."""
+
+
+class FaultyPhoto(SatchelError):
+    """One of the photos of an item cannot be used.
+
+    Attributes:
+        position: 1 for the first photo.
+        reason: why.
+    """
+
+    def __init__(self, position: int, name: str, reason: PhotoError) -> None:
+        super().__init__(f"photo {position} ({name!r}): {reason}")
+        self.position = position
+        self.reason = reason
+
+
+class Busy(SatchelError):
+    """More identifications are waiting than can be answered soon."""

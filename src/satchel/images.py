@@ -140,9 +140,13 @@ def clean(data: bytes, limits: PhotoLimits | None = None) -> CleanPhoto:
     return CleanPhoto(encode_jpeg(pixels, STORED_QUALITY), pixels.shape[1], pixels.shape[0])
 
 
-def thumbnail(data: bytes, side_px: int) -> bytes:
-    """Return a JPEG of the photo whose longer side is at most `side_px`."""
-    pixels = decode(data, min_side_px=side_px)
+def thumbnail(data: bytes, side_px: int, limits: PhotoLimits | None = None) -> bytes:
+    """Return a JPEG of the photo whose longer side is at most `side_px`.
+
+    Raises:
+        EmptyPhoto, UnsupportedFormat, PhotoTooLarge, CorruptPhoto
+    """
+    pixels = decode(data, min_side_px=side_px, limits=limits)
     scale = side_px / max(pixels.shape[:2])
     if scale < 1:
         height, width = (max(1, round(side * scale)) for side in pixels.shape[:2])

@@ -1,0 +1,78 @@
+"""The wiring point: one function makes the whole web application of a workspace."""
+
+from __future__ import annotations
+
+import logging
+from functools import partial
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from satchel import __version__
+from satchel.errors import SatchelError
+from satchel.identify import MAX_ITEM_PHOTOS
+from satchel.web import api, pages, pictures
+from satchel.web.headers import SECURITY_HEADERS, SecurityHeaders
+from satchel.web.problems import problem_json, problem_of
+from satchel.web.reference import with_problem_types
+from satchel.web.serving import Serving
+from satchel.web.uploads import FORM_BYTES, BodyLimit
+from satchel.workspace import Workspace
+
+DESCRIPTION: Final = (
+    "Names the exact model of a second-hand luxury good from photos. Errors are problems as in "
+    "RFC 9457, `application/problem+json`."
+)
+
+
+def create_app(workspace: Workspace) -> FastAPI:
+    """Make the web application of a workspace, whether or not it has an index yet.
+
+    Raises:
+        EncoderError: the model file is missing or altered.
+    """
+    app = FastAPI(
+        title="Satchel",
+        version=__version__,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.serving = Serving(workspace)
+    app.state.pages = pages.Pages()
+    for router in (api.router, pictures.router, pages.router):
+        app.include_router(router)
+    app.mount("/static", pages.VersionedFiles(directory=pages.STATIC), name="static")
+    app.add_middleware(
+        BodyLimit, max_bytes=MAX_ITEM_PHOTOS * workspace.settings.photos.max_bytes + FORM_BYTES
+    )
+    app.add_middleware(SecurityHeaders)
+    for kind in (SatchelError, RequestValidationError, HTTPException, Exception):
+        app.add_exception_handler(kind, _answer_error)
+    app.openapi = partial(_openapi, app, app.openapi)  # type: ignore[method-assign] # FastAPI's own way
+    return app
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    problem = problem_of(error)
+    if problem.kind.status >= 500 and isinstance(error, SatchelError):
+        logging.getLogger(__name__).warning("%s: %s", problem.kind.slug, error)
+    if pages.wants_page(request):
+        response: Response = request.app.state.pages.problem(request, problem)
+    else:
+        response = problem_json(request, problem)
+    # An unexpected error is answered outside of every middleware, so the headers come from here.
+    response.headers.update(SECURITY_HEADERS)
+    return response
+
+
+def _openapi(app: FastAPI, describe: Any) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        app.openapi_schema = with_problem_types(describe())
+    return app.openapi_schema

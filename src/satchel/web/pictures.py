@@ -1,0 +1,78 @@
+"""Photos of the catalogue, whole and small. Named by their content, they never change."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Header, Path, Query, Response
+from starlette.responses import FileResponse
+
+from satchel.errors import CatalogueError
+from satchel.images import thumbnail
+from satchel.web.api import problems
+from satchel.web.serving import Served, Serving
+
+
+class Side(IntEnum):
+    """Longer sides that thumbnails come in, in pixels: few, so that caches are of use."""
+
+    SMALL = 160
+    MEDIUM = 320
+    LARGE = 640
+
+
+Sha256 = Annotated[str, Path(description="The photo's SHA-256, 64 hexadecimal digits.")]
+IfNoneMatch = Annotated[str, Header(include_in_schema=False)]
+
+router = APIRouter(tags=["photos"])
+JPEG: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"content": {"image/jpeg": {}}, "description": "The JPEG."}
+}
+
+
+@router.get(
+    "/photos/{sha}.jpg", response_class=FileResponse, responses={**JPEG, **problems(404, 422)}
+)
+def photo(serving: Served, sha: Sha256, if_none_match: IfNoneMatch = "") -> Response:
+    """Give a photo of the catalogue, whole."""
+    _require(serving, sha)
+    headers = _headers(sha)
+    if headers["ETag"] in if_none_match:
+        return Response(status_code=304, headers=headers)
+    path = serving.workspace.photos.path(sha)
+    if not path.is_file():
+        serving.workspace.photos.read(sha)  # raises, and says what to do
+    return FileResponse(path, media_type="image/jpeg", headers=headers)
+
+
+@router.get(
+    "/thumbnails/{sha}.jpg", response_class=Response, responses={**JPEG, **problems(404, 422)}
+)
+def small_photo(
+    serving: Served,
+    sha: Sha256,
+    side: Annotated[Side, Query(description="Longer side in pixels, at most.")] = Side.MEDIUM,
+    if_none_match: IfNoneMatch = "",
+) -> Response:
+    """Give a small copy of a photo of the catalogue."""
+    _require(serving, sha)
+    headers = _headers(f"{sha}-{side.value}")
+    if headers["ETag"] in if_none_match:
+        return Response(status_code=304, headers=headers)
+    workspace = serving.workspace
+    limits = workspace.settings.photos.limits()
+    data = thumbnail(workspace.photos.read(sha), side.value, limits)
+    return Response(data, media_type="image/jpeg", headers=headers)
+
+
+def _require(serving: Serving, sha: str) -> None:
+    """Refuse what is not in the catalogue, even where the store has a file of it."""
+    if not serving.workspace.catalogue.has_photo(sha):
+        raise CatalogueError(
+            f"the catalogue has no photo {sha[:80]!r}; its pages link to those it has"
+        )
+
+
+def _headers(tag: str) -> dict[str, str]:
+    return {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{tag}"'}

@@ -1,0 +1,137 @@
+"""Errors → RFC 9457 problems. The one place where HTTP status codes meet our errors.
+
+A problem's type is a URN that never changes; its detail is the error's own message. What we did
+not raise on purpose becomes a 500 that tells nothing of the inside.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+
+from satchel.errors import (
+    Busy,
+    CatalogueError,
+    CorruptPhoto,
+    EmptyPhoto,
+    FaultyPhoto,
+    IndexMissing,
+    PhotoError,
+    PhotoTooLarge,
+    UnsupportedFormat,
+    UsageError,
+)
+
+URN: Final = "urn:satchel:problem:"
+MEDIA_TYPE: Final = "application/problem+json"
+
+
+class ProblemDetails(BaseModel):
+    """An error, as RFC 9457 lays it out."""
+
+    type: str = Field(description="What kind of problem; stable.", examples=[f"{URN}no-index"])
+    title: str = Field(description="The kind in words.", examples=["There is no index yet"])
+    status: int = Field(description="HTTP status code.", examples=[503])
+    detail: str = Field(description="What was expected, what came, and what to do next.")
+    instance: str = Field(description="The path that was asked for.")
+    photo: int | None = Field(None, description="Which photo is at fault; 1 for the first.")
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A kind of problem."""
+
+    status: int
+    slug: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One problem, ready to be answered as JSON or told on a page."""
+
+    kind: Kind
+    detail: str
+    extras: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+INTERNAL: Final = Kind(500, "internal", "Something went wrong inside Satchel")
+INVALID: Final = Kind(422, "invalid-request", "The request does not fit the API")
+
+KINDS: Final[Mapping[type[Exception], Kind]] = {
+    PhotoTooLarge: Kind(413, "photo-too-large", "A photo is too large"),
+    UnsupportedFormat: Kind(415, "unsupported-format", "A file is not a photo of a known format"),
+    EmptyPhoto: Kind(422, "empty-photo", "A photo is empty"),
+    CorruptPhoto: Kind(422, "corrupt-photo", "A photo is damaged"),
+    PhotoError: Kind(422, "unusable-photo", "A photo cannot be used"),
+    UsageError: Kind(400, "bad-request", "The request is wrong"),
+    CatalogueError: Kind(404, "not-found", "The catalogue does not have it"),
+    IndexMissing: Kind(503, "no-index", "There is no index yet"),
+    Busy: Kind(503, "busy", "Satchel is busy"),
+}
+"""By class; a class that is not here is what its nearest ancestor is."""
+
+RETRY_AFTER_S: Final = {"no-index": "60", "busy": "5"}
+
+HTTP_SLUGS: Final = {404: "not-found", 405: "method-not-allowed", 413: "upload-too-large"}
+
+
+def problem_of(error: Exception) -> Problem:
+    """Say which problem an error is."""
+    match error:
+        case FaultyPhoto():
+            return Problem(_kind(error.reason), str(error), {"photo": error.position})
+        case RequestValidationError():
+            return _invalid(error)
+        case HTTPException():
+            return _http(error)
+    kind = _kind(error)
+    if kind is INTERNAL:
+        return Problem(kind, "the reason is in the server's log; try again, then tell its operator")
+    retry = RETRY_AFTER_S.get(kind.slug)
+    return Problem(kind, str(error), headers={"Retry-After": retry} if retry else {})
+
+
+def problem_json(request: Request, problem: Problem) -> JSONResponse:
+    """Answer a problem as JSON."""
+    content = {
+        "type": URN + problem.kind.slug,
+        "title": problem.kind.title,
+        "status": problem.kind.status,
+        "detail": problem.detail,
+        "instance": quote(request.scope["path"], safe="/:@+,;="),
+        **problem.extras,
+    }
+    return JSONResponse(
+        content, problem.kind.status, headers=dict(problem.headers), media_type=MEDIA_TYPE
+    )
+
+
+def _kind(error: Exception) -> Kind:
+    return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), INTERNAL)
+
+
+def _invalid(error: RequestValidationError) -> Problem:
+    """Name each field at fault. What was sent is not repeated: it may be a whole photo."""
+    errors = [
+        {"field": ".".join(map(str, one["loc"])), "reason": str(one["msg"])}
+        for one in error.errors()
+    ]
+    detail = "; ".join(f"{one['field']}: {one['reason']}" for one in errors)
+    return Problem(INVALID, detail, {"errors": errors})
+
+
+def _http(error: HTTPException) -> Problem:
+    phrase = HTTPStatus(error.status_code).phrase
+    slug = HTTP_SLUGS.get(error.status_code, phrase.lower().replace(" ", "-"))
+    return Problem(Kind(error.status_code, slug, phrase), error.detail, headers=error.headers or {})

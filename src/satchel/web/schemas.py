@@ -1,0 +1,166 @@
+"""What the API answers, field by field; the classes are named as in its OpenAPI description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, Field
+
+from satchel import records
+from satchel.catalog import store
+from satchel.web.links import photo_link, product_link, thumbnail_link
+
+
+class Candidate(BaseModel):
+    """One catalogue model proposed for the item."""
+
+    rank: int = Field(description="1 for the likeliest.", examples=[1])
+    code: str = Field(description="The product's code.", examples=["M22675"])
+    brand: str | None
+    name: str | None
+    confidence: float = Field(description="In [0, 1].", examples=[0.83])
+    score: float = Field(description="Cosine in [-1, 1] between item and product.", examples=[0.71])
+    photo: str = Field(description="The product's photo nearest to the item, whole.")
+    thumbnail: str = Field(description="The same photo, small.")
+    product: str = Field(description="The product's page.", examples=["/products/M22675"])
+
+    @classmethod
+    def of(cls, candidate: records.Candidate) -> Candidate:
+        """Lay out a candidate."""
+        return cls(
+            rank=candidate.rank,
+            code=candidate.product.code,
+            brand=candidate.product.brand,
+            name=candidate.product.name,
+            confidence=round(candidate.confidence, 4),
+            score=round(candidate.score, 4),
+            photo=photo_link(candidate.photo),
+            thumbnail=thumbnail_link(candidate.photo),
+            product=product_link(candidate.product.code),
+        )
+
+
+class Box(BaseModel):
+    """A rectangle in a photo, as fractions of its upright width and height, from the top left."""
+
+    x0: float = Field(ge=0, le=1, description="Left.")
+    y0: float = Field(ge=0, le=1, description="Top.")
+    x1: float = Field(ge=0, le=1, description="Right.")
+    y1: float = Field(ge=0, le=1, description="Bottom.")
+
+
+class Identification(BaseModel):
+    """The answer for one item."""
+
+    photo: list[str] = Field(description="Names of the photos that were sent, in their order.")
+    verdict: records.Verdict = Field(description="How far the first candidate can be relied on.")
+    candidates: list[Candidate] = Field(description="Likeliest first.")
+    boxes: list[Box] = Field(description="Where the item was found, one box for each photo.")
+
+    @classmethod
+    def of(cls, names: Sequence[str], found: records.Identification) -> Identification:
+        """Lay out an identification."""
+        return cls(
+            photo=list(names),
+            verdict=found.verdict,
+            candidates=[Candidate.of(candidate) for candidate in found.candidates],
+            boxes=[Box(x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in found.boxes],
+        )
+
+
+class Product(BaseModel):
+    """A catalogue model."""
+
+    code: str = Field(examples=["M22675"])
+    brand: str | None
+    name: str | None
+    category: str | None
+    colour: str | None
+    size: str | None
+    attributes: dict[str, str] = Field(description="Further columns of the catalogue file.")
+    product: str = Field(description="The product's page.", examples=["/products/M22675"])
+    photo: str | None = Field(description="Its first photo, whole.")
+    thumbnail: str | None = Field(description="Its first photo, small.")
+
+    @classmethod
+    def of(cls, product: records.Product, cover: str | None) -> Product:
+        """Lay out a product whose first photo has the SHA-256 `cover`."""
+        return cls(
+            code=product.code,
+            brand=product.brand,
+            name=product.name,
+            category=product.category,
+            colour=product.colour,
+            size=product.size,
+            attributes=dict(product.attributes),
+            product=product_link(product.code),
+            photo=photo_link(cover) if cover else None,
+            thumbnail=thumbnail_link(cover) if cover else None,
+        )
+
+
+class ProductPhoto(BaseModel):
+    """A photo of a product."""
+
+    sha256: str
+    photo: str = Field(description="The photo, whole.")
+    thumbnail: str = Field(description="The photo, small.")
+    width: int = Field(description="Pixels, upright.")
+    height: int = Field(description="Pixels, upright.")
+    role: str | None
+    source: str | None
+    license: str | None
+
+    @classmethod
+    def of(cls, photo: records.ProductPhoto) -> ProductPhoto:
+        """Lay out a photo."""
+        return cls(
+            sha256=photo.sha256,
+            photo=photo_link(photo.sha256),
+            thumbnail=thumbnail_link(photo.sha256),
+            width=photo.width,
+            height=photo.height,
+            role=photo.role,
+            source=photo.source,
+            license=photo.license,
+        )
+
+
+class ProductDetail(BaseModel):
+    """A catalogue model with all its photos."""
+
+    product: Product
+    photos: list[ProductPhoto]
+
+    @classmethod
+    def of(cls, product: records.Product, photos: Sequence[records.ProductPhoto]) -> ProductDetail:
+        """Lay out a product and its photos."""
+        cover = photos[0].sha256 if photos else None
+        return cls(
+            product=Product.of(product, cover),
+            photos=[ProductPhoto.of(photo) for photo in photos],
+        )
+
+
+class ProductPage(BaseModel):
+    """A stretch of the products that match, ordered by code."""
+
+    total: int = Field(description="How many products match.")
+    offset: int
+    limit: int
+    products: list[Product]
+
+    @classmethod
+    def of(cls, page: store.ProductPage, offset: int, limit: int) -> ProductPage:
+        """Lay out a stretch of products."""
+        products = [Product.of(product, cover) for product, cover in page.products]
+        return cls(total=page.total, offset=offset, limit=limit, products=products)
+
+
+class Health(BaseModel):
+    """Whether the server can answer, and how much it knows."""
+
+    status: str = Field(description="`ok`, or `no_index` where nothing can be identified yet.")
+    products: int
+    photos: int = Field(description="Photos over all products.")
+    indexed: int = Field(description="Photos that are searched.")

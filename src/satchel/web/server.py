@@ -1,0 +1,104 @@
+"""`satchel serve`: one process, one socket, until Ctrl-C."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import socket
+from collections.abc import Callable
+
+import uvicorn
+
+from satchel.errors import PortInUse, UsageError
+from satchel.web.app import create_app
+from satchel.workspace import Workspace
+
+GRACE_S = 10
+"""How long answers under way may take after Ctrl-C."""
+
+
+def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
+    """Serve a workspace until Ctrl-C.
+
+    Args:
+        host: address to listen on.
+        port: 0 lets the system choose.
+        on_ready: called with the server's URL once it answers.
+
+    Raises:
+        PortInUse: another program listens there.
+        UsageError: the address cannot be listened on.
+        EncoderError: the model file is missing or altered.
+    """
+    with listen(host, port) as listening:  # first: a taken port is told before anything is loaded
+        config = uvicorn.Config(
+            create_app(workspace),
+            log_level="warning",
+            access_log=False,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
+        server = _Server(config, lambda: on_ready(url_of(listening)))
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn stops in order, then passes it on
+            server.run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """Open a socket that listens on an address.
+
+    Raises:
+        PortInUse: another program listens there.
+        UsageError: the address cannot be listened on.
+    """
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host!r}: {error}; try --host 127.0.0.1, or 0.0.0.0 for all"
+        ) from None
+    try:
+        if os.name == "posix":  # elsewhere the option would let two programs share the port
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen()
+    except OSError as error:
+        listening.close()
+        raise _refusal(host, port, error) from None
+    return listening
+
+
+def url_of(listening: socket.socket) -> str:
+    """Return the URL under which a browser on this machine reaches a socket."""
+    host, port = listening.getsockname()[:2]
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not listened on
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _refusal(host: str, port: int, error: OSError) -> UsageError:
+    if error.errno == errno.EADDRINUSE:
+        return PortInUse(
+            f"port {port} on {host} is used by another program; stop it, or choose another port: "
+            f"`satchel serve --port {port + 1 if port < 65535 else 0}`"
+        )
+    if error.errno == errno.EACCES:
+        return UsageError(
+            f"listening on port {port} is not allowed; choose one above 1023: "
+            "`satchel serve --port 8000`"
+        )
+    return UsageError(f"cannot listen on {host}, port {port}: {error}; check --host and --port")
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn's server, which also says when it answers."""
+
+    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._on_started = on_started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer."""
+        await super().startup(sockets)
+        if self.started:
+            self._on_started()

@@ -1,0 +1,156 @@
+"""What every request shares: the workspace, the encoder, and the identifier of the day."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from threading import BoundedSemaphore, Lock
+from typing import Annotated, Final
+
+from fastapi import Depends, Request
+
+from satchel.encode.embed import Embedded
+from satchel.encode.encoder import Encoder
+from satchel.errors import (
+    Busy,
+    FaultyPhoto,
+    IndexMissing,
+    PhotoError,
+    PhotoTooLarge,
+    UsageError,
+)
+from satchel.identify import MAX_ITEM_PHOTOS, Identifier
+from satchel.parallel import cores
+from satchel.records import Identification
+from satchel.search.build import open_index
+from satchel.web.uploads import ReceivedPhoto
+from satchel.workspace import Workspace
+
+PLACES: Final = 32
+"""Identifications under way or waiting, at most.
+
+Each holds one of the forty threads that Starlette has: some must stay free for pages and photos.
+"""
+
+Stamp = tuple[int, int, int]
+"""What tells one state of a file from another: time of change in ns, size in bytes, inode."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Current:
+    stamp: Stamp | None
+    identifier: Identifier
+    indexed: int
+
+
+class Serving:
+    """The identifier that requests use; follows the index file. Safe to use from many threads.
+
+    At most `places` identifications are under way or waiting, and as many run as there are cores.
+    """
+
+    def __init__(self, workspace: Workspace, *, places: int = PLACES) -> None:
+        self.workspace = workspace
+        self._encoder = Encoder.load(threads=cores())
+        self._current: _Current | None = None
+        self._loading = Lock()
+        self._places = BoundedSemaphore(places)
+        self._running = BoundedSemaphore(cores())
+
+    def identify(
+        self, photos: Sequence[ReceivedPhoto], *, top: int | None = None
+    ) -> Identification:
+        """Identify the one item that these photos show; `top` defaults to the settings'.
+
+        Raises:
+            UsageError: no photos, or too many.
+            FaultyPhoto: one of them cannot be used.
+            IndexMissing: there is nothing to search.
+            Busy: too many others are waiting.
+        """
+        if not 1 <= len(photos) <= MAX_ITEM_PHOTOS:
+            raise UsageError(
+                f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
+            )
+        identifier = self._up_to_date().identifier
+        with self._turn():  # photos are read inside: those who wait hold no pixels
+            seen = [
+                self._look(identifier, position, photo)
+                for position, photo in enumerate(photos, start=1)
+            ]
+            return identifier.name(seen, top=top or self.workspace.settings.identify.top)
+
+    def indexed(self) -> int:
+        """Count the photos that are searched; 0 where there is no index."""
+        try:
+            return self._up_to_date().indexed
+        except IndexMissing:
+            return 0
+
+    def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> Embedded:
+        """Look at one photo: one at a time, so that a request holds the pixels of one."""
+        most = self.workspace.settings.photos.max_bytes
+        try:
+            if photo.size_bytes > most:
+                raise PhotoTooLarge(
+                    f"expected at most {most:,} bytes, got {photo.size_bytes:,}; "
+                    "send a smaller copy of the photo"
+                )
+            return identifier.look_at([photo.read()])[0]
+        except PhotoError as error:
+            raise FaultyPhoto(position, photo.name, error) from error
+
+    def _up_to_date(self) -> _Current:
+        """Return the identifier of the index file as it is now.
+
+        While one thread loads a new index, the others go on with the one before.
+        """
+        stamp, current = self._stamp(), self._current
+        if current is not None and current.stamp == stamp:
+            return current
+        if not self._loading.acquire(blocking=current is None):
+            assert current is not None
+            return current
+        try:
+            if self._current is None or self._current.stamp != stamp:
+                self._current = self._load()
+            return self._current
+        finally:
+            self._loading.release()
+
+    def _load(self) -> _Current:
+        # The stamp is taken first: an index that is replaced in between is loaded once more on
+        # the next request, rather than never.
+        workspace, stamp = self.workspace, self._stamp()
+        index = open_index(workspace.catalogue, self._encoder, workspace.index_path)
+        limits = workspace.settings.photos.limits()
+        identifier = Identifier(workspace.catalogue, self._encoder, index, limits)
+        return _Current(stamp, identifier, len(index))
+
+    def _stamp(self) -> Stamp | None:
+        try:
+            state = self.workspace.index_path.stat()
+        except OSError:
+            return None
+        return state.st_mtime_ns, state.st_size, state.st_ino
+
+    @contextlib.contextmanager
+    def _turn(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise Busy("many identifications are waiting already; send this one again in a moment")
+        try:
+            with self._running:
+                yield
+        finally:
+            self._places.release()
+
+
+def _serving(request: Request) -> Serving:
+    serving = request.app.state.serving
+    assert isinstance(serving, Serving)
+    return serving
+
+
+Served = Annotated[Serving, Depends(_serving)]
+"""The parameter type by which an endpoint asks for the `Serving` of its application."""

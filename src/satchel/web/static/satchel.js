@@ -1,0 +1,246 @@
+// The little that the pages do in the browser: choosing photos, drawing boxes, dialogs, copying.
+(() => {
+  "use strict";
+
+  const form = document.getElementById("identify");
+  if (form) identifyPage(form);
+  productDialog(document.getElementById("product-dialog"));
+  document.addEventListener("click", copyOnClick);
+
+  function identifyPage(form) {
+    const input = form.querySelector("#photos");
+    const camera = form.querySelector("#camera");
+    const previews = form.querySelector("#previews");
+    const notice = form.querySelector("#notice");
+    const clear = form.querySelector("#clear");
+    const result = document.getElementById("result");
+    const advice = result.innerHTML;
+    const words = form.dataset;
+    const most = Number(words.most);
+    let chosen = []; // [{file, item}], in the order of the previews
+    let shown = 0; // how many of the chosen photos the result speaks of
+
+    input.addEventListener("change", () => add([...input.files]));
+    camera.addEventListener("change", () => {
+      add([...camera.files]);
+      camera.value = "";
+    });
+    clear.addEventListener("click", () => {
+      chosen.forEach((photo) => photo.forget());
+      chosen = [];
+      changed();
+      input.focus();
+    });
+    document.addEventListener("paste", (event) => {
+      const files = [...(event.clipboardData?.files ?? [])];
+      if (files.length) add(files);
+    });
+    dropping();
+    requests();
+    if (input.files.length) add([...input.files]); // kept by the browser over a reload
+
+    function add(files) {
+      const known = new Set(chosen.map((photo) => key(photo.file)));
+      const fresh = files.filter((file) => !known.has(key(file)));
+      const other = fresh.find((file) => file.type && !file.type.startsWith("image/"));
+      const images = fresh.filter((file) => !file.type || file.type.startsWith("image/"));
+      const kept = images.slice(0, most - chosen.length);
+      chosen.push(...kept.map(preview));
+      changed();
+      if (kept.length < images.length) tell(words.tooMany);
+      else if (other) tell(words.notPhoto.replace("{name}", other.name));
+    }
+
+    function key(file) {
+      return [file.name, file.size, file.lastModified].join("/");
+    }
+
+    function preview(file) {
+      const item = document.createElement("li");
+      const image = document.createElement("img");
+      const remove = document.createElement("button");
+      const address = URL.createObjectURL(file);
+      const photo = { file, item, image, remove, forget: () => URL.revokeObjectURL(address) };
+      image.src = address;
+      image.onerror = () => {
+        item.classList.add("unshown");
+        const name = document.createElement("span");
+        name.textContent = file.name;
+        name.title = words.unshown;
+        image.replaceWith(name);
+      };
+      remove.type = "button";
+      remove.className = "remove";
+      remove.innerHTML =
+        '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M6 6l12 12M18 6L6 18"/></svg>';
+      remove.addEventListener("click", () => {
+        photo.forget();
+        chosen = chosen.filter((other) => other !== photo);
+        changed();
+        (chosen.at(-1)?.remove ?? input).focus();
+      });
+      item.append(image, remove);
+      return photo;
+    }
+
+    // Anything that was said of other photos is taken back: an answer must fit what is seen.
+    function changed() {
+      const transfer = new DataTransfer();
+      chosen.forEach((photo) => transfer.items.add(photo.file));
+      input.files = transfer.files;
+      previews.replaceChildren(...chosen.map((photo) => photo.item));
+      chosen.forEach((photo, at) => {
+        const number = String(at + 1);
+        photo.image.alt = words.photo.replace("{number}", number);
+        photo.remove.setAttribute("aria-label", words.remove.replace("{number}", number));
+      });
+      form.classList.toggle("filled", chosen.length > 0);
+      clear.hidden = chosen.length === 0;
+      forgetAnswer();
+      const large = chosen.find((photo) => photo.file.size > Number(words.maxBytes));
+      large?.item.classList.add("faulty");
+      tell(large ? words.tooLarge : "");
+    }
+
+    function forgetAnswer() {
+      chosen.forEach((photo) => {
+        photo.item.classList.remove("faulty");
+        photo.item.querySelector("svg.box")?.remove();
+      });
+      if (shown) result.innerHTML = advice;
+      shown = 0;
+    }
+
+    function tell(text) {
+      notice.textContent = text;
+      notice.hidden = !text;
+    }
+
+    function dropping() {
+      const drop = form.querySelector(".drop");
+      const holdsFiles = (event) => event.dataTransfer?.types.includes("Files");
+      for (const kind of ["dragenter", "dragover"]) {
+        document.addEventListener(kind, (event) => {
+          if (!holdsFiles(event)) return;
+          event.preventDefault();
+          drop.classList.add("over");
+        });
+      }
+      document.addEventListener("dragleave", (event) => {
+        if (!event.relatedTarget) drop.classList.remove("over");
+      });
+      document.addEventListener("drop", (event) => {
+        if (!holdsFiles(event)) return;
+        event.preventDefault();
+        drop.classList.remove("over");
+        add([...event.dataTransfer.files]);
+      });
+    }
+
+    function requests() {
+      const mine = (event) => event.detail.ctx.sourceElement === form;
+      form.addEventListener("htmx:before:request", (event) => {
+        if (!mine(event)) return;
+        if (form.classList.contains("working")) return event.preventDefault();
+        forgetAnswer();
+        tell("");
+        form.classList.add("working");
+        result.replaceChildren(document.getElementById("waiting").content.cloneNode(true));
+        shown = chosen.length;
+      });
+      document.addEventListener("htmx:finally:request", (event) => {
+        if (mine(event)) form.classList.remove("working");
+      });
+      form.addEventListener("htmx:error", () => {
+        result.innerHTML = advice;
+        tell(words.failed);
+      });
+      document.addEventListener("htmx:after:swap", () => {
+        const found = result.querySelector("[data-boxes]");
+        const problem = result.querySelector(".problem");
+        if (found && !found.dataset.drawn) {
+          found.dataset.drawn = "yes";
+          JSON.parse(found.dataset.boxes).forEach((box, at) => chosen[at] && draw(chosen[at], box));
+        }
+        if (problem?.dataset.photo) {
+          chosen[Number(problem.dataset.photo) - 1]?.item.classList.add("faulty");
+        }
+        if ((found || problem) && !result.contains(document.activeElement)) lead(found || problem);
+      });
+    }
+
+    // On a phone the answer lies below the photos: bring it into sight, and readers' focus to it.
+    function lead(answer) {
+      answer.querySelector("h2").focus({ preventScroll: true });
+      if (answer.getBoundingClientRect().top > window.innerHeight * 0.6) {
+        const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
+        result.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+      }
+    }
+
+    // The drawing has the photo's own proportions and is fitted into its tile as the photo is, so
+    // that both stay on each other at any size.
+    function draw(photo, [x0, y0, x1, y1]) {
+      const { naturalWidth: width, naturalHeight: height } = photo.image;
+      if (!width || !photo.image.isConnected) return;
+      const svg = element("svg", { class: "box", viewBox: `0 0 ${width} ${height}`, role: "img" });
+      const place = { x: x0 * width, y: y0 * height, width: (x1 - x0) * width };
+      for (const part of ["under", "line"]) {
+        svg.append(element("rect", { ...place, height: (y1 - y0) * height, class: part }));
+      }
+      svg.setAttribute("aria-label", words.found);
+      photo.item.append(svg);
+    }
+  }
+
+  function element(name, attributes) {
+    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
+    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
+    return made;
+  }
+
+  function productDialog(dialog) {
+    const body = dialog.querySelector("#product-dialog-body");
+    document.addEventListener("htmx:after:swap", (event) => {
+      if (event.detail.ctx.target === body && !dialog.open) {
+        dialog.showModal();
+        dialog.scrollTop = 0;
+      }
+    });
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) dialog.close();
+    });
+    dialog.addEventListener("close", () => body.replaceChildren());
+  }
+
+  async function copyOnClick(event) {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    const done = (await copied(button.dataset.copy)) || byHand(button);
+    if (!done) return;
+    button.classList.add("done");
+    button.querySelector("[role=status]").textContent = button.dataset.done;
+    setTimeout(() => {
+      button.classList.remove("done");
+      button.querySelector("[role=status]").textContent = "";
+    }, 1600);
+  }
+
+  async function copied(text) {
+    try {
+      await navigator.clipboard.writeText(text);
+      return true;
+    } catch {
+      return false; // no clipboard without https, or not allowed
+    }
+  }
+
+  // Select the code beside the button, and let the browser's older command copy it.
+  function byHand(button) {
+    const range = document.createRange();
+    range.selectNodeContents(button.parentElement.querySelector("code"));
+    getSelection().removeAllRanges();
+    getSelection().addRange(range);
+    return document.execCommand("copy");
+  }
+})();

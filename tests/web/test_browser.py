@@ -1,0 +1,306 @@
+"""The pages in a real browser."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import WebDriverWait
+
+CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--lang=en-US",
+)
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(
+        not (CHROMIUM and DRIVER),
+        reason="needs chromium and chromedriver; on Debian: apt install chromium chromium-driver",
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    assert CHROMIUM
+    assert DRIVER
+    options = ChromeOptions()
+    options.binary_location = CHROMIUM
+    profile = tmp_path_factory.mktemp("chromium")
+    for flag in (*FLAGS, f"--user-data-dir={profile}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    driver = Chrome(options, ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Reader:
+    """Someone who uses the pages."""
+
+    def __init__(self, chrome: Chrome, server: str) -> None:
+        self.chrome = chrome
+        self.server = server
+
+    def go(self, path: str) -> None:
+        self.chrome.get(self.server + path)
+
+    def one(self, selector: str) -> WebElement:
+        return self.until(lambda: next(iter(self.all(selector)), None))
+
+    def all(self, selector: str) -> list[WebElement]:
+        return self.chrome.find_elements(By.CSS_SELECTOR, selector)
+
+    def texts(self, selector: str) -> list[str]:
+        """What is read there, at one moment: elements may be replaced while one looks."""
+        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText.trim())"
+        found: list[str] = self.chrome.execute_script(script, selector)
+        return found
+
+    def until(self, happens: Callable[[], Any]) -> Any:
+        return WebDriverWait(self.chrome, 30, 0.05).until(lambda _: happens())
+
+    def send(self, *photos: Path) -> None:
+        self.one("#photos").send_keys("\n".join(map(str, photos)))
+        self.until(lambda: len(self.all(".previews li")) == len(photos))
+        self.one("#submit").click()
+
+    def resize(self, width: int, height: int) -> None:
+        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+    def complaints(self) -> list[str]:
+        return [entry["message"] for entry in self.chrome.get_log("browser")]
+
+    def requests(self) -> set[str]:
+        """Addresses that were asked for since this was last called."""
+        messages = [json.loads(e["message"])["message"] for e in self.chrome.get_log("performance")]
+        return {
+            message["params"]["request"]["url"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        }
+
+
+@pytest.fixture
+def reader(chrome: Chrome, server: str) -> Iterator[Reader]:
+    reader = Reader(chrome, server)
+    chrome.get("about:blank")
+    chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    reader.resize(1280, 900)
+    reader.complaints()
+    reader.requests()
+    yield reader
+    foreign = {url for url in reader.requests() if not url.startswith((server, "blob:", "data:"))}
+    assert foreign <= {"about:blank"}
+
+
+@pytest.fixture
+def photo(tmp_path: Path, draw: Callable[..., bytes]) -> Callable[..., Path]:
+    def write(code: str, view: int = 0, name: str = "bag.jpg") -> Path:
+        path = tmp_path / name
+        path.write_bytes(draw(code, view=view))
+        return path
+
+    return write
+
+
+def test_a_photo_is_named(reader, photo, codes):
+    reader.go("/")
+    reader.send(photo("M22675"))
+    reader.until(lambda: len(reader.texts(".candidate")) == len(codes))
+    assert reader.texts(".candidate .code code")[0] == "M22675"
+    assert reader.texts(".candidate .brand")[0] == "Maison"
+    assert all(text.endswith("%") for text in reader.texts(".confidence .number"))
+    assert reader.one(".verdict h2").text
+    reader.until(lambda: reader.all(".previews svg.box"))
+    reader.until(lambda: not reader.all("form.working"))
+    assert reader.complaints() == []
+
+
+def test_the_box_lies_on_the_photo_as_the_answer_says(reader, photo):
+    reader.go("/")
+    reader.send(photo("M22675"))
+    reader.until(lambda: reader.all(".previews svg.box"))
+    shown, natural, box = reader.chrome.execute_script("""
+        const image = document.querySelector('.previews img');
+        const rect = document.querySelector('.previews .line').getBoundingClientRect();
+        const tile = image.getBoundingClientRect();
+        const boxes = JSON.parse(document.querySelector('[data-boxes]').dataset.boxes);
+        return [[rect.left - tile.left, rect.top - tile.top, rect.right - tile.left,
+                 rect.bottom - tile.top], [tile.width, tile.height], boxes[0]];
+    """)
+    side = min(natural)  # the photo is square, fitted into its tile and centred
+    left, top = (natural[0] - side) / 2, (natural[1] - side) / 2
+    wanted = [left + box[0] * side, top + box[1] * side, left + box[2] * side, top + box[3] * side]
+    assert shown == pytest.approx(wanted, abs=4)  # the line is a few pixels wide
+
+
+def test_several_photos_of_one_item(reader, photo, codes):
+    reader.go("/")
+    reader.send(photo("Z-9", 0, "front.jpg"), photo("Z-9", 1, "back.jpg"))
+    reader.until(lambda: len(reader.all(".previews svg.box")) == 2)
+    assert reader.texts(".candidate .code code")[0] == "Z-9"
+    reader.all(".previews .remove")[0].click()
+    reader.until(lambda: len(reader.all(".previews li")) == 1)
+    assert not reader.all(".candidate, .previews svg.box")  # the answer was of other photos
+    reader.one("#clear").click()
+    reader.until(lambda: not reader.all(".previews li"))
+    assert reader.complaints() == []
+
+
+def test_more_than_eight_photos(reader, photo):
+    reader.go("/")
+    files = [photo("Z-9", 0, f"{number}.jpg") for number in range(9)]
+    reader.one("#photos").send_keys("\n".join(map(str, files)))
+    reader.until(lambda: len(reader.all(".previews li")) == 8)
+    assert "first 8 photos" in reader.one("#notice").text
+
+
+def test_a_text_that_is_named_like_a_photo(reader, photo, tmp_path):
+    fake = tmp_path / "fake.jpg"
+    fake.write_text("this is a text")
+    reader.go("/")
+    reader.send(photo("Z-9"), fake)
+    problem = reader.one("#result .problem")
+    assert "Photo 2 cannot be used" in problem.text
+    assert "not a photo that Satchel can read" in problem.text
+    reader.until(lambda: reader.all(".previews li:nth-child(2).faulty"))
+    reader.until(lambda: not reader.all("form.working"))
+    reader.all(".previews .remove")[1].click()  # and it can be put right in place
+    reader.until(lambda: len(reader.all(".previews li")) == 1)
+    reader.one("#submit").click()
+    reader.until(lambda: reader.texts(".candidate .code code")[:1] == ["Z-9"])
+
+
+def test_a_server_that_is_gone_is_told(reader, photo):
+    reader.go("/")
+    reader.one("#photos").send_keys(str(photo("Z-9")))
+    reader.until(lambda: reader.all(".previews li"))
+    offline = {"offline": True, "latency": 0, "downloadThroughput": 0, "uploadThroughput": 0}
+    reader.chrome.execute_cdp_cmd("Network.enable", {})
+    reader.chrome.execute_cdp_cmd("Network.emulateNetworkConditions", offline)
+    try:
+        reader.one("#submit").click()
+        reader.until(lambda: "did not answer" in reader.one("#notice").text)
+    finally:
+        online = offline | {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+        reader.chrome.execute_cdp_cmd("Network.emulateNetworkConditions", online)
+
+
+def test_all_photos_of_a_candidate(reader, photo):
+    reader.go("/")
+    reader.send(photo("A/01 B?"))
+    reader.until(lambda: reader.texts(".candidate .code code")[:1] == ["A/01 B?"])
+    reader.one(".candidate .shot").click()
+    reader.until(lambda: reader.one("#product-dialog").get_attribute("open"))
+    reader.until(lambda: len(reader.all("#product-dialog .photos img")) == 2)
+    reader.until(
+        lambda: reader.chrome.execute_script(
+            "return [...document.querySelectorAll('#product-dialog img')]"
+            ".every(image => image.complete && image.naturalWidth > 0)"
+        )
+    )
+    reader.chrome.switch_to.active_element.send_keys(Keys.ESCAPE)
+    reader.until(lambda: not reader.one("#product-dialog").get_attribute("open"))
+    assert reader.complaints() == []
+
+
+def test_everything_can_be_done_by_keyboard(reader, photo):
+    reader.go("/")
+    reader.one("#photos").send_keys(str(photo("Z-9")))
+    reader.until(lambda: reader.all(".previews li"))
+    for _ in range(3):  # from the chosen photo: its removal, then the button
+        focused = reader.chrome.switch_to.active_element
+        if focused.get_attribute("id") == "submit":
+            break
+        focused.send_keys(Keys.TAB)
+    reader.one("#submit").send_keys(Keys.ENTER)
+    reader.until(lambda: reader.all(".candidate"))
+    reader.one(".candidate .shot").send_keys(Keys.ENTER)
+    reader.until(lambda: reader.one("#product-dialog").get_attribute("open"))
+    reader.one("#product-dialog .close").send_keys(Keys.ENTER)
+    reader.until(lambda: not reader.one("#product-dialog").get_attribute("open"))
+
+
+def test_a_code_is_copied(reader, photo):
+    reader.go("/products/M22675")
+    reader.one(".copy").click()
+    reader.until(lambda: reader.texts(".copy [role=status]") == ["Copied"])
+
+
+def test_korean(reader, photo):
+    reader.go("/")
+    reader.one(".languages a[lang=ko]").click()
+    reader.until(lambda: reader.all("html[lang=ko]"))
+    assert "사진을 올려 주세요" in reader.one(".drop").text
+    reader.send(photo("M22675"))
+    reader.until(lambda: reader.texts(".candidate .code code")[:1] == ["M22675"])
+    assert reader.one(".verdict h2").text.endswith(("높습니다", "주세요", "보입니다"))
+    reader.go("/products")
+    assert reader.one("h1").text == "카탈로그"
+    reader.one(".languages a[lang=en]").click()
+    reader.until(lambda: reader.texts("h1") == ["Catalogue"])
+    assert reader.complaints() == []
+
+
+def test_the_catalogue_is_searched_as_one_types(reader, codes):
+    reader.go("/products")
+    assert sorted(reader.texts(".tile .code")) == sorted(codes)
+    reader.one("#query").send_keys("가방")
+    reader.until(lambda: reader.texts(".tile .code") == ["가방-7"])
+    assert "1 product" in reader.one(".count").text
+    reader.one("#query").send_keys("zzz")
+    reader.until(lambda: reader.all(".nothing"))
+    reader.one("#query").clear()
+    reader.one("#query").send_keys("Z")
+    reader.until(lambda: reader.texts(".tile .code") == ["Z-9"])
+    reader.one(".tile").click()
+    reader.until(lambda: reader.texts("h1") == ["Z-9"])
+    assert len(reader.all(".photos img")) == 2
+    assert reader.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_nothing_is_wider_than_a_phone(reader, photo, language):
+    reader.resize(360, 740)
+
+    def fits() -> bool:
+        script = "return document.documentElement.scrollWidth <= 360"
+        return bool(reader.chrome.execute_script(script))
+
+    for path in ("/", "/products", "/products/M22675", "/products/NOPE", "/docs"):
+        reader.go(f"{path}?lang={language}")
+        assert fits(), path
+    reader.go("/")
+    reader.send(photo("A/01 B?"), photo("A/01 B?", 1, "second.jpg"))
+    reader.until(lambda: reader.all(".candidate"))
+    assert fits()
+    reader.one(".candidate .shot").click()
+    reader.until(lambda: reader.one("#product-dialog").get_attribute("open"))
+    assert fits()
+
+
+@pytest.mark.parametrize("path", ["/", "/products", "/products/M22675", "/docs"])
+def test_no_page_complains_or_asks_elsewhere(reader, path):
+    reader.go(path)
+    assert reader.one("main").text
+    assert reader.complaints() == []
+    assert all(url.startswith(reader.server) for url in reader.requests() - {"about:blank"})

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+from html import unescape
+
+import httpx
+import pytest
+
+from satchel.web.app import create_app
+
+HTML = {"accept": "text/html,application/xhtml+xml"}
+HTMX = {"accept": "text/html", "hx-request": "true"}
+KOREAN = {"accept-language": "ko-KR,ko;q=0.9"}
+
+
+def lang(answer: httpx.Response) -> str:
+    return answer.text.split('<html lang="', 1)[1].split('"', 1)[0]
+
+
+# -- languages ----------------------------------------------------------------------------------
+
+
+def test_language_is_the_browsers_then_the_readers(server):
+    with httpx.Client(base_url=server, headers=HTML) as reader:
+        assert lang(reader.get("/")) == "en"
+        assert lang(reader.get("/", headers=KOREAN)) == "ko"
+        chosen = reader.get("/products?query=Z&lang=ko")
+        assert lang(chosen) == "ko"
+        assert "상품" in chosen.text
+        cookie = chosen.headers["set-cookie"].lower()
+        assert "samesite=lax" in cookie
+        assert "httponly" in cookie
+        assert lang(reader.get("/")) == "ko"
+        assert lang(reader.get("/", headers={"accept-language": "en"})) == "ko"
+        assert lang(reader.get("/?lang=en")) == "en"
+        assert lang(reader.get("/", headers=KOREAN)) == "en"
+
+
+def test_a_language_that_we_do_not_have(client):
+    answer = client.get("/?lang=tlh", headers=HTML)
+    assert lang(answer) == "en"
+    assert "set-cookie" not in answer.headers
+
+
+def test_caches_are_told_what_a_page_depends_on(client):
+    headers = client.get("/", headers=HTML).headers
+    assert {"Accept-Language", "Cookie", "HX-Request"} <= set(headers["vary"].split(", "))
+
+
+def test_the_switch_stays_on_the_page(client):
+    page = unescape(client.get("/products/A%2F01%20B%3F?x=1&lang=en", headers=HTML).text)
+    assert 'href="/products/A/01%20B%3F?x=1&lang=ko"' in page
+    evil = unescape(client.get("//evil.example/x", headers=HTML).text)
+    assert 'href="//' not in evil
+
+
+# -- identify -----------------------------------------------------------------------------------
+
+
+def test_an_answer_without_javascript_is_a_page(client, draw):
+    answer = client.post(
+        "/identify", files={"photos": ("a.jpg", draw("M22675"))}, headers={**HTML, **KOREAN}
+    )
+    assert answer.status_code == 200
+    assert lang(answer) == "ko"
+    assert answer.text.index("M22675") < answer.text.index("Z-9")
+    assert client.get("/identify", headers=HTML).headers["location"] == "/"
+
+
+def test_names_of_products_are_escaped(client, draw):
+    answer = client.post(
+        "/identify", files={"photos": ("a.jpg", draw("M22675"))}, headers=HTMX
+    ).text
+    assert "Model &lt;0&gt;" in answer
+    assert "<0>" not in answer
+
+
+@pytest.mark.parametrize("verdict", ["identified", "uncertain", "not_in_catalogue"])
+def test_every_verdict_has_its_words(own_workspace, draw, verdict):
+    from dataclasses import replace
+
+    from satchel.identify import Identifier
+    from satchel.records import Verdict
+    from satchel.web.languages import load_languages
+    from satchel.web.links import product_link, thumbnail_link
+
+    found = replace(
+        Identifier.open(own_workspace).identify(draw("M22675")), verdict=Verdict(verdict)
+    )
+    words = {
+        "identified": ("This is most likely M22675", "M22675일 가능성이 가장 높습니다"),
+        "uncertain": ("compare them yourself", "직접 비교해 주세요"),
+        "not_in_catalogue": ("Probably not in the catalogue", "카탈로그에 없는 상품으로 보입니다"),
+    }[verdict]
+    links = {"product_link": product_link, "thumbnail_link": thumbnail_link}
+    for language, said in zip(load_languages(links).values(), words, strict=True):
+        assert said in language.templates.get_template("_result.html").render(found=found)
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "english", "korean"),
+    [
+        (b"a text", 415, "not a photo that Satchel can read", "읽을 수 있는 사진이 아닙니다"),
+        (b"", 422, "has no content", "빈 파일입니다"),
+        (b"\xff\xd8\xff\xe0abc", 422, "damaged", "손상되었거나"),
+    ],
+)
+def test_a_bad_photo_is_told_in_place_in_plain_words(client, data, status, english, korean):
+    files = {"photos": ("<b>.jpg", data)}
+    for headers, said in (({}, english), (KOREAN, korean)):
+        answer = client.post("/identify", files=files, headers={**HTMX, **headers})
+        assert answer.status_code == status
+        assert "<html" not in answer.text
+        assert said in answer.text
+        assert 'data-photo="1"' in answer.text
+
+
+def test_a_bad_photo_without_javascript_is_told_on_a_page(client):
+    answer = client.post("/identify", files={"photos": ("a.jpg", b"text")}, headers=HTML)
+    assert answer.status_code == 415
+    assert lang(answer) == "en"
+
+
+def test_sending_nothing_is_told(client):
+    for files in ({"other": ("a", b"a")}, [("photos", ("a", b""))] * 9):
+        answer = client.post("/identify", files=files, headers=HTMX)
+        assert answer.status_code in (400, 422)
+        assert "Add 1 to 8 photos of one item." in answer.text
+
+
+def test_an_empty_workspace_says_what_to_do(empty_workspace, serve_app):
+    client = serve_app(create_app(empty_workspace))
+    for path in ("/", "/products"):
+        page = client.get(path, headers=HTML).text
+        assert "satchel import catalogue.csv\nsatchel index" in page
+        assert "카탈로그가 비어 있습니다" in client.get(path, headers={**HTML, **KOREAN}).text
+    sent = client.post("/identify", files={"photos": ("a.jpg", b"x")}, headers=HTMX)
+    assert sent.status_code == 503
+    assert "satchel index" in sent.text
+
+
+def test_a_catalogue_without_index_says_what_to_do(
+    empty_workspace, serve_app, add_without_index, tmp_path
+):
+    client = serve_app(create_app(empty_workspace))
+    add_without_index(empty_workspace.folder, tmp_path / "more", "M22675")
+    page = client.get("/", headers=HTML).text
+    assert "has 2 photos" in page
+    assert "satchel import" not in page
+    assert "satchel index" in page
+
+
+# -- catalogue ----------------------------------------------------------------------------------
+
+
+def test_search_gives_whole_pages_and_parts(client):
+    whole = client.get("/products?query=z", headers=HTML).text
+    part = client.get("/products?query=z", headers=HTMX).text
+    for text in (whole, part):
+        assert "Z-9" in text
+        assert "M22675" not in text
+        assert "1 product matches" in text
+    assert "<html" in whole
+    assert "<html" not in part
+
+
+def test_what_was_searched_for_is_escaped(client):
+    page = client.get("/products", params={"query": '"><script>x</script>'}, headers=HTML).text
+    assert "<script>x" not in page
+    assert "Nothing matches" in page
+
+
+def test_more_products_come_in_stretches(own_workspace, serve_app, monkeypatch):
+    monkeypatch.setattr("satchel.web.pages.PAGE_PRODUCTS", 3)
+    client = serve_app(create_app(own_workspace))
+    first = client.get("/products", headers=HTML).text
+    more = unescape(first.split('hx-get="/products?', 1)[1].split('"', 1)[0])
+    rest = client.get(f"/products?{more}", headers=HTMX).text
+    assert first.count('class="tile"') == 3
+    assert rest.count('class="tile"') == 1
+    assert "Show more" not in rest
+
+
+def test_a_product_page_shows_every_photo(client, codes):
+    for code in codes:
+        link = client.get("/api/v1/products", params={"query": code}).json()["products"][0]
+        page = client.get(link["product"], headers=HTML).text
+        assert page.count("/photos/") == 2
+        assert "leather" in page
+        part = client.get(link["product"], headers=HTMX).text
+        assert "<html" not in part
+        assert part.count("/photos/") == 2
+
+
+@pytest.mark.parametrize("path", ["/products/NOPE", "/nothing", "/products/%FF"])
+def test_what_does_not_exist_is_told_on_a_page(client, path):
+    answer = client.get(path, headers=HTML)
+    assert answer.status_code == 404
+    assert "This page does not exist" in answer.text
+    assert "페이지를 찾을 수 없습니다" in client.get(path, headers={**HTML, **KOREAN}).text
+
+
+def test_programs_get_problems_from_pages_too(client):
+    answer = client.get("/products/NOPE")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_an_unexpected_error_is_told_on_a_page(own_workspace, serve_app):
+    app = create_app(own_workspace)
+
+    @app.get("/broken")
+    def broken() -> None:
+        raise RuntimeError("the secret path")
+
+    answer = serve_app(app).get("/broken", headers=HTML)
+    assert answer.status_code == 500
+    assert "went wrong inside Satchel" in answer.text
+    assert "secret" not in answer.text
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+
+
+# -- reference ----------------------------------------------------------------------------------
+
+
+def test_the_reference_shows_every_address_and_object(client):
+    page = client.get("/docs", headers=HTML).text
+    schema = client.get("/openapi.json").json()
+    for path in schema["paths"]:
+        assert path in page
+    for name in schema["components"]["schemas"]:
+        if not name.startswith("Body_") and name not in ("Side", "Verdict"):
+            assert f'id="{name}"' in page
+    assert "curl -F photos=@front.jpg" in page
+    assert "cdn" not in page
