@@ -1,0 +1,5 @@
+"""`python -m satchel`: the command line."""
+
+from satchel.cli import main
+
+main()

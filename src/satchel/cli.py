@@ -1,0 +1,380 @@
+"""The command line. Each command is one function below; the table of them is the program's map.
+
+Exit codes: 0 all done, 1 some inputs failed (each named on stderr), 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import glob
+import json
+import sys
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from satchel.errors import PhotoError, RowError, SatchelError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from satchel.identify import Identifier
+    from satchel.records import Identification
+    from satchel.search.build import PhotoProblem
+    from satchel.workspace import Workspace
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Names the exact model of a second-hand luxury good from photos.",
+)
+
+SOME_FAILED = 1
+WRONG_USAGE = 2
+STOPPED = 130
+PROBLEMS_SHOWN = 10
+
+
+def main() -> None:
+    """Run the command line; what goes wrong becomes one message and an exit code."""
+    try:
+        app()
+    except SatchelError as error:
+        _say(f"satchel: {error}")
+        sys.exit(WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED)
+
+
+@app.callback()
+def _options(
+    context: typer.Context,
+    workspace: Annotated[
+        Path | None,
+        typer.Option(help="Workspace folder; default $SATCHEL_WORKSPACE or the current directory."),
+    ] = None,
+) -> None:
+    context.obj = workspace
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to make the workspace.")] = Path(),
+) -> None:
+    """Make a workspace: settings, database, photo store."""
+    from satchel.workspace import Workspace
+
+    workspace = Workspace.create(folder)
+    _say(f"workspace ready in {workspace.folder}; next: satchel import catalogue.csv")
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="CSV or JSONL file, or a folder per code.")],
+    photos: Annotated[
+        Path | None,
+        typer.Option(help="Folder that photo paths are relative to; default the file's own."),
+    ] = None,
+    update: Annotated[
+        bool,
+        typer.Option("--update", help="Let values that differ replace a product's known ones."),
+    ] = False,
+) -> None:
+    """Put products and their photos into the catalogue."""
+    from satchel.catalog.importers import open_rows
+    from satchel.catalog.ingest import import_rows
+
+    workspace = _open(context)
+    source = open_rows(path, photos)
+    with _ImportReport(workspace.reports, path) as report, _bar("import", source.total) as advance:
+        count = import_rows(
+            source.rows(),
+            workspace.catalogue,
+            workspace.photos,
+            limits=workspace.settings.photos.limits(),
+            update=update,
+            on_problem=report.add,
+            on_progress=advance,
+        )
+    size = workspace.catalogue.size()
+    _say(
+        f"{count.rows:,} rows: {count.added:,} added, {count.unchanged:,} already there, "
+        f"{count.problems:,} refused; the catalogue has {size.products:,} products and "
+        f"{size.photos:,} photos"
+    )
+    if count.problems:
+        _say(f"the refused rows, with reasons: {report.path}")
+        raise typer.Exit(SOME_FAILED)
+    if not count.rows:
+        _say(f"{path} holds no photos: expected rows in a file, or folders named by code")
+        raise typer.Exit(SOME_FAILED)
+    _say("next: satchel index")
+
+
+@app.command()
+def index(context: typer.Context) -> None:
+    """Embed the photos that are new and write the index."""
+    from satchel.encode.encoder import Encoder
+    from satchel.search.build import build_index, embed_gallery
+
+    workspace = _open(context)
+    encoder = Encoder.load(threads=1)
+    problems: list[PhotoProblem] = []
+    waiting = workspace.catalogue.count_without_vector(encoder.id)
+    if waiting:
+        with _bar("embed", waiting) as advance:
+            embed_gallery(
+                workspace.catalogue,
+                workspace.photos,
+                encoder,
+                on_progress=advance,
+                on_problem=problems.append,
+            )
+    built = build_index(workspace.catalogue, encoder, workspace.index_path)
+    _say(f"{waiting - len(problems):,} photos embedded; the index holds {len(built):,}")
+    if problems:
+        for problem in problems[:PROBLEMS_SHOWN]:
+            _say(f"photo {problem.sha256}: {problem.reason}")
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def identify(
+    context: typer.Context,
+    photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns.")],
+    top: Annotated[
+        int | None, typer.Option(min=1, max=50, help="Candidates given; default from satchel.toml.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
+    ] = False,
+    item: Annotated[
+        bool, typer.Option("--item", help="All photos show one and the same item.")
+    ] = False,
+) -> None:
+    """Name the likeliest catalogue models for photos."""
+    from satchel.identify import Identifier
+
+    workspace = _open(context)
+    identifier = Identifier.open(workspace)
+    _warn_of_unindexed(workspace, identifier)
+    answers = _Answers(workspace, identifier, top or workspace.settings.identify.top, as_json)
+    paths = list(_photo_paths(photos, answers.fail))
+    if item:
+        answers.answer(paths)
+    else:
+        for path in paths:
+            answers.answer([path])
+    if answers.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def serve(
+    context: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address; default from satchel.toml.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Default from satchel.toml; 0 picks one.")
+    ] = None,
+) -> None:
+    """Serve the page and the HTTP API until Ctrl-C."""
+    from satchel.web.server import serve as serve_web
+
+    workspace = _open(context)
+    settings = workspace.settings.serve
+    serve_web(
+        workspace,
+        host if host is not None else settings.host,
+        port if port is not None else settings.port,
+        on_ready=lambda url: _say(f"Satchel is at {url} (Ctrl-C stops it)"),
+    )
+
+
+# -- identify's answers -------------------------------------------------------------------------
+
+
+class _Answers:
+    """Identifies photos and prints the answers; a photo that fails is named and left out."""
+
+    def __init__(
+        self, workspace: Workspace, identifier: Identifier, top: int, as_json: bool
+    ) -> None:
+        from satchel.identify import MAX_ITEM_PHOTOS
+
+        self._workspace = workspace
+        self._identifier = identifier
+        self._top = top
+        self._print = self._print_json if as_json else self._print_table
+        self._most = MAX_ITEM_PHOTOS
+        self.failed = False
+
+    def fail(self, path: Path | str, reason: object) -> None:
+        """Name an input that failed."""
+        _say(f"{path}: {reason}")
+        self.failed = True
+
+    def answer(self, paths: list[Path]) -> None:
+        """Identify the one item that these photos show, by those that can be read."""
+        if len(paths) > self._most:
+            raise UsageError(f"expected at most {self._most} photos of an item, got {len(paths)}")
+        from satchel.images import read_photo
+
+        used, seen = [], []
+        for path in paths:
+            try:
+                data = read_photo(path, self._workspace.settings.photos.limits())
+                seen += self._identifier.look_at([data])
+                used.append(path)
+            except PhotoError as error:
+                self.fail(path, error)
+        if seen:
+            self._print(used, self._identifier.name(seen, top=self._top))
+
+    def _print_json(self, paths: list[Path], found: Identification) -> None:
+        names = [str(path) for path in paths]
+        candidates = [
+            {
+                "rank": candidate.rank,
+                "code": candidate.product.code,
+                "brand": candidate.product.brand,
+                "name": candidate.product.name,
+                "confidence": round(candidate.confidence, 4),
+                "photo": str(self._workspace.photos.path(candidate.photo)),
+            }
+            for candidate in found.candidates
+        ]
+        answer = {
+            "photo": names if len(names) > 1 else names[0],
+            "verdict": found.verdict,
+            "candidates": candidates,
+        }
+        print(json.dumps(answer, ensure_ascii=False), flush=True)
+
+    def _print_table(self, paths: list[Path], found: Identification) -> None:
+        from rich.console import Console
+        from rich.table import Table
+
+        table = Table(title=f"{', '.join(map(str, paths))}: {found.verdict.replace('_', ' ')}")
+        for heading in ("", "code", "brand", "name", "confidence"):
+            table.add_column(heading, overflow="fold", no_wrap=heading in ("code", "confidence"))
+        for candidate in found.candidates:
+            product = candidate.product
+            table.add_row(
+                str(candidate.rank),
+                product.code,
+                product.brand,
+                product.name,
+                f"{_meter(candidate.confidence)} {candidate.confidence:4.0%}",
+            )
+        Console().print(table)
+        for candidate in found.candidates:  # below: a path broken over lines cannot be copied
+            print(f"  {candidate.rank}  {_short(self._workspace.photos.path(candidate.photo))}")
+
+
+def _meter(share: float, width: int = 10) -> str:
+    full = round(share * width)
+    return "█" * full + "░" * (width - full)
+
+
+def _short(path: Path) -> str:
+    """Return the path from here where it lies below, else the whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _photo_paths(arguments: list[str], fail: Callable[[str, str], None]) -> Iterator[Path]:
+    """Expand folders and patterns; arguments that stand for nothing are told to `fail`."""
+    from satchel.images import PHOTO_SUFFIXES
+
+    for argument in arguments:
+        if Path(argument).is_dir():
+            found = sorted(
+                path
+                for path in Path(argument).rglob("*")
+                if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
+            )
+            if not found:
+                fail(argument, "no photos in this folder; expected files such as .jpg or .png")
+        elif Path(argument).exists() or not glob.has_magic(argument):
+            found = [Path(argument)]
+        else:
+            found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
+            if not found:
+                fail(argument, "no file matches this pattern")
+        yield from found
+
+
+def _warn_of_unindexed(workspace: Workspace, identifier: Identifier) -> None:
+    waiting = workspace.catalogue.count_without_vector(identifier.encoder_id)
+    if waiting:
+        _say(f"{waiting:,} photos are not in the index yet: run `satchel index` to include them")
+
+
+# -- shared by the commands ---------------------------------------------------------------------
+
+
+def _open(context: typer.Context) -> Workspace:
+    from satchel.workspace import Workspace
+
+    return Workspace.open(context.obj)
+
+
+def _say(message: str) -> None:
+    print(message, file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show a progress bar on stderr; give a function that moves it on by so many."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    try:
+        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+            task = progress.add_task(what, total=total)
+            yield lambda count: progress.advance(task, count)
+    except KeyboardInterrupt:
+        _say("stopped; what was done is kept, run the same command again to go on")
+        raise typer.Exit(STOPPED) from None
+
+
+class _ImportReport:
+    """The refused rows as a CSV file, begun with the first of them; the first few also shown."""
+
+    def __init__(self, folder: Path, source: Path) -> None:
+        now = datetime.now().strftime("%Y%m%d-%H%M%S")
+        self.path = folder / f"import-{now}-{source.stem}.csv"
+        self._files = contextlib.ExitStack()
+        self._writer: Any = None
+        self._count = 0
+
+    def __enter__(self) -> _ImportReport:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._files.close()
+
+    def add(self, error: RowError) -> None:
+        """Write one refused row."""
+        if self._writer is None:
+            file = self._files.enter_context(
+                self.path.open("w", encoding="utf-8-sig", newline="")  # so that Excel reads it
+            )
+            self._writer = csv.writer(file)
+            self._writer.writerow(("line", "column", "value", "reason"))
+        self._writer.writerow((error.line, error.column, error.value, error.reason))
+        self._count += 1
+        if self._count <= PROBLEMS_SHOWN:
+            _say(str(error))
+        elif self._count == PROBLEMS_SHOWN + 1:
+            _say("… and more, in the report")

@@ -1,0 +1,201 @@
+"""The command line as a user meets it: real processes, their exit codes, both streams."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import jpeg
+from satchel.config import Settings, default_settings_text, read_settings
+from satchel.errors import WorkspaceError
+from satchel.workspace import Workspace
+
+
+def satchel(
+    *arguments: object, cwd: Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "satchel", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        env={**os.environ, "NO_COLOR": "1", "COLUMNS": "100", **(environment or {})},
+        check=False,
+    )
+
+
+@pytest.fixture
+def here(filled: Workspace) -> Path:
+    return filled.folder
+
+
+def test_from_nothing_to_an_answer(tmp_path: Path, catalogue_file: Path) -> None:
+    made = satchel("init", "shop", cwd=tmp_path)
+    assert made.returncode == 0
+    shop = tmp_path / "shop"
+    assert {"satchel.toml", "satchel.db", "photos", "models", "index", "runs"} <= {
+        path.name for path in shop.iterdir()
+    }
+    imported = satchel("import", catalogue_file, cwd=shop)
+    assert imported.returncode == 0
+    assert "10 added" in imported.stderr
+    assert "5 products and 10 photos" in imported.stderr
+    indexed = satchel("index", cwd=shop)
+    assert "10 photos embedded; the index holds 10" in indexed.stderr
+    query = tmp_path / "query.jpg"
+    query.write_bytes(jpeg("ring", 50))
+    answered = satchel("identify", query, cwd=shop)
+    assert answered.returncode == 0
+    first = next(line for line in answered.stdout.splitlines() if "M3" in line)
+    assert first.split("│")[1].strip() == "1"
+    paths = [line.split()[1] for line in answered.stdout.splitlines() if "photos/" in line]
+    assert len(paths) == 5
+    assert all((shop / path).is_file() for path in paths)
+
+
+def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
+    for shape in ("disc", "box"):
+        (tmp_path / f"{shape}.jpg").write_bytes(jpeg(shape, 50))
+    answered = satchel("identify", "--json", "--top", 3, tmp_path, cwd=here)
+    lines = [json.loads(line) for line in answered.stdout.splitlines()]
+    # The folder holds the catalogue's photos too; the two queries come first by name.
+    found = {Path(line["photo"]).name: line for line in lines}
+    assert found["disc.jpg"]["candidates"][0]["code"] == "M0"
+    assert set(found["disc.jpg"]) == {"photo", "verdict", "candidates"}
+    assert found["disc.jpg"]["verdict"] in ("identified", "uncertain", "not_in_catalogue")
+    first = found["box.jpg"]["candidates"][0]
+    assert set(first) == {"rank", "code", "brand", "name", "confidence", "photo"}
+    assert (first["rank"], first["code"], first["brand"]) == (1, "M1", "Atelier")
+    assert Path(first["photo"]).is_file()
+    assert len(found["box.jpg"]["candidates"]) == 3
+
+
+def test_item_gives_one_answer_by_the_photos_that_can_be_read(here: Path, tmp_path: Path) -> None:
+    for seed in (50, 51):
+        (tmp_path / f"item-{seed}.jpg").write_bytes(jpeg("cross", seed))
+    (tmp_path / "item-bad.jpg").write_text("this is text")
+    answered = satchel("identify", "--json", "--item", tmp_path / "item-*.jpg", cwd=here)
+    (answer,) = (json.loads(line) for line in answered.stdout.splitlines())
+    assert [Path(path).name for path in answer["photo"]] == ["item-50.jpg", "item-51.jpg"]
+    assert answer["candidates"][0]["code"] == "M2"
+    assert answered.returncode == 1
+    assert "item-bad.jpg: expected a JPEG" in answered.stderr
+
+
+def test_bad_photos_are_named_and_the_others_answered(here: Path, tmp_path: Path) -> None:
+    (tmp_path / "good.jpg").write_bytes(jpeg("disc", 50))
+    (tmp_path / "text.jpg").write_text("this is text")
+    (tmp_path / "cut.jpg").write_bytes(jpeg("disc")[:700])
+    (tmp_path / "empty.jpg").write_bytes(b"")
+    names = ["text.jpg", "cut.jpg", "empty.jpg", "nothing.jpg", "*.tiff", "good.jpg"]
+    answered = satchel("identify", "--json", *(tmp_path / name for name in names), cwd=here)
+    assert answered.returncode == 1
+    assert len(answered.stdout.splitlines()) == 1
+    errors = answered.stderr.splitlines()
+    assert [line.split(": ")[0].rsplit("/", 1)[1] for line in errors] == [
+        "*.tiff",
+        "text.jpg",
+        "cut.jpg",
+        "empty.jpg",
+        "nothing.jpg",
+    ] or len(errors) == 5
+    assert "Traceback" not in answered.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        (("index",), "satchel init", 2),
+        (("identify", "a.jpg"), "satchel init", 2),
+        (("serve",), "satchel init", 2),
+        (("frobnicate",), "No such command", 2),
+        (("identify", "--top", "0", "a.jpg"), "Try", 2),
+    ],
+)
+def test_outside_a_workspace_and_wrong_usage(
+    tmp_path: Path, arguments: tuple[str, ...], message: str, code: int
+) -> None:
+    done = satchel(*arguments, cwd=tmp_path)
+    assert done.returncode == code
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_empty_catalogue_and_no_index_say_what_comes_next(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    here = workspace.folder
+    for command in (("index",), ("identify", "a.jpg")):
+        done = satchel(*command, cwd=here)
+        assert (done.returncode, "satchel import" in done.stderr) == (1, True)
+    satchel("import", catalogue_file, cwd=here)
+    done = satchel("identify", "a.jpg", cwd=here)
+    assert (done.returncode, "run `satchel index`" in done.stderr) == (1, True)
+
+
+def test_photos_not_yet_indexed_are_mentioned(here: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "more" / "NEW"
+    folder.mkdir(parents=True)
+    (folder / "a.jpg").write_bytes(jpeg("disc", 99))
+    assert satchel("import", folder.parent, cwd=here).returncode == 0
+    answered = satchel("identify", folder / "a.jpg", cwd=here)
+    assert answered.returncode == 0
+    assert "1 photos are not in the index yet" in answered.stderr
+
+
+def test_refused_rows_go_to_a_report(workspace: Workspace, catalogue_file: Path) -> None:
+    with catalogue_file.open("a") as file:
+        file.write("M0,Wrong,,,,,photos/disc-1.jpg\nM9,,,,,,photos/nothing.jpg\n")
+    done = satchel("import", catalogue_file, cwd=workspace.folder)
+    assert done.returncode == 1
+    (report,) = (workspace.folder / "runs").glob("import-*.csv")
+    assert str(report) in done.stderr
+    with report.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["line"], row["column"], row["value"]) for row in rows] == [
+        ("12", "brand", "Wrong"),
+        ("13", "photo", "photos/nothing.jpg"),
+    ]
+    assert workspace.catalogue.size().photos == 10
+
+
+def test_workspace_by_option_and_by_environment(here: Path, tmp_path: Path) -> None:
+    by_option = satchel("--workspace", here, "index", cwd=tmp_path)
+    by_environment = satchel("index", cwd=tmp_path, environment={"SATCHEL_WORKSPACE": str(here)})
+    assert by_option.returncode == by_environment.returncode == 0
+
+
+def test_init_keeps_what_is_there(here: Path) -> None:
+    (here / "satchel.toml").write_text("[identify]\ntop = 2\n")
+    assert satchel("init", here, cwd=here).returncode == 0
+    assert Workspace.open(here).settings.identify.top == 2
+    assert Workspace.open(here).catalogue.size().products == 5
+
+
+def test_the_settings_file_that_init_writes_is_valid_and_holds_the_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "satchel.toml"
+    path.write_text(default_settings_text())
+    assert read_settings(path) == Settings()
+    path.write_text(default_settings_text().replace("\n# ", "\n"))  # every default, spelled out
+    assert read_settings(path) == Settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[identify]\ntop = 500\n", "identify.top: input should be less than or equal to 50"),
+        ("[identify]\ntips = 5\n", "identify.tips: extra inputs are not permitted"),
+        ("[identify\n", "is not valid TOML"),
+    ],
+)
+def test_bad_settings(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "satchel.toml"
+    path.write_text(text)
+    with pytest.raises(WorkspaceError, match=message):
+        read_settings(path)
