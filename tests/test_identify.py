@@ -4,8 +4,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from conftest import SHAPES, jpeg
 
+from conftest import SHAPES, jpeg
 from satchel import Identifier
 from satchel.encode.card import Confidence
 from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError

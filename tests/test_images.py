@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import SHARED, draw, jpeg
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from conftest import SHARED, draw, jpeg
 from satchel.errors import (
     CorruptPhoto,
     EmptyPhoto,

@@ -5,8 +5,8 @@ import unicodedata
 from pathlib import Path
 
 import pytest
-from conftest import jpeg
 
+from conftest import jpeg
 from satchel.catalog.importers import CatalogueRow, open_rows
 from satchel.errors import RowError, UsageError
 

@@ -6,9 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import jpeg
 from sqlalchemy import create_engine, text
 
+from conftest import jpeg
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import ImportCount, import_rows
 from satchel.errors import RowError

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import fill, jpeg
 
+from conftest import fill, jpeg
 from satchel.catalog.importers import open_rows
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, IndexMissing
@@ -94,7 +94,7 @@ def test_only_new_photos_are_embedded(
     done: list[int] = []
 
     class Counting(Encoder):
-        def encode(self, crops):  # noqa: ANN001, ANN202
+        def encode(self, crops):
             done.append(len(crops))
             return super().encode(crops)
 
@@ -150,8 +150,7 @@ def test_killed_while_embedding_it_goes_on(workspace: Workspace, tmp_path: Path)
                 jpeg("disc", seed, (200 + code, 150))
             )
     satchel = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
-    quiet = {"stderr": subprocess.DEVNULL, "check": True}
-    subprocess.run([*satchel, "import", folder], **quiet)
+    subprocess.run([*satchel, "import", folder], stderr=subprocess.DEVNULL, check=True)
     encoder_id = Encoder.load().id
     process = subprocess.Popen([*satchel, "index"], stderr=subprocess.DEVNULL)
     while workspace.catalogue.count_without_vector(encoder_id) == 400:

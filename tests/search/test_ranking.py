@@ -101,5 +101,5 @@ def test_a_product_with_very_many_photos_does_not_hide_the_others() -> None:
         "test",
     )
     ranked = rank_products(index, crowd[:1], top=5, temperature=0.05)
-    assert [found.product for found in ranked][0] == 0
+    assert ranked[0].product == 0
     assert len(ranked) == 5

@@ -1,0 +1,70 @@
+# The commands a newcomer needs. `make demo` and `make test` set up what they use.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN = $(VENV)/bin
+DEMO = .demo
+SERVE ?= 1
+PORT ?= 8000
+# TRAIN=0 leaves torch out, and with it the tests that hold the ONNX file against PyTorch.
+TRAIN ?= 1
+INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-slow check bench serve browser clean
+
+demo: $(VENV)/.base  ## import the demo catalogue, identify two unseen photos, serve the page
+	@$(BIN)/satchel init $(DEMO)
+	@$(BIN)/satchel --workspace $(DEMO) import examples/maison/catalogue.csv
+	@$(BIN)/satchel --workspace $(DEMO) index
+	@$(BIN)/satchel --workspace $(DEMO) identify \
+		examples/maison/queries/IMG_2041.jpg examples/maison/queries/IMG_7713.jpg
+ifneq ($(SERVE),0)
+	@$(BIN)/satchel --workspace $(DEMO) serve --port $(PORT)
+endif
+
+test: $(VENV)/.dev browser  ## every test but the slow ones
+	$(BIN)/pytest -m "not slow"
+
+test-slow: $(VENV)/.dev browser  ## the slow tests: 100,000 rows in bounded memory
+	$(BIN)/pytest -m slow
+
+check: $(VENV)/.dev  ## lint, format, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSON
+	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/accuracy.py test
+
+serve: $(VENV)/.base  ## serve the workspace in $$SATCHEL_WORKSPACE or the current directory
+	$(BIN)/satchel serve
+
+browser:  # for the tests of the page; without it they are skipped by name
+	@if command -v chromium >/dev/null && command -v chromedriver >/dev/null; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -qq chromium chromium-driver >/dev/null; \
+	else \
+		echo "no chromium and chromedriver: the browser tests will be skipped."; \
+		echo "To run them: sudo apt-get install chromium chromium-driver"; \
+	fi
+
+$(VENV)/bin/pip:
+	@$(PYTHON) -m venv $(VENV) || { \
+		echo "Python 3.11 or newer with venv is needed: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.base: $(VENV)/bin/pip pyproject.toml constraints.txt
+	@echo "installing Satchel into $(VENV) …"
+	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.base
+	@echo "installing what tests need into $(VENV) …"
+	@$(INSTALL) --editable ".[dev$(if $(filter-out 0,$(TRAIN)),$(comma)train)]"
+	@touch $@
+
+comma := ,
+
+clean:  ## remove the virtual environment and the demo's workspace
+	rm -rf $(VENV) $(DEMO)
