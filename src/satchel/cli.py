@@ -267,7 +267,7 @@ class _Answers:
                 str(candidate.rank),
                 product.code,
                 product.brand,
-                product.name,
+                ", ".join(filter(None, (product.name, product.colour, product.size))),
                 f"{_meter(candidate.confidence)} {candidate.confidence:4.0%}",
             )
         Console().print(table)
