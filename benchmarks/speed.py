@@ -192,7 +192,7 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     box = Box(0, 0, 1, 1)
     workspace.catalogue.put_vectors(
-        encoder.id, ((n, box, v) for n, v in zip(photo_ids, vectors, strict=True))
+        encoder.id, ((n, box, v, v) for n, v in zip(photo_ids, vectors, strict=True))
     )
     build_index(workspace.catalogue, encoder, workspace.index_path)
     return workspace

@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, text, update
 
-SCHEMA: Final = "0001"
+from satchel.catalog.tables import RevisionRow
+
+SCHEMA: Final = "0002"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000
@@ -25,6 +27,16 @@ def open_database(path: Path) -> Engine:
     if _schema(engine) != SCHEMA:
         _migrate(engine)
     return engine
+
+
+def writing(engine: Engine) -> Connection:
+    """Open a connection whose transactions take the write lock from their start."""
+    return engine.connect().execution_options(writes=True)
+
+
+def count_up(connection: Connection) -> None:
+    """Count up the revision: something that an index depends on has changed."""
+    connection.execute(update(RevisionRow).values(value=RevisionRow.value + 1))
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
@@ -57,7 +69,7 @@ def _migrate(engine: Engine) -> None:
 
     config = Config()
     config.set_main_option("script_location", "satchel.catalog:migrations")
-    with engine.connect().execution_options(writes=True) as connection:
+    with writing(engine) as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
         connection.commit()

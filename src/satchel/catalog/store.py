@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
 
-from satchel.catalog.database import open_database
+from satchel.catalog.curation import CurationStore
+from satchel.catalog.database import count_up, open_database, writing
 from satchel.catalog.tables import (
     PhotoRow,
     PhotoSourceRow,
@@ -199,27 +200,35 @@ class Catalogue:
             last = rows[-1].id
 
     def put_vectors(
-        self, encoder: str, embedded: Iterable[tuple[int, Box, npt.NDArray[np.float32]]]
+        self,
+        encoder: str,
+        embedded: Iterable[tuple[int, Box, npt.NDArray[np.float32], npt.NDArray[np.float32]]],
     ) -> None:
-        """Keep what an encoder made of photos: (photo id, box, vector of length 1), at once."""
+        """Keep what an encoder made of photos, at once.
+
+        Args:
+            embedded: (photo id, box, vector of all looks, vector of the first), both of length 1.
+        """
         rows = [
             {
                 "encoder": encoder,
                 "photo_id": photo_id,
                 **dict(zip(("x0", "y0", "x1", "y1"), box.xyxy, strict=True)),
                 "vector": vector.astype("<f2").tobytes(),
+                "whole": whole.astype("<f2").tobytes(),
             }
-            for photo_id, box, vector in embedded
+            for photo_id, box, vector, whole in embedded
         ]
         if rows:
-            with self._writing() as connection:
+            with writing(self._engine) as connection:
                 connection.execute(insert(VectorRow).prefix_with("OR REPLACE"), rows)
-                _count_up(connection)
+                count_up(connection)
                 connection.commit()
 
     def gallery_vectors(self, encoder: str, dimension: int) -> GalleryVectors:
         """Read the whole embedded gallery of an encoder, straight into one array.
 
+        Photos that curation dropped are not in the gallery.
         Vectors of another length than `dimension` cannot come from this encoder and are skipped.
         """
         chosen = (
@@ -230,6 +239,7 @@ class Catalogue:
                 and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder),
             )
             .where(func.length(VectorRow.vector) == 2 * dimension)
+            .where(ProductPhotoRow.state != "dropped")
         )
         with self._engine.connect() as connection:  # one transaction: one state of the catalogue
             revision = _revision(connection)
@@ -248,12 +258,13 @@ class Catalogue:
 
     # -- written ----------------------------------------------------------------------------
 
-    def _writing(self) -> Connection:
-        return self._engine.connect().execution_options(writes=True)
+    def curation(self) -> CurationStore:
+        """What curation reads and writes."""
+        return CurationStore(self._engine)
 
     def writing(self) -> CatalogueWriter:
         """Begin a transaction that holds everything written through it, or nothing."""
-        return CatalogueWriter(self._writing())
+        return CatalogueWriter(writing(self._engine))
 
 
 class CatalogueWriter:
@@ -270,7 +281,7 @@ class CatalogueWriter:
         try:
             if kind is None:
                 if self._changed:
-                    _count_up(self._connection)
+                    count_up(self._connection)
                 self._connection.commit()
         finally:
             self._connection.close()
@@ -341,10 +352,6 @@ def _inserted(connection: Connection, statement: Any) -> int:
 
 def _revision(connection: Connection) -> int:
     return connection.execute(select(RevisionRow.value)).scalar_one()
-
-
-def _count_up(connection: Connection) -> None:
-    connection.execute(update(RevisionRow).values(value=RevisionRow.value + 1))
 
 
 def _without_vector(encoder: str) -> Select[int, str]:

@@ -59,7 +59,10 @@ class PhotoSourceRow(Base):
 
 
 class ProductPhotoRow(Base):
-    """A photo shows a product. `attributes` holds the row's further columns, as they came."""
+    """A photo shows a product. `attributes` holds the row's further columns, as they came.
+
+    `state` is kept, doubtful or dropped, and `reasons` say why: see `satchel.curate`.
+    """
 
     __tablename__ = "product_photos"
     __table_args__ = (UniqueConstraint("product_id", "photo_id"),)
@@ -71,12 +74,15 @@ class ProductPhotoRow(Base):
     source: Mapped[str | None]
     license: Mapped[str | None]
     attributes: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
+    state: Mapped[str] = mapped_column(String(16), default="kept", server_default="kept")
+    reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
 
 
 class VectorRow(Base):
     """What one encoder made of one photo: where the object is, and its vector.
 
-    `vector` is float16, little-endian; `encoder` the SHA-256 of the model file.
+    `vector` is of all looks together, `whole` of the first alone; both float16, little-endian.
+    `encoder` is the SHA-256 of the model file.
     """
 
     __tablename__ = "vectors"
@@ -90,6 +96,38 @@ class VectorRow(Base):
     x1: Mapped[float]
     y1: Mapped[float]
     vector: Mapped[bytes] = mapped_column(LargeBinary)
+    whole: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class PhotoFiguresRow(Base):
+    """What was measured of a photo's pixels, once; thresholds are applied later.
+
+    `pixel_digest` and `hash` are of 32 bytes; `figures` holds `curate.integrity.PhotoFigures`.
+    """
+
+    __tablename__ = "photo_figures"
+
+    photo_id: Mapped[int] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True
+    )
+    pixel_digest: Mapped[bytes] = mapped_column(LargeBinary)
+    hash: Mapped[bytes] = mapped_column(LargeBinary)
+    informative: Mapped[bool]
+    figures: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class PhotoPairRow(Base):
+    """Two photos that were compared, the first by SHA-256 first, and what that showed."""
+
+    __tablename__ = "photo_pairs"
+
+    first_id: Mapped[int] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True
+    )
+    second_id: Mapped[int] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True
+    )
+    same: Mapped[bool]
 
 
 class RevisionRow(Base):

@@ -24,14 +24,16 @@ LOOKS = 3
 
 @dataclass(frozen=True, slots=True)
 class Embedded:
-    """Where the object is, and the photo's vector: shape (d,), float32, of length 1.
+    """Where the object is, and the photo's vectors: shape (d,), float32, of length 1.
 
+    `vector` is of all looks together and what is searched; `whole` is of the first look alone.
     The box is that of the second look. The third look's is closer, and often cuts off handles and
     straps: right for telling models apart, wrong as an answer to where the object is.
     """
 
     box: Box
     vector: npt.NDArray[np.float32]
+    whole: npt.NDArray[np.float32]
 
 
 def embed(encoder: Encoder, photos: Sequence[RGB]) -> list[Embedded]:
@@ -40,16 +42,17 @@ def embed(encoder: Encoder, photos: Sequence[RGB]) -> list[Embedded]:
     Args:
         photos: upright RGB pixels, each of its own size; at least one.
     """
-    total: npt.NDArray[np.float32] = np.zeros((), np.float32)
+    looks: list[npt.NDArray[np.float32]] = []
     looked_at = [[WHOLE_PHOTO] * len(photos)]
     for _ in range(LOOKS):
         boxes = looked_at[-1]
         vectors, saliency = encoder.encode(_crops(photos, boxes, encoder.card.input_side_px))
-        total = total + vectors
+        looks.append(vectors)
         nearer = zip(saliency, boxes, strict=True)
         looked_at.append([salient_box(seen).within(box) for seen, box in nearer])
-    total = total / np.linalg.norm(total, axis=1, keepdims=True)
-    return [Embedded(box, vector) for box, vector in zip(looked_at[1], total, strict=True)]
+    total = np.sum(looks, axis=0)
+    total /= np.linalg.norm(total, axis=1, keepdims=True)
+    return [Embedded(*seen) for seen in zip(looked_at[1], total, looks[0], strict=True)]
 
 
 def _crops(photos: Sequence[RGB], boxes: Sequence[Box], side_px: int) -> npt.NDArray[np.uint8]:

@@ -54,7 +54,7 @@ def embed_gallery(
         results = [result for batch in group for result in batch]
         catalogue.put_vectors(
             encoder.id,
-            ((n, r.box, r.vector) for n, r in results if isinstance(r, Embedded)),
+            ((n, r.box, r.vector, r.whole) for n, r in results if isinstance(r, Embedded)),
         )
         for _, result in results:
             if isinstance(result, PhotoProblem):

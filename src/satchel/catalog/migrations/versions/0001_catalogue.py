@@ -51,6 +51,7 @@ def upgrade() -> None:
         _photo_id(primary_key=True),
         *(sa.Column(name, sa.Double, nullable=False) for name in ("x0", "y0", "x1", "y1")),
         sa.Column("vector", sa.LargeBinary, nullable=False),
+        sa.Column("whole", sa.LargeBinary, nullable=False),
     )
     revisions = op.create_table(
         "revision",

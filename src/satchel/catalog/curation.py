@@ -1,0 +1,238 @@
+"""The database's side of curation: figures of photos, and the states of products' photos."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Engine, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy.orm import aliased
+
+from satchel.catalog.database import count_up, writing
+from satchel.catalog.tables import (
+    PhotoFiguresRow,
+    PhotoPairRow,
+    PhotoRow,
+    ProductPhotoRow,
+    ProductRow,
+    VectorRow,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredPhoto:
+    """What is kept of a photo's pixels.
+
+    Attributes:
+        pixel_digest: 32 bytes, equal for equal pixels.
+        hash: 32 bytes, near for like pixels.
+        informative: whether the picture has enough in it for its hash to mean something.
+        figures: see `satchel.curate.integrity.PhotoFigures`.
+    """
+
+    photo_id: int
+    pixel_digest: bytes
+    hash: bytes
+    informative: bool
+    figures: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryPhotos:
+    """Every measured and embedded photo of every product, by product; one entry each.
+
+    Attributes:
+        link_ids: database ids of "this photo shows this product".
+        codes: of the products.
+        products: shape (n,), int64, database ids, ascending.
+        sha256: of the photos.
+        size_bytes: of the photos' files.
+        digests: shape (n,), 32 bytes each.
+        hashes: shape (n, 32), uint8.
+        informative: shape (n,), bool.
+        figures: of `satchel.curate.integrity.PhotoFigures`.
+        vectors: shape (n, d), float32, of all looks.
+        whole: shape (n, d), float32, of the first look.
+    """
+
+    link_ids: list[int]
+    codes: list[str]
+    products: npt.NDArray[np.int64]
+    sha256: list[str]
+    size_bytes: list[int]
+    digests: list[bytes]
+    hashes: npt.NDArray[np.uint8]
+    informative: npt.NDArray[np.bool_]
+    figures: list[dict[str, Any]]
+    vectors: npt.NDArray[np.float32]
+    whole: npt.NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.link_ids)
+
+
+class CurationStore:
+    """What curation reads and writes."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def count_unmeasured(self) -> int:
+        """Count the photos that have no figures yet."""
+        with self._engine.connect() as connection:
+            unmeasured = _unmeasured().subquery()
+            return connection.scalar(select(func.count()).select_from(unmeasured)) or 0
+
+    def unmeasured(self, *, page: int = 1_000) -> Iterator[tuple[int, str, int, int]]:
+        """Yield (id, SHA-256, width, height) of the photos that have no figures, by id."""
+        last = 0
+        while True:
+            with self._engine.connect() as connection:
+                later = _unmeasured().where(PhotoRow.id > last).order_by(PhotoRow.id)
+                rows = connection.execute(later.limit(page)).all()
+            if not rows:
+                return
+            for row in rows:
+                yield row.id, row.sha256, row.width, row.height
+            last = rows[-1].id
+
+    def put_figures(self, measured: Iterable[MeasuredPhoto]) -> None:
+        """Keep what was measured, at once."""
+        rows = [
+            {
+                "photo_id": photo.photo_id,
+                "pixel_digest": photo.pixel_digest,
+                "hash": photo.hash,
+                "informative": photo.informative,
+                "figures": photo.figures,
+            }
+            for photo in measured
+        ]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(insert(PhotoFiguresRow).prefix_with("OR REPLACE"), rows)
+                connection.commit()
+
+    def gallery_photos(self, encoder: str, dimension: int) -> GalleryPhotos:
+        """Read every photo that is measured and embedded, whatever its state."""
+        chosen = (
+            select(
+                ProductPhotoRow.id,
+                ProductPhotoRow.product_id,
+                ProductRow.code,
+                PhotoRow.sha256,
+                PhotoRow.size_bytes,
+                PhotoFiguresRow.pixel_digest,
+                PhotoFiguresRow.hash,
+                PhotoFiguresRow.informative,
+                PhotoFiguresRow.figures,
+                VectorRow.vector,
+                VectorRow.whole,
+            )
+            .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
+            .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
+            .join(PhotoFiguresRow, PhotoFiguresRow.photo_id == PhotoRow.id)
+            .join(
+                VectorRow,
+                and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder),
+            )
+            .order_by(ProductPhotoRow.product_id, ProductPhotoRow.id)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(chosen).all()
+        return GalleryPhotos(
+            link_ids=[row.id for row in rows],
+            codes=[row.code for row in rows],
+            products=np.array([row.product_id for row in rows], np.int64),
+            sha256=[row.sha256 for row in rows],
+            size_bytes=[row.size_bytes for row in rows],
+            digests=[row.pixel_digest for row in rows],
+            hashes=_stacked([row.hash for row in rows], np.dtype(np.uint8), 32),
+            informative=np.array([row.informative for row in rows], bool),
+            figures=[row.figures for row in rows],
+            vectors=_stacked([row.vector for row in rows], np.dtype("<f2"), dimension).astype(
+                np.float32
+            ),
+            whole=_stacked([row.whole for row in rows], np.dtype("<f2"), dimension).astype(
+                np.float32
+            ),
+        )
+
+    def compared_pairs(self) -> dict[tuple[str, str], bool]:
+        """Return the pairs of photos that were compared, and whether they are one picture."""
+        a, b = aliased(PhotoRow), aliased(PhotoRow)
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(a.sha256, b.sha256, PhotoPairRow.same)
+                .join(a, a.id == PhotoPairRow.first_id)
+                .join(b, b.id == PhotoPairRow.second_id)
+            )
+            return {(first, second): same for first, second, same in rows}
+
+    def put_pairs(self, pairs: Sequence[tuple[str, str, bool]]) -> None:
+        """Keep what comparing showed: (SHA-256, SHA-256, whether they are one picture)."""
+        if not pairs:
+            return
+        names = {name for first, second, _ in pairs for name in (first, second)}
+        with writing(self._engine) as connection:
+            found = connection.execute(
+                select(PhotoRow.sha256, PhotoRow.id).where(PhotoRow.sha256.in_(names))
+            )
+            ids = {row.sha256: row.id for row in found}
+            rows = [
+                {"first_id": ids[first], "second_id": ids[second], "same": same}
+                for first, second, same in pairs
+            ]
+            connection.execute(insert(PhotoPairRow).prefix_with("OR REPLACE"), rows)
+            connection.commit()
+
+    def set_states(self, states: Iterable[tuple[int, str, list[dict[str, Any]]]]) -> int:
+        """Set state and reasons of products' photos, all at once.
+
+        Args:
+            states: (link id, state, reasons).
+
+        Returns:
+            how many were other than before.
+        """
+        with writing(self._engine) as connection:
+            before = {
+                row.id: (row.state, row.reasons)
+                for row in connection.execute(
+                    select(ProductPhotoRow.id, ProductPhotoRow.state, ProductPhotoRow.reasons)
+                )
+            }
+            changed = [
+                {"link_id": link_id, "state": state, "reasons": reasons}
+                for link_id, state, reasons in states
+                if before.get(link_id) != (state, reasons)
+            ]
+            if changed:
+                this_one = ProductPhotoRow.id == bindparam("link_id")
+                connection.execute(update(ProductPhotoRow).where(this_one), changed)
+                count_up(connection)
+            connection.commit()
+        return len(changed)
+
+    def count_states(self) -> dict[str, int]:
+        """Count the photos of products by state."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(ProductPhotoRow.state, func.count()).group_by(ProductPhotoRow.state)
+            )
+            return {row[0]: row[1] for row in rows}
+
+
+def _unmeasured() -> Select[int, str, int, int]:
+    return (
+        select(PhotoRow.id, PhotoRow.sha256, PhotoRow.width, PhotoRow.height)
+        .outerjoin(PhotoFiguresRow, PhotoFiguresRow.photo_id == PhotoRow.id)
+        .where(PhotoFiguresRow.photo_id.is_(None))
+    )
+
+
+def _stacked(rows: Sequence[bytes], kind: np.dtype[Any], width: int) -> npt.NDArray[Any]:
+    return np.frombuffer(b"".join(rows), kind).reshape(len(rows), width)
