@@ -1,0 +1,454 @@
+"""Duplicates on a set of known truth, and how fast they are found.
+
+    python benchmarks/duplicates.py [dev|test] [--imagededup PYTHON]
+    python benchmarks/duplicates.py speed [--imagededup PYTHON]
+
+Photos of the shared sets are copied in nine ways; every pair of files made from one photo is a
+true pair, every other pair is not. All of Luma takes part, with its colour variants of one pose,
+and Grocery photos of one class: look-alikes that must stay apart. Halves are by photo (Luma: by
+style), thresholds were chosen on `dev`.
+
+imagededup needs torch and lives in an environment of its own; PYTHON is that environment's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import hashlib
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from datasets import SHARED
+from reporting import print_table, write_json
+from satchel.curate.duplicates import Groups, duplicate_candidates, group_hashes, near_pairs
+from satchel.curate.geometry import DuplicateThresholds, compare, describe
+from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
+from satchel.encode.embed import embed
+from satchel.encode.encoder import Encoder
+from satchel.images import RGB, decode, encode_jpeg
+from satchel.parallel import batched, map_in_order
+
+GROCERY_CLASSES, PER_CLASS = 42, 12
+COPIED = {"luma": 40, "grocery": 50, "dreambooth": 20, "coco_bags": 10}
+LONG_SIDE_PX = 500
+Rng = np.random.Generator
+
+
+# -- ways of copying ---------------------------------------------------------------------------
+
+
+def recompressed(pixels: RGB, rng: Rng) -> bytes:
+    """Quality 30 to 90, with chroma subsampling, as the web does it."""
+    out = BytesIO()
+    Image.fromarray(pixels).save(out, "JPEG", quality=int(rng.integers(30, 91)))
+    return out.getvalue()
+
+
+def resized(pixels: RGB, rng: Rng) -> bytes:
+    """To 0.3 to 0.8 of the sides."""
+    scale = rng.uniform(0.3, 0.8)
+    return _jpeg(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+
+
+def cropped(pixels: RGB, rng: Rng) -> bytes:
+    """5 to 20 % of either side cut off, divided between the two ends at random."""
+    height, width = pixels.shape[:2]
+    keep_h, keep_w = (round(side * (1 - rng.uniform(0.05, 0.2))) for side in (height, width))
+    top, left = rng.integers(0, height - keep_h + 1), rng.integers(0, width - keep_w + 1)
+    return _jpeg(pixels[top : top + keep_h, left : left + keep_w])
+
+
+def flipped(pixels: RGB, rng: Rng) -> bytes:
+    """Left and right exchanged."""
+    return _jpeg(pixels[:, ::-1])
+
+
+def rotated(pixels: RGB, rng: Rng) -> bytes:
+    """By 1 to 5 degrees either way, the corners filled with white, black or the edge."""
+    height, width = pixels.shape[:2]
+    degrees = rng.uniform(1, 5) * rng.choice((-1, 1))
+    matrix = cv2.getRotationMatrix2D((width / 2, height / 2), degrees, 1)
+    fill = int(rng.choice((0, 255)))
+    mode = cv2.BORDER_REPLICATE if rng.random() < 1 / 3 else cv2.BORDER_CONSTANT
+    turned = cv2.warpAffine(
+        pixels, matrix, (width, height), borderMode=mode, borderValue=(fill, fill, fill)
+    )
+    return _jpeg(turned)
+
+
+def bordered(pixels: RGB, rng: Rng) -> bytes:
+    """A frame of one colour, 3 to 12 % of the longer side."""
+    thick = round(max(pixels.shape[:2]) * rng.uniform(0.03, 0.12))
+    colour = [int(c) for c in rng.choice(((255, 255, 255), (0, 0, 0), (180, 30, 40)))]
+    return _jpeg(
+        cv2.copyMakeBorder(pixels, *[thick] * 4, borderType=cv2.BORDER_CONSTANT, value=colour)
+    )
+
+
+def watermarked(pixels: RGB, rng: Rng) -> bytes:
+    """A see-through line of text, a third to nine tenths of the width, anywhere."""
+    height, width = pixels.shape[:2]
+    layer = Image.new("RGBA", (width, height))
+    share = rng.uniform(1 / 3, 0.9)
+    font = ImageFont.load_default(max(8, width * share / 6.5))
+    at = (rng.uniform(0, 1 - share) * width, rng.uniform(0.05, 0.8) * height)
+    shade = int(rng.choice((0, 255)))
+    ink = (shade, shade, shade, int(rng.integers(90, 200)))
+    ImageDraw.Draw(layer).text(at, "© SHOP-24.com", ink, font)
+    over = Image.alpha_composite(Image.fromarray(pixels).convert("RGBA"), layer)
+    return _jpeg(np.asarray(over.convert("RGB")))
+
+
+def brightness_changed(pixels: RGB, rng: Rng) -> bytes:
+    """Brighter or darker by 15 to 35 %, clipped, with a little contrast."""
+    gain = 1 + rng.uniform(0.15, 0.35) * rng.choice((-1, 1))
+    return _jpeg(np.clip(pixels * gain + rng.uniform(-10, 10), 0, 255).astype(np.uint8))
+
+
+def _jpeg(pixels: RGB) -> bytes:
+    return encode_jpeg(pixels, 88)
+
+
+COPIES: dict[str, Callable[[RGB, Rng], bytes]] = {
+    "recompressed": recompressed,
+    "resized": resized,
+    "cropped": cropped,
+    "flipped": flipped,
+    "rotated": rotated,
+    "bordered": bordered,
+    "watermarked": watermarked,
+    "brightness": brightness_changed,
+}
+
+
+# -- the set -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One file of the set: the photo it was made from, how, and its bytes."""
+
+    original: int
+    made: str
+    path: Path
+    data: bytes
+
+
+def originals(split: str) -> dict[str, list[Path]]:
+    """Return the photos of a split, by data set, in an order that means nothing."""
+    if not SHARED.is_dir():
+        raise SystemExit(f"these benchmarks need the shared data, expected at {SHARED}")
+    with (SHARED / "luma" / "photos.csv").open() as file:
+        luma = [(row["style"], SHARED / "luma" / row["photo"]) for row in csv.DictReader(file)]
+    grocery = SHARED / "grocery" / "dataset"
+    lines = [line.split(",") for line in (grocery / "train.txt").read_text().splitlines()]
+    by_class: dict[str, list[Path]] = {}
+    for path, code, _ in lines:
+        by_class.setdefault(code.strip(), []).append(grocery / path.strip())
+    found = {
+        "luma": [path for style, path in luma if _half(style) == split],
+        "grocery": [
+            path
+            for code in sorted(by_class)[:GROCERY_CLASSES]
+            for path in _shuffled(p for p in by_class[code] if _half(str(p.name)) == split)[
+                :PER_CLASS
+            ]
+        ],
+        "dreambooth": [
+            p for p in SHARED.glob("dreambooth/*/*.jpg") if _half(p.parent.name) == split
+        ],
+        "coco_bags": [p for p in SHARED.glob("coco_bags/images/*.jpg") if _half(p.name) == split],
+    }
+    return {name: _shuffled(paths) for name, paths in found.items()}
+
+
+def known_truth(split: str) -> list[Sample]:
+    """Return the originals of a split and the copies made of some of them."""
+    samples: list[Sample] = []
+    number = 0
+    for name, paths in originals(split).items():
+        for at, path in enumerate(paths):
+            samples += _copies(number, path, with_copies=at < COPIED[name])
+            number += 1
+    return samples
+
+
+def _copies(number: int, path: Path, *, with_copies: bool) -> list[Sample]:
+    pixels = decode(path.read_bytes(), min_side_px=None)
+    scale = min(1, LONG_SIDE_PX / max(pixels.shape[:2]))
+    pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    data = encode_jpeg(pixels, 92)
+    made = [Sample(number, "original", path, data)]
+    if not with_copies:
+        return made
+    made.append(Sample(number, "exact", path, data[:2] + b"\xff\xfe\x00\x06copy" + data[2:]))
+    rng = np.random.default_rng(number)
+    pixels = decode(data, min_side_px=None)
+    return made + [Sample(number, way, path, copy(pixels, rng)) for way, copy in COPIES.items()]
+
+
+def _half(name: str) -> str:
+    return ("dev", "test")[int(hashlib.md5(name.encode()).hexdigest(), 16) % 2]
+
+
+def _shuffled(paths: Iterable[Path]) -> list[Path]:
+    def key(path: Path) -> bytes:
+        return hashlib.md5(f"{path.name}{path.parent.name}".encode()).digest()
+
+    return sorted(paths, key=key)
+
+
+# -- what is found -----------------------------------------------------------------------------
+
+
+def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
+    """Exact groups, candidates and confirmed pairs, as curation finds them."""
+    limits = DuplicateThresholds()
+    encoder = Encoder.load()
+
+    def work(batch: list[Sample]) -> list[tuple[bytes, np.ndarray, bool, Any, np.ndarray]]:
+        photos = [decode(sample.data) for sample in batch]
+        return [
+            (pixel_digest(p), perceptual_hash(p), hash_is_informative(p), describe(p), seen.vector)
+            for p, seen in zip(photos, embed(encoder, photos), strict=True)
+        ]
+
+    batches = batched(samples, 8)
+    rows = [row for done in map_in_order(work, batches, workers=2) for row in done]
+    digests, hashes, informative, features, vectors = zip(*rows, strict=True)
+    telling = np.flatnonzero(informative)
+    near, _ = near_pairs(np.stack(hashes)[telling], limits.max_hash_distance)
+    by_vector = duplicate_candidates(np.stack(vectors), limits.neighbours, limits.min_cosine)
+    proposed = np.unique(np.concatenate([telling[near], by_vector]), axis=0)
+
+    def confirm(pair: np.ndarray) -> Any:
+        return compare(features[pair[0]], features[pair[1]], limits)
+
+    began = time.perf_counter()
+    matches = list(map_in_order(confirm, proposed, workers=2))
+    return {
+        "digests": np.unique(digests, return_inverse=True)[1],
+        "hash_pairs": telling[near],
+        "proposed": proposed,
+        "matches": matches,
+        "compare_ms": 1000 * (time.perf_counter() - began) / max(1, len(proposed)),
+        "confirmed": proposed[[match.same for match in matches]],
+    }
+
+
+def scores(samples: list[Sample], pairs: np.ndarray, made: tuple[str, ...]) -> dict[str, float]:
+    """Recall of originals' copies made in these ways, and precision of all pairs of the subset.
+
+    Both by group: a copy is found where it is in its original's group, and every two photos in
+    one group count as a pair.
+    """
+    number = np.array([sample.original for sample in samples])
+    way = np.array([sample.made for sample in samples])
+    inside = np.isin(way, ("original", *made))
+    kept = pairs[inside[pairs].all(1)]
+    labels = Groups.connected(len(samples), kept).labels
+    original = {number[row]: row for row in np.flatnonzero(way == "original")}
+    recall = {
+        name: float(
+            np.mean([labels[r] == labels[original[number[r]]] for r in np.flatnonzero(way == name)])
+        )
+        for name in made
+    }
+    right = wrong = 0
+    for rows in Groups(labels).members():
+        a, b = np.triu_indices(len(rows), 1)
+        same = number[rows[a]] == number[rows[b]]
+        right, wrong = right + int(same.sum()), wrong + int((~same).sum())
+    direct = number[kept[:, 0]] == number[kept[:, 1]]
+    return {
+        **recall,
+        "precision_grouped": right / max(1, right + wrong),
+        "precision_pairs": float(direct.mean()) if len(kept) else 1.0,
+        "wrong_pairs": int((~direct).sum()),
+    }
+
+
+NEAR, TRANSFORMED = (
+    ("recompressed", "resized"),
+    (
+        "cropped",
+        "flipped",
+        "rotated",
+        "bordered",
+        "watermarked",
+        "brightness",
+    ),
+)
+
+PHASH = """
+import json, sys
+from imagededup.methods import PHash
+folder, limit = sys.argv[1], int(sys.argv[2])
+found = PHash(verbose=False).find_duplicates(image_dir=folder, max_distance_threshold=limit)
+json.dump({k: list(v) for k, v in found.items()}, open(sys.argv[3], "w"))
+"""
+
+
+def imagededup_pairs(samples: list[Sample], python: str, limit: int) -> np.ndarray:
+    """The pairs that imagededup's pHash (64 bits) finds within `limit` bits."""
+    with tempfile.TemporaryDirectory() as folder:
+        photos = Path(folder) / "photos"
+        photos.mkdir()
+        for at, sample in enumerate(samples):
+            (photos / f"{at}.jpg").write_bytes(sample.data)
+        answer = Path(folder) / "found.json"
+        command = [python, "-c", PHASH, str(photos), str(limit), str(answer)]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        found = json.loads(answer.read_text())
+    pairs = {tuple(sorted((int(a[:-4]), int(b[:-4])))) for a, near in found.items() for b in near}
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+
+
+def report(split: str, python: str | None) -> None:
+    """Print and write what is found of the known truth."""
+    samples = known_truth(split)
+    found = satchel_pairs(samples)
+    order = np.argsort(found["digests"], kind="stable")
+    same = found["digests"][order][1:] == found["digests"][order][:-1]
+    exact = np.sort(np.stack([order[:-1][same], order[1:][same]], axis=1), axis=1)
+    confirmed = np.concatenate([found["confirmed"], exact])
+    sides = {"satchel": confirmed, "satchel, hash alone": found["hash_pairs"]}
+    if python:
+        sides["imagededup pHash ≤ 10"] = imagededup_pairs(samples, python, 10)
+        sides["imagededup pHash ≤ 2"] = imagededup_pairs(samples, python, 2)
+    figures: dict[str, Any] = {
+        "photos": len(samples),
+        "originals": len({sample.original for sample in samples}),
+        "thresholds": asdict(DuplicateThresholds()),
+        "proposed_pairs": len(found["proposed"]),
+        "compare_ms": found["compare_ms"],
+        "exact, by digest": scores(samples, exact, ("exact",)),
+    }
+    rows = [["satchel, digest", "exact", *_cells(figures["exact, by digest"], ("exact",))]]
+    for name, pairs in sides.items():
+        for title, made in {"near": NEAR, "transformed": TRANSFORMED}.items():
+            figures[f"{name}, {title}"] = scores(samples, pairs, made)
+            rows.append([name, title, *_cells(figures[f"{name}, {title}"], made)])
+    number = [sample.original for sample in samples]
+    wrong = {
+        tuple(sorted((samples[a].path.name, samples[b].path.name)))
+        for a, b in confirmed
+        if number[a] != number[b]
+    }
+    figures["merged_originals"] = sorted(wrong)
+    header = ["side", "copies", "recall", "precision (groups)", "precision (pairs)", "wrong pairs"]
+    print_table(f"Duplicates ({split})", header, rows)
+    print(*sorted(wrong), sep="\n")
+    write_json(f"duplicates-{split}", figures)
+
+
+def _cells(figures: dict[str, float], made: tuple[str, ...]) -> list[str]:
+    recall = " ".join(f"{name[:6]} {figures[name]:.3f}" for name in made)
+    precise = [f"{figures[name]:.4f}" for name in ("precision_grouped", "precision_pairs")]
+    return [recall, *precise, str(figures["wrong_pairs"])]
+
+
+# -- how fast ----------------------------------------------------------------------------------
+
+
+def synthetic_hashes(n: int, max_distance: int) -> np.ndarray:
+    """15 % in groups of 2 to 6, each up to half of `max_distance` from a centre."""
+    rng = np.random.default_rng(0)
+    alone = rng.integers(0, 256, (n - n * 15 // 100, 32), dtype=np.uint8)
+    sizes = rng.integers(2, 7, n)
+    sizes = sizes[np.cumsum(sizes) <= n - len(alone)]
+    copies = np.repeat(rng.integers(0, 256, (len(sizes), 32), dtype=np.uint8), sizes, axis=0)
+    every = np.arange(len(copies))
+    for _ in range(max_distance // 2):
+        flip = rng.random(len(copies)) < 0.8
+        byte, bit = rng.integers(0, 32, len(copies)), rng.integers(0, 8, len(copies))
+        copies[every[flip], byte[flip]] ^= (1 << bit[flip]).astype(np.uint8)
+    return rng.permutation(np.concatenate([alone, copies]))
+
+
+def group_and_tell(n: int) -> None:
+    """Group `n` synthetic hashes and print seconds, gigabytes and groups; runs by itself."""
+    limit = DuplicateThresholds().max_hash_distance
+    hashes = synthetic_hashes(n, limit)
+    began = time.perf_counter()
+    labels = group_hashes(hashes, limit, workers=2)
+    figures = {
+        "hashes": len(hashes),
+        "seconds": time.perf_counter() - began,
+        "cpu_seconds": time.process_time(),
+        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+        "groups": len(np.unique(labels)),
+    }
+    print(json.dumps(figures))
+
+
+def hashing_share(min_side_px: int | None, rounds: int = 3) -> dict[str, float]:
+    """Photos a second, decoding alone and decoding with hashing, turn by turn on two threads."""
+    paths = sorted(SHARED.glob("dreambooth/*/*.jpg")) + sorted(SHARED.glob("luma/images/*"))[:200]
+    files = [path.read_bytes() for path in paths]
+
+    def alone(data: bytes) -> int:
+        return decode(data, min_side_px=min_side_px).size
+
+    def hashed(data: bytes) -> int:
+        return perceptual_hash(decode(data, min_side_px=min_side_px)).size
+
+    rates: dict[str, list[float]] = {"decode": [], "decode_and_hash": []}
+    for _ in range(rounds):
+        for name, work in zip(rates, (alone, hashed), strict=True):
+            began = time.perf_counter()
+            for _ in map_in_order(work, files, workers=2):
+                pass
+            rates[name].append(len(files) / (time.perf_counter() - began))
+    best = {name: max(rate) for name, rate in rates.items()}
+    return {**best, "share": best["decode_and_hash"] / best["decode"]}
+
+
+def report_speed() -> None:
+    """Print and write how fast hashing and grouping are."""
+    figures: dict[str, Any] = {}
+    for side in (128, 360, None):
+        figures[f"hashing, min_side_px={side}"] = hashing_share(side)
+    command = [sys.executable, __file__, "group", "--n", "1000000"]
+    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    figures["grouping"] = json.loads(answer)
+    rows = [[name, *(f"{k} {v:,.2f}" for k, v in f.items())][:6] for name, f in figures.items()]
+    print_table("Speed", ["what", *[""] * 5], [row + [""] * (6 - len(row)) for row in rows])
+    write_json("duplicates-speed", figures)
+
+
+def main() -> None:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "what", choices=("dev", "test", "speed", "group"), nargs="?", default="test"
+    )
+    parser.add_argument("--imagededup", metavar="PYTHON")
+    parser.add_argument("--n", type=int, default=1_000_000)
+    chosen = parser.parse_args()
+    cv2.setNumThreads(1)
+    match chosen.what:
+        case "speed":
+            report_speed()
+        case "group":
+            group_and_tell(chosen.n)
+        case split:
+            report(split, chosen.imagededup)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Crawled photos → a clean gallery, with reasons."""

@@ -1,0 +1,368 @@
+"""Which photos do not show their product, or show too little of it.
+
+No photo is known to be right. A product's photos vouch for each other: `judge` compares each one
+with the others of its product, with the other products, and with photos that show no product at
+all, weighs what it finds into one score, and does so again with the photos trusted as far as they
+just scored, so that the wrong ones stop vouching. What was measured, and where the weights come
+from: docs/decisions/0008-garbage.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+Vectors = npt.NDArray[np.float32]
+Ids = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float32]
+Bools = npt.NDArray[np.bool_]
+
+ROWS_AT_ONCE: Final = 2_048
+"""Photos compared with all centres, or with the photos of their product, in one product of
+matrices: with 20,000 products, 160 MB."""
+
+BACKGROUND_NEIGHBOURS: Final = 5
+ROUNDS: Final = 2
+"""The second round finds 1 to 3 % more of the wrong photos than the first, a third no more."""
+
+
+class State(StrEnum):
+    """What becomes of a photo."""
+
+    KEPT = "kept"
+    DOUBTFUL = "doubtful"
+    DROPPED = "dropped"
+
+
+class Reason(StrEnum):
+    """What speaks against a photo, among the others of the catalogue."""
+
+    FAULTY = "faulty"
+    FAR_FROM_PRODUCT = "far_from_product"
+    ISOLATED = "isolated"
+    OTHER_PRODUCT = "other_product"
+    BACKGROUND = "background"
+    PARTIAL_VIEW = "partial_view"
+    FEW_PHOTOS = "few_photos"
+
+
+STATES: Final = tuple(State)
+REASONS: Final = tuple(Reason)
+
+
+@dataclass(frozen=True, slots=True)
+class GarbageRules:
+    """How figures become a score, and the score a state.
+
+    The score is a logistic regression on the figures of `Judgements`: the log-odds that a photo
+    is wrong where every second one is. Weights are per 1 of cosine, fitted for the built-in
+    encoder by `benchmarks/garbage.py fit` on half A of the products of two galleries.
+
+    Attributes:
+        level: weight of how alike the product's photos are among themselves.
+        centre: weight of the cosine to the product's centre.
+        near: weight of the cosine to the nearest photos of the product.
+        other: weight of the cosine to the nearest other product, or to the background.
+        enlarged: weight of the likeness to enlarged photos of the product.
+        constant: what is added.
+        doubtful_at: score from where on a photo is doubtful.
+        dropped_at: score from where on a photo is dropped.
+        reason_at: log-odds that a figure adds, against the catalogue's median, to be a reason.
+        neighbours: photos that `near` and `enlarged` look at.
+        trusted_peers: how many further trusted photos a product must have before any of its
+            photos is dropped for its vector: of two photos that differ, either may be wrong.
+    """
+
+    level: float = 16.3
+    centre: float = -7.4
+    near: float = -21.3
+    other: float = 7.0
+    enlarged: float = 25.6
+    constant: float = 1.7
+    doubtful_at: float = -0.5
+    dropped_at: float = 0.7
+    reason_at: float = 1.0
+    neighbours: int = 3
+    trusted_peers: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Judgements:
+    """What was found of each photo; every array has a row per photo.
+
+    Attributes:
+        states: int8, places in `STATES`.
+        reasons: shape (n, len(REASONS)), bool; none for photos that are kept.
+        score: float32; log-odds, see `GarbageRules`. -inf where a photo is its product's only one.
+        centre: float32, cosine in [-1, 1] to the product's centre without the photo itself.
+        level: float32, median of `centre` over the product's trusted photos.
+        near: float32, mean cosine to the nearest photos of the product: the local density.
+        other: float32, cosine to the nearest centre of another product; -1 where there is none.
+        other_product: int64, the id of that product; -1 where there is none.
+        background: float32, mean cosine to the nearest background photos; -1 without any.
+        enlarged: float32, how much more the whole photo is like the product's photos looked at
+            closely than like them whole: above 0 it is likely to be a part of them. 0 where
+            whole-photo vectors were not given.
+        peers: int64, other trusted photos of the product.
+    """
+
+    states: npt.NDArray[np.int8]
+    reasons: Bools
+    score: Floats
+    centre: Floats
+    level: Floats
+    near: Floats
+    other: Floats
+    other_product: Ids
+    background: Floats
+    enlarged: Floats
+    peers: Ids
+
+    def state(self, row: int) -> State:
+        """State of one photo."""
+        return STATES[int(self.states[row])]
+
+    def reasons_of(self, row: int) -> tuple[Reason, ...]:
+        """Reasons of one photo, in the order of `Reason`."""
+        return tuple(
+            reason for reason, holds in zip(REASONS, self.reasons[row], strict=True) if holds
+        )
+
+    def margin(self) -> Floats:
+        """Cosine to the own centre less that to the nearest other one, or to the background."""
+        return self.centre - np.maximum(self.other, self.background)
+
+
+@dataclass(frozen=True, slots=True)
+class _Photos:
+    """The photos ordered by product: those of `ids[p]` are rows `starts[p]` to `starts[p + 1]`."""
+
+    vectors: Vectors
+    whole: Vectors | None
+    faulty: Bools
+    ids: Ids
+    starts: Ids
+
+    @property
+    def owner(self) -> Ids:
+        """Place in `ids` of each row's product; shape (n,)."""
+        return np.repeat(np.arange(len(self.ids)), np.diff(self.starts))
+
+    def groups(self) -> Iterator[slice]:
+        """The rows of each product."""
+        for first, end in zip(self.starts[:-1], self.starts[1:], strict=True):
+            yield slice(int(first), int(end))
+
+
+def judge(
+    vectors: Vectors,
+    products: Ids,
+    *,
+    whole: Vectors | None = None,
+    faulty: Bools | None = None,
+    background: Vectors | None = None,
+    rules: GarbageRules | None = None,
+) -> Judgements:
+    """Judge every photo of every product.
+
+    Args:
+        vectors: shape (n, d), float32, of length 1: the photos' vectors, as `encode.embed` gives.
+        products: shape (n,), int64, the product of each, in any order.
+        whole: shape (n, d), float32, of length 1: the encoder's vectors of the whole photos, the
+            first of the three looks. Partial views are hardly found without them.
+        faulty: shape (n,), bool: photos already dropped for themselves (`curate.integrity`).
+            They vouch for nothing.
+        background: shape (m, d), float32, of length 1: vectors of photos that show no product of
+            the catalogue. Without any, "nearer to other products" is all the background there is.
+        rules: weights and thresholds.
+
+    Returns:
+        Judgements, in the photos' order. Memory beyond them and a copy of the vectors does not
+        grow with n.
+    """
+    chosen = rules or GarbageRules()
+    order = np.argsort(products, kind="stable")
+    ids, starts = np.unique(products[order], return_index=True)
+    photos = _Photos(
+        np.ascontiguousarray(vectors[order]),
+        None if whole is None else np.ascontiguousarray(whole[order]),
+        np.zeros(len(order), bool) if faulty is None else faulty[order],
+        ids,
+        np.r_[starts, len(order)],
+    )
+    likeness = _background(photos.vectors, background)
+    trust = np.where(photos.faulty, 0.0, 1.0).astype(np.float32)
+    for _ in range(ROUNDS):
+        figures = _figures(photos, trust, likeness, chosen)
+        # Twice the log-odds: doubtful photos vouch for little, but no photo is out for good.
+        trusted = 1 / (1 + np.exp(np.clip(2 * figures.score, -30, 30)))
+        trust = np.where(photos.faulty, 0, trusted).astype(np.float32)
+    judged = _decide(figures, photos.faulty, chosen)
+    back = np.argsort(order, kind="stable")
+    return Judgements(**{name: getattr(judged, name)[back] for name in Judgements.__slots__})
+
+
+def _background(vectors: Vectors, background: Vectors | None) -> Floats:
+    """Mean cosine of each photo to its nearest background photos; shape (n,), -1 without any."""
+    if background is None or not len(background):
+        return np.full(len(vectors), -1, np.float32)
+    k = min(BACKGROUND_NEIGHBOURS, len(background))
+    cosines, _ = faiss.knn(
+        vectors, np.ascontiguousarray(background), k, metric=faiss.METRIC_INNER_PRODUCT
+    )
+    mean: Floats = cosines.mean(1).astype(np.float32)
+    return mean
+
+
+def _figures(photos: _Photos, trust: Floats, background: Floats, rules: GarbageRules) -> Judgements:
+    """Take every figure with the photos trusted as given, and the score; decide nothing yet."""
+    n = len(trust)
+    centre, near, enlarged = (np.zeros(n, np.float32) for _ in range(3))
+    level, peers = np.zeros(n, np.float32), np.zeros(n, np.int64)
+    centres = np.zeros((len(photos.ids), photos.vectors.shape[1]), np.float32)
+    for place, rows in enumerate(photos.groups()):
+        own, given = photos.vectors[rows], _some_trust(trust[rows])
+        total = given @ own
+        centres[place] = _unit(total[None])[0]
+        centre[rows] = (_unit(total - given[:, None] * own) * own).sum(1)
+        level[rows] = _weighted_median(centre[rows], given)
+        whole = own if photos.whole is None else photos.whole[rows]
+        near[rows], enlarged[rows] = _among_peers(own, whole, given, rules.neighbours)
+        trusted = trust[rows] > 0.5
+        peers[rows] = trusted.sum() - trusted
+    other, nearest = _nearest_other(photos.vectors, photos.owner, centres)
+    judged = Judgements(
+        states=np.zeros(n, np.int8),
+        reasons=np.zeros((n, len(REASONS)), bool),
+        score=np.zeros(n, np.float32),
+        centre=centre,
+        level=level,
+        near=near,
+        other=other,
+        other_product=np.where(nearest < 0, -1, photos.ids[nearest]),
+        background=background,
+        enlarged=enlarged,
+        peers=peers,
+    )
+    score = np.sum(list(_terms(judged, rules).values()), axis=0) + rules.constant
+    size = np.diff(photos.starts)
+    judged.score[:] = np.where(np.repeat(size, size) > 1, score, -np.inf)
+    return judged
+
+
+def _some_trust(trust: Floats) -> Floats:
+    """The trust in a product's photos; equal where less than one photo's worth is left."""
+    return trust if trust.sum() >= 1 else np.ones_like(trust)
+
+
+def _unit(rows: Vectors) -> Vectors:
+    """Scale rows to length 1; rows of length 0 stay."""
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: Vectors = rows / np.maximum(length, 1e-9)
+    return unit
+
+
+def _weighted_median(values: Floats, weights: Floats) -> float:
+    order = np.argsort(values)
+    up_to = np.cumsum(weights[order])
+    return float(values[order][np.searchsorted(up_to, up_to[-1] / 2)])
+
+
+def _among_peers(
+    own: Vectors, whole: Vectors, trust: Floats, neighbours: int
+) -> tuple[Floats, Floats]:
+    """Compare the photos of one product with each other.
+
+    Args:
+        own: shape (k, d), float32.
+        whole: shape (k, d), float32.
+        trust: shape (k,), in [0, 1]. Photos trusted by more than a half are peers; all are, where
+            there are none but the photo itself.
+        neighbours: how many peers count, the nearest.
+
+    Returns:
+        mean cosine to the nearest peers, shape (k,); and how much nearer the whole photo is to
+        its peers' vectors, in which the object is enlarged, than to their whole photos', shape
+        (k,). Both 0 for a single photo.
+    """
+    near, enlarged = np.zeros(len(own), np.float32), np.zeros(len(own), np.float32)
+    trusted = trust > 0.5
+    for first in range(0, len(own), ROWS_AT_ONCE):
+        rows = np.arange(first, min(first + ROWS_AT_ONCE, len(own)))
+        peer = np.broadcast_to(trusted, (len(rows), len(own))).copy()
+        peer[np.arange(len(rows)), rows] = False
+        alone = ~peer.any(1)
+        peer[alone] = np.arange(len(own)) != rows[alone, None]
+        near[rows] = _nearest_mean(own[rows] @ own.T, peer, neighbours)
+        close = _nearest_mean(whole[rows] @ own.T, peer, neighbours)
+        enlarged[rows] = close - _nearest_mean(whole[rows] @ whole.T, peer, neighbours)
+    return near, enlarged
+
+
+def _nearest_mean(cosines: Floats, peer: Bools, neighbours: int) -> Floats:
+    """Mean of the `neighbours` greatest cosines to peers, or of as many as there are; 0 of none."""
+    k = min(neighbours, cosines.shape[1])
+    masked = np.where(peer, cosines, -np.inf)
+    best = -np.partition(-masked, k - 1, axis=1)[:, :k]
+    found = np.isfinite(best)
+    total = np.where(found, best, 0).sum(1)
+    mean: Floats = (total / np.maximum(found.sum(1), 1)).astype(np.float32)
+    return mean
+
+
+def _nearest_other(vectors: Vectors, owner: Ids, centres: Vectors) -> tuple[Floats, Ids]:
+    """Return the cosine to the nearest centre of another product and its place; -1, -1 if none."""
+    cosine, place = np.full(len(owner), -1, np.float32), np.full(len(owner), -1, np.int64)
+    if len(centres) < 2:
+        return cosine, place
+    for first in range(0, len(owner), ROWS_AT_ONCE):
+        rows = slice(first, first + ROWS_AT_ONCE)
+        cosines = vectors[rows] @ centres.T
+        cosines[np.arange(len(cosines)), owner[rows]] = -np.inf
+        place[rows] = cosines.argmax(1)
+        cosine[rows] = cosines.max(1)
+    return cosine, place
+
+
+def _terms(judged: Judgements, rules: GarbageRules) -> dict[Reason, Floats]:
+    """What each figure adds to the score, in log-odds, under the reason that it would be."""
+    outside = np.maximum(judged.other, judged.background)
+    terms = {
+        Reason.FAR_FROM_PRODUCT: rules.centre * judged.centre + rules.level * judged.level,
+        Reason.ISOLATED: rules.near * judged.near,
+        Reason.OTHER_PRODUCT: rules.other * outside,
+        Reason.PARTIAL_VIEW: rules.enlarged * judged.enlarged,
+    }
+    return {reason: term.astype(np.float32) for reason, term in terms.items()}
+
+
+def _decide(judged: Judgements, faulty: Bools, rules: GarbageRules) -> Judgements:
+    """Fill in states and reasons."""
+    few = judged.peers < rules.trusted_peers
+    doubtful = judged.score >= rules.doubtful_at
+    dropped = faulty | ((judged.score >= rules.dropped_at) & ~few)
+    judged.states[:] = np.where(dropped, 2, np.where(doubtful, 1, 0))
+    terms = _terms(judged, rules)
+    usual = [np.median(term) if len(term) else 0 for term in terms.values()]
+    added = np.stack(list(terms.values()), axis=1) - np.array(usual)
+    # Some figure adds the most, even where none adds much: a state without a reason helps nobody.
+    speaks = (added >= rules.reason_at) | (added == added.max(1, keepdims=True))
+    holds = dict(zip(terms, speaks.T, strict=True))
+    # That something else is nearer says more than what it adds: it says what the photo may show.
+    outside = judged.margin() < 0
+    holds[Reason.BACKGROUND] = outside & (judged.background > judged.other)
+    holds[Reason.OTHER_PRODUCT] = (outside | holds[Reason.OTHER_PRODUCT]) & ~holds[
+        Reason.BACKGROUND
+    ]
+    holds[Reason.FEW_PHOTOS] = few & (judged.score >= rules.dropped_at)
+    for column, reason in enumerate(REASONS):
+        judged.reasons[:, column] = (
+            faulty if reason is Reason.FAULTY else holds[reason] & doubtful & ~faulty
+        )
+    return judged

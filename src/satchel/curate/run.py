@@ -1,0 +1,195 @@
+"""`satchel curate`: measure what is new, compare what may be copies, decide, write the states.
+
+Measuring and comparing are the work; both are kept as they go, so that a run that was killed goes
+on, and a later run looks at new photos alone. Deciding takes all photos and no pixels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from satchel.catalog.curation import CurationStore, GalleryPhotos, MeasuredPhoto
+from satchel.catalog.photos import PhotoStore
+from satchel.curate.decide import CurationRules, PhotoState, decide
+from satchel.curate.duplicates import duplicate_candidates, near_pairs
+from satchel.curate.garbage import State
+from satchel.curate.geometry import PictureFeatures, compare, describe
+from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
+from satchel.curate.integrity import measure
+from satchel.errors import CatalogueError, PhotoError
+from satchel.images import decode
+from satchel.parallel import batched, cores, map_in_order
+
+COMMIT_PHOTOS: Final = 128
+COMMIT_PAIRS: Final = 256
+FEATURES_HELD: Final = 2_000
+"""Pictures whose keypoints are kept at hand while pairs are compared: about 300 MB."""
+EXAMPLES: Final = 5
+
+Pair = tuple[str, str]
+
+
+def measure_photos(
+    curation: CurationStore,
+    store: PhotoStore,
+    *,
+    on_progress: Callable[[int], None],
+    on_problem: Callable[[str, str], None],
+) -> None:
+    """Measure every photo that has no figures yet.
+
+    Args:
+        on_progress: called with the number of photos done since the last call.
+        on_problem: called with SHA-256 and reason for a stored photo that cannot be read.
+    """
+
+    def work(photo: tuple[int, str, int, int]) -> MeasuredPhoto | tuple[str, str]:
+        photo_id, sha256, width, height = photo
+        try:
+            pixels = decode(store.read(sha256))
+        except (PhotoError, CatalogueError) as error:
+            return sha256, str(error)
+        return MeasuredPhoto(
+            photo_id,
+            pixel_digest(pixels),
+            perceptual_hash(pixels).tobytes(),
+            hash_is_informative(pixels),
+            asdict(measure(pixels, width=width, height=height)),
+        )
+
+    done = map_in_order(work, curation.unmeasured(), workers=cores(), ahead=8)
+    for batch in batched(done, COMMIT_PHOTOS):
+        curation.put_figures(photo for photo in batch if isinstance(photo, MeasuredPhoto))
+        for photo in batch:
+            if not isinstance(photo, MeasuredPhoto):
+                on_problem(*photo)
+        on_progress(len(batch))
+
+
+def pairs_to_compare(
+    photos: GalleryPhotos, rules: CurationRules, compared: dict[Pair, bool]
+) -> list[Pair]:
+    """Pairs of different photos that may be one picture and were not compared yet.
+
+    Near by hash, or neighbours by embedding; pictures of equal pixels need no comparing.
+    """
+    telling = np.flatnonzero(photos.informative)
+    by_hash, _ = near_pairs(photos.hashes[telling], rules.duplicates.max_hash_distance)
+    by_vector = duplicate_candidates(
+        photos.vectors, rules.duplicates.neighbours, rules.duplicates.min_cosine
+    )
+    rows = np.concatenate([telling[by_hash], by_vector])
+    pairs = {_pair(photos.sha256[a], photos.sha256[b]) for a, b in rows.tolist()}
+    digest = dict(zip(photos.sha256, photos.digests, strict=True))
+    return sorted((a, b) for a, b in pairs if digest[a] != digest[b] and (a, b) not in compared)
+
+
+def compare_pairs(
+    curation: CurationStore,
+    store: PhotoStore,
+    pairs: Sequence[Pair],
+    rules: CurationRules,
+    *,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Compare pairs of photos by their pixels and keep what it shows."""
+
+    @lru_cache(FEATURES_HELD)
+    def features(sha256: str) -> PictureFeatures:
+        return describe(decode(store.read(sha256)))
+
+    def work(pair: Pair) -> tuple[str, str, bool]:
+        match = compare(features(pair[0]), features(pair[1]), rules.duplicates)
+        return *pair, match.same
+
+    done = map_in_order(work, pairs, workers=cores(), ahead=8)
+    for batch in batched(done, COMMIT_PAIRS):
+        curation.put_pairs(batch)
+        on_progress(len(batch))
+
+
+def confirmed_copies(photos: GalleryPhotos, compared: dict[Pair, bool]) -> npt.NDArray[np.int64]:
+    """Rows that are one picture: of equal pixels, or compared and found so; shape (m, 2)."""
+    first_by_digest: dict[bytes, int] = {}
+    first_by_name: dict[str, int] = {}
+    found = []
+    for row, (digest, name) in enumerate(zip(photos.digests, photos.sha256, strict=True)):
+        found.append((first_by_digest.setdefault(digest, row), row))
+        first_by_name.setdefault(name, row)
+    found += [
+        (first_by_name[a], first_by_name[b])
+        for (a, b), same in compared.items()
+        if same and a in first_by_name and b in first_by_name
+    ]
+    pairs: npt.NDArray[np.int64] = np.array(found, np.int64).reshape(-1, 2)
+    different: npt.NDArray[np.int64] = pairs[pairs[:, 0] != pairs[:, 1]]
+    return different
+
+
+@dataclass(frozen=True, slots=True)
+class CurationSummary:
+    """What a run decided.
+
+    Attributes:
+        photos: by state.
+        reasons: how many photos each reason speaks against.
+        examples: up to `EXAMPLES` photos for each reason, as (code, SHA-256).
+        short: products with fewer kept photos than wanted, with how many they have.
+        changed: photos whose state or reasons are other than before.
+    """
+
+    photos: dict[str, int]
+    reasons: dict[str, int]
+    examples: dict[str, list[tuple[str, str]]]
+    short: dict[str, int]
+    changed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for `json.dumps`."""
+        return asdict(self)
+
+
+def decide_all(
+    curation: CurationStore, photos: GalleryPhotos, rules: CurationRules
+) -> CurationSummary:
+    """Decide on every photo and write states and reasons, all at once."""
+    copies = confirmed_copies(photos, curation.compared_pairs())
+    states = decide(photos, copies, rules)
+    changed = curation.set_states(
+        (link, state.state.value, state.reasons)
+        for link, state in zip(photos.link_ids, states, strict=True)
+    )
+    return summarise(photos, states, rules, changed)
+
+
+def summarise(
+    photos: GalleryPhotos, states: Sequence[PhotoState], rules: CurationRules, changed: int
+) -> CurationSummary:
+    """Count states and reasons, pick examples, and find the products short of photos."""
+    reasons: Counter[str] = Counter()
+    examples: dict[str, list[tuple[str, str]]] = {}
+    kept = Counter(dict.fromkeys(photos.codes, 0))
+    for code, name, state in zip(photos.codes, photos.sha256, states, strict=True):
+        for kind in {str(reason["kind"]) for reason in state.reasons}:
+            reasons[kind] += 1
+            if len(examples.setdefault(kind, [])) < EXAMPLES:
+                examples[kind].append((code, name))
+        kept[code] += state.state is State.KEPT
+    return CurationSummary(
+        photos={state.value: sum(s.state is state for s in states) for state in State},
+        reasons=dict(reasons.most_common()),
+        examples=examples,
+        short={code: count for code, count in sorted(kept.items()) if count < rules.best},
+        changed=changed,
+    )
+
+
+def _pair(a: str, b: str) -> Pair:
+    return (a, b) if a <= b else (b, a)

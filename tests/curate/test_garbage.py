@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from satchel.curate import garbage
+from satchel.curate.garbage import REASONS, GarbageRules, Judgements, Reason, State, judge
+
+DIMENSIONS = 64
+
+
+def unit(rows: np.ndarray) -> np.ndarray:
+    return (rows / np.linalg.norm(rows, axis=-1, keepdims=True)).astype(np.float32)
+
+
+def around(centre: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Photos of one product: cosines among them of about 0.8."""
+    noise = rng.normal(size=(count, len(centre))) / np.sqrt(len(centre))
+    return unit(centre + 0.5 * noise)
+
+
+def catalogue(
+    right: int, wrong: int, products: int = 6, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors, products, and which are wrong: half of another product, half of nothing known.
+
+    Products share a common part, as photos of one kind of thing do: cosines of about 0.5.
+    """
+    rng = np.random.default_rng(seed)
+    common = unit(rng.normal(size=DIMENSIONS))
+    centres = unit(common + unit(rng.normal(size=(products, DIMENSIONS))))
+    vectors, codes, bad = [], [], []
+    for product in range(products):
+        vectors.append(around(centres[product], right, rng))
+        others = around(centres[(product + 1) % products], wrong // 2, rng)
+        strangers = unit(rng.normal(size=(wrong - wrong // 2, DIMENSIONS)))
+        vectors.append(np.concatenate([others, strangers]))
+        codes += [product * 10 + 7] * (right + wrong)
+        bad += [False] * right + [True] * wrong
+    return np.concatenate(vectors), np.array(codes), np.array(bad)
+
+
+def states(judged: Judgements) -> np.ndarray:
+    return np.array([judged.state(row) for row in range(len(judged.states))])
+
+
+@pytest.mark.parametrize(("right", "wrong"), [(7, 3), (14, 6), (20, 1), (5, 2)])
+def test_wrong_photos_are_dropped_and_right_ones_kept(right: int, wrong: int) -> None:
+    vectors, products, bad = catalogue(right, wrong)
+    found = states(judge(vectors, products))
+    assert (found[bad] == State.DROPPED).mean() >= 0.9
+    assert (found[~bad] == State.DROPPED).mean() <= 0.05
+
+
+@given(st.integers(0, 1_000))
+@settings(max_examples=20, deadline=None)
+def test_the_order_of_the_photos_does_not_matter(seed: int) -> None:
+    vectors, products, _ = catalogue(6, 2, seed=seed)
+    order = np.random.default_rng(seed).permutation(len(vectors))
+    judged, again = judge(vectors, products), judge(vectors[order], products[order])
+    assert np.array_equal(judged.states[order], again.states)
+    assert np.allclose(judged.score[order], again.score, atol=1e-3)
+    assert np.array_equal(judged.other_product[order], again.other_product)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_of_few_photos_none_is_dropped(count: int) -> None:
+    rng = np.random.default_rng(0)
+    vectors, products, _ = catalogue(8, 0)
+    stray = unit(rng.normal(size=(count, DIMENSIONS)))
+    judged = judge(np.concatenate([vectors, stray]), np.r_[products, [99] * count])
+    rows = range(len(vectors), len(vectors) + count)
+    assert {judged.state(row) for row in rows} <= {State.KEPT, State.DOUBTFUL}
+    if count > 1:
+        assert all(Reason.FEW_PHOTOS in judged.reasons_of(row) for row in rows)
+
+
+def test_figures_against_plain_loops() -> None:
+    """The first round, where every photo is trusted the same."""
+    vectors, products, _ = catalogue(5, 2, products=3)
+    whole = unit(vectors + 0.3 * np.random.default_rng(9).normal(size=vectors.shape))
+    order = np.argsort(products, kind="stable")
+    ids, starts = np.unique(products[order], return_index=True)
+    photos = garbage._Photos(
+        vectors[order],
+        whole[order],
+        np.zeros(len(order), bool),
+        ids,
+        np.r_[starts, len(order)],
+    )
+    rules = GarbageRules()
+    flat = np.ones(len(order), np.float32)
+    found = garbage._figures(photos, flat, np.full(len(order), -1, np.float32), rules)
+    for row in range(len(products)):  # the catalogue is in order of its products already
+        peers = [j for j in range(len(products)) if products[j] == products[row] and j != row]
+        centre = unit(np.sum([vectors[j] for j in peers], axis=0))
+        assert found.centre[row] == pytest.approx(float(centre @ vectors[row]), abs=1e-5)
+        best = sorted((float(vectors[j] @ vectors[row]) for j in peers), reverse=True)[:3]
+        assert found.near[row] == pytest.approx(np.mean(best), abs=1e-5)
+        close = sorted((float(vectors[j] @ whole[row]) for j in peers), reverse=True)[:3]
+        wide = sorted((float(whole[j] @ whole[row]) for j in peers), reverse=True)[:3]
+        assert found.enlarged[row] == pytest.approx(np.mean(close) - np.mean(wide), abs=1e-5)
+        others = {
+            int(p): float(unit(vectors[products == p].sum(0)) @ vectors[row])
+            for p in ids
+            if p != products[row]
+        }
+        assert found.other[row] == pytest.approx(max(others.values()), abs=1e-5)
+        assert found.other_product[row] == max(others, key=lambda p: others[p])
+        assert found.peers[row] == len(peers)
+
+
+def test_rows_at_once_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    vectors, products, _ = catalogue(7, 3)
+    whole = judge(vectors, products)
+    monkeypatch.setattr(garbage, "ROWS_AT_ONCE", 3)
+    parts = judge(vectors, products)
+    assert np.array_equal(whole.states, parts.states)
+    assert np.allclose(whole.score, parts.score, atol=1e-4)
+
+
+def test_a_photo_of_another_product_names_it() -> None:
+    vectors, products, bad = catalogue(10, 2)
+    judged = judge(vectors, products)
+    strays = np.flatnonzero(bad)[::2]  # the first wrong photo of each product is the next one's
+    assert all(Reason.OTHER_PRODUCT in judged.reasons_of(row) for row in strays)
+    expected = (products[strays] // 10 + 1) % 6 * 10 + 7
+    assert np.array_equal(judged.other_product[strays], expected)
+    assert (judged.margin()[strays] < 0).all()
+
+
+def test_reasons_go_with_states() -> None:
+    vectors, products, _ = catalogue(8, 3)
+    judged = judge(vectors, products)
+    kept = np.array([judged.state(row) == State.KEPT for row in range(len(vectors))])
+    assert kept.any()
+    assert not kept.all()
+    assert np.array_equal(judged.reasons.any(1), ~kept)
+    assert judged.reasons.shape == (len(vectors), len(REASONS))
+
+
+def test_faulty_photos_are_out_and_vouch_for_nothing() -> None:
+    vectors, products, _ = catalogue(8, 0)
+    page = unit(np.random.default_rng(5).normal(size=DIMENSIONS))
+    pages = np.tile(page, (6, 1))  # six screenshots of one product, all alike
+    stacked, codes = np.concatenate([vectors, pages]), np.r_[products, [7] * 6]
+    faulty = np.arange(len(stacked)) >= len(vectors)
+    judged = judge(stacked, codes, faulty=faulty)
+    assert all(judged.reasons_of(row) == (Reason.FAULTY,) for row in np.flatnonzero(faulty))
+    assert (judged.states[faulty] == 2).all()
+    alone = judge(vectors, products)
+    assert np.allclose(judged.score[~faulty], alone.score, atol=1e-4)
+    assert judged.peers[0] == 7
+
+
+def test_a_background_is_a_reason_of_its_own() -> None:
+    rng = np.random.default_rng(2)
+    vectors, products, _ = catalogue(8, 0)
+    street = unit(rng.normal(size=DIMENSIONS))
+    shots = around(street, 30, rng)
+    stacked, codes = np.concatenate([vectors, shots[:1]]), np.r_[products, 7]
+    without = judge(stacked, codes)
+    judged = judge(stacked, codes, background=shots[1:])
+    assert without.background[-1] == -1
+    best = np.sort(shots[1:] @ shots[0])[-5:].mean()
+    assert judged.background[-1] == pytest.approx(best, abs=1e-5)
+    assert judged.score[-1] > without.score[-1]
+    assert Reason.BACKGROUND in judged.reasons_of(len(vectors))
+    assert judged.state(len(vectors)) == State.DROPPED
+
+
+def test_a_detail_is_a_partial_view() -> None:
+    """Whole, a detail looks as the others do from close, not as they do from afar."""
+    rng = np.random.default_rng(3)
+    near, far, other = unit(rng.normal(size=(3, DIMENSIONS)))
+    wide = around(unit(near + 2 * far), 8, rng)
+    vectors = around(unit(2 * near + far), 9, rng)
+    detail = unit(0.85 * near + 0.5 * other)
+    vectors[8] = detail
+    whole = np.concatenate([wide, detail[None]])
+    second = around(unit(near + far + 2 * unit(rng.normal(size=DIMENSIONS))), 8, rng)
+    judged = judge(
+        np.concatenate([vectors, second]),
+        np.array([1] * 9 + [2] * 8),
+        whole=np.concatenate([whole, second]),
+    )
+    assert judged.enlarged[8] > 0.1
+    assert judged.enlarged[:8].max() < 0
+    assert Reason.PARTIAL_VIEW in judged.reasons_of(8)
+
+
+def test_one_product_alone_and_no_photos() -> None:
+    vectors, products, _ = catalogue(6, 0, products=1)
+    judged = judge(vectors, products)
+    assert (judged.other == -1).all()
+    assert (judged.other_product == -1).all()
+    assert (judged.states == 0).all()
+    none = judge(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    assert len(none.states) == 0

@@ -1,0 +1,204 @@
+"""Curation from end to end, on real workspaces with photos whose truth is known."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from conftest import SHAPES, draw, fill, jpeg
+from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, CurationRules
+from satchel.curate.run import (
+    CurationSummary,
+    compare_pairs,
+    decide_all,
+    measure_photos,
+    pairs_to_compare,
+)
+from satchel.encode.encoder import Encoder
+from satchel.images import decode, encode_jpeg
+from satchel.search.build import build_index
+from satchel.workspace import Workspace
+
+
+def curate(workspace: Workspace, encoder: Encoder, rules: CurationRules) -> CurationSummary:
+    curation = workspace.catalogue.curation()
+    problems: list[tuple[str, str]] = []
+    measure_photos(
+        curation,
+        workspace.photos,
+        on_progress=lambda _: None,
+        on_problem=lambda *problem: problems.append(problem),
+    )
+    assert problems == []
+    photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
+    pairs = pairs_to_compare(photos, rules, curation.compared_pairs())
+    compare_pairs(curation, workspace.photos, pairs, rules, on_progress=lambda _: None)
+    return decide_all(curation, photos, rules)
+
+
+def states(workspace: Workspace, encoder: Encoder) -> dict[str, tuple[str, set[str]]]:
+    """State and kinds of reasons of every photo of a product, by code and SHA-256."""
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(f"sqlite:///{workspace.folder / 'satchel.db'}")
+    query = (
+        "SELECT code, sha256, state, reasons FROM product_photos "
+        "JOIN products ON products.id = product_id JOIN photos ON photos.id = photo_id"
+    )
+    import json
+
+    with engine.connect() as connection:
+        found = {
+            f"{row.code}/{row.sha256}": (row.state, {r["kind"] for r in json.loads(row.reasons)})
+            for row in connection.execute(text(query))
+        }
+    engine.dispose()
+    return found
+
+
+def textured(seed: int) -> np.ndarray:
+    """A picture with enough corners for geometry to hold on to."""
+    rng = np.random.default_rng(seed)
+    picture = np.full((360, 480, 3), 220, np.uint8)
+    for _ in range(40):
+        x, y = int(rng.integers(40, 440)), int(rng.integers(40, 320))
+        size, colour = int(rng.integers(8, 40)), tuple(int(c) for c in rng.integers(0, 255, 3))
+        cv2.rectangle(picture, (x, y), (x + size, y + size // 2), colour, -1)
+    return picture
+
+
+@pytest.fixture
+def messy(workspace: Workspace, encoder: Encoder, tmp_path: Path) -> Workspace:
+    """Product A: a photo, a smaller recompressed copy and another; the copy under B as well."""
+    picture, other = textured(1), textured(2)
+    small = cv2.resize(picture, (384, 288), interpolation=cv2.INTER_AREA)
+    files = {
+        "A/original.jpg": encode_jpeg(picture, 95),
+        "A/copy.jpg": encode_jpeg(small.astype(np.uint8), 60),
+        "A/other.jpg": encode_jpeg(other, 95),
+        "B/stolen.jpg": encode_jpeg(picture, 70),
+        "B/own.jpg": encode_jpeg(textured(3), 95),
+    }
+    for name, data in files.items():
+        path = tmp_path / "messy" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    fill(workspace, tmp_path / "messy", encoder)
+    return workspace
+
+
+def sha_of(workspace: Workspace, code: str, size: tuple[int, int], rank: int = 0) -> str:
+    """A product's photo of this size; `rank` tells several apart by the order of import."""
+    of_size = [p for p in workspace.catalogue.photos_of(code) if (p.width, p.height) == size]
+    return f"{code}/{of_size[rank].sha256}"
+
+
+def test_copies_conflicts_and_the_rest(messy: Workspace, encoder: Encoder) -> None:
+    summary = curate(messy, encoder, CurationRules())
+    found = states(messy, encoder)
+    assert found[sha_of(messy, "A", (384, 288))] == ("dropped", {COPY})
+    originals = [found[sha_of(messy, "A", (480, 360), rank)] for rank in (0, 1)]
+    assert sorted(CONFLICT in kinds for _, kinds in originals) == [False, True]
+    assert [state for state, kinds in originals if CONFLICT in kinds] == ["doubtful"]
+    assert any(CONFLICT in kinds for key, (_, kinds) in found.items() if key.startswith("B/"))
+    assert summary.reasons[COPY] == 1
+    assert summary.reasons[CONFLICT] == 2
+    assert sum(summary.photos.values()) == 5
+    assert set(summary.short) == {"A", "B"}
+
+
+def test_dropped_photos_leave_the_index_and_nothing_is_deleted(
+    messy: Workspace, encoder: Encoder
+) -> None:
+    curate(messy, encoder, CurationRules())
+    index = build_index(messy.catalogue, encoder, messy.index_path)
+    assert len(index) == sum(state != "dropped" for state, _ in states(messy, encoder).values())
+    assert len(index) < 5
+    assert len(messy.catalogue.photos_of("A")) == 3
+    for photo in messy.catalogue.photos_of("A"):
+        assert len(decode(messy.photos.read(photo.sha256)))
+
+
+def test_a_second_run_works_on_nothing_and_changes_nothing(
+    messy: Workspace, encoder: Encoder
+) -> None:
+    curate(messy, encoder, CurationRules())
+    before, revision = states(messy, encoder), messy.catalogue.revision()
+    curation = messy.catalogue.curation()
+    photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
+    assert curation.count_unmeasured() == 0
+    assert pairs_to_compare(photos, CurationRules(), curation.compared_pairs()) == []
+    assert curate(messy, encoder, CurationRules()).changed == 0
+    assert (states(messy, encoder), messy.catalogue.revision()) == (before, revision)
+
+
+def test_the_best_few_are_kept_and_other_rules_bring_the_others_back(
+    workspace: Workspace, encoder: Encoder, tmp_path: Path
+) -> None:
+    for seed in range(6):
+        path = tmp_path / "many" / "A" / f"{seed}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_jpeg(textured(seed), 90))
+    fill(workspace, tmp_path / "many", encoder)
+    few = curate(workspace, encoder, CurationRules(best=2))
+    assert few.reasons.get(BEYOND_BEST) == few.photos["dropped"]
+    assert few.photos["kept"] == 2
+    all_of_them = curate(workspace, encoder, CurationRules(best=10))
+    assert BEYOND_BEST not in all_of_them.reasons
+    assert all_of_them.photos["dropped"] == 0
+
+
+def test_new_photos_alone_are_worked_on(messy: Workspace, encoder: Encoder, tmp_path: Path) -> None:
+    curate(messy, encoder, CurationRules())
+    path = tmp_path / "later" / "A" / "new.jpg"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(encode_jpeg(textured(9), 95))
+    fill(messy, tmp_path / "later", encoder)
+    curation = messy.catalogue.curation()
+    assert curation.count_unmeasured() == 1
+    curate(messy, encoder, CurationRules())
+    assert curation.count_unmeasured() == 0
+
+
+def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) -> None:
+    for number, shape in enumerate(SHAPES):
+        for seed in range(16):
+            path = tmp_path / "many" / f"M{number}" / f"{seed}.jpg"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(jpeg(shape, seed, (240 + seed, 200)))
+    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
+    subprocess.run([*command, "import", tmp_path / "many"], check=True, capture_output=True)
+    curation = workspace.catalogue.curation()
+    process = subprocess.Popen([*command, "curate"], stderr=subprocess.DEVNULL)
+    while curation.count_unmeasured() == 80:
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert curation.count_unmeasured() <= 80
+    done = subprocess.run([*command, "curate"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert curation.count_unmeasured() == 0
+    assert sum(curation.count_states().values()) == 80
+    (report,) = (workspace.folder / "runs").glob("curate-*.json")
+    assert str(report) in done.stderr
+
+
+def test_nothing_to_curate_says_so(workspace: Workspace) -> None:
+    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder, "curate"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, "satchel import" in done.stderr) == (1, True)
+
+
+def test_pictures_of_the_conftest_are_told_apart(encoder: Encoder) -> None:
+    """The drawings of different shapes are not taken for copies of each other."""
+    from satchel.curate.geometry import same_picture
+
+    for a in range(len(SHAPES)):
+        for b in range(a):
+            assert not same_picture(draw(SHAPES[a], 1), draw(SHAPES[b], 1)).same
