@@ -22,6 +22,8 @@ from satchel.errors import PhotoError, RowError, SatchelError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from satchel.curate.run import CurationSummary
+    from satchel.encode.encoder import Encoder
     from satchel.identify import Identifier
     from satchel.records import Identification
     from satchel.search.build import PhotoProblem
@@ -119,26 +121,58 @@ def import_(
 def index(context: typer.Context) -> None:
     """Embed the photos that are new and write the index."""
     from satchel.encode.encoder import Encoder
-    from satchel.search.build import build_index, embed_gallery
+    from satchel.search.build import build_index
 
     workspace = _open(context)
     encoder = Encoder.load(threads=1)
-    problems: list[PhotoProblem] = []
     waiting = workspace.catalogue.count_without_vector(encoder.id)
-    if waiting:
-        with _bar("embed", waiting) as advance:
-            embed_gallery(
-                workspace.catalogue,
-                workspace.photos,
-                encoder,
-                on_progress=advance,
-                on_problem=problems.append,
-            )
+    problems = _embed(workspace, encoder)
     built = build_index(workspace.catalogue, encoder, workspace.index_path)
     _say(f"{waiting - len(problems):,} photos embedded; the index holds {len(built):,}")
     if problems:
-        for problem in problems[:PROBLEMS_SHOWN]:
-            _say(f"photo {problem.sha256}: {problem.reason}")
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
+def curate(
+    context: typer.Context,
+    best: Annotated[int, typer.Option(min=1, help="Photos kept of a product, at most.")] = 10,
+) -> None:
+    """Sort out copies, faulty photos and photos of other things; nothing is deleted."""
+    from satchel.curate.decide import CurationRules
+    from satchel.curate.run import compare_pairs, decide_all, measure_photos, pairs_to_compare
+    from satchel.encode.encoder import Encoder
+    from satchel.search.build import build_index
+
+    workspace = _open(context)
+    encoder = Encoder.load(threads=1)
+    rules = CurationRules(best=best)
+    curation = workspace.catalogue.curation()
+    problems: list[object] = list(_embed(workspace, encoder))
+    unmeasured = curation.count_unmeasured()
+    if unmeasured:
+        with _bar("measure", unmeasured) as advance:
+            measure_photos(
+                curation,
+                workspace.photos,
+                on_progress=advance,
+                on_problem=lambda name, reason: problems.append((name, reason)),
+            )
+    photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
+    if not len(photos):
+        _say("there are no photos to curate: import some with `satchel import`")
+        raise typer.Exit(SOME_FAILED)
+    pairs = pairs_to_compare(photos, rules, curation.compared_pairs())
+    if pairs:
+        with _bar("compare", len(pairs)) as advance:
+            compare_pairs(curation, workspace.photos, pairs, rules, on_progress=advance)
+    summary = decide_all(curation, photos, rules)
+    build_index(workspace.catalogue, encoder, workspace.index_path)
+    _print_summary(summary)
+    path = workspace.reports / f"curate-{_now()}.json"
+    path.write_text(json.dumps(summary.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
+    _say(f"the whole report: {path}")
+    if problems:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -192,6 +226,40 @@ def serve(
         port if port is not None else settings.port,
         on_ready=lambda url: _say(f"Satchel is at {url} (Ctrl-C stops it)"),
     )
+
+
+def _embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
+    """Embed what is new, under a progress bar; name the first photos that fail."""
+    from satchel.search.build import embed_gallery
+
+    problems: list[PhotoProblem] = []
+    waiting = workspace.catalogue.count_without_vector(encoder.id)
+    if waiting:
+        with _bar("embed", waiting) as advance:
+            embed_gallery(
+                workspace.catalogue,
+                workspace.photos,
+                encoder,
+                on_progress=advance,
+                on_problem=problems.append,
+            )
+    for problem in problems[:PROBLEMS_SHOWN]:
+        _say(f"photo {problem.sha256}: {problem.reason}")
+    return problems
+
+
+def _print_summary(summary: CurationSummary) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("", "photos")
+    table.columns[1].justify = "right"
+    for state, count in summary.photos.items():
+        table.add_row(state, f"{count:,}")
+    for reason, count in summary.reasons.items():
+        table.add_row(f"  {reason.replace('_', ' ')}", f"{count:,}")
+    table.add_row("products short of photos", f"{len(summary.short):,}")
+    Console().print(table)
 
 
 # -- identify's answers -------------------------------------------------------------------------
@@ -326,6 +394,10 @@ def _say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def _now() -> str:
+    return datetime.now().strftime("%Y%m%d-%H%M%S")
+
+
 @contextlib.contextmanager
 def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     """Show a progress bar on stderr; give a function that moves it on by so many."""
@@ -352,8 +424,7 @@ class _ImportReport:
     """The refused rows as a CSV file, begun with the first of them; the first few also shown."""
 
     def __init__(self, folder: Path, source: Path) -> None:
-        now = datetime.now().strftime("%Y%m%d-%H%M%S")
-        self.path = folder / f"import-{now}-{source.stem}.csv"
+        self.path = folder / f"import-{_now()}-{source.stem}.csv"
         self._files = contextlib.ExitStack()
         self._writer: Any = None
         self._count = 0
