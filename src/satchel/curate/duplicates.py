@@ -41,8 +41,9 @@ def near_pairs(
 ) -> tuple[Ints, npt.NDArray[np.int16]]:
     """Find every pair of hashes that differ in at most `max_distance` bits, exactly.
 
-    Besides the answer this needs memory in proportion to the hashes. The answer itself is quadratic where
-    many hashes are alike: leave out what is not informative (`hash_is_informative`).
+    Besides the answer this needs memory in proportion to the hashes. The answer itself is
+    quadratic where many hashes are alike: leave out what is not informative
+    (`hash_is_informative`).
 
     Args:
         hashes: shape (n, 32), uint8.

@@ -20,8 +20,8 @@ _FREQUENCIES: Final = 16
 BLANK_CONTRAST: Final = 3.0
 """Grey levels of standard deviation below which a picture's hash says nothing.
 
-A sensor's noise over one colour, saved as JPEG of quality 30, stays below 1.1; the flattest of 1,371
-photos of the shared sets has 18.
+A sensor's noise over one colour, saved as JPEG of quality 30, stays below 1.1; the flattest of
+1,371 photos of the shared sets has 18.
 """
 
 
