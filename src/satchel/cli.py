@@ -140,8 +140,10 @@ def curate(
 ) -> None:
     """Sort out copies, faulty photos and photos of other things; nothing is deleted."""
     from satchel.curate.decide import CurationRules
+    from satchel.curate.report import render_report
     from satchel.curate.run import compare_pairs, decide_all, measure_photos, pairs_to_compare
     from satchel.encode.encoder import Encoder
+    from satchel.files import write_atomically
     from satchel.search.build import build_index
 
     workspace = _open(context)
@@ -170,8 +172,11 @@ def curate(
     build_index(workspace.catalogue, encoder, workspace.index_path)
     _print_summary(summary)
     path = workspace.reports / f"curate-{_now()}.json"
-    path.write_text(json.dumps(summary.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
-    _say(f"the whole report: {path}")
+    figures = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
+    write_atomically(path, figures.encode())
+    page = path.with_suffix(".html")
+    write_atomically(page, render_report(summary, workspace.photos).encode())
+    _say(f"the whole report: {page}, and as figures: {path}")
     if problems:
         raise typer.Exit(SOME_FAILED)
 

@@ -187,6 +187,9 @@ def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) 
     assert sum(curation.count_states().values()) == 80
     (report,) = (workspace.folder / "runs").glob("curate-*.json")
     assert str(report) in done.stderr
+    page = report.with_suffix(".html").read_text(encoding="utf-8")
+    assert "<h1>Curation report</h1>" in page
+    assert "src=" not in page.replace('src="data:image/jpeg;base64,', "")  # nothing from elsewhere
 
 
 def test_nothing_to_curate_says_so(workspace: Workspace) -> None:
@@ -202,3 +205,26 @@ def test_pictures_of_the_conftest_are_told_apart(encoder: Encoder) -> None:
     for a in range(len(SHAPES)):
         for b in range(a):
             assert not same_picture(draw(SHAPES[a], 1), draw(SHAPES[b], 1)).same
+
+
+def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path: Path) -> None:
+    from satchel.catalog.photos import PhotoStore
+    from satchel.curate.garbage import Reason
+    from satchel.curate.integrity import Fault
+    from satchel.curate.report import MEANINGS, render_report
+
+    kinds = {COPY, CONFLICT, BEYOND_BEST, *Reason, *Fault} - {Reason.FAULTY}
+    assert set(MEANINGS) == kinds
+    store = PhotoStore(tmp_path)
+    name = store.put(jpeg("disc"))
+    code = "<script>alert(1)</script>"
+    summary = CurationSummary(
+        photos={"kept": 1, "doubtful": 1, "dropped": 0},
+        reasons={"blurred": 1},
+        examples={"blurred": [(code, name), ("GONE", "0" * 64)]},
+        short={code: 1},
+        changed=1,
+    )
+    page = render_report(summary, store)
+    assert "<script>" not in page
+    assert page.count("data:image/jpeg") == 1
