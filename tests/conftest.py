@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -84,9 +83,6 @@ def catalogue_file(tmp_path: Path) -> Path:
                     (f"M{number}", "Atelier", shape.title(), "red", f"view {seed}", "paint", name)
                 )
     return path
-
-
-Fill = Callable[[Workspace, Path], None]
 
 
 def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
