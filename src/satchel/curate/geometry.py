@@ -64,9 +64,9 @@ class DuplicateThresholds:
     min_inliers: int = 10
     min_overlap: float = 0.7
     min_correlation: float = 0.8
-    max_colour_difference: float = 14.0
+    max_colour_difference: float = 4.0
     change_levels: float = 22.0
-    max_changed: float = 0.035
+    max_changed: float = 0.02
     hue_levels: float = 14.0
     max_recoloured: float = 0.003
 
