@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sqlalchemy import Engine, Select, and_, bindparam, func, insert, select, update
 from sqlalchemy.orm import aliased
 
-from satchel.catalog.database import count_up, writing
+from satchel.catalog.database import by_photo_id, count_up, writing
 from satchel.catalog.tables import (
     PhotoFiguresRow,
     PhotoPairRow,
@@ -88,16 +88,8 @@ class CurationStore:
 
     def unmeasured(self, *, page: int = 1_000) -> Iterator[tuple[int, str, int, int]]:
         """Yield (id, SHA-256, width, height) of the photos that have no figures, by id."""
-        last = 0
-        while True:
-            with self._engine.connect() as connection:
-                later = _unmeasured().where(PhotoRow.id > last).order_by(PhotoRow.id)
-                rows = connection.execute(later.limit(page)).all()
-            if not rows:
-                return
-            for row in rows:
-                yield row.id, row.sha256, row.width, row.height
-            last = rows[-1].id
+        for row in by_photo_id(self._engine, _unmeasured(), page):
+            yield row.id, row.sha256, row.width, row.height
 
     def put_figures(self, measured: Iterable[MeasuredPhoto]) -> None:
         """Keep what was measured, at once."""

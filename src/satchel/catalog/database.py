@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text, update
+from sqlalchemy import Connection, Engine, Select, create_engine, event, inspect, text, update
 
-from satchel.catalog.tables import RevisionRow
+from satchel.catalog.tables import PhotoRow, RevisionRow
 
 SCHEMA: Final = "0002"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
@@ -32,6 +33,23 @@ def open_database(path: Path) -> Engine:
 def writing(engine: Engine) -> Connection:
     """Open a connection whose transactions take the write lock from their start."""
     return engine.connect().execution_options(writes=True)
+
+
+def by_photo_id(engine: Engine, chosen: Select[*tuple[Any, ...]], page: int) -> Iterator[Any]:
+    """Yield the rows of a selection of photos that has their `id`, in its order.
+
+    Reads a page at a time and holds no transaction between, so that what was chosen can be
+    written to while it runs.
+    """
+    last = 0
+    while True:
+        with engine.connect() as connection:
+            later = chosen.where(PhotoRow.id > last).order_by(PhotoRow.id).limit(page)
+            rows = connection.execute(later).all()
+        if not rows:
+            return
+        yield from rows
+        last = rows[-1].id
 
 
 def count_up(connection: Connection) -> None:

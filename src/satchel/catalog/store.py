@@ -12,7 +12,7 @@ import numpy.typing as npt
 from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
 
 from satchel.catalog.curation import CurationStore
-from satchel.catalog.database import count_up, open_database, writing
+from satchel.catalog.database import by_photo_id, count_up, open_database, writing
 from satchel.catalog.tables import (
     PhotoRow,
     PhotoSourceRow,
@@ -180,24 +180,9 @@ class Catalogue:
     def photos_without_vector(
         self, encoder: str, *, page: int = 1_000
     ) -> Iterator[tuple[int, str]]:
-        """Yield (id, SHA-256) of the photos that this encoder has not embedded, by id.
-
-        Reads a page at a time, so that vectors can be put while it runs.
-        """
-        last = 0
-        while True:
-            with self._engine.connect() as connection:
-                rows = connection.execute(
-                    _without_vector(encoder)
-                    .where(PhotoRow.id > last)
-                    .order_by(PhotoRow.id)
-                    .limit(page)
-                ).all()
-            if not rows:
-                return
-            for row in rows:
-                yield row.id, row.sha256
-            last = rows[-1].id
+        """Yield (id, SHA-256) of the photos that this encoder has not embedded, by id."""
+        for row in by_photo_id(self._engine, _without_vector(encoder), page):
+            yield row.id, row.sha256
 
     def put_vectors(
         self,

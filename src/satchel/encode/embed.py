@@ -44,10 +44,12 @@ def embed(encoder: Encoder, photos: Sequence[RGB]) -> list[Embedded]:
     """
     looks: list[npt.NDArray[np.float32]] = []
     looked_at = [[WHOLE_PHOTO] * len(photos)]
-    for _ in range(LOOKS):
+    while True:
         boxes = looked_at[-1]
         vectors, saliency = encoder.encode(_crops(photos, boxes, encoder.card.input_side_px))
         looks.append(vectors)
+        if len(looks) == LOOKS:
+            break
         nearer = zip(saliency, boxes, strict=True)
         looked_at.append([salient_box(seen).within(box) for seen, box in nearer])
     total = np.sum(looks, axis=0)
