@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -35,8 +35,9 @@ from PIL import Image, ImageDraw, ImageFont
 from datasets import SHARED
 from reporting import print_table, write_json
 from satchel.curate.duplicates import Groups, duplicate_candidates, group_hashes, near_pairs
-from satchel.curate.geometry import DuplicateThresholds, compare, describe
+from satchel.curate.geometry import compare, describe
 from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
+from satchel.curate.rules import DuplicateThresholds
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB, decode, encode_jpeg
@@ -246,7 +247,7 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
         "proposed": proposed,
         "matches": matches,
         "compare_ms": 1000 * (time.perf_counter() - began) / max(1, len(proposed)),
-        "confirmed": proposed[[match.same for match in matches]],
+        "confirmed": proposed[[bool(match.same(limits)) for match in matches]],
     }
 
 
@@ -333,7 +334,7 @@ def report(split: str, python: str | None) -> None:
     figures: dict[str, Any] = {
         "photos": len(samples),
         "originals": len({sample.original for sample in samples}),
-        "thresholds": asdict(DuplicateThresholds()),
+        "thresholds": DuplicateThresholds().model_dump(),
         "proposed_pairs": len(found["proposed"]),
         "compare_ms": found["compare_ms"],
         "exact, by digest": scores(samples, exact, ("exact",)),

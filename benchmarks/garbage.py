@@ -21,7 +21,7 @@ import csv
 import hashlib
 import sys
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,8 +31,9 @@ import numpy as np
 from accuracy import Vectors, all_vectors, ranks
 from datasets import SHARED, LabelledPhoto, Task, _grocery
 from reporting import print_table, write_json
-from satchel.curate.garbage import GarbageRules, Judgements, State, judge
+from satchel.curate.garbage import Judgements, State, judge
 from satchel.curate.integrity import Fault, faults, measure
+from satchel.curate.rules import GarbageRules
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB, decode, encode_jpeg
 
@@ -251,13 +252,14 @@ def fit(
         inputs, wrong, weight, _ = (np.concatenate(part) for part in zip(*parts, strict=True))
         found = regression(inputs, wrong, weight)
         named = dict(zip(WEIGHTS, np.round(found[:-1], 1).tolist(), strict=True))
-        rules = replace(rules, **named, constant=round(float(found[-1]), 1))
+        rules = rules.model_copy(update={**named, "constant": round(float(found[-1]), 1)})
     parts = [fitted_on(gallery, vectors, faulty, rules) for gallery in galleries]
     dropped, doubtful = (
         float(np.mean([np.quantile(score[~wrong], 1 - lost) for _, wrong, _, score in parts]))
         for lost in (GOOD_LOST, GOOD_ASKED)
     )
-    return replace(rules, dropped_at=round(dropped, 1), doubtful_at=round(doubtful, 1))
+    cuts = {"dropped_at": round(dropped, 1), "doubtful_at": round(doubtful, 1)}
+    return rules.model_copy(update=cuts)
 
 
 def fitted_on(

@@ -182,7 +182,9 @@ def test_the_settings_file_that_init_writes_is_valid_and_holds_the_defaults(tmp_
     path = tmp_path / "satchel.toml"
     path.write_text(default_settings_text())
     assert read_settings(path) == Settings()
-    path.write_text(default_settings_text().replace("\n# ", "\n"))  # every default, spelled out
+    path.write_text(
+        default_settings_text().replace("\n#", "\n").replace("\n ", "\n# ")
+    )  # every default, spelled out
     assert read_settings(path) == Settings()
 
 

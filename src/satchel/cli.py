@@ -136,19 +136,29 @@ def index(context: typer.Context) -> None:
 @app.command()
 def curate(
     context: typer.Context,
-    best: Annotated[int, typer.Option(min=1, help="Photos kept of a product, at most.")] = 10,
+    best: Annotated[
+        int | None,
+        typer.Option(min=1, help="Photos kept of a product, at most; default from satchel.toml."),
+    ] = None,
 ) -> None:
     """Sort out copies, faulty photos and photos of other things; nothing is deleted."""
-    from satchel.curate.decide import CurationRules
     from satchel.curate.report import render_report
-    from satchel.curate.run import compare_pairs, decide_all, measure_photos, pairs_to_compare
+    from satchel.curate.run import (
+        compare_pairs,
+        compared_pairs,
+        decide_all,
+        measure_photos,
+        pairs_to_compare,
+    )
     from satchel.encode.encoder import Encoder
     from satchel.files import write_atomically
     from satchel.search.build import build_index
 
     workspace = _open(context)
     encoder = Encoder.load(threads=1)
-    rules = CurationRules(best=best)
+    rules = workspace.settings.curate
+    if best is not None:
+        rules = rules.model_copy(update={"best": best})
     curation = workspace.catalogue.curation()
     problems: list[object] = list(_embed(workspace, encoder))
     unmeasured = curation.count_unmeasured()
@@ -164,7 +174,7 @@ def curate(
     if not len(photos):
         _say("there are no photos to curate: import some with `satchel import`")
         raise typer.Exit(SOME_FAILED)
-    pairs = pairs_to_compare(photos, rules, curation.compared_pairs())
+    pairs = pairs_to_compare(photos, rules, compared_pairs(curation))
     if pairs:
         with _bar("compare", len(pairs)) as advance:
             compare_pairs(curation, workspace.photos, pairs, rules, on_progress=advance)

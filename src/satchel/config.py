@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import textwrap
 import tomllib
 from pathlib import Path
 from typing import Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
 from satchel.images import PhotoLimits
 
@@ -47,6 +49,7 @@ class Settings(_Section):
 
     photos: Photos = Photos()
     identify: Identify = Identify()
+    curate: CurationRules = CurationRules()
     serve: Serve = Serve()
 
 
@@ -70,11 +73,22 @@ def read_settings(path: Path) -> Settings:
 
 
 def default_settings_text() -> str:
-    """A settings file that holds every default, each with its meaning, commented out."""
+    """A settings file that holds every default, each below its meaning, commented out."""
     lines = ["# Satchel's settings. Everything is optional; these are the defaults."]
-    for section_name, section in Settings.model_fields.items():
-        lines += ["", f"[{section_name}]"]
-        for name, field in type(section.default).model_fields.items():
-            value = f'"{field.default}"' if isinstance(field.default, str) else field.default
-            lines.append(f"# {name} = {value}  # {field.description}")
+    for name, section in Settings.model_fields.items():
+        lines += _section_lines(name, section.default)
     return "\n".join(lines) + "\n"
+
+
+def _section_lines(heading: str, section: BaseModel) -> list[str]:
+    lines, below = ["", f"[{heading}]"], []
+    for name, field in type(section).model_fields.items():
+        if isinstance(field.default, BaseModel):
+            below += _section_lines(f"{heading}.{name}", field.default)
+            continue
+        value = f'"{field.default}"' if isinstance(field.default, str) else field.default
+        lines += textwrap.wrap(
+            str(field.description), 98, initial_indent="# ", subsequent_indent="# "
+        )
+        lines.append(f"#{name} = {value}")
+    return lines + below

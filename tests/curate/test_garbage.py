@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from satchel.curate import garbage
-from satchel.curate.garbage import REASONS, GarbageRules, Judgements, Reason, State, judge
+from satchel.curate.garbage import REASONS, Judgements, Reason, State, judge
+from satchel.curate.rules import GarbageRules
 
 DIMENSIONS = 64
 

@@ -6,7 +6,8 @@ import cv2
 import numpy as np
 import pytest
 
-from satchel.curate.geometry import describe, mirrored, same_picture
+from satchel.curate.geometry import Comparison, Overlay, compare, describe, mirrored, same_picture
+from satchel.curate.rules import DuplicateThresholds
 
 
 def scene(seed: int) -> np.ndarray:
@@ -47,13 +48,20 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+LIMITS = DuplicateThresholds()
+
+
+def compared(a: np.ndarray, b: np.ndarray) -> Comparison:
+    return compare(describe(a), describe(b), LIMITS)
+
+
 @pytest.mark.parametrize("way", COPIES)
 def test_a_copy_is_the_same_picture_either_way_round(way: str) -> None:
     picture = scene(1)
     copy = np.ascontiguousarray(COPIES[way](picture))
-    for match in (same_picture(picture, copy), same_picture(copy, picture)):
-        assert match.same, match
-        assert match.flipped == (way == "mirrored")
+    for found in (compared(picture, copy), compared(copy, picture)):
+        assert found.same(LIMITS), found
+        assert found.overlays[-1].flipped == (way == "mirrored")
 
 
 def test_one_surface_in_another_colour_is_another_picture() -> None:
@@ -61,19 +69,19 @@ def test_one_surface_in_another_colour_is_another_picture() -> None:
     first, second = picture.copy(), picture.copy()
     cv2.rectangle(first, (150, 100), (250, 200), (40, 60, 160), -1)
     cv2.rectangle(second, (150, 100), (250, 200), (160, 60, 40), -1)
-    match = same_picture(first, second)
-    assert not match.same
-    assert match.recoloured > 0.05  # 100 × 100 of 400 × 300 is 0.083
+    found = compared(first, second)
+    assert found.same(LIMITS) is False
+    assert found.overlays[0].recoloured > 0.05  # 100 × 100 of 400 × 300 is 0.083
 
 
 def test_other_pictures_are_others() -> None:
-    assert not same_picture(scene(3), scene(4)).same
+    assert not same_picture(scene(3), scene(4))
 
 
 def test_two_blank_pictures_of_one_colour_are_the_same_and_of_two_are_not() -> None:
     grey, red = np.full((90, 90, 3), 128, np.uint8), np.full((90, 90, 3), (200, 60, 60), np.uint8)
-    assert same_picture(grey, grey).same
-    assert not same_picture(grey, red).same
+    assert same_picture(grey, grey)
+    assert not same_picture(grey, red)
 
 
 def test_mirrored_features_are_those_of_the_mirrored_picture() -> None:
@@ -84,3 +92,25 @@ def test_mirrored_features_are_those_of_the_mirrored_picture() -> None:
     cosines = told.descriptors @ found.descriptors.T
     alike = ((apart < 0.5) & (cosines > 0.95)).any(1)
     assert alike.mean() > 0.7  # chance alone, or a wrong order of bins, gives next to none
+
+
+def test_other_thresholds_need_the_kept_figures_alone() -> None:
+    picture = scene(6)
+    kept = compared(picture, stamped(picture))
+    assert Comparison.from_json(kept.as_json()) == kept
+    looser = LIMITS.model_copy(update={"max_changed": 0.5})
+    assert kept.same(looser) is True
+    # What fitted ended the search: by stricter rules nobody knows whether another way would fit.
+    strictest = LIMITS.model_copy(update={"max_colour_difference": 0.0})
+    assert kept.same(strictest) is None
+    others = compared(scene(7), scene(8))
+    assert others.same(strictest) is False
+
+
+def test_a_transform_that_few_keypoints_agree_on_does_not_fit() -> None:
+    def overlay(inliers: int) -> Overlay:
+        return Overlay(False, inliers, 1.0, 1.0, 0.0, 0.0, 0.0)
+
+    assert overlay(0).fits(LIMITS)
+    assert not overlay(LIMITS.min_inliers - 1).fits(LIMITS)
+    assert overlay(LIMITS.min_inliers).fits(LIMITS)

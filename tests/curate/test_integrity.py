@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,11 +9,11 @@ import pytest
 from conftest import SHAPES, SHARED, draw
 from satchel.curate.integrity import (
     Fault,
-    IntegrityThresholds,
     PhotoFigures,
     faults,
     measure,
 )
+from satchel.curate.rules import IntegrityThresholds
 from satchel.images import RGB, decode, encode_jpeg
 
 
@@ -159,7 +158,7 @@ def test_a_frame_and_stripes_are_no_panels() -> None:
 def test_other_thresholds_need_no_photo() -> None:
     figures = measured(textured(0))
     assert faults(figures) == ()
-    strict = replace(IntegrityThresholds(), sharpness=1e9, shorter_side=10_000)
+    strict = IntegrityThresholds(sharpness=1e9, shorter_side=10_000)
     assert [f.kind for f in faults(figures, strict)] == [Fault.TOO_SMALL, Fault.BLURRED]
 
 

@@ -8,11 +8,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Engine, Select, and_, bindparam, func, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Engine,
+    Select,
+    and_,
+    bindparam,
+    case,
+    func,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.orm import aliased
 
 from satchel.catalog.database import by_photo_id, count_up, writing
+from satchel.catalog.review import standing_decisions
 from satchel.catalog.tables import (
+    DecisionRow,
     PhotoFiguresRow,
     PhotoPairRow,
     PhotoRow,
@@ -20,6 +33,9 @@ from satchel.catalog.tables import (
     ProductRow,
     VectorRow,
 )
+
+Pair = tuple[str, str]
+"""SHA-256 of two photos, the lower first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +64,7 @@ class GalleryPhotos:
         link_ids: database ids of "this photo shows this product".
         codes: of the products.
         products: shape (n,), int64, database ids, ascending.
+        decided: the state that a person gave them, or None.
         sha256: of the photos.
         size_bytes: of the photos' files.
         digests: shape (n,), 32 bytes each.
@@ -61,6 +78,7 @@ class GalleryPhotos:
     link_ids: list[int]
     codes: list[str]
     products: npt.NDArray[np.int64]
+    decided: list[str | None]
     sha256: list[str]
     size_bytes: list[int]
     digests: list[bytes]
@@ -115,6 +133,7 @@ class CurationStore:
                 ProductPhotoRow.id,
                 ProductPhotoRow.product_id,
                 ProductRow.code,
+                case((_decided(), ProductPhotoRow.state)).label("decided"),
                 PhotoRow.sha256,
                 PhotoRow.size_bytes,
                 PhotoFiguresRow.pixel_digest,
@@ -139,6 +158,7 @@ class CurationStore:
             link_ids=[row.id for row in rows],
             codes=[row.code for row in rows],
             products=np.array([row.product_id for row in rows], np.int64),
+            decided=[row.decided for row in rows],
             sha256=[row.sha256 for row in rows],
             size_bytes=[row.size_bytes for row in rows],
             digests=[row.pixel_digest for row in rows],
@@ -153,36 +173,38 @@ class CurationStore:
             ),
         )
 
-    def compared_pairs(self) -> dict[tuple[str, str], bool]:
-        """Return the pairs of photos that were compared, and whether they are one picture."""
+    def compared_pairs(self) -> dict[Pair, dict[str, Any]]:
+        """Return what comparing showed of the pairs of photos that were compared, by SHA-256."""
         a, b = aliased(PhotoRow), aliased(PhotoRow)
         with self._engine.connect() as connection:
             rows = connection.execute(
-                select(a.sha256, b.sha256, PhotoPairRow.same)
+                select(a.sha256, b.sha256, PhotoPairRow.comparison)
                 .join(a, a.id == PhotoPairRow.first_id)
                 .join(b, b.id == PhotoPairRow.second_id)
             )
-            return {(first, second): same for first, second, same in rows}
+            return {(first, second): comparison for first, second, comparison in rows}
 
-    def put_pairs(self, pairs: Sequence[tuple[str, str, bool]]) -> None:
-        """Keep what comparing showed: (SHA-256, SHA-256, whether they are one picture)."""
+    def put_pairs(self, pairs: Sequence[tuple[Pair, dict[str, Any]]]) -> None:
+        """Keep what comparing pairs of photos showed, at once."""
         if not pairs:
             return
-        names = {name for first, second, _ in pairs for name in (first, second)}
+        names = {name for pair, _ in pairs for name in pair}
         with writing(self._engine) as connection:
             found = connection.execute(
                 select(PhotoRow.sha256, PhotoRow.id).where(PhotoRow.sha256.in_(names))
             )
             ids = {row.sha256: row.id for row in found}
             rows = [
-                {"first_id": ids[first], "second_id": ids[second], "same": same}
-                for first, second, same in pairs
+                {"first_id": ids[first], "second_id": ids[second], "comparison": comparison}
+                for (first, second), comparison in pairs
             ]
             connection.execute(insert(PhotoPairRow).prefix_with("OR REPLACE"), rows)
             connection.commit()
 
     def set_states(self, states: Iterable[tuple[int, str, list[dict[str, Any]]]]) -> int:
         """Set state and reasons of products' photos, all at once.
+
+        Photos that a person decided on stay as decided, even where that was a moment ago.
 
         Args:
             states: (link id, state, reasons).
@@ -194,13 +216,15 @@ class CurationStore:
             before = {
                 row.id: (row.state, row.reasons)
                 for row in connection.execute(
-                    select(ProductPhotoRow.id, ProductPhotoRow.state, ProductPhotoRow.reasons)
+                    select(
+                        ProductPhotoRow.id, ProductPhotoRow.state, ProductPhotoRow.reasons
+                    ).where(~_decided())
                 )
             }
             changed = [
                 {"link_id": link_id, "state": state, "reasons": reasons}
                 for link_id, state, reasons in states
-                if before.get(link_id) != (state, reasons)
+                if link_id in before and before[link_id] != (state, reasons)
             ]
             if changed:
                 this_one = ProductPhotoRow.id == bindparam("link_id")
@@ -216,6 +240,15 @@ class CurationStore:
                 select(ProductPhotoRow.state, func.count()).group_by(ProductPhotoRow.state)
             )
             return {row[0]: row[1] for row in rows}
+
+
+def _decided() -> ColumnElement[bool]:
+    """Whether a person decided on the photo of a product."""
+    standing = standing_decisions().where(
+        DecisionRow.product_id == ProductPhotoRow.product_id,
+        DecisionRow.photo_id == ProductPhotoRow.photo_id,
+    )
+    return standing.correlate(ProductPhotoRow).exists()
 
 
 def _unmeasured() -> Select[int, str, int, int]:

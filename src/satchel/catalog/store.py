@@ -9,10 +9,24 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import Connection, Engine, Select, and_, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Select,
+    and_,
+    case,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy.orm import aliased
 
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import by_photo_id, count_up, open_database, writing
+from satchel.catalog.review import ReviewStore
 from satchel.catalog.tables import (
     PhotoRow,
     PhotoSourceRow,
@@ -213,7 +227,8 @@ class Catalogue:
     def gallery_vectors(self, encoder: str, dimension: int) -> GalleryVectors:
         """Read the whole embedded gallery of an encoder, straight into one array.
 
-        Photos that curation dropped are not in the gallery.
+        Dropped photos are not in the gallery, and doubtful ones only where their product has no
+        kept one.
         Vectors of another length than `dimension` cannot come from this encoder and are skipped.
         """
         chosen = (
@@ -224,7 +239,7 @@ class Catalogue:
                 and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder),
             )
             .where(func.length(VectorRow.vector) == 2 * dimension)
-            .where(ProductPhotoRow.state != "dropped")
+            .where(_shown())
         )
         with self._engine.connect() as connection:  # one transaction: one state of the catalogue
             revision = _revision(connection)
@@ -246,6 +261,10 @@ class Catalogue:
     def curation(self) -> CurationStore:
         """What curation reads and writes."""
         return CurationStore(self._engine)
+
+    def review(self) -> ReviewStore:
+        """What people's review of photos reads and writes."""
+        return ReviewStore(self._engine)
 
     def writing(self) -> CatalogueWriter:
         """Begin a transaction that holds everything written through it, or nothing."""
@@ -339,6 +358,18 @@ def _revision(connection: Connection) -> int:
     return connection.execute(select(RevisionRow.value)).scalar_one()
 
 
+def _shown() -> ColumnElement[bool]:
+    """Whether the photo of a product is one of those that items are compared with."""
+    kept = aliased(ProductPhotoRow)
+    has_kept = (
+        select(kept.id)
+        .where(kept.product_id == ProductPhotoRow.product_id, kept.state == "kept")
+        .exists()
+    )
+    state = ProductPhotoRow.state
+    return or_(state == "kept", and_(state == "doubtful", ~has_kept))
+
+
 def _without_vector(encoder: str) -> Select[int, str]:
     return (
         select(PhotoRow.id, PhotoRow.sha256)
@@ -356,9 +387,10 @@ def _matching(query: str) -> Select[Any]:
 
 
 def _covers(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
-    """First photo of each product, as {product id: SHA-256}."""
+    """First photo of each product, a kept one where there is one, as {product id: SHA-256}."""
+    kept = case((ProductPhotoRow.state == "kept", ProductPhotoRow.id))
     first = (
-        select(func.min(ProductPhotoRow.id))
+        select(func.coalesce(func.min(kept), func.min(ProductPhotoRow.id)))
         .where(ProductPhotoRow.product_id.in_(ids))
         .group_by(ProductPhotoRow.product_id)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -74,7 +74,9 @@ class ProductPhotoRow(Base):
     source: Mapped[str | None]
     license: Mapped[str | None]
     attributes: Mapped[dict[str, Any]] = mapped_column(JSON, default=dict)
-    state: Mapped[str] = mapped_column(String(16), default="kept", server_default="kept")
+    state: Mapped[str] = mapped_column(
+        String(16), default="kept", server_default="kept", index=True
+    )
     reasons: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list, server_default="[]")
 
 
@@ -127,7 +129,30 @@ class PhotoPairRow(Base):
     second_id: Mapped[int] = mapped_column(
         ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True
     )
-    same: Mapped[bool]
+    comparison: Mapped[dict[str, Any]] = mapped_column(JSON)
+
+
+class DecisionRow(Base):
+    """What a person decided of one photo of one product; undone ones stay as history.
+
+    What was decided in one go shares an `action`. `state_before` is null where the action made
+    the photo one of the product's; its undoing takes that back.
+    """
+
+    __tablename__ = "decisions"
+    __table_args__ = (Index("ix_decisions_product_id_photo_id", "product_id", "photo_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    action: Mapped[int] = mapped_column(index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    product_id: Mapped[int] = mapped_column(ForeignKey("products.id", ondelete="CASCADE"))
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"))
+    state: Mapped[str] = mapped_column(String(16))
+    state_before: Mapped[str | None] = mapped_column(String(16))
+    reasons_before: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime] = mapped_column(default=_now)
+    undone_at: Mapped[datetime | None]
 
 
 class RevisionRow(Base):

@@ -7,18 +7,19 @@ that is dropped is left out of the gallery until another run, with other rules, 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.curation import GalleryPhotos
+from satchel.catalog.review import DECIDED
 from satchel.curate.duplicates import Groups, best_of
-from satchel.curate.garbage import GarbageRules, Judgements, State, judge
-from satchel.curate.geometry import DuplicateThresholds
-from satchel.curate.integrity import Fault, IntegrityThresholds, PhotoFigures, faults
-from satchel.curate.selection import BEST_N, best_n
+from satchel.curate.garbage import Judgements, State, judge
+from satchel.curate.integrity import Fault, PhotoFigures, faults
+from satchel.curate.rules import CurationRules
+from satchel.curate.selection import best_n
 
 Reasons = list[dict[str, Any]]
 
@@ -32,29 +33,22 @@ FAIR_SIDE_PX: Final = 400
 FAIR_SHARPNESS: Final = 100.0
 
 
-@dataclass(frozen=True, slots=True)
-class CurationRules:
-    """Everything that curation decides by.
-
-    Attributes:
-        best: photos kept of a product, at most.
-    """
-
-    best: int = BEST_N
-    integrity: IntegrityThresholds = field(default_factory=IntegrityThresholds)
-    duplicates: DuplicateThresholds = field(default_factory=DuplicateThresholds)
-    garbage: GarbageRules = field(default_factory=GarbageRules)
-
-
 @dataclass(slots=True)
 class PhotoState:
-    """State of one photo of one product; each reason a JSON object with a `kind`."""
+    """State of one photo of one product; each reason a JSON object with a `kind`.
+
+    Attributes:
+        decided: a person gave it this state, and no reason changes it.
+    """
 
     state: State
     reasons: Reasons
+    decided: bool = False
 
     def worsen(self, state: State, reason: dict[str, Any]) -> None:
-        """Add a reason; the state never gets better by it."""
+        """Add a reason, unless a person decided; the state never gets better by it."""
+        if self.decided:
+            return
         order = (State.KEPT, State.DOUBTFUL, State.DROPPED)
         self.state = max(self.state, state, key=order.index)
         self.reasons.append(reason)
@@ -65,9 +59,10 @@ def decide(
 ) -> list[PhotoState]:
     """Decide on every photo.
 
-    In this order: what is wrong with a photo by itself; copies, of which a product keeps the best,
-    and which are doubtful where they stand under two codes; photos that do not show their product;
-    and of what is left, the best few of each product.
+    In this order: what a person decided, which nothing below changes; what is wrong with a photo
+    by itself; copies, of which a product keeps the best, and which are doubtful where they stand
+    under two codes; photos that do not show their product; and of what is left, the best few of
+    each product.
 
     Args:
         photos: the gallery, dropped ones included.
@@ -76,13 +71,19 @@ def decide(
     Returns:
         a state for each photo, in their order.
     """
-    states = [PhotoState(State.KEPT, []) for _ in range(len(photos))]
+    states = [_start(decided) for decided in photos.decided]
     figures = [PhotoFigures(**measured) for measured in photos.figures]
     _by_themselves(states, figures, rules)
     _as_copies(states, photos, figures, copies)
     _among_others(states, photos, rules)
     _best_of_each(states, photos, figures, rules)
     return states
+
+
+def _start(decided: str | None) -> PhotoState:
+    if decided is None:
+        return PhotoState(State.KEPT, [])
+    return PhotoState(State(decided), [{"kind": DECIDED}], decided=True)
 
 
 def _by_themselves(
@@ -103,23 +104,41 @@ def _as_copies(
     copies: npt.NDArray[np.int64],
 ) -> None:
     for group in Groups.connected(len(photos), copies).members():
+        # What a person dropped is out of the question; what a person kept is kept beside the best.
+        rows = [int(row) for row in group if not _dropped_by_hand(states[row])]
         kept = []
-        for product in np.unique(photos.products[group]):
-            rows = [int(row) for row in group if photos.products[row] == product]
-            best = rows[
-                best_of(
-                    [figures[row].width * figures[row].height for row in rows],
-                    [photos.size_bytes[row] for row in rows],
-                )
+        for product in sorted({int(photos.products[row]) for row in rows}):
+            own = [row for row in rows if photos.products[row] == product]
+            chosen = [row for row in own if states[row].decided] or [
+                own[
+                    best_of(
+                        [figures[row].width * figures[row].height for row in own],
+                        [photos.size_bytes[row] for row in own],
+                    )
+                ]
             ]
-            kept.append(best)
-            for row in rows:
-                if row != best:
-                    states[row].worsen(State.DROPPED, {"kind": COPY, "of": photos.sha256[best]})
-        codes = [photos.codes[row] for row in kept]
-        for row in kept if len(kept) > 1 else []:
-            others = [code for code in codes if code != photos.codes[row]]
-            states[row].worsen(State.DOUBTFUL, {"kind": CONFLICT, "codes": others})
+            kept += chosen
+            for row in own:
+                if row not in chosen:
+                    states[row].worsen(
+                        State.DROPPED, {"kind": COPY, "of": photos.sha256[chosen[0]]}
+                    )
+        for row in kept:
+            others = [other for other in kept if photos.products[other] != photos.products[row]]
+            if others:
+                states[row].worsen(State.DOUBTFUL, _conflict(photos, others))
+
+
+def _dropped_by_hand(state: PhotoState) -> bool:
+    return state.decided and state.state is State.DROPPED
+
+
+def _conflict(photos: GalleryPhotos, others: Sequence[int]) -> dict[str, Any]:
+    return {
+        "kind": CONFLICT,
+        "codes": [photos.codes[row] for row in others],
+        "photos": [photos.sha256[row] for row in others],
+    }
 
 
 def _among_others(
@@ -160,7 +179,10 @@ def _best_of_each(
         if len(rows) <= rules.best:
             continue
         quality = np.array([_quality(figures[row]) for row in rows])
-        chosen = set(rows[best_n(photos.vectors[rows], quality, rules.best)].tolist())
+        by_hand = np.flatnonzero([states[row].decided for row in rows])
+        chosen = set(
+            rows[best_n(photos.vectors[rows], quality, rules.best, chosen=by_hand)].tolist()
+        )
         for row in rows:
             if int(row) not in chosen:
                 states[row].worsen(State.DROPPED, {"kind": BEYOND_BEST, "best": rules.best})

@@ -18,6 +18,8 @@ import faiss
 import numpy as np
 import numpy.typing as npt
 
+from satchel.curate.rules import GarbageRules
+
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
@@ -54,42 +56,6 @@ class Reason(StrEnum):
 
 STATES: Final = tuple(State)
 REASONS: Final = tuple(Reason)
-
-
-@dataclass(frozen=True, slots=True)
-class GarbageRules:
-    """How figures become a score, and the score a state.
-
-    The score is a logistic regression on the figures of `Judgements`: the log-odds that a photo
-    is wrong where every second one is. Weights are per 1 of cosine, fitted for the built-in
-    encoder by `benchmarks/garbage.py fit` on half A of the products of two galleries.
-
-    Attributes:
-        level: weight of how alike the product's photos are among themselves.
-        centre: weight of the cosine to the product's centre.
-        near: weight of the cosine to the nearest photos of the product.
-        other: weight of the cosine to the nearest other product, or to the background.
-        enlarged: weight of the likeness to enlarged photos of the product.
-        constant: what is added.
-        doubtful_at: score from where on a photo is doubtful.
-        dropped_at: score from where on a photo is dropped.
-        reason_at: log-odds that a figure adds, against the catalogue's median, to be a reason.
-        neighbours: photos that `near` and `enlarged` look at.
-        trusted_peers: how many further trusted photos a product must have before any of its
-            photos is dropped for its vector: of two photos that differ, either may be wrong.
-    """
-
-    level: float = 16.3
-    centre: float = -7.4
-    near: float = -21.3
-    other: float = 7.0
-    enlarged: float = 25.6
-    constant: float = 1.7
-    doubtful_at: float = -0.5
-    dropped_at: float = 0.7
-    reason_at: float = 1.0
-    neighbours: int = 3
-    trusted_peers: int = 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,14 @@ hash nor an embedding does.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any, Final
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from satchel.curate.rules import DuplicateThresholds
 from satchel.images import RGB
 
 Floats = npt.NDArray[np.float32]
@@ -28,47 +29,21 @@ COMPARED_SIDE_PX: Final = 160
 """Long side that pixels are compared at: small enough that half a pixel of misalignment does not
 look like a difference, large enough for a recoloured waistband to be seen."""
 
+CHANGE_LEVELS: Final = 22.0
+"""Levels of 255 by which a pixel counts as changed."""
+
+HUE_LEVELS: Final = 14.0
+"""Levels of 255 by which a pixel counts as recoloured."""
+
+FEWEST_INLIERS: Final = 8
+"""Keypoints that agree below which a transform is not worth looking at."""
+
 _MAX_FEATURES: Final = 400
 _RATIO: Final = 0.85  # Lowe's is 0.8; the pixels decide afterwards, so more may come through
 _REPROJECTION_PX: Final = 3.0
 _STROKE_PX: Final = 5  # at COMPARED_SIDE_PX; what is thinner is text or an edge, not a surface
 _DARK, _BRIGHT = 6.0, 249.0  # beyond these, what a channel was is lost by clipping
 _MAX_TURN_DEG: Final = 6.0
-
-
-@dataclass(frozen=True, slots=True)
-class DuplicateThresholds:
-    """Where a copy ends and a look-alike begins; measured in docs/decisions/0007-duplicates.md.
-
-    Attributes:
-        max_hash_distance: bits of 256 in which the hashes of two pictures may differ to be
-            compared at all.
-        neighbours: how many nearest embeddings of each picture are compared with it.
-        min_cosine: of two embeddings to be compared.
-        min_inliers: keypoints that one similarity transform must explain, unless the pictures
-            already lie over each other as they are.
-        min_overlap: of the smaller picture, the share that lies over the other.
-        min_correlation: of brightness over the overlap, in [-1, 1].
-        max_colour_difference: mean over the overlap, in levels of 255, after brightness is equal.
-        change_levels: levels of 255 by which a pixel counts as changed.
-        max_changed: share of the overlap that surfaces (not strokes) of changed pixels may cover:
-            a watermark's do.
-        hue_levels: levels of 255 by which a pixel counts as recoloured.
-        max_recoloured: the same for pixels whose hue changed, which a watermark's grey ink does
-            not do: the waistband that tells two models apart.
-    """
-
-    max_hash_distance: int = 22
-    neighbours: int = 6
-    min_cosine: float = 0.6
-    min_inliers: int = 10
-    min_overlap: float = 0.7
-    min_correlation: float = 0.8
-    max_colour_difference: float = 4.0
-    change_levels: float = 22.0
-    max_changed: float = 0.02
-    hue_levels: float = 14.0
-    max_recoloured: float = 0.003
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,18 +62,15 @@ class PictureFeatures:
 
 
 @dataclass(frozen=True, slots=True)
-class GeometricMatch:
-    """How one picture lies over another, and the verdict.
+class Overlay:
+    """One way of laying one picture over another, and what is seen where they overlap.
 
     Attributes:
-        same: one is a transformed copy of the other.
         flipped: it is mirrored.
-        inliers: keypoints that the transform explains; 0 where the pictures were compared as they
-            lie.
+        inliers: keypoints that the transform explains; 0 where the picture is laid as it is.
         overlap, correlation, colour_difference, changed, recoloured: as in `DuplicateThresholds`.
     """
 
-    same: bool
     flipped: bool
     inliers: int
     overlap: float
@@ -107,14 +79,54 @@ class GeometricMatch:
     changed: float
     recoloured: float
 
+    def fits(self, limits: DuplicateThresholds) -> bool:
+        """Whether the two pictures are one, laid like this."""
+        return (
+            (self.inliers == 0 or self.inliers >= limits.min_inliers)
+            and self.overlap >= limits.min_overlap
+            and self.correlation >= limits.min_correlation
+            and self.colour_difference <= limits.max_colour_difference
+            and self.changed <= limits.max_changed
+            and self.recoloured <= limits.max_recoloured
+        )
 
-def same_picture(a: RGB, b: RGB, thresholds: DuplicateThresholds | None = None) -> GeometricMatch:
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What comparing two pictures showed, kept so that other thresholds need no pixels.
+
+    Attributes:
+        overlays: the ways that were tried, the cheapest first.
+        complete: whether every way was; trying ends with the first that fits.
+    """
+
+    overlays: tuple[Overlay, ...]
+    complete: bool
+
+    def same(self, limits: DuplicateThresholds) -> bool | None:
+        """Whether one is a transformed copy of the other; None where it must be compared again."""
+        if any(overlay.fits(limits) for overlay in self.overlays):
+            return True
+        return False if self.complete else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for `json.dumps`."""
+        return {"overlays": [astuple(o) for o in self.overlays], "complete": self.complete}
+
+    @classmethod
+    def from_json(cls, kept: dict[str, Any]) -> Comparison:
+        """Make it again from what `as_json` gave."""
+        return cls(tuple(Overlay(*figures) for figures in kept["overlays"]), kept["complete"])
+
+
+def same_picture(a: RGB, b: RGB, thresholds: DuplicateThresholds | None = None) -> bool:
     """Say whether one picture is a transformed copy of the other.
 
     Args:
         a, b: shape (height, width, 3), uint8.
     """
-    return compare(describe(a), describe(b), thresholds)
+    limits = thresholds or DuplicateThresholds()
+    return bool(compare(describe(a), describe(b), limits).same(limits))
 
 
 def describe(pixels: RGB) -> PictureFeatures:
@@ -157,43 +169,31 @@ def mirrored(features: PictureFeatures) -> PictureFeatures:
 
 def compare(
     a: PictureFeatures, b: PictureFeatures, thresholds: DuplicateThresholds | None = None
-) -> GeometricMatch:
-    """Say whether one picture is a transformed copy of the other; see `same_picture`.
+) -> Comparison:
+    """Find out whether one picture is a transformed copy of the other.
 
-    Returns the first way of laying `b` over `a` that makes them the same, or else the one that
-    leaves the least difference.
+    Args:
+        thresholds: by which a way fits, so that no further one is tried.
     """
     limits = thresholds or DuplicateThresholds()
-    best: GeometricMatch | None = None
-    for match in _matches(a, b, limits):
-        if match.same:
-            return match
-        if best is None or match.changed < best.changed:
-            best = match
-    assert best is not None  # the pictures as they lie are always tried
-    return best
+    tried: list[Overlay] = []
+    for overlay in _overlays(a, b):
+        tried.append(overlay)
+        if overlay.fits(limits):
+            return Comparison(tuple(tried), complete=False)
+    return Comparison(tuple(tried), complete=True)
 
 
-def _matches(
-    a: PictureFeatures, b: PictureFeatures, limits: DuplicateThresholds
-) -> Iterator[GeometricMatch]:
+def _overlays(a: PictureFeatures, b: PictureFeatures) -> Iterator[Overlay]:
     """Ways of laying `b` over `a`, the cheapest first."""
     ways = ((b, False), (mirrored(b), True))
     for way, flipped in ways:
-        yield _judge(
-            a.pixels,
-            way.pixels,
-            _stretch(a.pixels, way.pixels),
-            flipped=flipped,
-            inliers=0,
-            limits=limits,
-        )
+        stretch = _stretch(a.pixels, way.pixels)
+        yield _laid(a.pixels, way.pixels, stretch, flipped=flipped, inliers=0)
     for way, flipped in ways:
         matrix, inliers = _similarity(a, way)
-        if matrix is not None and inliers >= limits.min_inliers:
-            yield _judge(
-                a.pixels, way.pixels, matrix, flipped=flipped, inliers=inliers, limits=limits
-            )
+        if matrix is not None and inliers >= FEWEST_INLIERS:
+            yield _laid(a.pixels, way.pixels, matrix, flipped=flipped, inliers=inliers)
 
 
 # -- laying one over the other -----------------------------------------------------------------
@@ -238,9 +238,7 @@ def _matched(a: Floats, b: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 # -- comparing what overlaps -------------------------------------------------------------------
 
 
-def _judge(
-    a: RGB, b: RGB, b_to_a: Floats, *, flipped: bool, inliers: int, limits: DuplicateThresholds
-) -> GeometricMatch:
+def _laid(a: RGB, b: RGB, b_to_a: Floats, *, flipped: bool, inliers: int) -> Overlay:
     height, width = a.shape[:2]
     laid: RGB = cv2.warpAffine(b, b_to_a, (width, height), borderMode=cv2.BORDER_REPLICATE).astype(
         np.uint8, copy=False
@@ -253,24 +251,18 @@ def _judge(
     overlap = float(covered.sum()) / max(1.0, min(a.shape[0] * a.shape[1], area_b))
     inside = _without_rim(covered, b_to_a)
     if inside.sum() < 0.05 * inside.size:
-        return GeometricMatch(False, flipped, inliers, overlap, 0.0, 255.0, 1.0, 1.0)
+        return Overlay(flipped, inliers, overlap, 0.0, 255.0, 1.0, 1.0)
     seen, other = _softened(a), _softened(laid)
     difference, hue = _differences(seen, other, inside)
-    figures = (
+    return Overlay(
+        flipped,
+        inliers,
         overlap,
         _correlation(seen[inside], other[inside]),
         float(difference[inside].mean()),
-        _changed_share(difference, inside, limits.change_levels),
-        _changed_share(hue, inside, limits.hue_levels),
+        _changed_share(difference, inside, CHANGE_LEVELS),
+        _changed_share(hue, inside, HUE_LEVELS),
     )
-    same = (
-        overlap >= limits.min_overlap
-        and figures[1] >= limits.min_correlation
-        and figures[2] <= limits.max_colour_difference
-        and figures[3] <= limits.max_changed
-        and figures[4] <= limits.max_recoloured
-    )
-    return GeometricMatch(same, flipped, inliers, *figures)
 
 
 def _without_rim(covered: npt.NDArray[np.uint8], b_to_a: Floats) -> npt.NDArray[np.bool_]:

@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from satchel.curate.rules import IntegrityThresholds
 from satchel.images import RGB
 
 Grey = npt.NDArray[np.uint8]
@@ -128,36 +129,6 @@ class PhotoFigures:
         A label on a carton is text without even ground; a studio photo is even without text.
         """
         return self.text * self.flat
-
-
-@dataclass(frozen=True, slots=True)
-class IntegrityThresholds:
-    """From where on a figure is a fault. What was measured: docs/decisions/0008-garbage.md.
-
-    Attributes:
-        shorter_side: pixels, at least. A crop of the object smaller than half of the encoder's
-            input is mostly interpolation.
-        aspect: longer ÷ shorter side, at most: beyond are banners and strips.
-        flat: share of even surface, at most. Studio photos with a small object on a pure ground
-            reach 0.94; an empty page is above 0.999.
-        screenshot: likeness, at most. 0.010 is the most of 1,106 real photos; pages of text
-            begin at 0.078.
-        panels: at most.
-        sharpness: levels², at least. The real photos are above 14.
-        darkest: level, at most: a photo whose darkest 2 % are brighter is washed out. A white
-            cloth on white ground has 161.
-        brightest: level, at least: a photo whose brightest 2 % are darker is underexposed. The
-            darkest of the real photos has 107.
-    """
-
-    shorter_side: int = 100
-    aspect: float = 3.0
-    flat: float = 0.995
-    screenshot: float = 0.025
-    panels: int = 1
-    sharpness: float = 5.0
-    darkest: int = 215
-    brightest: int = 60
 
 
 @dataclass(frozen=True, slots=True)

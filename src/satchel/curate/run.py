@@ -7,7 +7,7 @@ on, and a later run looks at new photos alone. Deciding takes all photos and no 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -15,14 +15,15 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from satchel.catalog.curation import CurationStore, GalleryPhotos, MeasuredPhoto
+from satchel.catalog.curation import CurationStore, GalleryPhotos, MeasuredPhoto, Pair
 from satchel.catalog.photos import PhotoStore
-from satchel.curate.decide import CurationRules, PhotoState, decide
+from satchel.curate.decide import PhotoState, decide
 from satchel.curate.duplicates import duplicate_candidates, near_pairs
 from satchel.curate.garbage import State
-from satchel.curate.geometry import PictureFeatures, compare, describe
+from satchel.curate.geometry import Comparison, PictureFeatures, compare, describe
 from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
 from satchel.curate.integrity import measure
+from satchel.curate.rules import CurationRules
 from satchel.errors import CatalogueError, PhotoError
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
@@ -32,8 +33,6 @@ COMMIT_PAIRS: Final = 256
 FEATURES_HELD: Final = 2_000
 """Pictures whose keypoints are kept at hand while pairs are compared: about 300 MB."""
 EXAMPLES: Final = 5
-
-Pair = tuple[str, str]
 
 
 def measure_photos(
@@ -74,9 +73,9 @@ def measure_photos(
 
 
 def pairs_to_compare(
-    photos: GalleryPhotos, rules: CurationRules, compared: dict[Pair, bool]
+    photos: GalleryPhotos, rules: CurationRules, compared: Mapping[Pair, Comparison]
 ) -> list[Pair]:
-    """Pairs of different photos that may be one picture and were not compared yet.
+    """Pairs of different photos that may be one picture, and what is kept does not tell.
 
     Near by hash, or neighbours by embedding; pictures of equal pixels need no comparing.
     """
@@ -88,7 +87,12 @@ def pairs_to_compare(
     rows = np.concatenate([telling[by_hash], by_vector])
     pairs = {_pair(photos.sha256[a], photos.sha256[b]) for a, b in rows.tolist()}
     digest = dict(zip(photos.sha256, photos.digests, strict=True))
-    return sorted((a, b) for a, b in pairs if digest[a] != digest[b] and (a, b) not in compared)
+
+    def open_question(pair: Pair) -> bool:
+        known = compared.get(pair)
+        return known is None or known.same(rules.duplicates) is None
+
+    return sorted((a, b) for a, b in pairs if digest[a] != digest[b] and open_question((a, b)))
 
 
 def compare_pairs(
@@ -105,9 +109,8 @@ def compare_pairs(
     def features(sha256: str) -> PictureFeatures:
         return describe(decode(store.read(sha256)))
 
-    def work(pair: Pair) -> tuple[str, str, bool]:
-        match = compare(features(pair[0]), features(pair[1]), rules.duplicates)
-        return *pair, match.same
+    def work(pair: Pair) -> tuple[Pair, dict[str, Any]]:
+        return pair, compare(features(pair[0]), features(pair[1]), rules.duplicates).as_json()
 
     done = map_in_order(work, pairs, workers=cores(), ahead=8)
     for batch in batched(done, COMMIT_PAIRS):
@@ -115,7 +118,14 @@ def compare_pairs(
         on_progress(len(batch))
 
 
-def confirmed_copies(photos: GalleryPhotos, compared: dict[Pair, bool]) -> npt.NDArray[np.int64]:
+def compared_pairs(curation: CurationStore) -> dict[Pair, Comparison]:
+    """What earlier comparisons showed, by pair."""
+    return {pair: Comparison.from_json(kept) for pair, kept in curation.compared_pairs().items()}
+
+
+def confirmed_copies(
+    photos: GalleryPhotos, compared: Mapping[Pair, Comparison], rules: CurationRules
+) -> npt.NDArray[np.int64]:
     """Rows that are one picture: of equal pixels, or compared and found so; shape (m, 2)."""
     first_by_digest: dict[bytes, int] = {}
     first_by_name: dict[str, int] = {}
@@ -125,8 +135,8 @@ def confirmed_copies(photos: GalleryPhotos, compared: dict[Pair, bool]) -> npt.N
         first_by_name.setdefault(name, row)
     found += [
         (first_by_name[a], first_by_name[b])
-        for (a, b), same in compared.items()
-        if same and a in first_by_name and b in first_by_name
+        for (a, b), comparison in compared.items()
+        if a in first_by_name and b in first_by_name and comparison.same(rules.duplicates)
     ]
     pairs: npt.NDArray[np.int64] = np.array(found, np.int64).reshape(-1, 2)
     different: npt.NDArray[np.int64] = pairs[pairs[:, 0] != pairs[:, 1]]
@@ -160,7 +170,7 @@ def decide_all(
     curation: CurationStore, photos: GalleryPhotos, rules: CurationRules
 ) -> CurationSummary:
     """Decide on every photo and write states and reasons, all at once."""
-    copies = confirmed_copies(photos, curation.compared_pairs())
+    copies = confirmed_copies(photos, compared_pairs(curation), rules)
     states = decide(photos, copies, rules)
     changed = curation.set_states(
         (link, state.state.value, state.reasons)

@@ -6,17 +6,20 @@ from any side is a set of photos each of which stands for many others: facility 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-BEST_N: Final = 10
-"""Photos kept of a product, unless asked otherwise."""
+from satchel.curate.rules import BEST_N
 
 
 def best_n(
-    vectors: npt.NDArray[np.float32], quality: npt.NDArray[np.float64], n: int = BEST_N
+    vectors: npt.NDArray[np.float32],
+    quality: npt.NDArray[np.float64],
+    n: int = BEST_N,
+    *,
+    chosen: Sequence[int] | npt.NDArray[np.int64] = (),
 ) -> npt.NDArray[np.int64]:
     """Choose photos that cover all of a product's photos, preferring those of high quality.
 
@@ -30,9 +33,11 @@ def best_n(
         vectors: shape (n_photos, d), float32, each of length 1.
         quality: shape (n_photos,), in (0, 1].
         n: how many to choose; all of them where there are no more.
+        chosen: photos that are chosen already; they count among the n, and cover as others do.
 
     Returns:
-        Indices, shape (min(n, n_photos),), int64, in the order of choice. The chosen photos do
+        Indices, shape (min(n, n_photos),), int64, in the order of choice, `chosen` first (and all
+        of them, even where they are more than n). The chosen photos do
         not depend on the order in which the photos came.
     """
     order = _canonical_order(vectors, quality)
@@ -42,15 +47,18 @@ def best_n(
     np.fill_diagonal(cosines, 1)
     covered = np.zeros(len(order))
     free = np.ones(len(order), bool)
-    chosen: list[int] = []
-    for _ in range(min(n, len(order))):
+    picked = [int(at) for at in np.flatnonzero(np.isin(order, chosen))]
+    for at in picked:
+        free[at] = False
+        covered = np.maximum(covered, cosines[at])
+    for _ in range(min(n, len(order)) - len(picked)):
         gain = weight * np.maximum(cosines - covered, 0).sum(1)
         # Gains that differ by rounding are equal; of equals, the first in the canonical order.
         best = int(np.argmax(np.where(free, np.round(gain, 6), -1)))
-        chosen.append(best)
+        picked.append(best)
         free[best] = False
         covered = np.maximum(covered, cosines[best])
-    return order[chosen].astype(np.int64)
+    return order[picked].astype(np.int64)
 
 
 def _canonical_order(

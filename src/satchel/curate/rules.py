@@ -1,0 +1,156 @@
+"""What curation decides by: every threshold, its meaning, and where its value comes from.
+
+These are also the sections `[curate…]` of `satchel.toml`, so this module is light: the command
+line reads settings before it knows whether it will look at a single pixel.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+BEST_N: Final = 10
+"""Photos kept of a product, unless asked otherwise."""
+
+
+class _Rules(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class IntegrityThresholds(_Rules):
+    """From where on a figure of a photo is a fault. Measured: docs/decisions/0008-garbage.md."""
+
+    shorter_side: int = Field(
+        100,
+        ge=1,
+        description="pixels, at least; a crop of the object smaller than half of the encoder's "
+        "input is mostly interpolation",
+    )
+    aspect: float = Field(
+        3.0, ge=1, description="longer ÷ shorter side, at most; beyond are banners and strips"
+    )
+    flat: float = Field(
+        0.995,
+        ge=0,
+        le=1,
+        description="share of even surface, at most; studio photos with a small object on a pure "
+        "ground reach 0.94, an empty page is above 0.999",
+    )
+    screenshot: float = Field(
+        0.025,
+        ge=0,
+        description="likeness to a page of text, at most; 0.010 is the most of 1,106 real photos, "
+        "pages of text begin at 0.078",
+    )
+    panels: int = Field(1, ge=1, description="pictures in one, at most")
+    sharpness: float = Field(
+        5.0,
+        ge=0,
+        description="variance of the Laplacian, levels², at least; 1,106 real photos are above 14",
+    )
+    darkest: int = Field(
+        215,
+        ge=0,
+        le=255,
+        description="level, at most; a photo whose darkest 2 % are brighter is washed out; a white "
+        "cloth on white ground has 161",
+    )
+    brightest: int = Field(
+        60,
+        ge=0,
+        le=255,
+        description="level, at least; a photo whose brightest 2 % are darker is underexposed; the "
+        "darkest of 1,106 real photos has 107",
+    )
+
+
+class DuplicateThresholds(_Rules):
+    """Where a copy ends and a look-alike begins. Measured: docs/decisions/0007-duplicates.md."""
+
+    max_hash_distance: int = Field(
+        22, ge=0, lt=256, description="bits of 256 that may differ for two photos to be compared"
+    )
+    neighbours: int = Field(
+        6, ge=0, description="nearest embeddings of each photo that are compared with it"
+    )
+    min_cosine: float = Field(
+        0.6, ge=-1, le=1, description="of two embeddings, for their photos to be compared"
+    )
+    min_inliers: int = Field(
+        10,
+        ge=8,
+        description="keypoints that one similarity transform must explain, unless the pictures "
+        "lie over each other as they are",
+    )
+    min_overlap: float = Field(
+        0.7, ge=0, le=1, description="share of the smaller picture that lies over the other"
+    )
+    min_correlation: float = Field(0.8, ge=-1, le=1, description="of brightness over the overlap")
+    max_colour_difference: float = Field(
+        4.0,
+        ge=0,
+        description="levels of 255, mean over the overlap, after brightness is made equal",
+    )
+    max_changed: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="share of the overlap that changed surfaces cover; a watermark's do",
+    )
+    max_recoloured: float = Field(
+        0.003,
+        ge=0,
+        le=1,
+        description="the same for surfaces whose hue changed, which a watermark's grey ink does "
+        "not do: the waistband that tells two models apart",
+    )
+
+
+class GarbageRules(_Rules):
+    """How a photo's place among the others becomes a score, and the score a state.
+
+    The score is a logistic regression on cosines (`satchel.curate.garbage.Judgements`): the
+    log-odds that a photo is wrong where every second one is. Weights are per 1 of cosine, fitted
+    for the built-in encoder by `benchmarks/garbage.py fit` on half A of the products of two
+    galleries; for another encoder they have to be fitted again.
+    """
+
+    level: float = Field(
+        16.3, description="weight of how alike the product's photos are among themselves"
+    )
+    centre: float = Field(-7.4, description="weight of the cosine to the product's centre")
+    near: float = Field(
+        -21.3, description="weight of the cosine to the nearest photos of the product"
+    )
+    other: float = Field(
+        7.0, description="weight of the cosine to the nearest other product, or the background"
+    )
+    enlarged: float = Field(
+        25.6, description="weight of the likeness to enlarged photos of the product"
+    )
+    constant: float = Field(1.7, description="what is added")
+    doubtful_at: float = Field(-0.5, description="score from where on a photo is doubtful")
+    dropped_at: float = Field(0.7, description="score from where on a photo is dropped")
+    reason_at: float = Field(
+        1.0,
+        description="log-odds that a figure adds, against the catalogue's median, to be a reason",
+    )
+    neighbours: int = Field(
+        3, ge=1, description="photos that the weights near and enlarged look at"
+    )
+    trusted_peers: int = Field(
+        3,
+        ge=0,
+        description="further trusted photos a product must have before any of its photos is "
+        "dropped for its vector: of two photos that differ, either may be wrong",
+    )
+
+
+class CurationRules(_Rules):
+    """Everything that curation decides by."""
+
+    best: int = Field(BEST_N, ge=1, description="photos kept of a product, at most")
+    integrity: IntegrityThresholds = IntegrityThresholds()
+    duplicates: DuplicateThresholds = DuplicateThresholds()
+    garbage: GarbageRules = GarbageRules()
