@@ -1,0 +1,1 @@
+"""Evaluation: figures, their intervals, and the page that shows them."""

@@ -1,0 +1,146 @@
+"""Vectors on a plane, to look at."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+MOST_POINTS: Final = 2_000
+LEAST_PER_PRODUCT: Final = 5
+"""Photos that a product on the map has, if it has as many: one alone shows no neighbourhood."""
+
+FIRST_DIMENSIONS: Final = 50
+PERPLEXITY: Final = 30.0
+FEWEST_FOR_TSNE: Final = 10
+
+Method = Literal["t-SNE", "PCA"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EmbeddingMap:
+    """Where vectors lie on the plane.
+
+    Attributes:
+        rows: shape (m,), int64, ascending: which vectors are shown.
+        xy: shape (m, 2), float32, in [0, 1]; proportions are kept, so one side may not reach 1.
+        method: how they were laid out. PCA keeps large distances, and shows few clusters.
+    """
+
+    rows: npt.NDArray[np.int64]
+    xy: npt.NDArray[np.float32]
+    method: Method
+
+
+def embedding_map(
+    vectors: npt.NDArray[np.float32],
+    products: npt.NDArray[Any],
+    *,
+    most: int = MOST_POINTS,
+    method: Method | None = None,
+    seed: int = 0,
+) -> EmbeddingMap:
+    """Lay vectors out on a plane, near ones near each other.
+
+    PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton, "Visualizing Data using t-SNE",
+    2008) begun from the first two of them. t-SNE comes from scikit-learn, which the extra
+    `train` brings; without it the map is the first two principal components.
+
+    Args:
+        vectors: shape (n, d), float32.
+        products: shape (n,); sampling goes by them, see `sample_by_product`.
+        most: points shown.
+        method: None takes t-SNE where it can be had.
+        seed: the same seed and data give the same map.
+
+    Raises:
+        ImportError: t-SNE was asked for by name, and scikit-learn is not installed.
+    """
+    rows = sample_by_product(products, most, seed=seed)
+    flat = principal_components(vectors[rows], FIRST_DIMENSIONS)
+    if method == "PCA" or len(rows) < FEWEST_FOR_TSNE:
+        return EmbeddingMap(rows, _in_unit_square(flat), "PCA")
+    try:
+        manifold = importlib.import_module("sklearn.manifold")
+        threads = importlib.import_module("threadpoolctl")  # scikit-learn brings it
+    except ImportError:
+        if method == "t-SNE":
+            raise
+        return EmbeddingMap(rows, _in_unit_square(flat), "PCA")
+    spread = flat[:, 0].std() or 1.0
+    layout = manifold.TSNE(
+        perplexity=min(PERPLEXITY, (len(rows) - 1) / 3),
+        init=_two(flat) / spread * 1e-4,  # the scale that scikit-learn gives its own PCA start
+        random_state=seed,
+    )
+    # Several threads add up in any order, and stall each other where the cores are busy.
+    with threads.threadpool_limits(1):
+        laid_out = layout.fit_transform(flat)
+    return EmbeddingMap(rows, _in_unit_square(laid_out), "t-SNE")
+
+
+def sample_by_product(
+    products: npt.NDArray[Any], most: int, *, seed: int = 0
+) -> npt.NDArray[np.int64]:
+    """Choose at most `most` rows, evenly over the products.
+
+    Where there are too many products to show `LEAST_PER_PRODUCT` photos of each, products are
+    drawn first; then every product gives a photo in turn, until `most` are chosen.
+
+    Returns:
+        Rows, int64, ascending.
+    """
+    if len(products) <= most:
+        return np.arange(len(products))
+    rng = np.random.default_rng(seed)
+    _, number = np.unique(products, return_inverse=True)
+    drawn = rng.permutation(number.max() + 1)[: max(1, most // LEAST_PER_PRODUCT)]
+    rows = rng.permutation(np.flatnonzero(np.isin(number, drawn)))
+    rows = rows[np.argsort(number[rows], kind="stable")]
+    sizes = np.bincount(number[rows])
+    starts = np.cumsum(sizes) - sizes
+    turn = np.arange(len(rows)) - starts[number[rows]]
+    chosen = rows[np.argsort(turn, kind="stable")[:most]]
+    return np.sort(chosen).astype(np.int64)
+
+
+def principal_components(
+    vectors: npt.NDArray[np.float32], dimensions: int
+) -> npt.NDArray[np.float32]:
+    """Project onto the directions of greatest variance; shape (n, min(dimensions, n, d)).
+
+    Each direction points to where its largest coordinate is positive, so that the same vectors
+    give the same picture everywhere.
+    """
+    if not len(vectors):
+        return np.zeros((0, min(dimensions, vectors.shape[1])), np.float32)
+    centred = vectors.astype(np.float64) - vectors.mean(0, dtype=np.float64)
+    _, _, directions = np.linalg.svd(centred, full_matrices=False)
+    directions = directions[:dimensions]
+    largest = np.abs(directions).argmax(1)
+    directions *= np.where(directions[np.arange(len(directions)), largest] < 0, -1, 1)[:, None]
+    projected: npt.NDArray[np.float32] = (centred @ directions.T).astype(np.float32)
+    return projected
+
+
+def _two(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The first two columns; zeros for one that is missing."""
+    padded = np.zeros((len(points), 2), np.float32)
+    padded[:, : points.shape[1]] = points[:, :2]
+    return padded
+
+
+def _in_unit_square(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Scale both axes alike so that the points fill the unit square, centred."""
+    flat = _two(points)
+    if not len(flat):
+        return flat
+    low, high = flat.min(0), flat.max(0)
+    side = float((high - low).max())
+    if side == 0:
+        return np.full_like(flat, 0.5)
+    placed: npt.NDArray[np.float32] = np.clip((flat - (low + high) / 2) / side + 0.5, 0, 1)
+    return placed.astype(np.float32)

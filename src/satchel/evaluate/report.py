@@ -1,0 +1,421 @@
+"""The report of an evaluation: one HTML page that needs nothing beside it, and its JSON."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from pydantic import TypeAdapter
+
+from satchel.errors import PhotoError
+from satchel.evaluate import charts
+from satchel.evaluate.bootstrap import Interval, interval
+from satchel.evaluate.charts import Chart, Line, Point
+from satchel.evaluate.metrics import TOP, ConfidenceBin, GroupFigures, Ranks, hits
+from satchel.files import write_atomically
+from satchel.images import decode, thumbnail
+
+PAGE: Final = "report.html"
+FIGURES: Final = "report.json"
+
+CONFUSION_PX: Final = 200
+MAP_PX: Final = 96
+MAP_QUALITY: Final = 60
+"""Of WebP: at 2,000 photos, 5 MB where JPEG takes 12."""
+
+COLOURS: Final = 8
+"""Categories that have a colour of their own on the map; the rarer ones share one more."""
+
+Photos = Callable[[str], bytes | None]
+"""SHA-256 of a photo → its bytes; None where it is gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class DataFacts:
+    """What was measured on.
+
+    Attributes:
+        split: name of the split.
+        split_hash: of the file that froze it.
+        counts: what → how many: products, gallery photos, queries, queries without an answer.
+    """
+
+    split: str
+    split_hash: str
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A figure over all queries, in [0, 1], and its 95 % interval.
+
+    Attributes:
+        queries: that it is a mean over; None where it is no mean.
+    """
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    queries: int | None = None
+
+    @classmethod
+    def of(cls, name: str, measured: Interval) -> Figure:
+        """Name an interval."""
+        return cls(name, measured.value, measured.low, measured.high, measured.values)
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """How training went; x is the epoch. Accuracies in [0, 1]."""
+
+    loss: tuple[Line, ...] = ()
+    accuracy: tuple[Line, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reliability:
+    """Confidences against what came of them; see `satchel.evaluate.metrics.reliability`."""
+
+    bins: tuple[ConfidenceBin, ...]
+    error: float
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionExample:
+    """SHA-256 of three photos: what was asked, what it was taken for, what it shows in truth."""
+
+    query: str
+    taken_for: str | None = None
+    truth: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConfusionRow:
+    """Queries of one product taken for another.
+
+    Attributes:
+        count: how many queries, `of` all those that show `code`.
+        name, taken_for_name: of the products, where known.
+    """
+
+    code: str
+    taken_for: str
+    count: int
+    of: int
+    examples: tuple[ConfusionExample, ...] = ()
+    name: str = ""
+    taken_for_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MapPoint:
+    """A photo on the embedding map.
+
+    Attributes:
+        x, y: in [0, 1], from the lower left.
+        photo: SHA-256.
+        taken_for: the code that came first, where it is a wrong one.
+    """
+
+    x: float
+    y: float
+    code: str
+    photo: str
+    category: str = ""
+    taken_for: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MapFacts:
+    """The embedding map: `of` photos in all, of which the points are shown."""
+
+    method: str
+    of: int
+    points: tuple[MapPoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RunsTable:
+    """Runs beside each other, as text; one cell for each column."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """All that the page shows. What is empty or None has no section.
+
+    Attributes:
+        about: what else there is to say: model, revision, machine, date.
+        notes: sentences on how to read the figures.
+        top_k: x is k, y the share of queries whose right answer is among the first k.
+        by_products: x is the number of products, y such a share; `SEED_BY_PRODUCTS` goes here.
+        categories, products: figures by group, in the order in which they are to be shown.
+        confusions: the most frequent first.
+    """
+
+    title: str
+    data: DataFacts
+    about: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    top_k: tuple[Line, ...] = ()
+    by_products: tuple[Line, ...] = ()
+    training: Training | None = None
+    reliability: Reliability | None = None
+    categories: tuple[GroupFigures, ...] = ()
+    products: tuple[GroupFigures, ...] = ()
+    confusions: tuple[ConfusionRow, ...] = ()
+    embedding: MapFacts | None = None
+    runs: RunsTable | None = None
+
+    def to_json(self) -> bytes:
+        """Write everything but the photos as JSON."""
+        return _ADAPTER.dump_json(self, indent=2) + b"\n"
+
+    @classmethod
+    def from_json(cls, data: bytes) -> EvaluationReport:
+        """Read what `to_json` wrote.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        return _ADAPTER.validate_json(data)
+
+
+_ADAPTER: Final = TypeAdapter(EvaluationReport)
+
+
+def _published(photos: str, top: str, figures: Mapping[int, float]) -> Line:
+    points = tuple(Point(products, share) for products, share in figures.items())
+    return Line(f"seed, {photos} each: {top}", points, reference=True, kind=top)
+
+
+SEED_BY_PRODUCTS: Final = (
+    _published("50 crawled", "top-1", {81: 0.36, 286: 0.41, 419: 0.41}),
+    _published("50 crawled", "top-2", {286: 0.54, 419: 0.54}),
+    _published("50 crawled", "top-3", {286: 0.60, 419: 0.60}),
+    _published("50 crawled", "top-5", {81: 0.64, 286: 0.68, 419: 0.71}),
+    _published("10 cleaned", "top-1", {829: 0.70742}),
+    _published("10 cleaned", "top-2", {829: 0.82349}),
+    _published("10 cleaned", "top-3", {829: 0.86607}),
+    _published("10 cleaned", "top-5", {829: 0.88942}),
+)
+"""What the project's seed published, by products and photos of each, on its own private data: a
+reference, and no baseline.
+
+Of kind `top-k`: lines of ours with that kind have the same colour.
+"""
+
+
+def accuracy_figures(
+    ranks: Ranks,
+    clusters: Sequence[object] | None = None,
+    *,
+    ks: Sequence[int] = TOP,
+    seed: int = 0,
+) -> tuple[tuple[Figure, ...], Line]:
+    """Return top-k figures with their intervals, and the same as a line over k.
+
+    Args:
+        ranks: shape (n,), of the right answers.
+        clusters: for each query the item or product it belongs to; see `bootstrap.interval`.
+        ks: ascending.
+        seed: of the bootstrap.
+    """
+    measured = {k: interval(hits(ranks, k), clusters, seed=seed) for k in ks}
+    figures = tuple(Figure.of(f"Top-{k}", found) for k, found in measured.items())
+    points = tuple(Point(k, found.value, found.low, found.high) for k, found in measured.items())
+    return figures, Line("this model", points)
+
+
+def write_report(report: EvaluationReport, photos: Photos, folder: Path) -> Path:
+    """Write the page and its JSON into an existing folder; return the page's path."""
+    write_atomically(folder / FIGURES, report.to_json())
+    write_atomically(folder / PAGE, render_report(report, photos).encode())
+    return folder / PAGE
+
+
+def render_report(report: EvaluationReport, photos: Photos) -> str:
+    """Return the page.
+
+    Args:
+        report: what to show.
+        photos: where the photos come from; one that is gone or damaged leaves an empty frame.
+    """
+    environment = Environment(
+        loader=PackageLoader("satchel.evaluate", ""),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["share"] = lambda value: charts.number(value, percent=True)
+    return environment.get_template("report.html").render(
+        report=report,
+        charts=[charts.draw(chart) for chart in _charts(report)],
+        training=[charts.draw(chart) for chart in _training_charts(report.training)],
+        picture=_Pictures(photos, _picture),
+        groups=_groups(report),
+        map=_map(report.embedding, _Pictures(photos, _tiny_picture)),
+    )
+
+
+class _Pictures:
+    """Photos as small data addresses, each made once."""
+
+    def __init__(self, photos: Photos, shrink: Callable[[bytes], str]) -> None:
+        self._photos = photos
+        self._shrink = shrink
+        self._made: dict[str, str | None] = {}
+
+    def __call__(self, sha256: str | None) -> str | None:
+        if sha256 is None:
+            return None
+        if sha256 not in self._made:
+            self._made[sha256] = self._make(sha256)
+        return self._made[sha256]
+
+    def _make(self, sha256: str) -> str | None:
+        data = self._photos(sha256)
+        if data is None:
+            return None
+        try:
+            return self._shrink(data)
+        except PhotoError:
+            return None
+
+
+def _picture(data: bytes) -> str:
+    """A copy to look at, as a data address."""
+    small = thumbnail(data, CONFUSION_PX)
+    return "data:image/jpeg;base64," + base64.b64encode(small).decode()
+
+
+def _tiny_picture(data: bytes) -> str:
+    """A copy for the map, of which there are thousands."""
+    pixels = decode(thumbnail(data, MAP_PX))
+    _, small = cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, MAP_QUALITY])
+    return "data:image/webp;base64," + base64.b64encode(small.tobytes()).decode()
+
+
+def _charts(report: EvaluationReport) -> list[Chart]:
+    found = []
+    if report.top_k:
+        found.append(
+            Chart(
+                "Among the first k",
+                "candidates looked at (k)",
+                "right answer among them",
+                report.top_k,
+                note="The shaded band is the 95 % interval."
+                if any(point.low is not None for line in report.top_k for point in line.points)
+                else "",
+            )
+        )
+    if report.by_products:
+        seeds = any(line.reference for line in report.by_products)
+        found.append(
+            Chart(
+                "By number of products",
+                "products to tell apart",
+                "right answer among the first",
+                report.by_products,
+                note="Dashed: figures published by others, on other data." if seeds else "",
+            )
+        )
+    if report.reliability:
+        bins = tuple(Point(b.confidence, b.accuracy) for b in report.reliability.bins)
+        ideal = Line("what it should be", (Point(0, 0), Point(1, 1)), reference=True)
+        found.append(
+            Chart(
+                "Confidence, and what came of it",
+                "mean confidence",
+                "first candidate right",
+                (Line("this model", bins), ideal),
+                equal=True,
+                note=f"Expected calibration error: {100 * report.reliability.error:.1f} points. "
+                "Under the dashed line it is too sure of itself.",
+            )
+        )
+    return found
+
+
+def _training_charts(training: Training | None) -> list[Chart]:
+    if training is None:
+        return []
+    found = []
+    if training.loss:
+        found.append(Chart("Loss", "epoch", "loss", training.loss, percent=False, from_zero=True))
+    if training.accuracy:
+        found.append(Chart("Accuracy", "epoch", "share right", training.accuracy))
+    return found
+
+
+def _groups(report: EvaluationReport) -> list[dict[str, Any]]:
+    """The tables by group; their columns are the ks that the groups have."""
+    tables = (
+        ("Categories", "category", report.categories, False),
+        ("Products", "product", report.products, True),
+    )
+    return [
+        {"title": title, "what": what, "rows": rows, "ks": list(rows[0].top), "folded": folded}
+        for title, what, rows, folded in tables
+        if rows
+    ]
+
+
+def _map(embedding: MapFacts | None, picture: _Pictures) -> dict[str, Any] | None:
+    """Number products and colours, and gather what the page's script needs."""
+    if embedding is None or not embedding.points:
+        return None
+    points = embedding.points
+    counts: dict[str, int] = {}
+    for point in points:
+        counts[point.category] = counts.get(point.category, 0) + 1
+    named = sorted((name for name in counts if name), key=lambda name: (-counts[name], name))
+    colours = {name: at for at, name in enumerate(named[:COLOURS])}
+    legend = [(at, name, counts[name]) for name, at in colours.items()]
+    rest = sum(count for name, count in counts.items() if name not in colours)
+    if rest and legend:
+        legend.append((COLOURS, "others", rest))
+    codes = sorted({point.code for point in points})
+    number = {code: at for at, code in enumerate(codes)}
+    products: list[list[int]] = [[] for _ in codes]
+    for at, point in enumerate(points):
+        products[number[point.code]].append(at)
+    drawn = [
+        {
+            "x": round(20 + 960 * point.x, 1),
+            "y": round(20 + 960 * (1 - point.y), 1),
+            "colour": colours.get(point.category, COLOURS),
+            "code": point.code,
+            "category": point.category,
+            "taken": point.taken_for,
+            "photo": picture(point.photo),
+        }
+        for point in points
+    ]
+    return {
+        "method": embedding.method,
+        "of": embedding.of,
+        "points": drawn,
+        "legend": legend,
+        "wrong": sum(point.taken_for is not None for point in points),
+        "products": [
+            {
+                "code": code,
+                "category": points[rows[0]].category,
+                "rows": rows,
+                "wrong": sum(points[row].taken_for is not None for row in rows),
+            }
+            for code, rows in zip(codes, products, strict=True)
+        ],
+    }
