@@ -1,0 +1,189 @@
+"""Which photos a batch holds: plain shuffles, or so many photos of so many products.
+
+A batch is a pure function of (seed, epoch, number): training goes on from any batch without
+replaying those before, and every process of several works out its own. An epoch holds every photo
+at least once; all batches are of one size, filled up with photos that come again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Rows = npt.NDArray[np.int64]
+
+
+class Batches:
+    """Batches of row numbers.
+
+    Attributes:
+        batch_size: rows of each batch.
+        process, processes: this process deals with batches process, process + processes … of
+            the epoch. All have as many.
+    """
+
+    def __init__(self, *, batch_size: int, seed: int, process: int, processes: int) -> None:
+        if batch_size < 1 or seed < 0:
+            raise ValueError(
+                f"expected a batch size from 1 and a seed from 0 up, got {batch_size} and {seed}"
+            )
+        if not 0 <= process < processes:
+            raise ValueError(
+                f"expected the number of a process from 0 to {processes - 1}, got {process}"
+            )
+        self.batch_size = batch_size
+        self.seed = seed
+        self.process = process
+        self.processes = processes
+        self._planned: tuple[int, Rows] | None = None
+
+    def __len__(self) -> int:
+        """Batches of an epoch for this process; the same in every epoch."""
+        return len(self._plan_of(0)) // self.processes
+
+    def batch(self, epoch: int, number: int) -> Rows:
+        """The rows of this process's batch `number` (from 0) of `epoch`, shape (batch_size,)."""
+        if not 0 <= number < len(self):
+            raise ValueError(f"expected a batch from 0 to {len(self) - 1}, got {number}")
+        rows: Rows = self._plan_of(epoch)[number * self.processes + self.process].copy()
+        return rows
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Rows]:
+        """The batches of an epoch in order, from number `start` on."""
+        for number in range(start, len(self)):
+            yield self.batch(epoch, number)
+
+    def _plan_of(self, epoch: int) -> Rows:
+        # The last epoch's plan is kept: it is asked for once a batch, and takes its time to make.
+        planned = self._planned  # read once: another thread may ask for another epoch
+        if planned is None or planned[0] != epoch:
+            planned = epoch, self._plan(np.random.default_rng([self.seed, epoch]))
+            self._planned = planned
+        return planned[1]
+
+    def _plan(self, rng: np.random.Generator) -> Rows:
+        """All processes' batches of one epoch, shape (batches, batch_size)."""
+        raise NotImplementedError
+
+    def _even(self, batches: int) -> int:
+        """So many that every process has as many."""
+        return -(-batches // self.processes) * self.processes
+
+
+class ShuffledBatches(Batches):
+    """All rows in random order; the last batches are filled up from the front of that order."""
+
+    def __init__(
+        self, rows: int, *, batch_size: int, seed: int = 0, process: int = 0, processes: int = 1
+    ) -> None:
+        super().__init__(batch_size=batch_size, seed=seed, process=process, processes=processes)
+        if rows < 1:
+            raise ValueError(f"expected a row or more, got {rows}")
+        self.rows = rows
+        self._count = self._even(-(-rows // batch_size))
+
+    def __len__(self) -> int:
+        return self._count // self.processes
+
+    def _plan(self, rng: np.random.Generator) -> Rows:
+        order = rng.permutation(self.rows)
+        plan: Rows = np.resize(order, (self._count, self.batch_size)).astype(np.int64)
+        return plan
+
+
+class ProductBatches(Batches):
+    """`products` different products to a batch, `photos` of each.
+
+    A product's photos are shuffled and cut into groups of `photos`; the last group is filled up
+    with others of the same product, and a product with fewer photos repeats them. There are as
+    many batches as the groups need, or as the product with most groups has, since no product
+    comes twice in a batch; places left over go to further groups drawn at random.
+
+    Args:
+        labels: shape (n,), of any kind: the product of each row.
+        products, photos: of each batch; P and K of Hermans et al., "In Defense of the Triplet
+            Loss", 2017.
+
+    Raises:
+        ValueError: there are fewer products than a batch should hold.
+    """
+
+    def __init__(
+        self,
+        labels: npt.NDArray[Any],
+        *,
+        products: int,
+        photos: int,
+        seed: int = 0,
+        process: int = 0,
+        processes: int = 1,
+    ) -> None:
+        super().__init__(
+            batch_size=products * photos, seed=seed, process=process, processes=processes
+        )
+        self.products = products
+        self.photos = photos
+        _, self._product, self._counts = np.unique(labels, return_inverse=True, return_counts=True)
+        if not 1 <= products <= len(self._counts):
+            raise ValueError(
+                f"expected from 1 to {len(self._counts)} products to a batch, as there are, got "
+                f"{products}"
+            )
+        self._groups = -(-self._counts // photos)
+        self._first_group = np.cumsum(self._groups) - self._groups
+        needed = max(-(-int(self._groups.sum()) // products), int(self._groups.max()))
+        self._count = self._even(needed)
+
+    def __len__(self) -> int:
+        return self._count // self.processes
+
+    def _plan(self, rng: np.random.Generator) -> Rows:
+        members = self._shuffled(rng)
+        groups = self._cut(members)
+        left = self._groups.copy()
+        plan = np.empty((self._count, self.products, self.photos), np.int64)
+        for number in range(self._count):
+            chosen = self._choose(left, self._count - number, rng)
+            has_left = left[chosen] > 0
+            own = chosen[has_left]
+            left[own] -= 1
+            plan[number, has_left] = groups[self._first_group[own] + left[own]]
+            for place in np.flatnonzero(~has_left):
+                again = rng.permutation(members[chosen[place]])
+                plan[number, place] = np.resize(again, self.photos)
+        return plan.reshape(self._count, self.batch_size)
+
+    def _shuffled(self, rng: np.random.Generator) -> list[Rows]:
+        """The rows of each product, in random order."""
+        order = rng.permutation(len(self._product))
+        by_product = order[self._product[order].argsort(kind="stable")].astype(np.int64)
+        return np.split(by_product, np.cumsum(self._counts)[:-1])
+
+    def _cut(self, members: list[Rows]) -> Rows:
+        """All products' groups, shape (groups, photos), a product's one after the other.
+
+        The last group of a product goes on from its first photos, so that no photo comes twice in
+        a group unless the product has too few.
+        """
+        full = [
+            np.resize(rows, (groups, self.photos))
+            for rows, groups in zip(members, self._groups, strict=True)
+        ]
+        return np.concatenate(full)
+
+    def _choose(
+        self, left: npt.NDArray[np.int64], batches_left: int, rng: np.random.Generator
+    ) -> npt.NDArray[np.int64]:
+        """Draw the products of the next batch.
+
+        Those with as many groups left as there are batches must come, or they would not fit;
+        the others come by weight of what they have left (Efraimidis and Spirakis, 2006: the
+        smallest of exponential variables with these rates), and then any.
+        """
+        waiting = rng.exponential(size=len(left))
+        keys = np.where(left > 0, waiting / np.maximum(left, 1), 1e9 + waiting)
+        keys[left >= batches_left] = -1
+        return np.argpartition(keys, self.products - 1)[: self.products].astype(np.int64)
