@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from satchel import cli_training
+from satchel.cli_shared import open_workspace, progress_bar, say
 from satchel.errors import PhotoError, RowError, SatchelError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from satchel.curate.run import CurationSummary
+    from satchel.curate.summary import CurationSummary
     from satchel.encode.encoder import Encoder
     from satchel.identify import Identifier
     from satchel.records import Identification
@@ -38,7 +40,6 @@ app = typer.Typer(
 
 SOME_FAILED = 1
 WRONG_USAGE = 2
-STOPPED = 130
 PROBLEMS_SHOWN = 10
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     try:
         app()
     except SatchelError as error:
-        _say(f"satchel: {error}")
+        say(f"satchel: {error}")
         sys.exit(WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED)
 
 
@@ -70,7 +71,7 @@ def init(
     from satchel.workspace import Workspace
 
     workspace = Workspace.create(folder)
-    _say(f"workspace ready in {workspace.folder}; next: satchel import catalogue.csv")
+    say(f"workspace ready in {workspace.folder}; next: satchel import catalogue.csv")
 
 
 @app.command("import")
@@ -90,9 +91,12 @@ def import_(
     from satchel.catalog.importers import open_rows
     from satchel.catalog.ingest import import_rows
 
-    workspace = _open(context)
+    workspace = open_workspace(context)
     source = open_rows(path, photos)
-    with _ImportReport(workspace.reports, path) as report, _bar("import", source.total) as advance:
+    with (
+        _ImportReport(workspace.reports, path) as report,
+        progress_bar("import", source.total) as advance,
+    ):
         count = import_rows(
             source.rows(),
             workspace.catalogue,
@@ -103,18 +107,18 @@ def import_(
             on_progress=advance,
         )
     size = workspace.catalogue.size()
-    _say(
+    say(
         f"{count.rows:,} rows: {count.added:,} added, {count.unchanged:,} already there, "
         f"{count.problems:,} refused; the catalogue has {size.products:,} products and "
         f"{size.photos:,} photos"
     )
     if count.problems:
-        _say(f"the refused rows, with reasons: {report.path}")
+        say(f"the refused rows, with reasons: {report.path}")
         raise typer.Exit(SOME_FAILED)
     if not count.rows:
-        _say(f"{path} holds no photos: expected rows in a file, or folders named by code")
+        say(f"{path} holds no photos: expected rows in a file, or folders named by code")
         raise typer.Exit(SOME_FAILED)
-    _say("next: satchel index")
+    say("next: satchel index")
 
 
 @app.command()
@@ -123,12 +127,12 @@ def index(context: typer.Context) -> None:
     from satchel.encode.encoder import Encoder
     from satchel.search.build import build_index
 
-    workspace = _open(context)
+    workspace = open_workspace(context)
     encoder = Encoder.load(threads=1)
     waiting = workspace.catalogue.count_without_vector(encoder.id)
     problems = _embed(workspace, encoder)
     built = build_index(workspace.catalogue, encoder, workspace.index_path)
-    _say(f"{waiting - len(problems):,} photos embedded; the index holds {len(built):,}")
+    say(f"{waiting - len(problems):,} photos embedded; the index holds {len(built):,}")
     if problems:
         raise typer.Exit(SOME_FAILED)
 
@@ -154,7 +158,7 @@ def curate(
     from satchel.files import write_atomically
     from satchel.search.build import build_index
 
-    workspace = _open(context)
+    workspace = open_workspace(context)
     encoder = Encoder.load(threads=1)
     rules = workspace.settings.curate
     if best is not None:
@@ -163,7 +167,7 @@ def curate(
     problems: list[object] = list(_embed(workspace, encoder))
     unmeasured = curation.count_unmeasured()
     if unmeasured:
-        with _bar("measure", unmeasured) as advance:
+        with progress_bar("measure", unmeasured) as advance:
             measure_photos(
                 curation,
                 workspace.photos,
@@ -172,11 +176,11 @@ def curate(
             )
     photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
     if not len(photos):
-        _say("there are no photos to curate: import some with `satchel import`")
+        say("there are no photos to curate: import some with `satchel import`")
         raise typer.Exit(SOME_FAILED)
     pairs = pairs_to_compare(photos, rules, compared_pairs(curation))
     if pairs:
-        with _bar("compare", len(pairs)) as advance:
+        with progress_bar("compare", len(pairs)) as advance:
             compare_pairs(curation, workspace.photos, pairs, rules, on_progress=advance)
     summary = decide_all(curation, photos, rules)
     build_index(workspace.catalogue, encoder, workspace.index_path)
@@ -186,7 +190,7 @@ def curate(
     write_atomically(path, figures.encode())
     page = path.with_suffix(".html")
     write_atomically(page, render_report(summary, workspace.photos).encode())
-    _say(f"the whole report: {page}, and as figures: {path}")
+    say(f"the whole report: {page}, and as figures: {path}")
     if problems:
         raise typer.Exit(SOME_FAILED)
 
@@ -208,7 +212,7 @@ def identify(
     """Name the likeliest catalogue models for photos."""
     from satchel.identify import Identifier
 
-    workspace = _open(context)
+    workspace = open_workspace(context)
     identifier = Identifier.open(workspace)
     _warn_of_unindexed(workspace, identifier)
     answers = _Answers(workspace, identifier, top or workspace.settings.identify.top, as_json)
@@ -233,14 +237,20 @@ def serve(
     """Serve the page and the HTTP API until Ctrl-C."""
     from satchel.web.server import serve as serve_web
 
-    workspace = _open(context)
+    workspace = open_workspace(context)
     settings = workspace.settings.serve
     serve_web(
         workspace,
         host if host is not None else settings.host,
         port if port is not None else settings.port,
-        on_ready=lambda url: _say(f"Satchel is at {url} (Ctrl-C stops it)"),
+        on_ready=lambda url: say(f"Satchel is at {url} (Ctrl-C stops it)"),
     )
+
+
+app.command()(cli_training.split)
+app.add_typer(cli_training.train, name="train")
+app.command()(cli_training.runs)
+app.command()(cli_training.evaluate)
 
 
 def _embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
@@ -250,7 +260,7 @@ def _embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
     problems: list[PhotoProblem] = []
     waiting = workspace.catalogue.count_without_vector(encoder.id)
     if waiting:
-        with _bar("embed", waiting) as advance:
+        with progress_bar("embed", waiting) as advance:
             embed_gallery(
                 workspace.catalogue,
                 workspace.photos,
@@ -259,7 +269,7 @@ def _embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
                 on_problem=problems.append,
             )
     for problem in problems[:PROBLEMS_SHOWN]:
-        _say(f"photo {problem.sha256}: {problem.reason}")
+        say(f"photo {problem.sha256}: {problem.reason}")
     return problems
 
 
@@ -297,7 +307,7 @@ class _Answers:
 
     def fail(self, path: Path | str, reason: object) -> None:
         """Name an input that failed."""
-        _say(f"{path}: {reason}")
+        say(f"{path}: {reason}")
         self.failed = True
 
     def answer(self, paths: list[Path]) -> None:
@@ -393,46 +403,14 @@ def _photo_paths(arguments: list[str], fail: Callable[[str, str], None]) -> Iter
 def _warn_of_unindexed(workspace: Workspace, identifier: Identifier) -> None:
     waiting = workspace.catalogue.count_without_vector(identifier.encoder_id)
     if waiting:
-        _say(f"{waiting:,} photos are not in the index yet: run `satchel index` to include them")
+        say(f"{waiting:,} photos are not in the index yet: run `satchel index` to include them")
 
 
 # -- shared by the commands ---------------------------------------------------------------------
 
 
-def _open(context: typer.Context) -> Workspace:
-    from satchel.workspace import Workspace
-
-    return Workspace.open(context.obj)
-
-
-def _say(message: str) -> None:
-    print(message, file=sys.stderr, flush=True)
-
-
 def _now() -> str:
     return datetime.now().strftime("%Y%m%d-%H%M%S")
-
-
-@contextlib.contextmanager
-def _bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr; give a function that moves it on by so many."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    try:
-        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-            task = progress.add_task(what, total=total)
-            yield lambda count: progress.advance(task, count)
-    except KeyboardInterrupt:
-        _say("stopped; what was done is kept, run the same command again to go on")
-        raise typer.Exit(STOPPED) from None
 
 
 class _ImportReport:
@@ -461,6 +439,6 @@ class _ImportReport:
         self._writer.writerow((error.line, error.column, error.value, error.reason))
         self._count += 1
         if self._count <= PROBLEMS_SHOWN:
-            _say(str(error))
+            say(str(error))
         elif self._count == PROBLEMS_SHOWN + 1:
-            _say("… and more, in the report")
+            say("… and more, in the report")

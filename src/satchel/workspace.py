@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Final
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
 from satchel.config import FILE_NAME, Settings, default_settings_text, read_settings
-from satchel.errors import WorkspaceError
+from satchel.errors import UsageError, WorkspaceError
 from satchel.files import write_atomically
 
 ENVIRONMENT: Final = "SATCHEL_WORKSPACE"
@@ -69,6 +70,23 @@ class Workspace:
     def index_path(self) -> Path:
         """Where the index file lies."""
         return self.folder / "index" / "gallery.safetensors"
+
+    @property
+    def runs(self) -> Path:
+        """Where training runs lie, a folder each."""
+        return self.folder / "runs"
+
+    def split_path(self, name: str) -> Path:
+        """Where the split of this name lies.
+
+        Raises:
+            UsageError: the name could lead out of the folder.
+        """
+        if not re.fullmatch(r"[\w.-]{1,80}", name) or name.startswith("."):
+            raise UsageError(
+                f"expected a split's name of letters, digits, -, _ and ., got {name!r}"
+            )
+        return self.folder / "splits" / f"{name}.json"
 
     @property
     def reports(self) -> Path:

@@ -55,3 +55,10 @@ class PhotoStore:
                 f"photo {name} is in the catalogue and its file is gone from the photo store; "
                 "restore photos/ from a backup or import the photo again"
             ) from None
+
+    def read_or_none(self, name: str) -> bytes | None:
+        """Return a photo's bytes, or None where it is gone: for pages that can do without."""
+        try:
+            return self.read(name)
+        except CatalogueError:
+            return None

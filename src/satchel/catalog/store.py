@@ -35,6 +35,7 @@ from satchel.catalog.tables import (
     RevisionRow,
     VectorRow,
 )
+from satchel.catalog.training import KeptPhoto, kept_photos
 from satchel.errors import CatalogueError
 from satchel.records import PRODUCT_FIELDS, Box, Product, ProductPhoto
 
@@ -261,6 +262,10 @@ class Catalogue:
     def curation(self) -> CurationStore:
         """What curation reads and writes."""
         return CurationStore(self._engine)
+
+    def kept_photos(self, encoder: str) -> list[KeptPhoto]:
+        """Every kept photo of every product, with what training needs; see `KeptPhoto`."""
+        return kept_photos(self._engine, encoder)
 
     def review(self) -> ReviewStore:
         """What people's review of photos reads and writes."""

@@ -1,0 +1,396 @@
+"""The commands of training: split, train, runs. Each is one function, as in `satchel.cli`."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from satchel.cli_shared import STOPPED, open_workspace, progress_bar, say
+from satchel.errors import UsageError
+
+if TYPE_CHECKING:
+    from satchel.train.runs import Run
+    from satchel.train.settings import FitSettings
+    from satchel.workspace import Workspace
+
+train = typer.Typer(no_args_is_help=True, help="Train models on the catalogue's own photos.")
+
+SPLIT = "default"
+
+
+def split(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The split's name; what is frozen never changes.")],
+    protocol: Annotated[
+        str,
+        typer.Option(help="closed: the same products in all parts; open: unseen ones in val, test"),
+    ] = "closed",
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column of the catalogue file that says train, val or test."),
+    ] = None,
+    val: Annotated[float, typer.Option(min=0, max=0.9, help="Share for choosing.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share for the last word.")] = 0.2,
+    products: Annotated[int | None, typer.Option(min=2, help="So many products alone.")] = None,
+    photos_per_product: Annotated[
+        int | None, typer.Option(min=1, help="Training photos of a product, at most.")
+    ] = None,
+    fewest: Annotated[int, typer.Option(min=1, help="Photos a product must have.")] = 1,
+    seed: int = 0,
+) -> None:
+    """Freeze which photos are trained on, chosen by and tested on."""
+    from satchel.train.data import PARTS, SplitOptions
+    from satchel.train.task import split_workspace
+
+    if protocol not in ("closed", "open"):
+        raise UsageError(f"expected --protocol closed or open, got {protocol!r}")
+    options = SplitOptions(
+        protocol=protocol,  # type: ignore[arg-type] # just checked
+        val=val,
+        test=test,
+        products=products,
+        photos_per_product=photos_per_product,
+        fewest_photos=fewest,
+        seed=seed,
+    )
+    workspace = open_workspace(context)
+    path = workspace.split_path(name)
+    made = split_workspace(workspace, path, options, column=column)
+    for part in PARTS:
+        say(f"{part}: {len(made.part(part)):,} photos of {len(made.products(part)):,} products")
+    if made.left_out:
+        say(f"left out: {made.left_out:,} photos whose copies stand under products of two parts")
+    if made.torn_groups:
+        say(
+            f"beware: the column {column!r} puts {made.torn_groups:,} groups of copies in two parts"
+        )
+    say(f"frozen in {path}")
+
+
+SplitName = Annotated[
+    str, typer.Option("--split", help="Name of a split; the default one is made if missing.")
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option(help="TOML file of settings; what is given here wins over it.")
+]
+RunName = Annotated[str | None, typer.Option(help="Name of the run.")]
+Resume = Annotated[
+    str | None, typer.Option(metavar="RUN", help="Go on with a run that was stopped.")
+]
+Setting = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; may be repeated."),
+]
+Tracker = Annotated[
+    list[str] | None,
+    typer.Option(help="mlflow (default), wandb, tensorboard or none; may be repeated."),
+]
+Backbone = Annotated[str | None, typer.Option(help="A timm network, or small_cnn.")]
+Weights = Annotated[
+    str | None, typer.Option(help="auto (what pip brings), none, hub, or a safetensors file.")
+]
+Stage = Annotated[
+    str | None, typer.Option(help="head (seconds, on frozen features), partial or full.")
+]
+Epochs = Annotated[int | None, typer.Option(min=1)]
+Minutes = Annotated[float | None, typer.Option(help="As many epochs as fit.")]
+
+
+@train.command()
+def classifier(
+    context: typer.Context,
+    split_name: SplitName = SPLIT,
+    config: ConfigFile = None,
+    name: RunName = None,
+    resume: Resume = None,
+    scaling: Annotated[
+        bool, typer.Option("--scaling", help="Print what the EfficientNets cost, and stop.")
+    ] = False,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    stage: Stage = None,
+    epochs: Epochs = None,
+    minutes: Minutes = None,
+    setting: Setting = None,
+    tracker: Tracker = None,
+) -> None:
+    """Train a classifier of the split's products."""
+    from satchel.train.settings import ClassifierSettings
+
+    if scaling:
+        _print_scaling()
+        return
+    given = {
+        "backbone": backbone,
+        "weights": weights,
+        "stage": stage,
+        "epochs": epochs,
+        "minutes": minutes,
+    }
+    workspace = open_workspace(context)
+    run = _begun(workspace, ClassifierSettings, split_name, config, name, resume, given, setting)
+    _train(workspace, run, tracker)
+
+
+@train.command()
+def encoder(
+    context: typer.Context,
+    split_name: SplitName = SPLIT,
+    config: ConfigFile = None,
+    name: RunName = None,
+    resume: Resume = None,
+    loss: Annotated[
+        str | None, typer.Option(help="triplet, margin, arcface …; a wrong one lists all.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Of the loss; may be repeated."),
+    ] = None,
+    backbone: Backbone = None,
+    weights: Weights = None,
+    stage: Stage = None,
+    epochs: Epochs = None,
+    minutes: Minutes = None,
+    setting: Setting = None,
+    tracker: Tracker = None,
+) -> None:
+    """Train an encoder: photos of one product near each other."""
+    from satchel.train.settings import EncoderSettings
+
+    given = {
+        "backbone": backbone,
+        "weights": weights,
+        "stage": stage,
+        "epochs": epochs,
+        "minutes": minutes,
+        "loss": loss,
+        "options": _pairs(option) or None,
+    }
+    workspace = open_workspace(context)
+    run = _begun(workspace, EncoderSettings, split_name, config, name, resume, given, setting)
+    _train(workspace, run, tracker)
+
+
+def evaluate(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
+    part: Annotated[str, typer.Option(help="val to choose by, test for the last word.")] = "test",
+) -> None:
+    """Measure a trained model on photos it never saw; write a report."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from satchel.evaluate.report import write_report
+    from satchel.train.data import Split
+    from satchel.train.evaluation import evaluate_run
+    from satchel.train.runs import Run
+
+    workspace = open_workspace(context)
+    run = Run.find(workspace.runs, name)
+    if not run.best.exists():
+        raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
+    queries = len(Split.load(workspace.split_path(run.read().split)).part(part))
+    with progress_bar("evaluate", queries) as advance:
+        report = evaluate_run(workspace, run, part=part, advance=advance)
+    table = Table(report.title, "", "95 %")
+    for figure in report.figures:
+        between = "" if figure.low is None else f"{figure.low:.1%} – {figure.high:.1%}"
+        table.add_row(figure.name, f"{figure.value:.1%}", between)
+    Console().print(table)
+    folder = run.folder / part
+    folder.mkdir(exist_ok=True)
+    page = write_report(report, workspace.photos.read_or_none, folder)
+    say(f"the whole report: {page}")
+
+
+def runs(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(help="Only runs that begin so.")] = None,
+    sort: Annotated[str, typer.Option(help="Figure to sort by, or begun_at.")] = "begun_at",
+    differences: Annotated[
+        bool, typer.Option("--compare", help="Show the settings in which they differ.")
+    ] = False,
+) -> None:
+    """List runs: finished, running, crashed; with their figures."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from satchel.train.runs import all_runs
+
+    workspace = open_workspace(context)
+    found = [
+        run for run in all_runs(workspace.runs) if not names or run.name.startswith(tuple(names))
+    ]
+    if not found:
+        say("there are no runs; begin one with `satchel train classifier`")
+        return
+    records = {run.name: (run.read(), run.state()) for run in found}
+
+    def key(run: Run) -> Any:
+        record = records[run.name][0]
+        if sort == "begun_at":
+            return (0.0, record.begun_at.timestamp())
+        return (-record.figures.get(sort, float("-inf")), 0.0)
+
+    figures = [
+        name
+        for name in ("top1", "top5", "recall1", "recall5", "map_at_r")
+        if any(name in record.figures for record, _ in records.values())
+    ]
+    table = Table("run", "state", "split", "epochs", "min", *figures)
+    table.columns[0].overflow = "fold"
+    for run in sorted(found, key=key):
+        record, state = records[run.name]
+        table.add_row(
+            run.name,
+            {"crashed": "[red]crashed[/]", "running": "[yellow]running[/]"}.get(state, state),
+            record.split,
+            f"{record.epochs:g}",
+            f"{record.seconds / 60:.1f}",
+            *(f"{100 * record.figures[k]:.1f}" if k in record.figures else "" for k in figures),
+        )
+    Console().print(table)
+    if differences:
+        _print_differences({name: record.settings for name, (record, _) in records.items()})
+    for run in found:
+        if records[run.name][1] == "crashed":
+            kind = records[run.name][0].kind
+            say(f"go on with {run.name}: satchel train {kind} --resume {run.name}")
+
+
+def _print_differences(settings: dict[str, dict[str, Any]]) -> None:
+    """The settings that runs have in common and that are not the same in all, a run a column."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("setting", *settings)
+    for key in sorted(set.intersection(*(set(own) for own in settings.values()))):
+        values = [str(own[key]) for own in settings.values()]
+        if len(set(values)) > 1:
+            table.add_row(key, *values)
+    Console().print(table)
+
+
+def _begun(
+    workspace: Workspace,
+    kind: type[FitSettings],
+    split_name: str,
+    config: Path | None,
+    name: str | None,
+    resume: str | None,
+    given: dict[str, Any],
+    setting: list[str] | None,
+) -> Run:
+    """The run to go on with, or a new one."""
+    from satchel.train.programme import start
+    from satchel.train.runs import Run
+    from satchel.train.settings import read_settings_file
+
+    if resume is not None:
+        return Run.find(workspace.runs, resume)
+    settings = read_settings_file(kind, config, **_pairs(setting), **given)
+    return start(workspace, _split(workspace, split_name), settings, name or _name(settings))
+
+
+def _pairs(given: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE arguments, their values read as TOML, or as text where they are none."""
+    import tomllib
+
+    found = {}
+    for pair in given or []:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"expected KEY=VALUE, got {pair!r}")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found
+
+
+def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
+    from satchel.train.programme import go_on
+
+    chosen = [name for name in trackers or ["mlflow"] if name != "none"]
+    say(f"run {run.name}, in {run.folder}")
+    try:
+        with _Bars() as bars:
+            record = go_on(workspace, run, report=bars, trackers=chosen, on_epoch=bars.epoch)
+    except KeyboardInterrupt:
+        say(f"stopped; go on with: satchel train {run.read().kind} --resume {run.name}")
+        raise typer.Exit(STOPPED) from None
+    told = ", ".join(f"{key} {value:.4f}" for key, value in record.figures.items())
+    say(f"finished after {record.seconds / 60:.1f} min: {told}")
+    say(f"next: satchel evaluate {run.name}")
+
+
+class _Bars:
+    """One progress bar after another, and a line for each epoch."""
+
+    def __enter__(self) -> _Bars:
+        self._open = contextlib.ExitStack()
+        self._advance: Any = lambda count: None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        """Begin a stage."""
+        self._open.close()
+        self._advance = self._open.enter_context(progress_bar(what, total))
+        self._advance(done)
+
+    def advance(self, photos: int) -> None:
+        """So many more photos are done."""
+        self._advance(photos)
+
+    def epoch(self, epoch: int, figures: dict[str, float]) -> None:
+        """Tell an epoch's figures."""
+        told = "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "score")
+        say(f"epoch {epoch}: {told}")
+
+
+def _print_scaling() -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from satchel.train.backbones import scaling_table
+
+    columns = ("backbone", "depth", "width", "side, px", "parameters", "MACs", "ms per photo")
+    table = Table(*columns, title="Compound scaling; times are PyTorch's on this machine")
+    for cost in scaling_table():
+        table.add_row(
+            cost.name,
+            f"{cost.depth:g}",
+            f"{cost.width:g}",
+            str(cost.side_px),
+            f"{cost.parameters / 1e6:.2f} M",
+            f"{cost.macs / 1e9:.2f} G",
+            f"{cost.ms_per_photo:.1f}",
+        )
+    Console().print(table)
+
+
+def _name(settings: FitSettings) -> str:
+    """A name that tells runs apart at a glance."""
+    return "-".join(
+        str(part)
+        for part in (getattr(settings, "loss", None), settings.backbone, settings.stage)
+        if part
+    )
+
+
+def _split(workspace: Workspace, name: str) -> str:
+    """The name of a split that exists; the default one is made where it is missing."""
+    from satchel.train.data import SplitOptions
+    from satchel.train.task import split_workspace
+
+    path = workspace.split_path(name)
+    if name == SPLIT and not path.exists():
+        split_workspace(workspace, path, SplitOptions())
+        say(f"froze the split {name} in {path}")
+    return name

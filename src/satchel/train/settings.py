@@ -1,0 +1,111 @@
+"""Everything that a training run is made of, as its file, its command line and its record say it.
+
+Light on purpose: the command line reads this without torch.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from satchel.errors import UsageError
+
+Stage = Literal["head", "partial", "full"]
+STAGES: Final[tuple[Stage, ...]] = ("head", "partial", "full")
+
+
+class _Settings(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+S = TypeVar("S", bound=_Settings)
+
+
+class FitSettings(_Settings):
+    """How a network is fitted, whatever it is trained for."""
+
+    backbone: str = Field("efficientnet_lite0", description="timm's name, or small_cnn")
+    weights: str = Field(
+        "auto", description="auto (those that pip brings), none, hub, or a safetensors file"
+    )
+    stage: Stage = Field(
+        "full",
+        description="head: on frozen features, in seconds; partial: the last blocks too; full",
+    )
+    epochs: int = Field(20, ge=1)
+    minutes: float | None = Field(
+        None, gt=0, description="a budget: as many epochs as fit into it, measured as it begins"
+    )
+    batch: int = Field(32, ge=2, description="photos a step")
+    side_px: int = Field(224, ge=32, le=1024, description="input side of the last epochs")
+    first_side_px: int | None = Field(
+        None,
+        ge=32,
+        le=1024,
+        description="input side of the first epochs, growing to side_px by three quarters of them",
+    )
+    recipe: Literal["none", "seed", "strong"] = Field("strong", description="augmentation")
+    mix: float = Field(
+        0.0, ge=0, le=1, description="share of the batches whose photos are blended in pairs"
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="of the backbone's last layers")
+    head_rate: float = Field(3e-3, gt=0, description="of what is new: head, proxies, centres")
+    layer_decay: float = Field(
+        0.8, gt=0, le=1, description="learning rate of a block, as a share of the next one's"
+    )
+    weight_decay: float = Field(0.02, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    average: float = Field(
+        0.998, ge=0, lt=1, description="decay of the moving average of the weights; 0: none"
+    )
+    precision: Literal["fp32", "bf16"] = Field(
+        "bf16", description="of multiplications; weights and sums stay in fp32"
+    )
+    freeze_statistics: bool = Field(
+        False, description="keep batch norms' running statistics as they came"
+    )
+    threads: int = Field(0, ge=0, description="of the processor; 0: all there are")
+    seed: int = 0
+
+
+class ClassifierSettings(FitSettings):
+    """`satchel train classifier`: which of the split's products a photo shows."""
+
+    head: Literal["cosine", "linear"] = "cosine"
+    scale: float = Field(16.0, gt=0, description="of a cosine head: cosines → logits")
+    label_smoothing: float = Field(0.1, ge=0, lt=1)
+
+
+class EncoderSettings(FitSettings):
+    """`satchel train encoder`: vectors, near for photos of one product."""
+
+    loss: str = Field("multi_similarity", description="see satchel.train.losses")
+    options: dict[str, float | int | str | bool] = Field(
+        default_factory=dict, description="of the loss"
+    )
+    photos_each: int = Field(4, ge=2, description="photos of each product in a batch")
+
+
+def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
+    """Read settings: what is given wins over the file, the file over the defaults.
+
+    Raises:
+        UsageError: the file does not parse, or holds a key or value that does not exist.
+    """
+    try:
+        found = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+        return kind.model_validate(found | {k: v for k, v in given.items() if v is not None})
+    except OSError as error:
+        raise UsageError(f"expected a settings file at {path}: {error}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        known = ", ".join(kind.model_fields)
+        raise UsageError(
+            f"{key}: {first['msg'].lower()} (got {first['input']!r}); the settings are {known}"
+        ) from None

@@ -1,0 +1,208 @@
+"""The loop: goes on after a kill to the very same weights, and does what its settings say."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from conftest import SHAPES, draw
+from satchel.errors import UsageError
+from satchel.images import encode_jpeg
+from satchel.records import WHOLE_PHOTO
+
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
+
+from satchel.train.classify import ClassifierTask, load_classifier, train_classifier  # noqa: E402
+from satchel.train.fit import (  # noqa: E402
+    CHECKPOINT_S,
+    Trainable,
+    parameter_groups,
+    set_rates,
+    side_of_epoch,
+)
+from satchel.train.loading import TrainingPhotos  # noqa: E402
+from satchel.train.runs import Run, new_record  # noqa: E402
+from satchel.train.settings import ClassifierSettings, FitSettings  # noqa: E402
+
+NAMES = tuple(SHAPES)[:3]
+TINY = ClassifierSettings(
+    backbone="mobilenetv3_small_050",
+    weights="none",
+    epochs=3,
+    batch=4,
+    side_px=64,
+    first_side_px=32,
+    precision="fp32",
+    learning_rate=3e-3,
+    mix=0.5,
+    average=0.9,
+    threads=1,
+    seed=1,
+)
+
+
+def photos(seeds: range) -> TrainingPhotos:
+    data = {f"{name}{seed}": encode_jpeg(draw(name, seed), 90) for name in NAMES for seed in seeds}
+    labels = np.array([NAMES.index(key.rstrip("0123456789")) for key in data])
+    return TrainingPhotos(tuple(data), labels, (WHOLE_PHOTO,) * len(data), data.__getitem__)
+
+
+@pytest.fixture(scope="module")
+def task() -> ClassifierTask:
+    return ClassifierTask(NAMES, photos(range(5)), photos(range(5, 7)))
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing of Satchel's catches it."""
+
+
+class Quiet:
+    """Tells nobody, and dies after so many steps."""
+
+    def __init__(self, dies_after: int = 10**9) -> None:
+        self.left = dies_after
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        self.training = what == "train"
+
+    def advance(self, photos: int) -> None:
+        if self.training:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+
+
+def new_run(folder: Path, settings: ClassifierSettings) -> Run:
+    (folder / "runs").mkdir(exist_ok=True)
+    record = new_record(
+        "classifier", settings, name="r", split="s", split_hash="0", products=3, photos=15
+    )
+    run = Run.create(folder / "runs", record)
+    from satchel.train.classify import write_products
+
+    write_products(run, NAMES)
+    return run
+
+
+def curve_of(task: ClassifierTask, run: Run, kills: list[int]) -> list[dict[str, float]]:
+    """Train, killed after so many steps each time; the figures by epoch."""
+    settings = ClassifierSettings.model_validate(run.read().settings)
+    epochs: dict[int, dict[str, float]] = {}
+    for dies_after in [*kills, 10**9]:
+        try:
+            train_classifier(
+                task, settings, run, report=Quiet(dies_after), on_epoch=epochs.__setitem__
+            )
+        except Killed:
+            continue
+    return [epochs[epoch] for epoch in sorted(epochs)]
+
+
+def tensors(path: Path) -> dict[str, object]:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+@pytest.mark.parametrize("every_s", [CHECKPOINT_S, 0.0], ids=["by epoch", "every step"])
+def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
+    task: ClassifierTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float
+) -> None:
+    monkeypatch.setattr("satchel.train.fit.CHECKPOINT_S", every_s)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    whole, broken = new_run(tmp_path / "a", TINY), new_run(tmp_path / "b", TINY)
+    figures = curve_of(task, whole, kills=[])
+    assert curve_of(task, broken, kills=[1, 4, 2]) == figures
+    assert len(figures) == TINY.epochs
+    for name in ("checkpoint", "best"):
+        ours, theirs = tensors(getattr(broken, name)), tensors(getattr(whole, name))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+
+
+def test_it_learns_and_is_read_back(task: ClassifierTask, tmp_path: Path) -> None:
+    from satchel.train.classify import validate
+
+    settings = TINY.model_copy(update={"epochs": 8, "recipe": "none", "mix": 0.0})
+    run = new_run(tmp_path, settings)
+    figures = curve_of(task, run, kills=[])
+    assert figures[-1]["loss"] < figures[0]["loss"]
+    model, products, _ = load_classifier(run)
+    assert products == NAMES
+    best = max(row["score"] for row in figures)
+    assert validate(model, task.val, settings)["score"] == pytest.approx(best, abs=1e-5)
+
+
+def test_the_head_alone_leaves_the_backbone_as_it_came(
+    task: ClassifierTask, tmp_path: Path
+) -> None:
+    from satchel.train.backbones import create
+
+    settings = TINY.model_copy(update={"stage": "head", "backbone": "efficientnet_lite0"})
+    settings = settings.model_copy(update={"weights": "auto", "side_px": 96})
+    run = new_run(tmp_path, settings)
+    (figures,) = curve_of(task, run, kills=[])
+    assert figures["top1"] == 1.0  # drawn bags of three shapes, on ImageNet's features
+    model, _, _ = load_classifier(run)
+    came = create("efficientnet_lite0").network.state_dict()
+    assert all(
+        torch.equal(value, came[key]) for key, value in model.backbone.network.state_dict().items()
+    )
+
+
+def test_rates_warm_up_and_go_down_to_zero() -> None:
+    optimizer = SimpleNamespace(param_groups=[{"peak": 2.0}])
+    settings = FitSettings(warmup=0.1)
+    rates = []
+    for step in range(100):
+        set_rates(optimizer, step, 100, settings)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates[9] == max(rates) == 2.0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+    assert rates[-1] < 0.01
+    assert rates[55] == pytest.approx(2 * 0.5 * (1 + math.cos(math.pi * 45 / 90)))
+
+
+def test_sides_grow_in_steps_and_end_at_the_last() -> None:
+    settings = FitSettings(side_px=224, first_side_px=128)
+    sides = [side_of_epoch(settings, epoch, 20) for epoch in range(20)]
+    assert sides == sorted(sides)
+    assert (sides[0], sides[-1]) == (128, 224)
+    assert sides.count(224) >= 5
+    assert all(side % 32 == 0 for side in sides)
+
+
+@pytest.mark.parametrize(("stage", "trained"), [("head", 0.0), ("partial", 0.6), ("full", 1.0)])
+def test_stages_train_so_much_of_the_backbone(stage: str, trained: float) -> None:
+    from satchel.train.backbones import create
+    from satchel.train.classify import Head
+
+    settings = TINY.model_copy(update={"stage": stage, "layer_decay": 0.5})
+    backbone = create(settings.backbone, weights="none")
+    model = Trainable(backbone, Head(backbone.dimension, 3, settings))
+    groups = parameter_groups(model, settings)
+    total = sum(p.numel() for p in backbone.parameters())
+    share = sum(p.numel() for p in backbone.parameters() if p.requires_grad) / total
+    assert share == pytest.approx(trained, abs=0.35 if stage == "partial" else 0)
+    assert {id(p) for g in groups for p in g["params"]} == {
+        id(p) for p in model.parameters() if p.requires_grad
+    }
+    peaks = [g["peak"] for g in groups]
+    assert max(peaks[:-1], default=0) <= settings.learning_rate
+    assert peaks[-1] == settings.head_rate
+
+
+def test_a_loss_that_is_no_number_ends_the_run_with_advice(
+    task: ClassifierTask, tmp_path: Path
+) -> None:
+    settings = TINY.model_copy(update={"learning_rate": 1e30, "head_rate": 1e30, "warmup": 0.0})
+    with pytest.raises(UsageError, match="lower the learning rates"):
+        curve_of(task, new_run(tmp_path, settings), kills=[])

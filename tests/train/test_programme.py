@@ -1,0 +1,160 @@
+"""Training as its user meets it: split, train, be killed, go on, compare, evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+pytestmark = pytest.mark.train
+
+MAISON = Path(__file__).resolve().parents[2] / "examples" / "maison"
+QUICK = (
+    "--backbone=small_cnn",
+    "--set=threads=1",
+    "--set=side_px=64",
+    "--set=batch=8",
+    "--set=precision=fp32",
+)
+
+
+def satchel(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "satchel", "--workspace", str(workspace), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "COLUMNS": "160", "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rendered house's catalogue, imported and split."""
+    folder = tmp_path_factory.mktemp("house")
+    for arguments in (
+        ("init", str(folder)),
+        ("import", str(MAISON / "catalogue.csv")),
+        ("index",),
+        ("split", "default", "--val", "0.25", "--test", "0.25"),
+    ):
+        done = satchel(folder, *arguments)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_split_is_frozen_and_never_made_over(house: Path) -> None:
+    done = satchel(house, "split", "default")
+    assert done.returncode == 2
+    assert "never changed" in done.stderr
+    done = satchel(house, "split", "../out")
+    assert done.returncode == 2
+    assert "split's name" in done.stderr
+
+
+def test_killed_shows_as_crashed_and_goes_on(house: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "satchel",
+        "--workspace",
+        str(house),
+        "train",
+        "classifier",
+        "--name=killed",
+        "--epochs=200",
+        *QUICK,
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    checkpoint = house / "runs" / "killed" / "checkpoint.safetensors"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "running" in satchel(house, "runs", "killed").stdout
+    second = satchel(house, "train", "classifier", "--resume=killed")
+    assert second.returncode == 2
+    assert "running in another process" in second.stderr
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    told = satchel(house, "runs", "killed")
+    assert "crashed" in told.stdout
+    assert "satchel train classifier --resume killed" in told.stderr
+    # Fewer epochs left than there were, so that the test ends: the record is what is gone on with.
+    record = house / "runs" / "killed" / "run.json"
+    known = json.loads(record.read_text())
+    assert known["epochs"] >= 1
+    assert known["trackers"]["mlflow"]
+
+
+def test_train_compare_and_evaluate(house: Path) -> None:
+    done = satchel(house, "train", "classifier", "--name=head", "--stage=head", "--set=threads=1")
+    assert done.returncode == 0, done.stderr
+    done = satchel(house, "train", "encoder", "--name=near", "--loss=margin", "--epochs=2", *QUICK)
+    assert done.returncode == 0, done.stderr
+    told = satchel(house, "runs", "head", "near", "--sort=top1", "--compare").stdout
+    assert told.index("head") < told.index("near")
+    assert "small_cnn" in told
+    for run in ("head", "near"):
+        done = satchel(house, "evaluate", run)
+        assert done.returncode == 0, done.stderr
+        assert "Top-5" in done.stdout
+        page = (house / "runs" / run / "test" / "report.html").read_text()
+        assert "look at this part" in page or "looked at" in page
+    looks = (house / "splits" / "default.looks.jsonl").read_text().splitlines()
+    assert [json.loads(line)["run"] for line in looks] == ["head", "near"]
+    figures = json.loads((house / "runs" / "head" / "test" / "report.json").read_text())
+    top1 = next(f["value"] for f in figures["figures"] if f["name"] == "Top-1")
+    assert top1 >= 0.9  # twelve rendered models, unseen photos of them
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--loss=tripplet",), "triplet"),
+        (("--loss=triplet", "--option=minning=all"), "mining"),
+        (("--set=epoch=3",), "epochs"),
+        (("--set=batch=4", "--set=photos_each=4"), "two products"),
+        (("--backbone=resnet9000",), "no network"),
+        (("--backbone=resnet18", "--weights=missing.safetensors"), "safetensors file"),
+        (("--split=none",), "satchel split"),
+        (("--set=oops",), "KEY=VALUE"),
+        (("--resume=nothing",), "expected one run"),
+    ],
+)
+def test_wrong_wishes_are_told_plainly(
+    house: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    done = satchel(house, "train", "encoder", "--tracker=none", "--set=threads=1", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_scores_of_products_are_those_of_identification() -> None:
+    from satchel.catalog.store import GalleryVectors
+    from satchel.search.index import GalleryIndex
+    from satchel.search.ranking import rank_products
+    from satchel.train.evaluation import product_scores
+
+    rng = np.random.default_rng(0)
+    gallery = rng.normal(size=(40, 16)).astype(np.float32)
+    gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
+    labels = np.sort(rng.integers(0, 7, 40))
+    query = gallery[3] + 0.2 * rng.normal(size=16).astype(np.float32)
+    query = (query / np.linalg.norm(query)).astype(np.float32)[None]
+    photos = np.zeros((40, 32), np.uint8)
+    index = GalleryIndex(GalleryVectors(gallery, labels, photos, 0), "0" * 64)
+    ranked = rank_products(index, query, top=7, temperature=1)
+    scores = product_scores(query, gallery, labels, 7)[0]
+    for product in ranked:
+        assert scores[product.product] == pytest.approx(product.score, abs=1e-5)
