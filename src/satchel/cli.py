@@ -146,6 +146,7 @@ def curate(
     ] = None,
 ) -> None:
     """Sort out copies, faulty photos and photos of other things; nothing is deleted."""
+    from satchel.curate.marks import measure_marks, shops_to_look_at
     from satchel.curate.report import render_report
     from satchel.curate.run import (
         compare_pairs,
@@ -178,6 +179,10 @@ def curate(
     if not len(photos):
         say("there are no photos to curate: import some with `satchel import`")
         raise typer.Exit(SOME_FAILED)
+    shops = shops_to_look_at(photos)
+    if shops:
+        with progress_bar("marks", sum(map(len, shops.values()))) as advance:
+            measure_marks(curation, workspace.photos, photos, shops, on_progress=advance)
     pairs = pairs_to_compare(photos, rules, compared_pairs(curation))
     if pairs:
         with progress_bar("compare", len(pairs)) as advance:

@@ -16,13 +16,13 @@ from satchel.catalog.review import DECIDED, Choice
 from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY
 from satchel.curate.rules import CurationRules
 from satchel.curate.run import (
-    CurationSummary,
     compare_pairs,
     compared_pairs,
     decide_all,
     measure_photos,
     pairs_to_compare,
 )
+from satchel.curate.summary import CurationSummary, StageCount
 from satchel.encode.encoder import Encoder
 from satchel.images import decode, encode_jpeg
 from satchel.search.build import build_index
@@ -68,7 +68,9 @@ def states(workspace: Workspace, encoder: Encoder) -> dict[str, tuple[str, set[s
 def textured(seed: int) -> np.ndarray:
     """A picture with enough corners for geometry to hold on to."""
     rng = np.random.default_rng(seed)
-    picture = np.full((360, 480, 3), 220, np.uint8)
+    # Uneven ground: on an even one, these would be several objects.
+    coarse = rng.integers(120, 240, (9, 12, 3), dtype=np.uint8)
+    picture = cv2.resize(coarse, (480, 360), interpolation=cv2.INTER_CUBIC)
     for _ in range(40):
         x, y = int(rng.integers(40, 440)), int(rng.integers(40, 320))
         size, colour = int(rng.integers(8, 40)), tuple(int(c) for c in rng.integers(0, 255, 3))
@@ -114,6 +116,13 @@ def test_copies_conflicts_and_the_rest(messy: Workspace, encoder: Encoder) -> No
     assert summary.reasons[CONFLICT] == 2
     assert sum(summary.photos.values()) == 5
     assert set(summary.short) == {"A", "B"}
+    assert [(row.products, row.photos) for row in summary.stages] == [
+        (2, 5),
+        (2, 2),  # without the copy, and without what stands under two codes
+        (2, 2),
+        (2, 2),
+        (2, 2),
+    ]
 
 
 def test_dropped_photos_leave_the_index_and_nothing_is_deleted(
@@ -212,11 +221,12 @@ def test_pictures_of_the_conftest_are_told_apart(encoder: Encoder) -> None:
 
 def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path: Path) -> None:
     from satchel.catalog.photos import PhotoStore
+    from satchel.curate.content import Shown
     from satchel.curate.garbage import Reason
     from satchel.curate.integrity import Fault
     from satchel.curate.report import MEANINGS, render_report
 
-    kinds = {COPY, CONFLICT, BEYOND_BEST, *Reason, *Fault} - {Reason.FAULTY}
+    kinds = {COPY, CONFLICT, BEYOND_BEST, DECIDED, *Reason, *Fault, *Shown} - {Reason.FAULTY}
     assert set(MEANINGS) == kinds
     store = PhotoStore(tmp_path)
     name = store.put(jpeg("disc"))
@@ -225,6 +235,7 @@ def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path:
         photos={"kept": 1, "doubtful": 1, "dropped": 0},
         reasons={"blurred": 1},
         examples={"blurred": [(code, name), ("GONE", "0" * 64)]},
+        stages=[StageCount("photos as they came", 1, 1, (1, 1, 1))],
         short={code: 1},
         changed=1,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,6 +47,7 @@ class MeasuredPhoto:
         hash: 32 bytes, near for like pixels.
         informative: whether the picture has enough in it for its hash to mean something.
         figures: see `satchel.curate.integrity.PhotoFigures`.
+        content: see `satchel.curate.content.ContentFigures`.
     """
 
     photo_id: int
@@ -54,6 +55,7 @@ class MeasuredPhoto:
     hash: bytes
     informative: bool
     figures: dict[str, Any]
+    content: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class GalleryPhotos:
         hashes: shape (n, 32), uint8.
         informative: shape (n,), bool.
         figures: of `satchel.curate.integrity.PhotoFigures`.
+        contents: of `satchel.curate.content.ContentFigures`, and `mark` where that was looked for.
+        sources: where the photos came from, as the catalogue file told; None where it did not.
         vectors: shape (n, d), float32, of all looks.
         whole: shape (n, d), float32, of the first look.
     """
@@ -85,6 +89,8 @@ class GalleryPhotos:
     hashes: npt.NDArray[np.uint8]
     informative: npt.NDArray[np.bool_]
     figures: list[dict[str, Any]]
+    contents: list[dict[str, Any]]
+    sources: list[str | None]
     vectors: npt.NDArray[np.float32]
     whole: npt.NDArray[np.float32]
 
@@ -118,6 +124,7 @@ class CurationStore:
                 "hash": photo.hash,
                 "informative": photo.informative,
                 "figures": photo.figures,
+                "content": photo.content,
             }
             for photo in measured
         ]
@@ -125,6 +132,18 @@ class CurationStore:
             with writing(self._engine) as connection:
                 connection.execute(insert(PhotoFiguresRow).prefix_with("OR REPLACE"), rows)
                 connection.commit()
+
+    def put_marks(self, marks: Mapping[str, float]) -> None:
+        """Keep how much of their shop's mark photos carry, by SHA-256, at once."""
+        with writing(self._engine) as connection:
+            for name, share in marks.items():
+                photo = select(PhotoRow.id).where(PhotoRow.sha256 == name).scalar_subquery()
+                connection.execute(
+                    update(PhotoFiguresRow)
+                    .where(PhotoFiguresRow.photo_id == photo)
+                    .values(content=func.json_set(PhotoFiguresRow.content, "$.mark", share))
+                )
+            connection.commit()
 
     def gallery_photos(self, encoder: str, dimension: int) -> GalleryPhotos:
         """Read every photo that is measured and embedded, whatever its state."""
@@ -140,6 +159,8 @@ class CurationStore:
                 PhotoFiguresRow.hash,
                 PhotoFiguresRow.informative,
                 PhotoFiguresRow.figures,
+                PhotoFiguresRow.content,
+                ProductPhotoRow.source,
                 VectorRow.vector,
                 VectorRow.whole,
             )
@@ -165,6 +186,8 @@ class CurationStore:
             hashes=_stacked([row.hash for row in rows], np.dtype(np.uint8), 32),
             informative=np.array([row.informative for row in rows], bool),
             figures=[row.figures for row in rows],
+            contents=[row.content for row in rows],
+            sources=[row.source for row in rows],
             vectors=_stacked([row.vector for row in rows], np.dtype("<f2"), dimension).astype(
                 np.float32
             ),

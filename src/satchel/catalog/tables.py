@@ -104,7 +104,8 @@ class VectorRow(Base):
 class PhotoFiguresRow(Base):
     """What was measured of a photo's pixels, once; thresholds are applied later.
 
-    `pixel_digest` and `hash` are of 32 bytes; `figures` holds `curate.integrity.PhotoFigures`.
+    `pixel_digest` and `hash` are of 32 bytes; `figures` holds `curate.integrity.PhotoFigures`,
+    `content` holds `curate.content.ContentFigures` and, where a shop's mark was looked for, `mark`.
     """
 
     __tablename__ = "photo_figures"
@@ -116,6 +117,7 @@ class PhotoFiguresRow(Base):
     hash: Mapped[bytes] = mapped_column(LargeBinary)
     informative: Mapped[bool]
     figures: Mapped[dict[str, Any]] = mapped_column(JSON)
+    content: Mapped[dict[str, Any]] = mapped_column(JSON)
 
 
 class PhotoPairRow(Base):

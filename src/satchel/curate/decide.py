@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from satchel.catalog.curation import GalleryPhotos
 from satchel.catalog.review import DECIDED
+from satchel.curate.content import shown
 from satchel.curate.duplicates import Groups, best_of
 from satchel.curate.garbage import Judgements, State, judge
 from satchel.curate.integrity import Fault, PhotoFigures, faults
@@ -74,6 +75,7 @@ def decide(
     states = [_start(decided) for decided in photos.decided]
     figures = [PhotoFigures(**measured) for measured in photos.figures]
     _by_themselves(states, figures, rules)
+    _by_content(states, photos, rules)
     _as_copies(states, photos, figures, copies)
     _among_others(states, photos, rules)
     _best_of_each(states, photos, figures, rules)
@@ -95,6 +97,13 @@ def _by_themselves(
                 State.DROPPED if found.kind in DROPPING else State.DOUBTFUL,
                 {"kind": found.kind, "figure": found.figure, "threshold": found.threshold},
             )
+
+
+def _by_content(states: Sequence[PhotoState], photos: GalleryPhotos, rules: CurationRules) -> None:
+    for state, content in zip(states, photos.contents, strict=True):
+        for kind, figure, limit in shown(content, rules.content):
+            reason = {"kind": kind, "figure": round(figure, 3), "threshold": limit}
+            state.worsen(State.DOUBTFUL, reason)
 
 
 def _as_copies(

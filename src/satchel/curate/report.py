@@ -8,7 +8,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from satchel.catalog.photos import PhotoStore
-from satchel.curate.run import CurationSummary
+from satchel.curate.summary import CurationSummary
 from satchel.errors import CatalogueError, PhotoError
 from satchel.images import thumbnail
 
@@ -32,6 +32,10 @@ MEANINGS: Final = {
     "other_product": "nearer to another product's photos",
     "background": "like photos that show no product",
     "partial_view": "a detail or a part of the product",
+    "decided": "a person decided",
+    "faces": "faces take more of it than the product",
+    "watermark": "a mark is stamped over it",
+    "several_objects": "several things in one picture",
     "few_photos": "the product has too few photos to judge this one by",
 }
 

@@ -6,9 +6,8 @@ on, and a later run looks at new photos alone. Deciding takes all photos and no 
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Final
 
@@ -17,13 +16,14 @@ import numpy.typing as npt
 
 from satchel.catalog.curation import CurationStore, GalleryPhotos, MeasuredPhoto, Pair
 from satchel.catalog.photos import PhotoStore
-from satchel.curate.decide import PhotoState, decide
+from satchel.curate.content import FaceFinder, look
+from satchel.curate.decide import decide
 from satchel.curate.duplicates import duplicate_candidates, near_pairs
-from satchel.curate.garbage import State
 from satchel.curate.geometry import Comparison, PictureFeatures, compare, describe
 from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
 from satchel.curate.integrity import measure
 from satchel.curate.rules import CurationRules
+from satchel.curate.summary import CurationSummary, summarise
 from satchel.errors import CatalogueError, PhotoError
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
@@ -32,7 +32,6 @@ COMMIT_PHOTOS: Final = 128
 COMMIT_PAIRS: Final = 256
 FEATURES_HELD: Final = 2_000
 """Pictures whose keypoints are kept at hand while pairs are compared: about 300 MB."""
-EXAMPLES: Final = 5
 
 
 def measure_photos(
@@ -48,6 +47,7 @@ def measure_photos(
         on_progress: called with the number of photos done since the last call.
         on_problem: called with SHA-256 and reason for a stored photo that cannot be read.
     """
+    faces = FaceFinder.load()
 
     def work(photo: tuple[int, str, int, int]) -> MeasuredPhoto | tuple[str, str]:
         photo_id, sha256, width, height = photo
@@ -61,6 +61,7 @@ def measure_photos(
             perceptual_hash(pixels).tobytes(),
             hash_is_informative(pixels),
             asdict(measure(pixels, width=width, height=height)),
+            asdict(look(pixels, faces)),
         )
 
     done = map_in_order(work, curation.unmeasured(), workers=cores(), ahead=8)
@@ -143,29 +144,6 @@ def confirmed_copies(
     return different
 
 
-@dataclass(frozen=True, slots=True)
-class CurationSummary:
-    """What a run decided.
-
-    Attributes:
-        photos: by state.
-        reasons: how many photos each reason speaks against.
-        examples: up to `EXAMPLES` photos for each reason, as (code, SHA-256).
-        short: products with fewer kept photos than wanted, with how many they have.
-        changed: photos whose state or reasons are other than before.
-    """
-
-    photos: dict[str, int]
-    reasons: dict[str, int]
-    examples: dict[str, list[tuple[str, str]]]
-    short: dict[str, int]
-    changed: int
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything, ready for `json.dumps`."""
-        return asdict(self)
-
-
 def decide_all(
     curation: CurationStore, photos: GalleryPhotos, rules: CurationRules
 ) -> CurationSummary:
@@ -177,28 +155,6 @@ def decide_all(
         for link, state in zip(photos.link_ids, states, strict=True)
     )
     return summarise(photos, states, rules, changed)
-
-
-def summarise(
-    photos: GalleryPhotos, states: Sequence[PhotoState], rules: CurationRules, changed: int
-) -> CurationSummary:
-    """Count states and reasons, pick examples, and find the products short of photos."""
-    reasons: Counter[str] = Counter()
-    examples: dict[str, list[tuple[str, str]]] = {}
-    kept = Counter(dict.fromkeys(photos.codes, 0))
-    for code, name, state in zip(photos.codes, photos.sha256, states, strict=True):
-        for kind in {str(reason["kind"]) for reason in state.reasons}:
-            reasons[kind] += 1
-            if len(examples.setdefault(kind, [])) < EXAMPLES:
-                examples[kind].append((code, name))
-        kept[code] += state.state is State.KEPT
-    return CurationSummary(
-        photos={state.value: sum(s.state is state for s in states) for state in State},
-        reasons=dict(reasons.most_common()),
-        examples=examples,
-        short={code: count for code, count in sorted(kept.items()) if count < rules.best},
-        changed=changed,
-    )
 
 
 def _pair(a: str, b: str) -> Pair:

@@ -25,10 +25,8 @@ from safetensors.torch import load_file, save_file
 
 from satchel.errors import UsageError
 from satchel.files import replacing
-from satchel.parallel import cores
 from satchel.train.backbones import Backbone
 from satchel.train.loading import Step, TrainingPhotos, training_batches
-from satchel.train.memory import keep_freed_memory
 from satchel.train.samplers import Batches
 from satchel.train.settings import FitSettings
 
@@ -117,8 +115,6 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
         best: where the averaged weights go that validate best; safetensors.
     """
     settings = work.settings
-    keep_freed_memory()
-    torch.set_num_threads(settings.threads or cores())
     accelerator = Accelerator(
         mixed_precision="bf16" if settings.precision == "bf16" else "no", cpu=not _has_gpu()
     )

@@ -6,10 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+import torch
+
 from satchel.errors import UsageError
+from satchel.parallel import cores
 from satchel.train.classify import ClassifierTask, Reporter, train_classifier, write_products
 from satchel.train.data import Split
 from satchel.train.fit import Progress
+from satchel.train.memory import keep_freed_memory
 from satchel.train.metric import EncoderTask, train_encoder
 from satchel.train.runs import Run, RunRecord, new_record
 from satchel.train.settings import ClassifierSettings, EncoderSettings, FitSettings
@@ -58,6 +62,8 @@ def go_on(
         record = run.read()
         if record.state == "finished":
             return record
+        keep_freed_memory()
+        torch.set_num_threads(int(record.settings["threads"]) or cores())
         told = Trackers(trackers, run, workspace.folder)
 
         def keep(epoch: int, figures: dict[str, float]) -> None:

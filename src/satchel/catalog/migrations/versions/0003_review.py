@@ -1,4 +1,4 @@
-"""People's decisions on photos, and the figures of compared pairs instead of a yes or no."""
+"""People's decisions on photos, what photos show, and figures of pairs instead of a yes or no."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -14,7 +14,11 @@ def _photo(name: str) -> sa.Column[int]:
 
 
 def upgrade() -> None:
-    """Add the decisions' table; pairs are compared anew, since their figures were not kept."""
+    """Add the decisions' table; photos are measured and compared anew, for there is more to keep.
+
+    Nothing that a person entered is lost: figures come from the photos.
+    """
+    op.execute("DELETE FROM photo_figures")
     op.drop_table("photo_pairs")
     op.create_table(
         "photo_pairs",
@@ -43,6 +47,8 @@ def upgrade() -> None:
         sa.Column("decided_at", sa.DateTime, nullable=False),
         sa.Column("undone_at", sa.DateTime, nullable=True),
     )
+    with op.batch_alter_table("photo_figures") as table:
+        table.add_column(sa.Column("content", sa.JSON, nullable=False))
     op.create_index("ix_decisions_action", "decisions", ["action"])
     op.create_index("ix_decisions_product_id_photo_id", "decisions", ["product_id", "photo_id"])
     op.create_index("ix_product_photos_state", "product_photos", ["state"])

@@ -1,0 +1,79 @@
+"""Marks that a shop stamps on all of its photos, found from many of them together.
+
+A mark over a product cannot be told from a print by looking at one photo. What photos of different
+products have in common at one place is a mark.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from urllib.parse import urlsplit
+
+from satchel.catalog.curation import CurationStore, GalleryPhotos
+from satchel.catalog.photos import PhotoStore
+from satchel.curate.content import MARK_PHOTOS, MOST_MARK_PHOTOS, Mark, carries, find_mark
+from satchel.images import RGB, decode
+from satchel.parallel import batched, cores, map_in_order
+
+COMMIT_PHOTOS = 256
+Shop = tuple[str, float]
+"""Where photos come from, and their aspect: width ÷ height."""
+
+
+def shops_to_look_at(photos: GalleryPhotos) -> dict[Shop, list[int]]:
+    """Rows of each shop that has photos nobody looked for its mark on, and enough to find it.
+
+    Photos without a source belong to no shop.
+    """
+    rows: dict[Shop, list[int]] = defaultdict(list)
+    for row, (source, figures) in enumerate(zip(photos.sources, photos.figures, strict=True)):
+        if source:
+            shop = urlsplit(source).hostname or source
+            rows[shop, round(figures["width"] / figures["height"], 2)].append(row)
+    return {
+        shop: own
+        for shop, own in rows.items()
+        if len(own) >= MARK_PHOTOS and any("mark" not in photos.contents[row] for row in own)
+    }
+
+
+def measure_marks(
+    curation: CurationStore,
+    store: PhotoStore,
+    photos: GalleryPhotos,
+    shops: Mapping[Shop, Sequence[int]],
+    *,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Look for each shop's mark and keep how much of it every photo of the shop carries.
+
+    The photos' `contents` get the figure too, so that they need not be read again.
+    """
+
+    def pixels(row: int) -> RGB:
+        return decode(store.read(photos.sha256[row]))
+
+    for own in shops.values():
+        mark = find_mark([pixels(row) for row in _mixed(photos, own)])
+
+        def share(row: int, mark: Mark | None = mark) -> float:
+            return round(carries(pixels(row), mark), 3) if mark is not None else 0.0
+
+        for batch in batched(own, COMMIT_PHOTOS):
+            shares = map_in_order(share, batch, workers=cores())
+            for row, carried in zip(batch, shares, strict=True):
+                photos.contents[row]["mark"] = carried
+            curation.put_marks({photos.sha256[row]: photos.contents[row]["mark"] for row in batch})
+        on_progress(len(own))
+
+
+def _mixed(photos: GalleryPhotos, rows: Sequence[int]) -> list[int]:
+    """At most `MOST_MARK_PHOTOS` rows, a photo of each product in turn."""
+    by_product: dict[int, list[int]] = defaultdict(list)
+    for row in rows:
+        by_product[int(photos.products[row])].append(row)
+    turns = sorted(
+        (turn, product, row) for product, own in by_product.items() for turn, row in enumerate(own)
+    )
+    return [row for _, _, row in turns[:MOST_MARK_PHOTOS]]

@@ -1,0 +1,130 @@
+"""What a curation run decided, counted: by state, by reason, and stage by stage.
+
+The stages are those of the seed's table (crawled, unrelated photos removed, partial views and
+noise removed, the best few kept), so that a catalogue can be held beside it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from satchel.catalog.curation import GalleryPhotos
+from satchel.catalog.review import DECIDED
+from satchel.curate.content import Shown
+from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, PhotoState
+from satchel.curate.garbage import Reason, State
+from satchel.curate.integrity import Fault
+from satchel.curate.rules import CurationRules
+
+EXAMPLES: Final = 5
+
+STAGES: Final[dict[str, frozenset[str]]] = {
+    "photos as they came": frozenset(),
+    "readable, each picture once": frozenset(
+        (Fault.TOO_SMALL, Fault.WRONG_ASPECT, Fault.BLANK, COPY, CONFLICT)
+    ),
+    "first pass: nothing unrelated": frozenset(
+        (
+            Fault.TEXT_SCREENSHOT,
+            Reason.FAR_FROM_PRODUCT,
+            Reason.ISOLATED,
+            Reason.OTHER_PRODUCT,
+            Reason.BACKGROUND,
+            Reason.FEW_PHOTOS,
+            DECIDED,
+        )
+    ),
+    "second pass: no partial views, no noise": frozenset((*Fault, Reason.PARTIAL_VIEW, *Shown)),
+    "the best of each product": frozenset((BEYOND_BEST,)),
+}
+"""Stage → reasons by which a photo leaves the gallery in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageCount:
+    """What is left after a stage.
+
+    Attributes:
+        products: with at least one photo.
+        each: photos of such a product: fewest, median, most.
+    """
+
+    stage: str
+    products: int
+    photos: int
+    each: tuple[int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class CurationSummary:
+    """What a run decided.
+
+    Attributes:
+        photos: by state.
+        reasons: how many photos each reason speaks against.
+        examples: up to `EXAMPLES` photos for each reason, as (code, SHA-256).
+        stages: what is left after each stage of the cleaning, the first being all that came.
+        short: products with fewer kept photos than wanted, with how many they have.
+        changed: photos whose state or reasons are other than before.
+    """
+
+    photos: dict[str, int]
+    reasons: dict[str, int]
+    examples: dict[str, list[tuple[str, str]]]
+    stages: list[StageCount]
+    short: dict[str, int]
+    changed: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for `json.dumps`."""
+        return asdict(self)
+
+
+def summarise(
+    photos: GalleryPhotos, states: Sequence[PhotoState], rules: CurationRules, changed: int
+) -> CurationSummary:
+    """Count states and reasons, pick examples, and find the products short of photos."""
+    reasons: Counter[str] = Counter()
+    examples: dict[str, list[tuple[str, str]]] = {}
+    kept = Counter(dict.fromkeys(photos.codes, 0))
+    for code, name, state in zip(photos.codes, photos.sha256, states, strict=True):
+        for kind in {str(reason["kind"]) for reason in state.reasons}:
+            reasons[kind] += 1
+            if len(examples.setdefault(kind, [])) < EXAMPLES:
+                examples[kind].append((code, name))
+        kept[code] += state.state is State.KEPT
+    return CurationSummary(
+        photos={state.value: sum(s.state is state for s in states) for state in State},
+        reasons=dict(reasons.most_common()),
+        examples=examples,
+        stages=count_stages(photos.codes, states),
+        short={code: count for code, count in sorted(kept.items()) if count < rules.best},
+        changed=changed,
+    )
+
+
+def count_stages(codes: Sequence[str], states: Sequence[PhotoState]) -> list[StageCount]:
+    """Count what is left after each stage; a photo leaves in the first that has a reason of its."""
+    leaves = [_leaves_in(state) for state in states]
+    counts = []
+    for place, stage in enumerate(STAGES):
+        left = Counter(code for code, out in zip(codes, leaves, strict=True) if out > place)
+        each = sorted(left.values()) or [0]
+        counts.append(
+            StageCount(stage, len(left), left.total(), (each[0], each[len(each) // 2], each[-1]))
+        )
+    return counts
+
+
+def _leaves_in(state: PhotoState) -> int:
+    """Place of the stage in which a photo leaves; beyond the last where it is kept."""
+    if state.state is State.KEPT:
+        return len(STAGES)
+    kinds = {str(reason["kind"]) for reason in state.reasons}
+    for place, reasons in enumerate(STAGES.values()):
+        if kinds & reasons:
+            return place
+    return len(STAGES) - 1
