@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,14 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class ProductPhoto:
-    """A stored photo of a product; `width` and `height` in pixels, upright."""
+    """A stored photo of a product; `width` and `height` in pixels, upright.
+
+    Attributes:
+        link_id: of "this photo shows this product", by which people decide on it.
+        state: kept, doubtful or dropped; only kept ones are searched, doubtful ones where a
+            product has nothing better.
+        reasons: for a state other than kept, each a JSON object with a `kind`.
+    """
 
     sha256: str
     width: int
@@ -74,6 +82,9 @@ class ProductPhoto:
     role: str | None = None
     source: str | None = None
     license: str | None = None
+    link_id: int = 0
+    state: str = "kept"
+    reasons: tuple[Mapping[str, Any], ...] = ()
 
 
 class Verdict(StrEnum):

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+from fastapi import FastAPI
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from satchel.web.app import create_app
+from satchel.workspace import Workspace
+
+CODES = ("M22675", "A/01 B?", "가방-7", "Z-9")
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (
     "--headless=new",
@@ -304,3 +310,87 @@ def test_no_page_complains_or_asks_elsewhere(reader, path):
     assert reader.one("main").text
     assert reader.complaints() == []
     assert all(url.startswith(reader.server) for url in reader.requests() - {"about:blank"})
+
+
+# -- review ----------------------------------------------------------------------------------------
+
+
+def test_a_whole_review_by_keyboard(
+    chrome: Chrome,
+    own_workspace: Workspace,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+) -> None:
+    catalogue = own_workspace.catalogue
+    review = catalogue.review()
+    links = {code: review.of_product(code)[0].link_id for code in CODES}
+    twin = review.photo(links["Z-9"])
+    conflict = {"kind": "two_codes", "codes": ["Z-9"], "photos": [twin.sha256]}
+    catalogue.curation().set_states(
+        (links[code], "doubtful", [conflict if code == "가방-7" else {"kind": "blurred"}])
+        for code in CODES
+        if code != "Z-9"
+    )
+    with run_server(create_app(own_workspace)) as url:
+        reader = Reader(chrome, url)
+        reader.resize(1280, 900)
+        reader.complaints()
+        reader.go("/review")
+
+        def press(key: str) -> None:
+            ActionChains(chrome).send_keys(key).perform()
+
+        def asked() -> str:
+            return "".join(reader.texts(".beside h2 code"))
+
+        def wait_for(code: str) -> None:
+            reader.until(lambda: asked() == code)
+
+        wait_for("M22675")
+        press("s")
+        wait_for("A/01 B?")
+        press("d")
+        wait_for("가방-7")
+        assert review.photo(links["A/01 B?"]).state == "dropped"
+        press("u")
+        wait_for("A/01 B?")
+        assert review.photo(links["A/01 B?"]).state == "doubtful"
+        press("m")
+        field = reader.one("#code")
+        reader.until(lambda: chrome.switch_to.active_element == field)
+        field.send_keys("M226")
+        reader.until(lambda: reader.all("#codes option[value='M22675']"))
+        field.send_keys("75", Keys.ENTER)
+        wait_for("가방-7")
+        assert len(review.of_product("M22675")) == 3
+        press("b")
+        reader.until(lambda: reader.texts(".nothing strong") == ["That was the last one"])
+        assert [review.photo(links[c]).state for c in ("가방-7", "Z-9")] == ["kept", "kept"]
+        reader.one(".nothing a").click()
+        wait_for("M22675")
+        reader.one("#who").send_keys("kdkd")  # letters in a field are letters
+        assert review.photo(links["M22675"]).state == "doubtful"
+        chrome.execute_script("document.activeElement.blur()")
+        press("k")
+        reader.until(lambda: reader.texts(".nothing strong") == ["Nothing is in doubt"])
+        assert review.decisions()[0].by == "kdkd"
+        assert reader.complaints() == []
+
+
+def test_review_works_without_javascript(
+    chrome: Chrome,
+    own_workspace: Workspace,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+) -> None:
+    review = own_workspace.catalogue.review()
+    link = review.of_product("M22675")[0].link_id
+    own_workspace.catalogue.curation().set_states([(link, "doubtful", [{"kind": "blurred"}])])
+    with run_server(create_app(own_workspace)) as url:
+        reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        try:
+            reader.go("/review")
+            reader.one("button[value=drop]").click()
+            reader.until(lambda: reader.all(".nothing"))
+        finally:
+            chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    assert review.photo(link).state == "dropped"

@@ -162,13 +162,16 @@ class Catalogue:
                     ProductPhotoRow.role,
                     ProductPhotoRow.source,
                     ProductPhotoRow.license,
+                    ProductPhotoRow.id.label("link_id"),
+                    ProductPhotoRow.state,
+                    ProductPhotoRow.reasons,
                 )
                 .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
                 .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
                 .where(ProductRow.code == code)
                 .order_by(ProductPhotoRow.id)
             ).all()
-        return [ProductPhoto(*row) for row in rows]
+        return [ProductPhoto(**{**row._mapping, "reasons": tuple(row.reasons)}) for row in rows]
 
     def has_photo(self, sha256: str) -> bool:
         """Whether a photo with this SHA-256 belongs to the catalogue."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -15,8 +18,9 @@ from starlette.responses import Response
 from satchel import __version__
 from satchel.errors import SatchelError
 from satchel.identify import MAX_ITEM_PHOTOS
-from satchel.web import api, pages, pictures
+from satchel.web import api, pages, pictures, review
 from satchel.web.headers import SECURITY_HEADERS, SecurityHeaders
+from satchel.web.origins import OwnOrigin
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.reference import with_problem_types
 from satchel.web.serving import Serving
@@ -43,20 +47,29 @@ def create_app(workspace: Workspace) -> FastAPI:
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
+        lifespan=_lifespan,
     )
     app.state.serving = Serving(workspace)
     app.state.pages = pages.Pages()
-    for router in (api.router, pictures.router, pages.router):
+    app.state.answer_error = _answer_error
+    for router in (api.router, pictures.router, review.router, pages.router):
         app.include_router(router)
     app.mount("/static", pages.VersionedFiles(directory=pages.STATIC), name="static")
     app.add_middleware(
         BodyLimit, max_bytes=MAX_ITEM_PHOTOS * workspace.settings.photos.max_bytes + FORM_BYTES
     )
+    app.add_middleware(OwnOrigin)
     app.add_middleware(SecurityHeaders)
     for kind in (SatchelError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_error)
     app.openapi = partial(_openapi, app, app.openapi)  # type: ignore[method-assign] # FastAPI's own way
     return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    yield
+    await run_in_threadpool(app.state.serving.reindexing.finish)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -60,6 +60,7 @@ class Pages:
             language=language.code,
             in_language={code: _in_language(request, code) for code in NAMES},
             path=request.scope["path"],
+            doubtful=_serving(request).in_doubt(),
             **values,
         )
         response = HTMLResponse(html, status, dict(headers or {}))

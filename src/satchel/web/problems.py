@@ -83,7 +83,12 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
 
 RETRY_AFTER_S: Final = {"no-index": "60", "busy": "5"}
 
-HTTP_SLUGS: Final = {404: "not-found", 405: "method-not-allowed", 413: "upload-too-large"}
+HTTP_SLUGS: Final = {
+    403: "other-origin",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "upload-too-large",
+}
 
 
 def problem_of(error: Exception) -> Problem:

@@ -24,6 +24,7 @@ from satchel.identify import MAX_ITEM_PHOTOS, Identifier
 from satchel.parallel import cores
 from satchel.records import Identification
 from satchel.search.build import open_index
+from satchel.web.reindexing import Reindexing
 from satchel.web.uploads import ReceivedPhoto
 from satchel.workspace import Workspace
 
@@ -53,6 +54,7 @@ class Serving:
     def __init__(self, workspace: Workspace, *, places: int = PLACES) -> None:
         self.workspace = workspace
         self._encoder = Encoder.load(threads=cores())
+        self.reindexing = Reindexing(workspace, self._encoder)
         self._current: _Current | None = None
         self._loading = Lock()
         self._places = BoundedSemaphore(places)
@@ -87,6 +89,10 @@ class Serving:
             return self._up_to_date().indexed
         except IndexMissing:
             return 0
+
+    def in_doubt(self) -> int:
+        """Count the photos that wait for a person's decision."""
+        return self.workspace.catalogue.review().count("doubtful")
 
     def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> Embedded:
         """Look at one photo: one at a time, so that a request holds the pixels of one."""

@@ -6,6 +6,39 @@
   if (form) identifyPage(form);
   productDialog(document.getElementById("product-dialog"));
   document.addEventListener("click", copyOnClick);
+  document.addEventListener("keydown", pressKey);
+  document.addEventListener("htmx:after:swap", () => {
+    if (document.getElementById("review")) {
+      const asked = document.querySelector("#review h1");
+      if (!document.activeElement || document.activeElement === document.body) asked.focus();
+    }
+  });
+
+  // What has data-key is pressed by that key; a field is gone into. Never while someone types.
+  function pressKey(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
+    const field = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (field) {
+      if (event.key === "Escape") field.blur();
+      else if (event.key === "Enter" && field.dataset.submit) {
+        event.preventDefault();
+        field.blur(); // htmx gives the focus back to what had it; the next key is for the next photo
+        field.form.requestSubmit(field.form.querySelector(`[value="${field.dataset.submit}"]`));
+      }
+      return;
+    }
+    if (document.querySelector("dialog[open]")) return;
+    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const named = [...document.querySelectorAll("[data-key]")].find(
+      (one) => one.dataset.key === key || one.dataset.keyAlso === event.key,
+    );
+    if (!named) return;
+    event.preventDefault();
+    if (named.matches("input")) {
+      named.focus();
+      named.select();
+    } else named.click();
+  }
 
   function identifyPage(form) {
     const input = form.querySelector("#photos");

@@ -1,0 +1,47 @@
+"""Refuses what another site's page makes a reader's browser send.
+
+Browsers say where a request comes from (Fetch Metadata, W3C; Origin, RFC 6454); a program that
+says neither is not a browser, and nobody's session can be misused through it.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
+OWN_SITES: Final = frozenset(("same-origin", "none"))
+
+
+class OwnOrigin:
+    """Refuses unsafe requests of other origins with 403."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request, if it comes from here."""
+        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
+            request = Request(scope)
+            if not from_here(request.headers):
+                refusal = HTTPException(
+                    403, "expected a request from Satchel's own pages, got one of another site"
+                )
+                answer = await request.app.state.answer_error(request, refusal)
+                await answer(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
+def from_here(headers: Headers) -> bool:
+    """Whether a request comes from our own pages, or from no page at all."""
+    site, origin = headers.get("sec-fetch-site"), headers.get("origin")
+    if site is not None:
+        return site in OWN_SITES
+    if origin is not None:
+        return origin.partition("://")[2] == headers.get("host")
+    return True

@@ -1,0 +1,57 @@
+"""The index follows decisions: rebuilt in the background, a moment after the last of them."""
+
+from __future__ import annotations
+
+import logging
+from threading import Lock, Timer
+from typing import Final
+
+from satchel.encode.encoder import Encoder
+from satchel.errors import IndexMissing, SatchelError
+from satchel.search.build import build_index
+from satchel.workspace import Workspace
+
+QUIET_S: Final = 2.0
+"""How long nobody may decide before the index is rebuilt: who reviews decides once a second."""
+
+log = logging.getLogger(__name__)
+
+
+class Reindexing:
+    """Rebuilds the index when asked to, not more often than every `quiet_s`, one at a time."""
+
+    def __init__(self, workspace: Workspace, encoder: Encoder, *, quiet_s: float = QUIET_S) -> None:
+        self._workspace = workspace
+        self._encoder = encoder
+        self._quiet_s = quiet_s
+        self._timer: Timer | None = None
+        self._changing = Lock()
+        self._building = Lock()
+
+    def soon(self) -> None:
+        """Rebuild once nobody has asked for `quiet_s`."""
+        with self._changing:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = Timer(self._quiet_s, self._rebuild)
+            self._timer.daemon = True
+            self._timer.start()
+
+    def finish(self) -> None:
+        """Rebuild now if that was still to come, and wait for what is under way."""
+        with self._changing:
+            waiting, self._timer = self._timer, None
+        if waiting is not None:
+            waiting.cancel()
+            self._rebuild()
+
+    def _rebuild(self) -> None:
+        with self._building:
+            workspace = self._workspace
+            try:
+                build_index(workspace.catalogue, self._encoder, workspace.index_path)
+            except IndexMissing:
+                pass  # nothing is embedded: there is nothing that could be out of date
+            except (SatchelError, OSError) as error:
+                # The decision is kept; `satchel index` or the next decision tries again.
+                log.warning("the index could not be rebuilt after a decision: %s", error)

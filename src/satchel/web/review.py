@@ -1,0 +1,204 @@
+"""The review of photos: people decide on what curation doubts, one photo after the other."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote, unquote, urlencode
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from satchel.catalog.review import Choice, ReviewPhoto
+from satchel.curate.decide import CONFLICT
+from satchel.web.links import product_link
+from satchel.web.pages import Pages, is_fragment
+from satchel.web.serving import Served, Serving
+
+WHO: Final = "satchel_reviewer"
+WHO_CHARS: Final = 60
+YEAR_S: Final = 365 * 24 * 60 * 60
+KEPT_SHOWN: Final = 12
+SUGGESTIONS: Final = 8
+MOST_ID: Final = 2**63 - 1
+
+State = Literal["doubtful", "dropped"]
+KIND: Final = r"^[a-z_]{0,40}$"
+
+
+class _Place(BaseModel):
+    """Where in the review a form was sent from, and by whom."""
+
+    state: State = "doubtful"
+    kind: str = Field("", pattern=KIND)
+    who: str = Field("", max_length=WHO_CHARS)
+
+
+class DecisionForm(_Place):
+    """What a person says of a photo; `code` where it shows another product."""
+
+    link_id: int = Field(ge=0, le=MOST_ID)
+    choice: Choice
+    code: str = Field("", max_length=200)
+    back: Literal["review", "product"] = "review"
+
+
+class UndoForm(_Place):
+    """Which action to take back; `after` is the photo that it was on."""
+
+    action: int = Field(ge=0, le=MOST_ID)
+    after: int = Field(0, ge=0, le=MOST_ID)
+    back: Literal["review", "decisions"] = "review"
+
+
+router = APIRouter(prefix="/review", include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("")
+def review(
+    request: Request,
+    serving: Served,
+    state: Annotated[State, Query()] = "doubtful",
+    kind: Annotated[str, Query(pattern=KIND)] = "",
+    after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
+) -> Response:
+    """Show the next photo in question, beside what is kept of its product."""
+    values = _question(request, serving, state, kind, after)
+    template = "_review.html" if is_fragment(request) else "review.html"
+    return _pages(request).render(request, template, **values)
+
+
+@router.get("/codes")
+def codes(
+    request: Request, serving: Served, code: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Suggest codes for a search word, as the options of a list."""
+    page = serving.workspace.catalogue.products(code, limit=SUGGESTIONS)
+    return _pages(request).render(
+        request, "_codes.html", products=[product for product, _ in page.products]
+    )
+
+
+@router.get("/decisions")
+def decisions(request: Request, serving: Served) -> Response:
+    """Show what was decided last, each with its undoing."""
+    return _pages(request).render(
+        request, "decisions.html", decisions=serving.workspace.catalogue.review().decisions()
+    )
+
+
+@router.post("/decide")
+def decide(request: Request, serving: Served, form: Annotated[DecisionForm, Form()]) -> Response:
+    """Keep, drop or move a photo, and go on to the next."""
+    store, by = serving.workspace.catalogue.review(), form.who.strip() or None
+    photo = store.photo(form.link_id)
+    if form.choice is Choice.MOVE:
+        store.move(form.link_id, form.code.strip(), by=by)
+    elif form.choice is Choice.KEEP_BOTH:
+        store.decide(form.choice, _both(serving, photo), by=by)
+    else:
+        store.decide(form.choice, [form.link_id], by=by)
+    serving.reindexing.soon()
+    if form.back == "product":
+        return RedirectResponse(product_link(photo.code), 303)
+    return _onwards(request, serving, form, after=form.link_id)
+
+
+@router.post("/undo")
+def undo(request: Request, serving: Served, form: Annotated[UndoForm, Form()]) -> Response:
+    """Take a decision back, and show its photo again."""
+    serving.workspace.catalogue.review().undo(form.action)
+    serving.reindexing.soon()
+    if form.back == "decisions":
+        return RedirectResponse("/review/decisions", 303)
+    return _onwards(request, serving, form, after=max(0, form.after - 1))
+
+
+def _onwards(request: Request, serving: Serving, place: _Place, *, after: int) -> Response:
+    """Answer with the photo after this one; the reviewer's name goes along."""
+    who = place.who.strip()
+    if is_fragment(request):
+        values = _question(request, serving, place.state, place.kind, after)
+        response: Response = _pages(request).render(
+            request, "_review.html", **{**values, "who": who}
+        )
+    else:
+        response = RedirectResponse(_address(place.state, place.kind, after), 303)
+    response.set_cookie(WHO, quote(who), max_age=YEAR_S, httponly=True, samesite="strict")
+    return response
+
+
+def _question(
+    request: Request, serving: Serving, state: State, kind: str, after: int
+) -> dict[str, Any]:
+    """Everything that the page shows of the next photo."""
+    catalogue = serving.workspace.catalogue
+    store = catalogue.review()
+    found = store.in_state(state, kind=kind or None, after=after, limit=2)
+    photo = found[0] if found else None
+    last = next((one for one in store.decisions(limit=5) if not one.undone), None)
+    values = {
+        "state": state,
+        "kind": kind,
+        "after": after,
+        "left": store.count(state),
+        "who": unquote(request.cookies.get(WHO, ""))[:WHO_CHARS],
+        "photo": photo,
+        "following": found[1] if len(found) > 1 else None,
+        "last": last,
+        "last_link": _link_of(serving, last),
+        "skip": _address(state, kind, photo.link_id) if photo else None,
+        "again": _address(state, kind, 0),
+    }
+    if photo is None:
+        return values
+    kept = store.of_product(photo.code, state="kept")
+    doubted = [] if kept else store.of_product(photo.code, state="doubtful")
+    return values | {
+        "product": catalogue.product(photo.code),
+        "kept": kept[:KEPT_SHOWN],
+        "doubted": [other for other in doubted if other.link_id != photo.link_id][:KEPT_SHOWN],
+        "elsewhere": _elsewhere(serving, photo),
+    }
+
+
+def _link_of(serving: Serving, decision: Any) -> int:
+    """The link id of the photo that a decision was on; 0 where it is gone."""
+    if decision is None:
+        return 0
+    code, sha256, _ = decision.photos[0]
+    photos = serving.workspace.catalogue.review().by_sha256([sha256])
+    return next((photo.link_id for photo in photos if photo.code == code), 0)
+
+
+def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
+    """The same picture under other codes, where that is what is in question."""
+    named = {
+        (code, name)
+        for reason in photo.reasons
+        if reason["kind"] == CONFLICT
+        for code, name in zip(reason["codes"], reason.get("photos", ()), strict=False)
+    }
+    if not named:
+        return []
+    found = serving.workspace.catalogue.review().by_sha256(sorted({name for _, name in named}))
+    return [other for other in found if (other.code, other.sha256) in named]
+
+
+def _both(serving: Serving, photo: ReviewPhoto) -> list[int]:
+    """The photo, and the same picture under other codes."""
+    return [photo.link_id, *(other.link_id for other in _elsewhere(serving, photo))]
+
+
+def _address(state: str, kind: str, after: int) -> str:
+    query = {"state": state if state != "doubtful" else "", "kind": kind, "after": after or ""}
+    given = urlencode({name: value for name, value in query.items() if value})
+    return f"/review?{given}" if given else "/review"
+
+
+def _pages(request: Request) -> Pages:
+    pages = request.app.state.pages
+    assert isinstance(pages, Pages)
+    return pages
