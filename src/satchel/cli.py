@@ -125,10 +125,11 @@ def import_(
 def index(context: typer.Context) -> None:
     """Embed the photos that are new and write the index."""
     from satchel.encode.encoder import Encoder
+    from satchel.encode.serving import serving_card
     from satchel.search.build import build_index
 
     workspace = open_workspace(context)
-    encoder = Encoder.load(threads=1)
+    encoder = Encoder.load(serving_card(workspace.models), threads=1)
     waiting = workspace.catalogue.count_without_vector(encoder.id)
     problems = _embed(workspace, encoder)
     built = build_index(workspace.catalogue, encoder, workspace.index_path)
@@ -156,11 +157,12 @@ def curate(
         pairs_to_compare,
     )
     from satchel.encode.encoder import Encoder
+    from satchel.encode.serving import serving_card
     from satchel.files import write_atomically
     from satchel.search.build import build_index
 
     workspace = open_workspace(context)
-    encoder = Encoder.load(threads=1)
+    encoder = Encoder.load(serving_card(workspace.models), threads=1)
     rules = workspace.settings.curate
     if best is not None:
         rules = rules.model_copy(update={"best": best})
@@ -256,6 +258,8 @@ app.command()(cli_training.split)
 app.add_typer(cli_training.train, name="train")
 app.command()(cli_training.runs)
 app.command()(cli_training.evaluate)
+app.command()(cli_training.export)
+app.command()(cli_training.promote)
 
 
 def _embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:

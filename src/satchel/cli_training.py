@@ -206,6 +206,83 @@ def evaluate(
     say(f"the whole report: {page}")
 
 
+def export(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
+) -> None:
+    """Export a trained model as ONNX: fp32, fp16 and int8, each held against the network."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from satchel.train.promote import export_run
+    from satchel.train.runs import Run
+
+    workspace = open_workspace(context)
+    run = Run.find(workspace.runs, name)
+    table = Table("", "MB", "cosine, 99 of 100", "nearest five", "ms per photo", "")
+    for found in export_run(workspace, run):
+        table.add_row(
+            found.kind,
+            f"{len(found.model) / 1e6:.1f}",
+            f"{found.cosine:.4f}",
+            f"{found.overlap:.1%}",
+            f"{found.ms_per_photo:.1f}",
+            "may be served" if found.agrees else "does not agree: refused",
+        )
+    Console().print(table)
+    say(f"written to {workspace.models}; next: satchel promote {run.name}")
+
+
+def promote(
+    context: typer.Context,
+    name: Annotated[str | None, typer.Argument(metavar="RUN", help="The run.")] = None,
+    kind: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp16",
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Serve with the model before this one again.")
+    ] = False,
+) -> None:
+    """Let a trained model answer; --rollback takes that back."""
+    workspace = open_workspace(context)
+    if rollback:
+        _roll_back(workspace)
+        return
+    from satchel.train.export import KINDS
+    from satchel.train.promote import promote as promote_run
+    from satchel.train.runs import Run
+
+    if name is None:
+        raise UsageError("expected a run to promote, or --rollback")
+    if kind not in KINDS:
+        raise UsageError(f"expected --kind of {', '.join(KINDS)}, got {kind!r}")
+    run = Run.find(workspace.runs, name)
+    with contextlib.ExitStack() as bars:
+        card = promote_run(
+            workspace,
+            run,
+            kind,
+            on_total=lambda total: bars.enter_context(progress_bar("embed", total)),
+        )
+    told = card.confidence
+    say(
+        f"{card.name} answers now; identified from a confidence of {told.identified_at:.2f} on "
+        f"({told.measured_on}); back: satchel promote --rollback"
+    )
+
+
+def _roll_back(workspace: Workspace) -> None:
+    from satchel.encode.encoder import Encoder
+    from satchel.encode.serving import roll_back, serving_card
+    from satchel.search.build import build_index
+
+    back = roll_back(workspace.models)
+    encoder = Encoder.load(serving_card(workspace.models))
+    waiting = workspace.catalogue.count_without_vector(encoder.id)
+    build_index(workspace.catalogue, encoder, workspace.index_path)
+    say(f"{back or 'the built-in encoder'} answers again")
+    if waiting:
+        say(f"{waiting:,} photos came since and are not in the index: run `satchel index`")
+
+
 def runs(
     context: typer.Context,
     names: Annotated[list[str] | None, typer.Argument(help="Only runs that begin so.")] = None,

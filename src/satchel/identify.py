@@ -16,6 +16,7 @@ from satchel.catalog.store import Catalogue
 from satchel.encode.card import Confidence
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
+from satchel.encode.serving import serving_card
 from satchel.errors import UsageError
 from satchel.images import PhotoLimits, decode
 from satchel.parallel import cores
@@ -50,7 +51,7 @@ class Identifier:
         """
         if not isinstance(workspace, Workspace):
             workspace = Workspace.open(workspace)
-        encoder = Encoder.load(threads=cores())
+        encoder = Encoder.load(serving_card(workspace.models), threads=cores())
         index = open_index(workspace.catalogue, encoder, workspace.index_path)
         return cls(workspace.catalogue, encoder, index, workspace.settings.photos.limits())
 

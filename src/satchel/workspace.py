@@ -72,6 +72,11 @@ class Workspace:
         return self.folder / "index" / "gallery.safetensors"
 
     @property
+    def models(self) -> Path:
+        """Where promoted models lie, a folder each."""
+        return self.folder / "models"
+
+    @property
     def runs(self) -> Path:
         """Where training runs lie, a folder each."""
         return self.folder / "runs"

@@ -47,7 +47,7 @@ def doubted(own_workspace: Workspace) -> Workspace:
 @pytest.fixture
 def site(doubted: Workspace, serve_app: Callable[[FastAPI], httpx.Client]) -> httpx.Client:
     app = create_app(doubted)
-    app.state.serving.reindexing = Reindexing(doubted, app.state.serving._encoder, quiet_s=0.2)
+    app.state.serving.reindexing = Reindexing(doubted, quiet_s=0.2)
     return serve_app(app)
 
 
@@ -182,9 +182,7 @@ def test_the_index_follows_a_moment_later(site: httpx.Client, doubted: Workspace
 
 
 def test_a_rebuild_that_was_still_to_come_is_made_at_the_end(doubted: Workspace) -> None:
-    from satchel.encode.encoder import Encoder
-
-    reindexing = Reindexing(doubted, Encoder.load(), quiet_s=3600)
+    reindexing = Reindexing(doubted, quiet_s=3600)
     before = len(GalleryIndex.load(doubted.index_path))
     reindexing.finish()
     assert len(GalleryIndex.load(doubted.index_path)) == before

@@ -91,6 +91,15 @@ class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by my
             features = grid.transpose(1, 2).reshape(len(grid), -1, side, side)
         return features
 
+    @property
+    def strides(self) -> bool:
+        """Whether maps come of strided convolutions, rather than of a transformer's patches."""
+        return getattr(self.network, "num_prefix_tokens", None) is None
+
+    def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """Vectors for search, shape (n, d), float32, of crops whose maps are known."""
+        return maps.float().mean((2, 3))
+
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Vectors, shape (n, dimension), float32: the maps averaged over their places."""
         return self.maps(crops).float().mean((2, 3))

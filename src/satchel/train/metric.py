@@ -54,6 +54,13 @@ class Cascade(Backbone):
         vectors = self.heads([m.float() for m in self._depths(crops)])
         return vectors if self.training else self.heads.joined(vectors)
 
+    def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """All depths as one vector; the last map alone is not enough for them."""
+        joined: torch.Tensor = self.heads.joined(
+            self.heads([m.float() for m in self._depths(crops)])
+        )
+        return joined
+
     def _depths(self, crops: torch.Tensor) -> list[torch.Tensor]:
         maps: list[torch.Tensor] = self.network.forward_intermediates(
             self.scaled(crops), indices=DEPTHS, intermediates_only=True

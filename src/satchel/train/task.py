@@ -11,6 +11,7 @@ from satchel.catalog.training import KeptPhoto
 from satchel.curate.duplicates import Groups
 from satchel.curate.run import compared_pairs
 from satchel.encode.card import read_card
+from satchel.encode.serving import serving_card
 from satchel.errors import UsageError
 from satchel.train.data import LabelledPhoto, Named, Split, SplitOptions, make_split
 from satchel.train.loading import TrainingPhotos
@@ -21,12 +22,12 @@ ITEM = "item"
 
 
 def workspace_photos(workspace: Workspace) -> list[KeptPhoto]:
-    """Every kept photo of the workspace, with the built-in encoder's boxes.
+    """Every kept photo of the workspace, with the boxes of the encoder that is served.
 
     Raises:
         UsageError: there are none.
     """
-    photos = workspace.catalogue.kept_photos(read_card().sha256)
+    photos = workspace.catalogue.kept_photos(read_card(serving_card(workspace.models)).sha256)
     if not photos:
         raise UsageError("the catalogue has no photos to train on; run `satchel import` first")
     return photos

@@ -7,6 +7,7 @@ from threading import Lock, Timer
 from typing import Final
 
 from satchel.encode.encoder import Encoder
+from satchel.encode.serving import serving_card
 from satchel.errors import IndexMissing, SatchelError
 from satchel.search.build import build_index
 from satchel.workspace import Workspace
@@ -20,9 +21,8 @@ log = logging.getLogger(__name__)
 class Reindexing:
     """Rebuilds the index when asked to, not more often than every `quiet_s`, one at a time."""
 
-    def __init__(self, workspace: Workspace, encoder: Encoder, *, quiet_s: float = QUIET_S) -> None:
+    def __init__(self, workspace: Workspace, *, quiet_s: float = QUIET_S) -> None:
         self._workspace = workspace
-        self._encoder = encoder
         self._quiet_s = quiet_s
         self._timer: Timer | None = None
         self._changing = Lock()
@@ -49,7 +49,8 @@ class Reindexing:
         with self._building:
             workspace = self._workspace
             try:
-                build_index(workspace.catalogue, self._encoder, workspace.index_path)
+                encoder = Encoder.load(serving_card(workspace.models))
+                build_index(workspace.catalogue, encoder, workspace.index_path)
             except IndexMissing:
                 pass  # nothing is embedded: there is nothing that could be out of date
             except (SatchelError, OSError) as error:

@@ -10,8 +10,11 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from satchel.encode.card import read_card
 from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
+from satchel.encode.serving import FILE as SERVING_FILE
+from satchel.encode.serving import serving_card
 from satchel.errors import (
     Busy,
     FaultyPhoto,
@@ -34,13 +37,13 @@ PLACES: Final = 32
 Each holds one of the forty threads that Starlette has: some must stay free for pages and photos.
 """
 
-Stamp = tuple[int, int, int]
-"""What tells one state of a file from another: time of change in ns, size in bytes, inode."""
+Stamp = tuple[tuple[int, int, int], ...]
+"""What tells one state of files from another: time of change in ns, size in bytes, inode."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Current:
-    stamp: Stamp | None
+    stamp: Stamp
     identifier: Identifier
     indexed: int
 
@@ -53,8 +56,8 @@ class Serving:
 
     def __init__(self, workspace: Workspace, *, places: int = PLACES) -> None:
         self.workspace = workspace
-        self._encoder = Encoder.load(threads=cores())
-        self.reindexing = Reindexing(workspace, self._encoder)
+        self.reindexing = Reindexing(workspace)
+        self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
         self._current: _Current | None = None
         self._loading = Lock()
         self._places = BoundedSemaphore(places)
@@ -129,17 +132,19 @@ class Serving:
         # The stamp is taken first: an index that is replaced in between is loaded once more on
         # the next request, rather than never.
         workspace, stamp = self.workspace, self._stamp()
+        card = read_card(serving_card(workspace.models))
+        if card != self._encoder.card:  # another model was promoted, or this one rolled back
+            self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
         index = open_index(workspace.catalogue, self._encoder, workspace.index_path)
         limits = workspace.settings.photos.limits()
         identifier = Identifier(workspace.catalogue, self._encoder, index, limits)
         return _Current(stamp, identifier, len(index))
 
-    def _stamp(self) -> Stamp | None:
-        try:
-            state = self.workspace.index_path.stat()
-        except OSError:
-            return None
-        return state.st_mtime_ns, state.st_size, state.st_ino
+    def _stamp(self) -> Stamp:
+        """Of the index, and of the file that names the encoder; nothing where one is missing."""
+        files = (self.workspace.index_path, self.workspace.models / SERVING_FILE)
+        states = [path.stat() for path in files if path.exists()]
+        return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:

@@ -1,0 +1,197 @@
+"""A trained network → ONNX files that serve, each held against the network it came from.
+
+Three of them: weights in float32; weights stored as float16 and computed in float32, which halves
+the file; and int8, whose speed a processor must have instructions for. A file that does not agree
+with the network is not served, whatever its speed.
+"""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+import torch
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quant_pre_process,
+    quantize_static,
+)
+
+from satchel.encode.encoder import INPUT, OUTPUTS
+from satchel.train.backbones import Backbone
+from satchel.train.builtin import OPSET, aligned, halve_weights
+from satchel.train.loading import TrainingPhotos, looks
+
+Kind = Literal["fp32", "fp16", "int8"]
+KINDS: Final[tuple[Kind, ...]] = ("fp32", "fp16", "int8")
+Crops = npt.NDArray[np.uint8]
+Floats = npt.NDArray[np.float32]
+
+LEAST_COSINE: Final[dict[Kind, float]] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.97}
+"""Of each photo's vector to the network's own, for 99 photos of 100."""
+
+LEAST_OVERLAP: Final = 0.9
+"""Of the five nearest other photos, share that are the same, on average."""
+
+CHECKED_PHOTOS: Final = 200
+CALIBRATION_PHOTOS: Final = 64
+TIMED_BATCH: Final = 8
+
+
+class Exportable(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+    """Crops → (vectors of length 1, saliency), as `satchel.encode.encoder.Encoder` expects."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__()
+        self.backbone = backbone
+
+    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Encode crops, shape (n, side, side, 3), uint8."""
+        maps = self.backbone.maps(crops)
+        vectors = self.backbone.vectors(crops, maps)
+        unit = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
+        saliency = maps.sum(1).clamp_min(0)
+        # A network that strides sees half a cell beside its map's places; a transformer does not.
+        return unit, aligned(saliency) if self.backbone.strides else saliency
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """One ONNX file and how it compares.
+
+    Attributes:
+        cosine: to the network's own vectors, that 99 photos of 100 reach.
+        overlap: share of the five nearest other photos that are the same ones.
+        ms_per_photo: of a forward pass on all cores, in batches of `TIMED_BATCH`; median.
+    """
+
+    kind: Kind
+    model: bytes
+    cosine: float
+    overlap: float
+    ms_per_photo: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it may be served."""
+        return self.cosine >= LEAST_COSINE[self.kind] and self.overlap >= LEAST_OVERLAP
+
+
+def export_encoder(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> list[Exported]:
+    """Export a backbone in every kind, and hold each against it.
+
+    Args:
+        photos: to compare by and, for int8, to measure ranges on; at least two.
+    """
+    model = Exportable(backbone.float()).eval()
+    crops = _some_crops(photos, side_px)
+    with torch.inference_mode():
+        own = np.concatenate(
+            [model(torch.from_numpy(part))[0].numpy() for part in np.array_split(crops, 8)]
+        )
+    plain = _to_onnx(model, side_px)
+    models: dict[Kind, bytes] = {
+        "fp32": plain,
+        "fp16": halve_weights(onnx.load_from_string(plain)).SerializeToString(),
+        "int8": _quantised(plain, crops[:CALIBRATION_PHOTOS]),
+    }
+    return [_compared(kind, data, crops, own) for kind, data in models.items()]
+
+
+def _some_crops(photos: TrainingPhotos, side_px: int) -> Crops:
+    """Crops of photos spread over all of them: the whole photo, as the first look sees it."""
+    rows = np.unique(np.linspace(0, len(photos) - 1, CHECKED_PHOTOS).astype(np.int64))
+    some = TrainingPhotos(
+        tuple(photos.names[row] for row in rows),
+        photos.labels[rows],
+        tuple(photos.boxes[row] for row in rows),
+        photos.read,
+    )
+    return np.concatenate([crops[:, 0] for crops in looks(some, side_px)])
+
+
+def _to_onnx(model: Exportable, side_px: int) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():  # the exporter warns of itself; it is the one that folds
+        warnings.simplefilter("ignore")  # batch norms into convolutions
+        torch.onnx.export(
+            model,
+            (torch.zeros(2, side_px, side_px, 3, dtype=torch.uint8),),
+            buffer,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return buffer.getvalue()
+
+
+class _Reader(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is not typed
+    def __init__(self, crops: Crops) -> None:
+        self._batches: Iterator[Crops] = iter(np.array_split(crops, max(1, len(crops) // 8)))
+
+    def get_next(self) -> dict[str, Crops] | None:
+        batch = next(self._batches, None)
+        return None if batch is None else {INPUT: batch}
+
+
+def _quantised(model: bytes, crops: Crops) -> bytes:
+    """Static quantisation, a scale for each channel; convolutions alone, which take the time."""
+    with tempfile.TemporaryDirectory() as folder:
+        whole, ready, small = (Path(folder) / f"{name}.onnx" for name in ("a", "b", "c"))
+        whole.write_bytes(model)
+        quant_pre_process(str(whole), str(ready), skip_symbolic_shape=True)
+        quantize_static(
+            str(ready),
+            str(small),
+            _Reader(crops),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=["Conv"],
+            per_channel=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return small.read_bytes()
+
+
+def _compared(kind: Kind, model: bytes, crops: Crops, own: Floats) -> Exported:
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    batches = np.array_split(crops, max(1, len(crops) // TIMED_BATCH))
+    vectors, times = [], []
+    for batch in batches:
+        began = time.perf_counter()
+        vectors.append(session.run([OUTPUTS[0]], {INPUT: batch})[0])
+        times.append((time.perf_counter() - began) / len(batch))
+    found = np.concatenate(vectors)
+    return Exported(
+        kind,
+        model,
+        float(np.quantile((found * own).sum(1), 0.01)),
+        _overlap(found, own),
+        1000 * float(np.median(times)),
+    )
+
+
+def _overlap(found: Floats, own: Floats, k: int = 5) -> float:
+    """Mean share of each photo's `k` nearest others that both agree on."""
+    k = min(k, len(own) - 1)
+    nearest: list[Any] = []
+    for vectors in (found, own):
+        cosines = vectors @ vectors.T
+        np.fill_diagonal(cosines, -2)
+        nearest.append(np.argsort(-cosines, axis=1, kind="stable")[:, :k])
+    pairs = zip(*nearest, strict=True)
+    return float(np.mean([len(np.intersect1d(a, b)) / k for a, b in pairs]))

@@ -1,0 +1,209 @@
+"""`satchel promote RUN`: a trained model begins to answer, in one step, and can be taken back.
+
+The gallery is embedded with it beside the old vectors; only when everything is there does the
+workspace point to it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+import numpy as np
+
+from satchel.encode.card import BUILTIN, Confidence, EncoderCard, read_card
+from satchel.encode.encoder import Encoder
+from satchel.encode.serving import CARD, serve_model
+from satchel.errors import EncoderError, UsageError
+from satchel.files import write_atomically
+from satchel.search.build import build_index, embed_gallery
+from satchel.search.ranking import POOL
+from satchel.train.backbones import Backbone
+from satchel.train.classify import load_classifier
+from satchel.train.data import Named, Split
+from satchel.train.evaluation import product_scores
+from satchel.train.export import Exported, Kind, export_encoder
+from satchel.train.metric import load_encoder
+from satchel.train.runs import Run, RunRecord
+from satchel.train.task import part_photos, workspace_photos
+from satchel.workspace import Workspace
+
+IDENTIFIED_RIGHT = 0.95
+"""Share of the answers called identified that shall be right, on the validation part."""
+
+
+def export_run(workspace: Workspace, run: Run) -> list[Exported]:
+    """Export a run's best weights and write each kind that agrees, with its card.
+
+    Raises:
+        UsageError: the run has no weights yet.
+    """
+    if not run.best.exists():
+        raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
+    record = run.read()
+    backbone, side_px = _backbone(run, record)
+    split, photos = Split.load(workspace.split_path(record.split)), workspace_photos(workspace)
+    shown = part_photos(workspace, photos, split.val or split.train, split.products())
+    found = export_encoder(backbone, shown, side_px)
+    for exported in found:
+        if exported.agrees:
+            _write(workspace, run, backbone, side_px, exported)
+    return found
+
+
+def promote(
+    workspace: Workspace,
+    run: Run,
+    kind: Kind = "fp16",
+    *,
+    on_total: Callable[[int], Callable[[int], None]],
+) -> EncoderCard:
+    """Serve with a run's encoder: embed the gallery with it, write the index, switch.
+
+    Args:
+        kind: which of the exported files.
+        on_total: called with the number of photos to embed; gives what is told of each.
+
+    Raises:
+        UsageError: this kind does not exist, because it did not agree with the network.
+        EncoderError: a photo could not be embedded; nothing was switched.
+    """
+    name = model_name(run, kind)
+    path = workspace.models / name / CARD
+    if not path.exists():
+        export_run(workspace, run)
+    if not path.exists():
+        raise UsageError(
+            f"the {kind} file of {run.name} does not agree with the network it was made from; "
+            "see `satchel export`, and promote another"
+        )
+    encoder = Encoder.load(path, threads=1)
+    problems: list[object] = []
+    advance = on_total(workspace.catalogue.count_without_vector(encoder.id))
+    embed_gallery(
+        workspace.catalogue,
+        workspace.photos,
+        encoder,
+        on_progress=advance,
+        on_problem=problems.append,
+    )
+    if problems:
+        raise EncoderError(
+            f"{len(problems)} photos could not be embedded, the first: {problems[0]}"
+        )
+    card = encoder.card.model_copy(update={"confidence": _confidence(workspace, run, encoder)})
+    write_atomically(path, (card.model_dump_json(indent=2) + "\n").encode())
+    serve_model(workspace.models, name)
+    build_index(workspace.catalogue, encoder, workspace.index_path)
+    return card
+
+
+def model_name(run: Run, kind: Kind) -> str:
+    """Name of an exported model, that of its folder."""
+    return f"{run.name}-{kind}"
+
+
+def _backbone(run: Run, record: RunRecord) -> tuple[Backbone, int]:
+    if record.kind == "classifier":
+        model, _, settings = load_classifier(run)
+        return model.backbone, settings.side_px
+    backbone, encoder_settings = load_encoder(run)
+    return backbone, encoder_settings.side_px
+
+
+def _write(
+    workspace: Workspace,
+    run: Run,
+    backbone: Backbone,
+    side_px: int,
+    exported: Exported,
+) -> None:
+    record = run.read()
+    folder = workspace.models / model_name(run, exported.kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    card = EncoderCard(
+        name=folder.name,
+        file="model.onnx",
+        sha256=hashlib.sha256(exported.model).hexdigest(),
+        architecture=f"{backbone.name} without classifier, average-pooled",
+        weights=f"trained from {backbone.weights} on split {record.split} {record.split_hash[:12]}",
+        licence="that of the photos it was trained on",
+        input_side_px=side_px,
+        preprocessing="inside the model",
+        dimension=_dimension(exported.model),
+        parity=(
+            f"{exported.kind}: cosine ≥ {exported.cosine:.4f} for 99 photos of 100, "
+            f"{exported.overlap:.1%} of the nearest five"
+        ),
+        recipe=f"satchel train {record.kind}, run {record.name}, Satchel {record.revision}",
+        confidence=read_card(BUILTIN).confidence,
+    )
+    write_atomically(folder / card.file, exported.model)
+    write_atomically(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
+
+
+def _dimension(model: bytes) -> int:
+    import onnxruntime as ort  # noqa: PLC0415
+
+    session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
+    return int(session.get_outputs()[0].shape[1])
+
+
+def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
+    """Temperature and thresholds, measured on the validation part searched in the training part."""
+    record = run.read()
+    split = Split.load(workspace.split_path(record.split))
+    gallery = workspace.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
+    row_of = {photo.tobytes().hex(): row for row, photo in enumerate(gallery.photos)}
+
+    def known(part: tuple[Named, ...]) -> tuple[list[int], list[str]]:
+        found = [(row_of[sha256], code) for code, sha256 in part if sha256 in row_of]
+        return [row for row, _ in found], [code for _, code in found]
+
+    (train, train_codes), (val, val_codes) = known(split.train), known(split.val)
+    products = sorted(set(train_codes))
+    place = {code: at for at, code in enumerate(products)}
+    val_rows = [row for row, code in zip(val, val_codes, strict=True) if code in place]
+    if len(val_rows) < 20:
+        return encoder.card.confidence
+    labels = np.array([place[code] for code in val_codes if code in place])
+    scores = product_scores(
+        gallery.vectors[val_rows],
+        gallery.vectors[train],
+        np.array([place[code] for code in train_codes]),
+        len(products),
+    )
+    return measured_confidence(scores, labels, f"validation part of {record.split}")
+
+
+def measured_confidence(
+    scores: np.ndarray[tuple[int, int], np.dtype[np.float32]],
+    labels: np.ndarray[tuple[int], np.dtype[np.int64]],
+    measured_on: str,
+) -> Confidence:
+    """Choose the temperature that makes the right products likeliest, and the thresholds.
+
+    Args:
+        scores: shape (n, products), float32.
+        labels: shape (n,), the right product of each.
+    """
+    best = -np.sort(-scores, axis=1)[:, :POOL]
+    right = scores[np.arange(len(scores)), labels]
+    temperatures = np.geomspace(0.005, 0.3, 60)
+    losses = [
+        float((np.log(np.exp((best - best[:, :1]) / t).sum(1)) - (right - best[:, 0]) / t).mean())
+        for t in temperatures
+    ]
+    temperature = float(temperatures[int(np.argmin(losses))])
+    sure = 1 / np.exp((best - best[:, :1]) / temperature).sum(1)
+    hit = scores.argmax(1) == labels
+    order = np.argsort(-sure, kind="stable")
+    precision = np.cumsum(hit[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero(precision >= IDENTIFIED_RIGHT)
+    identified_at = float(sure[order[enough[-1]]]) if len(enough) else 1.0
+    return Confidence(
+        temperature=round(temperature, 4),
+        identified_at=round(min(1.0, identified_at), 3),
+        in_catalogue_at=round(float(np.quantile(best[:, 0], 0.02)), 3),
+        measured_on=measured_on,
+    )
