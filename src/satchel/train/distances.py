@@ -9,13 +9,16 @@ index.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
+
+Distance = Literal["cosine", "euclidean", "mahalanobis"]
+DISTANCES: Final[tuple[Distance, ...]] = get_args(Distance)
 
 
 def euclidean(left: Floats, right: Floats) -> Float64s:

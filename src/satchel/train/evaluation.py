@@ -7,18 +7,29 @@ written down beside the split, and the report tells how many there were.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.training import KeptPhoto
+from satchel.evaluate.bootstrap import interval
 from satchel.evaluate.charts import Line, Point
 from satchel.evaluate.embedding_map import embedding_map
-from satchel.evaluate.metrics import Ranks, by_group, class_ranks, confusions, retrieval
+from satchel.evaluate.metrics import (
+    Ranks,
+    Retrieval,
+    by_group,
+    class_ranks,
+    confusions,
+    hits,
+    retrieval,
+)
 from satchel.evaluate.report import (
     ConfusionExample,
     ConfusionRow,
@@ -31,10 +42,12 @@ from satchel.evaluate.report import (
     accuracy_figures,
 )
 from satchel.search.ranking import SHARPNESS
+from satchel.train.backbones import Backbone
 from satchel.train.classify import load_classifier, predict
 from satchel.train.data import Named, Split
+from satchel.train.distances import Distance, Whitening
 from satchel.train.loading import TrainingPhotos
-from satchel.train.metric import load_encoder, vectors_of
+from satchel.train.metric import Seen, load_encoder, see, vectors_of
 from satchel.train.runs import Run
 from satchel.train.task import part_photos, workspace_photos
 from satchel.workspace import Workspace
@@ -48,14 +61,18 @@ SCORES_BYTES = 256 << 20
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """What is asked of a model."""
+    """What is asked of a model.
+
+    Attributes:
+        embedding: whether the map of the vectors is wanted: it takes as long as the figures.
+    """
 
     workspace: Workspace
-    run: Run
     split: Split
     kept: Sequence[KeptPhoto]
     queries: Sequence[Named]
     advance: Advance
+    embedding: bool
 
     def photos(self, named: Sequence[Named], products: Sequence[str]) -> TrainingPhotos:
         return part_photos(self.workspace, self.kept, named, products)
@@ -68,40 +85,103 @@ class _Answers:
     Attributes:
         ranks: shape (n,): of the right product.
         first: codes that came first.
-        vectors: shape (n, d), for the map.
+        vectors: shape (n, d), for the map; None where none is wanted.
         further: figures that only this kind of model has.
     """
 
     ranks: Ranks
     first: list[str]
-    vectors: Floats
+    vectors: Floats | None
     further: tuple[Figure, ...] = ()
 
 
 def evaluate_run(
-    workspace: Workspace, run: Run, *, part: str = "test", advance: Advance = lambda _: None
+    workspace: Workspace,
+    run: Run,
+    *,
+    part: str = "test",
+    advance: Advance = lambda _: None,
+    embedding: bool = True,
 ) -> EvaluationReport:
     """Evaluate a run on a part of its split.
 
     Args:
         advance: called with the number of photos done since the last call.
+        embedding: draw the map of the embedding too.
 
     Raises:
         UsageError: run, split or photos are not what they were when it was trained.
     """
     record = run.read()
-    split = Split.load(workspace.split_path(record.split))
+    if record.kind == "classifier":
+        answer: Callable[[_Asked], _Answers] = partial(_by_classifier, run)
+    else:
+        backbone, settings = load_encoder(run)
+        answer = partial(_by_encoder, backbone, settings.side_px)
+    about = {
+        "kind": record.kind,
+        "backbone": str(record.settings["backbone"]),
+        "revision": record.revision,
+        "machine": f"{record.machine['cores']} cores, GPU: {record.machine['gpu']}",
+        "trained for": f"{record.seconds / 60:.1f} min, {record.epochs:g} epochs",
+    }
+    return _evaluate(
+        workspace,
+        record.split,
+        run.name,
+        answer,
+        about=about,
+        part=part,
+        advance=advance,
+        training=_training(run),
+        embedding=embedding,
+    )
+
+
+def evaluate_untrained(
+    workspace: Workspace,
+    split: str,
+    backbone: Backbone,
+    *,
+    side_px: int,
+    part: str = "test",
+    advance: Advance = lambda _: None,
+) -> EvaluationReport:
+    """Evaluate a backbone as it came, as an encoder: what training has to better (zero-shot)."""
+    return _evaluate(
+        workspace,
+        split,
+        f"{backbone.name}, untrained",
+        partial(_by_encoder, backbone, side_px),
+        about={"kind": "encoder", "backbone": backbone.name, "weights": backbone.weights},
+        part=part,
+        advance=advance,
+    )
+
+
+def _evaluate(
+    workspace: Workspace,
+    split_name: str,
+    model: str,
+    answer: Callable[[_Asked], _Answers],
+    *,
+    about: Mapping[str, str],
+    part: str,
+    advance: Advance,
+    training: Training | None = None,
+    embedding: bool = False,
+) -> EvaluationReport:
+    split = Split.load(workspace.split_path(split_name))
     photos = workspace_photos(workspace)
     queries = split.part(part)
-    answer = _by_classifier if record.kind == "classifier" else _by_encoder
-    found = answer(_Asked(workspace, run, split, photos, queries, advance))
-    looks = _write_look(workspace.split_path(record.split), run, part)
+    found = answer(_Asked(workspace, split, photos, queries, advance, embedding))
+    looks = _write_look(workspace.split_path(split_name), model, part)
     figures, line = accuracy_figures(found.ranks, [code for code, _ in queries])
     known = {(photo.code, photo.sha256): photo for photo in photos}
     return EvaluationReport(
-        title=f"{run.name} on {part}",
+        title=f"{model} on {part}",
         data=DataFacts(
-            record.split,
+            split_name,
             split.hash,
             {
                 "products": len(split.products(part)),
@@ -109,14 +189,7 @@ def evaluate_run(
                 "queries": len(queries),
             },
         ),
-        about={
-            "kind": record.kind,
-            "backbone": str(record.settings["backbone"]),
-            "revision": record.revision,
-            "machine": f"{record.machine['cores']} cores, GPU: {record.machine['gpu']}",
-            "trained for": f"{record.seconds / 60:.1f} min, {record.epochs:g} epochs",
-            "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        },
+        about={**about, "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
         notes=(
             f"This part of the split has been looked at {looks} times; the first look is the one "
             "that counts."
@@ -126,7 +199,7 @@ def evaluate_run(
         ),
         figures=(*figures, *found.further),
         top_k=(line,),
-        training=_training(run),
+        training=training,
         categories=tuple(by_group(found.ranks, [known[name].category for name in queries])),
         products=tuple(by_group(found.ranks, [code for code, _ in queries])),
         confusions=_confusions(split, queries, found.first),
@@ -134,40 +207,131 @@ def evaluate_run(
     )
 
 
-def _by_classifier(asked: _Asked) -> _Answers:
-    model, products, settings = load_classifier(asked.run)
+def _by_classifier(run: Run, asked: _Asked) -> _Answers:
+    model, products, settings = load_classifier(run)
     queries = asked.photos(asked.queries, products)
     scores = predict(model, queries, settings.side_px, advance=asked.advance)
     return _Answers(
         class_ranks(scores, queries.labels),
         [products[at] for at in scores.argmax(1)],
-        vectors_of(model.backbone, queries, settings.side_px),
+        vectors_of(model.backbone, queries, settings.side_px) if asked.embedding else None,
     )
 
 
-def _by_encoder(asked: _Asked) -> _Answers:
+def _by_encoder(backbone: Backbone, side_px: int, asked: _Asked) -> _Answers:
     """Queries are searched among the training photos, or, of unseen products, among themselves."""
-    backbone, settings = load_encoder(asked.run)
     unseen = asked.split.protocol == "open"
     gallery = asked.queries if unseen else asked.split.train
     products = tuple(sorted({code for code, _ in gallery}))
     queries, searched = asked.photos(asked.queries, products), asked.photos(gallery, products)
-    vectors = vectors_of(backbone, queries, settings.side_px, advance=asked.advance)
-    known = vectors if unseen else vectors_of(backbone, searched, settings.side_px)
-    own = np.arange(len(vectors)) if unseen else None
-    found = retrieval(vectors, queries.labels, known, searched.labels, own=own)
-    scores = product_scores(vectors, known, searched.labels, len(products), own=own)
+    trained_on = asked.photos(asked.split.train, asked.split.products())
+
+    def seen(photos: TrainingPhotos) -> Seen:
+        # Not counted, and told: who waits may want to stop here too.
+        return see(backbone, photos, side_px, advance=lambda _: asked.advance(0))
+
+    asking = see(backbone, queries, side_px, advance=asked.advance)
+    learnt = seen(trained_on)
+    known = asking if unseen else learnt
+    own = np.arange(len(queries)) if unseen else None
+    scores = product_scores(asking.unit, known.unit, searched.labels, len(products), own=own)
+    found = by_distance(
+        asking,
+        queries.labels,
+        known,
+        searched.labels,
+        own=own,
+        whitening=_whitening(learnt.unit, trained_on.labels),
+    )
     return _Answers(
         class_ranks(scores, queries.labels),
         [products[at] for at in scores.argmax(1)],
-        vectors,
-        (
-            Figure("Recall@1, by photo", found.recall_at[1]),
-            Figure("Recall@5, by photo", found.recall_at[5]),
-            Figure("MAP@R", found.map_at_r),
-            Figure("R-precision", found.r_precision),
-        ),
+        asking.unit if asked.embedding else None,
+        retrieval_figures(found, [code for code, _ in asked.queries]),
     )
+
+
+# -- distances -------------------------------------------------------------------------------------
+
+
+def by_distance(
+    queries: Seen,
+    query_labels: npt.NDArray[Any],
+    gallery: Seen,
+    gallery_labels: npt.NDArray[Any],
+    *,
+    own: npt.NDArray[np.int64] | None = None,
+    whitening: Whitening | None = None,
+) -> dict[Distance, Retrieval]:
+    """Search by each distance: which photo is nearest depends on it.
+
+    Cosine is what Satchel searches by. Euclidean takes the vectors as the network gives them, for
+    at length 1 it ranks as cosine does. Mahalanobis takes them at length 1, whitened.
+
+    Args:
+        queries, gallery: of n and g photos.
+        query_labels, gallery_labels: shapes (n,) and (g,).
+        own: shape (n,): see `satchel.evaluate.metrics.retrieval`.
+        whitening: fitted to photos that are no queries; None: without Mahalanobis.
+    """
+    found: dict[Distance, Retrieval] = {
+        "cosine": retrieval(queries.unit, query_labels, gallery.unit, gallery_labels, own=own),
+        "euclidean": retrieval(
+            queries.plain, query_labels, gallery.plain, gallery_labels, own=own, metric="euclidean"
+        ),
+    }
+    if whitening is not None:
+        found["mahalanobis"] = retrieval(
+            whitening.apply(queries.unit).astype(np.float32),
+            query_labels,
+            whitening.apply(gallery.unit).astype(np.float32),
+            gallery_labels,
+            own=own,
+            metric="euclidean",
+        )
+    return found
+
+
+def _whitening(vectors: Floats, labels: npt.NDArray[np.int64]) -> Whitening | None:
+    try:
+        return Whitening.fit(vectors, labels)
+    except ValueError:  # every product has one photo: nothing tells how photos of one differ
+        return None
+
+
+def retrieval_figures(
+    found: Mapping[Distance, Retrieval], codes: Sequence[str]
+) -> tuple[Figure, ...]:
+    """Figures of a search by photo, with intervals over products.
+
+    Those of the cosine have the plain names; those of other distances name them.
+
+    Args:
+        codes: for each query what it shows.
+    """
+    cosine = found["cosine"]
+    figures = [
+        _mean("Recall@1, by photo", hits(cosine.first_rank, 1), cosine, codes),
+        _mean("Recall@5, by photo", hits(cosine.first_rank, 5), cosine, codes),
+        _mean("MAP@R", cosine.average_precision, cosine, codes),
+        _mean("R-precision", cosine.precision_at_r, cosine, codes),
+    ]
+    for distance, other in found.items():
+        if distance != "cosine":
+            name = distance.capitalize()
+            figures += [
+                _mean(f"Recall@1, {name}", hits(other.first_rank, 1), other, codes),
+                _mean(f"MAP@R, {name}", other.average_precision, other, codes),
+            ]
+    return tuple(figures)
+
+
+def _mean(name: str, values: npt.NDArray[Any], found: Retrieval, codes: Sequence[str]) -> Figure:
+    """The mean over those queries that can be answered at all."""
+    able = found.relevant > 0
+    if not able.any():
+        return Figure(name, 0.0, queries=0)
+    return Figure.of(name, interval(values[able], np.array(codes)[able]))
 
 
 def product_scores(
@@ -206,10 +370,10 @@ def product_scores(
     return scores
 
 
-def _write_look(split: Path, run: Run, part: str) -> int:
+def _write_look(split: Path, model: str, part: str) -> int:
     """Write down that a part was looked at; return how often it now has been, by any model."""
     path = split.with_suffix(".looks.jsonl")
-    told = {"part": part, "run": run.name, "at": datetime.now(UTC).isoformat(timespec="seconds")}
+    told = {"part": part, "run": model, "at": datetime.now(UTC).isoformat(timespec="seconds")}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -264,7 +428,7 @@ def _confusions(
 def _map(
     queries: Sequence[Named], known: dict[Named, KeptPhoto], found: _Answers
 ) -> MapFacts | None:
-    if len(queries) < 3:
+    if found.vectors is None or len(queries) < 3:
         return None
     codes = [code for code, _ in queries]
     laid = embedding_map(found.vectors, np.array(codes))

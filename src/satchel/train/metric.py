@@ -180,6 +180,41 @@ def validate(backbone: Backbone, task: EncoderTask, side_px: int) -> dict[str, f
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Vectors of n photos, float32: of the whole photo and of the object in it, together.
+
+    Attributes:
+        unit: shape (n, d), of length 1: the sum of both at length 1; what is searched.
+        plain: shape (n, d): the mean of both as the network gives them.
+    """
+
+    unit: Floats
+    plain: Floats
+
+
+def see(
+    backbone: Backbone,
+    photos: TrainingPhotos,
+    side_px: int,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Seen:
+    """Look at photos as identification does."""
+    device = next(backbone.parameters()).device
+    backbone.eval()
+    unit, plain = [], []
+    normalised = torch.nn.functional.normalize
+    with torch.inference_mode():
+        for crops in looks(photos, side_px):
+            seen = backbone(torch.from_numpy(crops).to(device).flatten(0, 1))
+            both = normalised(seen, dim=1).view(len(crops), 2, -1).sum(1)
+            unit.append(normalised(both, dim=1).cpu().numpy())
+            plain.append(seen.view(len(crops), 2, -1).mean(1).cpu().numpy())
+            advance(len(crops))
+    return Seen(np.concatenate(unit).astype(np.float32), np.concatenate(plain).astype(np.float32))
+
+
 def vectors_of(
     backbone: Backbone,
     photos: TrainingPhotos,
@@ -187,18 +222,8 @@ def vectors_of(
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Floats:
-    """Vectors, shape (n, d), float32, of length 1: of the whole photo and the object, summed."""
-    device = next(backbone.parameters()).device
-    backbone.eval()
-    rows = []
-    with torch.inference_mode():
-        for crops in looks(photos, side_px):
-            seen = backbone(torch.from_numpy(crops).to(device).flatten(0, 1))
-            unit = torch.nn.functional.normalize(seen, dim=1).view(len(crops), 2, -1).sum(1)
-            rows.append(torch.nn.functional.normalize(unit, dim=1).cpu().numpy())
-            advance(len(crops))
-    vectors: Floats = np.concatenate(rows).astype(np.float32)
-    return vectors
+    """Vectors for search, shape (n, d), float32, of length 1."""
+    return see(backbone, photos, side_px, advance=advance).unit
 
 
 def load_encoder(run: Run) -> tuple[Backbone, EncoderSettings]:
