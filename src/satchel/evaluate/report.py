@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic import TypeAdapter
 
 from satchel.errors import PhotoError
@@ -17,6 +17,7 @@ from satchel.evaluate import charts
 from satchel.evaluate.bootstrap import Interval, interval
 from satchel.evaluate.charts import Chart, Line, Point
 from satchel.evaluate.metrics import TOP, ConfidenceBin, GroupFigures, Ranks, hits
+from satchel.evaluate.seed import classifiers_by_photos
 from satchel.files import write_atomically
 from satchel.images import decode, thumbnail
 
@@ -193,20 +194,15 @@ class EvaluationReport:
 _ADAPTER: Final = TypeAdapter(EvaluationReport)
 
 
-def _published(photos: str, top: str, figures: Mapping[int, float]) -> Line:
-    points = tuple(Point(products, share) for products, share in figures.items())
-    return Line(f"seed, {photos} each: {top}", points, reference=True, kind=top)
-
-
-SEED_BY_PRODUCTS: Final = (
-    _published("50 crawled", "top-1", {81: 0.36, 286: 0.41, 419: 0.41}),
-    _published("50 crawled", "top-2", {286: 0.54, 419: 0.54}),
-    _published("50 crawled", "top-3", {286: 0.60, 419: 0.60}),
-    _published("50 crawled", "top-5", {81: 0.64, 286: 0.68, 419: 0.71}),
-    _published("10 cleaned", "top-1", {829: 0.70742}),
-    _published("10 cleaned", "top-2", {829: 0.82349}),
-    _published("10 cleaned", "top-3", {829: 0.86607}),
-    _published("10 cleaned", "top-5", {829: 0.88942}),
+SEED_BY_PRODUCTS: Final = tuple(
+    Line(
+        f"seed, {name}: top-{k}",
+        tuple(Point(size.products, size.top[k]) for size in sizes if k in size.top),
+        reference=True,
+        kind=f"top-{k}",
+    )
+    for name, sizes in classifiers_by_photos().items()
+    for k in TOP
 )
 """What the project's seed published, by products and photos of each, on its own private data: a
 reference, and no baseline.
@@ -250,6 +246,18 @@ def render_report(report: EvaluationReport, photos: Photos) -> str:
         report: what to show.
         photos: where the photos come from; one that is gone or damaged leaves an empty frame.
     """
+    return page("report.html").render(
+        report=report,
+        charts=[charts.draw(chart) for chart in _charts(report)],
+        training=[charts.draw(chart) for chart in _training_charts(report.training)],
+        picture=Pictures(photos),
+        groups=_groups(report),
+        map=_map(report.embedding, Pictures(photos, _tiny_picture)),
+    )
+
+
+def page(name: str) -> Template:
+    """A page of this folder, with what all of them share: style, charts, photos, tables."""
     environment = Environment(
         loader=PackageLoader("satchel.evaluate", ""),
         autoescape=True,
@@ -258,25 +266,25 @@ def render_report(report: EvaluationReport, photos: Photos) -> str:
         lstrip_blocks=True,
     )
     environment.filters["share"] = lambda value: charts.number(value, percent=True)
-    return environment.get_template("report.html").render(
-        report=report,
-        charts=[charts.draw(chart) for chart in _charts(report)],
-        training=[charts.draw(chart) for chart in _training_charts(report.training)],
-        picture=_Pictures(photos, _picture),
-        groups=_groups(report),
-        map=_map(report.embedding, _Pictures(photos, _tiny_picture)),
-    )
+    return environment.get_template(name)
 
 
-class _Pictures:
+def picture(data: bytes) -> str:
+    """A copy of a photo to look at, as a data address."""
+    small = thumbnail(data, CONFUSION_PX)
+    return "data:image/jpeg;base64," + base64.b64encode(small).decode()
+
+
+class Pictures:
     """Photos as small data addresses, each made once."""
 
-    def __init__(self, photos: Photos, shrink: Callable[[bytes], str]) -> None:
+    def __init__(self, photos: Photos, shrink: Callable[[bytes], str] = picture) -> None:
         self._photos = photos
         self._shrink = shrink
         self._made: dict[str, str | None] = {}
 
     def __call__(self, sha256: str | None) -> str | None:
+        """The address of a photo's copy; None where the photo is gone or damaged."""
         if sha256 is None:
             return None
         if sha256 not in self._made:
@@ -291,12 +299,6 @@ class _Pictures:
             return self._shrink(data)
         except PhotoError:
             return None
-
-
-def _picture(data: bytes) -> str:
-    """A copy to look at, as a data address."""
-    small = thumbnail(data, CONFUSION_PX)
-    return "data:image/jpeg;base64," + base64.b64encode(small).decode()
 
 
 def _tiny_picture(data: bytes) -> str:
@@ -372,7 +374,7 @@ def _groups(report: EvaluationReport) -> list[dict[str, Any]]:
     ]
 
 
-def _map(embedding: MapFacts | None, picture: _Pictures) -> dict[str, Any] | None:
+def _map(embedding: MapFacts | None, picture: Pictures) -> dict[str, Any] | None:
     """Number products and colours, and gather what the page's script needs."""
     if embedding is None or not embedding.points:
         return None
