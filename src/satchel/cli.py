@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel import cli_training
+from satchel import cli_experiment, cli_training
 from satchel.cli_shared import open_workspace, progress_bar, say
 from satchel.errors import PhotoError, RowError, SatchelError, UsageError
 
@@ -260,6 +260,7 @@ app.command()(cli_training.runs)
 app.command()(cli_training.evaluate)
 app.command()(cli_training.export)
 app.command()(cli_training.promote)
+app.add_typer(cli_experiment.experiment, name="experiment")
 
 
 def _embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:

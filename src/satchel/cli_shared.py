@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
+
+from satchel.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,3 +51,51 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     except KeyboardInterrupt:
         say("stopped; what was done is kept, run the same command again to go on")
         raise typer.Exit(STOPPED) from None
+
+
+class Bars:
+    """One progress bar after another, and a line for each epoch."""
+
+    def __enter__(self) -> Bars:
+        self._open = contextlib.ExitStack()
+        self._advance: Any = lambda count: None
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._open.close()
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        """Begin a stage."""
+        self.end()
+        self._advance = self._open.enter_context(progress_bar(what, total))
+        self._advance(done)
+
+    def advance(self, photos: int) -> None:
+        """So many more photos are done."""
+        self._advance(photos)
+
+    def end(self) -> None:
+        """The stage is over; what comes next is told without a bar."""
+        self._open.close()
+        self._advance = lambda count: None
+
+    def epoch(self, epoch: int, figures: dict[str, float]) -> None:
+        """Tell an epoch's figures."""
+        told = "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "score")
+        say(f"epoch {epoch}: {told}")
+
+
+def pairs(given: list[str] | None) -> dict[str, Any]:
+    """KEY=VALUE arguments, their values read as TOML, or as text where they are none."""
+    import tomllib
+
+    found = {}
+    for pair in given or []:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise UsageError(f"expected KEY=VALUE, got {pair!r}")
+        try:
+            found[key] = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            found[key] = value
+    return found

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli_shared import STOPPED, open_workspace, progress_bar, say
+from satchel.cli_shared import STOPPED, Bars, open_workspace, pairs, progress_bar, say
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def encoder(
         "epochs": epochs,
         "minutes": minutes,
         "loss": loss,
-        "options": _pairs(option) or None,
+        "options": pairs(option) or None,
     }
     workspace = open_workspace(context)
     run = _begun(workspace, EncoderSettings, split_name, config, name, resume, given, setting)
@@ -368,24 +368,8 @@ def _begun(
 
     if resume is not None:
         return Run.find(workspace.runs, resume)
-    settings = read_settings_file(kind, config, **_pairs(setting), **given)
+    settings = read_settings_file(kind, config, **pairs(setting), **given)
     return start(workspace, _split(workspace, split_name), settings, name or _name(settings))
-
-
-def _pairs(given: list[str] | None) -> dict[str, Any]:
-    """KEY=VALUE arguments, their values read as TOML, or as text where they are none."""
-    import tomllib
-
-    found = {}
-    for pair in given or []:
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"expected KEY=VALUE, got {pair!r}")
-        try:
-            found[key] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            found[key] = value
-    return found
 
 
 def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
@@ -394,7 +378,7 @@ def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
     chosen = [name for name in trackers or ["mlflow"] if name != "none"]
     say(f"run {run.name}, in {run.folder}")
     try:
-        with _Bars() as bars:
+        with Bars() as bars:
             record = go_on(workspace, run, report=bars, trackers=chosen, on_epoch=bars.epoch)
     except KeyboardInterrupt:
         say(f"stopped; go on with: satchel train {run.read().kind} --resume {run.name}")
@@ -402,33 +386,6 @@ def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
     told = ", ".join(f"{key} {value:.4f}" for key, value in record.figures.items())
     say(f"finished after {record.seconds / 60:.1f} min: {told}")
     say(f"next: satchel evaluate {run.name}")
-
-
-class _Bars:
-    """One progress bar after another, and a line for each epoch."""
-
-    def __enter__(self) -> _Bars:
-        self._open = contextlib.ExitStack()
-        self._advance: Any = lambda count: None
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
-
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Begin a stage."""
-        self._open.close()
-        self._advance = self._open.enter_context(progress_bar(what, total))
-        self._advance(done)
-
-    def advance(self, photos: int) -> None:
-        """So many more photos are done."""
-        self._advance(photos)
-
-    def epoch(self, epoch: int, figures: dict[str, float]) -> None:
-        """Tell an epoch's figures."""
-        told = "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "score")
-        say(f"epoch {epoch}: {told}")
 
 
 def _print_scaling() -> None:

@@ -45,6 +45,12 @@ def start(workspace: Workspace, split_name: str, settings: FitSettings, name: st
     return run
 
 
+def take_the_machine(threads: int) -> None:
+    """Let this process keep its memory and use so many threads; 0: as many as there are cores."""
+    keep_freed_memory()
+    torch.set_num_threads(threads or cores())
+
+
 def go_on(
     workspace: Workspace,
     run: Run,
@@ -62,8 +68,7 @@ def go_on(
         record = run.read()
         if record.state == "finished":
             return record
-        keep_freed_memory()
-        torch.set_num_threads(int(record.settings["threads"]) or cores())
+        take_the_machine(int(record.settings["threads"]))
         told = Trackers(trackers, run, workspace.folder)
 
         def keep(epoch: int, figures: dict[str, float]) -> None:

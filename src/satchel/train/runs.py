@@ -138,15 +138,8 @@ class Run:
         Raises:
             UsageError: another process trains it.
         """
-        handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"the run {self.name} is running in another process") from None
+        with locked(self.folder / LOCK, f"the run {self.name}"):
             yield
-        finally:
-            os.close(handle)
 
     def state(self) -> str:
         """finished, running, or crashed: begun, not ended, and nobody holds the lock."""
@@ -179,6 +172,24 @@ class Run:
         rows = [known for known in self.curves() if known["epoch"] < row["epoch"]]
         text = "".join(json.dumps(known) + "\n" for known in [*rows, row])
         write_atomically(self.folder / CURVES, text.encode())
+
+
+@contextlib.contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock that the system lets go of, whatever ends the process.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{what} is running in another process") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def all_runs(runs: Path) -> list[Run]:
