@@ -76,9 +76,9 @@ def test_killed_shows_as_crashed_and_goes_on(house: Path) -> None:
         *QUICK,
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    checkpoint = house / "runs" / "killed" / "checkpoint.safetensors"
+    curves = house / "runs" / "killed" / "curves.jsonl"
     deadline = time.monotonic() + 120
-    while not checkpoint.exists() and time.monotonic() < deadline:
+    while not curves.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "running" in satchel(house, "runs", "killed").stdout
     second = satchel(house, "train", "classifier", "--resume=killed")

@@ -80,7 +80,7 @@ def go_on(
 
         began = time.monotonic()
         try:
-            _train(workspace, run, record, report, keep)
+            progress = _train(workspace, run, record, report, keep)
         except KeyboardInterrupt:
             told.end("stopped")
             raise
@@ -90,6 +90,7 @@ def go_on(
         told.end("finished")
         return run.update(
             state="finished",
+            precision=progress.precision,
             ended_at=datetime.now(UTC),
             seconds=record.seconds + time.monotonic() - began,
         )

@@ -61,8 +61,10 @@ class FitSettings(_Settings):
     average: float = Field(
         0.998, ge=0, lt=1, description="decay of the moving average of the weights; 0: none"
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        "bf16", description="of multiplications; weights and sums stay in fp32"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="of multiplications; weights and sums stay in fp32; auto: whichever is faster "
+        "here, measured as training begins",
     )
     freeze_statistics: bool = Field(
         False, description="keep batch norms' running statistics as they came"
