@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from satchel.errors import UsageError
 
@@ -70,7 +70,15 @@ class FitSettings(_Settings):
         False, description="keep batch norms' running statistics as they came"
     )
     threads: int = Field(0, ge=0, description="of the processor; 0: all there are")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _sides_grow(self) -> Self:
+        if self.first_side_px is not None and self.first_side_px > self.side_px:
+            raise ValueError(
+                f"expected first_side_px up to side_px, got {self.first_side_px} and {self.side_px}"
+            )
+        return self
 
 
 class ClassifierSettings(FitSettings):
@@ -89,6 +97,11 @@ class EncoderSettings(FitSettings):
         default_factory=dict, description="of the loss"
     )
     photos_each: int = Field(4, ge=2, description="photos of each product in a batch")
+    blend_with_start: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (),
+        description="at the end, average the trained with the starting weights: shares of the "
+        "trained ones to try on the validation part; none: do not",
+    )
 
 
 def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
@@ -106,6 +119,8 @@ def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # of several settings together
+            raise UsageError(first["msg"].removeprefix("Value error, ")) from None
         key = ".".join(str(part) for part in first["loc"])
         known = ", ".join(kind.model_fields)
         raise UsageError(
