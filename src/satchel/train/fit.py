@@ -121,7 +121,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
         best: where the averaged weights go that validate best; safetensors.
     """
     settings = work.settings
-    accelerator = Accelerator(mixed_precision="no", cpu=not _has_gpu())  # see _autocast
+    accelerator = Accelerator(mixed_precision="no", cpu=not has_gpu())  # see _autocast
     trainable = work.trainable.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(parameter_groups(trainable, settings), lr=1.0)
     average = _Average(trainable, settings.average)
@@ -134,9 +134,9 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
         precision = _precision(work, batches, accelerator, model)
         epochs = _epochs(work, batches, accelerator, model, precision)
         progress = Progress(epochs=epochs, precision=precision)
+        accelerator.wait_for_everyone()  # all have seen that there was no checkpoint
         if accelerator.is_main_process:
-            # What was measured would not be measured alike again.
-            state.save(progress)
+            state.save(progress)  # what was measured would not be measured alike again
     step_photos = batches.batch_size * accelerator.num_processes
     work.on_begin(progress.epochs * len(batches) * step_photos, progress.step * step_photos)
     loop = _Loop(work, batches, accelerator, model, optimizer, average, state, progress)
@@ -145,7 +145,8 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
     return progress
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether there is one that torch can train on."""
     return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
