@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import subprocess
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+
+from satchel.workspace import Workspace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -100,6 +104,35 @@ def _dreambooth() -> Task:
         tuple(photos[0] for photos in by_code),
         tuple(photo for photos in by_code for photo in photos[1:]),
     )
+
+
+def grocery_workspace(folder: Path) -> Workspace:
+    """A workspace of all Grocery photos, indexed; made where it is missing.
+
+    The column `part` says which official part a photo is of.
+    """
+    if any(folder.glob("index/*")):  # written last
+        return Workspace.open(folder)
+    root = SHARED / "grocery" / "dataset"
+    with (root / "classes.csv").open() as file:
+        classes = {row["Class ID (int)"]: row for row in csv.DictReader(file)}
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "grocery.csv"
+    with table.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["code", "photo", "name", "category", "part"])
+        for part in ("train", "val", "test"):
+            for line in (root / f"{part}.txt").read_text().splitlines():
+                photo, number, _ = (cell.strip() for cell in line.split(","))
+                told = classes[number]
+                names = told["Class Name (str)"], told["Coarse Class Name (str)"]
+                rows.writerow([f"G{int(number):02d}", photo, *names, part])
+    satchel = [sys.executable, "-m", "satchel"]
+    subprocess.run([*satchel, "init", str(folder)], check=True)
+    here = [*satchel, "--workspace", str(folder)]
+    subprocess.run([*here, "import", str(table), "--photos", str(root)], check=True)
+    subprocess.run([*here, "index"], check=True)
+    return Workspace.open(folder)
 
 
 def distinct_paths(chosen: Iterable[Task]) -> list[Path]:

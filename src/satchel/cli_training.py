@@ -363,18 +363,40 @@ def _begun(
 ) -> Run:
     """The run to go on with, or a new one."""
     from satchel.train.programme import start
-    from satchel.train.runs import Run
     from satchel.train.settings import read_settings_file
 
     if resume is not None:
-        return Run.find(workspace.runs, resume)
+        given["option"] = given.pop("options", None)  # as the command line calls them
+        also = {"config": config, "name": name, "set": setting, **given}
+        return _to_resume(workspace, resume, kind, [k for k, v in also.items() if v])
     settings = read_settings_file(kind, config, **pairs(setting), **given)
     return start(workspace, _split(workspace, split_name), settings, name or _name(settings))
+
+
+def _to_resume(workspace: Workspace, name: str, kind: type[FitSettings], also: list[str]) -> Run:
+    """The run to go on with; `also`: options that were given beside --resume."""
+    from satchel.train.runs import Run
+    from satchel.train.settings import ClassifierSettings
+
+    run = Run.find(workspace.runs, name)
+    if also:
+        told = ", ".join(f"--{option}" for option in also)
+        raise UsageError(
+            f"--resume goes on with the settings that {run.name} began with; leave out {told}, or "
+            "begin a new run without --resume"
+        )
+    own, asked = run.read().kind, "classifier" if kind is ClassifierSettings else "encoder"
+    if own != asked:
+        raise UsageError(f"{run.name} is no {asked}: satchel train {own} --resume {run.name}")
+    return run
 
 
 def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
     from satchel.train.programme import go_on
 
+    if run.state() == "finished":
+        say(f"the run {run.name} is finished; next: satchel evaluate {run.name}")
+        return
     chosen = [name for name in trackers or ["mlflow"] if name != "none"]
     say(f"run {run.name}, in {run.folder}")
     try:
@@ -394,8 +416,9 @@ def _print_scaling() -> None:
 
     from satchel.train.backbones import scaling_table
 
-    columns = ("backbone", "depth", "width", "side, px", "parameters", "MACs", "ms per photo")
+    columns = ("backbone", "depth", "width", "px", "parameters", "MACs", "ms/photo")
     table = Table(*columns, title="Compound scaling; times are PyTorch's on this machine")
+    table.columns[0].no_wrap = True
     for cost in scaling_table():
         table.add_row(
             cost.name,
@@ -421,10 +444,12 @@ def _name(settings: FitSettings) -> str:
 def _split(workspace: Workspace, name: str) -> str:
     """The name of a split that exists; the default one is made where it is missing."""
     from satchel.train.data import SplitOptions
+    from satchel.train.programme import processes
     from satchel.train.task import split_workspace
 
     path = workspace.split_path(name)
-    if name == SPLIT and not path.exists():
-        split_workspace(workspace, path, SplitOptions())
-        say(f"froze the split {name} in {path}")
+    with processes().main_process_first():
+        if name == SPLIT and not path.exists():
+            split_workspace(workspace, path, SplitOptions())
+            say(f"froze the split {name} in {path}")
     return name

@@ -127,6 +127,36 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
         assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
 
 
+@pytest.mark.parametrize("faster", ["fp32", "bf16"])
+def test_the_faster_precision_is_measured_once_and_leaves_no_trace(
+    task: ClassifierTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: str
+) -> None:
+    from satchel.train import fit
+
+    now, measured = 0.0, []
+    really = fit._forth_and_back
+
+    def timed(accelerator: object, model: object, batch: object, precision: str) -> None:
+        nonlocal now
+        really(accelerator, model, batch, precision)
+        measured.append(precision)
+        now += 1 if precision == faster else 2
+
+    clock = SimpleNamespace(monotonic=lambda: now)
+    monkeypatch.setattr(fit, "time", clock)
+    monkeypatch.setattr(fit, "_forth_and_back", timed)
+    settings = TINY.model_copy(update={"epochs": 1, "precision": "auto"})
+    asked = TINY.model_copy(update={"epochs": 1, "precision": faster})
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    auto, plain = new_run(tmp_path / "a", settings), new_run(tmp_path / "b", asked)
+    figures = curve_of(task, auto, kills=[0, 2])
+    assert measured == ["fp32", "bf16"] * fit.PRECISION_ROUNDS  # never again after a kill
+    assert figures == curve_of(task, plain, kills=[])
+    ours, theirs = tensors(auto.checkpoint), tensors(plain.checkpoint)
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs)
+
+
 def test_it_learns_and_is_read_back(task: ClassifierTask, tmp_path: Path) -> None:
     from satchel.train.classify import validate
 

@@ -76,9 +76,9 @@ def test_killed_shows_as_crashed_and_goes_on(house: Path) -> None:
         *QUICK,
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    checkpoint = house / "runs" / "killed" / "checkpoint.safetensors"
+    curves = house / "runs" / "killed" / "curves.jsonl"
     deadline = time.monotonic() + 120
-    while not checkpoint.exists() and time.monotonic() < deadline:
+    while not curves.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
     assert "running" in satchel(house, "runs", "killed").stdout
     second = satchel(house, "train", "classifier", "--resume=killed")
@@ -110,11 +110,44 @@ def test_train_compare_and_evaluate(house: Path) -> None:
         assert "Top-5" in done.stdout
         page = (house / "runs" / run / "test" / "report.html").read_text()
         assert "look at this part" in page or "looked at" in page
+    again = satchel(house, "train", "classifier", "--resume=head")
+    assert (again.returncode, "is finished" in again.stderr) == (0, True)
+    for words, complaint in (
+        (("classifier", "--resume=head", "--epochs=9"), "leave out --epochs"),
+        (("encoder", "--resume=head"), "satchel train classifier --resume head"),
+    ):
+        done = satchel(house, "train", *words)
+        assert (done.returncode, complaint in done.stderr) == (2, True)
     looks = (house / "splits" / "default.looks.jsonl").read_text().splitlines()
     assert [json.loads(line)["run"] for line in looks] == ["head", "near"]
     figures = json.loads((house / "runs" / "head" / "test" / "report.json").read_text())
     top1 = next(f["value"] for f in figures["figures"] if f["name"] == "Top-1")
     assert top1 >= 0.9  # twelve rendered models, unseen photos of them
+
+
+def test_without_photos_to_choose_by_nothing_is_trained(house: Path) -> None:
+    assert satchel(house, "split", "bare", "--val", "0").returncode == 0
+    done = satchel(house, "train", "classifier", "--split=bare", "--tracker=none", *QUICK)
+    assert done.returncode == 2
+    assert "no photos to choose" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_run(house: Path) -> None:
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "satchel")
+    words = ("train", "classifier", "--name=both", "--tracker=none", "--epochs=2", *QUICK)
+    done = subprocess.run(
+        [sys.executable, *launch, "--workspace", str(house), *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (house / "runs").glob("both*")] == ["both"]
+    record = json.loads((house / "runs" / "both" / "run.json").read_text())
+    assert (record["state"], record["epochs"]) == ("finished", 2)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +162,9 @@ def test_train_compare_and_evaluate(house: Path) -> None:
         (("--split=none",), "satchel split"),
         (("--set=oops",), "KEY=VALUE"),
         (("--resume=nothing",), "expected one run"),
+        (("--set=seed=-1",), "seed"),
+        (("--set=first_side_px=320",), "up to side_px"),
+        (("--set=precision=fp16",), "bf16"),
     ],
 )
 def test_wrong_wishes_are_told_plainly(

@@ -123,7 +123,8 @@ def evaluate_run(
         "backbone": str(record.settings["backbone"]),
         "revision": record.revision,
         "machine": f"{record.machine['cores']} cores, GPU: {record.machine['gpu']}",
-        "trained for": f"{record.seconds / 60:.1f} min, {record.epochs:g} epochs",
+        "trained for": f"{record.seconds / 60:.1f} min, {record.epochs:g} epochs, "
+        f"{record.precision or record.settings['precision']}",
     }
     return _evaluate(
         workspace,

@@ -9,6 +9,7 @@ Accelerate puts it on the device there is, or on many: `accelerate launch -m sat
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -26,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from satchel.errors import UsageError
 from satchel.files import replacing
 from satchel.train.backbones import Backbone
-from satchel.train.loading import Step, TrainingPhotos, training_batches
+from satchel.train.loading import Batch, Step, TrainingPhotos, training_batches
 from satchel.train.samplers import Batches
 from satchel.train.settings import FitSettings
 
@@ -34,6 +35,9 @@ CHECKPOINT_S: Final = 60.0
 """Training time between two checkpoints inside an epoch: what a kill can cost."""
 
 MEASURED_STEPS: Final = 5
+PRECISION_ROUNDS: Final = 3
+"""Steps in either precision before one is chosen; the first of them warms up."""
+
 SIDE_STEP_PX: Final = 32
 PARTIAL: Final = 1 / 3
 """Share of the layers, from the end, that the stage `partial` trains."""
@@ -95,6 +99,7 @@ class Progress:
     Attributes:
         step: steps done, over all epochs.
         epochs: that there will be.
+        precision: fp32 or bf16: as asked, or what was measured to be faster as training began.
         best: the best validation score so far.
         loss: summed over the steps of the epoch under way.
         seconds: of training, all resumptions together.
@@ -102,6 +107,7 @@ class Progress:
 
     step: int = 0
     epochs: int = 0
+    precision: str = "fp32"
     best: float = -1.0
     loss: float = 0.0
     seconds: float = 0.0
@@ -115,9 +121,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
         best: where the averaged weights go that validate best; safetensors.
     """
     settings = work.settings
-    accelerator = Accelerator(
-        mixed_precision="bf16" if settings.precision == "bf16" else "no", cpu=not _has_gpu()
-    )
+    accelerator = Accelerator(mixed_precision="no", cpu=not has_gpu())  # see _autocast
     trainable = work.trainable.to(accelerator.device, memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(parameter_groups(trainable, settings), lr=1.0)
     average = _Average(trainable, settings.average)
@@ -127,7 +131,12 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
     if checkpoint.exists():
         progress = state.restore()
     else:
-        progress = Progress(epochs=_epochs(work, batches, accelerator, model))
+        precision = _precision(work, batches, accelerator, model)
+        epochs = _epochs(work, batches, accelerator, model, precision)
+        progress = Progress(epochs=epochs, precision=precision)
+        accelerator.wait_for_everyone()  # all have seen that there was no checkpoint
+        if accelerator.is_main_process:
+            state.save(progress)  # what was measured would not be measured alike again
     step_photos = batches.batch_size * accelerator.num_processes
     work.on_begin(progress.epochs * len(batches) * step_photos, progress.step * step_photos)
     loop = _Loop(work, batches, accelerator, model, optimizer, average, state, progress)
@@ -136,7 +145,8 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
     return progress
 
 
-def _has_gpu() -> bool:
+def has_gpu() -> bool:
+    """Whether there is one that torch can train on."""
     return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
@@ -197,16 +207,17 @@ class _Loop:
                 self.state.save(progress)
                 saved = now
 
-    def _step(self, batch: Any) -> float:
+    def _step(self, batch: Batch) -> float:
         device = self.accelerator.device
         crops, labels, others = (
             torch.from_numpy(part).to(device) for part in (batch.crops, batch.labels, batch.others)
         )
-        loss = self.model(crops, labels, others, batch.share)
+        with _autocast(device, self.progress.precision):
+            loss = self.model(crops, labels, others, batch.share)
         if not torch.isfinite(loss):
             raise UsageError(
                 f"the loss is {loss.item()} at step {self.progress.step}; lower the learning rates "
-                "or train in --precision fp32, then start a new run"
+                "or train with --set precision=fp32, then start a new run"
             )
         self.optimizer.zero_grad(set_to_none=True)
         self.accelerator.backward(loss)
@@ -216,14 +227,55 @@ class _Loop:
         return float(loss.detach())
 
 
-def _epochs(
+# -- what is measured as training begins -----------------------------------------------------------
+
+
+def _autocast(device: torch.device, precision: str) -> Any:
+    """Multiply in this precision. Accelerate's own is fixed before anything can be measured."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _precision(
     work: Fitting, batches: Batches, accelerator: Accelerator, model: torch.nn.Module
+) -> str:
+    """Decide the precision: as asked, or whichever is faster here.
+
+    GPUs that can train are faster in bf16. Processors are where they have AMX, others may be
+    slower by half.
+    """
+    settings, device = work.settings, accelerator.device
+    if settings.precision != "auto":
+        return settings.precision
+    if device.type != "cpu":
+        return "bf16"
+    step = Step(0, 0, batches.batch(0, 0), settings.side_px)
+    shown = training_batches(work.photos, [step], recipe=settings.recipe, mix=0, seed=0)
+    (batch,) = shown
+    times: dict[str, list[float]] = {"fp32": [], "bf16": []}
+    with _left_as_it_was(model):
+        for _ in range(PRECISION_ROUNDS):
+            for precision, taken in times.items():
+                began = time.monotonic()
+                _forth_and_back(accelerator, model, batch, precision)
+                taken.append(time.monotonic() - began)
+    # The first round warms up; whatever else the machine does only ever adds to a time.
+    fastest = torch.tensor([min(taken[1:]) for taken in times.values()], device=device)
+    fp32, bf16 = accelerator.reduce(fastest).tolist()
+    return "bf16" if bf16 < fp32 else "fp32"
+
+
+def _epochs(
+    work: Fitting,
+    batches: Batches,
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    precision: str,
 ) -> int:
     """Decide how many epochs there will be: as asked, or as many as fit into the budget."""
     settings = work.settings
     if settings.minutes is None:
         return settings.epochs
-    seconds = _seconds_per_step(work, batches, accelerator, model)
+    seconds = _seconds_per_step(work, batches, accelerator, model, precision)
     seconds = float(accelerator.gather(torch.tensor([seconds], device=accelerator.device)).max())
     began = time.monotonic()
     work.validate(work.trainable)
@@ -242,28 +294,48 @@ def _epochs(
 
 
 def _seconds_per_step(
-    work: Fitting, batches: Batches, accelerator: Accelerator, model: torch.nn.Module
+    work: Fitting,
+    batches: Batches,
+    accelerator: Accelerator,
+    model: torch.nn.Module,
+    precision: str,
 ) -> float:
-    """Time of a step at full size; the weights and statistics are left as they were."""
+    """Time of a step at full size."""
     settings = work.settings
-    before = {key: value.clone() for key, value in model.state_dict().items()}
     steps = (
         Step(0, number, batches.batch(0, number % len(batches)), settings.side_px)
         for number in range(MEASURED_STEPS + 1)
     )
     shown = training_batches(work.photos, steps, recipe=settings.recipe, mix=0, seed=0)
     times = []
-    model.train()
-    began = time.monotonic()
-    for batch in shown:
-        device = accelerator.device
-        crops, labels = (torch.from_numpy(p).to(device) for p in (batch.crops, batch.labels))
-        accelerator.backward(model(crops, labels, labels, 1.0))
-        model.zero_grad(set_to_none=True)
-        times.append(time.monotonic() - began)
+    with _left_as_it_was(model):
         began = time.monotonic()
-    model.load_state_dict(before)
+        for batch in shown:
+            _forth_and_back(accelerator, model, batch, precision)
+            times.append(time.monotonic() - began)
+            began = time.monotonic()
     return float(np.median(times[1:]))
+
+
+@contextlib.contextmanager
+def _left_as_it_was(model: torch.nn.Module) -> Iterator[None]:
+    """Put weights and statistics back, bit for bit."""
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    model.train()
+    yield
+    model.load_state_dict(before)
+
+
+def _forth_and_back(
+    accelerator: Accelerator, model: torch.nn.Module, batch: Batch, precision: str
+) -> None:
+    """A step without the optimizer's part of it."""
+    device = accelerator.device
+    crops, labels = (torch.from_numpy(part).to(device) for part in (batch.crops, batch.labels))
+    with _autocast(device, precision):
+        loss = model(crops, labels, labels, 1.0)
+    accelerator.backward(loss)
+    model.zero_grad(set_to_none=True)
 
 
 # -- rates, sides, groups: functions of the step ---------------------------------------------------

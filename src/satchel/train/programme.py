@@ -1,18 +1,25 @@
-"""Beginning a run and going on with it: what ties settings, split, network and record together."""
+"""Beginning a run and going on with it: what ties settings, split, network and record together.
+
+Under `accelerate launch` every process does this; the first makes the run's folder, holds its lock
+and writes to it, the others only compute.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import torch
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
 from satchel.errors import UsageError
 from satchel.parallel import cores
 from satchel.train.classify import ClassifierTask, Reporter, train_classifier, write_products
 from satchel.train.data import Split
-from satchel.train.fit import Progress
+from satchel.train.fit import Progress, has_gpu
 from satchel.train.memory import keep_freed_memory
 from satchel.train.metric import EncoderTask, train_encoder
 from satchel.train.runs import Run, RunRecord, new_record
@@ -22,6 +29,11 @@ from satchel.train.trackers import Trackers
 from satchel.workspace import Workspace
 
 OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+def processes() -> PartialState:
+    """Tell which of the processes that train together this one is."""
+    return PartialState(cpu=not has_gpu())
 
 
 def start(workspace: Workspace, split_name: str, settings: FitSettings, name: str) -> Run:
@@ -40,9 +52,13 @@ def start(workspace: Workspace, split_name: str, settings: FitSettings, name: st
         products=len(split.products()),
         photos=len(split.train),
     )
-    run = Run.create(workspace.runs, record)
-    write_products(run, split.products())
-    return run
+    name_of = [""]
+    if processes().is_main_process:
+        run = Run.create(workspace.runs, record)
+        write_products(run, split.products())
+        name_of = [run.name]
+    broadcast_object_list(name_of)
+    return Run(workspace.runs / name_of[0])
 
 
 def take_the_machine(threads: int) -> None:
@@ -64,12 +80,13 @@ def go_on(
     Raises:
         UsageError: it is finished, runs elsewhere, or its split was changed.
     """
-    with run.alive():
+    main = processes().is_main_process
+    with run.alive() if main else contextlib.nullcontext():
         record = run.read()
         if record.state == "finished":
             return record
         take_the_machine(int(record.settings["threads"]))
-        told = Trackers(trackers, run, workspace.folder)
+        told = Trackers(trackers if main else (), run, workspace.folder)
 
         def keep(epoch: int, figures: dict[str, float]) -> None:
             run.add_to_curves({"epoch": epoch, **figures})
@@ -85,7 +102,7 @@ def go_on(
 
         began = time.monotonic()
         try:
-            _train(workspace, run, record, report, keep)
+            progress = _train(workspace, run, record, report, keep)
         except KeyboardInterrupt:
             told.end("stopped")
             raise
@@ -93,8 +110,11 @@ def go_on(
             told.end("crashed")
             raise
         told.end("finished")
+        if not main:
+            return run.read()
         return run.update(
             state="finished",
+            precision=progress.precision,
             ended_at=datetime.now(UTC),
             seconds=record.seconds + time.monotonic() - began,
         )
@@ -108,6 +128,12 @@ def _train(
         raise UsageError(
             f"the split {record.split} is another one than the run {run.name} began with; "
             "begin a new run"
+        )
+    if not split.val:
+        raise UsageError(
+            f"the split {record.split} has no photos to choose the best weights by: its products "
+            "have too few; make one with more, `satchel split NAME --val 0.25`, and train with "
+            "--split NAME"
         )
     photos, products = workspace_photos(workspace), split.products()
     train = part_photos(workspace, photos, split.train, products)

@@ -55,6 +55,7 @@ class RunRecord(BaseModel):
     state: str = "begun"
     seconds: float = Field(0.0, description="of training so far, all resumptions together")
     epochs: float = 0.0
+    precision: str = Field("", description="that was trained in; known once it ended")
     figures: dict[str, float] = {}
     trackers: dict[str, str] = Field({}, description="tracker → its own id of this run")
 

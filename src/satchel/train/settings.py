@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -71,14 +71,24 @@ class FitSettings(_Settings):
     average: float = Field(
         0.998, ge=0, lt=1, description="decay of the moving average of the weights; 0: none"
     )
-    precision: Literal["fp32", "bf16"] = Field(
-        "bf16", description="of multiplications; weights and sums stay in fp32"
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="of multiplications; weights and sums stay in fp32; auto: whichever is faster "
+        "here, measured as training begins",
     )
     freeze_statistics: bool = Field(
         False, description="keep batch norms' running statistics as they came"
     )
     threads: int = Field(0, ge=0, description="of the processor; 0: all there are")
-    seed: int = 0
+    seed: int = Field(0, ge=0)
+
+    @model_validator(mode="after")
+    def _sides_grow(self) -> Self:
+        if self.first_side_px is not None and self.first_side_px > self.side_px:
+            raise ValueError(
+                f"expected first_side_px up to side_px, got {self.first_side_px} and {self.side_px}"
+            )
+        return self
 
 
 class ClassifierSettings(FitSettings):
@@ -97,6 +107,11 @@ class EncoderSettings(FitSettings):
         default_factory=dict, description="of the loss"
     )
     photos_each: int = Field(4, ge=2, description="photos of each product in a batch")
+    blend_with_start: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
+        (),
+        description="at the end, average the trained with the starting weights: shares of the "
+        "trained ones to try on the validation part; none: do not",
+    )
 
 
 class DataSize(_Settings):
@@ -215,6 +230,8 @@ def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         first = error.errors()[0]
+        if not first["loc"]:  # of several settings together
+            raise UsageError(first["msg"].removeprefix("Value error, ")) from None
         key = ".".join(str(part) for part in first["loc"])
         known = ", ".join(kind.model_fields)
         raise UsageError(
