@@ -29,7 +29,7 @@ from satchel.train.runs import Run
 
 CLASSES = 10
 PHOTOS_EACH = 20
-EPOCHS = 40
+EPOCHS = 300
 SETTINGS = (
     *("--backbone", "small_cnn", "--epochs", str(EPOCHS), "--tracker", "none"),
     *("--set", "side_px=64", "--set", "batch=16", "--set", "mix=0.3", "--set", "precision=fp32"),

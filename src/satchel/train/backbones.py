@@ -274,4 +274,4 @@ def _ms_per_photo(backbone: Backbone, side_px: int, *, batch: int = 8, rounds: i
             began = time.perf_counter()
             backbone(crops)
             times.append(time.perf_counter() - began)
-    return 1000 * sorted(times[1:])[rounds // 2] / batch
+    return 1000 * min(times[1:]) / batch  # what else the machine does only ever adds
