@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.training import KeptPhoto
+from satchel.errors import UsageError
 from satchel.evaluate.charts import Line, Point
 from satchel.evaluate.embedding_map import embedding_map
 from satchel.evaluate.metrics import Ranks, by_group, class_ranks, confusions, retrieval
@@ -87,9 +88,15 @@ def evaluate_run(
         advance: called with the number of photos done since the last call.
 
     Raises:
-        UsageError: run, split or photos are not what they were when it was trained.
+        UsageError: run, split or photos are not what they were when it was trained; or the run
+            adapted an encoder: it chose by compositions, and there is no part that tells more.
     """
     record = run.read()
+    if record.kind == "adapt":
+        raise UsageError(
+            f"{run.name} adapted an encoder: what it is worth stands in {run.folder}/outcome.json; "
+            "promote it and try your own photos with `satchel identify`"
+        )
     split = Split.load(workspace.split_path(record.split))
     photos = workspace_photos(workspace)
     queries = split.part(part)

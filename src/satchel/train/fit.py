@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -26,7 +26,7 @@ from safetensors.torch import load_file, save_file
 from satchel.errors import UsageError
 from satchel.files import replacing
 from satchel.train.backbones import Backbone
-from satchel.train.loading import Step, TrainingPhotos, training_batches
+from satchel.train.loading import Batch, Step
 from satchel.train.samplers import Batches
 from satchel.train.settings import FitSettings
 
@@ -71,6 +71,7 @@ class Fitting:
     """Everything that one call of `fit` works on.
 
     Attributes:
+        shown: steps → their batches, a few ahead; a batch depends on its step alone.
         batches: (number of this process, number of processes) → which photos its steps take.
         validate: the averaged network → figures of the validation part; `score` chooses the best.
         on_epoch: epoch (from 1) and its figures, after each, in the main process.
@@ -79,7 +80,7 @@ class Fitting:
     """
 
     trainable: Trainable
-    photos: TrainingPhotos
+    shown: Callable[[Iterable[Step]], Iterator[Batch]]
     batches: Callable[[int, int], Batches]
     settings: FitSettings
     validate: Callable[[Trainable], dict[str, float]]
@@ -179,11 +180,8 @@ class _Loop:
             Step(epoch, number * count + rank, self.batches.batch(epoch, number), sides)
             for number in range(first, end)
         )
-        batches = training_batches(
-            self.work.photos, todo, recipe=settings.recipe, mix=settings.mix, seed=settings.seed
-        )
         began = saved = time.monotonic()
-        for batch in batches:
+        for batch in self.work.shown(todo):
             # Dropout and the like draw from torch's own generator: it too depends on the step.
             torch.manual_seed((settings.seed * 1_000_003 + progress.step) * 64 + rank)
             set_rates(self.optimizer, progress.step, progress.epochs * end, settings)
@@ -197,7 +195,7 @@ class _Loop:
                 self.state.save(progress)
                 saved = now
 
-    def _step(self, batch: Any) -> float:
+    def _step(self, batch: Batch) -> float:
         device = self.accelerator.device
         crops, labels, others = (
             torch.from_numpy(part).to(device) for part in (batch.crops, batch.labels, batch.others)
@@ -251,11 +249,10 @@ def _seconds_per_step(
         Step(0, number, batches.batch(0, number % len(batches)), settings.side_px)
         for number in range(MEASURED_STEPS + 1)
     )
-    shown = training_batches(work.photos, steps, recipe=settings.recipe, mix=0, seed=0)
     times = []
     model.train()
     began = time.monotonic()
-    for batch in shown:
+    for batch in work.shown(steps):
         device = accelerator.device
         crops, labels = (torch.from_numpy(p).to(device) for p in (batch.crops, batch.labels))
         accelerator.backward(model(crops, labels, labels, 1.0))

@@ -10,13 +10,13 @@ import torch
 
 from satchel.errors import UsageError
 from satchel.parallel import cores
+from satchel.train.adapt import adapt, task_of
 from satchel.train.classify import ClassifierTask, Reporter, train_classifier, write_products
 from satchel.train.data import Split
-from satchel.train.fit import Progress
 from satchel.train.memory import keep_freed_memory
 from satchel.train.metric import EncoderTask, train_encoder
 from satchel.train.runs import Run, RunRecord, new_record
-from satchel.train.settings import ClassifierSettings, EncoderSettings, FitSettings
+from satchel.train.settings import AdaptSettings, ClassifierSettings, EncoderSettings, FitSettings
 from satchel.train.task import part_photos, workspace_photos
 from satchel.train.trackers import Trackers
 from satchel.workspace import Workspace
@@ -97,20 +97,26 @@ def go_on(
 
 def _train(
     workspace: Workspace, run: Run, record: RunRecord, report: Reporter, on_epoch: OnEpoch
-) -> Progress:
+) -> None:
     split = Split.load(workspace.split_path(record.split))
     if split.hash != record.split_hash:
         raise UsageError(
             f"the split {record.split} is another one than the run {run.name} began with; "
             "begin a new run"
         )
+    if record.kind == "adapt":
+        adapt_settings = AdaptSettings.model_validate(record.settings)
+        task = task_of(workspace, split)
+        adapt(task, adapt_settings, run, report=report, on_epoch=on_epoch)
+        return
     photos, products = workspace_photos(workspace), split.products()
     train = part_photos(workspace, photos, split.train, products)
     if record.kind == "classifier":
         settings = ClassifierSettings.model_validate(record.settings)
         val = part_photos(workspace, photos, split.val, products)
-        task = ClassifierTask(products, train, val)
-        return train_classifier(task, settings, run, report=report, on_epoch=on_epoch)
+        classifier_task = ClassifierTask(products, train, val)
+        train_classifier(classifier_task, settings, run, report=report, on_epoch=on_epoch)
+        return
     unseen = split.protocol == "open"
     to_find = split.products("val") if unseen else products
     encoder_task = EncoderTask(
@@ -120,4 +126,4 @@ def _train(
         None if unseen else train,
     )
     encoder_settings = EncoderSettings.model_validate(record.settings)
-    return train_encoder(encoder_task, encoder_settings, run, report=report, on_epoch=on_epoch)
+    train_encoder(encoder_task, encoder_settings, run, report=report, on_epoch=on_epoch)
