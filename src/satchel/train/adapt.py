@@ -30,7 +30,7 @@ from satchel.files import write_atomically
 from satchel.parallel import cores, map_in_order
 from satchel.train.backbones import Backbone, create
 from satchel.train.backgrounds import Backgrounds, load_backgrounds
-from satchel.train.checks import Checks, LiveEncoder, make_checks, vectors_of
+from satchel.train.checks import Answers, Checks, LiveEncoder, make_checks, vectors_of
 from satchel.train.classify import Reporter
 from satchel.train.cutouts import Cutouts, make_cutouts
 from satchel.train.data import Split, SplitOptions
@@ -57,6 +57,9 @@ SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 WATCHED_SHARE: Final = 0.5
 """Share at which epochs are compared: what is served is an average, not the end of training."""
+
+LEAST_REPEATS: Final = 4
+"""Compositions of each picture in an epoch, at least."""
 
 CHECK_SIDE: Final = 1.5
 """Side of a held-out composition ÷ the network's: crops of it still fill the input."""
@@ -395,7 +398,8 @@ def adapt(
     def composer(side_px: int) -> Composer:
         return Composer(cutouts, settings.synth, side_px=side_px, backgrounds=seen)
 
-    repeats = -(-settings.compositions // len(task.trained))
+    # Checking costs as much as a few compositions of each picture: epochs are long beside it.
+    repeats = max(LEAST_REPEATS, -(-settings.compositions // len(task.trained)))
 
     def batches(process: int, processes: int) -> ShuffledBatches:
         return ShuffledBatches(
@@ -420,7 +424,9 @@ def adapt(
         checkpoint=run.checkpoint,
         best=run.best,
     )
-    return _chosen(judge, run)
+    outcome = _chosen(judge, run)
+    (run.folder / CUTOUTS).unlink(missing_ok=True)  # hundreds of megabytes, made again in minutes
+    return outcome
 
 
 def _cutouts(
@@ -477,12 +483,12 @@ class _Judge:
     checks: Checks
     side_px: int
 
-    def encoder(self, end: Mapping[str, torch.Tensor], share: float) -> LiveEncoder:
+    def ask(self, end: Mapping[str, torch.Tensor], share: float) -> Answers:
         self.network.load_state_dict(averaged(self.start, end, share))
-        return LiveEncoder(self.network, self.side_px)
+        return self.checks.ask(LiveEncoder(self.network, self.side_px))
 
     def figures(self, end: Mapping[str, torch.Tensor], share: float) -> dict[str, float]:
-        return self.checks.figures(self.encoder(end, share))
+        return self.checks.figures(self.ask(end, share))
 
 
 def _chosen(judge: _Judge, run: Run) -> Outcome:
@@ -493,7 +499,8 @@ def _chosen(judge: _Judge, run: Run) -> Outcome:
         for name, value in load_file(run.best).items()
         if name.startswith(prefix)
     }
-    found = {share: judge.figures(end, share) for share in SHARES}
+    answers = {share: judge.ask(end, share) for share in SHARES}
+    found = {share: judge.checks.figures(told) for share, told in answers.items()}
     share = max(found, key=lambda share: found[share]["score"])
     outcome = Outcome(
         share=share,
@@ -501,8 +508,11 @@ def _chosen(judge: _Judge, run: Run) -> Outcome:
         chosen=found[share],
         tried={share: figures["score"] for share, figures in found.items()},
     )
-    confidence = judge.checks.confidence(judge.encoder(end, share), measured_confidence)
+    confidence = measured_confidence(
+        answers[share].scores, judge.checks.right, "held-out compositions"
+    )
     for name, told in ((CONFIDENCE, confidence), (OUTCOME, outcome)):
         write_atomically(run.folder / name, (told.model_dump_json(indent=1) + "\n").encode())
+    judge.network.load_state_dict(averaged(judge.start, end, share))
     save_weights(judge.network, run.folder / ADAPTED, {"share": str(share)})
     return outcome

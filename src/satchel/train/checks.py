@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from satchel.encode.card import Confidence
 from satchel.encode.embed import embed
 from satchel.images import RGB
 from satchel.parallel import batched
@@ -53,6 +52,14 @@ def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
+class Answers:
+    """Scores of every product: of the queries, shape (q, products), and of the own ones or None."""
+
+    scores: Floats
+    own: Floats | None
+
+
+@dataclass(frozen=True, slots=True)
 class Checks:
     """Queries whose products are known, and the gallery that they are searched in.
 
@@ -73,39 +80,35 @@ class Checks:
     unseen: npt.NDArray[np.bool_]
     own: Ints
 
-    def figures(self, encoder: LiveEncoder) -> dict[str, float]:
+    def ask(self, encoder: LiveEncoder) -> Answers:
+        """Search the queries, and the catalogue's own ones if they are enough."""
+        gallery = vectors_of(encoder, self.pictures)
+        queries = vectors_of(encoder, self.queries)
+        scores = product_scores(queries, gallery, self.labels, self.products)
+        if len(self.own) < FEWEST_QUERIES:
+            return Answers(scores, None)
+        others = np.setdiff1d(np.arange(len(gallery)), self.own)
+        return Answers(
+            scores,
+            product_scores(gallery[self.own], gallery[others], self.labels[others], self.products),
+        )
+
+    def figures(self, answers: Answers) -> dict[str, float]:
         """Top-1 and top-5 of all queries and of unseen products' ones, and `score` to choose by.
 
         `own1` and `own5`, of the catalogue's own further photos, where they are enough.
         """
-        gallery = vectors_of(encoder, self.pictures)
-        scores = self._scores(gallery, vectors_of(encoder, self.queries))
-        ranks = _ranks(scores, self.right)
+        ranks = _ranks(answers.scores, self.right)
         found = {"top1": _share(ranks, 1), "top5": _share(ranks, 5)}
         if self.unseen.any():
             found |= {
                 "unseen1": _share(ranks[self.unseen], 1),
                 "unseen5": _share(ranks[self.unseen], 5),
             }
-        if len(self.own) >= FEWEST_QUERIES:
-            others = np.setdiff1d(np.arange(len(gallery)), self.own)
-            own = product_scores(
-                gallery[self.own], gallery[others], self.labels[others], self.products
-            )
-            ranks = _ranks(own, self.labels[self.own])
+        if answers.own is not None:
+            ranks = _ranks(answers.own, self.labels[self.own])
             found |= {"own1": _share(ranks, 1), "own5": _share(ranks, 5)}
         return found | {"score": (found["top1"] + found["top5"]) / 2}
-
-    def confidence(
-        self, encoder: LiveEncoder, measured: Callable[[Floats, Ints, str], Confidence]
-    ) -> Confidence:
-        """Temperature and thresholds, measured on the queries."""
-        gallery = vectors_of(encoder, self.pictures)
-        scores = self._scores(gallery, vectors_of(encoder, self.queries))
-        return measured(scores, self.right, "held-out compositions")
-
-    def _scores(self, gallery: Floats, queries: Floats) -> Floats:
-        return product_scores(queries, gallery, self.labels, self.products)
 
 
 def make_checks(

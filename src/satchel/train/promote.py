@@ -27,6 +27,10 @@ from satchel.train.runs import Run
 from satchel.train.task import part_photos, workspace_photos
 from satchel.workspace import Workspace
 
+COMPARED_PHOTOS = 64
+"""Photos that exports are held against the network by, at least: where the validation part has
+fewer, those of training too."""
+
 IDENTIFIED_RIGHT = 0.95
 """Share of the answers called identified that shall be right, on the validation part."""
 
@@ -42,7 +46,8 @@ def export_run(workspace: Workspace, run: Run) -> list[Exported]:
     record = run.read()
     backbone, side_px = trained_backbone(run)
     split, photos = Split.load(workspace.split_path(record.split)), workspace_photos(workspace)
-    shown = part_photos(workspace, photos, split.val or split.train, split.products())
+    compared = split.val if len(split.val) >= COMPARED_PHOTOS else (*split.val, *split.train)
+    shown = part_photos(workspace, photos, compared, split.products())
     found = export_encoder(backbone, shown, side_px)
     for exported in found:
         if exported.agrees:

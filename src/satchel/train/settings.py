@@ -136,7 +136,7 @@ class AdaptSettings(FitSettings):
     recipe: Literal["composed"] = Field("composed", description="compositions are the augmentation")
     mix: float = Field(0.0, ge=0, le=0, description="compositions are not blended")
     minutes: float | None = Field(30.0, gt=0, description="a budget for training")
-    side_px: int = Field(160, ge=32, le=1024, description="input side that is trained at")
+    side_px: int = Field(160, ge=64, le=1024, description="input side that is trained at")
     serve_side_px: int = Field(
         224, ge=32, le=1024, description="set as the run begins: input side of the encoder served"
     )
