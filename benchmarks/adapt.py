@@ -1,12 +1,12 @@
 """Adapting to a catalogue of one studio picture per product: each step beside plain zero-shot.
 
-    python benchmarks/adapt.py dev|test [--minutes 12] [--task grocery|luma|dreambooth] [--share S]
+    python benchmarks/adapt.py [--minutes 12] [--gallery grocery|luma|dreambooth] [--test]
 
-For each task a workspace is made of its gallery alone, `satchel adapt` runs in it (by the same
-functions that the command calls) on drawn backgrounds and the street photos, which are in no task,
-and the queries are searched with the exported ONNX file. Steps: the plain whole photo, the three
-looks that ship, the end of training by itself, and the average with the start that the held-out
-compositions chose. `dev` is for choosing; `test` is run once.
+For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
+that the command calls) on drawn backgrounds and the street photos, which are in no task, and the
+queries are searched with the exported ONNX file. Steps: the plain whole photo, the three looks
+that ship, the end of training by itself, and the average with the start that the held-out
+compositions chose. Choices are made on the dev queries; --test measures the test queries too.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import csv
 import shutil
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
 
-from accuracy import all_vectors, nearest_ranks, ranks
+from accuracy import Vectors, all_vectors, nearest_ranks, ranks
 from datasets import SHARED, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.catalog.importers import open_rows
@@ -33,14 +34,16 @@ from satchel.train.loaded import ADAPTED
 from satchel.train.programme import go_on
 from satchel.train.promote import export_run, model_name
 from satchel.train.runs import Run
-from satchel.train.settings import AdaptSettings
+from satchel.train.settings import AdaptSettings, read_settings_file
 from satchel.workspace import Workspace
 
 TOP = (1, 2, 3, 5)
-CHOSEN = {
-    "dev": {"grocery": "studio → train+val", "luma": "styles A"},
-    "test": {"grocery": "studio → test", "luma": "others, all", "dreambooth": "DreamBooth"},
+GALLERIES = {
+    "grocery": {"dev": "studio → train+val", "test": "studio → test"},
+    "luma": {"dev": "styles A", "test": "others, all"},
+    "dreambooth": {"test": "DreamBooth"},
 }
+"""Gallery → part of the names of the tasks that search it, by split."""
 
 
 class Told:
@@ -117,47 +120,46 @@ class _State:
         return self._tensors
 
 
-def measured(name: str, task: Task, settings: AdaptSettings) -> list[dict[str, Any]]:
-    """Adapt to one task's gallery and measure every step."""
-    paths = distinct_paths([task])
-    builtin = all_vectors(paths, Encoder.load())
-    found = {
-        "zero-shot, plain": nearest_ranks(task, builtin["plain"]),
-        "zero-shot, three looks": ranks(task, builtin["ships"]),
-    }
+def measured(chosen: list[Task], settings: AdaptSettings) -> list[dict[str, Any]]:
+    """Adapt to the gallery that these tasks search, and measure every step on each."""
+    paths = distinct_paths(chosen)
+    vectors = {"zero-shot": all_vectors(paths, Encoder.load())}
     with tempfile.TemporaryDirectory() as folder:
-        workspace = workspace_of(task, Path(folder) / "w")
+        workspace = workspace_of(chosen[0], Path(folder) / "w")
         run = begin_adapting(workspace, settings, "adapt")
         began = time.monotonic()
-        go_on(
-            workspace,
-            run,
-            report=Told(),
-            trackers=(),
-            on_epoch=lambda epoch, figures: print(
-                epoch, {key: round(value, 3) for key, value in figures.items()}, flush=True
-            ),
-        )
+        go_on(workspace, run, report=Told(), trackers=(), on_epoch=tell)
         minutes = (time.monotonic() - began) / 60
         outcome = Outcome.read(run)
-        for step, share in (("adapted, end of training", 1.0), ("adapted", outcome.share)):
-            encoder = exported(workspace, run, share)
-            vectors = all_vectors(paths, encoder)
-            told = f"{step}, averaged {share:.0%}" if step == "adapted" else step
-            found[f"{told}, plain"] = nearest_ranks(task, vectors["plain"])
-            found[f"{told}, three looks"] = ranks(task, vectors["ships"])
+        print(outcome)
+        for share in dict.fromkeys((1.0, outcome.share)):
+            name = f"adapted, {share:.0%} of the trained weights"
+            vectors[name] = all_vectors(paths, exported(workspace, run, share))
+    about = {"minutes": minutes, "held_out": outcome.model_dump(mode="json")}
+    return [figure | about for task in chosen for figure in figures_of(task, vectors)]
+
+
+def tell(epoch: int, figures: dict[str, float]) -> None:
+    """Print an epoch's figures."""
+    print(epoch, {key: round(value, 3) for key, value in figures.items()}, flush=True)
+
+
+def figures_of(task: Task, vectors: dict[str, dict[str, Vectors]]) -> list[dict[str, Any]]:
+    """Top-k of one task by every encoder, plain and as it ships, and the gain over the first."""
+    found = {}
+    for encoder, by_method in vectors.items():
+        found[f"{encoder}, plain"] = nearest_ranks(task, by_method["plain"])
+        found[f"{encoder}, three looks"] = ranks(task, by_method["ships"])
     plain = found["zero-shot, plain"]
     return [
         {
-            "task": name,
+            "task": task.name,
             "step": step,
             "queries": len(rank),
             "products": len({photo.code for photo in task.gallery}),
             "top": {k: float((rank <= k).mean()) for k in TOP},
             "interval_95": {k: bootstrap_interval(rank <= k) for k in (1, 5)},
             "gain": {k: float((rank <= k).mean() - (plain <= k).mean()) for k in TOP},
-            "minutes": minutes,
-            "held_out": outcome.model_dump(mode="json"),
         }
         for step, rank in found.items()
     ]
@@ -166,25 +168,35 @@ def measured(name: str, task: Task, settings: AdaptSettings) -> list[dict[str, A
 def main() -> None:
     """Print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("split", choices=("dev", "test"))
     parser.add_argument("--minutes", type=float, default=12.0)
-    parser.add_argument("--task", choices=("grocery", "luma", "dreambooth"))
+    parser.add_argument("--gallery", choices=tuple(GALLERIES))
+    parser.add_argument("--test", action="store_true", help="measure the test queries too")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
-    settings = AdaptSettings.model_validate(
-        {"minutes": given.minutes, "backgrounds": str(SHARED / "street" / "images")}
-        | {key: value for key, _, value in (pair.partition("=") for pair in given.set)}
+    settings = read_settings_file(
+        AdaptSettings,
+        None,
+        minutes=given.minutes,
+        backgrounds=str(SHARED / "street" / "images"),
+        **{
+            key: tomllib.loads(f"v = {v}")["v"]
+            for key, _, v in (p.partition("=") for p in given.set)
+        },
     )
     figures: list[dict[str, Any]] = []
-    for name, part in CHOSEN[given.split].items():
-        if given.task in (None, name):
-            (task,) = (task for task in tasks(given.split) if part in task.name)
-            figures += measured(task.name, task, settings)
-            write_json(
-                f"adapt-{given.split}-{name}", [f for f in figures if f["task"] == task.name]
-            )
+    for gallery, parts in GALLERIES.items():
+        splits = [split for split in parts if split == "dev" or given.test]
+        if given.gallery not in (None, gallery) or not splits:
+            continue
+        chosen = [t for split in splits for t in tasks(split) if parts[split] in t.name]
+        found = measured(chosen, settings)
+        write_json(
+            f"adapt-{gallery}",
+            {"settings": settings.model_dump(mode="json", exclude={"backgrounds"}), "steps": found},
+        )
+        figures += found
     print_table(
-        f"Adapting ({given.split})",
+        "Adapting",
         ["task", "step", *(f"top-{k} %" for k in TOP), "gain, top-1", "gain, top-5"],
         [
             [

@@ -87,7 +87,7 @@ class Composer:
         many = rng.random() < settings.many
         things = self._pile(sprite, rng) if many else [self._alone(sprite, rng)]
         window = self._window(things, kind, many, rng)
-        out = self._background(row, rng)
+        out = self._background(rng)
         self._neighbours(out, row, window, things, rng)
         held = not many and rng.random() < settings.held
         hand = _Hand.drawn(things[0], rng) if held else None
@@ -214,7 +214,7 @@ class Composer:
 
     # -- what else is there ----------------------------------------------------------------------
 
-    def _background(self, row: int, rng: Rng) -> npt.NDArray[np.uint8]:
+    def _background(self, rng: Rng) -> npt.NDArray[np.uint8]:
         if self._backgrounds and rng.random() < self._settings.real:
             return np.ascontiguousarray(self._backgrounds.cut(self._side, rng))
         return np.ascontiguousarray(drawn(self._side, rng))
