@@ -256,6 +256,7 @@ def serve(
 
 app.command()(cli_training.split)
 app.add_typer(cli_training.train, name="train")
+app.command()(cli_training.adapt)
 app.command()(cli_training.runs)
 app.command()(cli_training.evaluate)
 app.command()(cli_training.export)

@@ -12,6 +12,7 @@ from satchel.cli_shared import STOPPED, Bars, open_workspace, pairs, progress_ba
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
+    from satchel.train.export import Kind
     from satchel.train.runs import Run
     from satchel.train.settings import FitSettings
     from satchel.workspace import Workspace
@@ -174,6 +175,66 @@ def encoder(
     _train(workspace, run, tracker)
 
 
+def adapt(
+    context: typer.Context,
+    minutes: Minutes = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder of photos of rooms, tables, shelves."
+        ),
+    ] = None,
+    promote: Annotated[
+        bool, typer.Option(help="Serve with it, if no check is worse than before.")
+    ] = True,
+    config: ConfigFile = None,
+    name: RunName = None,
+    resume: Resume = None,
+    epochs: Epochs = None,
+    setting: Setting = None,
+    tracker: Tracker = None,
+) -> None:
+    """Fit the encoder that is served to your own catalogue: one picture per product is enough."""
+    from satchel.train.adapt import Outcome, begin_adapting
+    from satchel.train.runs import Run
+    from satchel.train.settings import AdaptSettings, read_settings_file
+
+    workspace = open_workspace(context)
+    if resume is not None:
+        run = Run.find(workspace.runs, resume)
+        if run.read().kind != "adapt":
+            raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
+    else:
+        given = {
+            "minutes": minutes,
+            "epochs": epochs,
+            "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
+        }
+        settings = read_settings_file(AdaptSettings, config, **pairs(setting), **given)
+        if epochs:  # asked for, they win over the budget that is there by default
+            settings = settings.model_copy(update={"minutes": None})
+        run = begin_adapting(workspace, settings, name or "adapt")
+    _train(workspace, run, tracker)
+    outcome = Outcome.read(run)
+    say(
+        f"held-out compositions, start → adapted ({outcome.share:.0%} of the trained weights): "
+        + ", ".join(
+            f"{key} {outcome.start[key]:.1%} → {outcome.chosen[key]:.1%}"
+            for key in outcome.chosen
+            if key != "score"
+        )
+    )
+    if not outcome.share or outcome.worse:
+        say(
+            "not promoted: not better than before: "
+            + (", ".join(outcome.worse) or "the start is best")
+        )
+    elif promote:
+        _promote(workspace, run, "fp16")
+    else:
+        say(f"next: satchel promote {run.name}")
+
+
 def evaluate(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
@@ -247,14 +308,18 @@ def promote(
         _roll_back(workspace)
         return
     from satchel.train.export import KINDS
-    from satchel.train.promote import promote as promote_run
     from satchel.train.runs import Run
 
     if name is None:
         raise UsageError("expected a run to promote, or --rollback")
     if kind not in KINDS:
         raise UsageError(f"expected --kind of {', '.join(KINDS)}, got {kind!r}")
-    run = Run.find(workspace.runs, name)
+    _promote(workspace, Run.find(workspace.runs, name), kind)
+
+
+def _promote(workspace: Workspace, run: Run, kind: Kind) -> None:
+    from satchel.train.promote import promote as promote_run
+
     with contextlib.ExitStack() as bars:
         card = promote_run(
             workspace,
@@ -334,8 +399,8 @@ def runs(
         _print_differences({name: record.settings for name, (record, _) in records.items()})
     for run in found:
         if records[run.name][1] == "crashed":
-            kind = records[run.name][0].kind
-            say(f"go on with {run.name}: satchel train {kind} --resume {run.name}")
+            command = records[run.name][0].command
+            say(f"go on with {run.name}: satchel {command} --resume {run.name}")
 
 
 def _print_differences(settings: dict[str, dict[str, Any]]) -> None:
@@ -403,11 +468,12 @@ def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
         with Bars() as bars:
             record = go_on(workspace, run, report=bars, trackers=chosen, on_epoch=bars.epoch)
     except KeyboardInterrupt:
-        say(f"stopped; go on with: satchel train {run.read().kind} --resume {run.name}")
+        say(f"stopped; go on with: satchel {run.read().command} --resume {run.name}")
         raise typer.Exit(STOPPED) from None
     told = ", ".join(f"{key} {value:.4f}" for key, value in record.figures.items())
     say(f"finished after {record.seconds / 60:.1f} min: {told}")
-    say(f"next: satchel evaluate {run.name}")
+    if record.kind != "adapt":
+        say(f"next: satchel evaluate {run.name}")
 
 
 def _print_scaling() -> None:

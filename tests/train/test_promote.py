@@ -78,7 +78,8 @@ def total(_: int) -> Callable[[int], None]:
 @pytest.mark.parametrize("name", ["head", "near"])
 def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name: str) -> None:
     from satchel.train.export import Exportable
-    from satchel.train.promote import _backbone, export_run
+    from satchel.train.loaded import trained_backbone
+    from satchel.train.promote import export_run
     from satchel.train.runs import Run
 
     run = Run.find(workspace.runs, name)
@@ -87,7 +88,7 @@ def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name
     assert found["fp16"].agrees
     assert len(found["fp16"].model) < 0.6 * len(found["fp32"].model)
     assert len(found["int8"].model) < 0.5 * len(found["fp32"].model)
-    backbone, side_px = _backbone(run, run.read())
+    backbone, side_px = trained_backbone(run)
     encoder = Encoder.load(workspace.models / f"{name}-fp32" / "card.json")
     rng = np.random.default_rng(0)
     for n in (1, 5):

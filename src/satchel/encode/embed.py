@@ -10,16 +10,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from satchel.encode.encoder import Encoder
 from satchel.images import RGB, crop
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box
 
 LOOKS = 3
+
+
+class Looking(Protocol):
+    """What looks at crops: `satchel.encode.encoder.Encoder`, or a network that is in training."""
+
+    @property
+    def input_side_px(self) -> int:
+        """Side of the crops that it takes."""
+
+    def encode(
+        self, crops: npt.NDArray[np.uint8]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """As `satchel.encode.encoder.Encoder.encode`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +49,7 @@ class Embedded:
     whole: npt.NDArray[np.float32]
 
 
-def embed(encoder: Encoder, photos: Sequence[RGB]) -> list[Embedded]:
+def embed(encoder: Looking, photos: Sequence[RGB]) -> list[Embedded]:
     """Locate and encode the object in each photo, as one batch.
 
     Args:
@@ -46,7 +59,7 @@ def embed(encoder: Encoder, photos: Sequence[RGB]) -> list[Embedded]:
     looked_at = [[WHOLE_PHOTO] * len(photos)]
     while True:
         boxes = looked_at[-1]
-        vectors, saliency = encoder.encode(_crops(photos, boxes, encoder.card.input_side_px))
+        vectors, saliency = encoder.encode(_crops(photos, boxes, encoder.input_side_px))
         looks.append(vectors)
         if len(looks) == LOOKS:
             break

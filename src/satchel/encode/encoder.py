@@ -63,6 +63,11 @@ class Encoder:
         """SHA-256 of the model file: vectors of encoders with equal ids may be compared."""
         return self.card.sha256
 
+    @property
+    def input_side_px(self) -> int:
+        """Side of the crops that it takes."""
+        return self.card.input_side_px
+
     def encode(
         self, crops: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

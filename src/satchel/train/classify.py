@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 
 from satchel.train.backbones import Backbone, create
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
-from satchel.train.loading import TrainingPhotos, looks
+from satchel.train.loading import TrainingPhotos, looks, shown_batches
 from satchel.train.runs import Run
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings
@@ -125,7 +125,7 @@ def train_classifier(
     return fit(
         Fitting(
             trainable=model,
-            photos=task.train,
+            shown=shown_batches(task.train, settings),
             batches=batches,
             settings=settings,
             validate=lambda averaged: validate(averaged, task.val, settings),

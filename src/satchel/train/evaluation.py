@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.training import KeptPhoto
+from satchel.errors import UsageError
 from satchel.evaluate.bootstrap import interval
 from satchel.evaluate.charts import Line, Point
 from satchel.evaluate.embedding_map import embedding_map
@@ -110,9 +111,15 @@ def evaluate_run(
         embedding: draw the map of the embedding too.
 
     Raises:
-        UsageError: run, split or photos are not what they were when it was trained.
+        UsageError: run, split or photos are not what they were when it was trained; or the run
+            adapted an encoder: it chose by compositions, and there is no part that tells more.
     """
     record = run.read()
+    if record.kind == "adapt":
+        raise UsageError(
+            f"{run.name} adapted an encoder: what it is worth stands in {run.folder}/outcome.json; "
+            "promote it and try your own photos with `satchel identify`"
+        )
     if record.kind == "classifier":
         answer: Callable[[_Asked], _Answers] = partial(_by_classifier, run)
     else:

@@ -13,7 +13,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from satchel.errors import UsageError
 from satchel.files import replacing
 from satchel.train.backbones import Backbone
-from satchel.train.loading import Batch, Step, TrainingPhotos, training_batches
+from satchel.train.loading import Batch, Step
 from satchel.train.samplers import Batches
 from satchel.train.settings import FitSettings
 
@@ -75,6 +75,7 @@ class Fitting:
     """Everything that one call of `fit` works on.
 
     Attributes:
+        shown: steps → their batches, a few ahead; a batch depends on its step alone.
         batches: (number of this process, number of processes) → which photos its steps take.
         validate: the averaged network → figures of the validation part; `score` chooses the best.
         on_epoch: epoch (from 1) and its figures, after each, in the main process.
@@ -83,7 +84,7 @@ class Fitting:
     """
 
     trainable: Trainable
-    photos: TrainingPhotos
+    shown: Callable[[Iterable[Step]], Iterator[Batch]]
     batches: Callable[[int, int], Batches]
     settings: FitSettings
     validate: Callable[[Trainable], dict[str, float]]
@@ -189,11 +190,8 @@ class _Loop:
             Step(epoch, number * count + rank, self.batches.batch(epoch, number), sides)
             for number in range(first, end)
         )
-        batches = training_batches(
-            self.work.photos, todo, recipe=settings.recipe, mix=settings.mix, seed=settings.seed
-        )
         began = saved = time.monotonic()
-        for batch in batches:
+        for batch in self.work.shown(todo):
             # Dropout and the like draw from torch's own generator: it too depends on the step.
             torch.manual_seed((settings.seed * 1_000_003 + progress.step) * 64 + rank)
             set_rates(self.optimizer, progress.step, progress.epochs * end, settings)
@@ -249,8 +247,7 @@ def _precision(
     if device.type != "cpu":
         return "bf16"
     step = Step(0, 0, batches.batch(0, 0), settings.side_px)
-    shown = training_batches(work.photos, [step], recipe=settings.recipe, mix=0, seed=0)
-    (batch,) = shown
+    (batch,) = work.shown([step])
     times: dict[str, list[float]] = {"fp32": [], "bf16": []}
     with _left_as_it_was(model):
         for _ in range(PRECISION_ROUNDS):
@@ -306,11 +303,10 @@ def _seconds_per_step(
         Step(0, number, batches.batch(0, number % len(batches)), settings.side_px)
         for number in range(MEASURED_STEPS + 1)
     )
-    shown = training_batches(work.photos, steps, recipe=settings.recipe, mix=0, seed=0)
     times = []
     with _left_as_it_was(model):
         began = time.monotonic()
-        for batch in shown:
+        for batch in work.shown(steps):
             _forth_and_back(accelerator, model, batch, precision)
             times.append(time.monotonic() - began)
             began = time.monotonic()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -17,6 +18,7 @@ from satchel.images import RGB, crop, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import WHOLE_PHOTO, Box
 from satchel.train.augment import RECIPES
+from satchel.train.settings import FitSettings
 
 Ints = npt.NDArray[np.int64]
 
@@ -104,6 +106,15 @@ def training_batches(
         return Batch(crops, labels, labels, 1.0)
 
     yield from map_in_order(work, steps, workers=cores(), ahead=1)
+
+
+def shown_batches(
+    photos: TrainingPhotos, settings: FitSettings
+) -> Callable[[Iterable[Step]], Iterator[Batch]]:
+    """Steps → batches of these photos, augmented as the settings say."""
+    return partial(
+        training_batches, photos, recipe=settings.recipe, mix=settings.mix, seed=settings.seed
+    )
 
 
 def looks(

@@ -19,7 +19,7 @@ from satchel.evaluate.metrics import retrieval
 from satchel.train.backbones import SCRATCH, Backbone, create
 from satchel.train.classify import Reporter, notes_of
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
-from satchel.train.loading import TrainingPhotos, looks
+from satchel.train.loading import TrainingPhotos, looks, shown_batches
 from satchel.train.losses import CascadedHeads, make_loss
 from satchel.train.runs import Run
 from satchel.train.samplers import ProductBatches
@@ -142,7 +142,7 @@ def train_encoder(
     progress = fit(
         Fitting(
             trainable=model,
-            photos=task.train,
+            shown=shown_batches(task.train, settings),
             batches=batches,
             settings=settings,
             validate=lambda averaged: validate(averaged.backbone, task, settings.side_px),

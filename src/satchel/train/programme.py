@@ -17,13 +17,14 @@ from accelerate.utils import broadcast_object_list
 
 from satchel.errors import UsageError
 from satchel.parallel import cores
+from satchel.train.adapt import adapt, task_of
 from satchel.train.classify import ClassifierTask, Reporter, train_classifier, write_products
 from satchel.train.data import Split
 from satchel.train.fit import Progress, has_gpu
 from satchel.train.memory import keep_freed_memory
 from satchel.train.metric import EncoderTask, train_encoder
 from satchel.train.runs import Run, RunRecord, new_record
-from satchel.train.settings import ClassifierSettings, EncoderSettings, FitSettings
+from satchel.train.settings import AdaptSettings, ClassifierSettings, EncoderSettings, FitSettings
 from satchel.train.task import part_photos, workspace_photos
 from satchel.train.trackers import Trackers
 from satchel.workspace import Workspace
@@ -129,6 +130,10 @@ def _train(
             f"the split {record.split} is another one than the run {run.name} began with; "
             "begin a new run"
         )
+    if record.kind == "adapt":
+        adapt_settings = AdaptSettings.model_validate(record.settings)
+        task = task_of(workspace, split)
+        return adapt(task, adapt_settings, run, report=report, on_epoch=on_epoch)
     if not split.val:
         raise UsageError(
             f"the split {record.split} has no photos to choose the best weights by: its products "
@@ -140,8 +145,8 @@ def _train(
     if record.kind == "classifier":
         settings = ClassifierSettings.model_validate(record.settings)
         val = part_photos(workspace, photos, split.val, products)
-        task = ClassifierTask(products, train, val)
-        return train_classifier(task, settings, run, report=report, on_epoch=on_epoch)
+        classifier_task = ClassifierTask(products, train, val)
+        return train_classifier(classifier_task, settings, run, report=report, on_epoch=on_epoch)
     unseen = split.protocol == "open"
     to_find = split.products("val") if unseen else products
     encoder_task = EncoderTask(

@@ -19,14 +19,17 @@ from satchel.files import write_atomically
 from satchel.search.build import build_index, embed_gallery
 from satchel.search.ranking import POOL
 from satchel.train.backbones import Backbone
-from satchel.train.classify import load_classifier
 from satchel.train.data import Named, Split
 from satchel.train.evaluation import product_scores
 from satchel.train.export import Exported, Kind, export_encoder
-from satchel.train.metric import load_encoder
-from satchel.train.runs import Run, RunRecord
+from satchel.train.loaded import CONFIDENCE, trained_backbone
+from satchel.train.runs import Run
 from satchel.train.task import part_photos, workspace_photos
 from satchel.workspace import Workspace
+
+COMPARED_PHOTOS = 64
+"""Photos that exports are held against the network by, at least: where the validation part has
+fewer, those of training too."""
 
 IDENTIFIED_RIGHT = 0.95
 """Share of the answers called identified that shall be right, on the validation part."""
@@ -41,9 +44,10 @@ def export_run(workspace: Workspace, run: Run) -> list[Exported]:
     if not run.best.exists():
         raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
     record = run.read()
-    backbone, side_px = _backbone(run, record)
+    backbone, side_px = trained_backbone(run)
     split, photos = Split.load(workspace.split_path(record.split)), workspace_photos(workspace)
-    shown = part_photos(workspace, photos, split.val or split.train, split.products())
+    compared = split.val if len(split.val) >= COMPARED_PHOTOS else (*split.val, *split.train)
+    shown = part_photos(workspace, photos, compared, split.products())
     found = export_encoder(backbone, shown, side_px)
     for exported in found:
         if exported.agrees:
@@ -103,14 +107,6 @@ def model_name(run: Run, kind: Kind) -> str:
     return f"{run.name}-{kind}"
 
 
-def _backbone(run: Run, record: RunRecord) -> tuple[Backbone, int]:
-    if record.kind == "classifier":
-        model, _, settings = load_classifier(run)
-        return model.backbone, settings.side_px
-    backbone, encoder_settings = load_encoder(run)
-    return backbone, encoder_settings.side_px
-
-
 def _write(
     workspace: Workspace,
     run: Run,
@@ -135,7 +131,7 @@ def _write(
             f"{exported.kind}: cosine ≥ {exported.cosine:.4f} for 99 photos of 100, "
             f"{exported.overlap:.1%} of the nearest five"
         ),
-        recipe=f"satchel train {record.kind}, run {record.name}, Satchel {record.revision}",
+        recipe=f"satchel {record.command}, run {record.name}, Satchel {record.revision}",
         confidence=read_card(BUILTIN).confidence,
     )
     write_atomically(folder / card.file, exported.model)
@@ -152,6 +148,8 @@ def _dimension(model: bytes) -> int:
 def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     """Temperature and thresholds, measured on the validation part searched in the training part."""
     record = run.read()
+    if record.kind == "adapt":
+        return Confidence.model_validate_json((run.folder / CONFIDENCE).read_bytes())
     split = Split.load(workspace.split_path(record.split))
     gallery = workspace.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
     row_of = {photo.tobytes().hex(): row for row, photo in enumerate(gallery.photos)}

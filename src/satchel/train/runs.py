@@ -59,6 +59,11 @@ class RunRecord(BaseModel):
     figures: dict[str, float] = {}
     trackers: dict[str, str] = Field({}, description="tracker → its own id of this run")
 
+    @property
+    def command(self) -> str:
+        """The command that makes such runs, without `satchel`."""
+        return self.kind if self.kind == "adapt" else f"train {self.kind}"
+
 
 @dataclass(frozen=True, slots=True)
 class Run:

@@ -211,6 +211,82 @@ def _of_kind(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if key in known}
 
 
+class SynthSettings(_Settings):
+    """How strongly a composed photo differs from the picture it is made of; 0 switches off.
+
+    Shares are of the compositions.
+    """
+
+    looks: tuple[float, float, float] = Field(
+        (1.0, 1.0, 0.5), description="weights of whole photos, of products' boxes, of parts of them"
+    )
+    clean: float = Field(0.15, ge=0, le=1, description="share that is the gallery's own picture")
+    smallest: float = Field(0.25, gt=0, description="product's longer side ÷ frame's, at least")
+    largest: float = Field(1.1, gt=0, description="the same, at most")
+    aspect: float = Field(4 / 3, ge=1, description="width ÷ height of frames, or its inverse")
+    turn_deg: float = Field(25.0, ge=0, le=180, description="degrees a product is turned, at most")
+    upside: float = Field(0.15, ge=0, le=1, description="share that is turned any way around")
+    perspective: float = Field(
+        0.35, ge=0, lt=1, description="change of scale from one end of a product to the other"
+    )
+    mirrored: float = Field(0.0, ge=0, le=1, description="share that is mirrored; letters too")
+    many: float = Field(0.3, ge=0, le=1, description="share with many of the product, on a shelf")
+    neighbours: float = Field(0.4, ge=0, le=1, description="share with other products behind")
+    held: float = Field(0.3, ge=0, le=1, description="share of single ones that a hand holds")
+    hidden: float = Field(0.25, ge=0, le=1, description="share that something hides in part")
+    real: float = Field(0.6, ge=0, le=1, description="share on real backgrounds, if there are any")
+    shadow: float = Field(0.7, ge=0, le=1, description="share that throws a shadow")
+    light: float = Field(0.5, ge=0, le=1, description="change of brightness across the photo")
+    brightness: float = Field(0.35, ge=0, description="change of exposure, as a share")
+    white_balance: float = Field(0.1, ge=0, lt=1, description="change of red against blue")
+    contrast: float = Field(0.2, ge=0, lt=1, description="change of contrast, as a share")
+    saturation: float = Field(0.25, ge=0, lt=1, description="change of saturation, as a share")
+    blurred: float = Field(0.35, ge=0, le=1, description="share that is blurred")
+    blur_px: float = Field(2.0, gt=0, description="of 160: standard deviation of a blur, at most")
+    noisy: float = Field(0.5, ge=0, le=1, description="share with a sensor's noise")
+    noise_levels: float = Field(8.0, ge=0, description="standard deviation, of 255, at most")
+    jpeg: float = Field(0.5, ge=0, le=1, description="share that was a JPEG of low quality")
+    jpeg_quality: int = Field(35, ge=1, le=92, description="of such a JPEG, at least")
+
+
+class AdaptSettings(FitSettings):
+    """`satchel adapt`: the encoder that is served, fitted to the catalogue's own products."""
+
+    weights: Literal["auto", "none"] = Field(
+        "auto", description="set as the run begins: what the network it starts from was made with"
+    )
+    recipe: Literal["composed"] = Field(  # type: ignore[assignment] # frozen: never written to
+        "composed", description="compositions are the augmentation"
+    )
+    mix: float = Field(0.0, ge=0, le=0, description="compositions are not blended")
+    minutes: float | None = Field(30.0, gt=0, description="a budget for training")
+    side_px: int = Field(160, ge=64, le=1024, description="input side that is trained at")
+    serve_side_px: int = Field(
+        224, ge=32, le=1024, description="set as the run begins: input side of the encoder served"
+    )
+    learning_rate: float = Field(3e-4, gt=0, description="of the backbone's last layers")
+    head_rate: float = Field(1e-3, gt=0, description="of the products' own vectors")
+    average: float = Field(0.995, ge=0, lt=1, description="decay of the moving average")
+    precision: Literal["fp32", "bf16"] = Field("fp32", description="of multiplications")
+    freeze_statistics: bool = Field(True, description="leave batch norms' statistics as they came")
+    compositions: int = Field(8192, ge=1, description="of an epoch, at least")
+    held_out: float = Field(
+        0.1, ge=0, le=0.5, description="share of the products that is kept for choosing"
+    )
+    checks: int = Field(400, ge=2, description="compositions to choose by")
+    scale: float = Field(24.0, gt=0, description="of cosines to logits")
+    margin: float = Field(0.1, ge=0, lt=1, description="by which the right cosine must lead")
+    centred: float = Field(
+        0.8, ge=0, le=1, description="share of the mean vector taken off products' first vectors"
+    )
+    alike: float = Field(
+        0.97, ge=-1, le=1, description="cosine from which products are not pushed apart"
+    )
+    distil: float = Field(0.0, ge=0, description="weight of staying near the first vectors")
+    backgrounds: str | None = Field(None, description="folder of photos to compose on")
+    synth: SynthSettings = SynthSettings()
+
+
 def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
     """Read settings: what is given wins over the file, key by key, the file over the defaults.
 

@@ -1,0 +1,215 @@
+"""Adapting to a catalogue of one studio picture per product: each step beside plain zero-shot.
+
+    python benchmarks/adapt.py [--minutes 12] [--gallery grocery|luma|dreambooth] [--test]
+
+For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
+that the command calls) on drawn backgrounds and the street photos, which are in no task, and the
+queries are searched with the exported ONNX file. Steps: the plain whole photo, the three looks
+that ship, the end of training by itself, and the average with the start that the held-out
+compositions chose. Choices are made on the dev queries; --test measures the test queries too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import shutil
+import tempfile
+import time
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from accuracy import Vectors, all_vectors, nearest_ranks, ranks
+from datasets import SHARED, Task, distinct_paths, tasks
+from reporting import bootstrap_interval, print_table, write_json
+from satchel.catalog.importers import open_rows
+from satchel.catalog.ingest import import_rows
+from satchel.encode.encoder import Encoder
+from satchel.files import write_atomically
+from satchel.search.build import build_index, embed_gallery
+from satchel.train.adapt import Outcome, averaged, begin_adapting
+from satchel.train.fit import save_weights
+from satchel.train.loaded import ADAPTED
+from satchel.train.programme import go_on
+from satchel.train.promote import export_run, model_name
+from satchel.train.runs import Run
+from satchel.train.settings import AdaptSettings, read_settings_file
+from satchel.workspace import Workspace
+
+TOP = (1, 2, 3, 5)
+GALLERIES = {
+    "grocery": {"dev": "studio → train+val", "test": "studio → test"},
+    "luma": {"dev": "styles A", "test": "others, all"},
+    "dreambooth": {"test": "DreamBooth"},
+}
+"""Gallery → part of the names of the tasks that search it, by split."""
+
+
+class Told:
+    """Tells how far training is, once a minute."""
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        """A stage begins."""
+        self._what, self._total, self._done, self._at = what, total, done, time.monotonic()
+
+    def advance(self, photos: int) -> None:
+        """So many more are done."""
+        self._done += photos
+        if time.monotonic() - self._at > 60:
+            print(f"{self._what}: {self._done:,} of {self._total:,}", flush=True)
+            self._at = time.monotonic()
+
+
+def workspace_of(task: Task, folder: Path) -> Workspace:
+    """A workspace that holds the task's gallery, imported and embedded as a user's would be."""
+    workspace = Workspace.create(folder)
+    rows = folder / "gallery.csv"
+    with rows.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(("code", "photo"))
+        for at, photo in enumerate(task.gallery):
+            name = f"{at}{photo.path.suffix}"
+            shutil.copy(photo.path, folder / name)
+            writer.writerow((photo.code, name))
+    import_rows(
+        open_rows(rows).rows(),
+        workspace.catalogue,
+        workspace.photos,
+        limits=workspace.settings.photos.limits(),
+        on_problem=print,
+        on_progress=lambda _: None,
+    )
+    encoder = Encoder.load()
+    embed_gallery(
+        workspace.catalogue,
+        workspace.photos,
+        encoder,
+        on_progress=lambda _: None,
+        on_problem=print,
+    )
+    build_index(workspace.catalogue, encoder, workspace.index_path)
+    return workspace
+
+
+def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
+    """The ONNX file of the run with a share of the trained weights."""
+    from safetensors.torch import load_file
+
+    start = load_file(run.folder / "start.safetensors")
+    end = {
+        name.removeprefix("backbone."): value
+        for name, value in load_file(run.best).items()
+        if name.startswith("backbone.")
+    }
+    kept = (run.folder / ADAPTED).read_bytes()
+    save_weights(_State(averaged(start, end, share)), run.folder / ADAPTED)  # type: ignore[arg-type]
+    export_run(workspace, run)
+    write_atomically(run.folder / ADAPTED, kept)
+    return Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
+
+
+class _State:
+    """Tensors as `save_weights` takes a module's."""
+
+    def __init__(self, tensors: dict[str, Any]) -> None:
+        self._tensors = tensors
+
+    def state_dict(self) -> dict[str, Any]:
+        """The tensors."""
+        return self._tensors
+
+
+def measured(chosen: list[Task], settings: AdaptSettings) -> list[dict[str, Any]]:
+    """Adapt to the gallery that these tasks search, and measure every step on each."""
+    paths = distinct_paths(chosen)
+    vectors = {"zero-shot": all_vectors(paths, Encoder.load())}
+    with tempfile.TemporaryDirectory() as folder:
+        workspace = workspace_of(chosen[0], Path(folder) / "w")
+        run = begin_adapting(workspace, settings, "adapt")
+        began = time.monotonic()
+        go_on(workspace, run, report=Told(), trackers=(), on_epoch=tell)
+        minutes = (time.monotonic() - began) / 60
+        outcome = Outcome.read(run)
+        print(outcome)
+        for share in dict.fromkeys((1.0, outcome.share)):
+            name = f"adapted, {share:.0%} of the trained weights"
+            vectors[name] = all_vectors(paths, exported(workspace, run, share))
+    about = {"minutes": minutes, "held_out": outcome.model_dump(mode="json")}
+    return [figure | about for task in chosen for figure in figures_of(task, vectors)]
+
+
+def tell(epoch: int, figures: dict[str, float]) -> None:
+    """Print an epoch's figures."""
+    print(epoch, {key: round(value, 3) for key, value in figures.items()}, flush=True)
+
+
+def figures_of(task: Task, vectors: dict[str, dict[str, Vectors]]) -> list[dict[str, Any]]:
+    """Top-k of one task by every encoder, plain and as it ships, and the gain over the first."""
+    found = {}
+    for encoder, by_method in vectors.items():
+        found[f"{encoder}, plain"] = nearest_ranks(task, by_method["plain"])
+        found[f"{encoder}, three looks"] = ranks(task, by_method["ships"])
+    plain = found["zero-shot, plain"]
+    return [
+        {
+            "task": task.name,
+            "step": step,
+            "queries": len(rank),
+            "products": len({photo.code for photo in task.gallery}),
+            "top": {k: float((rank <= k).mean()) for k in TOP},
+            "interval_95": {k: bootstrap_interval(rank <= k) for k in (1, 5)},
+            "gain": {k: float((rank <= k).mean() - (plain <= k).mean()) for k in TOP},
+        }
+        for step, rank in found.items()
+    ]
+
+
+def main() -> None:
+    """Print the table and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--gallery", choices=tuple(GALLERIES))
+    parser.add_argument("--test", action="store_true", help="measure the test queries too")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
+    given = parser.parse_args()
+    settings = read_settings_file(
+        AdaptSettings,
+        None,
+        minutes=given.minutes,
+        backgrounds=str(SHARED / "street" / "images"),
+        **{
+            key: tomllib.loads(f"v = {v}")["v"]
+            for key, _, v in (p.partition("=") for p in given.set)
+        },
+    )
+    figures: list[dict[str, Any]] = []
+    for gallery, parts in GALLERIES.items():
+        splits = [split for split in parts if split == "dev" or given.test]
+        if given.gallery not in (None, gallery) or not splits:
+            continue
+        chosen = [t for split in splits for t in tasks(split) if parts[split] in t.name]
+        found = measured(chosen, settings)
+        write_json(
+            f"adapt-{gallery}",
+            {"settings": settings.model_dump(mode="json", exclude={"backgrounds"}), "steps": found},
+        )
+        figures += found
+    print_table(
+        "Adapting",
+        ["task", "step", *(f"top-{k} %" for k in TOP), "gain, top-1", "gain, top-5"],
+        [
+            [
+                f["task"],
+                f["step"],
+                *(f"{100 * f['top'][k]:.1f}" for k in TOP),
+                f"{100 * f['gain'][1]:+.1f}",
+                f"{100 * f['gain'][5]:+.1f}",
+            ]
+            for f in figures
+        ],
+    )
+
+
+if __name__ == "__main__":
+    main()

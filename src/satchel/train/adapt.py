@@ -1,0 +1,518 @@
+"""`satchel adapt`: the encoder that is served, fitted to the catalogue's own pictures.
+
+Every product is a class of a normalised softmax, and what is shown are compositions of its
+pictures (`satchel.train.synth`). The end of training is averaged with its start: what was learned
+stays, and so does what was known. How much of each, and which epoch, held-out compositions choose.
+
+Cosine softmax with margin: Wang et al., "CosFace", CVPR 2018, eq. 4. Averaging with the start:
+Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, eq. 1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors.torch import load_file
+
+from satchel.encode.serving import read_serving
+from satchel.errors import UsageError
+from satchel.files import write_atomically
+from satchel.parallel import cores, map_in_order
+from satchel.train.backbones import Backbone, create
+from satchel.train.backgrounds import Backgrounds, load_backgrounds
+from satchel.train.checks import Answers, Checks, LiveEncoder, make_checks, vectors_of
+from satchel.train.classify import Reporter
+from satchel.train.cutouts import Cutouts, make_cutouts
+from satchel.train.data import Split, SplitOptions
+from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
+from satchel.train.loaded import ADAPTED, CONFIDENCE, trained_backbone
+from satchel.train.loading import DECODE_MARGIN, Batch, Step, TrainingPhotos
+from satchel.train.metric import Cascade
+from satchel.train.promote import measured_confidence
+from satchel.train.runs import Run, all_runs, new_record
+from satchel.train.samplers import ShuffledBatches
+from satchel.train.settings import AdaptSettings
+from satchel.train.synth import Composer
+from satchel.train.task import part_photos, split_workspace, workspace_photos
+from satchel.workspace import Workspace
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+START: Final = "start.safetensors"
+CUTOUTS: Final = "cutouts.npy"
+OUTCOME: Final = "outcome.json"
+SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the trained weights that are tried; 0 is the start itself."""
+
+WATCHED_SHARE: Final = 0.5
+"""Share at which epochs are compared: what is served is an average, not the end of training."""
+
+LEAST_REPEATS: Final = 4
+"""Compositions of each picture in an epoch, at least."""
+
+CHECK_SIDE: Final = 1.5
+"""Side of a held-out composition ÷ the network's: crops of it still fill the input."""
+
+CHECK_BACKGROUNDS: Final = 0.2
+"""Share of the real backgrounds that training never sees."""
+
+
+class MarginSoftmax(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+    """Cross-entropy of scaled cosines to a vector for each product, the right one less a margin.
+
+    CosFace (Wang et al., CVPR 2018, eq. 4). Products that look alike are no alternatives to each
+    other: they are left out of the sum, so that nothing pushes them apart.
+
+    Args:
+        weight: shape (p, d), first vector of each product; any length.
+        alike: shape (p, p), bool, symmetric, False on the diagonal.
+    """
+
+    def __init__(
+        self, weight: torch.Tensor, alike: torch.Tensor, *, scale: float, margin: float
+    ) -> None:
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.nn.functional.normalize(weight.float(), dim=1))
+        self.register_buffer("alike", alike, persistent=False)
+        self.scale = scale
+        self.margin = margin
+
+    def forward(
+        self, vectors: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, share: float
+    ) -> torch.Tensor:
+        """Mean loss of a batch; vectors, shape (n, d); labels, shape (n,), int64."""
+        unit = torch.nn.functional.normalize
+        cosines = unit(vectors, dim=1) @ unit(self.weight, dim=1).T
+        right = torch.nn.functional.one_hot(labels, len(self.weight))
+        logits = self.scale * (cosines - self.margin * right)
+        logits = logits.masked_fill(self.alike[labels], float("-inf"))
+        loss: torch.Tensor = torch.nn.functional.cross_entropy(logits, labels)
+        return loss
+
+
+class Adapting(Trainable):
+    """A backbone and its objective, and how far vectors go from where they started.
+
+    The start is held in a tuple, so that it is no part of what is trained and saved.
+    """
+
+    def __init__(
+        self, backbone: Backbone, objective: torch.nn.Module, start: Backbone, distil: float
+    ) -> None:
+        super().__init__(backbone, objective)
+        self._start = (start,)
+        self._distil = distil
+
+    def forward(
+        self, crops: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, share: float
+    ) -> torch.Tensor:
+        """Loss of a batch of crops, shape (n, side, side, 3), uint8."""
+        vectors = self.backbone(crops)
+        with torch.autocast(crops.device.type, enabled=False):
+            loss: torch.Tensor = self.objective(vectors, labels, others, share)
+        if self._distil:
+            with torch.no_grad():
+                first = self._start[0].to(crops.device)(crops)
+            near = torch.nn.functional.cosine_similarity(vectors, first, dim=1)
+            loss = loss + self._distil * (1 - near).mean()
+        return loss
+
+
+# -- what is trained on ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptTask:
+    """A catalogue's pictures, divided into those that are trained on and those held out.
+
+    Attributes:
+        photos: all of them, labelled by place in the list of all products.
+        trained: rows of `photos` that are trained on.
+        classes: shape (products,), int64: class of each product; -1 where it is held out.
+    """
+
+    photos: TrainingPhotos
+    trained: Ints
+    classes: Ints
+
+    @classmethod
+    def divided(cls, photos: TrainingPhotos, trained: Ints, products: int) -> AdaptTask:
+        """Number the products of the trained rows.
+
+        Raises:
+            UsageError: there are fewer than two.
+        """
+        known = np.unique(photos.labels[trained])
+        if len(known) < 2:
+            raise UsageError(
+                f"expected two products or more to train on, got {len(known)}; import more, or "
+                "pass --set held_out=0"
+            )
+        classes = np.full(products, -1, np.int64)
+        classes[known] = np.arange(len(known))
+        return cls(photos, trained, classes)
+
+    @property
+    def held_out(self) -> Ints:
+        """Products that are not trained on."""
+        return np.flatnonzero(self.classes < 0)
+
+    @property
+    def trained_classes(self) -> Ints:
+        """Class of each trained row."""
+        found: Ints = self.classes[self.photos.labels[self.trained]]
+        return found
+
+
+def look_alikes(
+    vectors: Floats, names: Sequence[str], labels: Ints, products: int, cosine: float
+) -> npt.NDArray[np.bool_]:
+    """Which products are not pushed apart: they share a picture, or two pictures are very near.
+
+    Args:
+        vectors: shape (n, d), of length 1, of the pictures; `names`, equal for equal ones.
+        cosine: from which two pictures are.
+
+    Returns:
+        shape (products, products), bool, symmetric, False on the diagonal.
+    """
+    alike = np.zeros((products, products), np.bool_)
+    for first in range(0, len(vectors), 1024):
+        rows, columns = np.nonzero(vectors[first : first + 1024] @ vectors.T >= cosine)
+        alike[labels[rows + first], labels[columns]] = True
+    by_name: dict[str, int] = {}
+    for name, label in zip(names, labels.tolist(), strict=True):
+        other = by_name.setdefault(name, label)
+        alike[label, other] = alike[other, label] = True
+    alike |= alike.T
+    np.fill_diagonal(alike, False)
+    return alike
+
+
+def first_vectors(vectors: Floats, labels: Ints, products: int, centred: float) -> Floats:
+    """A vector for each product to begin with, shape (products, d): the mean of its pictures'.
+
+    Args:
+        centred: share of the mean of all that is taken off: what every picture has in common
+            tells no product from another.
+    """
+    sums = np.zeros((products, vectors.shape[1]), np.float32)
+    np.add.at(sums, labels, vectors)
+    means = sums / np.linalg.norm(sums, axis=1, keepdims=True)
+    first: Floats = (means - centred * means.mean(0)).astype(np.float32)
+    return first
+
+
+def composed_batches(
+    composers: Callable[[int], Composer], pictures: Ints, classes: Ints, seed: int
+) -> Callable[[Iterable[Step]], Iterator[Batch]]:
+    """Steps → batches of compositions, made in threads while the network computes.
+
+    Args:
+        composers: side in pixels → what composes at it.
+        pictures: shape (n,): of the rows that steps name, in turn: row i shows picture i modulo n.
+        classes: shape (n,): of these pictures.
+    """
+
+    def work(step: Step) -> Batch:
+        composer = composers(step.side_px)
+        rows = step.rows % len(pictures)
+        crops = np.empty((len(rows), step.side_px, step.side_px, 3), np.uint8)
+        for at, picture in enumerate(pictures[rows].tolist()):
+            rng = np.random.default_rng([seed, step.epoch, step.number, at])
+            crops[at] = composer.compose(picture, rng)
+        return Batch(crops, classes[rows], classes[rows], 1.0)
+
+    return partial(_in_threads, work)
+
+
+def _in_threads(work: Callable[[Step], Batch], steps: Iterable[Step]) -> Iterator[Batch]:
+    yield from map_in_order(work, steps, workers=cores(), ahead=1)
+
+
+# -- averaging -------------------------------------------------------------------------------------
+
+
+def averaged(
+    start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """Weights between start and end: (1 − share) × start + share × end.
+
+    WiSE-FT (Wortsman et al., CVPR 2022, eq. 1). Counters, which are whole numbers, are the end's.
+    """
+    return {
+        name: torch.lerp(value, end[name].to(value), share)
+        if value.is_floating_point()
+        else end[name].clone()
+        for name, value in start.items()
+    }
+
+
+# -- the run ---------------------------------------------------------------------------------------
+
+
+def starting_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
+    """The network that the workspace serves with, and the settings that make it again.
+
+    Raises:
+        UsageError: it came from a run that is gone, or is of a kind that cannot be adapted.
+    """
+    name = read_serving(workspace.models).name
+    if not name:
+        return create("efficientnet_lite0"), {"backbone": "efficientnet_lite0", "weights": "auto"}
+    for run in all_runs(workspace.runs):
+        if name.rpartition("-")[0] == run.name:
+            backbone, side_px = trained_backbone(run)
+            if isinstance(backbone, Cascade):
+                raise UsageError("a cascaded encoder cannot be adapted; promote another first")
+            known = run.read().settings
+            weights = "auto" if known["weights"] == "auto" else "none"
+            return backbone, {
+                "backbone": known["backbone"],
+                "weights": weights,
+                "serve_side_px": side_px,
+            }
+    raise UsageError(
+        f"the encoder that is served, {name}, came from a run that is no longer in "
+        f"{workspace.runs}; bring its folder back, or `satchel promote --rollback`"
+    )
+
+
+class Outcome(BaseModel):
+    """What adapting came to; kept in the run's folder.
+
+    Attributes:
+        share: of the trained weights in what was chosen; 0: the start was best.
+        start, chosen: figures of the held-out checks; see `satchel.train.checks`.
+        tried: share → score.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    share: float
+    start: dict[str, float]
+    chosen: dict[str, float]
+    tried: dict[float, float]
+
+    @property
+    def worse(self) -> list[str]:
+        """Checks in which what was chosen is worse than the start: reasons not to serve it."""
+        watched = ("score", "own1", "own5")
+        return [k for k in watched if self.chosen.get(k, 0.0) < self.start.get(k, 0.0)]
+
+    @classmethod
+    def read(cls, run: Run) -> Outcome:
+        """Read a finished run's.
+
+        Raises:
+            UsageError: the run has not come so far.
+        """
+        try:
+            return cls.model_validate_json((run.folder / OUTCOME).read_bytes())
+        except (OSError, ValidationError) as error:
+            raise UsageError(
+                f"the run {run.name} has no outcome yet ({error}); go on with `satchel adapt "
+                f"--resume {run.name}`"
+            ) from None
+
+
+def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> Run:
+    """Make the folder of a new run: which products are held out, and the weights it starts from.
+
+    Raises:
+        UsageError: there are no photos, or the encoder that is served cannot be adapted.
+    """
+    backbone, known = starting_backbone(workspace)
+    settings = AdaptSettings.model_validate(settings.model_dump() | known)
+    record = new_record("adapt", settings, name=name, split="", split_hash="", products=0, photos=0)
+    run = Run.create(workspace.runs, record)
+    options = SplitOptions(protocol="open", val=settings.held_out, test=0.0, seed=settings.seed)
+    split = split_workspace(workspace, workspace.split_path(run.name), options)
+    save_weights(backbone, run.folder / START)
+    run.update(
+        split=run.name,
+        split_hash=split.hash,
+        products=len(split.products()),
+        photos=len(split.train),
+    )
+    return run
+
+
+def task_of(workspace: Workspace, split: Split) -> AdaptTask:
+    """The pictures of a split: its training part to train on, its validation part held out.
+
+    Raises:
+        UsageError: photos are gone from the catalogue, or too few products are left.
+    """
+    products = tuple(sorted({*split.products("train"), *split.products("val")}))
+    named = (*split.train, *split.val)
+    photos = part_photos(workspace, workspace_photos(workspace), named, products)
+    return AdaptTask.divided(photos, np.arange(len(split.train)), len(products))
+
+
+def adapt(
+    task: AdaptTask,
+    settings: AdaptSettings,
+    run: Run,
+    *,
+    report: Reporter,
+    on_epoch: Callable[[int, dict[str, float]], None],
+) -> Progress:
+    """Adapt, or go on where the run stopped; the run's folder gets what was chosen (`Outcome`).
+
+    Raises:
+        UsageError: the folder of backgrounds holds none.
+    """
+    torch.manual_seed(settings.seed)
+    cv2.setNumThreads(1)  # compositions are made one a core, beside the network
+    cutouts = _cutouts(task.photos, settings, run, report)
+    seen, unseen = _backgrounds(settings)
+    start = _start(settings, run)
+    checks = make_checks(
+        cutouts,
+        task.photos.labels,
+        Composer(
+            cutouts,
+            settings.synth.model_copy(update={"clean": 0.0}),
+            side_px=round(CHECK_SIDE * settings.side_px),
+            backgrounds=unseen,
+        ),
+        held_out=task.held_out,
+        count=settings.checks,
+        seed=settings.seed,
+    )
+    judge = _Judge(copy.deepcopy(start), start.state_dict(), checks, settings.side_px)
+
+    @cache
+    def composer(side_px: int) -> Composer:
+        return Composer(cutouts, settings.synth, side_px=side_px, backgrounds=seen)
+
+    # Checking costs as much as a few compositions of each picture: epochs are long beside it.
+    repeats = max(LEAST_REPEATS, -(-settings.compositions // len(task.trained)))
+
+    def batches(process: int, processes: int) -> ShuffledBatches:
+        return ShuffledBatches(
+            len(task.trained) * repeats,
+            batch_size=settings.batch,
+            seed=settings.seed,
+            process=process,
+            processes=processes,
+        )
+
+    progress = fit(
+        Fitting(
+            trainable=_trainable(task, cutouts, start, settings),
+            shown=composed_batches(composer, task.trained, task.trained_classes, settings.seed),
+            batches=batches,
+            settings=settings,
+            validate=lambda found: judge.figures(found.backbone.state_dict(), WATCHED_SHARE),
+            on_epoch=on_epoch,
+            on_begin=partial(report.begin, "adapt"),
+            on_step=report.advance,
+        ),
+        checkpoint=run.checkpoint,
+        best=run.best,
+    )
+    _choose(judge, run)
+    (run.folder / CUTOUTS).unlink(missing_ok=True)  # hundreds of megabytes, made again in minutes
+    return progress
+
+
+def _cutouts(
+    photos: TrainingPhotos, settings: AdaptSettings, run: Run, report: Reporter
+) -> Cutouts:
+    report.begin("cut out", len(photos))
+    return make_cutouts(
+        run.folder / CUTOUTS,
+        photos.names,
+        photos.boxes,
+        photos.read,
+        side_px=round(DECODE_MARGIN * settings.side_px),
+        advance=report.advance,
+    )
+
+
+def _backgrounds(settings: AdaptSettings) -> tuple[Backgrounds | None, Backgrounds | None]:
+    """Real backgrounds to train on and to check by; none where no folder is given."""
+    if settings.backgrounds is None:
+        return None, None
+    side_px = round(CHECK_SIDE * settings.side_px)
+    return load_backgrounds(Path(settings.backgrounds), side_px).split(CHECK_BACKGROUNDS)
+
+
+def _start(settings: AdaptSettings, run: Run) -> Backbone:
+    backbone = create(settings.backbone, weights=settings.weights, side_px=settings.side_px)
+    backbone.load_state_dict(load_file(run.folder / START))
+    ready: Backbone = backbone.eval().to(memory_format=torch.channels_last)
+    return ready
+
+
+def _trainable(
+    task: AdaptTask, cutouts: Cutouts, start: Backbone, settings: AdaptSettings
+) -> Adapting:
+    pictures = [cutouts.picture(int(row)) for row in task.trained]
+    vectors = vectors_of(LiveEncoder(start, settings.side_px), pictures)
+    classes, names = task.trained_classes, [task.photos.names[row] for row in task.trained]
+    count = int(classes.max()) + 1
+    alike = look_alikes(vectors, names, classes, count, settings.alike)
+    objective = MarginSoftmax(
+        torch.from_numpy(first_vectors(vectors, classes, count, settings.centred)),
+        torch.from_numpy(alike),
+        scale=settings.scale,
+        margin=settings.margin,
+    )
+    return Adapting(copy.deepcopy(start), objective, start, settings.distil)
+
+
+@dataclass(frozen=True, slots=True)
+class _Judge:
+    """Figures of averages between the start and whatever training came to."""
+
+    network: Backbone
+    start: Mapping[str, torch.Tensor]
+    checks: Checks
+    side_px: int
+
+    def ask(self, end: Mapping[str, torch.Tensor], share: float) -> Answers:
+        self.network.load_state_dict(averaged(self.start, end, share))
+        return self.checks.ask(LiveEncoder(self.network, self.side_px))
+
+    def figures(self, end: Mapping[str, torch.Tensor], share: float) -> dict[str, float]:
+        return self.checks.figures(self.ask(end, share))
+
+
+def _choose(judge: _Judge, run: Run) -> None:
+    """Try every share of the best epoch, keep the best, and measure its confidence."""
+    prefix = "backbone."
+    end = {
+        name.removeprefix(prefix): value
+        for name, value in load_file(run.best).items()
+        if name.startswith(prefix)
+    }
+    answers = {share: judge.ask(end, share) for share in SHARES}
+    found = {share: judge.checks.figures(told) for share, told in answers.items()}
+    share = max(found, key=lambda share: found[share]["score"])
+    outcome = Outcome(
+        share=share,
+        start=found[0.0],
+        chosen=found[share],
+        tried={share: figures["score"] for share, figures in found.items()},
+    )
+    confidence = measured_confidence(
+        answers[share].scores, judge.checks.right, "held-out compositions"
+    )
+    for name, told in ((CONFIDENCE, confidence), (OUTCOME, outcome)):
+        write_atomically(run.folder / name, (told.model_dump_json(indent=1) + "\n").encode())
+    judge.network.load_state_dict(averaged(judge.start, end, share))
+    save_weights(judge.network, run.folder / ADAPTED, {"share": str(share)})

@@ -1,0 +1,163 @@
+"""What adapting is chosen by: held-out compositions, searched as identification searches."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from satchel.encode.embed import embed
+from satchel.images import RGB
+from satchel.parallel import batched
+from satchel.train.backbones import Backbone
+from satchel.train.cutouts import Cutouts
+from satchel.train.evaluation import product_scores
+from satchel.train.export import Exportable
+from satchel.train.synth import Composer
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+BATCH: Final = 16
+CHECK_SEED: Final = 2**40
+"""Of held-out compositions: no training step has it."""
+
+FEWEST_QUERIES: Final = 20
+"""Photos of unseen products, at least, for a figure of them to be told."""
+
+
+class LiveEncoder:
+    """A network that is in training, as `satchel.encode.embed.embed` takes an encoder."""
+
+    def __init__(self, backbone: Backbone, side_px: int) -> None:
+        self._model = Exportable(backbone).eval()
+        self._device = next(backbone.parameters()).device
+        self.input_side_px = side_px
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+        """As `satchel.encode.encoder.Encoder.encode`."""
+        with torch.inference_mode():
+            vectors, saliency = self._model(torch.from_numpy(crops).to(self._device))
+        return vectors.float().cpu().numpy(), saliency.float().cpu().numpy()
+
+
+def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:
+    """Vectors of photos by three looks, shape (n, d), float32, of length 1."""
+    rows = [embed(encoder, batch) for batch in batched(photos, BATCH)]
+    return np.stack([seen.vector for batch in rows for seen in batch]).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Scores of every product: of the queries, shape (q, products), and of the own ones or None."""
+
+    scores: Floats
+    own: Floats | None
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """Queries whose products are known, and the gallery that they are searched in.
+
+    Attributes:
+        pictures: of the gallery; `labels`, shape (n,): their products.
+        products: how many there are.
+        queries: composed photos; `right`, shape (q,): their products.
+        unseen: shape (q,), bool: the query's product was held out of training.
+        own: rows of gallery pictures that are further photos of held-out products: queries of the
+            catalogue's own, searched without them; few catalogues have any.
+    """
+
+    pictures: Sequence[RGB]
+    labels: Ints
+    products: int
+    queries: Sequence[RGB]
+    right: Ints
+    unseen: npt.NDArray[np.bool_]
+    own: Ints
+
+    def ask(self, encoder: LiveEncoder) -> Answers:
+        """Search the queries, and the catalogue's own ones if they are enough."""
+        gallery = vectors_of(encoder, self.pictures)
+        queries = vectors_of(encoder, self.queries)
+        scores = product_scores(queries, gallery, self.labels, self.products)
+        if len(self.own) < FEWEST_QUERIES:
+            return Answers(scores, None)
+        others = np.setdiff1d(np.arange(len(gallery)), self.own)
+        return Answers(
+            scores,
+            product_scores(gallery[self.own], gallery[others], self.labels[others], self.products),
+        )
+
+    def figures(self, answers: Answers) -> dict[str, float]:
+        """Top-1 and top-5 of all queries and of unseen products' ones, and `score` to choose by.
+
+        `own1` and `own5`, of the catalogue's own further photos, where they are enough.
+        """
+        ranks = _ranks(answers.scores, self.right)
+        found = {"top1": _share(ranks, 1), "top5": _share(ranks, 5)}
+        if self.unseen.any():
+            found |= {
+                "unseen1": _share(ranks[self.unseen], 1),
+                "unseen5": _share(ranks[self.unseen], 5),
+            }
+        if answers.own is not None:
+            ranks = _ranks(answers.own, self.labels[self.own])
+            found |= {"own1": _share(ranks, 1), "own5": _share(ranks, 5)}
+        return found | {"score": (found["top1"] + found["top5"]) / 2}
+
+
+def make_checks(
+    cutouts: Cutouts,
+    labels: Ints,
+    composer: Composer,
+    *,
+    held_out: Ints,
+    count: int,
+    seed: int,
+) -> Checks:
+    """Compose held-out queries: half of them of products that are not trained on, if any are.
+
+    Args:
+        labels: shape (n,): product of each cut-out.
+        composer: at a side of which crops still fill an encoder's input.
+        held_out: products that are not trained on.
+        count: queries.
+    """
+    rng = np.random.default_rng([seed, CHECK_SEED])
+    unseen_rows = np.flatnonzero(np.isin(labels, held_out))
+    known_rows = np.flatnonzero(~np.isin(labels, held_out))
+    halves = [rows for rows in (unseen_rows, known_rows) if len(rows)]
+    rows = np.concatenate(
+        [np.resize(rng.permutation(half), count // len(halves)) for half in halves]
+    )
+    queries = [
+        composer.compose(int(row), np.random.default_rng([seed, CHECK_SEED, at]), kind="whole")
+        for at, row in enumerate(rows)
+    ]
+    _, first = np.unique(labels, return_index=True)
+    further = np.setdiff1d(unseen_rows, first)
+    return Checks(
+        [cutouts.picture(row) for row in range(len(cutouts))],
+        labels,
+        int(labels.max()) + 1,
+        queries,
+        labels[rows],
+        np.isin(labels[rows], held_out),
+        further,
+    )
+
+
+def _ranks(scores: Floats, right: Ints) -> Ints:
+    """Rank of the right product of each query, 1 the best; ties count against it."""
+    own = scores[np.arange(len(right)), right][:, None]
+    ranks: Ints = (scores >= own).sum(1).astype(np.int64)
+    return ranks
+
+
+def _share(ranks: Ints, k: int) -> float:
+    return float((ranks <= k).mean())

@@ -1,0 +1,332 @@
+"""Gallery picture → cut-out: the product alone, with a soft mask, found without a trained network.
+
+A studio picture has an even ground: it is flooded from the picture's rim, and what the flood does
+not reach is the product. Elsewhere GrabCut divides what lies in the located box (Rother, Kolmogorov
+and Blake, "GrabCut", SIGGRAPH 2004), and where that fails the box itself is taken, with soft edges.
+
+Cut-outs are made once and kept in one file, that is mapped into memory: one row for each picture.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from satchel.errors import PhotoError
+from satchel.images import RGB, crop, decode
+from satchel.parallel import cores, map_in_order
+from satchel.records import WHOLE_PHOTO, Box
+
+RGBA = npt.NDArray[np.uint8]
+"""Shape (height, width, 4), uint8; colours are multiplied by the mask, which is the last."""
+Mask = npt.NDArray[np.uint8]
+
+WORK_SIDE_PX: Final = 320
+"""Longer side of the copy that is divided into product and ground."""
+
+RIM_PX: Final = 4
+GROUND_DISTANCE: Final = 6.0
+"""Distance in CIE Lab, of 8-bit values, up to which a pixel has the ground's colour."""
+
+EVEN_SHARE: Final = 0.6
+"""Share of the rim that has the ground's colour on an even ground: the product, or who wears it,
+may be cut off by the picture's side."""
+
+GAP_PX: Final = 5
+"""Width of a gap in an outline that the flood does not pass: white things on a white ground."""
+
+HALO_PX: Final = 9
+HOLE_DISTANCE: Final = 1.0
+HOLE_PART: Final = 0.01
+"""Share of the product that a hole has at least."""
+
+PART: Final = 0.02
+"""Share of the largest piece that another must have to belong to the product; others are specks."""
+
+LEAST: Final = 0.02
+MOST: Final = 0.98
+"""Share of the picture that a product covers: outside of these the division has failed."""
+
+GRABCUT_SIDE_PX: Final = 144
+GRABCUT_ROUNDS: Final = 3
+SOFT_BOX: Final = 0.06
+"""Width of a box's soft edge, as a share of its shorter side."""
+
+FLUSH_ROWS: Final = 128
+"""Pictures between two writes to disk: what a kill can cost."""
+
+
+def cut_out(pixels: RGB, box: Box = WHOLE_PHOTO) -> RGBA:
+    """Cut the product out of a picture.
+
+    Args:
+        pixels: shape (h, w, 3), uint8, upright.
+        box: of the product; used where the ground is not even.
+
+    Returns:
+        The product in the rectangle that just holds it, at the picture's own scale; colours
+        multiplied by the mask.
+    """
+    mask = even_ground_mask(pixels)
+    if mask is None:
+        mask = _grabcut_mask(pixels, box)
+    if mask is None:
+        mask = _soft_box_mask(pixels.shape[:2], box)
+    size_wh = pixels.shape[1], pixels.shape[0]
+    # Enlarged, the mask of a smaller copy is soft by itself.
+    mask = cv2.resize(mask, size_wh, interpolation=cv2.INTER_LINEAR).astype(np.uint8, copy=False)
+    y0, y1, x0, x1 = _extent(mask > 127) or (0, size_wh[1], 0, size_wh[0])
+    y0, x0 = max(0, y0 - 1), max(0, x0 - 1)
+    return multiplied(pixels[y0 : y1 + 1, x0 : x1 + 1], mask[y0 : y1 + 1, x0 : x1 + 1])
+
+
+def multiplied(pixels: RGB, mask: Mask) -> RGBA:
+    """Join colours, multiplied by the mask, and mask."""
+    shares = cv2.merge([mask, mask, mask])
+    colours = cv2.multiply(np.ascontiguousarray(pixels), shares, scale=1 / 255)
+    return np.dstack([colours, mask]).astype(np.uint8, copy=False)
+
+
+def even_ground_mask(pixels: RGB) -> Mask | None:
+    """Mask of what stands on an even ground, shape (h', w'), uint8; None where it is not even."""
+    copy = _shrunk(pixels, WORK_SIDE_PX)
+    lab = cv2.cvtColor(copy, cv2.COLOR_RGB2LAB).astype(np.float32)
+    ring = np.concatenate([part.reshape(-1, 3) for part in _rim(lab)])
+    ground = _commonest(ring)
+    even = np.linalg.norm(ring - ground, axis=1) <= GROUND_DISTANCE
+    if even.mean() < EVEN_SHARE:
+        return None
+    distance = np.linalg.norm(lab - ground, axis=2)
+    mask = _not_flooded((distance > GROUND_DISTANCE).astype(np.uint8))
+    mask &= ~_halo(mask, distance) & ~_holes(mask, distance)
+    mask = _without_specks(_opened_up(mask))
+    return _softened(mask) if LEAST <= mask.mean() <= MOST else None
+
+
+def _rim(lab: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+    return lab[:RIM_PX], lab[-RIM_PX:], lab[:, :RIM_PX], lab[:, -RIM_PX:]
+
+
+def _commonest(ring: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """The commonest colour, by its lightness: of a person cut off below, half may be other."""
+    light = ring[:, 0].astype(np.int64)
+    counts = np.convolve(np.bincount(light, minlength=256), np.ones(7), "same")
+    near = np.abs(light - counts.argmax()) <= 4
+    colour: npt.NDArray[np.float32] = np.median(ring[near], axis=0).astype(np.float32)
+    return colour
+
+
+def _not_flooded(other: Mask) -> Mask:
+    """What a flood from the rim does not reach; 0 or 1.
+
+    Outlines are closed first, so that the flood does not enter through a pale edge.
+    """
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP_PX, GAP_PX))
+    padded = cv2.copyMakeBorder(other, GAP_PX, GAP_PX, GAP_PX, GAP_PX, cv2.BORDER_CONSTANT, value=0)
+    # Beyond the picture's side the product goes on: the flood must not enter it there either.
+    for rows in ((slice(None, GAP_PX), GAP_PX), (slice(-GAP_PX, None), -GAP_PX - 1)):
+        padded[rows[0]] = padded[rows[1]]
+        padded[:, rows[0]] = padded[:, rows[1]][:, None]
+    closed = cv2.morphologyEx(padded, cv2.MORPH_CLOSE, kernel)
+    framed = cv2.copyMakeBorder(closed, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(framed, None, (0, 0), 2)
+    inner = framed[1 + GAP_PX : -1 - GAP_PX, 1 + GAP_PX : -1 - GAP_PX]
+    reached: Mask = (inner != 2).astype(np.uint8)
+    return reached
+
+
+def _halo(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
+    """What a JPEG leaves around an outline: nearly the ground's colour, at the mask's edge."""
+    inner = cv2.erode(mask, np.ones((HALO_PX, HALO_PX), np.uint8))
+    return ((mask > inner) & (distance < 2 * GROUND_DISTANCE)).astype(np.uint8)
+
+
+def _holes(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
+    """Ground seen through a handle: large, and of exactly its colour; a white label hardly is."""
+    same = ((mask > 0) & (distance <= HOLE_DISTANCE)).astype(np.uint8)
+    same = _opened_up(same)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(same, connectivity=4)
+    large = stats[:, cv2.CC_STAT_AREA] >= HOLE_PART * mask.sum()
+    large[0] = False
+    holes = cv2.dilate(large[labels].astype(np.uint8), np.ones((5, 5), np.uint8))
+    return holes.astype(np.uint8, copy=False)
+
+
+def _opened_up(mask: Mask) -> Mask:
+    """Without what is thinner than three pixels."""
+    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    return opened.astype(np.uint8, copy=False)
+
+
+def _without_specks(mask: Mask) -> Mask:
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count < 2:
+        return mask
+    areas = stats[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    kept: Mask = (areas >= PART * areas.max())[labels].astype(np.uint8)
+    return kept
+
+
+def _grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
+    """Mask of what GrabCut finds in the box, shape (h', w'), uint8; None where it fails."""
+    copy = np.ascontiguousarray(_shrunk(pixels, GRABCUT_SIDE_PX))
+    height, width = copy.shape[:2]
+    # A box as wide as the picture leaves nothing that is surely ground: take a rim for it.
+    x0, y0 = max(2, int(box.x0 * width)), max(2, int(box.y0 * height))
+    x1, y1 = min(width - 2, round(box.x1 * width)), min(height - 2, round(box.y1 * height))
+    if x1 - x0 < 8 or y1 - y0 < 8:
+        return None
+    found = np.zeros((height, width), np.uint8)
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.setRNGSeed(0)  # of this thread: its clusters begin at random
+    try:
+        place = (x0, y0, x1 - x0, y1 - y0)
+        cv2.grabCut(copy, found, place, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_RECT)
+    except cv2.error:  # one colour everywhere: nothing to divide by
+        return None
+    mask = _without_specks(np.isin(found, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
+    share = float(mask.sum()) / ((x1 - x0) * (y1 - y0))
+    return _softened(mask) if 0.2 <= share <= MOST else None
+
+
+def _soft_box_mask(size_hw: tuple[int, ...], box: Box) -> Mask:
+    height, width = size_hw
+    mask = np.zeros((height, width), np.uint8)
+    x0, y0, x1, y1 = (round(v * s) for v, s in zip(box.xyxy, (width, height) * 2, strict=True))
+    mask[y0:y1, x0:x1] = 255
+    soft = SOFT_BOX * max(2, min(x1 - x0, y1 - y0))
+    return cv2.GaussianBlur(mask, (0, 0), soft / 2, borderType=cv2.BORDER_CONSTANT).astype(
+        np.uint8, copy=False
+    )
+
+
+def _softened(mask: Mask) -> Mask:
+    """0 or 1 → 0 to 255 with an edge of about two pixels, a half pixel further in."""
+    soft = cv2.GaussianBlur(mask * np.uint8(255), (0, 0), 0.9).astype(np.int16)
+    edged: Mask = np.clip((soft - 70) * 1.6, 0, 255).astype(np.uint8)
+    return edged
+
+
+def _shrunk(pixels: RGB, side_px: int) -> RGB:
+    scale = side_px / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    size_wh = max(16, round(pixels.shape[1] * scale)), max(16, round(pixels.shape[0] * scale))
+    return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+def _extent(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+    """First and last + 1 row, first and last + 1 column that the mask touches; None: none."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    if not len(rows):
+        return None
+    return int(rows[0]), int(rows[-1]) + 1, int(columns[0]), int(columns[-1]) + 1
+
+
+# -- the file of all of them -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Cutouts:
+    """Cut-outs of a gallery's pictures, and the pictures themselves.
+
+    Attributes:
+        rows: structured array, shape (n,): `cutout`, (side, side, 4), uint8, the product in its
+            upper left corner; `picture`, (side, side, 3), uint8, the whole picture filling a
+            square, as an encoder's first look sees it; `size_hw`, that of the cut-out.
+    """
+
+    rows: npt.NDArray[Any]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def side_px(self) -> int:
+        """Side that cut-outs and pictures are kept at."""
+        return int(self.rows.dtype["cutout"].shape[0])
+
+    def cutout(self, row: int) -> RGBA:
+        """One cut-out, as large as it is."""
+        height, width = (int(side) for side in self.rows[row]["size_hw"])
+        found: RGBA = self.rows[row]["cutout"][:height, :width]
+        return found
+
+    def picture(self, row: int) -> RGB:
+        """One whole picture, shape (side, side, 3)."""
+        found: RGB = self.rows[row]["picture"]
+        return found
+
+
+def row_type(side_px: int) -> np.dtype[Any]:
+    """What is kept of a picture; `size_hw` is 0 where it was not cut out yet."""
+    return np.dtype(
+        [
+            ("size_hw", np.uint16, (2,)),
+            ("cutout", np.uint8, (side_px, side_px, 4)),
+            ("picture", np.uint8, (side_px, side_px, 3)),
+        ]
+    )
+
+
+def make_cutouts(
+    path: Path,
+    names: Sequence[str],
+    boxes: Sequence[Box],
+    read: Callable[[str], bytes],
+    *,
+    side_px: int,
+    advance: Callable[[int], None],
+) -> Cutouts:
+    """Cut out every picture, or go on where a killed process stopped.
+
+    Args:
+        path: of the file; one of another size or side is made anew.
+        names: SHA-256 of each picture; `read` gives its bytes.
+        side_px: longer side of a cut-out, at most.
+        advance: told how many more are done, those of an earlier process too.
+    """
+    rows = _opened(path, len(names), row_type(side_px))
+    done = rows["size_hw"][:, 0] > 0
+    advance(int(done.sum()))
+    todo = np.flatnonzero(~done).tolist()
+
+    def work(row: int) -> tuple[RGBA, RGB]:
+        try:
+            pixels = decode(read(names[row]), min_side_px=side_px)
+        except PhotoError:  # curation reports it; here a grey square stands for it
+            pixels = np.full((side_px, side_px, 3), 128, np.uint8)
+        return _shrunk(cut_out(pixels, boxes[row]), side_px), crop(pixels, WHOLE_PHOTO, side_px)
+
+    for at, (row, (found, picture)) in enumerate(
+        zip(todo, map_in_order(work, todo, workers=cores()), strict=True), 1
+    ):
+        height, width = found.shape[:2]
+        rows[row]["cutout"][:height, :width] = found
+        rows[row]["picture"] = picture
+        rows[row]["size_hw"] = height, width
+        advance(1)
+        if at % FLUSH_ROWS == 0:
+            rows.flush()
+    rows.flush()
+    return Cutouts(rows)
+
+
+def _opened(path: Path, count: int, kind: np.dtype[Any]) -> np.memmap[Any, Any]:
+    """Map the file; one that is missing or of other rows is made anew, all of it zeros."""
+    if path.exists():
+        try:
+            found = np.lib.format.open_memmap(path, mode="r+")
+        except (ValueError, OSError):
+            found = None
+        if found is not None and found.shape == (count,) and found.dtype == kind:
+            return found
+    path.unlink(missing_ok=True)
+    return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(count,))

@@ -1,0 +1,271 @@
+"""Adapting: its loss by hand, averaging, a killed run, and the whole way on the rendered house."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import SHAPES, draw, fill
+from satchel.encode.encoder import Encoder
+from satchel.encode.serving import serving_card
+from satchel.errors import UsageError
+from satchel.identify import Identifier
+from satchel.images import encode_jpeg
+from satchel.workspace import Workspace
+
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+pytestmark = [
+    pytest.mark.train,
+    # torch's TorchScript exporter warns of itself; it is the one that folds batch norms
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
+]
+
+from satchel.train.adapt import (  # noqa: E402
+    AdaptTask,
+    MarginSoftmax,
+    Outcome,
+    adapt,
+    averaged,
+    begin_adapting,
+    first_vectors,
+    look_alikes,
+    task_of,
+)
+from satchel.train.data import Split  # noqa: E402
+from satchel.train.loading import TrainingPhotos  # noqa: E402
+from satchel.train.runs import Run  # noqa: E402
+from satchel.train.settings import AdaptSettings  # noqa: E402
+
+TINY = AdaptSettings(
+    side_px=64,
+    batch=4,
+    minutes=None,
+    epochs=1,
+    compositions=8,
+    checks=4,
+    held_out=0.2,
+    threads=1,
+    learning_rate=1e-3,
+    average=0.5,
+)
+
+
+class Killed(BaseException):
+    """Stands for a signal: nothing of Satchel's catches it."""
+
+
+class Quiet:
+    """Tells nobody, and dies after so many steps of training."""
+
+    def __init__(self, dies_after: int = 10**9) -> None:
+        self.left = dies_after
+
+    def begin(self, what: str, total: int, done: int = 0) -> None:
+        self.training = what == "adapt"
+
+    def advance(self, photos: int) -> None:
+        if self.training:
+            self.left -= 1
+            if self.left < 0:
+                raise Killed
+
+
+# -- the loss --------------------------------------------------------------------------------------
+
+
+def objective(alike: list[tuple[int, int]], products: int = 5, dimension: int = 7) -> MarginSoftmax:
+    mask = torch.zeros(products, products, dtype=torch.bool)
+    for a, b in alike:
+        mask[a, b] = mask[b, a] = True
+    weight = torch.from_numpy(np.random.default_rng(0).normal(size=(products, dimension)))
+    return MarginSoftmax(weight, mask, scale=9.0, margin=0.2)
+
+
+def test_the_loss_is_the_formula() -> None:
+    loss = objective([(0, 3), (1, 4)])
+    rng = np.random.default_rng(1)
+    vectors, labels = rng.normal(size=(6, 7)).astype(np.float32), [0, 3, 1, 2, 4, 0]
+    weights = loss.weight.detach().numpy()
+    total = 0.0
+    for vector, label in zip(vectors, labels, strict=True):
+        powers = []
+        for product in range(5):
+            cosine = vector @ weights[product]
+            cosine /= np.linalg.norm(vector) * np.linalg.norm(weights[product])
+            if product == label:
+                own = math.exp(9.0 * (cosine - 0.2))
+                powers.append(own)
+            elif (label, product) not in {(0, 3), (3, 0), (1, 4), (4, 1)}:
+                powers.append(math.exp(9.0 * cosine))
+        total -= math.log(own / sum(powers))
+    found = loss(torch.from_numpy(vectors), torch.tensor(labels), torch.tensor(labels), 1.0)
+    assert found.item() == pytest.approx(total / 6, rel=1e-5)
+
+
+def test_look_alikes_are_not_pushed_apart() -> None:
+    loss = objective([(0, 3)])
+    vectors = torch.randn(4, 7, generator=torch.Generator().manual_seed(0), requires_grad=True)
+    labels = torch.zeros(4, dtype=torch.int64)
+    loss(vectors, labels, labels, 1.0).backward()
+    pushed = loss.weight.grad.norm(dim=1)
+    assert pushed[3] == 0
+    assert (pushed[[0, 1, 2, 4]] > 0).all()
+
+
+def test_look_alikes_are_near_pictures_and_equal_ones() -> None:
+    vectors = np.eye(5, dtype=np.float32)
+    vectors[1] = (0.99, math.sqrt(1 - 0.99**2), 0, 0, 0)
+    labels = np.array([0, 1, 2, 3, 3])
+    # Pictures 0 and 1 are near; 2 and 4 are one picture under two products.
+    found = look_alikes(vectors, ("a", "b", "c", "d", "c"), labels, 4, cosine=0.98)
+    assert sorted(zip(*np.nonzero(found), strict=True)) == [(0, 1), (1, 0), (2, 3), (3, 2)]
+
+
+def test_first_vectors_are_means_without_what_all_have_in_common() -> None:
+    vectors = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
+    plain = first_vectors(vectors, np.array([0, 0, 1]), 2, centred=0)
+    # (1 + 0.6, 0.8) = (1.6, 0.8), of length 1.789
+    assert np.allclose(plain, [[0.8944, 0.4472], [0, 1]], atol=1e-4)
+    centred = first_vectors(vectors, np.array([0, 0, 1]), 2, centred=1)
+    assert np.allclose(centred.sum(0), 0, atol=1e-6)
+
+
+def test_averages_lie_between_start_and_end() -> None:
+    start = {"w": torch.tensor([1.0, 2.0]), "steps": torch.tensor(3)}
+    end = {"w": torch.tensor([5.0, 0.0]), "steps": torch.tensor(9)}
+    assert averaged(start, end, 0.25)["w"].tolist() == [2.0, 1.5]  # 1 + 4 / 4, 2 − 2 / 4
+    assert averaged(start, end, 0.0)["w"].tolist() == [1.0, 2.0]
+    assert averaged(start, end, 1.0)["w"].tolist() == [5.0, 0.0]
+    assert averaged(start, end, 0.25)["steps"] == 9
+
+
+# -- the run ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace of five drawn shapes, one picture each."""
+    folder = tmp_path_factory.mktemp("drawn")
+    for shape in SHAPES:
+        (folder / "source" / shape).mkdir(parents=True)
+        (folder / "source" / shape / "0.jpg").write_bytes(encode_jpeg(draw(shape), 92))
+    workspace = Workspace.create(folder / "workspace")
+    fill(workspace, folder / "source", Encoder.load())
+    workspace.catalogue.close()
+    return workspace.folder
+
+
+@pytest.fixture
+def workspace(drawn: Path, tmp_path: Path) -> Workspace:
+    return Workspace.open(shutil.copytree(drawn, tmp_path / "own"))
+
+
+def adapted(workspace: Workspace, run: Run, kills: list[int]) -> Outcome:
+    """Adapt, killed after so many steps each time."""
+    record = run.read()
+    task = task_of(workspace, Split.load(workspace.split_path(record.split)))
+    settings = AdaptSettings.model_validate(record.settings)
+    for dies_after in kills:
+        with pytest.raises(Killed):
+            adapt(task, settings, run, report=Quiet(dies_after), on_epoch=lambda *_: None)
+    adapt(task, settings, run, report=Quiet(), on_epoch=lambda *_: None)
+    return Outcome.read(run)
+
+
+def test_a_killed_run_ends_as_one_that_was_not(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file
+
+    monkeypatch.setattr("satchel.train.fit.CHECKPOINT_S", 0.0)
+    whole, broken = (begin_adapting(workspace, TINY, name) for name in ("whole", "broken"))
+    assert adapted(workspace, whole, []) == adapted(workspace, broken, [1, 1])
+    for name in ("best.safetensors", "adapted.safetensors"):
+        ours, theirs = (load_file(run.folder / name) for run in (whole, broken))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[key], theirs[key]) for key in ours), name
+    came = load_file(whole.folder / "start.safetensors")
+    ended = load_file(whole.folder / "best.safetensors")
+    assert any(not torch.equal(value, ended[f"backbone.{key}"]) for key, value in came.items())
+
+
+def test_a_fifth_of_the_products_is_held_out(workspace: Workspace) -> None:
+    run = begin_adapting(workspace, TINY, "held")
+    split = Split.load(workspace.split_path(run.read().split))
+    task = task_of(workspace, split)
+    assert (len(split.products("train")), len(split.products("val"))) == (4, 1)
+    assert len(task.held_out) == 1
+    assert sorted(task.trained_classes.tolist()) == [0, 1, 2, 3]
+    assert task.classes[task.held_out].tolist() == [-1]
+
+
+def test_too_few_products_are_refused() -> None:
+    photos = TrainingPhotos(("a", "b"), np.array([0, 0]), (None,) * 2, lambda _: b"")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="two products"):
+        AdaptTask.divided(photos, np.array([0, 1]), 1)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "worse"),
+    [
+        ({"score": 0.6}, []),
+        ({"score": 0.4}, ["score"]),
+        ({"score": 0.6, "own1": 0.2, "own5": 0.9}, ["own1"]),
+    ],
+)
+def test_what_is_worse_in_any_check_is_not_served(
+    chosen: dict[str, float], worse: list[str]
+) -> None:
+    start = {"score": 0.5} | ({"own1": 0.3, "own5": 0.9} if "own1" in chosen else {})
+    assert Outcome(share=0.5, start=start, chosen=chosen, tried={}).worse == worse
+
+
+def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) -> None:
+    from satchel.train.programme import go_on
+    from satchel.train.promote import promote
+
+    run = begin_adapting(workspace, TINY, "adapt")
+    go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    record = json.loads((run.folder / "run.json").read_text())
+    assert (record["kind"], record["state"]) == ("adapt", "finished")
+    outcome = Outcome.read(run)
+    assert outcome.tried[outcome.share] == max(outcome.tried.values())
+    card = promote(workspace, run, on_total=lambda _: lambda _: None)
+    assert card.confidence.measured_on == "held-out compositions"
+    assert serving_card(workspace.models).parent.name == "adapt-fp16"
+
+    # A product that no training saw is found once it is imported and embedded.
+    later = workspace.folder / "later" / "stripes"
+    later.mkdir(parents=True)
+    stripes = np.zeros((240, 320, 3), np.uint8)
+    stripes[::8] = stripes[1::8] = stripes[2::8] = (250, 200, 20)
+    (later / "0.jpg").write_bytes(encode_jpeg(stripes, 92))
+    encoder = Encoder.load(serving_card(workspace.models))
+    fill(workspace, later.parent, encoder)
+    found = Identifier.open(workspace).identify(encode_jpeg(stripes[:, 20:], 85))
+    assert found.candidates[0].product.code == "stripes"
+
+
+def test_an_adapted_encoder_can_be_adapted_again(workspace: Workspace) -> None:
+    from satchel.train.adapt import starting_backbone
+    from satchel.train.programme import go_on
+    from satchel.train.promote import promote
+
+    run = begin_adapting(workspace, TINY, "first")
+    go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    promote(workspace, run, on_total=lambda _: lambda _: None)
+    backbone, known = starting_backbone(workspace)
+    from satchel.train.loaded import trained_backbone
+
+    same = trained_backbone(run)[0].state_dict()
+    assert all(torch.equal(value, same[key]) for key, value in backbone.state_dict().items())
+    assert known["serve_side_px"] == 224
+    shutil.rmtree(run.folder)
+    with pytest.raises(UsageError, match="no longer"):
+        starting_backbone(workspace)
