@@ -194,7 +194,7 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     workspace.catalogue.put_vectors(
         encoder.id, ((n, box, v, v) for n, v in zip(photo_ids, vectors, strict=True))
     )
-    build_index(workspace.catalogue, encoder, workspace.index_path)
+    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     return workspace
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +260,37 @@ class Catalogue:
                 photos[at] = np.frombuffer(bytes.fromhex(row.sha256), np.uint8)
                 vectors[at] = np.frombuffer(row.vector, "<f2")
         return GalleryVectors(vectors, products, photos, revision)
+
+    def view_deviations(
+        self, encoder: str, dimension: int, *, at_most: int
+    ) -> npt.NDArray[np.float32]:
+        """How the gallery's photos differ between looks: first look's vector − that of all looks.
+
+        Returns:
+            shape (n, d), float32, n ≤ `at_most`: every photo that is shown, or every second,
+            third … by id.
+        """
+        shown = (
+            select(PhotoRow.id, VectorRow.vector, VectorRow.whole)
+            .join(VectorRow, and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder))
+            .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
+            .where(func.length(VectorRow.vector) == 2 * dimension)
+            .where(func.length(VectorRow.whole) == 2 * dimension)
+            .where(_shown())
+            .distinct()
+        )
+        with self._engine.connect() as connection:
+            count = connection.scalar(select(func.count()).select_from(shown.subquery())) or 0
+            step = max(1, -(-count // at_most))
+            rows = connection.execution_options(yield_per=1_000).execute(
+                shown.order_by(PhotoRow.id)
+            )
+            deviations = [
+                np.frombuffer(row.whole, "<f2").astype(np.float32)
+                - np.frombuffer(row.vector, "<f2")
+                for row in islice(rows, 0, None, step)
+            ]
+        return np.stack(deviations) if deviations else np.empty((0, dimension), np.float32)
 
     # -- written ----------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ in the database.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,16 +21,44 @@ from safetensors.numpy import save_file
 from satchel.catalog.store import GalleryVectors
 from satchel.errors import DamagedIndex
 from satchel.files import replacing
+from satchel.search.rules import SearchRules
+from satchel.search.whitening import Rows, Whitening, whiten_gallery
 
-LAYOUT: Final = "satchel-index-1"
+LAYOUT: Final = "satchel-index-2"
+TENSORS: Final = ("vectors", "products", "photos", "whitening")
+
+PLAIN: Final = SearchRules(view_power=0, product_power=0)
+"""Vectors compared as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryIndex:
-    """The gallery's vectors, grouped by product, and what they were made by and from."""
+    """The gallery's vectors, grouped by product, and what they were made by and from.
+
+    Attributes:
+        gallery: its vectors as they are searched, that is after `whitening`.
+        encoder: SHA-256 of the model file that made them.
+        whitening: what queries go through too before they are searched.
+        rules: by which it was learned.
+    """
 
     gallery: GalleryVectors
     encoder: str
+    whitening: Whitening = field(default_factory=Whitening.none)
+    rules: SearchRules = PLAIN
+
+    @classmethod
+    def of(
+        cls, gallery: GalleryVectors, encoder: str, view_deviations: Rows, rules: SearchRules
+    ) -> GalleryIndex:
+        """Make the index of a gallery as it is embedded.
+
+        Args:
+            view_deviations: shape (m, d), float32; see `Catalogue.view_deviations`.
+        """
+        whitening = whiten_gallery(gallery.vectors, gallery.products, view_deviations, rules)
+        searched = replace(gallery, vectors=whitening(gallery.vectors))
+        return cls(searched, encoder, whitening, rules)
 
     def __len__(self) -> int:
         return len(self.gallery.vectors)
@@ -41,7 +69,7 @@ class GalleryIndex:
         """Find the `k` rows of the gallery nearest to each query, by inner product, exactly.
 
         Args:
-            queries: shape (q, d), float32, each of length 1.
+            queries: shape (q, d), float32, each of length 1, whitened as the gallery is.
             k: how many; at most `len(self)` come back.
 
         Returns:
@@ -66,10 +94,12 @@ class GalleryIndex:
             "vectors": self.gallery.vectors,
             "products": self.gallery.products,
             "photos": self.gallery.photos,
+            "whitening": self.whitening.matrix,
         }
         metadata = {
             "layout": LAYOUT,
             "encoder": self.encoder,
+            "rules": self.rules.model_dump_json(),
             "revision": str(self.gallery.revision),
             "checksum": _checksum(tensors),
         }
@@ -86,15 +116,15 @@ class GalleryIndex:
         try:
             with safe_open(path, framework="np") as file:
                 metadata = file.metadata() or {}
-                tensors = {
-                    name: file.get_tensor(name) for name in ("vectors", "products", "photos")
-                }
+                tensors = {name: file.get_tensor(name) for name in TENSORS}
         except (OSError, SafetensorError) as error:
             raise DamagedIndex(f"{path} cannot be read as an index: {error}") from None
         if metadata.get("layout") != LAYOUT or metadata.get("checksum") != _checksum(tensors):
             raise DamagedIndex(f"{path} is not an index as it was written: its checksum differs")
+        whitening = Whitening(tensors.pop("whitening"))
         gallery = GalleryVectors(**tensors, revision=int(metadata["revision"]))
-        return cls(gallery, metadata["encoder"])
+        rules = SearchRules.model_validate_json(metadata["rules"])
+        return cls(gallery, metadata["encoder"], whitening, rules)
 
 
 def _checksum(tensors: dict[str, npt.NDArray[Any]]) -> str:

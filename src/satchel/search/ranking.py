@@ -43,8 +43,9 @@ def rank_products(
     """Rank the products of the gallery for one item.
 
     A product's score for one photo is the mean of the cosines to its gallery photos, each with
-    the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. For several photos of
-    the item it is the mean over them. Chosen by measurement: docs/decisions/0005-ranking.md.
+    the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken after
+    the index's whitening. For several photos of the item it is the mean over them. Chosen by
+    measurement: docs/decisions/0005-ranking.md and 0012-ranking.md.
 
     Until calibration exists, confidence is the softmax of the scores, divided by `temperature`,
     over the `POOL` best products. It says how far a candidate stands out from the others, and
@@ -58,6 +59,7 @@ def rank_products(
     Returns:
         At most `top` products, best first; equal scores in the order of their ids.
     """
+    queries = index.whitening(queries)
     candidates = _candidates(index, queries, max(top, POOL))
     rows = index.rows_of(candidates)
     cosines = queries @ index.gallery.vectors[rows].T  # (q, rows of the candidates)

@@ -94,7 +94,7 @@ def promote(
     card = encoder.card.model_copy(update={"confidence": _confidence(workspace, run, encoder)})
     write_atomically(path, (card.model_dump_json(indent=2) + "\n").encode())
     serve_model(workspace.models, name)
-    build_index(workspace.catalogue, encoder, workspace.index_path)
+    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     return card
 
 
