@@ -100,7 +100,7 @@ class Identifier:
         confidence = self._encoder.card.confidence
         ranked = rank_products(
             self._index,
-            np.stack([photo.vector for photo in seen]),
+            np.stack([photo.described for photo in seen]),
             top=top,
             temperature=confidence.temperature,
         )

@@ -95,14 +95,15 @@ def test_stale_or_another_encoder_s_it_is_made_again(filled: Workspace, encoder:
 
 
 def test_other_rules_make_it_anew(filled: Workspace, encoder: Encoder) -> None:
-    rules = SearchRules(view_power=0, product_power=0)
+    rules = SearchRules(view_power=0, product_power=0, colour_weight=0)
     plain = open_index(filled.catalogue, encoder, filled.index_path, rules)
     assert plain.rules == GalleryIndex.load(filled.index_path).rules == rules
     raw = filled.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
     assert np.array_equal(plain.gallery.vectors, raw.vectors)
     whitened = open_index(filled.catalogue, encoder, filled.index_path, filled.settings.search)
-    assert np.allclose(whitened.gallery.vectors, whitened.whitening(raw.vectors), atol=1e-6)
-    assert not np.allclose(whitened.gallery.vectors, raw.vectors, atol=1e-2)
+    described = np.hstack([raw.vectors, raw.colours])
+    assert np.allclose(whitened.gallery.vectors, whitened.prepared(described), atol=1e-6)
+    assert np.array_equal(plain.prepared(described), raw.vectors)
 
 
 def test_an_index_of_the_layout_before_is_made_again(filled: Workspace, encoder: Encoder) -> None:
@@ -126,7 +127,7 @@ def test_deviations_between_looks(workspace: Workspace) -> None:
             writer.link(product, number, {}, {})
     box = Box(0, 0, 1, 1)
     workspace.catalogue.put_vectors(
-        "e", ((n, box, v, w) for n, v, w in zip(ids, *looks, strict=True))
+        "e", ((n, box, v, w, v[:3]) for n, v, w in zip(ids, *looks, strict=True))
     )
     deviations = workspace.catalogue.view_deviations("e", 8, at_most=4)
     assert np.array_equal(deviations, (looks[1] - looks[0])[:4])

@@ -112,7 +112,7 @@ def test_every_photo_of_the_gallery_finds_itself(seed: int, products: int) -> No
     gallery, views = random_gallery(seed, products)
     index = GalleryIndex.of(gallery, "test", views, RULES)
     for row, vector in enumerate(gallery.vectors):
-        cosines, rows = index.search(index.whitening(vector[None]), 1)
+        cosines, rows = index.search(index.prepared(vector[None]), 1)
         assert rows[0, 0] == row
         assert cosines[0, 0] == pytest.approx(1, abs=1e-5)
 
@@ -170,7 +170,7 @@ def test_two_photos_of_one_product_are_one_deviation() -> None:
 
 def test_no_power_changes_nothing() -> None:
     gallery, views = random_gallery(2, 8)
-    rules = SearchRules(view_power=0, product_power=0)
+    rules = SearchRules(view_power=0, product_power=0, colour_weight=0)
     assert not len(whiten_gallery(gallery.vectors, gallery.products, views, rules).matrix)
 
 

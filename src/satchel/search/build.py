@@ -56,7 +56,11 @@ def embed_gallery(
         results = [result for batch in group for result in batch]
         catalogue.put_vectors(
             encoder.id,
-            ((n, r.box, r.vector, r.whole) for n, r in results if isinstance(r, Embedded)),
+            (
+                (number, seen.box, seen.vector, seen.whole, seen.colours)
+                for number, seen in results
+                if isinstance(seen, Embedded)
+            ),
         )
         for _, result in results:
             if isinstance(result, PhotoProblem):

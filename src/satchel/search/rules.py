@@ -24,3 +24,9 @@ class SearchRules(BaseModel):
         le=0.5,
         description="the same for how photos of one product vary, where products have several",
     )
+    colour_weight: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="of the likeness of colours beside the cosine of the vectors; 0 does without",
+    )
