@@ -77,6 +77,22 @@ class GalleryVectors:
     revision: int
     colours: npt.NDArray[np.float32] | None = None
 
+    def described(self) -> npt.NDArray[np.float32]:
+        """Vectors with their colours beside them, shape (n, d + c), as photos are asked with."""
+        if self.colours is None:
+            return self.vectors
+        return np.hstack([self.vectors, self.colours])
+
+    def rows(self, chosen: npt.NDArray[np.int64]) -> GalleryVectors:
+        """These rows alone, in this order."""
+        return GalleryVectors(
+            self.vectors[chosen],
+            self.products[chosen],
+            self.photos[chosen],
+            self.revision,
+            None if self.colours is None else self.colours[chosen],
+        )
+
 
 class Catalogue:
     """Products, photos and vectors in one database."""

@@ -50,7 +50,7 @@ def colour_histogram(crop: RGB, saliency: npt.NDArray[np.float32]) -> npt.NDArra
         shape (`COLOURS`,), float32, ≥ 0, of length 1.
     """
     small = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
-    pixels = small.astype(np.float32) / 255
+    pixels = small.astype(np.float32) / np.float32(255)
     weights = _foreground(saliency)
     both = _histogram(pixels, weights) + _histogram(_balanced(pixels), weights)
     return (both / np.linalg.norm(both)).astype(np.float32)
@@ -69,7 +69,8 @@ def _histogram(
         a, b = np.clip(low + step, 0, BINS - 1).astype(int).T
         share = np.where(step, above, 1 - above).prod(1) * weights.ravel()
         histogram += np.bincount(a * BINS + b, share, COLOURS)
-    return np.sqrt(histogram / histogram.sum())
+    roots: npt.NDArray[np.float64] = np.sqrt(histogram / histogram.sum())
+    return roots
 
 
 def _balanced(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
