@@ -3,86 +3,102 @@
     python benchmarks/accuracy.py [dev|test]
 
 Plain: the whole photo through the same network, average-pooled, the best single neighbour.
-Ships: what `Identifier` does: three looks, summed (satchel.encode.embed), then rank_products.
+Ships: what `Identifier` does: three looks, summed, and colours (satchel.encode.embed), whitened by
+the task's gallery (satchel.search.index), then rank_products. Between them, step by step.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from rich.progress import Progress
 
 from datasets import Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.catalog.store import GalleryVectors
-from satchel.encode.embed import embed
+from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
-from satchel.images import RGB, crop, decode
+from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
-from satchel.records import WHOLE_PHOTO
-from satchel.search.index import GalleryIndex
+from satchel.search.index import PLAIN, GalleryIndex
 from satchel.search.ranking import rank_products
+from satchel.search.rules import SearchRules
 
 TOP = (1, 2, 3, 5)
 Vectors = dict[Path, np.ndarray]
+Seen = dict[Path, Embedded]
 
 
-def plain_vectors(encoder: Encoder, photos: list[RGB]) -> np.ndarray:
-    """Whole photos, one pass; shape (n, d)."""
-    side = encoder.card.input_side_px
-    return encoder.encode(np.stack([crop(photo, WHOLE_PHOTO, side) for photo in photos]))[0]
+def all_described(paths: list[Path], encoder: Encoder) -> Seen:
+    """Look at every photo as `Identifier` does."""
 
+    def work(batch: list[Path]) -> list[Embedded]:
+        return embed(encoder, [decode(path.read_bytes()) for path in batch])
 
-def shipped_vectors(encoder: Encoder, photos: list[RGB]) -> np.ndarray:
-    """What gallery and queries get; shape (n, d)."""
-    return np.stack([seen.vector for seen in embed(encoder, photos)])
-
-
-METHODS: dict[str, Callable[[Encoder, list[RGB]], np.ndarray]] = {
-    "plain": plain_vectors,
-    "ships": shipped_vectors,
-}
+    batches = list(batched(paths, 8))
+    done = map_in_order(work, batches, workers=cores())
+    with Progress() as progress:
+        found = [seen for batch in progress.track(done, len(batches)) for seen in batch]
+    return dict(zip(paths, found, strict=True))
 
 
 def all_vectors(paths: list[Path], encoder: Encoder) -> dict[str, Vectors]:
-    """Embed every photo by every method; decoded once."""
-
-    def work(batch: list[Path]) -> dict[str, np.ndarray]:
-        photos = [decode(path.read_bytes()) for path in batch]
-        return {name: method(encoder, photos) for name, method in METHODS.items()}
-
-    found: dict[str, Vectors] = {name: {} for name in METHODS}
-    batches = list(batched(paths, 8))
-    for batch, vectors in zip(batches, map_in_order(work, batches, workers=cores()), strict=True):
-        for name, rows in vectors.items():
-            found[name].update(zip(batch, rows, strict=True))
-    return found
+    """Vectors of every photo: `plain` of the whole photo, `ships` of all looks."""
+    found = all_described(paths, encoder)
+    return {
+        "plain": {path: seen.whole for path, seen in found.items()},
+        "ships": vectors_of(found),
+    }
 
 
-def index_of(task: Task, vectors: Vectors) -> tuple[GalleryIndex, list[str]]:
-    """Return the task's gallery as an index, and its codes by product id."""
+def vectors_of(seen: Seen) -> Vectors:
+    """The vectors of all looks."""
+    return {path: photo.vector for path, photo in seen.items()}
+
+
+def index_of(
+    task: Task,
+    vectors: Vectors,
+    seen: Seen | None = None,
+    rules: SearchRules = PLAIN,
+) -> tuple[GalleryIndex, list[str]]:
+    """Return the task's gallery as an index, and its codes by product id.
+
+    Args:
+        seen: what `rules` other than `PLAIN` need besides the vectors.
+    """
     codes = sorted({photo.code for photo in task.gallery})
     number = {code: at for at, code in enumerate(codes)}
-    gallery = sorted(task.gallery, key=lambda photo: number[photo.code])
-    return GalleryIndex(
-        GalleryVectors(
-            np.stack([vectors[photo.path] for photo in gallery]),
-            np.array([number[photo.code] for photo in gallery]),
-            np.zeros((len(gallery), 32), np.uint8),
-            revision=0,
-        ),
-        encoder="benchmark",
-    ), codes
+    photos = sorted(task.gallery, key=lambda photo: number[photo.code])
+    gallery = GalleryVectors(
+        np.stack([vectors[photo.path] for photo in photos]),
+        np.array([number[photo.code] for photo in photos]),
+        np.zeros((len(photos), 32), np.uint8),
+        revision=0,
+    )
+    if seen is None:
+        return GalleryIndex(gallery, encoder="benchmark"), codes
+    colours = np.stack([seen[photo.path].colours for photo in photos])
+    views = np.stack([seen[photo.path].whole - seen[photo.path].vector for photo in photos])
+    described = replace(gallery, colours=colours)
+    return GalleryIndex.of(described, "benchmark", views, rules), codes
 
 
-def ranks(task: Task, vectors: Vectors) -> np.ndarray:
+def ranks(
+    task: Task,
+    vectors: Vectors,
+    seen: Seen | None = None,
+    rules: SearchRules = PLAIN,
+) -> np.ndarray:
     """Rank of the right code for each query, 1 the best; 99 where it is not among the first 5."""
-    index, codes = index_of(task, vectors)
+    index, codes = index_of(task, vectors, seen, rules)
     found = []
     for query in task.queries:
-        ranked = rank_products(index, vectors[query.path][None], top=max(TOP), temperature=1.0)
+        asked = vectors[query.path] if seen is None else seen[query.path].described
+        ranked = rank_products(index, asked[None], top=max(TOP), temperature=1.0)
         names = [codes[product.product] for product in ranked]
         found.append(names.index(query.code) + 1 if query.code in names else 99)
     return np.array(found)
@@ -98,18 +114,28 @@ def nearest_ranks(task: Task, vectors: Vectors) -> np.ndarray:
     return (scores > right[:, None]).sum(1) + 1
 
 
-RANKINGS = {"plain": nearest_ranks, "ships": ranks}
+STEPS = {
+    "three looks": PLAIN,
+    "+ whitened by views": SearchRules(product_power=0, colour_weight=0),
+    "+ whitened by products": SearchRules(colour_weight=0),
+    "+ colours (ships)": SearchRules(),
+}
+"""Each step of the ranking upon the one before it, as rules of the index."""
 
 
 def main() -> None:
     """Print the table and write the JSON."""
     split = sys.argv[1] if len(sys.argv) > 1 else "test"
     chosen = tasks(split)
-    vectors = all_vectors(distinct_paths(chosen), Encoder.load())
+    seen = all_described(distinct_paths(chosen), Encoder.load())
+    vectors = vectors_of(seen)
+    whole = {path: photo.whole for path, photo in seen.items()}
     rows, figures = [], []
     for task in chosen:
-        for method in METHODS:
-            rank = RANKINGS[method](task, vectors[method])
+        found = {"plain": nearest_ranks(task, whole)}
+        for step, rules in STEPS.items():
+            found[step] = ranks(task, vectors, seen, rules)
+        for method, rank in found.items():
             shares = {k: float((rank <= k).mean()) for k in TOP}
             intervals = {k: bootstrap_interval(rank <= k) for k in TOP}
             low, high = intervals[1]

@@ -14,11 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from accuracy import Vectors, all_vectors, index_of
+from accuracy import Seen, all_described, index_of, vectors_of
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
 from satchel.encode.encoder import Encoder
 from satchel.search.ranking import POOL, rank_products, softmax
+from satchel.search.rules import SearchRules
 
 TEMPERATURES = (0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08)
 PRECISION = 0.80
@@ -41,11 +42,11 @@ RULES: dict[str, Rule] = {
 }
 
 
-def compare_rules(task: Task, vectors: Vectors) -> list[list[object]]:
+def compare_rules(task: Task, seen: Seen) -> list[list[object]]:
     """Top-1/3/5 of each rule by plain loops over products, where products have several photos."""
-    index, codes = index_of(task, vectors)
-    queries = np.stack([vectors[query.path] for query in task.queries])
-    cosines = queries @ index.gallery.vectors.T
+    index, codes = index_of(task, vectors_of(seen), seen, SearchRules())
+    queries = np.stack([seen[query.path].described for query in task.queries])
+    cosines = index.prepared(queries) @ index.gallery.vectors.T
     right = np.array([codes.index(query.code) for query in task.queries])
     rows: list[list[object]] = []
     for name, rule in RULES.items():
@@ -101,17 +102,18 @@ def by_photos_per_product(chosen: list[Task]) -> list[Task]:
     return [*cut, many]
 
 
-def answers(task: Task, vectors: Vectors, *, absent_share: float, seed: int = 0) -> Answers:
+def answers(task: Task, seen: Seen, *, absent_share: float, seed: int = 0) -> Answers:
     """Rank each query against the task's products, less a share of them, drawn by chance."""
     codes = sorted({photo.code for photo in task.gallery})
     rng = np.random.default_rng(seed)
     absent = set(rng.choice(codes, round(len(codes) * absent_share), replace=False))
     gallery = tuple(photo for photo in task.gallery if photo.code not in absent)
-    index, names = index_of(Task(task.name, gallery, task.queries), vectors)
+    kept = Task(task.name, gallery, task.queries)
+    index, names = index_of(kept, vectors_of(seen), seen, SearchRules())
     scores = np.full((len(task.queries), POOL), -np.inf, np.float32)
     right = np.full(len(task.queries), -1)
     for at, query in enumerate(task.queries):
-        ranked = rank_products(index, vectors[query.path][None], top=POOL, temperature=1.0)
+        ranked = rank_products(index, seen[query.path].described[None], top=POOL, temperature=1.0)
         for place, product in enumerate(ranked):
             scores[at, place] = product.score
             if names[product.product] == query.code:
@@ -176,12 +178,12 @@ def verdict_table(
 def main() -> None:
     """Print the tables and write the JSON."""
     chosen = tasks("dev")
-    vectors = all_vectors(distinct_paths(chosen), Encoder.load())["ships"]
-    rules = {task.name: compare_rules(task, vectors) for task in by_photos_per_product(chosen)}
+    seen = all_described(distinct_paths(chosen), Encoder.load())
+    rules = {task.name: compare_rules(task, seen) for task in by_photos_per_product(chosen)}
     for name, rows in rules.items():
         print_table(f"A product's score from its photos: {name}", ["rule", *"135"], rows)
 
-    found = [answers(task, vectors, absent_share=0) for task in chosen]
+    found = [answers(task, seen, absent_share=0) for task in chosen]
     losses = {t: [likelihood_loss(one, t) for one in found] for t in TEMPERATURES}
     print_table(
         "Negative log-likelihood of the right product",
@@ -201,7 +203,7 @@ def main() -> None:
     )
     verdicts = {}
     for share in (0.0, 1 / 3):
-        asked = [answers(task, vectors, absent_share=share) for task in chosen]
+        asked = [answers(task, seen, absent_share=share) for task in chosen]
         rows, figures = verdict_table(asked, temperature, identified_at, in_catalogue_at)
         name = f"{share:.0%} of the products not in the gallery"
         print_table(f"Verdicts, {name}", list(figures[0]), rows)

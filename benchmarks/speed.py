@@ -16,7 +16,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import cycle, islice
+from itertools import cycle, islice, repeat
 from pathlib import Path
 
 import cv2
@@ -26,6 +26,7 @@ from PIL import Image
 
 from datasets import SHARED
 from reporting import print_table, write_json
+from satchel.encode.colour import COLOURS
 from satchel.encode.embed import LOOKS, embed
 from satchel.encode.encoder import Encoder
 from satchel.identify import Identifier
@@ -191,10 +192,11 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     vectors = np.abs(rng.normal(size=(GALLERY, encoder.card.dimension))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     box = Box(0, 0, 1, 1)
-    workspace.catalogue.put_vectors(
-        encoder.id, ((n, box, v, v) for n, v in zip(photo_ids, vectors, strict=True))
-    )
-    build_index(workspace.catalogue, encoder, workspace.index_path)
+    whole = vectors + rng.normal(scale=0.005, size=vectors.shape).astype(np.float32)
+    colours = np.sqrt(rng.dirichlet(np.ones(COLOURS), GALLERY)).astype(np.float32)
+    embedded = zip(photo_ids, repeat(box), vectors, whole, colours, strict=False)
+    workspace.catalogue.put_vectors(encoder.id, embedded)
+    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     return workspace
 
 

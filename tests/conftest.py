@@ -104,7 +104,7 @@ def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
         on_problem=problems.append,
     )
     assert problems == []
-    build_index(workspace.catalogue, encoder, workspace.index_path)
+    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
 
 
 @pytest.fixture

@@ -132,7 +132,9 @@ def index(context: typer.Context) -> None:
     encoder = Encoder.load(serving_card(workspace.models), threads=1)
     waiting = workspace.catalogue.count_without_vector(encoder.id)
     problems = _embed(workspace, encoder)
-    built = build_index(workspace.catalogue, encoder, workspace.index_path)
+    built = build_index(
+        workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+    )
     say(f"{waiting - len(problems):,} photos embedded; the index holds {len(built):,}")
     if problems:
         raise typer.Exit(SOME_FAILED)
@@ -190,7 +192,7 @@ def curate(
         with progress_bar("compare", len(pairs)) as advance:
             compare_pairs(curation, workspace.photos, pairs, rules, on_progress=advance)
     summary = decide_all(curation, photos, rules)
-    build_index(workspace.catalogue, encoder, workspace.index_path)
+    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     _print_summary(summary)
     path = workspace.reports / f"curate-{_now()}.json"
     figures = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
 from satchel.images import PhotoLimits
+from satchel.search.rules import SearchRules
 
 FILE_NAME: Final = "satchel.toml"
 
@@ -49,6 +50,7 @@ class Settings(_Section):
 
     photos: Photos = Photos()
     identify: Identify = Identify()
+    search: SearchRules = SearchRules()
     curate: CurationRules = CurationRules()
     serve: Serve = Serve()
 

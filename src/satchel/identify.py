@@ -52,7 +52,9 @@ class Identifier:
         if not isinstance(workspace, Workspace):
             workspace = Workspace.open(workspace)
         encoder = Encoder.load(serving_card(workspace.models), threads=cores())
-        index = open_index(workspace.catalogue, encoder, workspace.index_path)
+        index = open_index(
+            workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+        )
         return cls(workspace.catalogue, encoder, index, workspace.settings.photos.limits())
 
     @property
@@ -98,7 +100,7 @@ class Identifier:
         confidence = self._encoder.card.confidence
         ranked = rank_products(
             self._index,
-            np.stack([photo.vector for photo in seen]),
+            np.stack([photo.described for photo in seen]),
             top=top,
             temperature=confidence.temperature,
         )

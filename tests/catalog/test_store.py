@@ -85,14 +85,15 @@ def test_vectors_come_back_by_product_and_only_of_their_encoder(filled: Workspac
     for photo_id, digest in catalogue.photos_without_vector("other", page=3):
         vector = rng.normal(size=8).astype(np.float32)
         expected[digest] = vector / np.linalg.norm(vector)
-        catalogue.put_vectors(
-            "other", [(photo_id, Box(0, 0, 1, 1), expected[digest], expected[digest])]
-        )
+        row = (photo_id, Box(0, 0, 1, 1), expected[digest], expected[digest], expected[digest][:3])
+        catalogue.put_vectors("other", [row])
     gallery = catalogue.gallery_vectors("other", 8)
     assert len(gallery.vectors) == len(expected) == 10
     assert (np.diff(gallery.products) >= 0).all()
     for row, digest in zip(gallery.vectors, gallery.photos, strict=True):
         assert np.abs(row - expected[digest.tobytes().hex()]).max() < 1e-3  # float16
+    assert gallery.colours is not None
+    assert np.allclose(gallery.colours, gallery.vectors[:, :3])
     assert len(catalogue.gallery_vectors("third", 8).vectors) == 0
     assert catalogue.count_without_vector("other") == 0
     assert catalogue.count_without_vector("third") == 10

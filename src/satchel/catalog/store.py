@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +40,8 @@ from satchel.catalog.training import KeptPhoto, kept_photos
 from satchel.errors import CatalogueError
 from satchel.records import PRODUCT_FIELDS, Box, Product, ProductPhoto
 
+Vector = npt.NDArray[np.float32]
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogueSize:
@@ -65,12 +68,30 @@ class GalleryVectors:
         products: shape (n,), int64, database ids, ascending.
         photos: shape (n, 32), uint8, SHA-256 digests.
         revision: of the catalogue when this was read.
+        colours: shape (n, c), float32, each of length 1; None where they are not looked at.
     """
 
     vectors: npt.NDArray[np.float32]
     products: npt.NDArray[np.int64]
     photos: npt.NDArray[np.uint8]
     revision: int
+    colours: npt.NDArray[np.float32] | None = None
+
+    def described(self) -> npt.NDArray[np.float32]:
+        """Vectors with their colours beside them, shape (n, d + c), as photos are asked with."""
+        if self.colours is None:
+            return self.vectors
+        return np.hstack([self.vectors, self.colours])
+
+    def rows(self, chosen: npt.NDArray[np.int64]) -> GalleryVectors:
+        """These rows alone, in this order."""
+        return GalleryVectors(
+            self.vectors[chosen],
+            self.products[chosen],
+            self.photos[chosen],
+            self.revision,
+            None if self.colours is None else self.colours[chosen],
+        )
 
 
 class Catalogue:
@@ -205,12 +226,13 @@ class Catalogue:
     def put_vectors(
         self,
         encoder: str,
-        embedded: Iterable[tuple[int, Box, npt.NDArray[np.float32], npt.NDArray[np.float32]]],
+        embedded: Iterable[tuple[int, Box, Vector, Vector, Vector]],
     ) -> None:
         """Keep what an encoder made of photos, at once.
 
         Args:
-            embedded: (photo id, box, vector of all looks, vector of the first), both of length 1.
+            embedded: (photo id, box, vector of all looks, vector of the first, colours), the
+                last three of length 1.
         """
         rows = [
             {
@@ -219,8 +241,9 @@ class Catalogue:
                 **dict(zip(("x0", "y0", "x1", "y1"), box.xyxy, strict=True)),
                 "vector": vector.astype("<f2").tobytes(),
                 "whole": whole.astype("<f2").tobytes(),
+                "colours": colours.astype("<f2").tobytes(),
             }
-            for photo_id, box, vector, whole in embedded
+            for photo_id, box, vector, whole, colours in embedded
         ]
         if rows:
             with writing(self._engine) as connection:
@@ -236,7 +259,7 @@ class Catalogue:
         Vectors of another length than `dimension` cannot come from this encoder and are skipped.
         """
         chosen = (
-            select(ProductPhotoRow.product_id, PhotoRow.sha256, VectorRow.vector)
+            select(ProductPhotoRow.product_id, PhotoRow.sha256, VectorRow.vector, VectorRow.colours)
             .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
             .join(
                 VectorRow,
@@ -251,6 +274,7 @@ class Catalogue:
             vectors = np.empty((count, dimension), np.float32)
             products = np.empty(count, np.int64)
             photos = np.empty((count, 32), np.uint8)
+            colours: list[Vector] = []
             ordered = chosen.order_by(ProductPhotoRow.product_id, ProductPhotoRow.id)
             for at, row in enumerate(
                 connection.execution_options(yield_per=1_000).execute(ordered)
@@ -258,7 +282,41 @@ class Catalogue:
                 products[at] = row.product_id
                 photos[at] = np.frombuffer(bytes.fromhex(row.sha256), np.uint8)
                 vectors[at] = np.frombuffer(row.vector, "<f2")
-        return GalleryVectors(vectors, products, photos, revision)
+                colours.append(np.frombuffer(row.colours, "<f2").astype(np.float32))
+        return GalleryVectors(
+            vectors, products, photos, revision, np.stack(colours) if colours else None
+        )
+
+    def view_deviations(
+        self, encoder: str, dimension: int, *, at_most: int
+    ) -> npt.NDArray[np.float32]:
+        """How the gallery's photos differ between looks: first look's vector − that of all looks.
+
+        Returns:
+            shape (n, d), float32, n ≤ `at_most`: every photo that is shown, or every second,
+            third … by id.
+        """
+        shown = (
+            select(PhotoRow.id, VectorRow.vector, VectorRow.whole)
+            .join(VectorRow, and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder))
+            .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
+            .where(func.length(VectorRow.vector) == 2 * dimension)
+            .where(func.length(VectorRow.whole) == 2 * dimension)
+            .where(_shown())
+            .distinct()
+        )
+        with self._engine.connect() as connection:
+            count = connection.scalar(select(func.count()).select_from(shown.subquery())) or 0
+            step = max(1, -(-count // at_most))
+            rows = connection.execution_options(yield_per=1_000).execute(
+                shown.order_by(PhotoRow.id)
+            )
+            deviations = [
+                np.frombuffer(row.whole, "<f2").astype(np.float32)
+                - np.frombuffer(row.vector, "<f2")
+                for row in islice(rows, 0, None, step)
+            ]
+        return np.stack(deviations) if deviations else np.empty((0, dimension), np.float32)
 
     # -- written ----------------------------------------------------------------------------
 

@@ -81,9 +81,10 @@ class ProductPhotoRow(Base):
 
 
 class VectorRow(Base):
-    """What one encoder made of one photo: where the object is, and its vector.
+    """What one encoder made of one photo: where the object is, its vector and its colours.
 
-    `vector` is of all looks together, `whole` of the first alone; both float16, little-endian.
+    `vector` is of all looks together, `whole` of the first alone, `colours` of what the encoder
+    found salient; all float16, little-endian.
     `encoder` is the SHA-256 of the model file.
     """
 
@@ -99,6 +100,7 @@ class VectorRow(Base):
     y1: Mapped[float]
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     whole: Mapped[bytes] = mapped_column(LargeBinary)
+    colours: Mapped[bytes] = mapped_column(LargeBinary)
 
 
 class PhotoFiguresRow(Base):

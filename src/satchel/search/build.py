@@ -15,6 +15,8 @@ from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoErro
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.search.index import GalleryIndex
+from satchel.search.rules import SearchRules
+from satchel.search.whitening import MOST_DEVIATIONS
 
 BATCH_PHOTOS: Final = 8
 """Photos embedded together by one thread: few, so that its pixels stay near the processor."""
@@ -54,7 +56,11 @@ def embed_gallery(
         results = [result for batch in group for result in batch]
         catalogue.put_vectors(
             encoder.id,
-            ((n, r.box, r.vector, r.whole) for n, r in results if isinstance(r, Embedded)),
+            (
+                (number, seen.box, seen.vector, seen.whole, seen.colours)
+                for number, seen in results
+                if isinstance(seen, Embedded)
+            ),
         )
         for _, result in results:
             if isinstance(result, PhotoProblem):
@@ -79,7 +85,9 @@ def _embed_job(
     return results
 
 
-def build_index(catalogue: Catalogue, encoder: Encoder, path: Path) -> GalleryIndex:
+def build_index(
+    catalogue: Catalogue, encoder: Encoder, path: Path, rules: SearchRules
+) -> GalleryIndex:
     """Write the index of all embedded photos to `path` and return it.
 
     Raises:
@@ -88,14 +96,17 @@ def build_index(catalogue: Catalogue, encoder: Encoder, path: Path) -> GalleryIn
     gallery = catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
     if not len(gallery.vectors):
         raise IndexMissing(_nothing_embedded(catalogue))
-    index = GalleryIndex(gallery, encoder.id)
+    views = catalogue.view_deviations(encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS)
+    index = GalleryIndex.of(gallery, encoder.id, views, rules)
     path.parent.mkdir(parents=True, exist_ok=True)
     index.save(path)
     return index
 
 
-def open_index(catalogue: Catalogue, encoder: Encoder, path: Path) -> GalleryIndex:
-    """Load the index; absent, stale or damaged, make it again from the database's vectors.
+def open_index(
+    catalogue: Catalogue, encoder: Encoder, path: Path, rules: SearchRules
+) -> GalleryIndex:
+    """Load the index; absent, stale, damaged or of other rules, make it again from the database.
 
     Nothing is embedded here: photos without a vector are left to `satchel index`.
 
@@ -105,9 +116,10 @@ def open_index(catalogue: Catalogue, encoder: Encoder, path: Path) -> GalleryInd
     try:
         index = GalleryIndex.load(path)
     except DamagedIndex:
-        return build_index(catalogue, encoder, path)
-    if index.encoder != encoder.id or index.gallery.revision != catalogue.revision():
-        return build_index(catalogue, encoder, path)
+        return build_index(catalogue, encoder, path, rules)
+    wanted = (encoder.id, catalogue.revision(), rules)
+    if (index.encoder, index.gallery.revision, index.rules) != wanted:
+        return build_index(catalogue, encoder, path, rules)
     return index
 
 

@@ -8,7 +8,7 @@ in the database.
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,18 +19,63 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from satchel.catalog.store import GalleryVectors
+from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex
 from satchel.files import replacing
+from satchel.search.rules import SearchRules
+from satchel.search.whitening import Rows, Whitening, whiten_gallery
 
-LAYOUT: Final = "satchel-index-1"
+LAYOUT: Final = "satchel-index-2"
+TENSORS: Final = ("vectors", "products", "photos", "whitening")
+
+PLAIN: Final = SearchRules(view_power=0, product_power=0, colour_weight=0)
+"""Vectors compared as they are."""
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryIndex:
-    """The gallery's vectors, grouped by product, and what they were made by and from."""
+    """The gallery's vectors, grouped by product, and what they were made by and from.
+
+    Attributes:
+        gallery: its vectors as they are searched: whitened, and with their colours beside them.
+        encoder: SHA-256 of the model file that made them.
+        whitening: learned from them; see `prepared`.
+        rules: by which they are compared.
+    """
 
     gallery: GalleryVectors
     encoder: str
+    whitening: Whitening = field(default_factory=Whitening.none)
+    rules: SearchRules = PLAIN
+
+    @classmethod
+    def of(
+        cls, gallery: GalleryVectors, encoder: str, view_deviations: Rows, rules: SearchRules
+    ) -> GalleryIndex:
+        """Make the index of a gallery as it is embedded.
+
+        Args:
+            view_deviations: shape (m, d), float32; see `Catalogue.view_deviations`.
+        """
+        whitening = whiten_gallery(gallery.vectors, gallery.products, view_deviations, rules)
+        if gallery.colours is None:
+            rules = rules.model_copy(update={"colour_weight": 0.0})
+        searched = _beside(whitening(gallery.vectors), gallery.colours, rules.colour_weight)
+        return cls(replace(gallery, vectors=searched, colours=None), encoder, whitening, rules)
+
+    def prepared(self, queries: Rows) -> Rows:
+        """Bring photos' vectors into the space that is searched.
+
+        The cosine of two vectors there is the weighted mean of the cosine of their whitened
+        vectors and the likeness of their colours.
+
+        Args:
+            queries: shape (q, d) or (q, d + c), float32: vectors, and colours beside them where
+                this index looks at colours.
+        """
+        weight = self.rules.colour_weight
+        size = self.gallery.vectors.shape[1] - (COLOURS if weight else 0)
+        return _beside(self.whitening(queries[:, :size]), queries[:, size:], weight)
 
     def __len__(self) -> int:
         return len(self.gallery.vectors)
@@ -41,7 +86,7 @@ class GalleryIndex:
         """Find the `k` rows of the gallery nearest to each query, by inner product, exactly.
 
         Args:
-            queries: shape (q, d), float32, each of length 1.
+            queries: shape (q, d), float32, each of length 1, in the space of `prepared`.
             k: how many; at most `len(self)` come back.
 
         Returns:
@@ -66,10 +111,12 @@ class GalleryIndex:
             "vectors": self.gallery.vectors,
             "products": self.gallery.products,
             "photos": self.gallery.photos,
+            "whitening": self.whitening.matrix,
         }
         metadata = {
             "layout": LAYOUT,
             "encoder": self.encoder,
+            "rules": self.rules.model_dump_json(),
             "revision": str(self.gallery.revision),
             "checksum": _checksum(tensors),
         }
@@ -86,15 +133,23 @@ class GalleryIndex:
         try:
             with safe_open(path, framework="np") as file:
                 metadata = file.metadata() or {}
-                tensors = {
-                    name: file.get_tensor(name) for name in ("vectors", "products", "photos")
-                }
+                tensors = {name: file.get_tensor(name) for name in TENSORS}
         except (OSError, SafetensorError) as error:
             raise DamagedIndex(f"{path} cannot be read as an index: {error}") from None
         if metadata.get("layout") != LAYOUT or metadata.get("checksum") != _checksum(tensors):
             raise DamagedIndex(f"{path} is not an index as it was written: its checksum differs")
+        whitening = Whitening(tensors.pop("whitening"))
         gallery = GalleryVectors(**tensors, revision=int(metadata["revision"]))
-        return cls(gallery, metadata["encoder"])
+        rules = SearchRules.model_validate_json(metadata["rules"])
+        return cls(gallery, metadata["encoder"], whitening, rules)
+
+
+def _beside(vectors: Rows, colours: Rows | None, weight: float) -> Rows:
+    """Put colours beside vectors, so that an inner product weighs both; of length 1."""
+    if colours is None or not weight:
+        return np.ascontiguousarray(vectors)
+    scale = np.float32(1 / np.sqrt(1 + weight))
+    return np.hstack([vectors * scale, colours * (scale * np.float32(np.sqrt(weight)))])
 
 
 def _checksum(tensors: dict[str, npt.NDArray[Any]]) -> str:

@@ -43,8 +43,9 @@ def rank_products(
     """Rank the products of the gallery for one item.
 
     A product's score for one photo is the mean of the cosines to its gallery photos, each with
-    the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. For several photos of
-    the item it is the mean over them. Chosen by measurement: docs/decisions/0005-ranking.md.
+    the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken in
+    the index's space, where colours count too. For several photos of the item it is the mean over
+    them. Chosen by measurement: docs/decisions/0005-ranking.md and 0012-ranking.md.
 
     Until calibration exists, confidence is the softmax of the scores, divided by `temperature`,
     over the `POOL` best products. It says how far a candidate stands out from the others, and
@@ -52,12 +53,13 @@ def rank_products(
 
     Args:
         index: of at least one photo.
-        queries: shape (q, d), float32, the vectors of the item's photos.
+        queries: shape (q, d + c), float32, the item's photos; see `Embedded.described`.
         top: how many products to return, at most.
 
     Returns:
         At most `top` products, best first; equal scores in the order of their ids.
     """
+    queries = index.prepared(queries)
     candidates = _candidates(index, queries, max(top, POOL))
     rows = index.rows_of(candidates)
     cosines = queries @ index.gallery.vectors[rows].T  # (q, rows of the candidates)

@@ -32,9 +32,9 @@ OPSET: Final = 17
 BATCH_NORM_EPSILON: Final = 1e-3
 
 CONFIDENCE: Final = Confidence(
-    temperature=0.035,
-    identified_at=0.82,
-    in_catalogue_at=0.47,
+    temperature=0.02,
+    identified_at=0.95,
+    in_catalogue_at=0.44,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
         "Luma main view → others (styles A)"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,7 +18,9 @@ from satchel.encode.serving import CARD, serve_model
 from satchel.errors import EncoderError, UsageError
 from satchel.files import write_atomically
 from satchel.search.build import build_index, embed_gallery
+from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL
+from satchel.search.whitening import MOST_DEVIATIONS
 from satchel.train.backbones import Backbone
 from satchel.train.data import Named, Split
 from satchel.train.evaluation import product_scores
@@ -98,7 +101,7 @@ def promote(
     card = encoder.card.model_copy(update={"confidence": _confidence(workspace, run, encoder)})
     write_atomically(path, (card.model_dump_json(indent=2) + "\n").encode())
     serve_model(workspace.models, name)
-    build_index(workspace.catalogue, encoder, workspace.index_path)
+    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     return card
 
 
@@ -146,7 +149,11 @@ def _dimension(model: bytes) -> int:
 
 
 def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
-    """Temperature and thresholds, measured on the validation part searched in the training part."""
+    """Temperature and thresholds, measured on the validation part searched in the training part.
+
+    The index holds the training part alone: how photos of a product vary must not be learned from
+    those that are asked.
+    """
     record = run.read()
     if record.kind == "adapt":
         return Confidence.model_validate_json((run.folder / CONFIDENCE).read_bytes())
@@ -165,11 +172,20 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     if len(val_rows) < 20:
         return encoder.card.confidence
     labels = np.array([place[code] for code in val_codes if code in place])
+    numbers = np.array([place[code] for code in train_codes])
+    order = np.argsort(numbers, kind="stable")
+    known_rows, numbers = np.array(train)[order], numbers[order]
+    described = gallery.described()
+    index = GalleryIndex.of(
+        replace(gallery.rows(known_rows), products=numbers),
+        encoder.id,
+        workspace.catalogue.view_deviations(
+            encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS
+        ),
+        workspace.settings.search,
+    )
     scores = product_scores(
-        gallery.vectors[val_rows],
-        gallery.vectors[train],
-        np.array([place[code] for code in train_codes]),
-        len(products),
+        index.prepared(described[val_rows]), index.gallery.vectors, numbers, len(products)
     )
     return measured_confidence(scores, labels, f"validation part of {record.split}")
 

@@ -50,7 +50,9 @@ class Reindexing:
             workspace = self._workspace
             try:
                 encoder = Encoder.load(serving_card(workspace.models))
-                build_index(workspace.catalogue, encoder, workspace.index_path)
+                build_index(
+                    workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+                )
             except IndexMissing:
                 pass  # nothing is embedded: there is nothing that could be out of date
             except (SatchelError, OSError) as error:

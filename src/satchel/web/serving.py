@@ -135,7 +135,9 @@ class Serving:
         card = read_card(serving_card(workspace.models))
         if card != self._encoder.card:  # another model was promoted, or this one rolled back
             self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
-        index = open_index(workspace.catalogue, self._encoder, workspace.index_path)
+        index = open_index(
+            workspace.catalogue, self._encoder, workspace.index_path, workspace.settings.search
+        )
         limits = workspace.settings.photos.limits()
         identifier = Identifier(workspace.catalogue, self._encoder, index, limits)
         return _Current(stamp, identifier, len(index))

@@ -1,0 +1,94 @@
+"""What colours an object has, as a histogram that can be compared by an inner product.
+
+Networks trained to name things whatever their colour keep little of it; products of one model
+often differ in nothing else. Only a and b of CIE L*a*b* are kept: how light a photo is says more
+of the light than of the object.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from satchel.images import RGB
+
+SIDE: Final = 64
+"""The crop is looked at in this many pixels a side."""
+
+BINS: Final = 12
+"""A side of the histogram over a and b, from -`REACH` to `REACH`."""
+
+REACH: Final = 60.0
+
+COLOURS: Final = BINS * BINS
+"""Length of a histogram."""
+
+GAMMA: Final = 2.2
+
+STEEPNESS: Final = 8.0
+"""How sharply what stands out is told from the ground, in multiples of the mean saliency."""
+
+
+def colour_histogram(crop: RGB, saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Return the colours of what stands out in a crop.
+
+    Each pixel counts by how salient its place is, and is shared out between the four bins around
+    its colour. The roots of the bins' shares are taken: their inner product with another
+    histogram's is the Bhattacharyya coefficient (A. Bhattacharyya, "On a measure of divergence
+    between two statistical populations", Bulletin of the Calcutta Mathematical Society 35, 1943).
+    What is returned is the sum of two: of the crop as it is, and as it would be under white
+    light, which is a guess.
+
+    Args:
+        crop: shape (side, side, 3), uint8, RGB.
+        saliency: shape (h, w), float32, ≥ 0; of the crop.
+
+    Returns:
+        shape (`COLOURS`,), float32, ≥ 0, of length 1.
+    """
+    small = cv2.resize(crop, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    pixels = small.astype(np.float32) / np.float32(255)
+    weights = _foreground(saliency)
+    both = _histogram(pixels, weights) + _histogram(_balanced(pixels), weights)
+    return (both / np.linalg.norm(both)).astype(np.float32)
+
+
+def _histogram(
+    pixels: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float64]:
+    """Roots of the share of each bin over a and b; shape (`COLOURS`,), of length 1."""
+    ab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., 1:].reshape(-1, 2)
+    place = (ab + REACH) * (BINS / (2 * REACH)) - 0.5
+    low = np.floor(place)
+    above = place - low
+    histogram = np.zeros(COLOURS)
+    for step in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        a, b = np.clip(low + step, 0, BINS - 1).astype(int).T
+        share = np.where(step, above, 1 - above).prod(1) * weights.ravel()
+        histogram += np.bincount(a * BINS + b, share, COLOURS)
+    roots: npt.NDArray[np.float64] = np.sqrt(histogram / histogram.sum())
+    return roots
+
+
+def _balanced(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Take out the light's colour, guessed as the mean of the sixth powers ("shades of grey").
+
+    G. D. Finlayson, E. Trezzi, "Shades of gray and colour constancy", Color Imaging Conference,
+    2004. Pixels in [0, 1], shape (h, w, 3).
+    """
+    linear = pixels**GAMMA
+    light = (linear**6).mean((0, 1)) ** (1 / 6)
+    gains = light.mean() / np.maximum(light, 1e-6)
+    balanced: npt.NDArray[np.float32] = np.clip(linear * gains, 0, 1) ** (1 / GAMMA)
+    return balanced.astype(np.float32)
+
+
+def _foreground(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """How much each pixel belongs to what stands out, in (0, 1); shape (`SIDE`, `SIDE`)."""
+    fine = cv2.resize(saliency, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    relative = fine / max(float(fine.mean()), 1e-12)
+    foreground: npt.NDArray[np.float32] = 1 / (1 + np.exp(-STEEPNESS * (relative - 1)))
+    return foreground
