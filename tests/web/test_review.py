@@ -91,6 +91,16 @@ def test_what_a_photo_is_nearer_to_is_shown_and_proposed(
     assert "likeness to this product 0.5, to the nearest other 0.6" in page
 
 
+def test_a_copy_is_shown_beside_its_original(site: httpx.Client, doubted: Workspace) -> None:
+    original, copy = doubted.catalogue.review().of_product("M22675")
+    reason = {"kind": "copy", "of": original.sha256}
+    doubted.catalogue.curation().set_states([(copy.link_id, "dropped", [reason])])
+    page = site.get("/review?state=dropped").text
+    after = page[page.index("What it is a copy of") :]
+    assert f"/thumbnails/{original.sha256}.jpg?side=320" in after
+    assert "What it is a copy of" not in site.get("/review").text
+
+
 def test_keeping_dropping_and_undoing(site: httpx.Client, doubted: Workspace) -> None:
     review, link = doubted.catalogue.review(), link_of(doubted, "M22675")
     form = {"link_id": link, "choice": "drop", "who": " 김 "}

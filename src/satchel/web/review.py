@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.catalog.review import Choice, ReviewPhoto
-from satchel.curate.decide import CONFLICT
+from satchel.curate.decide import CONFLICT, COPY
 from satchel.curate.garbage import Reason
 from satchel.web.links import product_link
 from satchel.web.pages import Pages, is_fragment
@@ -165,6 +165,7 @@ def _question(
         "kept": kept[:KEPT_SHOWN],
         "doubted": [other for other in doubted if other.link_id != photo.link_id][:KEPT_SHOWN],
         "elsewhere": _elsewhere(serving, photo),
+        "copied": _copied(serving, photo),
         "nearer": nearer,
         "of_nearer": store.of_product(nearer, state="kept")[:NEARER_SHOWN] if nearer else [],
     }
@@ -197,6 +198,13 @@ def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
         return []
     found = serving.workspace.catalogue.review().by_sha256(sorted({name for _, name in named}))
     return [other for other in found if (other.code, other.sha256) in named]
+
+
+def _copied(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
+    """The photo of the product that this one is a copy of, where that is why it was left out."""
+    names = [reason["of"] for reason in photo.reasons if reason["kind"] == COPY]
+    found = serving.workspace.catalogue.review().by_sha256(names)
+    return [other for other in found if other.code == photo.code]
 
 
 def _both(serving: Serving, photo: ReviewPhoto) -> list[int]:
