@@ -293,14 +293,21 @@ def _print_summary(summary: CurationSummary) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from satchel.curate.garbage import State
+    from satchel.curate.report import MEANINGS
+
     table = Table("", "photos")
     table.columns[1].justify = "right"
     for state, count in summary.photos.items():
         table.add_row(state, f"{count:,}")
+    table.add_section()
     for reason, count in summary.reasons.items():
-        table.add_row(f"  {reason.replace('_', ' ')}", f"{count:,}")
+        table.add_row(MEANINGS[reason], f"{count:,}")
+    table.add_section()
     table.add_row("products short of photos", f"{len(summary.short):,}")
     Console().print(table)
+    if summary.photos[State.DOUBTFUL]:
+        say("those in doubt wait under Review on the page of `satchel serve`")
 
 
 # -- identify's answers -------------------------------------------------------------------------

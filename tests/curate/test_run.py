@@ -200,7 +200,7 @@ def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) 
     (report,) = (workspace.folder / "runs").glob("curate-*.json")
     assert str(report) in done.stderr
     page = report.with_suffix(".html").read_text(encoding="utf-8")
-    assert "<h1>Curation report</h1>" in page
+    assert "사진 정리 보고서" in page
     assert "src=" not in page.replace('src="data:image/jpeg;base64,', "")  # nothing from elsewhere
 
 
