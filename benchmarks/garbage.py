@@ -41,7 +41,7 @@ WRONG_SHARE = 0.30
 KINDS = ("other product", "street", "screenshot", "crop")
 RIGHT, CLOSE_UP, MISFILED = "right", "close-up of the shop", "misfiled by the shop"
 PER_CLASS = 20
-GOOD_LOST = 0.03
+GOOD_LOST = 0.04
 """Share of half A's right photos that the cut may drop: below the 5 % allowed, for what half B
 may differ by."""
 
@@ -249,23 +249,25 @@ def fit(
     rules = GarbageRules()
     for _ in range(4):  # the weights say whom to trust, and whom to trust changes the figures
         parts = [fitted_on(gallery, vectors, faulty, rules) for gallery in galleries]
-        inputs, wrong, weight, _ = (np.concatenate(part) for part in zip(*parts, strict=True))
+        inputs, wrong, weight, _, _ = (np.concatenate(part) for part in zip(*parts, strict=True))
         found = regression(inputs, wrong, weight)
         named = dict(zip(WEIGHTS, np.round(found[:-1], 1).tolist(), strict=True))
         rules = rules.model_copy(update={**named, "constant": round(float(found[-1]), 1)})
     parts = [fitted_on(gallery, vectors, faulty, rules) for gallery in galleries]
-    dropped, doubtful = (
-        float(np.mean([np.quantile(score[~wrong], 1 - lost) for _, wrong, _, score in parts]))
-        for lost in (GOOD_LOST, GOOD_ASKED)
-    )
-    cuts = {"dropped_at": round(dropped, 1), "doubtful_at": round(doubtful, 1)}
-    return rules.model_copy(update=cuts)
+    at = {
+        name: float(np.mean([np.quantile(part[place][~part[1]], 1 - lost) for part in parts]))
+        for name, place, lost in (("dropped_at", 4, GOOD_LOST), ("doubtful_at", 3, GOOD_ASKED))
+    }
+    return rules.model_copy(update={name: round(cut, 1) for name, cut in at.items()})
 
 
 def fitted_on(
     gallery: Gallery, vectors: dict[str, Vectors], faulty: dict[Path, bool], rules: GarbageRules
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Inputs, truth, weights and scores of half A, less photos that integrity drops."""
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Inputs, truth, weights and scores of half A, less photos that integrity drops.
+
+    Scores once as they are, and once with those of products too small for dropping at the bottom.
+    """
     judged = curated(gallery, vectors, faulty, rules)
     usable = np.array(
         [
@@ -275,7 +277,9 @@ def fitted_on(
     ) & np.isfinite(judged.score)
     wrong = np.array([photo.wrong for photo in gallery.photos])[usable]
     weight = np.where(wrong, 1 / wrong.sum(), 1 / (~wrong).sum())
-    return figures_of(judged)[usable], wrong, weight * 1_000, judged.score[usable]
+    score, few = judged.score[usable], judged.peers[usable] < rules.trusted_peers
+    lowest = np.where(few, score.min(), score)
+    return figures_of(judged)[usable], wrong, weight * 1_000, score, lowest
 
 
 # -- tables ------------------------------------------------------------------------------------

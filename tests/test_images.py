@@ -152,9 +152,17 @@ def test_empty_file() -> None:
         decode(b"")
 
 
-@pytest.mark.parametrize("data", [b"hello, this is text", b"%PDF-1.7 ...", b"GIF89a" + bytes(40)])
-def test_what_is_no_photo_is_told_by_its_bytes(data: bytes) -> None:
-    with pytest.raises(UnsupportedFormat, match="expected a JPEG, PNG, WebP or AVIF"):
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"hello, this is text", "begins with b'hello, t'"),
+        (b"%PDF-1.7 ...", "a PDF document"),
+        (b"GIF89a" + bytes(40), "a GIF picture"),
+        (b"\r\n<!DOCTYPE html><title>403</title>", "a web page"),
+    ],
+)
+def test_what_is_no_photo_is_told_by_its_bytes(data: bytes, what: str) -> None:
+    with pytest.raises(UnsupportedFormat, match=rf"expected a JPEG, PNG, WebP or AVIF.*{what}"):
         decode(data)
 
 

@@ -71,7 +71,10 @@ def init(
     from satchel.workspace import Workspace
 
     workspace = Workspace.create(folder)
-    say(f"workspace ready in {workspace.folder}; next: satchel import catalogue.csv")
+    say(
+        f"workspace ready in {workspace.folder}; "
+        "next: satchel import catalogue.csv, or a folder with a folder for each code"
+    )
 
 
 @app.command("import")
@@ -93,6 +96,8 @@ def import_(
 
     workspace = open_workspace(context)
     source = open_rows(path, photos)
+    for note in source.notes:
+        say(note)
     with (
         _ImportReport(workspace.reports, path) as report,
         progress_bar("import", source.total) as advance,
@@ -112,13 +117,15 @@ def import_(
         f"{count.problems:,} refused; the catalogue has {size.products:,} products and "
         f"{size.photos:,} photos"
     )
-    if count.problems:
-        say(f"the refused rows, with reasons: {report.path}")
-        raise typer.Exit(SOME_FAILED)
     if not count.rows:
         say(f"{path} holds no photos: expected rows in a file, or folders named by code")
         raise typer.Exit(SOME_FAILED)
-    say("next: satchel index")
+    if count.problems:
+        say(f"the refused rows, with reasons: {report.path}")
+    if size.photos:
+        say("next: satchel index; or satchel curate, which also sorts out copies and wrong photos")
+    if count.problems:
+        raise typer.Exit(SOME_FAILED)
 
 
 @app.command()
@@ -290,14 +297,21 @@ def _print_summary(summary: CurationSummary) -> None:
     from rich.console import Console
     from rich.table import Table
 
+    from satchel.curate.garbage import State
+    from satchel.curate.report import MEANINGS
+
     table = Table("", "photos")
     table.columns[1].justify = "right"
     for state, count in summary.photos.items():
         table.add_row(state, f"{count:,}")
+    table.add_section()
     for reason, count in summary.reasons.items():
-        table.add_row(f"  {reason.replace('_', ' ')}", f"{count:,}")
+        table.add_row(MEANINGS[reason], f"{count:,}")
+    table.add_section()
     table.add_row("products short of photos", f"{len(summary.short):,}")
     Console().print(table)
+    if summary.photos[State.DOUBTFUL]:
+        say("those in doubt wait under Review on the page of `satchel serve`")
 
 
 # -- identify's answers -------------------------------------------------------------------------

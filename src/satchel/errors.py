@@ -79,7 +79,8 @@ class RowError(CatalogueError):
     """
 
     def __init__(self, line: int, column: str, value: str, reason: str) -> None:
-        super().__init__(f"line {line}, {column} = {value!r}: {reason}")
+        where = f"line {line}, {column} = {value!r}" if line else value
+        super().__init__(f"{where}: {reason}")
         self.line = line
         self.column = column
         self.value = value

@@ -200,9 +200,10 @@ def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
         image = Image.open(BytesIO(data), formats=_formats(data))
     except UnidentifiedImageError:
         raise _unreadable(data) from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PhotoTooLarge(
-            f"expected at most {limits.max_pixels:,} pixels; {error}; send a smaller copy"
+            f"expected at most {limits.max_pixels:,} pixels, got far more; "
+            "send a smaller copy of the photo"
         ) from None
     except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
         raise CorruptPhoto(f"the photo's header is damaged: {error}; send it again") from None
@@ -237,6 +238,15 @@ def _register_heic() -> bool:
     return True
 
 
+NO_PHOTOS: Final = {
+    b"GIF8": "a GIF picture; save it as JPEG or PNG",
+    b"BM": "a BMP picture; save it as JPEG or PNG",
+    b"II*\0": "a TIFF picture; save it as JPEG or PNG",
+    b"MM\0*": "a TIFF picture; save it as JPEG or PNG",
+    b"%PDF": "a PDF document; save the picture in it as JPEG or PNG",
+}
+"""What files begin like that are often among photos, and what to do about them."""
+
 MAGIC: Final = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WebP": b"RIFF"}
 
 
@@ -251,9 +261,20 @@ def _unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
         return UnsupportedFormat(
             "HEIC photos need an extra: run pip install 'satchel[heic]', or send a JPEG"
         )
-    return UnsupportedFormat(
-        "expected a JPEG, PNG, WebP or AVIF photo, got a file that is none of them "
-        f"(it begins with {data[:8]!r}); the name of a file does not make it a photo"
+    return UnsupportedFormat(f"expected a JPEG, PNG, WebP or AVIF photo, got {_what_else(data)}")
+
+
+def _what_else(data: bytes) -> str:
+    """Say what a file that is no photo is, where that can be told, and what to do."""
+    for magic, what in NO_PHOTOS.items():
+        if data.startswith(magic):
+            return what
+    begins = data[:1_000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if begins.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head")):
+        return "a web page that was saved under a photo's name; download the photo itself"
+    return (
+        f"a file that is none of them (it begins with {data[:8]!r}); "
+        "the name of a file does not make it a photo"
     )
 
 

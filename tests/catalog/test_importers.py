@@ -82,6 +82,16 @@ def test_folder_per_code(tmp_path: Path) -> None:
     found = [(row.code, row.photo.name) for row in source.rows() if isinstance(row, CatalogueRow)]
     assert found == [("M1", "a.png"), ("M2", "b.jpg"), ("M2", "c.JPG")]
     assert source.total == 3
+    assert source.notes == ("passed over, by their names no photos: .txt (1)",)
+
+
+def test_what_a_folder_has_besides_photos_of_codes_is_told(tmp_path: Path) -> None:
+    (tmp_path / "M1").mkdir()
+    for name in ("loose.jpg", "list.txt", "M1/a.jpg", "M1/b.GIF", "M1/c.gif", "M1/Thumbs.db"):
+        (tmp_path / name).write_bytes(b"x")
+    loose, others = open_rows(tmp_path).notes
+    assert loose.startswith("passed over, photos beside the folders, which have no code (1)")
+    assert others == "passed over, by their names no photos: .gif (2)"
 
 
 def test_korean_folder_names_from_macos_are_composed(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from satchel.curate.run import (
     measure_photos,
     pairs_to_compare,
 )
-from satchel.curate.summary import CurationSummary, StageCount
+from satchel.curate.summary import CurationSummary, Example, StageCount
 from satchel.encode.encoder import Encoder
 from satchel.images import decode, encode_jpeg
 from satchel.search.build import build_index
@@ -200,7 +200,7 @@ def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) 
     (report,) = (workspace.folder / "runs").glob("curate-*.json")
     assert str(report) in done.stderr
     page = report.with_suffix(".html").read_text(encoding="utf-8")
-    assert "<h1>Curation report</h1>" in page
+    assert "사진 정리 보고서" in page
     assert "src=" not in page.replace('src="data:image/jpeg;base64,', "")  # nothing from elsewhere
 
 
@@ -234,14 +234,44 @@ def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path:
     summary = CurationSummary(
         photos={"kept": 1, "doubtful": 1, "dropped": 0},
         reasons={"blurred": 1},
-        examples={"blurred": [(code, name), ("GONE", "0" * 64)]},
+        examples={"blurred": [Example(code, name, codes=(code,)), Example("GONE", "0" * 64)]},
         stages=[StageCount("photos as they came", 1, 1, (1, 1, 1))],
         short={code: 1},
         changed=1,
     )
     page = render_report(summary, store)
-    assert "<script>" not in page
+    assert "<script>alert" not in page
     assert page.count("data:image/jpeg") == 1
+    assert '<span lang="en">Not sharp</span><span lang="ko">흐린 사진</span>' in page
+
+
+def test_all_that_the_report_says_is_said_in_korean() -> None:
+    import re
+    from importlib.resources import files
+
+    from satchel.curate.report import KOREAN, MEANINGS, STATES
+    from satchel.curate.summary import STAGES
+
+    template = files("satchel.curate").joinpath("report.html").read_text(encoding="utf-8")
+    said = set(re.findall(r'both\("([^"]+)"', template))
+    assert {*said, *MEANINGS.values(), *STATES, *STATES.values(), *STAGES} == set(KOREAN)
+    assert all(re.search("[가-힣]", korean) for korean in KOREAN.values())
+
+
+def test_examples_are_of_many_products_and_not_the_same_for_every_reason() -> None:
+    from satchel.curate.summary import EXAMPLES, _varied
+
+    def photos(code: str, count: int) -> list[Example]:
+        return [Example(code, f"{code}{at}") for at in range(count)]
+
+    common = [*photos("A", 40), *photos("B", 40), *photos("C", 1)]
+    chosen = _varied({"rare": photos("A", 3), "common": common})
+    assert list(chosen) == ["common", "rare"]
+    assert chosen["rare"] == photos("A", 3)
+    assert sorted(one.code for one in chosen["common"]) == ["A", "A", "B", "B", "C"]
+    assert len(chosen["common"]) == EXAMPLES
+    first_of_a = next(one for one in chosen["common"] if one.code == "A")
+    assert first_of_a not in chosen["rare"]
 
 
 def link(workspace: Workspace, key: str) -> int:

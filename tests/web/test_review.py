@@ -70,6 +70,37 @@ def test_the_photo_in_question_stands_beside_the_kept_ones(
     assert "확인이 필요한 사진 2장" in korean
 
 
+def test_what_a_photo_is_nearer_to_is_shown_and_proposed(
+    site: httpx.Client, doubted: Workspace
+) -> None:
+    store = doubted.catalogue.review()
+    photo = store.of_product("M22675")[1]
+    reason = {
+        "kind": "other_product",
+        "score": 0.1,
+        "cosine_to_product": 0.5,
+        "cosine_to_other": 0.6,
+        "codes": ["A/01 B?"],
+    }
+    doubted.catalogue.curation().set_states([(photo.link_id, "doubtful", [reason])])
+    page = site.get("/review", params={"after": photo.link_id - 1}).text
+    assert "Photos of A/01 B?, which it is nearer to" in page
+    for other in store.of_product("A/01 B?"):
+        assert f"/thumbnails/{other.sha256}.jpg?side=320" in page
+    assert 'value="A/01 B?" hx-get="/review/codes"' in page
+    assert "likeness to this product 0.5, to the nearest other 0.6" in page
+
+
+def test_a_copy_is_shown_beside_its_original(site: httpx.Client, doubted: Workspace) -> None:
+    original, copy = doubted.catalogue.review().of_product("M22675")
+    reason = {"kind": "copy", "of": original.sha256}
+    doubted.catalogue.curation().set_states([(copy.link_id, "dropped", [reason])])
+    page = site.get("/review?state=dropped").text
+    after = page[page.index("What it is a copy of") :]
+    assert f"/thumbnails/{original.sha256}.jpg?side=320" in after
+    assert "What it is a copy of" not in site.get("/review").text
+
+
 def test_keeping_dropping_and_undoing(site: httpx.Client, doubted: Workspace) -> None:
     review, link = doubted.catalogue.review(), link_of(doubted, "M22675")
     form = {"link_id": link, "choice": "drop", "who": " 김 "}

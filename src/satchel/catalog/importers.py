@@ -11,6 +11,7 @@ import csv
 import json
 import os
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ REQUIRED: Final = ("code", "photo")
 ALIASES: Final = {"color": "colour", "licence": "license"}
 MAX_CODE_CHARS: Final = 200
 MAX_VALUE_CHARS: Final = 4_000
+LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
 ENCODINGS: Final = ("utf-8-sig", "cp949")
 """UTF-8, else what Korean Excel writes when asked for CSV."""
 
@@ -51,10 +53,16 @@ class CatalogueRow:
 
 @dataclass(frozen=True, slots=True)
 class RowSource:
-    """A catalogue file opened for reading; `total` rows are expected (for a progress bar)."""
+    """A catalogue opened for reading.
+
+    Attributes:
+        total: rows expected, for a progress bar.
+        notes: what a person should know of what will not be read, a sentence each.
+    """
 
     total: int
     rows: Callable[[], Iterator[CatalogueRow | RowError]]
+    notes: tuple[str, ...] = ()
 
 
 def open_rows(path: Path, photos: Path | None = None) -> RowSource:
@@ -69,7 +77,8 @@ def open_rows(path: Path, photos: Path | None = None) -> RowSource:
             in neither UTF-8 nor CP949.
     """
     if path.is_dir():
-        return RowSource(sum(1 for _ in _files_by_code(path)), lambda: _folder_rows(path))
+        total = sum(_is_photo(file) for _, file in _files_by_code(path))
+        return RowSource(total, lambda: _folder_rows(path), tuple(_passed_over(path)))
     if not path.is_file():
         raise UsageError(
             f"expected a catalogue file (.csv, .jsonl) or a folder per code, found nothing at "
@@ -159,19 +168,42 @@ def _jsonl_rows(path: Path, encoding: str, root: Path) -> Iterator[CatalogueRow 
 
 
 def _folder_rows(path: Path) -> Iterator[CatalogueRow | RowError]:
-    for code, photo in _files_by_code(path):
-        yield _row(0, {"code": code, "photo": str(photo.relative_to(path))}, path.resolve())
+    for code, file in _files_by_code(path):
+        if _is_photo(file):
+            yield _row(0, {"code": code, "photo": str(file.relative_to(path))}, path.resolve())
 
 
 def _files_by_code(path: Path) -> Iterator[tuple[str, Path]]:
-    """Photo files in the folders below `path`, by name; a folder inside a code's belongs to it."""
+    """Files in the folders below `path`, by name; a folder inside a code's belongs to it."""
     for folder in sorted(_visible(path), key=lambda entry: entry.name):
         if folder.is_dir(follow_symlinks=False):
             for parent, folders, files in os.walk(folder.path):
                 folders[:] = sorted(name for name in folders if not name.startswith("."))
                 for name in sorted(files):
-                    if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith("."):
+                    if not name.startswith("."):
                         yield folder.name, Path(parent, name)
+
+
+def _is_photo(file: Path) -> bool:
+    return file.suffix.lower() in PHOTO_SUFFIXES
+
+
+def _passed_over(path: Path) -> Iterator[str]:
+    """Say which files of a folder will not be read: by their names no photos, or of no code."""
+    loose = sum(_is_photo(Path(entry.name)) for entry in _visible(path) if not entry.is_dir())
+    if loose:
+        yield (
+            f"passed over, photos beside the folders, which have no code ({loose:,}): "
+            "put each into a folder named by its code"
+        )
+    others = Counter(
+        file.suffix.lower() or "no suffix"
+        for _, file in _files_by_code(path)
+        if not _is_photo(file) and file.name.lower() not in LEFT_BY_SYSTEMS
+    )
+    if others:
+        kinds = ", ".join(f"{suffix} ({count:,})" for suffix, count in others.most_common(5))
+        yield f"passed over, by their names no photos: {kinds}"
 
 
 def _visible(path: Path) -> list[os.DirEntry[str]]:

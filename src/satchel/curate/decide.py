@@ -17,7 +17,7 @@ from satchel.catalog.curation import GalleryPhotos
 from satchel.catalog.review import DECIDED
 from satchel.curate.content import shown
 from satchel.curate.duplicates import Groups, best_of
-from satchel.curate.garbage import Judgements, State, judge
+from satchel.curate.garbage import REASONS, Judgements, Reason, State, judge
 from satchel.curate.integrity import Fault, PhotoFigures, faults
 from satchel.curate.rules import CurationRules
 from satchel.curate.selection import best_n
@@ -29,6 +29,15 @@ CONFLICT: Final = "two_codes"
 BEYOND_BEST: Final = "beyond_best"
 DROPPING: Final = frozenset({Fault.TOO_SMALL, Fault.BLANK, Fault.TEXT_SCREENSHOT})
 """Faults that leave nothing to recognise. The others are a matter for a person's eye."""
+
+SEVERITY: Final = (State.KEPT, State.DOUBTFUL, State.DROPPED)
+
+COPY_ROUNDS: Final = 4
+"""How often, at most, the choice among copies is made again because what was chosen turned out
+not to show its product: a crop enlarged beyond its original."""
+
+ALMOST: Final = 0.95
+"""Share of what a copy shows, at most, above which another does not show more."""
 
 FAIR_SIDE_PX: Final = 400
 FAIR_SHARPNESS: Final = 100.0
@@ -50,8 +59,7 @@ class PhotoState:
         """Add a reason, unless a person decided; the state never gets better by it."""
         if self.decided:
             return
-        order = (State.KEPT, State.DOUBTFUL, State.DROPPED)
-        self.state = max(self.state, state, key=order.index)
+        self.state = max(self.state, state, key=SEVERITY.index)
         self.reasons.append(reason)
 
 
@@ -61,9 +69,9 @@ def decide(
     """Decide on every photo.
 
     In this order: what a person decided, which nothing below changes; what is wrong with a photo
-    by itself; copies, of which a product keeps the best, and which are doubtful where they stand
-    under two codes; photos that do not show their product; and of what is left, the best few of
-    each product.
+    by itself; copies, of which a product keeps the best that shows it, and which are doubtful
+    where they stand under two codes; photos that do not show their product; and of what is left,
+    the best few of each product.
 
     Args:
         photos: the gallery, dropped ones included.
@@ -72,14 +80,25 @@ def decide(
     Returns:
         a state for each photo, in their order.
     """
-    states = [_start(decided) for decided in photos.decided]
     figures = [PhotoFigures(**measured) for measured in photos.figures]
-    _by_themselves(states, figures, rules)
-    _by_content(states, photos, rules)
-    _as_copies(states, photos, figures, copies)
-    _among_others(states, photos, rules)
+    worse: set[int] = set()
+    for _ in range(COPY_ROUNDS):
+        states = [_start(decided) for decided in photos.decided]
+        _by_themselves(states, figures, rules)
+        _by_content(states, photos, rules)
+        chosen = _as_copies(states, photos, figures, copies, worse)
+        _among_others(states, photos, rules)
+        # A copy that does not show the product must not have displaced one that does.
+        wrong = {row for row in chosen if _unlike_the_product(states[row])}
+        if wrong <= worse:
+            break
+        worse |= wrong
     _best_of_each(states, photos, figures, rules)
     return states
+
+
+def _unlike_the_product(state: PhotoState) -> bool:
+    return any(reason["kind"] in REASONS for reason in state.reasons)
 
 
 def _start(decided: str | None) -> PhotoState:
@@ -111,7 +130,14 @@ def _as_copies(
     photos: GalleryPhotos,
     figures: Sequence[PhotoFigures],
     copies: npt.NDArray[np.int64],
-) -> None:
+    worse: set[int],
+) -> list[int]:
+    """Drop all but one of each product's copies; return the rows that were chosen over others.
+
+    Args:
+        worse: rows to be chosen only where there is no other.
+    """
+    preferred = []
     for group in Groups.connected(len(photos), copies).members():
         # What a person dropped is out of the question; what a person kept is kept beside the best.
         rows = [int(row) for row in group if not _dropped_by_hand(states[row])]
@@ -119,14 +145,11 @@ def _as_copies(
         for product in sorted({int(photos.products[row]) for row in rows}):
             own = [row for row in rows if photos.products[row] == product]
             chosen = [row for row in own if states[row].decided] or [
-                own[
-                    best_of(
-                        [figures[row].width * figures[row].height for row in own],
-                        [photos.size_bytes[row] for row in own],
-                    )
-                ]
+                _best_copy([row for row in own if row not in worse] or own, states, photos, figures)
             ]
             kept += chosen
+            if len(own) > len(chosen):
+                preferred += chosen
             for row in own:
                 if row not in chosen:
                     states[row].worsen(
@@ -136,6 +159,38 @@ def _as_copies(
             others = [other for other in kept if photos.products[other] != photos.products[row]]
             if others:
                 states[row].worsen(State.DOUBTFUL, _conflict(photos, others))
+    return preferred
+
+
+def _best_copy(
+    rows: Sequence[int],
+    states: Sequence[PhotoState],
+    photos: GalleryPhotos,
+    figures: Sequence[PhotoFigures],
+) -> int:
+    """Return which of some copies to keep: without faults, with most to see, least framed.
+
+    A collage and a page with the photo in it are copies, too, often with the most pixels; so is
+    the photo in a frame.
+    """
+    mildest = min(_severity(states[row]) for row in rows)
+    rows = [row for row in rows if _severity(states[row]) == mildest]
+    seen = np.array([_pixels(figures[row]) * (1 - figures[row].border) for row in rows])
+    rows = [row for row, much in zip(rows, seen, strict=True) if much >= ALMOST * seen.max()]
+    frame = min(figures[row].border for row in rows)
+    rows = [row for row in rows if figures[row].border <= frame + (1 - ALMOST)]
+    best = best_of(
+        [_pixels(figures[row]) for row in rows], [photos.size_bytes[row] for row in rows]
+    )
+    return rows[best]
+
+
+def _pixels(figures: PhotoFigures) -> int:
+    return figures.width * figures.height
+
+
+def _severity(state: PhotoState) -> int:
+    return SEVERITY.index(state.state)
 
 
 def _dropped_by_hand(state: PhotoState) -> bool:
@@ -156,6 +211,7 @@ def _among_others(
     rows = _in_question(states)
     if not len(rows):
         return
+    code_of = dict(zip(photos.products.tolist(), photos.codes, strict=True))
     judged = judge(
         photos.vectors[rows],
         photos.products[rows],
@@ -163,11 +219,14 @@ def _among_others(
         rules=rules.garbage,
     )
     for place, row in enumerate(rows):
-        for reason in judged.reasons_of(place):
-            states[row].worsen(judged.state(place), {"kind": reason, **_figures_of(judged, place)})
+        for kind in judged.reasons_of(place):
+            reason = {"kind": kind, **_figures_of(judged, place)}
+            if kind is Reason.OTHER_PRODUCT and judged.other_product[place] >= 0:
+                reason["codes"] = [code_of[int(judged.other_product[place])]]
+            states[row].worsen(judged.state(place), reason)
 
 
-def _figures_of(judged: Judgements, row: int) -> dict[str, float]:
+def _figures_of(judged: Judgements, row: int) -> dict[str, Any]:
     score = float(judged.score[row])
     return {
         "score": round(score, 3) if np.isfinite(score) else 0.0,

@@ -148,21 +148,21 @@ class GarbageRules(_Rules):
     """
 
     level: float = Field(
-        16.3, description="weight of how alike the product's photos are among themselves"
+        15.3, description="weight of how alike the product's photos are among themselves"
     )
-    centre: float = Field(-7.4, description="weight of the cosine to the product's centre")
+    centre: float = Field(-6.1, description="weight of the cosine to the product's centre")
     near: float = Field(
-        -21.3, description="weight of the cosine to the nearest photos of the product"
+        -21.6, description="weight of the cosine to the nearest photos of the product"
     )
     other: float = Field(
-        7.0, description="weight of the cosine to the nearest other product, or the background"
+        7.5, description="weight of the cosine to the nearest other product, or the background"
     )
     enlarged: float = Field(
-        25.6, description="weight of the likeness to enlarged photos of the product"
+        26.1, description="weight of the likeness to enlarged photos of the product"
     )
-    constant: float = Field(1.7, description="what is added")
-    doubtful_at: float = Field(-0.5, description="score from where on a photo is doubtful")
-    dropped_at: float = Field(0.7, description="score from where on a photo is dropped")
+    constant: float = Field(1.5, description="what is added")
+    doubtful_at: float = Field(-0.4, description="score from where on a photo is doubtful")
+    dropped_at: float = Field(0.3, description="score from where on a photo is dropped")
     reason_at: float = Field(
         1.0,
         description="log-odds that a figure adds, against the catalogue's median, to be a reason",
@@ -171,7 +171,7 @@ class GarbageRules(_Rules):
         3, ge=1, description="photos that the weights near and enlarged look at"
     )
     trusted_peers: int = Field(
-        3,
+        2,
         ge=0,
         description="further trusted photos a product must have before any of its photos is "
         "dropped for its vector: of two photos that differ, either may be wrong",

@@ -78,7 +78,8 @@ def pairs_to_compare(
 ) -> list[Pair]:
     """Pairs of different photos that may be one picture, and what is kept does not tell.
 
-    Near by hash, or neighbours by embedding; pictures of equal pixels need no comparing.
+    Near by hash, or neighbours by embedding; pictures of equal pixels need no comparing. Pairs of
+    one product follow each other.
     """
     telling = np.flatnonzero(photos.informative)
     by_hash, _ = near_pairs(photos.hashes[telling], rules.duplicates.max_hash_distance)
@@ -86,14 +87,17 @@ def pairs_to_compare(
         photos.vectors, rules.duplicates.neighbours, rules.duplicates.min_cosine
     )
     rows = np.concatenate([telling[by_hash], by_vector])
-    pairs = {_pair(photos.sha256[a], photos.sha256[b]) for a, b in rows.tolist()}
     digest = dict(zip(photos.sha256, photos.digests, strict=True))
 
     def open_question(pair: Pair) -> bool:
         known = compared.get(pair)
-        return known is None or known.same(rules.duplicates) is None
+        different = digest[pair[0]] != digest[pair[1]]
+        return different and (known is None or known.same(rules.duplicates) is None)
 
-    return sorted((a, b) for a, b in pairs if digest[a] != digest[b] and open_question((a, b)))
+    # Product by product, as the rows are: what is known of a photo is then still at hand.
+    in_order = np.unique(np.sort(rows, axis=1), axis=0).tolist()
+    pairs = dict.fromkeys(_pair(photos.sha256[a], photos.sha256[b]) for a, b in in_order)
+    return [pair for pair in pairs if open_question(pair)]
 
 
 def compare_pairs(

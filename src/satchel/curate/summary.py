@@ -6,8 +6,8 @@ noise removed, the best few kept), so that a catalogue can be held beside it.
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
@@ -59,13 +59,28 @@ class StageCount:
 
 
 @dataclass(frozen=True, slots=True)
+class Example:
+    """A photo that a reason speaks against.
+
+    Attributes:
+        beside: SHA-256 of the picture that it is a copy of.
+        codes: of the products that it also belongs to, or is nearer to.
+    """
+
+    code: str
+    sha256: str
+    beside: str | None = None
+    codes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CurationSummary:
     """What a run decided.
 
     Attributes:
         photos: by state.
         reasons: how many photos each reason speaks against.
-        examples: up to `EXAMPLES` photos for each reason, as (code, SHA-256).
+        examples: up to `EXAMPLES` photos for each reason.
         stages: what is left after each stage of the cleaning, the first being all that came.
         short: products with fewer kept photos than wanted, with how many they have.
         changed: photos whose state or reasons are other than before.
@@ -73,7 +88,7 @@ class CurationSummary:
 
     photos: dict[str, int]
     reasons: dict[str, int]
-    examples: dict[str, list[tuple[str, str]]]
+    examples: dict[str, list[Example]]
     stages: list[StageCount]
     short: dict[str, int]
     changed: int
@@ -87,23 +102,46 @@ def summarise(
     photos: GalleryPhotos, states: Sequence[PhotoState], rules: CurationRules, changed: int
 ) -> CurationSummary:
     """Count states and reasons, pick examples, and find the products short of photos."""
-    reasons: Counter[str] = Counter()
-    examples: dict[str, list[tuple[str, str]]] = {}
+    examples: dict[str, list[Example]] = defaultdict(list)
     kept = Counter(dict.fromkeys(photos.codes, 0))
     for code, name, state in zip(photos.codes, photos.sha256, states, strict=True):
-        for kind in {str(reason["kind"]) for reason in state.reasons}:
-            reasons[kind] += 1
-            if len(examples.setdefault(kind, [])) < EXAMPLES:
-                examples[kind].append((code, name))
+        for kind, reason in {str(reason["kind"]): reason for reason in state.reasons}.items():
+            examples[kind].append(_example(code, name, reason))
         kept[code] += state.state is State.KEPT
+    reasons = Counter({kind: len(found) for kind, found in examples.items()})
     return CurationSummary(
         photos={state.value: sum(s.state is state for s in states) for state in State},
         reasons=dict(reasons.most_common()),
-        examples=examples,
+        examples=_varied(examples),
         stages=count_stages(photos.codes, states),
         short={code: count for code, count in sorted(kept.items()) if count < rules.best},
         changed=changed,
     )
+
+
+def _example(code: str, sha256: str, reason: Mapping[str, Any]) -> Example:
+    elsewhere = reason.get("photos", [None])[0]
+    return Example(code, sha256, reason.get("of", elsewhere), tuple(reason.get("codes", ())))
+
+
+def _varied(examples: Mapping[str, Sequence[Example]]) -> dict[str, list[Example]]:
+    """Choose a few examples of each reason, the commonest reason first.
+
+    Of different products, and not the same photo for every reason; the rarest choose first.
+    Which of equals is chosen depends on nothing but the photos.
+    """
+    shown: Counter[str] = Counter()
+    chosen: dict[str, list[Example]] = {}
+    for kind in sorted(examples, key=lambda kind: len(examples[kind])):
+        turns: Counter[str] = Counter()
+        in_turn = []
+        for example in sorted(examples[kind], key=lambda one: (shown[one.sha256], one.sha256)):
+            in_turn.append((turns[example.code], example))
+            turns[example.code] += 1
+        in_turn.sort(key=lambda one: one[0])
+        chosen[kind] = [example for _, example in in_turn[:EXAMPLES]]
+        shown.update(example.sha256 for example in chosen[kind])
+    return dict(reversed(chosen.items()))
 
 
 def count_stages(codes: Sequence[str], states: Sequence[PhotoState]) -> list[StageCount]:

@@ -12,7 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.catalog.review import Choice, ReviewPhoto
-from satchel.curate.decide import CONFLICT
+from satchel.curate.decide import CONFLICT, COPY
+from satchel.curate.garbage import Reason
 from satchel.web.links import product_link
 from satchel.web.pages import Pages, is_fragment
 from satchel.web.serving import Served, Serving
@@ -21,6 +22,8 @@ WHO: Final = "satchel_reviewer"
 WHO_CHARS: Final = 60
 YEAR_S: Final = 365 * 24 * 60 * 60
 KEPT_SHOWN: Final = 12
+NEARER_SHOWN: Final = 4
+NEARER: Final = Reason.OTHER_PRODUCT
 SUGGESTIONS: Final = 8
 MOST_ID: Final = 2**63 - 1
 
@@ -155,12 +158,16 @@ def _question(
     if photo is None:
         return values
     kept = store.of_product(photo.code, state="kept")
+    nearer = _nearer_to(photo)
     doubted = [] if kept else store.of_product(photo.code, state="doubtful")
     return values | {
         "product": catalogue.product(photo.code),
         "kept": kept[:KEPT_SHOWN],
         "doubted": [other for other in doubted if other.link_id != photo.link_id][:KEPT_SHOWN],
         "elsewhere": _elsewhere(serving, photo),
+        "copied": _copied(serving, photo),
+        "nearer": nearer,
+        "of_nearer": store.of_product(nearer, state="kept")[:NEARER_SHOWN] if nearer else [],
     }
 
 
@@ -171,6 +178,12 @@ def _link_of(serving: Serving, decision: Any) -> int:
     code, sha256, _ = decision.photos[0]
     photos = serving.workspace.catalogue.review().by_sha256([sha256])
     return next((photo.link_id for photo in photos if photo.code == code), 0)
+
+
+def _nearer_to(photo: ReviewPhoto) -> str | None:
+    """The code of the product that curation found the photo to be nearer to."""
+    found = (reason.get("codes") for reason in photo.reasons if reason["kind"] == NEARER)
+    return next((codes[0] for codes in found if codes), None)
 
 
 def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
@@ -185,6 +198,13 @@ def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
         return []
     found = serving.workspace.catalogue.review().by_sha256(sorted({name for _, name in named}))
     return [other for other in found if (other.code, other.sha256) in named]
+
+
+def _copied(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
+    """The photo of the product that this one is a copy of, where that is why it was left out."""
+    names = [reason["of"] for reason in photo.reasons if reason["kind"] == COPY]
+    found = serving.workspace.catalogue.review().by_sha256(names)
+    return [other for other in found if other.code == photo.code]
 
 
 def _both(serving: Serving, photo: ReviewPhoto) -> list[int]:

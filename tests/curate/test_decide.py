@@ -1,0 +1,135 @@
+"""What becomes of copies, decided on made-up figures and vectors."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+
+from satchel.catalog.curation import GalleryPhotos
+from satchel.curate.content import ContentFigures
+from satchel.curate.decide import COPY, decide
+from satchel.curate.garbage import Reason, State
+from satchel.curate.integrity import PhotoFigures
+from satchel.curate.rules import CurationRules
+
+PLAIN = PhotoFigures(
+    width=400,
+    height=300,
+    sharpness=100,
+    mean=120,
+    dark=0,
+    bright=0,
+    darkest=20,
+    brightest=230,
+    noise=0.5,
+    entropy=7,
+    border=0,
+    flat=0.2,
+    text=0,
+    panels=1,
+)
+RULES = CurationRules(best=20)
+
+
+def gallery(
+    figures: list[dict[str, Any]],
+    vectors: np.ndarray | None = None,
+    *,
+    size_bytes: list[int] | None = None,
+    codes: list[str] | None = None,
+) -> GalleryPhotos:
+    """Photos with these figures, else plain ones; alike in their vectors, of one product."""
+    n = len(figures)
+    codes = codes or ["A"] * n
+    if vectors is None:
+        vectors = np.tile(np.eye(1, 8, dtype=np.float32), (n, 1))
+    content = ContentFigures(faces=0.0, watermark=0.0, objects=1)
+    return GalleryPhotos(
+        link_ids=list(range(n)),
+        codes=codes,
+        products=np.array([sorted(set(codes)).index(code) for code in codes], np.int64),
+        decided=[None] * n,
+        sha256=[f"{row:064x}" for row in range(n)],
+        size_bytes=size_bytes or [1000] * n,
+        digests=[bytes([row]) * 32 for row in range(n)],
+        hashes=np.zeros((n, 32), np.uint8),
+        informative=np.ones(n, bool),
+        figures=[{**asdict(PLAIN), **own} for own in figures],
+        contents=[asdict(content)] * n,
+        sources=[None] * n,
+        vectors=vectors,
+        whole=vectors,
+    )
+
+
+def kept_of_copies(photos: GalleryPhotos) -> list[int]:
+    """Rows kept where the first ones are all copies of each other."""
+    copies = np.array([(0, row) for row in range(1, len(photos))])
+    states = decide(photos, copies, RULES)
+    assert all(s.state is State.KEPT or {r["kind"] for r in s.reasons} >= {COPY} for s in states)
+    return [row for row, state in enumerate(states) if state.state is State.KEPT]
+
+
+def test_the_copy_with_most_pixels_then_bytes_is_kept() -> None:
+    larger = {"width": 800, "height": 600}
+    assert kept_of_copies(gallery([{}, larger, larger], size_bytes=[9000, 500, 700])) == [2]
+
+
+def test_a_frame_adds_nothing_to_a_photo() -> None:
+    framed = {"width": 480, "height": 380, "border": 0.34}
+    assert kept_of_copies(gallery([framed, {}])) == [1]
+    # but a studio's ground, cut narrower, is worth less than the whole
+    studio, cut = {"border": 0.4}, {"width": 380, "height": 220, "border": 0.3}
+    assert kept_of_copies(gallery([cut, studio])) == [1]
+
+
+def test_a_faulty_copy_is_not_kept_for_its_pixels() -> None:
+    collage = {"width": 900, "height": 600, "panels": 2}
+    page = {"width": 800, "height": 900, "text": 0.5, "flat": 0.8}
+    assert kept_of_copies(gallery([collage, {}, page])) == [1]
+
+
+def crop_and_peers(crops: int, originals: int) -> tuple[GalleryPhotos, np.ndarray]:
+    """Six photos of a product and, of a seventh, large crops unlike it, and the originals."""
+    rng = np.random.default_rng(0)
+    centre, elsewhere = np.eye(2, 32)
+    near = centre + 0.1 * rng.normal(size=(6 + originals, 32)) / np.sqrt(32)
+    far = elsewhere + 0.1 * rng.normal(size=(crops, 32)) / np.sqrt(32)
+    vectors = np.concatenate([near, far]).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    large = {"width": 1200, "height": 900}
+    photos = gallery([{}] * (6 + originals) + [large] * crops, vectors)
+    copies = np.array([(6, row) for row in range(7, len(photos))], np.int64).reshape(-1, 2)
+    return photos, copies
+
+
+def test_a_copy_that_does_not_show_the_product_gives_way_to_one_that_does() -> None:
+    for crops in (1, 2):
+        photos, copies = crop_and_peers(crops=crops, originals=1)
+        states = decide(photos, copies, RULES)
+        assert [state.state for state in states[:7]] == [State.KEPT] * 7
+        for state in states[7:]:
+            assert state.state is State.DROPPED
+            assert state.reasons[-1] == {"kind": COPY, "of": photos.sha256[6]}
+
+
+def test_copies_none_of_which_shows_the_product_are_dropped_for_that() -> None:
+    photos, copies = crop_and_peers(crops=2, originals=0)
+    states = decide(photos, copies, RULES)
+    assert [state.state for state in states] == [State.KEPT] * 6 + [State.DROPPED] * 2
+    kinds = [{reason["kind"] for reason in state.reasons} for state in states[6:]]
+    assert sorted(COPY in own for own in kinds) == [False, True]
+    assert any(Reason.ISOLATED in own for own in kinds)
+
+
+def test_what_a_photo_is_nearer_to_is_named() -> None:
+    photos, _ = crop_and_peers(crops=1, originals=1)
+    other = np.tile(photos.vectors[-1], (4, 1))
+    vectors = np.concatenate([photos.vectors, other])
+    codes = ["A"] * len(photos) + ["B"] * 4
+    everything = gallery([{}] * len(vectors), vectors, codes=codes)
+    states = decide(everything, np.zeros((0, 2), np.int64), RULES)
+    (reason,) = (r for r in states[len(photos) - 1].reasons if r["kind"] == Reason.OTHER_PRODUCT)
+    assert reason["codes"] == ["B"]
