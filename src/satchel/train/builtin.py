@@ -32,9 +32,16 @@ OPSET: Final = 17
 BATCH_NORM_EPSILON: Final = 1e-3
 
 CONFIDENCE: Final = Confidence(
-    temperature=0.035,
-    identified_at=0.82,
-    in_catalogue_at=0.47,
+    presence=(0.2217, 0.1715, 0.3375, -0.033),
+    sharpness=(0.19, 0.1577, 1.0766),
+    further=(-1.4145, -3.5591),
+    absent_share=0.33,
+    precision=0.95,
+    coverage=0.9,
+    identified_at=1.0,
+    absent_at=0.5476,
+    likely_at=0.8314,
+    queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
         "Luma main view → others (styles A)"
