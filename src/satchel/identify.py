@@ -40,6 +40,7 @@ class Identifier:
         encoder: Encoder,
         index: GalleryIndex,
         limits: PhotoLimits,
+        *,
         confidence: Confidence | None = None,
         absent: float | None = None,
     ) -> None:
@@ -85,8 +86,8 @@ class Identifier:
             encoder,
             index,
             settings.photos.limits(),
-            confidence_of(workspace.models, encoder.card),
-            settings.identify.absent,
+            confidence=confidence_of(workspace.models, encoder.card),
+            absent=settings.identify.absent,
         )
 
     @property

@@ -5,6 +5,7 @@ Everything here is arithmetic on scores and outcomes; where they come from is fo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -124,10 +125,10 @@ def outcomes_from_scores(
         photos: shape (products,), gallery photos of each; default one.
         absent_share: see `outcomes_from_rankings`.
     """
-    scores = np.asarray(scores, np.float64)
-    counts = np.ones(scores.shape[-1], np.int64) if photos is None else photos
-    order = np.argsort(-scores, axis=-1, kind="stable")[:, : POOL + 1]
-    best = np.take_along_axis(scores, order, 1)
+    table: Floats = np.asarray(scores, np.float64)
+    counts = np.ones(table.shape[-1], np.int64) if photos is None else photos
+    order = np.argsort(-table, axis=-1, kind="stable")[:, : POOL + 1]
+    best = np.take_along_axis(table, order, 1)
     return outcomes_from_rankings(best, order, counts[order], right, absent_share=absent_share)
 
 
@@ -362,7 +363,7 @@ def wilson_lower_bound(share: float, count: float, *, level: float = SURE) -> fl
     """
     z = NormalDist().inv_cdf(level)
     middle = share + z * z / (2 * count)
-    width = z * ((share * (1 - share) + z * z / (4 * count)) / count) ** 0.5
+    width = z * math.sqrt((share * (1 - share) + z * z / (4 * count)) / count)
     return max(0.0, (middle - width) / (1 + z * z / count))
 
 

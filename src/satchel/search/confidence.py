@@ -161,8 +161,10 @@ def likely_counts(confidence: Confidence, conditional: Floats) -> npt.NDArray[np
         shape (n,), int64, in [1, k]; k + 1 where the ranked products are not enough.
     """
     reached = np.cumsum(conditional, axis=1) >= confidence.likely_at - 1e-12
-    counts = np.where(reached.any(1), reached.argmax(1) + 1, conditional.shape[1] + 1)
-    return counts.astype(np.int64)
+    counts: npt.NDArray[np.int64] = np.where(
+        reached.any(1), reached.argmax(1) + 1, conditional.shape[1] + 1
+    ).astype(np.int64)
+    return counts
 
 
 @dataclass(frozen=True, slots=True)

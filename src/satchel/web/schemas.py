@@ -23,9 +23,7 @@ class Candidate(BaseModel):
         "1 is the chance that it is none of them.",
         examples=[0.83],
     )
-    likely: bool = Field(
-        description="Whether it is one of the likely ones; see the identification's `likely`."
-    )
+    likely: bool = Field(description="Whether it is one of the `likely` first models.")
     score: float = Field(description="Cosine in [-1, 1] between item and product.", examples=[0.71])
     photo: str = Field(description="The product's photo nearest to the item, whole.")
     thumbnail: str = Field(description="The same photo, small.")
