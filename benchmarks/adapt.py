@@ -4,9 +4,10 @@
 
 For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
 that the command calls) on drawn backgrounds and the street photos, which are in no task, and the
-queries are searched with the exported ONNX file. Steps: the plain whole photo, the three looks
-that ship, the end of training by itself, and the average with the start that the held-out
-compositions chose. Choices are made on the dev queries; --test measures the test queries too.
+queries are searched with the exported ONNX file. Steps: the plain whole photo, the three looks, the
+ranking that ships; each by the start, by the end of training by itself, and by the average with
+the start that the held-out compositions chose. Choices are made on the dev queries; --test
+measures the test queries too.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from accuracy import Vectors, all_vectors, nearest_ranks, ranks
+from accuracy import Seen, all_described, nearest_ranks, ranks, vectors_of
 from datasets import SHARED, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.catalog.importers import open_rows
@@ -28,6 +29,7 @@ from satchel.catalog.ingest import import_rows
 from satchel.encode.encoder import Encoder
 from satchel.files import write_atomically
 from satchel.search.build import build_index, embed_gallery
+from satchel.search.rules import SearchRules
 from satchel.train.adapt import Outcome, averaged, begin_adapting
 from satchel.train.fit import save_weights
 from satchel.train.loaded import ADAPTED
@@ -88,7 +90,7 @@ def workspace_of(task: Task, folder: Path) -> Workspace:
         on_progress=lambda _: None,
         on_problem=print,
     )
-    build_index(workspace.catalogue, encoder, workspace.index_path)
+    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     return workspace
 
 
@@ -123,7 +125,7 @@ class _State:
 def measured(chosen: list[Task], settings: AdaptSettings) -> list[dict[str, Any]]:
     """Adapt to the gallery that these tasks search, and measure every step on each."""
     paths = distinct_paths(chosen)
-    vectors = {"zero-shot": all_vectors(paths, Encoder.load())}
+    seen = {"zero-shot": all_described(paths, Encoder.load())}
     with tempfile.TemporaryDirectory() as folder:
         workspace = workspace_of(chosen[0], Path(folder) / "w")
         run = begin_adapting(workspace, settings, "adapt")
@@ -134,9 +136,9 @@ def measured(chosen: list[Task], settings: AdaptSettings) -> list[dict[str, Any]
         print(outcome)
         for share in dict.fromkeys((1.0, outcome.share)):
             name = f"adapted, {share:.0%} of the trained weights"
-            vectors[name] = all_vectors(paths, exported(workspace, run, share))
+            seen[name] = all_described(paths, exported(workspace, run, share))
     about = {"minutes": minutes, "held_out": outcome.model_dump(mode="json")}
-    return [figure | about for task in chosen for figure in figures_of(task, vectors)]
+    return [figure | about for task in chosen for figure in figures_of(task, seen)]
 
 
 def tell(epoch: int, figures: dict[str, float]) -> None:
@@ -144,12 +146,14 @@ def tell(epoch: int, figures: dict[str, float]) -> None:
     print(epoch, {key: round(value, 3) for key, value in figures.items()}, flush=True)
 
 
-def figures_of(task: Task, vectors: dict[str, dict[str, Vectors]]) -> list[dict[str, Any]]:
+def figures_of(task: Task, by_encoder: dict[str, Seen]) -> list[dict[str, Any]]:
     """Top-k of one task by every encoder, plain and as it ships, and the gain over the first."""
     found = {}
-    for encoder, by_method in vectors.items():
-        found[f"{encoder}, plain"] = nearest_ranks(task, by_method["plain"])
-        found[f"{encoder}, three looks"] = ranks(task, by_method["ships"])
+    for encoder, seen in by_encoder.items():
+        whole = {path: photo.whole for path, photo in seen.items()}
+        found[f"{encoder}, plain"] = nearest_ranks(task, whole)
+        found[f"{encoder}, three looks"] = ranks(task, vectors_of(seen))
+        found[f"{encoder}, as it ships"] = ranks(task, vectors_of(seen), seen, SearchRules())
     plain = found["zero-shot, plain"]
     return [
         {

@@ -1,33 +1,58 @@
-"""Ranking rule, temperature and verdict thresholds, chosen on the dev tasks.
+"""How sure answers are: fitted on the dev tasks for the encoder's card, measured on the test tasks.
 
-    python benchmarks/confidence.py
+    python benchmarks/confidence.py [dev|test]
 
-The tables behind docs/decisions/0005-ranking.md, and the values in the encoder's card. Verdicts
-are counted twice: with every product in the gallery, and with a third of them taken away, so that
-the right answer to their queries is `not_in_catalogue`.
+`dev`: ranking rules compared, and the confidence that the encoder's card holds. `test`: what
+confidences and verdicts are worth with a third of the products taken away, drawn ten times; beside
+a softmax with two thresholds (`softmax`), the card's (`card`), one fitted on the dev photos of the
+same catalogue (`own photos`), and ones fitted on the gallery itself (`views`: composed from its
+pictures; `leave one out`: its photos searched among the others). The tables behind
+docs/decisions/0005-ranking.md and 0011-honest-answers.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from accuracy import Seen, all_described, index_of, vectors_of
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
+from satchel.encode.card import Confidence
+from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
+from satchel.evaluate.calibration import (
+    Measured,
+    Outcomes,
+    area_under_roc,
+    fit_confidence,
+    joined,
+    measure,
+    outcomes_from_rankings,
+    reliability_by_count,
+)
+from satchel.images import decode
+from satchel.search.confidence import FURTHEST, Rankings, presence, shares
+from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, rank_products, softmax
 from satchel.search.rules import SearchRules
+from views import seller_view
 
-TEMPERATURES = (0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.08)
-PRECISION = 0.80
-"""What "identified" has to hold, averaged over the dev tasks that have ten or more such answers,
-every product being known."""
+SHARE = 1 / 3
+"""Share of the products that are taken away, so that items of theirs are not in the catalogue."""
 
-KEPT = 0.95
-"""Share of the items in the catalogue that "not in the catalogue" may not touch."""
+DRAWS = 10
+FEW = (50, 300)
+"""How many own photos are tried, beside all of them."""
+
+VIEWS = 2
+"""Composed views of each gallery picture; more where there are few pictures."""
+
+TEMPERATURE, IDENTIFIED_AT, IN_CATALOGUE_AT = 0.02, 0.95, 0.44
+"""Of the softmax that is compared with: the best ones, by the same dev tasks."""
 
 Rule = Callable[[np.ndarray], float]
 RULES: dict[str, Rule] = {
@@ -42,9 +67,14 @@ RULES: dict[str, Rule] = {
 }
 
 
+def shipped_index(task: Task, seen: Seen) -> tuple[GalleryIndex, list[str]]:
+    """The task's gallery as it is searched."""
+    return index_of(task, vectors_of(seen), seen, SearchRules())
+
+
 def compare_rules(task: Task, seen: Seen) -> list[list[object]]:
     """Top-1/3/5 of each rule by plain loops over products, where products have several photos."""
-    index, codes = index_of(task, vectors_of(seen), seen, SearchRules())
+    index, codes = shipped_index(task, seen)
     queries = np.stack([seen[query.path].described for query in task.queries])
     cosines = index.prepared(queries) @ index.gallery.vectors.T
     right = np.array([codes.index(query.code) for query in task.queries])
@@ -59,26 +89,6 @@ def compare_rules(task: Task, seen: Seen) -> list[list[object]]:
         rank = (scores > scores[np.arange(len(right)), right][:, None]).sum(1) + 1
         rows.append([name, *(f"{100 * (rank <= k).mean():.1f}" for k in (1, 3, 5))])
     return rows
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What the ranking said of a task's queries.
-
-    Attributes:
-        scores: shape (n, POOL), float32, of the best products, descending, padded with -inf.
-        right: shape (n,), int, place of the right product among them; -1 where it is not.
-        known: shape (n,), bool, whether the right product is in the gallery.
-    """
-
-    task: str
-    scores: np.ndarray
-    right: np.ndarray
-    known: np.ndarray
-
-    def confidence(self, temperature: float) -> np.ndarray:
-        """Confidence of every candidate; shape (n, POOL)."""
-        return np.stack([softmax(row / temperature) for row in self.scores])
 
 
 def by_photos_per_product(chosen: list[Task]) -> list[Task]:
@@ -102,129 +112,224 @@ def by_photos_per_product(chosen: list[Task]) -> list[Task]:
     return [*cut, many]
 
 
-def answers(task: Task, seen: Seen, *, absent_share: float, seed: int = 0) -> Answers:
-    """Rank each query against the task's products, less a share of them, drawn by chance."""
-    codes = sorted({photo.code for photo in task.gallery})
-    rng = np.random.default_rng(seed)
-    absent = set(rng.choice(codes, round(len(codes) * absent_share), replace=False))
-    gallery = tuple(photo for photo in task.gallery if photo.code not in absent)
-    kept = Task(task.name, gallery, task.queries)
-    index, names = index_of(kept, vectors_of(seen), seen, SearchRules())
-    scores = np.full((len(task.queries), POOL), -np.inf, np.float32)
-    right = np.full(len(task.queries), -1)
-    for at, query in enumerate(task.queries):
-        ranked = rank_products(index, seen[query.path].described[None], top=POOL, temperature=1.0)
-        for place, product in enumerate(ranked):
-            scores[at, place] = product.score
-            if names[product.product] == query.code:
-                right[at] = place
-    known = np.array([query.code not in absent for query in task.queries])
-    return Answers(task.name, scores, right, known)
+@dataclass(frozen=True)
+class Ranked:
+    """Every product of a task, ranked for each of its queries.
+
+    Attributes:
+        scores: shape (n, products), best first.
+        products: same shape, their numbers.
+        photos: shape (products,), gallery photos by number.
+        right: shape (n,), number of each query's product.
+    """
+
+    scores: np.ndarray
+    products: np.ndarray
+    photos: np.ndarray
+    right: np.ndarray
+
+    def paired(self) -> Outcomes:
+        """Each query with and without its product: what is fitted on."""
+        first = slice(0, POOL + 1)
+        return outcomes_from_rankings(
+            self.scores[:, first],
+            self.products[:, first],
+            self.photos[self.products[:, first]],
+            self.right,
+        )
+
+    def drawn(self, seed: int) -> Outcomes:
+        """The queries with a share of all products taken away: what is measured on."""
+        count = len(self.photos)
+        gone = np.random.default_rng(seed).choice(count, round(count * SHARE), replace=False)
+        left = np.where(np.isin(self.products, gone), FURTHEST, self.scores)
+        order = np.argsort(-left, axis=1, kind="stable")[:, : min(POOL, count - len(gone))]
+        products = np.take_along_axis(self.products, order, 1)
+        found = products == self.right[:, None]
+        known = ~np.isin(self.right, gone)
+        return Outcomes(
+            Rankings(np.take_along_axis(left, order, 1), self.photos[products[:, 0]]),
+            np.where(found.any(1) & known, found.argmax(1), -1),
+            known,
+            self.right,
+            np.ones(len(known)),
+        )
 
 
-def likelihood_loss(found: Answers, temperature: float) -> float:
-    """Mean negative log-likelihood of the right product, over queries that have one."""
-    rows = np.flatnonzero(found.right >= 0)
-    picked = found.confidence(temperature)[rows, found.right[rows]]
-    return float(-np.log(np.maximum(picked, 1e-9)).mean())
+def rank(task: Task, seen: Seen) -> Ranked:
+    """Rank all products for each query."""
+    index, names = shipped_index(task, seen)
+    asked = np.stack([seen[query.path].described for query in task.queries])
+    return ranked_by(index, len(names), asked, [names.index(query.code) for query in task.queries])
 
 
-def calibration_error(confidence: np.ndarray, correct: np.ndarray, bins: int = 10) -> float:
-    """Expected calibration error (Guo et al. 2017, eq. 3), bins of equal width."""
-    place = np.minimum((confidence * bins).astype(int), bins - 1)
-    parts = [
-        abs(confidence[place == b].mean() - correct[place == b].mean()) * (place == b).mean()
-        for b in range(bins)
-        if (place == b).any()
+def ranked_by(
+    index: GalleryIndex, products: int, asked: np.ndarray, right: Sequence[int]
+) -> Ranked:
+    """Rank all products for described photos, shape (n, d + c)."""
+    scores = np.empty((len(asked), products))
+    places = np.empty(scores.shape, np.int64)
+    for row, query in enumerate(asked):
+        ranked = rank_products(index, query[None], top=products, temperature=1.0)
+        scores[row] = [one.score for one in ranked]
+        places[row] = [one.product for one in ranked]
+    photos = np.bincount(index.gallery.products, minlength=products)
+    return Ranked(scores, places, photos, np.array(right))
+
+
+def leave_one_out(task: Task, seen: Seen, most: int = 600) -> Ranked:
+    """Gallery photos of products with several, each searched among all others.
+
+    The whitening is that of the whole gallery: one photo hardly changes it.
+    """
+    index, names = shipped_index(task, seen)
+    of_product = sorted(task.gallery, key=lambda photo: names.index(photo.code))
+    counts = np.bincount(index.gallery.products)
+    parts = []
+    for row in np.random.default_rng(0).permutation(len(of_product))[:most]:
+        product = int(index.gallery.products[row])
+        if counts[product] > 1:
+            rest = index.gallery.rows(np.delete(np.arange(len(index)), row))
+            asked = seen[of_product[row].path].described[None]
+            parts.append(ranked_by(replace(index, gallery=rest), len(names), asked, [product]))
+    return Ranked(
+        np.concatenate([part.scores for part in parts]),
+        np.concatenate([part.products for part in parts]),
+        parts[0].photos,
+        np.concatenate([part.right for part in parts]),
+    )
+
+
+def composed(task: Task, seen: Seen, encoder: Encoder) -> Ranked:
+    """Views composed from the gallery's pictures, searched in the gallery."""
+    each = max(VIEWS, 400 // len(task.gallery))
+    rng = np.random.default_rng(0)
+    asked = [
+        view.described
+        for photo in task.gallery
+        for view in embed(
+            encoder, [seller_view(decode(photo.path.read_bytes()), rng) for _ in range(each)]
+        )
     ]
-    return float(sum(parts))
+    index, names = shipped_index(task, seen)
+    right = [names.index(photo.code) for photo in task.gallery for _ in range(each)]
+    return ranked_by(index, len(names), np.stack(asked), right)
 
 
-def area_under_roc(scores: np.ndarray, positive: np.ndarray) -> float:
-    """Probability that a positive scores above a negative (Mann-Whitney U), ties by half."""
-    above = scores[positive][:, None] - scores[~positive][None]
-    return float((above > 0).mean() + (above == 0).mean() / 2)
+def equally(parts: list[Outcomes]) -> Outcomes:
+    """Put tasks together so that each counts alike, however many queries it has."""
+    usual = np.mean([len(part) for part in parts])
+    return joined([replace(part, weight=part.weight * usual / len(part)) for part in parts])
 
 
-def verdict_table(
-    chosen: list[Answers], temperature: float, identified_at: float, in_catalogue_at: float
-) -> tuple[list[list[object]], list[dict[str, object]]]:
-    """How each verdict fares on each task."""
-    rows: list[list[object]] = []
-    figures: list[dict[str, object]] = []
-    for found in chosen:
-        confidence = found.confidence(temperature)[:, 0]
-        correct, known = found.right == 0, found.known
-        shown = found.scores[:, 0] >= in_catalogue_at
-        identified = shown & (confidence >= identified_at)
-        figure = {
-            "task": found.task,
-            "said identified": float(identified.mean()),
-            "right when identified": (
-                float(correct[identified].mean()) if identified.any() else None
-            ),
-            "known called absent": float((~shown & known).sum() / known.sum()),
-            "absent called absent": float((~shown[~known]).mean()) if not known.all() else None,
-            "AUROC of the score": (
-                area_under_roc(found.scores[:, 0], known) if not known.all() else None
-            ),
-            "calibration error, known": calibration_error(confidence[known], correct[known]),
-        }
-        figures.append(figure)
-        rows.append([f"{v:.3f}" if isinstance(v, float) else v or "" for v in figure.values()])
-    return rows, figures
+def some(outcomes: Outcomes, count: int) -> Outcomes:
+    """So many of the queries, each with and without its product."""
+    half = len(outcomes) // 2
+    rows = np.random.default_rng(0).permutation(half)[:count]
+    return outcomes.rows(np.concatenate([rows, rows + half]))
+
+
+def tested(confidence: Confidence, found: Ranked) -> Measured:
+    """What a confidence is worth, over all draws."""
+    draws = [found.drawn(seed) for seed in range(DRAWS)]
+    told = joined(draws)
+    measured = measure(
+        confidence, told, presence(confidence, told.ranked), shares(confidence, told.ranked)
+    )
+    # Between draws a score means different things; within one it is what "absent" is judged by.
+    area = [area_under_roc(presence(confidence, one.ranked), one.known) for one in draws]
+    return replace(measured, queries=len(found.right), auroc=float(np.mean(area)))
+
+
+def softmax_tested(found: Ranked) -> Measured:
+    """The same of a softmax over the scores with two thresholds, which knows of no absent items."""
+    draws = [found.drawn(seed) for seed in range(DRAWS)]
+    told = joined(draws)
+    scores = told.ranked.scores
+    best = scores[:, 0]
+    sure = np.stack([softmax(row / TEMPERATURE) for row in scores])
+    right, said = told.place == 0, (sure[:, 0] >= IDENTIFIED_AT) & (best >= IN_CATALOGUE_AT)
+    card = Encoder.load().card.confidence
+    blank = measure(card, told, presence(card, told.ranked), sure)
+    bins, error = reliability_by_count(sure[:, 0], right)
+    return replace(
+        blank,
+        queries=len(found.right),
+        calibration_error=error,
+        auroc=float(np.mean([area_under_roc(one.ranked.scores[:, 0], one.known) for one in draws])),
+        identified=float(said.mean()),
+        right_when_identified=float(right[said].mean()) if said.any() else None,
+        absent_caught=float((best[~told.known] < IN_CATALOGUE_AT).mean()),
+        false_positive_rate=float("nan"),
+        covered=float("nan"),
+        likely=float("nan"),
+        bins=bins,
+    )
+
+
+SHOWN = {
+    "calibration error": "calibration_error",
+    "AUROC, in or not": "auroc",
+    "absent that pass at 95 % TPR": "false_positive_rate",
+    "said identified": "identified",
+    "right when identified": "right_when_identified",
+    "absent called absent": "absent_caught",
+    "likely hold it": "covered",
+    "likely codes": "likely",
+}
+
+
+def row_of(task: str, side: str, measured: Measured) -> list[object]:
+    """One line of the table."""
+    values = [getattr(measured, name) for name in SHOWN.values()]
+    shown = ["" if value is None or np.isnan(value) else f"{value:.3f}" for value in values]
+    return [task, side, *shown]
 
 
 def main() -> None:
     """Print the tables and write the JSON."""
-    chosen = tasks("dev")
-    seen = all_described(distinct_paths(chosen), Encoder.load())
-    rules = {task.name: compare_rules(task, seen) for task in by_photos_per_product(chosen)}
-    for name, rows in rules.items():
-        print_table(f"A product's score from its photos: {name}", ["rule", *"135"], rows)
-
-    found = [answers(task, seen, absent_share=0) for task in chosen]
-    losses = {t: [likelihood_loss(one, t) for one in found] for t in TEMPERATURES}
-    print_table(
-        "Negative log-likelihood of the right product",
-        ["temperature", *(one.task for one in found), "mean"],
-        [[t, *(f"{v:.3f}" for v in loss), f"{np.mean(loss):.3f}"] for t, loss in losses.items()],
-    )
-    temperature = min(losses, key=lambda t: float(np.mean(losses[t])))
-    identified_at = next(
-        at
-        for at in np.arange(0.05, 1.0, 0.01)
-        if np.nanmean([precision(one, temperature, at) for one in found]) >= PRECISION
-    )
-    in_catalogue_at = min(float(np.quantile(one.scores[one.known, 0], 1 - KEPT)) for one in found)
-    print(
-        f"temperature {temperature}, identified_at {identified_at:.2f}, "
-        f"in_catalogue_at {in_catalogue_at:.3f}"
-    )
-    verdicts = {}
-    for share in (0.0, 1 / 3):
-        asked = [answers(task, seen, absent_share=share) for task in chosen]
-        rows, figures = verdict_table(asked, temperature, identified_at, in_catalogue_at)
-        name = f"{share:.0%} of the products not in the gallery"
-        print_table(f"Verdicts, {name}", list(figures[0]), rows)
-        verdicts[name] = figures
-    write_json(
-        "confidence-dev",
-        {
-            "rules": rules,
-            "losses": {str(t): loss for t, loss in losses.items()},
-            "temperature": temperature,
-            "identified_at": float(identified_at),
-            "in_catalogue_at": in_catalogue_at,
-            "verdicts": verdicts,
-        },
-    )
-
-
-def precision(found: Answers, temperature: float, identified_at: float) -> float:
-    """Share of right answers among those at or above a confidence; NaN where they are few."""
-    said = found.confidence(temperature)[:, 0] >= identified_at
-    return float((found.right[said] == 0).mean()) if said.sum() >= 10 else np.nan
+    split = sys.argv[1] if len(sys.argv) > 1 else "dev"
+    encoder = Encoder.load()
+    dev = tasks("dev")
+    shown = dev if split == "dev" else dev + tasks("test")
+    seen = all_described(distinct_paths(shown), encoder)
+    ranked = {task.name: rank(task, seen) for task in shown}
+    paired = {task.name: ranked[task.name].paired() for task in dev}
+    card, told = fit_confidence(equally(list(paired.values())), None, "dev tasks")
+    if split == "dev":
+        rules = {task.name: compare_rules(task, seen) for task in by_photos_per_product(dev)}
+        for name, rows in rules.items():
+            print_table(f"A product's score from its photos: {name}", ["rule", *"135"], rows)
+        print(card.model_dump_json(indent=2))
+        write_json(
+            "confidence-dev",
+            {"rules": rules, "card": card.model_dump(mode="json"), "left_out": asdict(told)},
+        )
+        return
+    rows, figures = [], []
+    own_of = dict(zip((task.name for task in tasks("test")), paired, strict=False))
+    for task in tasks("test"):
+        found = ranked[task.name]
+        sides = {"softmax": softmax_tested(found), "card": tested(card, found)}
+        own = paired.get(own_of.get(task.name, ""))
+        if own is not None:
+            for count in (*(few for few in FEW if few < len(own) // 2), len(own) // 2):
+                fitted, _ = fit_confidence(some(own, count), card, "own photos")
+                sides[f"{count} own photos"] = tested(fitted, found)
+        once = len(task.gallery) == len({photo.code for photo in task.gallery})
+        stand_in = composed(task, seen, encoder) if once else leave_one_out(task, seen)
+        fitted, _ = fit_confidence(stand_in.paired(), card, "gallery")
+        sides["views" if once else "leave one out"] = tested(fitted, found)
+        for side, measured in sides.items():
+            rows.append(row_of(task.name, side, measured))
+            told_of = {
+                key: None if isinstance(value, float) and np.isnan(value) else value
+                for key, value in asdict(measured).items()
+            }
+            figures.append({"task": task.name, "side": side, **told_of})
+    name = f"{SHARE:.0%} of the products not in the gallery, {DRAWS} draws"
+    print_table(name, ["task", "confidence", *SHOWN], rows)
+    write_json("confidence-test", {"card": card.model_dump(mode="json"), "measured": figures})
 
 
 if __name__ == "__main__":

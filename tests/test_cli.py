@@ -67,10 +67,16 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
     # The folder holds the catalogue's photos too; the two queries come first by name.
     found = {Path(line["photo"]).name: line for line in lines}
     assert found["disc.jpg"]["candidates"][0]["code"] == "M0"
-    assert set(found["disc.jpg"]) == {"photo", "verdict", "candidates"}
+    assert set(found["disc.jpg"]) == {
+        "photo",
+        "verdict",
+        "candidates",
+        "in_catalogue",
+        "likely",
+    }
     assert found["disc.jpg"]["verdict"] in ("identified", "uncertain", "not_in_catalogue")
     first = found["box.jpg"]["candidates"][0]
-    assert set(first) == {"rank", "code", "brand", "name", "confidence", "photo"}
+    assert set(first) == {"rank", "code", "brand", "name", "confidence", "photo", "likely"}
     assert (first["rank"], first["code"], first["brand"]) == (1, "M1", "Atelier")
     assert Path(first["photo"]).is_file()
     assert len(found["box.jpg"]["candidates"]) == 3

@@ -7,11 +7,10 @@ import pytest
 
 from conftest import SHAPES, jpeg
 from satchel import Identifier
-from satchel.encode.card import Confidence
+from satchel.encode.card import read_card
 from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError
 from satchel.identify import verdict
-from satchel.records import Verdict
-from satchel.search.ranking import RankedProduct
+from satchel.records import Identification, Verdict
 from satchel.workspace import Workspace
 
 
@@ -27,7 +26,10 @@ def test_unseen_photos_are_named(identifier: Identifier) -> None:
         assert [candidate.rank for candidate in found.candidates] == [1, 2, 3, 4, 5]
         confidences = [candidate.confidence for candidate in found.candidates]
         assert confidences == sorted(confidences, reverse=True)
-        assert sum(confidences) == pytest.approx(1, abs=1e-4)
+        assert sum(confidences) == pytest.approx(found.in_catalogue)  # all five products
+        assert 0 < found.in_catalogue < 1
+        assert found.likely is not None
+        assert [one.likely for one in found.candidates] == [at < found.likely for at in range(5)]
         assert len(found.boxes) == 1
 
 
@@ -68,17 +70,25 @@ def test_threads_get_the_answers_that_one_caller_gets(identifier: Identifier) ->
         assert np.allclose([c.score for c in one.candidates], [c.score for c in other.candidates])
 
 
-def test_verdicts_follow_the_card() -> None:
-    measured = Confidence(
-        temperature=0.03, identified_at=0.9, in_catalogue_at=0.5, measured_on="this test"
-    )
+def test_verdicts_follow_the_thresholds() -> None:
+    measured = read_card().confidence.model_copy(update={"identified_at": 0.9, "absent_at": 0.5})
+    assert verdict(0.9, 0.95, measured) is Verdict.IDENTIFIED
+    assert verdict(0.89, 0.95, measured) is Verdict.UNCERTAIN
+    assert verdict(0.3, 0.49, measured) is Verdict.NOT_IN_CATALOGUE
 
-    def said(score: float, confidence: float) -> Verdict:
-        return verdict(RankedProduct(1, score, confidence, ""), measured)
 
-    assert said(0.5, 0.9) is Verdict.IDENTIFIED
-    assert said(0.5, 0.89) is Verdict.UNCERTAIN
-    assert said(0.49, 0.99) is Verdict.NOT_IN_CATALOGUE
+def test_more_absent_items_make_every_answer_less_sure(filled: Workspace) -> None:
+    def asked(absent: float) -> Identification:
+        settings = filled.settings.model_copy(
+            update={"identify": filled.settings.identify.model_copy(update={"absent": absent})}
+        )
+        return Identifier.open(Workspace(filled.folder, settings)).identify(jpeg("disc", 50))
+
+    few, many = asked(0.1), asked(0.6)
+    assert few.in_catalogue > many.in_catalogue
+    for one, other in zip(few.candidates, many.candidates, strict=True):
+        assert one.product == other.product
+        assert one.confidence > other.confidence
 
 
 def test_no_index_yet(workspace: Workspace) -> None:

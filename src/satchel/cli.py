@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from satchel.curate.summary import CurationSummary
+    from satchel.encode.card import Confidence
     from satchel.encode.encoder import Encoder
+    from satchel.evaluate.calibration import Measured
     from satchel.identify import Identifier
     from satchel.records import Identification
     from satchel.search.build import PhotoProblem
@@ -212,6 +214,57 @@ def curate(
 
 
 @app.command()
+def calibrate(
+    context: typer.Context,
+    photos: Annotated[
+        Path | None,
+        typer.Argument(help="Photos as people send them, with their codes: as for import."),
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Go back to what the encoder's card says.")
+    ] = False,
+) -> None:
+    """Measure how sure answers are on photos whose codes are known, and answer accordingly."""
+    from satchel.calibrate import calibrate as calibrate_workspace
+    from satchel.catalog.importers import open_rows
+    from satchel.encode.calibration import calibration_path, write_calibration
+    from satchel.encode.encoder import Encoder
+    from satchel.encode.serving import serving_card
+
+    workspace = open_workspace(context)
+    encoder = Encoder.load(serving_card(workspace.models), threads=1)
+    if forget == (photos is not None):
+        raise UsageError(
+            "expected photos to calibrate with (CSV, JSONL, a folder per code), or --forget alone"
+        )
+    if photos is None:
+        calibration_path(workspace.models, encoder.id).unlink(missing_ok=True)
+        say("forgotten; answers rest on the encoder's card again")
+        return
+    problems: list[object] = []
+
+    def tell(name: str, reason: object) -> None:
+        problems.append(reason)
+        if len(problems) <= PROBLEMS_SHOWN:
+            say(f"{name}: {reason}")
+
+    source = open_rows(photos)
+    with progress_bar("calibrate", source.total) as advance:
+        calibration, measured = calibrate_workspace(
+            workspace,
+            encoder,
+            source,
+            f"{photos.name}, {_now()}",
+            on_progress=advance,
+            on_problem=tell,
+        )
+    write_calibration(workspace.models, calibration)
+    _print_measured(measured, calibration.confidence)
+    if problems:
+        raise typer.Exit(SOME_FAILED)
+
+
+@app.command()
 def identify(
     context: typer.Context,
     photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns.")],
@@ -314,6 +367,36 @@ def _print_summary(summary: CurationSummary) -> None:
         say("those in doubt wait under Review on the page of `satchel serve`")
 
 
+def _print_measured(measured: Measured, confidence: Confidence) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("measured on photos that the fit had not seen", "")
+    table.columns[1].justify = "right"
+    said = measured.right_when_identified
+    for what, shown in (
+        ("photos of products in the catalogue", f"{measured.queries:,}"),
+        ("first candidate right", f"{measured.right:.1%}"),
+        ("confidence is off by, on average", f"{measured.calibration_error:.3f}"),
+        ("called identified", f"{measured.identified:.1%}"),
+        ("right when identified", "–" if said is None else f"{said:.1%}"),
+        ("identified from a confidence of", f"{confidence.identified_at:.2f}"),
+        ("not in the catalogue, and called so", f"{measured.absent_caught:.1%}"),
+        ("in the catalogue or not, AUROC", f"{measured.auroc:.3f}"),
+        (
+            f"likely codes, so that {confidence.coverage:.0%} hold the right one",
+            f"{measured.likely:g}" if measured.likely <= measured.ranked else "too many to say",
+        ),
+    ):
+        table.add_row(what, shown)
+    Console().print(table)
+    if confidence.identified_at == 1:
+        say(
+            f"no confidence was high enough to be right {confidence.precision:.0%} of the time for "
+            "certain: nothing will be called identified"
+        )
+
+
 # -- identify's answers -------------------------------------------------------------------------
 
 
@@ -364,6 +447,7 @@ class _Answers:
                 "name": candidate.product.name,
                 "confidence": round(candidate.confidence, 4),
                 "photo": str(self._workspace.photos.path(candidate.photo)),
+                "likely": candidate.likely,
             }
             for candidate in found.candidates
         ]
@@ -371,6 +455,8 @@ class _Answers:
             "photo": names if len(names) > 1 else names[0],
             "verdict": found.verdict,
             "candidates": candidates,
+            "in_catalogue": round(found.in_catalogue, 4),
+            "likely": found.likely,
         }
         print(json.dumps(answer, ensure_ascii=False), flush=True)
 
@@ -391,8 +477,17 @@ class _Answers:
                 f"{_meter(candidate.confidence)} {candidate.confidence:4.0%}",
             )
         Console().print(table)
+        print(_said_likely(found))
         for candidate in found.candidates:  # below: a path broken over lines cannot be copied
             print(f"  {candidate.rank}  {_short(self._workspace.photos.path(candidate.photo))}")
+
+
+def _said_likely(found: Identification) -> str:
+    """Say how many candidates are worth comparing."""
+    if found.likely is None:
+        return "  even the first fifty may not hold the right one"
+    which = "the first one is" if found.likely == 1 else f"one of the first {found.likely} is"
+    return f"  if it is in the catalogue, {which} right, {found.coverage:.0%} of the time"
 
 
 def _meter(share: float, width: int = 10) -> str:

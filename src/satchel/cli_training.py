@@ -328,10 +328,12 @@ def _promote(workspace: Workspace, run: Run, kind: Kind) -> None:
             on_total=lambda total: bars.enter_context(progress_bar("embed", total)),
         )
     told = card.confidence
-    say(
-        f"{card.name} answers now; identified from a confidence of {told.identified_at:.2f} on "
-        f"({told.measured_on}); back: satchel promote --rollback"
+    said = (
+        f"identified from a confidence of {told.identified_at:.2f} on"
+        if told.identified_at < 1
+        else "never sure enough to say identified"
     )
+    say(f"{card.name} answers now; {said} ({told.measured_on}); back: satchel promote --rollback")
 
 
 def _roll_back(workspace: Workspace) -> None:

@@ -36,6 +36,26 @@ class Identify(_Section):
     """How an item is identified."""
 
     top: int = Field(5, ge=1, le=50, description="candidates given, at most")
+    absent: float = Field(
+        0.33,
+        gt=0,
+        lt=1,
+        description="share of the items that people ask about whose model is not in the catalogue",
+    )
+    precision: float = Field(
+        0.95,
+        ge=0.5,
+        lt=1,
+        description="share of right answers among those called identified, at least; counts from "
+        "the next `satchel calibrate` on",
+    )
+    coverage: float = Field(
+        0.9,
+        ge=0.5,
+        lt=1,
+        description="share of items whose model is among the likely ones, at least; counts from "
+        "the next `satchel calibrate` on",
+    )
 
 
 class Serve(_Section):

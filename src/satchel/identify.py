@@ -1,6 +1,6 @@
 """Photo in, five likeliest catalogue models out. Read this first.
 
-bytes → decode → locate → crop → encode → search → rank by product → verdict → Identification
+bytes → decode → locate → crop → encode → search → rank by product → calibrate → Identification
 
 The command line, the web service, evaluation and benchmarks all come through here.
 """
@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from satchel.catalog.store import Catalogue
+from satchel.encode.calibration import confidence_of
 from satchel.encode.card import Confidence
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
@@ -22,8 +23,9 @@ from satchel.images import PhotoLimits, decode
 from satchel.parallel import cores
 from satchel.records import Candidate, Identification, Verdict
 from satchel.search.build import open_index
+from satchel.search.confidence import weigh
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import RankedProduct, rank_products
+from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.workspace import Workspace
 
 MAX_ITEM_PHOTOS = 8
@@ -33,12 +35,28 @@ class Identifier:
     """Names the catalogue models that photos show. Safe to use from several threads."""
 
     def __init__(
-        self, catalogue: Catalogue, encoder: Encoder, index: GalleryIndex, limits: PhotoLimits
+        self,
+        catalogue: Catalogue,
+        encoder: Encoder,
+        index: GalleryIndex,
+        limits: PhotoLimits,
+        *,
+        confidence: Confidence | None = None,
+        absent: float | None = None,
     ) -> None:
+        """Wire an identifier.
+
+        Args:
+            confidence: how sure answers are; default, what the encoder's card says.
+            absent: share of items that are expected not to be in the catalogue; default, the
+                share that `confidence` was measured with.
+        """
         self._catalogue = catalogue
         self._encoder = encoder
         self._index = index
         self._limits = limits
+        self._confidence = confidence or encoder.card.confidence
+        self._absent = absent
 
     @classmethod
     def open(cls, workspace: Workspace | Path | str | None = None) -> Identifier:
@@ -55,7 +73,24 @@ class Identifier:
         index = open_index(
             workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
         )
-        return cls(workspace.catalogue, encoder, index, workspace.settings.photos.limits())
+        return cls.of(workspace, encoder, index)
+
+    @classmethod
+    def of(cls, workspace: Workspace, encoder: Encoder, index: GalleryIndex) -> Identifier:
+        """Wire the identifier of a workspace whose encoder and index are open already.
+
+        Raises:
+            EncoderError: the workspace's own calibration is damaged.
+        """
+        settings = workspace.settings
+        return cls(
+            workspace.catalogue,
+            encoder,
+            index,
+            settings.photos.limits(),
+            confidence=confidence_of(workspace.models, encoder.card),
+            absent=settings.identify.absent,
+        )
 
     @property
     def encoder_id(self) -> str:
@@ -95,29 +130,47 @@ class Identifier:
         """
         return embed(self._encoder, [decode(photo, limits=self._limits) for photo in photos])
 
+    def rank(self, seen: Sequence[Embedded], *, top: int) -> list[RankedProduct]:
+        """Rank the products of the gallery for the item whose photos were looked at."""
+        described = np.stack([photo.described for photo in seen])
+        return rank_products(self._index, described, top=top, temperature=1.0)
+
     def name(self, seen: Sequence[Embedded], *, top: int = 5) -> Identification:
         """Name the item whose photos were looked at."""
-        confidence = self._encoder.card.confidence
-        ranked = rank_products(
-            self._index,
-            np.stack([photo.described for photo in seen]),
-            top=top,
-            temperature=confidence.temperature,
-        )
-        products = self._catalogue.products_by_id([found.product for found in ranked])
+        ranked = self.rank(seen, top=max(top, POOL))
+        sure = weigh(self._confidence, self._index, ranked, absent=self._absent)
+        shown = ranked[:top]
+        products = self._catalogue.products_by_id([found.product for found in shown])
         candidates = (
-            Candidate(rank, product, found.score, found.confidence, found.photo)
-            for rank, (found, product) in enumerate(zip(ranked, products, strict=True), start=1)
+            Candidate(
+                at + 1,
+                product,
+                found.score,
+                sure.confidences[at],
+                found.photo,
+                likely=sure.likely is None or at < sure.likely,
+            )
+            for at, (found, product) in enumerate(zip(shown, products, strict=True))
         )
         return Identification(
-            verdict(ranked[0], confidence), tuple(candidates), tuple(photo.box for photo in seen)
+            verdict(sure.confidences[0], sure.in_catalogue, self._confidence),
+            tuple(candidates),
+            tuple(photo.box for photo in seen),
+            sure.in_catalogue,
+            sure.likely,
+            self._confidence.coverage,
         )
 
 
-def verdict(first: RankedProduct, measured: Confidence) -> Verdict:
-    """Say how far the first candidate can be relied on, by the encoder's measured thresholds."""
-    if first.score < measured.in_catalogue_at:
+def verdict(sure: float, in_catalogue: float, measured: Confidence) -> Verdict:
+    """Say how far the first candidate can be relied on, by measured thresholds.
+
+    Args:
+        sure: confidence of the first candidate.
+        in_catalogue: chance that the item is in the catalogue.
+    """
+    if in_catalogue < measured.absent_at:
         return Verdict.NOT_IN_CATALOGUE
-    if first.confidence >= measured.identified_at:
+    if sure >= measured.identified_at:
         return Verdict.IDENTIFIED
     return Verdict.UNCERTAIN

@@ -102,8 +102,10 @@ class Candidate:
     Attributes:
         rank: 1 for the likeliest.
         score: cosine in [-1, 1] between the item and the product's nearest photos.
-        confidence: in [0, 1]; see `satchel.search.ranking`.
+        confidence: chance that this is the right model, in [0, 1]; over all candidates they sum
+            to 1 at most, what is left being "something else". See `satchel.search.confidence`.
         photo: SHA-256 of the product's photo that is nearest to the item.
+        likely: whether this is one of those that together hold the right model 9 times in 10.
     """
 
     rank: int
@@ -111,15 +113,25 @@ class Candidate:
     score: float
     confidence: float
     photo: str
+    likely: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Identification:
     """The answer for one item: ranked candidates, likeliest first, and a verdict.
 
-    `boxes` holds where the object was found, one box for each photo of the item.
+    Attributes:
+        boxes: where the object was found, one for each photo of the item.
+        in_catalogue: chance that the item's model is in the catalogue, in [0, 1].
+        likely: how many of the first models hold the right one, if it is in the catalogue, with
+            the chance `coverage`; may be more than there are candidates; None where the ranking
+            cannot say it of any number.
+        coverage: that chance, in (0, 1).
     """
 
     verdict: Verdict
     candidates: tuple[Candidate, ...]
     boxes: tuple[Box, ...]
+    in_catalogue: float
+    likely: int | None
+    coverage: float

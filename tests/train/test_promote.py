@@ -136,19 +136,3 @@ def test_what_does_not_agree_is_not_served(
     with pytest.raises(UsageError, match="does not agree"):
         promote(workspace, Run.find(workspace.runs, "head"), "int8", on_total=total)
     assert serving_card(workspace.models) == serving_card(workspace.models / "nothing")
-
-
-def test_confidence_is_as_sure_as_it_is_right() -> None:
-    from satchel.search.ranking import softmax
-    from satchel.train.promote import measured_confidence
-
-    rng = np.random.default_rng(0)
-    temperature = 0.04
-    scores = rng.uniform(0.3, 0.7, (4000, 12)).astype(np.float32)
-    shares = np.stack([softmax(row / temperature) for row in scores])
-    labels = np.array([rng.choice(12, p=row / row.sum()) for row in shares])
-    found = measured_confidence(scores, labels, "made")
-    assert found.temperature == pytest.approx(temperature, rel=0.1)
-    sure = shares.max(1) >= found.identified_at
-    right = shares.argmax(1) == labels
-    assert right[sure].mean() == pytest.approx(0.95, abs=0.02)

@@ -152,6 +152,12 @@ class Catalogue:
             }
         return [found[number] for number in ids]
 
+    def ids_of_codes(self) -> dict[str, int]:
+        """Return the database id of every product, by its code."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(ProductRow.code, ProductRow.id)).all()
+        return {row.code: row.id for row in rows}
+
     def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
         """Return products whose code, brand, name, category or colour hold every word of `query`.
 

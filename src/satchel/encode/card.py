@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 
 from satchel.errors import EncoderError
 
@@ -14,19 +14,45 @@ BUILTIN: Final = Path(__file__).parent / "models" / "lite0.json"
 
 
 class Confidence(BaseModel):
-    """How this encoder's scores become a confidence and a verdict; measured, see `measured_on`."""
+    """How scores become confidences and a verdict; fitted, see `measured_on`.
+
+    The models that the weights belong to are in `satchel.search.confidence`.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    temperature: float = Field(gt=0, description="of the softmax over product scores")
+    presence: tuple[float, float, float, float] = Field(
+        description="of 1, first score, ln lead, ln photos: odds of being in the catalogue"
+    )
+    sharpness: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = Field(
+        description="of gap, gap × ln photos, ln gap: how much being behind counts"
+    )
+    further: tuple[float, float] = Field(
+        description="of 1, ln photos: odds that the right product is not among those ranked"
+    )
+    absent_share: float = Field(
+        gt=0, lt=1, description="share of items not in the catalogue that this was fitted for"
+    )
+    precision: float = Field(
+        gt=0, lt=1, description="share of right answers among those called identified, at least"
+    )
+    coverage: float = Field(
+        gt=0, lt=1, description="share of items whose code is among the likely ones, at least"
+    )
     identified_at: float = Field(
-        ge=0, le=1, description="confidence from which the first candidate counts as identified"
-    )
-    in_catalogue_at: float = Field(
-        ge=-1,
+        ge=0,
         le=1,
-        description="score of the first candidate from which it may be in the catalogue",
+        description="confidence from which the first candidate counts as identified; 1 for never",
     )
+    absent_at: float = Field(
+        ge=0,
+        le=1,
+        description="chance of being in the catalogue below which an item counts as absent",
+    )
+    likely_at: float = Field(
+        ge=0, description="sum of shares from which candidates are the likely ones; see `coverage`"
+    )
+    queries: int = Field(ge=0, description="how many this was fitted on")
     measured_on: str
 
 

@@ -30,15 +30,14 @@ from satchel.files import write_atomically
 from satchel.parallel import cores, map_in_order
 from satchel.train.backbones import Backbone, create
 from satchel.train.backgrounds import Backgrounds, load_backgrounds
-from satchel.train.checks import Answers, Checks, LiveEncoder, make_checks, vectors_of
+from satchel.train.checks import Checks, LiveEncoder, make_checks, vectors_of
 from satchel.train.classify import Reporter
 from satchel.train.cutouts import Cutouts, make_cutouts
 from satchel.train.data import Split, SplitOptions
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
-from satchel.train.loaded import ADAPTED, CONFIDENCE, trained_backbone
+from satchel.train.loaded import ADAPTED, trained_backbone
 from satchel.train.loading import DECODE_MARGIN, Batch, Step, TrainingPhotos
 from satchel.train.metric import Cascade
-from satchel.train.promote import measured_confidence
 from satchel.train.runs import Run, all_runs, new_record
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import AdaptSettings
@@ -484,24 +483,20 @@ class _Judge:
     checks: Checks
     side_px: int
 
-    def ask(self, end: Mapping[str, torch.Tensor], share: float) -> Answers:
-        self.network.load_state_dict(averaged(self.start, end, share))
-        return self.checks.ask(LiveEncoder(self.network, self.side_px))
-
     def figures(self, end: Mapping[str, torch.Tensor], share: float) -> dict[str, float]:
-        return self.checks.figures(self.ask(end, share))
+        self.network.load_state_dict(averaged(self.start, end, share))
+        return self.checks.figures(self.checks.ask(LiveEncoder(self.network, self.side_px)))
 
 
 def _choose(judge: _Judge, run: Run) -> None:
-    """Try every share of the best epoch, keep the best, and measure its confidence."""
+    """Try every share of the best epoch, and keep the best."""
     prefix = "backbone."
     end = {
         name.removeprefix(prefix): value
         for name, value in load_file(run.best).items()
         if name.startswith(prefix)
     }
-    answers = {share: judge.ask(end, share) for share in SHARES}
-    found = {share: judge.checks.figures(told) for share, told in answers.items()}
+    found = {share: judge.figures(end, share) for share in SHARES}
     share = max(found, key=lambda share: found[share]["score"])
     outcome = Outcome(
         share=share,
@@ -509,10 +504,6 @@ def _choose(judge: _Judge, run: Run) -> None:
         chosen=found[share],
         tried={share: figures["score"] for share, figures in found.items()},
     )
-    confidence = measured_confidence(
-        answers[share].scores, judge.checks.right, "held-out compositions"
-    )
-    for name, told in ((CONFIDENCE, confidence), (OUTCOME, outcome)):
-        write_atomically(run.folder / name, (told.model_dump_json(indent=1) + "\n").encode())
+    write_atomically(run.folder / OUTCOME, (outcome.model_dump_json(indent=1) + "\n").encode())
     judge.network.load_state_dict(averaged(judge.start, end, share))
     save_weights(judge.network, run.folder / ADAPTED, {"share": str(share)})

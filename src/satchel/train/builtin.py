@@ -32,9 +32,16 @@ OPSET: Final = 17
 BATCH_NORM_EPSILON: Final = 1e-3
 
 CONFIDENCE: Final = Confidence(
-    temperature=0.02,
-    identified_at=0.95,
-    in_catalogue_at=0.44,
+    presence=(-0.0865, 0.1786, 0.6843, 0.0172),
+    sharpness=(0.018, 0.2353, 1.738),
+    further=(-2.201, -3.3505),
+    absent_share=0.33,
+    precision=0.95,
+    coverage=0.9,
+    identified_at=1.0,
+    absent_at=0.4815,
+    likely_at=0.8935,
+    queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
         "Luma main view → others (styles A)"

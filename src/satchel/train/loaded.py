@@ -14,9 +14,6 @@ from satchel.train.settings import AdaptSettings
 ADAPTED = "adapted.safetensors"
 """Of an adapting run: the average that was chosen, written last."""
 
-CONFIDENCE = "confidence.json"
-"""Of an adapting run: temperature and thresholds, measured on held-out compositions."""
-
 
 def trained_backbone(run: Run) -> tuple[Backbone, int]:
     """Load the network that a run chose, ready to encode, and the input side it serves with.

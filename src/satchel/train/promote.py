@@ -16,16 +16,20 @@ from satchel.encode.card import BUILTIN, Confidence, EncoderCard, read_card
 from satchel.encode.encoder import Encoder
 from satchel.encode.serving import CARD, serve_model
 from satchel.errors import EncoderError, UsageError
+from satchel.evaluate.calibration import (
+    FEWEST_QUERIES,
+    fit_confidence,
+    outcomes_from_scores,
+)
 from satchel.files import write_atomically
 from satchel.search.build import build_index, embed_gallery
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL
 from satchel.search.whitening import MOST_DEVIATIONS
 from satchel.train.backbones import Backbone
 from satchel.train.data import Named, Split
 from satchel.train.evaluation import product_scores
 from satchel.train.export import Exported, Kind, export_encoder
-from satchel.train.loaded import CONFIDENCE, trained_backbone
+from satchel.train.loaded import trained_backbone
 from satchel.train.runs import Run
 from satchel.train.task import part_photos, workspace_photos
 from satchel.workspace import Workspace
@@ -33,9 +37,6 @@ from satchel.workspace import Workspace
 COMPARED_PHOTOS = 64
 """Photos that exports are held against the network by, at least: where the validation part has
 fewer, those of training too."""
-
-IDENTIFIED_RIGHT = 0.95
-"""Share of the answers called identified that shall be right, on the validation part."""
 
 
 def export_run(workspace: Workspace, run: Run) -> list[Exported]:
@@ -149,14 +150,15 @@ def _dimension(model: bytes) -> int:
 
 
 def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
-    """Temperature and thresholds, measured on the validation part searched in the training part.
+    """How sure answers are, measured on the validation part searched in the training part.
 
     The index holds the training part alone: how photos of a product vary must not be learned from
-    those that are asked.
+    those that are asked. An adapted encoder keeps what its card says: compositions are easier than
+    people's photos, and no others are at hand (docs/decisions/0011-honest-answers.md).
     """
     record = run.read()
     if record.kind == "adapt":
-        return Confidence.model_validate_json((run.folder / CONFIDENCE).read_bytes())
+        return encoder.card.confidence
     split = Split.load(workspace.split_path(record.split))
     gallery = workspace.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
     row_of = {photo.tobytes().hex(): row for row, photo in enumerate(gallery.photos)}
@@ -169,7 +171,7 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     products = sorted(set(train_codes))
     place = {code: at for at, code in enumerate(products)}
     val_rows = [row for row, code in zip(val, val_codes, strict=True) if code in place]
-    if len(val_rows) < 20:
+    if len(val_rows) < FEWEST_QUERIES or len(products) < 2:
         return encoder.card.confidence
     labels = np.array([place[code] for code in val_codes if code in place])
     numbers = np.array([place[code] for code in train_codes])
@@ -187,37 +189,22 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     scores = product_scores(
         index.prepared(described[val_rows]), index.gallery.vectors, numbers, len(products)
     )
-    return measured_confidence(scores, labels, f"validation part of {record.split}")
+    counts = np.bincount([place[code] for code in train_codes], minlength=len(products))
+    return measured_confidence(scores, labels, f"validation part of {record.split}", counts)
 
 
 def measured_confidence(
     scores: np.ndarray[tuple[int, int], np.dtype[np.float32]],
     labels: np.ndarray[tuple[int], np.dtype[np.int64]],
     measured_on: str,
+    photos: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None,
 ) -> Confidence:
-    """Choose the temperature that makes the right products likeliest, and the thresholds.
+    """Fit how sure answers are, and the thresholds, on queries that were not trained on.
 
     Args:
-        scores: shape (n, products), float32.
+        scores: shape (n, products), float32, as `product_scores` gives them.
         labels: shape (n,), the right product of each.
+        photos: shape (products,), gallery photos of each; default one.
     """
-    best = -np.sort(-scores, axis=1)[:, :POOL]
-    right = scores[np.arange(len(scores)), labels]
-    temperatures = np.geomspace(0.005, 0.3, 60)
-    losses = [
-        float((np.log(np.exp((best - best[:, :1]) / t).sum(1)) - (right - best[:, 0]) / t).mean())
-        for t in temperatures
-    ]
-    temperature = float(temperatures[int(np.argmin(losses))])
-    sure = 1 / np.exp((best - best[:, :1]) / temperature).sum(1)
-    hit = scores.argmax(1) == labels
-    order = np.argsort(-sure, kind="stable")
-    precision = np.cumsum(hit[order]) / np.arange(1, len(order) + 1)
-    enough = np.flatnonzero(precision >= IDENTIFIED_RIGHT)
-    identified_at = float(sure[order[enough[-1]]]) if len(enough) else 1.0
-    return Confidence(
-        temperature=round(temperature, 4),
-        identified_at=round(min(1.0, identified_at), 3),
-        in_catalogue_at=round(float(np.quantile(best[:, 0], 0.02)), 3),
-        measured_on=measured_on,
-    )
+    outcomes = outcomes_from_scores(scores, labels, photos)
+    return fit_confidence(outcomes, read_card(BUILTIN).confidence, measured_on)[0]

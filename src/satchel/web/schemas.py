@@ -18,7 +18,12 @@ class Candidate(BaseModel):
     code: str = Field(description="The product's code.", examples=["M22675"])
     brand: str | None
     name: str | None
-    confidence: float = Field(description="In [0, 1].", examples=[0.83])
+    confidence: float = Field(
+        description="Chance that this is the right model, in [0, 1]; what all candidates leave of "
+        "1 is the chance that it is none of them.",
+        examples=[0.83],
+    )
+    likely: bool = Field(description="Whether it is one of the `likely` first models.")
     score: float = Field(description="Cosine in [-1, 1] between item and product.", examples=[0.71])
     photo: str = Field(description="The product's photo nearest to the item, whole.")
     thumbnail: str = Field(description="The same photo, small.")
@@ -33,6 +38,7 @@ class Candidate(BaseModel):
             brand=candidate.product.brand,
             name=candidate.product.name,
             confidence=round(candidate.confidence, 4),
+            likely=candidate.likely,
             score=round(candidate.score, 4),
             photo=photo_link(candidate.photo),
             thumbnail=thumbnail_link(candidate.photo),
@@ -56,6 +62,16 @@ class Identification(BaseModel):
     verdict: records.Verdict = Field(description="How far the first candidate can be relied on.")
     candidates: list[Candidate] = Field(description="Likeliest first.")
     boxes: list[Box] = Field(description="Where the item was found, one box for each photo.")
+    in_catalogue: float = Field(
+        description="Chance that the item's model is in the catalogue, in [0, 1]."
+    )
+    likely: int | None = Field(
+        description="How many of the first models hold the right one, if it is in the catalogue, "
+        "with the chance `coverage`; may be more than there are candidates, and null where no "
+        "number of them is enough.",
+        examples=[3],
+    )
+    coverage: float = Field(description="That chance, in (0, 1).", examples=[0.9])
 
     @classmethod
     def of(cls, names: Sequence[str], found: records.Identification) -> Identification:
@@ -65,6 +81,9 @@ class Identification(BaseModel):
             verdict=found.verdict,
             candidates=[Candidate.of(candidate) for candidate in found.candidates],
             boxes=[Box(x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in found.boxes],
+            in_catalogue=round(found.in_catalogue, 4),
+            likely=found.likely,
+            coverage=found.coverage,
         )
 
 

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from satchel.encode.calibration import calibration_path
 from satchel.encode.card import read_card
 from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
@@ -138,13 +139,17 @@ class Serving:
         index = open_index(
             workspace.catalogue, self._encoder, workspace.index_path, workspace.settings.search
         )
-        limits = workspace.settings.photos.limits()
-        identifier = Identifier(workspace.catalogue, self._encoder, index, limits)
+        identifier = Identifier.of(workspace, self._encoder, index)
         return _Current(stamp, identifier, len(index))
 
     def _stamp(self) -> Stamp:
-        """Of the index, and of the file that names the encoder; nothing where one is missing."""
-        files = (self.workspace.index_path, self.workspace.models / SERVING_FILE)
+        """Of the index, the file that names the encoder, and its calibration, where there are."""
+        models = self.workspace.models
+        files = (
+            self.workspace.index_path,
+            models / SERVING_FILE,
+            calibration_path(models, self._encoder.id),
+        )
         states = [path.stat() for path in files if path.exists()]
         return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from satchel.encode.card import Confidence, read_card
+from satchel.search.confidence import (
+    FURTHEST,
+    GAP_UNIT,
+    SMALL_GAP,
+    Rankings,
+    likely_counts,
+    presence,
+    shares,
+)
+from satchel.search.ranking import POOL
+
+
+def made(**changes: object) -> Confidence:
+    return read_card().confidence.model_copy(update=changes)
+
+
+def naive_shares(confidence: Confidence, scores: list[float], photos: int) -> list[float]:
+    """By the module's docstring, in plain loops."""
+    log = np.log(min(photos, 50))
+    powers = []
+    for score in scores:
+        gap = scores[0] - score
+        g = (gap / GAP_UNIT, gap / GAP_UNIT * log, np.log(1 + gap / SMALL_GAP))
+        powers.append(np.exp(-sum(w * x for w, x in zip(confidence.sharpness, g, strict=True))))
+    further = np.exp(confidence.further[0] + confidence.further[1] * log)
+    total = sum(powers) + (further if len(scores) == POOL else 0)
+    return [power / total for power in powers]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.floats(-1, 1), min_size=1, max_size=POOL),
+    st.integers(1, 200),
+)
+def test_shares_are_what_the_docstring_says(scores: list[float], photos: int) -> None:
+    scores = sorted(scores, reverse=True)
+    confidence = made()
+    found = shares(confidence, Rankings.of_one(scores, photos))[0]
+    assert found == pytest.approx(naive_shares(confidence, scores, photos))
+    assert (np.diff(found) <= 1e-12).all()
+
+
+def test_something_further_down_is_possible_only_where_not_all_were_ranked() -> None:
+    scores = list(np.linspace(0.9, 0.5, POOL))
+    assert shares(made(), Rankings.of_one(scores, 1)).sum() < 1
+    assert shares(made(), Rankings.of_one(scores[:-1], 1)).sum() == pytest.approx(1)
+    padded = [*scores[:-1], FURTHEST]
+    assert shares(made(), Rankings.of_one(padded, 1))[0, -1] == 0
+    assert shares(made(), Rankings.of_one(padded, 1)).sum() == pytest.approx(1)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_odds_are_shifted_to_another_share_of_absent_items(one: float, other: float) -> None:
+    # Bayes: odds(present) = likelihood ratio × (1 − absent) / absent
+    confidence = made(absent_share=one)
+    ranked = Rankings.of_one([0.7, 0.6], 1)
+    before, after = (presence(confidence, ranked, absent=share)[0] for share in (one, other))
+    ratio = (after / (1 - after)) / (before / (1 - before))
+    assert ratio == pytest.approx((1 - other) / other * one / (1 - one), rel=1e-6)
+    assert before == pytest.approx(presence(confidence, ranked)[0])
+
+
+def test_likely_ones_are_the_fewest_that_reach_the_sum() -> None:
+    conditional = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [0.4, 0.2, 0.1]])
+    assert likely_counts(made(likely_at=0.8), conditional).tolist() == [2, 1, 4]
+    assert likely_counts(made(likely_at=0.5), conditional).tolist() == [1, 1, 2]
+    assert likely_counts(made(likely_at=2.0), conditional).tolist() == [4, 4, 4]
