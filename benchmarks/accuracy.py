@@ -98,7 +98,7 @@ def ranks(
     found = []
     for query in task.queries:
         asked = vectors[query.path] if seen is None else seen[query.path].described
-        ranked = rank_products(index, asked[None], top=max(TOP), temperature=1.0)
+        ranked = rank_products(index, asked[None], top=max(TOP))
         names = [codes[product.product] for product in ranked]
         found.append(names.index(query.code) + 1 if query.code in names else 99)
     return np.array(found)

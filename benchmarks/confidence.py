@@ -37,7 +37,7 @@ from satchel.evaluate.calibration import (
 from satchel.images import decode
 from satchel.search.confidence import FURTHEST, Rankings, presence, shares
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL, rank_products, softmax
+from satchel.search.ranking import POOL, rank_products
 from satchel.search.rules import SearchRules
 from views import seller_view
 
@@ -65,6 +65,12 @@ RULES: dict[str, Rule] = {
     "softmax-weighted, sharpness 40": lambda cosines: softmax(cosines * 40) @ cosines,
     "softmax-weighted, sharpness 100": lambda cosines: softmax(cosines * 100) @ cosines,
 }
+
+
+def softmax(values: np.ndarray) -> np.ndarray:
+    """exp(values), scaled to the sum 1; shape (n,)."""
+    powers = np.exp(values - values.max())
+    return powers / powers.sum()
 
 
 def shipped_index(task: Task, seen: Seen) -> tuple[GalleryIndex, list[str]]:
@@ -170,7 +176,7 @@ def ranked_by(
     scores = np.empty((len(asked), products))
     places = np.empty(scores.shape, np.int64)
     for row, query in enumerate(asked):
-        ranked = rank_products(index, query[None], top=products, temperature=1.0)
+        ranked = rank_products(index, query[None], top=products)
         scores[row] = [one.score for one in ranked]
         places[row] = [one.product for one in ranked]
     photos = np.bincount(index.gallery.products, minlength=products)

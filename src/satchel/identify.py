@@ -133,7 +133,7 @@ class Identifier:
     def rank(self, seen: Sequence[Embedded], *, top: int) -> list[RankedProduct]:
         """Rank the products of the gallery for the item whose photos were looked at."""
         described = np.stack([photo.described for photo in seen])
-        return rank_products(self._index, described, top=top, temperature=1.0)
+        return rank_products(self._index, described, top=top)
 
     def name(self, seen: Sequence[Embedded], *, top: int = 5) -> Identification:
         """Name the item whose photos were looked at."""

@@ -45,7 +45,7 @@ def naive(index: GalleryIndex, queries: np.ndarray) -> list[tuple[float, int]]:
 def test_agrees_with_the_naive_ranking(seed: int, products: int, queries: int) -> None:
     index = random_index(seed, products)
     asked = unit(np.random.default_rng(seed + 1).normal(size=(queries, 16)))
-    ranked = rank_products(index, asked, top=5, temperature=0.05)
+    ranked = rank_products(index, asked, top=5)
     expected = naive(index, asked)[:5]
     assert [found.score for found in ranked] == pytest.approx([s for s, _ in expected], abs=1e-5)
     gaps = np.diff([-s for s, _ in expected])
@@ -53,37 +53,18 @@ def test_agrees_with_the_naive_ranking(seed: int, products: int, queries: int) -
         assert [found.product for found in ranked] == [product for _, product in expected]
 
 
-def test_confidence_is_the_softmax_over_the_pool() -> None:
-    # Three products with one photo each, along the axes; cosines to the query are its parts.
-    index = GalleryIndex(
-        GalleryVectors(
-            np.eye(3, dtype=np.float32),
-            np.array([1, 2, 3]),
-            np.zeros((3, 32), np.uint8),
-            revision=1,
-        ),
-        "test",
-    )
-    query = np.array([[0.0, 0.8, 0.6]], np.float32)
-    ranked = rank_products(index, query, top=2, temperature=0.2)
-    powers = np.exp(np.array([0.8, 0.6, 0.0]) / 0.2)
-    assert [found.product for found in ranked] == [2, 3]
-    assert [found.confidence for found in ranked] == pytest.approx((powers / powers.sum())[:2])
-
-
 def test_reference_photo_is_the_nearest_one() -> None:
     index = random_index(5, 4)
     row = 7
-    (best, *_) = rank_products(index, index.gallery.vectors[row][None], top=1, temperature=0.05)
+    (best, *_) = rank_products(index, index.gallery.vectors[row][None], top=1)
     assert best.product == index.gallery.products[row]
     assert best.photo == index.gallery.photos[row].tobytes().hex()
 
 
 def test_fewer_products_than_asked_for() -> None:
     index = random_index(0, 3)
-    ranked = rank_products(index, index.gallery.vectors[:1], top=5, temperature=0.05)
+    ranked = rank_products(index, index.gallery.vectors[:1], top=5)
     assert len(ranked) == len(set(index.gallery.products.tolist()))
-    assert sum(found.confidence for found in ranked) == pytest.approx(1)
 
 
 def test_a_product_with_very_many_photos_does_not_hide_the_others() -> None:
@@ -100,6 +81,6 @@ def test_a_product_with_very_many_photos_does_not_hide_the_others() -> None:
         ),
         "test",
     )
-    ranked = rank_products(index, crowd[:1], top=5, temperature=0.05)
+    ranked = rank_products(index, crowd[:1], top=5)
     assert ranked[0].product == 0
     assert len(ranked) == 5

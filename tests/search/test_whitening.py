@@ -136,8 +136,8 @@ def test_queries_are_ranked_in_the_space_of_the_gallery() -> None:
     index = GalleryIndex.of(gallery, "test", views, RULES)
     plain = GalleryIndex(index.gallery, "test")
     asked = unit(np.random.default_rng(5).normal(size=(2, 12)))
-    found = rank_products(index, asked, top=8, temperature=0.05)
-    assert found == rank_products(plain, index.whitening(asked), top=8, temperature=0.05)
+    found = rank_products(index, asked, top=8)
+    assert found == rank_products(plain, index.whitening(asked), top=8)
 
 
 def test_one_photo_is_compared_by_plain_cosine() -> None:

@@ -190,7 +190,7 @@ def test_scores_of_products_are_those_of_identification() -> None:
     query = (query / np.linalg.norm(query)).astype(np.float32)[None]
     photos = np.zeros((40, 32), np.uint8)
     index = GalleryIndex(GalleryVectors(gallery, labels, photos, 0), "0" * 64)
-    ranked = rank_products(index, query, top=7, temperature=1)
+    ranked = rank_products(index, query, top=7)
     scores = product_scores(query, gallery, labels, 7)[0]
     for product in ranked:
         assert scores[product.product] == pytest.approx(product.score, abs=1e-5)

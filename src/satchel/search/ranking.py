@@ -1,4 +1,4 @@
-"""Gallery photos → products: scores, their order, and a confidence."""
+"""Gallery photos → products: scores, and their order. What they are worth: `confidence`."""
 
 from __future__ import annotations
 
@@ -27,18 +27,16 @@ class RankedProduct:
     Attributes:
         product: database id.
         score: cosine in [-1, 1].
-        confidence: in [0, 1].
         photo: SHA-256 of its gallery photo that is nearest to the query.
     """
 
     product: int
     score: float
-    confidence: float
     photo: str
 
 
 def rank_products(
-    index: GalleryIndex, queries: npt.NDArray[np.float32], *, top: int, temperature: float
+    index: GalleryIndex, queries: npt.NDArray[np.float32], *, top: int
 ) -> list[RankedProduct]:
     """Rank the products of the gallery for one item.
 
@@ -46,10 +44,6 @@ def rank_products(
     the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken in
     the index's space, where colours count too. For several photos of the item it is the mean over
     them. Chosen by measurement: docs/decisions/0005-ranking.md and 0012-ranking.md.
-
-    Until calibration exists, confidence is the softmax of the scores, divided by `temperature`,
-    over the `POOL` best products. It says how far a candidate stands out from the others, and
-    nothing of items that are not in the catalogue: that is the verdict's part.
 
     Args:
         index: of at least one photo.
@@ -67,24 +61,15 @@ def rank_products(
     weights = np.exp(SHARPNESS * cosines)
     scores = np.add.reduceat(weights * cosines, starts, axis=1)
     scores = (scores / np.add.reduceat(weights, starts, axis=1)).mean(0)
-    order = np.argsort(-scores, kind="stable")[: max(top, POOL)]
-    confidence = softmax(scores[order] / temperature)
     ends = np.r_[starts[1:], len(rows)]
     nearest = cosines.max(0)
     ranked = []
-    for at, sure in zip(order[:top], confidence, strict=False):
+    for at in np.argsort(-scores, kind="stable")[:top]:
         best = rows[starts[at] + nearest[starts[at] : ends[at]].argmax()]
         photo = index.gallery.photos[best].tobytes().hex()
         score = float(np.clip(scores[at], -1, 1))
-        ranked.append(RankedProduct(int(candidates[at]), score, float(sure), photo))
+        ranked.append(RankedProduct(int(candidates[at]), score, photo))
     return ranked
-
-
-def softmax(values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return exp(values), scaled to the sum 1; shape (n,)."""
-    powers = np.exp(values - values.max())
-    shares: npt.NDArray[np.float32] = powers / powers.sum()
-    return shares
 
 
 def _candidates(
