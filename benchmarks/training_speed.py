@@ -33,7 +33,7 @@ from reporting import print_table, write_json
 from satchel.parallel import cores
 from satchel.train.classify import Head
 from satchel.train.fit import Fitting, Trainable, fit
-from satchel.train.loading import TrainingPhotos
+from satchel.train.loading import TrainingPhotos, shown_batches
 from satchel.train.memory import keep_freed_memory
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings
@@ -103,7 +103,7 @@ def ships(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]:
         progress = fit(
             Fitting(
                 trainable=Trainable(backbone, Head(backbone.dimension, CLASSES, settings)),
-                photos=photos,
+                shown=shown_batches(photos, settings),
                 batches=lambda process, processes: ShuffledBatches(
                     len(paths), batch_size=BATCH, seed=0, process=process, processes=processes
                 ),
