@@ -1,4 +1,4 @@
-"""Encoders: the average of trained and starting weights is what the formula says, and done once."""
+"""Encoders: averages with the starting weights, and whitening, are what the formulas say."""
 
 from __future__ import annotations
 
@@ -20,8 +20,17 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 from satchel.train.backbones import create  # noqa: E402
 from satchel.train.classify import write_products  # noqa: E402
+from satchel.train.distances import euclidean, ledoit_wolf, mahalanobis  # noqa: E402
 from satchel.train.loading import TrainingPhotos  # noqa: E402
-from satchel.train.metric import EncoderTask, load_encoder, train_encoder, validate  # noqa: E402
+from satchel.train.losses import Whiten, make_loss  # noqa: E402
+from satchel.train.metric import (  # noqa: E402
+    EncoderTask,
+    MetricObjective,
+    load_encoder,
+    see,
+    train_encoder,
+    validate,
+)
 from satchel.train.runs import Run, new_record  # noqa: E402
 from satchel.train.settings import EncoderSettings  # noqa: E402
 
@@ -125,3 +134,47 @@ def test_from_scratch_there_is_nothing_to_blend_with(
     scratch = settings.model_copy(update={"weights": "none", "blend_with_start": (0.5,)})
     with pytest.raises(UsageError, match="came with none"):
         trained(task, scratch, tmp_path)
+
+
+def test_whitened_training_compares_mahalanobis_distances_of_the_start(
+    task: EncoderTask, settings: EncoderSettings, tmp_path: Path
+) -> None:
+    whitened = settings.model_copy(update={"whiten": True, "loss": "triplet"})
+    run = trained(task, whitened, tmp_path)
+    matrix = load_file(run.best)["objective.whiten.matrix"].numpy()
+
+    begun = create(settings.backbone, weights=settings.weights)
+    seen = see(begun, task.train, settings.side_px).plain.astype(np.float64)
+    means = np.stack([seen[task.train.labels == k].mean(0) for k in range(len(NAMES))])
+    covariance, _ = ledoit_wolf(seen - means[task.train.labels])
+    ratios = euclidean(seen @ matrix.T, seen @ matrix.T) / np.maximum(
+        mahalanobis(seen, seen, covariance), 1e-9
+    )
+    apart = ~np.eye(len(seen), dtype=bool)
+    assert ratios[apart] == pytest.approx(ratios[0, 1], rel=1e-3)
+    spread = (seen - seen.mean(0)) @ matrix.T
+    assert (spread**2).sum(1).mean() == pytest.approx(1, rel=1e-3)
+    load_encoder(run)
+
+
+def test_a_whitened_loss_is_the_loss_of_whitened_vectors() -> None:
+    torch.manual_seed(1)
+    vectors, matrix = torch.randn(6, 4), torch.randn(4, 4)
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    loss = make_loss("contrastive", products=3, dimension=4, distance="unnormalised")
+    objective = MetricObjective(loss, Whiten(matrix.numpy()))
+    expected = loss(torch.stack([matrix @ v for v in vectors]), labels)
+    assert torch.allclose(objective(vectors, labels, labels, 1.0), expected)
+
+
+def test_whitening_needs_two_photos_of_a_product(
+    task: EncoderTask, settings: EncoderSettings, tmp_path: Path
+) -> None:
+    single = EncoderTask(NAMES, photos(range(1)), task.val, None)
+    with pytest.raises(UsageError, match="two photos"):
+        trained(single, settings.model_copy(update={"whiten": True}), tmp_path)
+
+
+def test_the_cascaded_loss_is_not_whitened() -> None:
+    with pytest.raises(ValueError, match="of each depth"):
+        EncoderSettings(loss="cascaded", whiten=True)

@@ -18,9 +18,10 @@ from satchel.errors import UsageError
 from satchel.evaluate.metrics import retrieval
 from satchel.train.backbones import SCRATCH, Backbone, create
 from satchel.train.classify import Reporter, notes_of
+from satchel.train.distances import Whitening
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
 from satchel.train.loading import TrainingPhotos, looks, shown_batches
-from satchel.train.losses import CascadedHeads, make_loss
+from satchel.train.losses import CascadedHeads, Whiten, make_loss
 from satchel.train.runs import Run
 from satchel.train.samplers import ProductBatches
 from satchel.train.settings import EncoderSettings
@@ -72,16 +73,19 @@ class Cascade(Backbone):
 
 
 class MetricObjective(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
-    """A loss on vectors, as the training loop calls it."""
+    """A loss on vectors, as the training loop calls it, of whitened ones if it is told to."""
 
-    def __init__(self, loss: torch.nn.Module) -> None:
+    def __init__(self, loss: torch.nn.Module, whiten: Whiten | None = None) -> None:
         super().__init__()
         self.loss = loss
+        self.whiten = whiten
 
     def forward(
         self, vectors: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, share: float
     ) -> torch.Tensor:
         """The loss of a batch; photos are not blended here."""
+        if self.whiten is not None:
+            vectors = self.whiten(vectors.float())
         loss: torch.Tensor = self.loss(vectors, labels)
         return loss
 
@@ -128,6 +132,8 @@ def train_encoder(
     torch.manual_seed(settings.seed)
     model = _model(settings, len(task.products), settings.weights)
     start = _start(model.backbone, settings)
+    if settings.whiten and not run.checkpoint.exists():
+        model.objective.whiten.set(_whitening(model.backbone, task.train, settings, report))
 
     def batches(process: int, processes: int) -> ProductBatches:
         return ProductBatches(
@@ -156,6 +162,25 @@ def train_encoder(
     if settings.blend_with_start and PartialState().is_main_process:
         _blend(run, model, start, task, settings)
     return progress
+
+
+def _whitening(
+    backbone: Backbone, photos: TrainingPhotos, settings: EncoderSettings, report: Reporter
+) -> Floats:
+    """W of how the training photos differ within products before training, shape (d, d).
+
+    At a scale at which photos of different products lie as far apart, squared and on average, as
+    vectors of length 1 at a right angle: margins keep their meaning.
+    """
+    report.begin("covariance", len(photos))
+    seen = see(backbone, photos, settings.side_px, advance=report.advance).plain
+    try:
+        whitening = Whitening.fit(seen, photos.labels)
+    except ValueError as error:
+        raise UsageError(f"whiten compares photos of one product: {error}") from None
+    spread = whitening.apply(seen - seen.mean(0))
+    matrix: Floats = (whitening.matrix / np.sqrt((spread**2).sum(1).mean())).astype(np.float32)
+    return matrix
 
 
 def _start(backbone: Backbone, settings: EncoderSettings) -> dict[str, torch.Tensor]:
@@ -218,14 +243,17 @@ def blended(
 
 def _model(settings: EncoderSettings, products: int, weights: str) -> Trainable:
     backbone = create(settings.backbone, weights=weights, side_px=settings.side_px)
+    whiten = None
     if settings.loss == CASCADED:
         backbone = Cascade(backbone)
+    elif settings.whiten:
+        whiten = Whiten(np.eye(backbone.dimension))
     options: Mapping[str, Any] = settings.options
     try:
         loss = make_loss(settings.loss, products=products, dimension=backbone.dimension, **options)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    return Trainable(backbone, MetricObjective(loss))
+    return Trainable(backbone, MetricObjective(loss, whiten))
 
 
 def validate(backbone: Backbone, task: EncoderTask, side_px: int) -> dict[str, float]:

@@ -107,11 +107,22 @@ class EncoderSettings(FitSettings):
         default_factory=dict, description="of the loss"
     )
     photos_each: int = Field(4, ge=2, description="photos of each product in a batch")
+    whiten: bool = Field(
+        False,
+        description="whiten vectors before the loss by how photos of one product differed before "
+        "training: it compares their cosines, or, with its distance unnormalised, Mahalanobis",
+    )
     blend_with_start: tuple[Annotated[float, Field(ge=0, lt=1)], ...] = Field(
         (),
         description="at the end, average the trained with the starting weights: shares of the "
         "trained ones to try on the validation part; none: do not",
     )
+
+    @model_validator(mode="after")
+    def _one_depth_is_whitened(self) -> Self:
+        if self.whiten and self.loss == "cascaded":
+            raise ValueError("expected whiten = false: the cascaded loss has vectors of each depth")
+        return self
 
 
 class DataSize(_Settings):
