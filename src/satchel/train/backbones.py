@@ -7,6 +7,7 @@ needs another schedule, and other expectations, than one that has seen ImageNet.
 from __future__ import annotations
 
 import importlib
+import inspect
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -89,12 +90,19 @@ class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by my
             grid = features[:, getattr(self.network, "num_prefix_tokens", 0) :]
             side = round(grid.shape[1] ** 0.5)
             features = grid.transpose(1, 2).reshape(len(grid), -1, side, side)
+        elif not self._channels_first:
+            features = features.permute(0, 3, 1, 2)
         return features
 
     @property
     def strides(self) -> bool:
         """Whether maps come of strided convolutions, rather than of a transformer's patches."""
-        return getattr(self.network, "num_prefix_tokens", None) is None
+        tokens = getattr(self.network, "num_prefix_tokens", None) is not None
+        return not tokens and self._channels_first
+
+    @property
+    def _channels_first(self) -> bool:
+        return getattr(self.network, "output_fmt", "NCHW") == "NCHW"
 
     def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         """Vectors for search, shape (n, d), float32, of crops whose maps are known."""
@@ -105,7 +113,9 @@ class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by my
         return self.maps(crops).float().mean((2, 3))
 
 
-def create(name: str, *, weights: str = "auto", side_px: int = 224) -> Backbone:
+def create(
+    name: str, *, weights: str = "auto", side_px: int = 224, first_side_px: int | None = None
+) -> Backbone:
     """Make a backbone.
 
     Args:
@@ -113,9 +123,11 @@ def create(name: str, *, weights: str = "auto", side_px: int = 224) -> Backbone:
         weights: "auto" (those that pip brings where there are any, else none), "none", "hub"
             (timm's own, fetched over the net), or the path of a safetensors file.
         side_px: input side; matters to transformers alone.
+        first_side_px: another one that it has to take.
 
     Raises:
-        UsageError: there is no such network, or no such weights for it.
+        UsageError: there is no such network, or no such weights for it, or it does not take photos
+            of this size.
     """
     network, config = _network(name, pretrained=weights == HUB, side_px=side_px)
     mean, std = tuple(config["mean"]), tuple(config["std"])
@@ -128,7 +140,26 @@ def create(name: str, *, weights: str = "auto", side_px: int = 224) -> Backbone:
         mean, std = (LITE_MEAN,) * 3, (LITE_STD,) * 3
     else:
         told = _load_file(network, Path(weights))
-    return Backbone(network, name=name, weights=told, mean=mean, std=std)
+    backbone = Backbone(network, name=name, weights=told, mean=mean, std=std)
+    if "img_size" in inspect.signature(type(network)).parameters:
+        _try_sides(backbone, {side_px, first_side_px or side_px})
+    return backbone
+
+
+def _try_sides(backbone: Backbone, sides_px: set[int]) -> None:
+    """Transformers ask for whole patches, and some for the one size that they were made for."""
+    was_training = backbone.training
+    backbone.eval()
+    for side_px in sides_px:
+        try:
+            with torch.inference_mode():
+                backbone(torch.zeros(1, side_px, side_px, 3, dtype=torch.uint8))
+        except (AssertionError, RuntimeError) as error:
+            raise UsageError(
+                f"{backbone.name} does not take photos of {side_px} pixels ({error}); give a "
+                "side_px that it was made for, and no first_side_px"
+            ) from None
+    backbone.train(was_training)
 
 
 def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[str, Any]]:
@@ -144,15 +175,24 @@ def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[st
     if not timm.is_model(name):
         near = ", ".join(timm.list_models(f"*{name.split('_', maxsplit=1)[0]}*")[:5]) or "resnet50"
         raise UsageError(f"timm has no network {name!r}; it has for example {near}")
-    sized = {"img_size": side_px} if "vit" in name or "swin" in name else {}
     try:
-        network = timm.create_model(name, pretrained=pretrained, num_classes=0, **sized)
+        network = _made(timm.create_model, name, pretrained=pretrained, side_px=side_px)
     except (OSError, RuntimeError) as error:
         raise UsageError(
             f"no weights for {name} could be had from the hub ({error}); give a file with "
             "--weights FILE.safetensors, or --weights none to train from scratch"
         ) from None
     return network, dict(network.default_cfg)
+
+
+def _made(create_model: Callable[..., Any], name: str, *, pretrained: bool, side_px: int) -> Any:
+    """A network of the size that is asked for, and of any size, as far as it knows of sizes."""
+    for sized in ({"img_size": side_px, "dynamic_img_size": True}, {"img_size": side_px}):
+        try:
+            return create_model(name, pretrained=pretrained, num_classes=0, **sized)
+        except TypeError:  # an argument that this network does not have
+            continue
+    return create_model(name, pretrained=pretrained, num_classes=0)
 
 
 def _load_packaged(network: torch.nn.Module, name: str) -> str:

@@ -103,7 +103,12 @@ def train_classifier(
     The run's folder gets `best.safetensors`, read by `load_classifier`.
     """
     torch.manual_seed(settings.seed)
-    backbone = create(settings.backbone, weights=settings.weights, side_px=settings.side_px)
+    backbone = create(
+        settings.backbone,
+        weights=settings.weights,
+        side_px=settings.side_px,
+        first_side_px=settings.first_side_px,
+    )
     model = Trainable(backbone, Head(backbone.dimension, len(task.products), settings))
     if not run.checkpoint.exists():
         begin_head(model, task, settings, report)

@@ -242,7 +242,12 @@ def blended(
 
 
 def _model(settings: EncoderSettings, products: int, weights: str) -> Trainable:
-    backbone = create(settings.backbone, weights=weights, side_px=settings.side_px)
+    backbone = create(
+        settings.backbone,
+        weights=weights,
+        side_px=settings.side_px,
+        first_side_px=settings.first_side_px,
+    )
     whiten = None
     if settings.loss == CASCADED:
         backbone = Cascade(backbone)
