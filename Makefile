@@ -10,7 +10,7 @@ PORT ?= 8000
 TRAIN ?= 1
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow check bench serve browser clean
+.PHONY: demo test test-slow check bench bench-slow serve browser clean
 
 demo: $(VENV)/.base  ## import the demo catalogue, identify two unseen photos, serve the page
 	@$(BIN)/satchel init $(DEMO)
@@ -36,6 +36,21 @@ check: $(VENV)/.dev  ## lint, format, types
 bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSON
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py test
+
+bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: some hours
+	$(BIN)/python benchmarks/duplicates.py test
+	$(BIN)/python benchmarks/duplicates.py speed
+	$(BIN)/python benchmarks/garbage.py test
+	$(BIN)/python benchmarks/curate_trial.py
+	$(BIN)/python benchmarks/confidence.py test
+	$(BIN)/python benchmarks/losses.py .bench/losses
+	$(BIN)/python benchmarks/kills.py
+	$(BIN)/python benchmarks/training_speed.py
+	$(BIN)/python benchmarks/grocery_classifier.py .bench/classifier
+	$(BIN)/python benchmarks/experiment.py .bench/experiment
+	$(BIN)/python benchmarks/metrics_at_a_million.py
+	for gallery in grocery luma dreambooth; do \
+		$(BIN)/python benchmarks/adapt.py --gallery $$gallery --test || exit 1; done
 
 serve: $(VENV)/.base  ## serve the workspace in $$SATCHEL_WORKSPACE or the current directory
 	$(BIN)/satchel serve
@@ -66,5 +81,5 @@ $(VENV)/.dev: $(VENV)/.base
 
 comma := ,
 
-clean:  ## remove the virtual environment and the demo's workspace
-	rm -rf $(VENV) $(DEMO)
+clean:  ## remove the virtual environment and all workspaces made here
+	rm -rf $(VENV) $(DEMO) .bench
