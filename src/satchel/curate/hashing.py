@@ -15,6 +15,10 @@ HASH_BYTES: Final = 32
 HASH_BITS: Final = 8 * HASH_BYTES
 
 _SIDE_PX: Final = 64
+_SAMPLED_SIDE_PX: Final = 192
+"""Pixels taken of each side before areas are averaged: a whole multiple of 64, which averages
+fastest. Averaging every pixel instead takes three times as long and flips one bit of 256."""
+
 _FREQUENCIES: Final = 16
 
 BLANK_CONTRAST: Final = 3.0
@@ -42,10 +46,10 @@ def pixel_digest(pixels: RGB) -> bytes:
 def perceptual_hash(pixels: RGB) -> npt.NDArray[np.uint8]:
     """Return which low frequencies of a picture's brightness are above their median.
 
-    The picture is made grey, shrunk to 64 × 64 by averaging areas and cosine-transformed; a bit is
-    1 where one of the 16 × 16 lowest frequencies is above the median of the 256. Scaling,
-    recompressing and a change of brightness or contrast flip few bits; two unrelated pictures
-    differ in about 128. Ask `hash_is_informative` whether it says anything at all.
+    The picture is sampled at 192 × 192 points, made grey, shrunk to 64 × 64 by averaging areas and
+    cosine-transformed; a bit is 1 where one of the 16 × 16 lowest frequencies is above the median
+    of the 256. Scaling, recompressing and a change of brightness or contrast flip few bits; two
+    unrelated pictures differ in about 128. Ask `hash_is_informative` whether it says anything.
 
     Source: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010),
     section 3.2.1, at 256 bits instead of 64.
@@ -74,7 +78,9 @@ def hash_is_informative(pixels: RGB) -> bool:
 
 def _small_grey(pixels: RGB) -> npt.NDArray[np.float32]:
     """Shape (64, 64), float32, in [0, 255]."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    size_wh = (min(pixels.shape[1], _SAMPLED_SIDE_PX), min(pixels.shape[0], _SAMPLED_SIDE_PX))
+    sampled = cv2.resize(pixels, size_wh, interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY)
     shrunk = cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
     values: npt.NDArray[np.float32] = shrunk.astype(np.float32)
     return values

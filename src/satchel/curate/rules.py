@@ -117,24 +117,25 @@ class DuplicateThresholds(_Rules):
     min_overlap: float = Field(
         0.7, ge=0, le=1, description="share of the smaller picture that lies over the other"
     )
-    min_correlation: float = Field(0.8, ge=-1, le=1, description="of brightness over the overlap")
-    max_colour_difference: float = Field(
-        4.0,
+    min_correlation: float = Field(0.8, ge=0.5, le=1, description="of brightness over the overlap")
+    max_difference: float = Field(
+        1.0,
         ge=0,
-        description="levels of 255, mean over the overlap, after brightness is made equal",
+        description="greatest difference of brightness or colour that is left anywhere, after "
+        "brightness is made equal; 999 of 1,000 recompressed and resized copies stay below 1",
     )
-    max_changed: float = Field(
-        0.02,
+    max_marked: float = Field(
+        0.008,
         ge=0,
         le=1,
-        description="share of the overlap that changed surfaces cover; a watermark's do",
+        description="share of the overlap that differs by more than 1, where max_difference is "
+        "passed; a watermark's strokes cover less, a dyed garment more",
     )
-    max_recoloured: float = Field(
-        0.003,
+    max_turned: float = Field(
+        0.5,
         ge=0,
-        le=1,
-        description="the same for surfaces whose hue changed, which a watermark's grey ink does "
-        "not do: the waistband that tells two models apart",
+        description="greatest difference of colour where hue turned, which a watermark's grey "
+        "ink does not do, where max_difference is passed",
     )
 
 
