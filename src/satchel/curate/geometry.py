@@ -41,6 +41,9 @@ FEWEST_INLIERS: Final = 8
 LEAST_CORRELATION: Final = 0.5
 """Of brightness, below which two pictures laid over each other are not worth measuring."""
 
+LEAST_COARSE_CORRELATION: Final = 0.3
+"""The same of 16 × 16 parts, which costs next to nothing: lower, as it is looked at first."""
+
 _MAX_FEATURES: Final = 400
 _RATIO: Final = 0.85  # Lowe's is 0.8; the pixels decide afterwards, so more may come through
 _REPROJECTION_PX: Final = 2.25
@@ -198,14 +201,23 @@ def compare(
 
 def _overlays(a: PictureFeatures, b: PictureFeatures) -> Iterator[Overlay]:
     """Ways of laying `b` over `a` that are worth looking at, the cheapest first."""
-    ways = ((b, False), (mirrored(b), True))
-    for way, flipped in ways:
-        stretch = _stretch(a.pixels, way.pixels)
-        yield from _laid(a.pixels, way.pixels, stretch, flipped=flipped, inliers=0)
-    for way, flipped in ways:
+    stretch = _stretch(a.pixels, b.pixels)
+    looked_at = set()
+    for flipped in (False, True):
+        pixels: RGB = np.ascontiguousarray(b.pixels[:, ::-1]) if flipped else b.pixels
+        if _coarse_correlation(a.pixels, pixels) < LEAST_COARSE_CORRELATION:
+            continue
+        for overlay in _laid(a.pixels, pixels, stretch, flipped=flipped, inliers=0):
+            looked_at.add(flipped)
+            yield overlay
+    for flipped in (False, True):
+        way = mirrored(b) if flipped else b
         matrix, inliers = _similarity(a, way)
-        if matrix is not None and inliers >= FEWEST_INLIERS:
-            yield from _laid(a.pixels, way.pixels, matrix, flipped=flipped, inliers=inliers)
+        if matrix is None or inliers < FEWEST_INLIERS:
+            continue
+        if flipped in looked_at and _lays_alike(matrix, stretch, b.pixels):
+            continue  # seen already: this is how look-alikes in one pose are told apart cheaply
+        yield from _laid(a.pixels, way.pixels, matrix, flipped=flipped, inliers=inliers)
 
 
 # -- laying one over the other -----------------------------------------------------------------
@@ -214,6 +226,20 @@ def _overlays(a: PictureFeatures, b: PictureFeatures) -> Iterator[Overlay]:
 def _stretch(a: RGB, b: RGB) -> Floats:
     """The transform that lays all of `b` over all of `a`; shape (2, 3)."""
     return _scaling(a.shape[1] / b.shape[1], a.shape[0] / b.shape[0])
+
+
+def _coarse_correlation(a: RGB, b: RGB) -> float:
+    """Of the brightness of 16 × 16 parts, when all of `b` is laid over all of `a`."""
+    x, y = (_grey(cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA)) for p in (a, b))
+    return _correlation(x.ravel(), y.ravel())
+
+
+def _lays_alike(first: Floats, second: Floats, pixels: RGB) -> bool:
+    """Whether two transforms take every corner of a picture to one place, to half a pixel."""
+    height, width = pixels.shape[:2]
+    corners = np.array([(0, 0, 1), (width, 0, 1), (0, height, 1), (width, height, 1)], np.float32)
+    apart = np.linalg.norm(corners @ (first - second).T, axis=1)
+    return float(apart.max()) < 0.5
 
 
 def _similarity(a: PictureFeatures, b: PictureFeatures) -> tuple[Floats | None, int]:
