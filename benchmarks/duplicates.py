@@ -253,6 +253,7 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
     """Exact groups, candidates and confirmed pairs, as curation finds them."""
     limits = DuplicateThresholds()
     encoder = Encoder.load()
+    began = time.perf_counter()
 
     def work(batch: list[Sample]) -> list[tuple[bytes, np.ndarray, bool, Any, np.ndarray]]:
         photos = [decode(sample.data) for sample in batch]
@@ -272,14 +273,16 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
     def confirm(pair: np.ndarray) -> Any:
         return compare(features[pair[0]], features[pair[1]], limits)
 
-    began = time.perf_counter()
+    cpu = time.process_time()
     matches = list(map_in_order(confirm, proposed, workers=2))
+    cpu = time.process_time() - cpu
     return {
         "digests": np.unique(digests, return_inverse=True)[1],
         "hash_pairs": telling[near],
         "proposed": proposed,
         "matches": matches,
-        "compare_ms": 1000 * (time.perf_counter() - began) / max(1, len(proposed)),
+        "compare_cpu_ms": 1000 * cpu / max(1, len(proposed)),
+        "seconds": time.perf_counter() - began,
         "confirmed": proposed[[bool(match.same(limits)) for match in matches]],
     }
 
@@ -330,6 +333,8 @@ NEAR, TRANSFORMED = (
 
 PHASH = """
 import json, sys
+from satchel.train.torchvision_ops import declare_missing_ops
+declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
 from imagededup.methods import PHash
 folder, limit = sys.argv[1], int(sys.argv[2])
 found = PHash(verbose=False).find_duplicates(image_dir=folder, max_distance_threshold=limit)
@@ -337,19 +342,48 @@ json.dump({k: list(v) for k, v in found.items()}, open(sys.argv[3], "w"))
 """
 
 
-def imagededup_pairs(samples: list[Sample], python: str, limit: int) -> np.ndarray:
-    """The pairs that imagededup's pHash (64 bits) finds within `limit` bits."""
+CNN = """
+import json, sys
+from satchel.train.torchvision_ops import declare_missing_ops
+declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
+import torch
+from imagededup.methods import CNN
+from imagededup.utils import CustomModel
+from satchel.train.builtin import MEAN, STD, load_lite0
+from torchvision import transforms
+folder, least = sys.argv[1], float(sys.argv[2])
+encoder = load_lite0()
+class Pooled(torch.nn.Module):
+    def forward(self, crops):
+        return encoder.backbone.forward_features(crops).mean((2, 3))
+look = transforms.Compose([
+    transforms.Resize((224, 224)), transforms.ToTensor(),
+    transforms.Normalize([MEAN] * 3, [STD] * 3),
+])
+cnn = CNN(verbose=False, model_config=CustomModel("lite0", Pooled().eval(), look))
+found = cnn.find_duplicates(image_dir=folder, min_similarity_threshold=least)
+json.dump({k: list(v) for k, v in found.items()}, open(sys.argv[3], "w"))
+"""
+"""imagededup's CNN method with the network that Satchel starts from, see above."""
+
+
+def imagededup_pairs(
+    samples: list[Sample], python: str, script: str, limit: float
+) -> tuple[np.ndarray, float]:
+    """The pairs that imagededup finds within `limit` (bits, or at least a cosine), and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         photos.mkdir()
         for at, sample in enumerate(samples):
             (photos / f"{at}.jpg").write_bytes(sample.data)
         answer = Path(folder) / "found.json"
-        command = [python, "-c", PHASH, str(photos), str(limit), str(answer)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [python, "-c", script, str(photos), str(limit), str(answer)]
+        began = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - began
         found = json.loads(answer.read_text())
     pairs = {tuple(sorted((int(a[:-4]), int(b[:-4])))) for a, near in found.items() for b in near}
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2), seconds
 
 
 def report(split: str, python: str | None) -> None:
@@ -360,16 +394,24 @@ def report(split: str, python: str | None) -> None:
     same = found["digests"][order][1:] == found["digests"][order][:-1]
     exact = np.sort(np.stack([order[:-1][same], order[1:][same]], axis=1), axis=1)
     confirmed = np.concatenate([found["confirmed"], exact])
+    seconds = {"satchel": found["seconds"]}
     sides = {"satchel": confirmed, "satchel, hash alone": found["hash_pairs"]}
     if python:
-        sides["imagededup pHash ≤ 10"] = imagededup_pairs(samples, python, 10)
-        sides["imagededup pHash ≤ 2"] = imagededup_pairs(samples, python, 2)
+        for name, script, limit in (
+            ("pHash ≤ 10", PHASH, 10),
+            ("pHash ≤ 2", PHASH, 2),
+            ("CNN ≥ 0.9", CNN, 0.9),
+            ("CNN ≥ 0.97", CNN, 0.97),
+        ):
+            pairs, seconds[name] = imagededup_pairs(samples, python, script, limit)
+            sides[f"imagededup {name}"] = pairs
     figures: dict[str, Any] = {
         "photos": len(samples),
         "originals": len({sample.original for sample in samples}),
         "thresholds": DuplicateThresholds().model_dump(),
         "proposed_pairs": len(found["proposed"]),
-        "compare_ms": found["compare_ms"],
+        "compare_cpu_ms": found["compare_cpu_ms"],
+        "seconds": seconds,
         "exact, by digest": scores(samples, exact, ("exact",)),
     }
     rows = [["satchel, digest", "exact", *_cells(figures["exact, by digest"], ("exact",))]]
