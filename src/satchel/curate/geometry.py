@@ -30,10 +30,10 @@ that was shrunk once differs as much as a dyed waistband (decision 7)."""
 NOISE_LEVELS: Final = 4.0
 """Levels of 255 that recompressing changes an even surface by, at most."""
 
-LUMA_NOISE: Final = 0.5
-CHROMA_NOISE: Final = 0.9
+LUMA_NOISE: Final = 0.57
+CHROMA_NOISE: Final = 0.94
 """How far recompressing and resizing take brightness and colour, in units of `NOISE_LEVELS` and
-the strength of the edges around: 997 of 1,000 copies stay below (decision 7)."""
+the strength of the edges around: 999 of 1,000 copies stay below either (decision 7)."""
 
 FEWEST_INLIERS: Final = 8
 """Keypoints that agree below which a transform is not worth looking at."""
