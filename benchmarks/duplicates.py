@@ -20,6 +20,7 @@ import argparse
 import csv
 import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -43,7 +44,7 @@ from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_d
 from satchel.curate.rules import DuplicateThresholds
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
-from satchel.images import RGB, decode, encode_jpeg
+from satchel.images import DECODED_SIDE_PX, RGB, decode, encode_jpeg
 from satchel.parallel import batched, map_in_order
 
 GROCERY_CLASSES, PER_CLASS = 42, 12
@@ -51,6 +52,8 @@ COPIED = {"luma": 40, "grocery": 50, "dreambooth": 20, "coco_bags": 10}
 LONG_SIDE_PX = 500
 SAME_SOURCE_LEVELS = 0.5
 """Source files whose decoded pixels differ by less on average, of 255, are one original."""
+IMAGEDEDUP_HASHES = 20_000
+"""It compares all with all: a million would take 2,500 times as long."""
 Rng = np.random.Generator
 
 
@@ -337,10 +340,11 @@ from satchel.train.torchvision_ops import declare_missing_ops
 declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
 from imagededup.methods import PHash
 folder, limit = sys.argv[1], int(sys.argv[2])
-found = PHash(verbose=False).find_duplicates(image_dir=folder, max_distance_threshold=limit)
-json.dump({k: list(v) for k, v in found.items()}, open(sys.argv[3], "w"))
+found = PHash(verbose=False).find_duplicates(
+    image_dir=folder, max_distance_threshold=limit, scores=True
+)
+json.dump({k: [(o, int(bits)) for o, bits in v] for k, v in found.items()}, open(sys.argv[3], "w"))
 """
-
 
 CNN = """
 import json, sys
@@ -361,16 +365,23 @@ look = transforms.Compose([
     transforms.Normalize([MEAN] * 3, [STD] * 3),
 ])
 cnn = CNN(verbose=False, model_config=CustomModel("lite0", Pooled().eval(), look))
-found = cnn.find_duplicates(image_dir=folder, min_similarity_threshold=least)
-json.dump({k: list(v) for k, v in found.items()}, open(sys.argv[3], "w"))
+found = cnn.find_duplicates(image_dir=folder, min_similarity_threshold=least, scores=True)
+json.dump({k: [(o, float(cos)) for o, cos in v] for k, v in found.items()}, open(sys.argv[3], "w"))
 """
 """imagededup's CNN method with the network that Satchel starts from, see above."""
 
 
+IMAGEDEDUP: dict[str, tuple[str, Callable[[Any, float], Any], tuple[float, ...]]] = {
+    "pHash ≤": (PHASH, np.less_equal, (10, 2)),
+    "CNN ≥": (CNN, np.greater_equal, (0.9, 0.97)),
+}
+"""Scripts, which scores are near enough, and limits: its default, and one that is stricter."""
+
+
 def imagededup_pairs(
     samples: list[Sample], python: str, script: str, limit: float
-) -> tuple[np.ndarray, float]:
-    """The pairs that imagededup finds within `limit` (bits, or at least a cosine), and seconds."""
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The pairs that imagededup finds within `limit`, their bits or cosines, and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         photos.mkdir()
@@ -382,8 +393,13 @@ def imagededup_pairs(
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         seconds = time.perf_counter() - began
         found = json.loads(answer.read_text())
-    pairs = {tuple(sorted((int(a[:-4]), int(b[:-4])))) for a, near in found.items() for b in near}
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2), seconds
+    scored = {
+        tuple(sorted((int(a[:-4]), int(b[:-4])))): score
+        for a, near in found.items()
+        for b, score in near
+    }
+    pairs = np.array(list(scored), np.int64).reshape(-1, 2)
+    return pairs, np.array(list(scored.values())), seconds
 
 
 def report(split: str, python: str | None) -> None:
@@ -397,14 +413,11 @@ def report(split: str, python: str | None) -> None:
     seconds = {"satchel": found["seconds"]}
     sides = {"satchel": confirmed, "satchel, hash alone": found["hash_pairs"]}
     if python:
-        for name, script, limit in (
-            ("pHash ≤ 10", PHASH, 10),
-            ("pHash ≤ 2", PHASH, 2),
-            ("CNN ≥ 0.9", CNN, 0.9),
-            ("CNN ≥ 0.97", CNN, 0.97),
-        ):
-            pairs, seconds[name] = imagededup_pairs(samples, python, script, limit)
-            sides[f"imagededup {name}"] = pairs
+        for name, (script, near, limits) in IMAGEDEDUP.items():
+            pairs, score, spent = imagededup_pairs(samples, python, script, limits[0])
+            seconds[f"imagededup {name}"] = spent
+            for limit in limits:
+                sides[f"imagededup {name} {limit}"] = pairs[near(score, limit)]
     figures: dict[str, Any] = {
         "photos": len(samples),
         "originals": len({sample.original for sample in samples}),
@@ -460,48 +473,99 @@ def group_and_tell(n: int) -> None:
     """Group `n` synthetic hashes and print seconds, gigabytes and groups; runs by itself."""
     limit = DuplicateThresholds().max_hash_distance
     hashes = synthetic_hashes(n, limit)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     labels = group_hashes(hashes, limit, workers=2)
     figures = {
         "hashes": len(hashes),
         "seconds": time.perf_counter() - began,
-        "cpu_seconds": time.process_time(),
+        "cpu_seconds": time.process_time() - cpu,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         "groups": len(np.unique(labels)),
     }
     print(json.dumps(figures))
 
 
-def hashing_share(min_side_px: int | None, rounds: int = 3) -> dict[str, float]:
-    """Photos a second, decoding alone and decoding with hashing, turn by turn on two threads."""
+PHASH_GROUPING = """
+import json, resource, sys, time
+from satchel.train.torchvision_ops import declare_missing_ops
+declare_missing_ops()
+from imagededup.methods import PHash
+hashes = json.load(open(sys.argv[1]))
+began, cpu = time.perf_counter(), time.process_time()
+found = PHash(verbose=False).find_duplicates(encoding_map=hashes, max_distance_threshold=5)
+of = resource.getrusage
+print(json.dumps({
+    "hashes": len(hashes), "seconds": time.perf_counter() - began,
+    "peak_gb": of(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+    "with_neighbours": sum(map(bool, found.values())),
+}))
+"""
+
+
+def imagededup_grouping(python: str, n: int) -> dict[str, float]:
+    """Seconds and gigabytes that imagededup needs for the neighbours of `n` hashes of 64 bits."""
+    limit = DuplicateThresholds().max_hash_distance
+    with tempfile.TemporaryDirectory() as folder:
+        hashes = Path(folder) / "hashes.json"
+        short = {
+            f"{at}.jpg": row[:8].tobytes().hex()
+            for at, row in enumerate(synthetic_hashes(n, limit))
+        }
+        hashes.write_text(json.dumps(short))
+        command = [python, "-c", PHASH_GROUPING, str(hashes)]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    figures: dict[str, float] = json.loads(answer.splitlines()[-1])
+    return figures
+
+
+def hashing_share(min_side_px: int | None, rounds: int = 7) -> dict[str, float]:
+    """How fast photos are decoded alone, and decoded and hashed; on one thread of one core.
+
+    Each photo is worked on in every way, one directly after the other, and the ways take turns in
+    being first, so that whatever else the machine does meets all. Shares are medians of rounds.
+    """
     paths = sorted(SHARED.glob("dreambooth/*/*.jpg")) + sorted(SHARED.glob("luma/images/*"))[:200]
     files = [path.read_bytes() for path in paths]
 
-    def alone(data: bytes) -> int:
-        return decode(data, min_side_px=min_side_px).size
+    def alone(data: bytes) -> None:
+        decode(data, min_side_px=min_side_px)
 
-    def hashed(data: bytes) -> int:
-        return perceptual_hash(decode(data, min_side_px=min_side_px)).size
+    def hashed(data: bytes) -> None:
+        perceptual_hash(decode(data, min_side_px=min_side_px))
 
-    rates: dict[str, list[float]] = {"decode": [], "decode_and_hash": []}
-    for _ in range(rounds):
-        for name, work in zip(rates, (alone, hashed), strict=True):
-            began = time.perf_counter()
-            for _ in map_in_order(work, files, workers=2):
-                pass
-            rates[name].append(len(files) / (time.perf_counter() - began))
-    best = {name: max(rate) for name, rate in rates.items()}
-    return {**best, "share": best["decode_and_hash"] / best["decode"]}
+    def digested(data: bytes) -> None:
+        pixels = decode(data, min_side_px=min_side_px)
+        perceptual_hash(pixels)
+        pixel_digest(pixels)
+
+    ways = {"decode": alone, "and_hash": hashed, "and_digest": digested}
+    spent = np.zeros((rounds, len(ways)))
+    for turn in range(rounds):
+        for at, data in enumerate(files):
+            for way in np.roll(range(len(ways)), turn + at):
+                began = time.perf_counter()
+                list(ways.values())[way](data)
+                spent[turn, way] += time.perf_counter() - began
+    rates = {
+        f"{name}_per_s": len(files) / s for name, s in zip(ways, np.median(spent, 0), strict=True)
+    }
+    shares = np.median(spent[:, :1] / spent, axis=0)
+    return {**rates, "share": float(shares[1]), "share_with_digest": float(shares[2])}
 
 
-def report_speed() -> None:
+def report_speed(python: str | None) -> None:
     """Print and write how fast hashing and grouping are."""
     figures: dict[str, Any] = {}
-    for side in (128, 360, None):
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    for side in (128, DECODED_SIDE_PX, None):
         figures[f"hashing, min_side_px={side}"] = hashing_share(side)
+    os.sched_setaffinity(0, cores)
     command = [sys.executable, __file__, "group", "--n", "1000000"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     figures["grouping"] = json.loads(answer)
+    if python:
+        figures["grouping, imagededup"] = imagededup_grouping(python, IMAGEDEDUP_HASHES)
     rows = [[name, *(f"{k} {v:,.2f}" for k, v in f.items())][:6] for name, f in figures.items()]
     print_table("Speed", ["what", *[""] * 5], [row + [""] * (6 - len(row)) for row in rows])
     write_json("duplicates-speed", figures)
@@ -519,7 +583,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     match chosen.what:
         case "speed":
-            report_speed()
+            report_speed(chosen.imagededup)
         case "group":
             group_and_tell(chosen.n)
         case split:
