@@ -131,7 +131,7 @@ class DuplicateThresholds(_Rules):
         le=1,
         description="share of the overlap that differs by more than 1, where max_difference is "
         "passed; 97 of 100 watermarks cover less, and other photos whose hue does not turn differ "
-        "over 0.19 or more (decision 7)",
+        "over 0.14 or more (decision 7)",
     )
     max_turned: float = Field(
         0.4,
