@@ -293,20 +293,21 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
 def scores(samples: list[Sample], pairs: np.ndarray, made: tuple[str, ...]) -> dict[str, float]:
     """Recall of originals' copies made in these ways, and precision of all pairs of the subset.
 
-    Both by group: a copy is found where it is in its original's group, and every two photos in
-    one group count as a pair.
+    Both by group: a copy is found where it is in the group of the photo that it was made from, and
+    every two photos in one group count as a pair.
     """
     number = np.array([sample.original for sample in samples])
     way = np.array([sample.made for sample in samples])
     inside = np.isin(way, ("original", *made))
     kept = pairs[inside[pairs].all(1)]
     labels = Groups.connected(len(samples), kept).labels
-    original = {number[row]: row for row in np.flatnonzero(way == "original")}
+    original = {samples[row].path: row for row in np.flatnonzero(way == "original")}
+
+    def found(row: int) -> bool:
+        return bool(labels[row] == labels[original[samples[row].path]])
+
     recall = {
-        name: float(
-            np.mean([labels[r] == labels[original[number[r]]] for r in np.flatnonzero(way == name)])
-        )
-        for name in made
+        name: float(np.mean([found(row) for row in np.flatnonzero(way == name)])) for name in made
     }
     right = wrong = 0
     for rows in Groups(labels).members():
