@@ -567,8 +567,8 @@ def report_speed(python: str | None) -> None:
     figures["grouping"] = json.loads(answer)
     if python:
         figures["grouping, imagededup"] = imagededup_grouping(python, IMAGEDEDUP_HASHES)
-    rows = [[name, *(f"{k} {v:,.2f}" for k, v in f.items())][:6] for name, f in figures.items()]
-    print_table("Speed", ["what", *[""] * 5], [row + [""] * (6 - len(row)) for row in rows])
+    rows = [(name, key, f"{v:,.2f}") for name, f in figures.items() for key, v in f.items()]
+    print_table("Speed", ["what", "figure", ""], rows)
     write_json("duplicates-speed", figures)
 
 
