@@ -96,9 +96,7 @@ def test_two_blank_pictures_of_one_colour_are_the_same_and_of_two_are_not() -> N
 
 
 @pytest.mark.parametrize(("side", "enough"), [(1, False), (3, False), (7, False), (8, True)])
-def test_pictures_of_a_few_pixels_are_no_copies_but_no_fault_either(
-    side: int, enough: bool
-) -> None:
+def test_pictures_of_a_few_pixels_are_no_copies_and_no_fault(side: int, enough: bool) -> None:
     picture = np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)
     assert same_picture(picture, picture) is enough
 

@@ -230,8 +230,8 @@ def _stretch(a: RGB, b: RGB) -> Floats:
 
 def _coarse_correlation(a: RGB, b: RGB) -> float:
     """Of the brightness of 16 × 16 parts, when all of `b` is laid over all of `a`."""
-    x, y = (_grey(cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA)) for p in (a, b))
-    return _correlation(x.ravel(), y.ravel())
+    x, y = (cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA) for p in (a, b))
+    return _correlation(_grey(x.astype(np.uint8)).ravel(), _grey(y.astype(np.uint8)).ravel())
 
 
 def _lays_alike(first: Floats, second: Floats, pixels: RGB) -> bool:
