@@ -404,45 +404,63 @@ def imagededup_pairs(
 
 
 def report(split: str, python: str | None) -> None:
-    """Print and write what is found of the known truth."""
+    """Print and write what is found of the known truth, first by Satchel alone."""
     samples = known_truth(split)
+    figures = satchel_figures(samples)
+    _tell(split, figures)
+    if not python:
+        return
+    for name, (script, near, limits) in IMAGEDEDUP.items():
+        pairs, score, spent = imagededup_pairs(samples, python, script, limits[0])
+        figures["seconds"][f"imagededup {name}"] = spent
+        for limit in limits:
+            figures |= _scored(f"imagededup {name} {limit}", samples, pairs[near(score, limit)])
+    _tell(split, figures)
+
+
+def satchel_figures(samples: list[Sample]) -> dict[str, Any]:
+    """What the set is, and what Satchel finds in it."""
     found = satchel_pairs(samples)
     order = np.argsort(found["digests"], kind="stable")
     same = found["digests"][order][1:] == found["digests"][order][:-1]
     exact = np.sort(np.stack([order[:-1][same], order[1:][same]], axis=1), axis=1)
     confirmed = np.concatenate([found["confirmed"], exact])
-    seconds = {"satchel": found["seconds"]}
-    sides = {"satchel": confirmed, "satchel, hash alone": found["hash_pairs"]}
-    if python:
-        for name, (script, near, limits) in IMAGEDEDUP.items():
-            pairs, score, spent = imagededup_pairs(samples, python, script, limits[0])
-            seconds[f"imagededup {name}"] = spent
-            for limit in limits:
-                sides[f"imagededup {name} {limit}"] = pairs[near(score, limit)]
-    figures: dict[str, Any] = {
+    merged = {
+        tuple(sorted((samples[a].path.name, samples[b].path.name)))
+        for a, b in confirmed
+        if samples[a].original != samples[b].original
+    }
+    return {
         "photos": len(samples),
         "originals": len({sample.original for sample in samples}),
         "thresholds": DuplicateThresholds().model_dump(),
         "proposed_pairs": len(found["proposed"]),
         "compare_cpu_ms": found["compare_cpu_ms"],
-        "seconds": seconds,
-        "exact, by digest": scores(samples, exact, ("exact",)),
+        "seconds": {"satchel": found["seconds"]},
+        "merged_originals": sorted(merged),
+        "satchel, digest, exact": scores(samples, exact, ("exact",)),
+        **_scored("satchel", samples, confirmed),
+        **_scored("satchel, hash alone", samples, found["hash_pairs"]),
     }
-    rows = [["satchel, digest", "exact", *_cells(figures["exact, by digest"], ("exact",))]]
-    for name, pairs in sides.items():
-        for title, made in {"near": NEAR, "transformed": TRANSFORMED}.items():
-            figures[f"{name}, {title}"] = scores(samples, pairs, made)
-            rows.append([name, title, *_cells(figures[f"{name}, {title}"], made)])
-    number = [sample.original for sample in samples]
-    wrong = {
-        tuple(sorted((samples[a].path.name, samples[b].path.name)))
-        for a, b in confirmed
-        if number[a] != number[b]
-    }
-    figures["merged_originals"] = sorted(wrong)
-    header = ["side", "copies", "recall", "precision (groups)", "precision (pairs)", "wrong pairs"]
+
+
+KINDS = {"exact": ("exact",), "near": NEAR, "transformed": TRANSFORMED}
+
+
+def _scored(side: str, samples: list[Sample], pairs: np.ndarray) -> dict[str, Any]:
+    return {f"{side}, {kind}": scores(samples, pairs, KINDS[kind]) for kind in list(KINDS)[1:]}
+
+
+def _tell(split: str, figures: dict[str, Any]) -> None:
+    rows = [
+        [name, *_cells(figures[name], made)]
+        for name in figures
+        for kind, made in KINDS.items()
+        if name.endswith(f", {kind}")
+    ]
+    header = ["side, copies", "recall", "precision (groups)", "precision (pairs)", "wrong pairs"]
     print_table(f"Duplicates ({split})", header, rows)
-    print(*sorted(wrong), sep="\n")
+    print(*figures["merged_originals"], sep="\n")
     write_json(f"duplicates-{split}", figures)
 
 
