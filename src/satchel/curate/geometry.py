@@ -24,8 +24,8 @@ Floats = npt.NDArray[np.float32]
 
 SIDE_PX: Final = 240
 """Long side that pictures are compared at, keypoints and pixels: copies come in all sizes, so all
-are brought to one. Of strings of 3 px in 500 that are dyed anew, 0.38 go unseen at 160, 0.20 at 240,
-0.12 at 320, which is 1.8 times as many pixels (decision 7)."""
+are brought to one. Of strings of 3 px in 500 that are dyed anew, 0.38 go unseen at 160, 0.20 at
+240, 0.12 at 320, which is 1.8 times as many pixels (decision 7)."""
 
 NOISE_LEVELS: Final = 4.0
 """Levels of 255 that recompressing changes an even surface by, at most."""
