@@ -6,9 +6,12 @@
 Photos of the shared sets are copied in nine ways; every pair of files made from one photo is a
 true pair, every other pair is not. All of Luma takes part, with its colour variants of one pose,
 and Grocery photos of one class: look-alikes that must stay apart. Halves are by photo (Luma: by
-style), thresholds were chosen on `dev`.
+style), thresholds were chosen on `dev`. Source files whose decoded pixels differ by less than half
+a level of 255 on average count as one original, whatever they are called.
 
-imagededup needs torch and lives in an environment of its own; PYTHON is that environment's.
+imagededup needs torch and lives in an environment of its own; PYTHON is that environment's. The
+weights of its default network (MobileNetV3) come from the net alone: its CNN method is run with the
+network that Satchel starts from instead, EfficientNet-Lite0 with ImageNet weights.
 """
 
 from __future__ import annotations
@@ -17,6 +20,7 @@ import argparse
 import csv
 import hashlib
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -40,12 +44,16 @@ from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_d
 from satchel.curate.rules import DuplicateThresholds
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
-from satchel.images import RGB, decode, encode_jpeg
+from satchel.images import DECODED_SIDE_PX, RGB, decode, encode_jpeg
 from satchel.parallel import batched, map_in_order
 
 GROCERY_CLASSES, PER_CLASS = 42, 12
 COPIED = {"luma": 40, "grocery": 50, "dreambooth": 20, "coco_bags": 10}
 LONG_SIDE_PX = 500
+SAME_SOURCE_LEVELS = 0.5
+"""Source files whose decoded pixels differ by less on average, of 255, are one original."""
+IMAGEDEDUP_HASHES = 10_000
+"""It compares all with all: a million would take 10,000 times as long."""
 Rng = np.random.Generator
 
 
@@ -180,16 +188,44 @@ def originals(split: str) -> dict[str, list[Path]]:
 def known_truth(split: str) -> list[Sample]:
     """Return the originals of a split and the copies made of some of them."""
     samples: list[Sample] = []
-    number = 0
+    known: list[Source] = []
     for name, paths in originals(split).items():
         for at, path in enumerate(paths):
-            samples += _copies(number, path, with_copies=at < COPIED[name])
-            number += 1
+            pixels = decode(path.read_bytes(), min_side_px=None)
+            source = Source(path, _means(pixels))
+            original = next((n for n, k in enumerate(known) if k.is_the_same(source, pixels)), None)
+            seed = len(known)
+            known.append(source)
+            number = seed if original is None else original
+            samples += _copies(number, path, pixels, seed, with_copies=at < COPIED[name])
     return samples
 
 
-def _copies(number: int, path: Path, *, with_copies: bool) -> list[Sample]:
-    pixels = decode(path.read_bytes(), min_side_px=None)
+@dataclass(frozen=True)
+class Source:
+    """A photo of the shared sets, and the means of its 8 × 8 parts, shape (8, 8, 3)."""
+
+    path: Path
+    means: np.ndarray
+
+    def is_the_same(self, other: Source, pixels: RGB) -> bool:
+        """Whether the two files' pixels are `SAME_SOURCE_LEVELS` apart on average, or less.
+
+        Means of parts are never further apart than the pixels are: most pairs need no second look.
+        """
+        if np.abs(self.means - other.means).mean() >= SAME_SOURCE_LEVELS:
+            return False
+        mine = decode(self.path.read_bytes(), min_side_px=None)
+        if mine.shape != pixels.shape:
+            return False
+        return float(cv2.absdiff(mine, pixels).mean()) < SAME_SOURCE_LEVELS
+
+
+def _means(pixels: RGB) -> np.ndarray:
+    return cv2.resize(pixels.astype(np.float32), (8, 8), interpolation=cv2.INTER_AREA)
+
+
+def _copies(number: int, path: Path, pixels: RGB, seed: int, *, with_copies: bool) -> list[Sample]:
     scale = min(1, LONG_SIDE_PX / max(pixels.shape[:2]))
     pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
     data = encode_jpeg(pixels, 92)
@@ -197,7 +233,7 @@ def _copies(number: int, path: Path, *, with_copies: bool) -> list[Sample]:
     if not with_copies:
         return made
     made.append(Sample(number, "exact", path, data[:2] + b"\xff\xfe\x00\x06copy" + data[2:]))
-    rng = np.random.default_rng(number)
+    rng = np.random.default_rng(seed)
     pixels = decode(data, min_side_px=None)
     return made + [Sample(number, way, path, copy(pixels, rng)) for way, copy in COPIES.items()]
 
@@ -220,6 +256,7 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
     """Exact groups, candidates and confirmed pairs, as curation finds them."""
     limits = DuplicateThresholds()
     encoder = Encoder.load()
+    began = time.perf_counter()
 
     def work(batch: list[Sample]) -> list[tuple[bytes, np.ndarray, bool, Any, np.ndarray]]:
         photos = [decode(sample.data) for sample in batch]
@@ -239,14 +276,16 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
     def confirm(pair: np.ndarray) -> Any:
         return compare(features[pair[0]], features[pair[1]], limits)
 
-    began = time.perf_counter()
+    cpu = time.process_time()
     matches = list(map_in_order(confirm, proposed, workers=2))
+    cpu = time.process_time() - cpu
     return {
         "digests": np.unique(digests, return_inverse=True)[1],
         "hash_pairs": telling[near],
         "proposed": proposed,
         "matches": matches,
-        "compare_ms": 1000 * (time.perf_counter() - began) / max(1, len(proposed)),
+        "compare_cpu_ms": 1000 * cpu / max(1, len(proposed)),
+        "seconds": time.perf_counter() - began,
         "confirmed": proposed[[bool(match.same(limits)) for match in matches]],
     }
 
@@ -254,20 +293,21 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
 def scores(samples: list[Sample], pairs: np.ndarray, made: tuple[str, ...]) -> dict[str, float]:
     """Recall of originals' copies made in these ways, and precision of all pairs of the subset.
 
-    Both by group: a copy is found where it is in its original's group, and every two photos in
-    one group count as a pair.
+    Both by group: a copy is found where it is in the group of the photo that it was made from, and
+    every two photos in one group count as a pair.
     """
     number = np.array([sample.original for sample in samples])
     way = np.array([sample.made for sample in samples])
     inside = np.isin(way, ("original", *made))
     kept = pairs[inside[pairs].all(1)]
     labels = Groups.connected(len(samples), kept).labels
-    original = {number[row]: row for row in np.flatnonzero(way == "original")}
+    original = {samples[row].path: row for row in np.flatnonzero(way == "original")}
+
+    def found(row: int) -> bool:
+        return bool(labels[row] == labels[original[samples[row].path]])
+
     recall = {
-        name: float(
-            np.mean([labels[r] == labels[original[number[r]]] for r in np.flatnonzero(way == name)])
-        )
-        for name in made
+        name: float(np.mean([found(row) for row in np.flatnonzero(way == name)])) for name in made
     }
     right = wrong = 0
     for rows in Groups(labels).members():
@@ -297,63 +337,130 @@ NEAR, TRANSFORMED = (
 
 PHASH = """
 import json, sys
+from satchel.train.torchvision_ops import declare_missing_ops
+declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
 from imagededup.methods import PHash
 folder, limit = sys.argv[1], int(sys.argv[2])
-found = PHash(verbose=False).find_duplicates(image_dir=folder, max_distance_threshold=limit)
-json.dump({k: list(v) for k, v in found.items()}, open(sys.argv[3], "w"))
+found = PHash(verbose=False).find_duplicates(
+    image_dir=folder, max_distance_threshold=limit, scores=True
+)
+json.dump({k: [(o, int(bits)) for o, bits in v] for k, v in found.items()}, open(sys.argv[3], "w"))
 """
 
+CNN = """
+import json, sys
+from satchel.train.torchvision_ops import declare_missing_ops
+declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
+import torch
+from imagededup.methods import CNN
+from imagededup.utils import CustomModel
+from satchel.train.builtin import MEAN, STD, load_lite0
+from torchvision import transforms
+folder, least = sys.argv[1], float(sys.argv[2])
+encoder = load_lite0()
+class Pooled(torch.nn.Module):
+    def forward(self, crops):
+        return encoder.backbone.forward_features(crops).mean((2, 3))
+look = transforms.Compose([
+    transforms.Resize((224, 224)), transforms.ToTensor(),
+    transforms.Normalize([MEAN] * 3, [STD] * 3),
+])
+cnn = CNN(verbose=False, model_config=CustomModel("lite0", Pooled().eval(), look))
+found = cnn.find_duplicates(image_dir=folder, min_similarity_threshold=least, scores=True)
+json.dump({k: [(o, float(cos)) for o, cos in v] for k, v in found.items()}, open(sys.argv[3], "w"))
+"""
+"""imagededup's CNN method with the network that Satchel starts from, see above."""
 
-def imagededup_pairs(samples: list[Sample], python: str, limit: int) -> np.ndarray:
-    """The pairs that imagededup's pHash (64 bits) finds within `limit` bits."""
+
+IMAGEDEDUP: dict[str, tuple[str, Callable[[Any, float], Any], tuple[float, ...]]] = {
+    "pHash ≤": (PHASH, np.less_equal, (10, 2)),
+    "CNN ≥": (CNN, np.greater_equal, (0.9, 0.97)),
+}
+"""Scripts, which scores are near enough, and limits: its default, and one that is stricter."""
+
+
+def imagededup_pairs(
+    samples: list[Sample], python: str, script: str, limit: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """The pairs that imagededup finds within `limit`, their bits or cosines, and seconds."""
     with tempfile.TemporaryDirectory() as folder:
         photos = Path(folder) / "photos"
         photos.mkdir()
         for at, sample in enumerate(samples):
             (photos / f"{at}.jpg").write_bytes(sample.data)
         answer = Path(folder) / "found.json"
-        command = [python, "-c", PHASH, str(photos), str(limit), str(answer)]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = [python, "-c", script, str(photos), str(limit), str(answer)]
+        began = time.perf_counter()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        seconds = time.perf_counter() - began
         found = json.loads(answer.read_text())
-    pairs = {tuple(sorted((int(a[:-4]), int(b[:-4])))) for a, near in found.items() for b in near}
-    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+    scored = {
+        tuple(sorted((int(a[:-4]), int(b[:-4])))): score
+        for a, near in found.items()
+        for b, score in near
+    }
+    pairs = np.array(list(scored), np.int64).reshape(-1, 2)
+    return pairs, np.array(list(scored.values())), seconds
 
 
 def report(split: str, python: str | None) -> None:
-    """Print and write what is found of the known truth."""
+    """Print and write what is found of the known truth, first by Satchel alone."""
     samples = known_truth(split)
+    figures = satchel_figures(samples)
+    _tell(split, figures)
+    if not python:
+        return
+    for name, (script, near, limits) in IMAGEDEDUP.items():
+        pairs, score, spent = imagededup_pairs(samples, python, script, limits[0])
+        figures["seconds"][f"imagededup {name}"] = spent
+        for limit in limits:
+            figures |= _scored(f"imagededup {name} {limit}", samples, pairs[near(score, limit)])
+    _tell(split, figures)
+
+
+def satchel_figures(samples: list[Sample]) -> dict[str, Any]:
+    """What the set is, and what Satchel finds in it."""
     found = satchel_pairs(samples)
     order = np.argsort(found["digests"], kind="stable")
     same = found["digests"][order][1:] == found["digests"][order][:-1]
     exact = np.sort(np.stack([order[:-1][same], order[1:][same]], axis=1), axis=1)
     confirmed = np.concatenate([found["confirmed"], exact])
-    sides = {"satchel": confirmed, "satchel, hash alone": found["hash_pairs"]}
-    if python:
-        sides["imagededup pHash ≤ 10"] = imagededup_pairs(samples, python, 10)
-        sides["imagededup pHash ≤ 2"] = imagededup_pairs(samples, python, 2)
-    figures: dict[str, Any] = {
+    merged = {
+        tuple(sorted((samples[a].path.name, samples[b].path.name)))
+        for a, b in confirmed
+        if samples[a].original != samples[b].original
+    }
+    return {
         "photos": len(samples),
         "originals": len({sample.original for sample in samples}),
         "thresholds": DuplicateThresholds().model_dump(),
         "proposed_pairs": len(found["proposed"]),
-        "compare_ms": found["compare_ms"],
-        "exact, by digest": scores(samples, exact, ("exact",)),
+        "compare_cpu_ms": found["compare_cpu_ms"],
+        "seconds": {"satchel": found["seconds"]},
+        "merged_originals": sorted(merged),
+        "satchel, digest, exact": scores(samples, exact, ("exact",)),
+        **_scored("satchel", samples, confirmed),
+        **_scored("satchel, hash alone", samples, found["hash_pairs"]),
     }
-    rows = [["satchel, digest", "exact", *_cells(figures["exact, by digest"], ("exact",))]]
-    for name, pairs in sides.items():
-        for title, made in {"near": NEAR, "transformed": TRANSFORMED}.items():
-            figures[f"{name}, {title}"] = scores(samples, pairs, made)
-            rows.append([name, title, *_cells(figures[f"{name}, {title}"], made)])
-    number = [sample.original for sample in samples]
-    wrong = {
-        tuple(sorted((samples[a].path.name, samples[b].path.name)))
-        for a, b in confirmed
-        if number[a] != number[b]
-    }
-    figures["merged_originals"] = sorted(wrong)
-    header = ["side", "copies", "recall", "precision (groups)", "precision (pairs)", "wrong pairs"]
+
+
+KINDS = {"exact": ("exact",), "near": NEAR, "transformed": TRANSFORMED}
+
+
+def _scored(side: str, samples: list[Sample], pairs: np.ndarray) -> dict[str, Any]:
+    return {f"{side}, {kind}": scores(samples, pairs, KINDS[kind]) for kind in list(KINDS)[1:]}
+
+
+def _tell(split: str, figures: dict[str, Any]) -> None:
+    rows = [
+        [name, *_cells(figures[name], made)]
+        for name in figures
+        for kind, made in KINDS.items()
+        if name.endswith(f", {kind}")
+    ]
+    header = ["side, copies", "recall", "precision (groups)", "precision (pairs)", "wrong pairs"]
     print_table(f"Duplicates ({split})", header, rows)
-    print(*sorted(wrong), sep="\n")
+    print(*figures["merged_originals"], sep="\n")
     write_json(f"duplicates-{split}", figures)
 
 
@@ -385,50 +492,101 @@ def group_and_tell(n: int) -> None:
     """Group `n` synthetic hashes and print seconds, gigabytes and groups; runs by itself."""
     limit = DuplicateThresholds().max_hash_distance
     hashes = synthetic_hashes(n, limit)
-    began = time.perf_counter()
+    began, cpu = time.perf_counter(), time.process_time()
     labels = group_hashes(hashes, limit, workers=2)
     figures = {
         "hashes": len(hashes),
         "seconds": time.perf_counter() - began,
-        "cpu_seconds": time.process_time(),
+        "cpu_seconds": time.process_time() - cpu,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
         "groups": len(np.unique(labels)),
     }
     print(json.dumps(figures))
 
 
-def hashing_share(min_side_px: int | None, rounds: int = 3) -> dict[str, float]:
-    """Photos a second, decoding alone and decoding with hashing, turn by turn on two threads."""
+PHASH_GROUPING = """
+import json, os, resource, sys, time
+from satchel.train.torchvision_ops import declare_missing_ops
+declare_missing_ops()
+from imagededup.methods import PHash
+hashes = json.load(open(sys.argv[1]))
+began, cpu = time.perf_counter(), sum(os.times()[:4])
+found = PHash(verbose=False).find_duplicates(encoding_map=hashes, max_distance_threshold=5)
+print(json.dumps({
+    "hashes": len(hashes), "seconds": time.perf_counter() - began,
+    "cpu_seconds": sum(os.times()[:4]) - cpu,
+    "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
+    "with_neighbours": sum(map(bool, found.values())),
+}))
+"""
+
+
+def imagededup_grouping(python: str, n: int) -> dict[str, float]:
+    """Seconds and gigabytes that imagededup needs for the neighbours of `n` hashes of 64 bits."""
+    limit = DuplicateThresholds().max_hash_distance
+    with tempfile.TemporaryDirectory() as folder:
+        hashes = Path(folder) / "hashes.json"
+        short = {
+            f"{at}.jpg": row[:8].tobytes().hex()
+            for at, row in enumerate(synthetic_hashes(n, limit))
+        }
+        hashes.write_text(json.dumps(short))
+        command = [python, "-c", PHASH_GROUPING, str(hashes)]
+        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    figures: dict[str, float] = json.loads(answer.splitlines()[-1])
+    return figures
+
+
+def hashing_share(min_side_px: int | None, rounds: int = 7) -> dict[str, float]:
+    """Photos a second of processor time: decoded alone, and decoded and hashed; one thread.
+
+    Each photo is worked on in every way, one directly after the other, and the ways take turns in
+    being first, so that whatever else the machine does meets all. Shares are medians of rounds.
+    """
     paths = sorted(SHARED.glob("dreambooth/*/*.jpg")) + sorted(SHARED.glob("luma/images/*"))[:200]
     files = [path.read_bytes() for path in paths]
 
-    def alone(data: bytes) -> int:
-        return decode(data, min_side_px=min_side_px).size
+    def alone(data: bytes) -> None:
+        decode(data, min_side_px=min_side_px)
 
-    def hashed(data: bytes) -> int:
-        return perceptual_hash(decode(data, min_side_px=min_side_px)).size
+    def hashed(data: bytes) -> None:
+        perceptual_hash(decode(data, min_side_px=min_side_px))
 
-    rates: dict[str, list[float]] = {"decode": [], "decode_and_hash": []}
-    for _ in range(rounds):
-        for name, work in zip(rates, (alone, hashed), strict=True):
-            began = time.perf_counter()
-            for _ in map_in_order(work, files, workers=2):
-                pass
-            rates[name].append(len(files) / (time.perf_counter() - began))
-    best = {name: max(rate) for name, rate in rates.items()}
-    return {**best, "share": best["decode_and_hash"] / best["decode"]}
+    def digested(data: bytes) -> None:
+        pixels = decode(data, min_side_px=min_side_px)
+        perceptual_hash(pixels)
+        pixel_digest(pixels)
+
+    ways = {"decode": alone, "and_hash": hashed, "and_digest": digested}
+    spent = np.zeros((rounds, len(ways)))
+    for turn in range(rounds):
+        for at, data in enumerate(files):
+            for way in np.roll(range(len(ways)), turn + at):
+                began = time.thread_time()
+                list(ways.values())[way](data)
+                spent[turn, way] += time.thread_time() - began
+    rates = {
+        f"{name}_per_s": len(files) / s for name, s in zip(ways, np.median(spent, 0), strict=True)
+    }
+    shares = np.median(spent[:, :1] / spent, axis=0)
+    return {**rates, "share": float(shares[1]), "share_with_digest": float(shares[2])}
 
 
-def report_speed() -> None:
+def report_speed(python: str | None) -> None:
     """Print and write how fast hashing and grouping are."""
     figures: dict[str, Any] = {}
-    for side in (128, 360, None):
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    for side in (128, DECODED_SIDE_PX, None):
         figures[f"hashing, min_side_px={side}"] = hashing_share(side)
+    os.sched_setaffinity(0, cores)
     command = [sys.executable, __file__, "group", "--n", "1000000"]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     figures["grouping"] = json.loads(answer)
-    rows = [[name, *(f"{k} {v:,.2f}" for k, v in f.items())][:6] for name, f in figures.items()]
-    print_table("Speed", ["what", *[""] * 5], [row + [""] * (6 - len(row)) for row in rows])
+    if python:
+        figures["grouping, imagededup"] = imagededup_grouping(python, IMAGEDEDUP_HASHES)
+    rows = [(name, key, f"{v:,.2f}") for name, f in figures.items() for key, v in f.items()]
+    print_table("Speed", ["what", "figure", ""], rows)
     write_json("duplicates-speed", figures)
 
 
@@ -444,7 +602,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     match chosen.what:
         case "speed":
-            report_speed()
+            report_speed(chosen.imagededup)
         case "group":
             group_and_tell(chosen.n)
         case split:

@@ -6,8 +6,17 @@ import cv2
 import numpy as np
 import pytest
 
-from satchel.curate.geometry import Comparison, Overlay, compare, describe, mirrored, same_picture
+from satchel.curate.geometry import (
+    Comparison,
+    Overlay,
+    _unexplained,
+    compare,
+    describe,
+    mirrored,
+    same_picture,
+)
 from satchel.curate.rules import DuplicateThresholds
+from satchel.images import decode, encode_jpeg
 
 
 def scene(seed: int) -> np.ndarray:
@@ -30,9 +39,9 @@ def turned(picture: np.ndarray) -> np.ndarray:
 
 
 def stamped(picture: np.ndarray) -> np.ndarray:
-    copy = picture.copy()
-    cv2.putText(copy, "SHOP-24", (60, 160), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (255, 255, 255), 2)
-    return copy
+    ink = picture.copy()
+    cv2.putText(ink, "SHOP-24", (60, 160), cv2.FONT_HERSHEY_SIMPLEX, 1.4, (255, 255, 255), 2)
+    return cv2.addWeighted(picture, 0.6, ink, 0.4, 0)
 
 
 COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -71,7 +80,9 @@ def test_one_surface_in_another_colour_is_another_picture() -> None:
     cv2.rectangle(second, (150, 100), (250, 200), (160, 60, 40), -1)
     found = compared(first, second)
     assert found.same(LIMITS) is False
-    assert found.overlays[0].recoloured > 0.05  # 100 × 100 of 400 × 300 is 0.083
+    # 100 × 100 of 400 × 300 is 0.083; the rim that is left out makes it a little more.
+    assert found.overlays[0].marked == pytest.approx(0.09, abs=0.02)
+    assert found.overlays[0].turned > 10 * LIMITS.max_turned
 
 
 def test_other_pictures_are_others() -> None:
@@ -82,6 +93,12 @@ def test_two_blank_pictures_of_one_colour_are_the_same_and_of_two_are_not() -> N
     grey, red = np.full((90, 90, 3), 128, np.uint8), np.full((90, 90, 3), (200, 60, 60), np.uint8)
     assert same_picture(grey, grey)
     assert not same_picture(grey, red)
+
+
+@pytest.mark.parametrize(("side", "enough"), [(1, False), (3, False), (7, False), (8, True)])
+def test_pictures_of_a_few_pixels_are_no_copies_and_no_fault(side: int, enough: bool) -> None:
+    picture = np.random.default_rng(side).integers(0, 256, (side, side, 3), dtype=np.uint8)
+    assert same_picture(picture, picture) is enough
 
 
 def test_mirrored_features_are_those_of_the_mirrored_picture() -> None:
@@ -98,13 +115,52 @@ def test_other_thresholds_need_the_kept_figures_alone() -> None:
     picture = scene(6)
     kept = compared(picture, stamped(picture))
     assert Comparison.from_json(kept.as_json()) == kept
-    looser = LIMITS.model_copy(update={"max_changed": 0.5})
+    looser = LIMITS.model_copy(update={"max_marked": 0.5, "max_turned": 9.0})
     assert kept.same(looser) is True
     # What fitted ended the search: by stricter rules nobody knows whether another way would fit.
-    strictest = LIMITS.model_copy(update={"max_colour_difference": 0.0})
+    strictest = LIMITS.model_copy(update={"max_difference": -1.0, "max_turned": -1.0})
     assert kept.same(strictest) is None
     others = compared(scene(7), scene(8))
     assert others.same(strictest) is False
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_recompressing_and_shrinking_stay_below_one_and_a_dyed_string_does_not(seed: int) -> None:
+    picture = scene(20 + seed)
+    small = cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    for copy in (picture, small):
+        (told,) = compared(picture, decode(encode_jpeg(copy, 50))).overlays
+        assert told.difference < 1
+    first, second = picture.copy(), picture.copy()
+    cv2.line(first, (60, 200), (330, 120), (40, 60, 200), 8)
+    cv2.line(second, (60, 200), (330, 120), (200, 60, 40), 8)
+    assert compared(first, second).same(LIMITS) is False
+
+
+def test_grey_ink_turns_no_hue() -> None:
+    brown = np.full((240, 240, 3), (180, 120, 90), np.uint8)
+    brown[:, 120:] //= 2
+    inked, dyed = brown.copy(), brown.copy()
+    inked[100:115, 60:90] //= 2  # darker by half: one hue
+    dyed[100:115, 60:90] = (90, 120, 180)
+    (ink,), (dye,) = (compared(brown, other).overlays[:1] for other in (inked, dyed))
+    assert ink.difference > 1
+    assert ink.turned < LIMITS.max_turned < dye.turned / 5
+
+
+def test_unexplained_is_what_a_loop_over_channels_says() -> None:
+    rng = np.random.default_rng(3)
+    a, b = (rng.choice((0, 3, 6, 7, 90, 130, 248, 249, 255), (40, 40, 3)) for _ in range(2))
+    gain, offset = 1.2, -9.0
+    told = (gain * b + offset).astype(np.float32)
+    found = _unexplained(a.astype(np.float32), b.astype(np.uint8), told)
+    for at in np.ndindex(a.shape):
+        # What b may have been in a's brightness: clipped ends are open.
+        low = -np.inf if b[at] <= 6 else min(told[at], 249)
+        high = np.inf if b[at] >= 249 else max(told[at], 6)
+        above = 0 if a[at] <= 6 else max(a[at] - high, 0)
+        below = 0 if a[at] >= 249 else max(low - a[at], 0)
+        assert found[at] == pytest.approx(above - below, abs=1e-3)
 
 
 def test_a_transform_that_few_keypoints_agree_on_does_not_fit() -> None:

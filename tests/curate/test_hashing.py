@@ -20,6 +20,16 @@ def test_the_hash_is_that_of_opencvs_cosine_transform() -> None:
     assert np.array_equal(perceptual_hash(picture), np.packbits(low > np.median(low)))
 
 
+def test_sampling_first_flips_few_bits_of_the_hash_of_all_pixels() -> None:
+    for seed in range(6):
+        picture = cv2.resize(clouds(seed), (1100, 900), interpolation=cv2.INTER_LINEAR)
+        grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+        small = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float64)
+        low = cv2.dct(small)[:16, :16]
+        exact = np.packbits(low > np.median(low))
+        assert np.bitwise_count(exact ^ perceptual_hash(picture)).sum() <= 4
+
+
 def clouds(seed: int) -> np.ndarray:
     """A picture with content at all the frequencies that the hash looks at."""
     coarse = np.random.default_rng(seed).integers(30, 220, (18, 24, 3), dtype=np.uint8)

@@ -15,6 +15,11 @@ HASH_BYTES: Final = 32
 HASH_BITS: Final = 8 * HASH_BYTES
 
 _SIDE_PX: Final = 64
+_FEWEST_ROWS: Final = 192
+_SAMPLED_SIDE_PX: Final = 128
+"""Rows looked at, and points taken of each side of them, before areas are averaged: twice 64, which
+averages fastest. Averaging every pixel takes three times as long, and four bits of 256 differ."""
+
 _FREQUENCIES: Final = 16
 
 BLANK_CONTRAST: Final = 3.0
@@ -42,10 +47,10 @@ def pixel_digest(pixels: RGB) -> bytes:
 def perceptual_hash(pixels: RGB) -> npt.NDArray[np.uint8]:
     """Return which low frequencies of a picture's brightness are above their median.
 
-    The picture is made grey, shrunk to 64 × 64 by averaging areas and cosine-transformed; a bit is
-    1 where one of the 16 × 16 lowest frequencies is above the median of the 256. Scaling,
-    recompressing and a change of brightness or contrast flip few bits; two unrelated pictures
-    differ in about 128. Ask `hash_is_informative` whether it says anything at all.
+    The picture is made grey, sampled at 128 × 128 points, shrunk to 64 × 64 by averaging areas and
+    cosine-transformed; a bit is 1 where one of the 16 × 16 lowest frequencies is above the median
+    of the 256. Scaling, recompressing and a change of brightness or contrast flip few bits; two
+    unrelated pictures differ in about 128. Ask `hash_is_informative` whether it says anything.
 
     Source: C. Zauner, Implementation and Benchmarking of Perceptual Image Hash Functions (2010),
     section 3.2.1, at 256 bits instead of 64.
@@ -56,8 +61,10 @@ def perceptual_hash(pixels: RGB) -> npt.NDArray[np.uint8]:
     Returns:
         shape (32,), uint8: 256 bits, row by row, the most significant first.
     """
-    coefficients = _COSINES @ _small_grey(pixels) @ _COSINES.T
-    return np.packbits(coefficients > np.median(coefficients))
+    coefficients = (_COSINES @ _small_grey(pixels) @ _COSINES.T).ravel()
+    # The lower of the two in the middle: above it is above the median, for a tenth of the time.
+    middle = np.partition(coefficients, HASH_BITS // 2 - 1)[HASH_BITS // 2 - 1]
+    return np.packbits(coefficients > middle)
 
 
 def hash_is_informative(pixels: RGB) -> bool:
@@ -74,8 +81,11 @@ def hash_is_informative(pixels: RGB) -> bool:
 
 def _small_grey(pixels: RGB) -> npt.NDArray[np.float32]:
     """Shape (64, 64), float32, in [0, 255]."""
-    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    shrunk = cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
+    step = max(1, pixels.shape[0] // _FEWEST_ROWS)
+    grey = cv2.cvtColor(pixels[step // 2 :: step], cv2.COLOR_RGB2GRAY)
+    size_wh = (min(grey.shape[1], _SAMPLED_SIDE_PX), min(grey.shape[0], _SAMPLED_SIDE_PX))
+    sampled = cv2.resize(grey, size_wh, interpolation=cv2.INTER_LINEAR)
+    shrunk = cv2.resize(sampled, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
     values: npt.NDArray[np.float32] = shrunk.astype(np.float32)
     return values
 

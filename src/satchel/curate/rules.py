@@ -117,24 +117,28 @@ class DuplicateThresholds(_Rules):
     min_overlap: float = Field(
         0.7, ge=0, le=1, description="share of the smaller picture that lies over the other"
     )
-    min_correlation: float = Field(0.8, ge=-1, le=1, description="of brightness over the overlap")
-    max_colour_difference: float = Field(
-        4.0,
+    min_correlation: float = Field(0.8, ge=0.5, le=1, description="of brightness over the overlap")
+    max_difference: float = Field(
+        1.0,
         ge=0,
-        description="levels of 255, mean over the overlap, after brightness is made equal",
+        description="greatest difference of brightness or colour that is left anywhere, after "
+        "brightness is made equal; of the dev half, every recompressed or resized copy stays below "
+        "0.9, every other photo above 3 (decision 7)",
     )
-    max_changed: float = Field(
-        0.02,
+    max_marked: float = Field(
+        0.08,
         ge=0,
         le=1,
-        description="share of the overlap that changed surfaces cover; a watermark's do",
+        description="share of the overlap that differs by more than 1, where max_difference is "
+        "passed; 97 of 100 watermarks cover less, and other photos whose hue does not turn differ "
+        "over 0.14 or more (decision 7)",
     )
-    max_recoloured: float = Field(
-        0.003,
+    max_turned: float = Field(
+        0.4,
         ge=0,
-        le=1,
-        description="the same for surfaces whose hue changed, which a watermark's grey ink does "
-        "not do: the waistband that tells two models apart",
+        description="greatest difference of colour where hue turned, where max_difference is "
+        "passed; the grey ink of watermarks stays below 0.21, other photos that differ over less "
+        "than max_marked are above 0.79 (decision 7)",
     )
 
 
