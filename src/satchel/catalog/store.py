@@ -27,6 +27,7 @@ from sqlalchemy.orm import aliased
 
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import by_photo_id, count_up, open_database, writing
+from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.review import ReviewStore
 from satchel.catalog.tables import (
     PhotoRow,
@@ -157,6 +158,17 @@ class Catalogue:
         with self._engine.connect() as connection:
             rows = connection.execute(select(ProductRow.code, ProductRow.id)).all()
         return {row.code: row.id for row in rows}
+
+    def product_kinds(self) -> dict[int, tuple[str, ...]]:
+        """Return brand and category of every product by its id, lower case, "" where unknown."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(ProductRow.id, ProductRow.brand, ProductRow.category)
+            ).all()
+        return {
+            row.id: ((row.brand or "").strip().lower(), (row.category or "").strip().lower())
+            for row in rows
+        }
 
     def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
         """Return products whose code, brand, name, category or colour hold every word of `query`.
@@ -337,6 +349,10 @@ class Catalogue:
     def review(self) -> ReviewStore:
         """What people's review of photos reads and writes."""
         return ReviewStore(self._engine)
+
+    def look_alikes(self) -> LookAlikeStore:
+        """What is proposed and decided of products that photos cannot tell apart."""
+        return LookAlikeStore(self._engine)
 
     def writing(self) -> CatalogueWriter:
         """Begin a transaction that holds everything written through it, or nothing."""

@@ -1,0 +1,222 @@
+"""Look-alikes: products whose gallery pictures the ranking cannot tell apart, counted as one.
+
+Two products are near where, asked with the very picture of one, the ranking leaves the other more
+than a given chance between the two: by the same vectors, colours and fitted weights that answer.
+Groups are of products that are all near each other; chains do not make one. What is proposed
+here a person confirms or rejects. Measured in docs/decisions/0014-look-alikes.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import product as crossed
+from typing import Final
+
+import numpy as np
+
+from satchel.catalog.lookalikes import Decided
+from satchel.catalog.store import Catalogue
+from satchel.encode.card import Confidence
+from satchel.search.confidence import Rankings, shares
+from satchel.search.index import GalleryIndex
+
+Pair = tuple[int, int]
+"""Database ids of two products, the smaller first."""
+
+Pairs = dict[Pair, float]
+"""Products that are near, with the cosine of their nearest pictures."""
+
+ROWS: Final = 512
+"""Pictures searched at once."""
+
+CELLS: Final = 2**21
+"""Neighbours held at once, at most."""
+
+NEIGHBOURS: Final = 32
+"""Pictures first looked at around each; doubled until all near ones are seen."""
+
+MOST_NEAR: Final = 32
+"""Products near one picture that are looked at: more would not come into a group anyway."""
+
+MOST_MEMBERS: Final = 12
+"""Products of a group: more are not looked through by anybody."""
+
+
+def least_cosine(confidence: Confidence, chance: float) -> float:
+    """Return the cosine of two pictures from which on they are near.
+
+    Asked with one picture, its own product scores 1 and the other's the cosine of the two. Between
+    the two, the other one's chance falls with the gap; see `satchel.search.confidence`.
+
+    Args:
+        chance: that the other one is left with at least, in (0, 0.5].
+    """
+    gaps = np.linspace(0, 1, 4001)
+    two = Rankings(np.stack([np.ones_like(gaps), 1 - gaps], axis=1), np.ones(len(gaps), np.int64))
+    near = shares(confidence, two)[:, 1] >= chance - 1e-9
+    return float(1 - gaps[max(0, int(near.argmin()) - 1)]) if not near.all() else 0.0
+
+
+def near_pairs(
+    index: GalleryIndex,
+    least: float,
+    kinds: Mapping[int, tuple[str, ...]],
+    *,
+    on_progress: Callable[[int], None],
+) -> Pairs:
+    """Find the products that have pictures at least so near, of one brand and category.
+
+    Exact, block by block: memory grows with what is found, not with the square of the gallery.
+
+    Args:
+        least: cosine in the index's space, see `least_cosine`.
+        kinds: brand and category of each product, lower case, "" where unknown.
+        on_progress: called with the number of pictures done since the last call.
+    """
+    found: Pairs = {}
+    for first in range(0, len(index), ROWS):
+        rows = np.arange(first, min(first + ROWS, len(index)))
+        for row, near in _neighbours(index, rows, least):
+            own = int(index.gallery.products[row])
+            for other, cosine in _other_products(near, own):
+                if _of_one_kind(kinds.get(own, ()), kinds.get(other, ())):
+                    pair = (min(own, other), max(own, other))
+                    found[pair] = max(cosine, found.get(pair, -1.0))
+        on_progress(len(rows))
+    return found
+
+
+def grouped(
+    pairs: Pairs, decided: Decided = Decided(), *, most: int = MOST_MEMBERS
+) -> list[tuple[tuple[int, ...], float]]:
+    """Put near products into groups in which any two are near: complete linkage, nearest first.
+
+    Of equally near pairs the one with the smaller ids comes first, so that the same pairs give the
+    same groups. D. Defays, "An efficient algorithm for a complete link method", The Computer
+    Journal 20(4), 1977, defines the linkage; here pairs are few and merged as they come.
+
+    Args:
+        decided: confirmed groups are held together, whatever the pairs say, and pairs that are said
+            to be different never come together.
+        most: members of a group, at most.
+
+    Returns:
+        ids, ascending, and the least cosine of each group that nobody has confirmed as it is.
+    """
+    members = {product: group for group in decided.same for product in group}
+    for group in decided.same:
+        members |= dict.fromkeys(group, group)
+    for pair in sorted(pairs, key=lambda pair: (-pairs[pair], pair)):
+        one, other = (members.get(product, (product,)) for product in pair)
+        across = [(min(a, b), max(a, b)) for a, b in crossed(one, other)]
+        if (
+            one != other
+            and len(one) + len(other) <= most
+            and all(pair in pairs and pair not in decided.different for pair in across)
+        ):
+            both = tuple(sorted(one + other))
+            members |= dict.fromkeys(both, both)
+    groups = sorted({group for group in members.values()} - set(decided.same))
+    return [(group, _least(group, pairs)) for group in groups if len(group) > 1]
+
+
+def propose(
+    catalogue: Catalogue,
+    index: GalleryIndex,
+    confidence: Confidence,
+    chance: float,
+    *,
+    on_progress: Callable[[int], None],
+) -> None:
+    """Find look-alikes in the gallery and let them be what is proposed; decisions are kept.
+
+    Args:
+        confidence: by which answers are given.
+        chance: see `least_cosine`.
+        on_progress: called with the number of pictures done since the last call.
+    """
+    least = least_cosine(confidence, chance)
+    pairs = near_pairs(index, least, catalogue.product_kinds(), on_progress=on_progress)
+    store = catalogue.look_alikes()
+    store.propose(grouped(pairs, store.decided()))
+
+
+def fold(
+    products: Sequence[int], confidences: Sequence[float], groups: Iterable[Sequence[int]]
+) -> list[tuple[int, ...]]:
+    """Let look-alikes among ranked products be one candidate each, as sure as all of them together.
+
+    Args:
+        products: database ids, best first.
+        confidences: of each, descending.
+        groups: of ids; no two share one. Members that were not ranked do not matter.
+
+    Returns:
+        places in `products`, ascending, that make up each candidate; surest first, and of equally
+        sure ones the one with the best product.
+    """
+    home = {product: at for at, group in enumerate(groups) for product in group}
+    folded: dict[object, list[int]] = {}
+    for place, product in enumerate(products):
+        key = ("group", home[product]) if product in home else ("product", product)
+        folded.setdefault(key, []).append(place)
+    sums = {key: sum(confidences[place] for place in places) for key, places in folded.items()}
+    return [tuple(folded[key]) for key in sorted(folded, key=lambda key: (-sums[key], folded[key]))]
+
+
+def folded_likely(likely: int | None, folded: Sequence[Sequence[int]]) -> int | None:
+    """Return how many of the folded candidates hold all of the first `likely` products.
+
+    So they hold the right one at least as often as was measured for the products.
+    """
+    if likely is None:
+        return None
+    inside = [at for at, places in enumerate(folded) if min(places) < likely]
+    return inside[-1] + 1 if inside else likely
+
+
+# -- helpers ------------------------------------------------------------------------------------
+
+
+def _neighbours(
+    index: GalleryIndex, rows: np.ndarray[tuple[int], np.dtype[np.int64]], least: float
+) -> Iterable[tuple[int, list[tuple[int, float]]]]:
+    """Yield each row with the (product, cosine) of every picture that is near, nearest first.
+
+    Of more than `MOST_NEAR` products only the nearest are certain to be there.
+    """
+    k, products = NEIGHBOURS, index.gallery.products
+    while len(rows):
+        k, unfinished = min(k, len(index)), []
+        at_once = max(1, min(ROWS, CELLS // k))
+        for first in range(0, len(rows), at_once):
+            block = rows[first : first + at_once]
+            cosines, found = index.search(index.gallery.vectors[block], k)
+            for row, near, which in zip(block.tolist(), cosines, found, strict=True):
+                seen = int((near >= least).sum())
+                near_products = products[which[:seen]]
+                if seen == k < len(index) and len(np.unique(near_products)) <= MOST_NEAR:
+                    unfinished.append(row)
+                elif seen:
+                    yield row, list(zip(near_products.tolist(), near.tolist(), strict=False))
+        rows = np.array(unfinished, np.int64)
+        k *= 2
+
+
+def _other_products(near: Iterable[tuple[int, float]], own: int) -> list[tuple[int, float]]:
+    """The nearest other products, each with its nearest picture; ties by id."""
+    best: dict[int, float] = {}
+    for product, cosine in near:
+        if product != own:
+            best.setdefault(product, cosine)
+    return sorted(best.items(), key=lambda one: (-one[1], one[0]))[:MOST_NEAR]
+
+
+def _of_one_kind(one: Sequence[str], other: Sequence[str]) -> bool:
+    """Whether brand and category are the same where both are known."""
+    return all(a == b for a, b in zip(one, other, strict=False) if a and b)
+
+
+def _least(group: Sequence[int], pairs: Pairs) -> float:
+    known = [pairs[a, b] for a in group for b in group if a < b and (a, b) in pairs]
+    return min(known, default=1.0)
