@@ -103,11 +103,10 @@ class LookAlikeStore:
 
         What was rejected only because a part of it was confirmed is not among the rejected.
         """
-        parts = select(LookAlikeGroupRow.taken_from).where(LookAlikeGroupRow.taken_from.is_not(None))
         chosen = (
             select(LookAlikeGroupRow.id)
             .where(LookAlikeGroupRow.state == state, LookAlikeGroupRow.id > after)
-            .where(LookAlikeGroupRow.id.not_in(parts))
+            .where(LookAlikeGroupRow.id.not_in(_TAKEN_APART))
             .order_by(LookAlikeGroupRow.id)
             .limit(limit)
         )
@@ -116,10 +115,11 @@ class LookAlikeStore:
 
     def decisions(self, *, limit: int = 50) -> list[LookAlikeGroup]:
         """Return what was decided last, the latest first."""
-        parts = select(LookAlikeGroupRow.taken_from).where(LookAlikeGroupRow.taken_from.is_not(None))
         chosen = (
             select(LookAlikeGroupRow.id)
-            .where(LookAlikeGroupRow.decided_at.is_not(None), LookAlikeGroupRow.id.not_in(parts))
+            .where(
+                LookAlikeGroupRow.decided_at.is_not(None), LookAlikeGroupRow.id.not_in(_TAKEN_APART)
+            )
             .order_by(LookAlikeGroupRow.decided_at.desc(), LookAlikeGroupRow.id.desc())
             .limit(limit)
         )
@@ -183,9 +183,7 @@ class LookAlikeStore:
                 if _open(tuple(sorted(products)), decided)
             }
             for number in (before[products] for products in before if products not in wanted):
-                connection.execute(
-                    delete(LookAlikeGroupRow).where(LookAlikeGroupRow.id == number)
-                )
+                connection.execute(delete(LookAlikeGroupRow).where(LookAlikeGroupRow.id == number))
             for products, likeness in wanted.items():
                 if products not in before:
                     _add(connection, products, likeness, GroupState.PROPOSED)
@@ -238,8 +236,11 @@ class LookAlikeStore:
             _decide(connection, number, GroupState.REJECTED, by)
             connection.commit()
 
-    def undo(self, number: int) -> None:
+    def undo(self, number: int) -> int:
         """Take a decision back: the group is proposed again, as it was.
+
+        Returns:
+            number of the group that is proposed; another one where a part of it had been confirmed.
 
         Raises:
             CatalogueError: there is no such group, or nothing was decided of it.
@@ -260,6 +261,13 @@ class LookAlikeStore:
                 .values(state=GroupState.PROPOSED, decided_by=None, decided_at=None)
             )
             connection.commit()
+            return whole
+
+
+_TAKEN_APART: Final = select(LookAlikeGroupRow.taken_from).where(
+    LookAlikeGroupRow.taken_from.is_not(None)
+)
+"""Numbers of groups of which a part was confirmed."""
 
 
 # -- inside a transaction -------------------------------------------------------------------

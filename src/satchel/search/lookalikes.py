@@ -87,7 +87,7 @@ def near_pairs(
 
 
 def grouped(
-    pairs: Pairs, decided: Decided = Decided(), *, most: int = MOST_MEMBERS
+    pairs: Pairs, decided: Decided, *, most: int = MOST_MEMBERS
 ) -> list[tuple[tuple[int, ...], float]]:
     """Put near products into groups in which any two are near: complete linkage, nearest first.
 
@@ -116,7 +116,7 @@ def grouped(
         ):
             both = tuple(sorted(one + other))
             members |= dict.fromkeys(both, both)
-    groups = sorted({group for group in members.values()} - set(decided.same))
+    groups = sorted(set(members.values()) - set(decided.same))
     return [(group, _least(group, pairs)) for group in groups if len(group) > 1]
 
 

@@ -13,7 +13,7 @@ def upgrade() -> None:
         "look_alike_groups",
         sa.Column("id", sa.Integer, primary_key=True),
         sa.Column("state", sa.String(16), nullable=False),
-        sa.Column("likeness", sa.Float, nullable=False),
+        sa.Column("likeness", sa.Double, nullable=False),
         sa.Column(
             "taken_from",
             sa.Integer,
