@@ -451,7 +451,7 @@ class _Answers:
                 "confidence": round(candidate.confidence, 4),
                 "photo": str(self._workspace.photos.path(candidate.photo)),
                 "likely": candidate.likely,
-                "look_alikes": look_alikes_as_json(candidate.look_alikes),
+                "look_alikes": candidate.look_alikes and look_alikes_as_json(candidate.look_alikes),
             }
             for candidate in found.candidates
         ]

@@ -155,6 +155,13 @@ class LookAlikeStore:
         by_rank = sorted(members, key=lambda number: (order[number][0], -len(members[number])))
         return _disjoint([members[number] for number in by_rank])
 
+    def confirmed_of(self, code: str) -> tuple[int, ...]:
+        """Return the ids of the confirmed group that holds this code; empty where there is none."""
+        with self._engine.connect() as connection:
+            product = connection.scalar(select(ProductRow.id).where(ProductRow.code == code))
+        found = self.of_products([] if product is None else [product], [GroupState.CONFIRMED])
+        return found[0] if found else ()
+
     def decided(self) -> Decided:
         """Return everything that people decided."""
         with self._engine.connect() as connection:
@@ -200,9 +207,9 @@ class LookAlikeStore:
             number of the confirmed group.
 
         Raises:
-            CatalogueError: there is no such group, or it is decided on already.
-            UsageError: fewer than two of its codes are named, others are, or one of them stands in
-                another confirmed group, which would be torn apart.
+            CatalogueError: there is no such group.
+            UsageError: it is decided on already, fewer than two of its codes are named, others are,
+                or one of them stands in another confirmed group, which would be torn apart.
         """
         with writing(self._engine) as connection:
             group = _proposed(connection, number)
@@ -229,7 +236,8 @@ class LookAlikeStore:
         """Say that a proposed group does not look the same: no two of it, unless confirmed before.
 
         Raises:
-            CatalogueError: there is no such group, or it is decided on already.
+            CatalogueError: there is no such group.
+            UsageError: it is decided on already.
         """
         with writing(self._engine) as connection:
             _proposed(connection, number)
@@ -319,7 +327,7 @@ def _group(connection: Connection, number: int) -> LookAlikeGroup:
 def _proposed(connection: Connection, number: int) -> LookAlikeGroup:
     group = _group(connection, number)
     if group.state is not GroupState.PROPOSED:
-        raise CatalogueError(f"group {number} is {group.state} already; undo that first")
+        raise UsageError(f"group {number} is {group.state} already; undo that first")
     return group
 
 

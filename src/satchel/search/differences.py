@@ -133,10 +133,8 @@ def advice(found: Sequence[Difference]) -> str:
     )
 
 
-def look_alikes_as_json(group: LookAlikes | None) -> dict[str, Any] | None:
-    """Lay out the look-alikes of a candidate as JSON; None where there are none."""
-    if group is None:
-        return None
+def look_alikes_as_json(group: LookAlikes) -> dict[str, Any]:
+    """Lay out the look-alikes of a candidate as JSON."""
     codes = [member.product.code for member in group.members]
     return {
         "members": [

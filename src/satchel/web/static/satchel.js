@@ -34,7 +34,7 @@
     );
     if (!named) return;
     event.preventDefault();
-    if (named.matches("input")) {
+    if (named.matches("input:not([type=checkbox])")) {
       named.focus();
       named.select();
     } else named.click();
