@@ -33,6 +33,21 @@ class GroupState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Proposal:
+    """Products that are thought to look alike.
+
+    Attributes:
+        products: database ids, ascending, two or more.
+        likeness: least cosine of two members; see `satchel.search.lookalikes`.
+        photos: SHA-256 of the picture of each to look at first; None where any will do.
+    """
+
+    products: tuple[int, ...]
+    likeness: float
+    photos: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LookAlikeGroup:
     """Products that look alike, or are thought to.
 
@@ -40,7 +55,7 @@ class LookAlikeGroup:
         number: its name in the database, never given to another.
         products: database ids, ascending, at least two.
         codes: of the products, in the same order.
-        likeness: least cosine of two members; see `satchel.search.lookalikes`.
+        likeness, photos: as in `Proposal`.
         by: who decided, where that was told.
         at: when, UTC, without a time zone.
     """
@@ -50,6 +65,7 @@ class LookAlikeGroup:
     products: tuple[int, ...]
     codes: tuple[str, ...]
     likeness: float
+    photos: tuple[str | None, ...]
     by: str | None = None
     at: datetime | None = None
 
@@ -169,14 +185,11 @@ class LookAlikeStore:
 
     # -- proposed and decided ---------------------------------------------------------------
 
-    def propose(self, groups: Iterable[tuple[Sequence[int], float]]) -> None:
+    def propose(self, proposals: Iterable[Proposal]) -> None:
         """Let these groups be what is proposed, in place of what was.
 
         A group that was proposed before keeps its number; one that people have decided on meanwhile
         is passed over.
-
-        Args:
-            groups: ids of the products, and the likeness, of each.
         """
         with writing(self._engine) as connection:
             before = {
@@ -184,16 +197,12 @@ class LookAlikeStore:
                 for group in _groups(connection, _numbers(connection, GroupState.PROPOSED))
             }
             decided = _decided(connection)
-            wanted = {
-                tuple(sorted(products)): likeness
-                for products, likeness in groups
-                if _open(tuple(sorted(products)), decided)
-            }
+            wanted = {one.products: one for one in proposals if _open(one.products, decided)}
             for number in (before[products] for products in before if products not in wanted):
                 connection.execute(delete(LookAlikeGroupRow).where(LookAlikeGroupRow.id == number))
-            for products, likeness in wanted.items():
+            for products, proposal in wanted.items():
                 if products not in before:
-                    _add(connection, products, likeness, GroupState.PROPOSED)
+                    _add(connection, proposal)
             connection.commit()
 
     def confirm(
@@ -225,9 +234,7 @@ class LookAlikeStore:
                 confirmed = number
             else:
                 _decide(connection, number, GroupState.REJECTED, by)
-                confirmed = _add(
-                    connection, chosen, group.likeness, GroupState.PROPOSED, taken_from=number
-                )
+                confirmed = _add(connection, _part(group, chosen), taken_from=number)
                 _decide(connection, confirmed, GroupState.CONFIRMED, by)
             connection.commit()
             return confirmed
@@ -292,7 +299,12 @@ def _groups(connection: Connection, numbers: Sequence[int]) -> list[LookAlikeGro
     rows: dict[int, list[Any]] = {}
     for first in range(0, len(numbers), AT_ONCE):
         found = connection.execute(
-            select(LookAlikeGroupRow.__table__, ProductRow.id.label("product"), ProductRow.code)
+            select(
+                LookAlikeGroupRow.__table__,
+                ProductRow.id.label("product"),
+                ProductRow.code,
+                LookAlikeMemberRow.photo,
+            )
             .join(LookAlikeMemberRow, LookAlikeMemberRow.group_id == LookAlikeGroupRow.id)
             .join(ProductRow, ProductRow.id == LookAlikeMemberRow.product_id)
             .where(LookAlikeGroupRow.id.in_(numbers[first : first + AT_ONCE]))
@@ -310,6 +322,7 @@ def _read(rows: Sequence[Any]) -> LookAlikeGroup:
         tuple(row.product for row in rows),
         tuple(row.code for row in rows),
         rows[0].likeness,
+        tuple(row.photo for row in rows),
         rows[0].decided_by,
         rows[0].decided_at,
     )
@@ -347,20 +360,23 @@ def _chosen(group: LookAlikeGroup, codes: Collection[str] | None) -> tuple[int, 
     return chosen
 
 
-def _add(
-    connection: Connection,
-    products: Sequence[int],
-    likeness: float,
-    state: GroupState,
-    *,
-    taken_from: int | None = None,
-) -> int:
+def _part(group: LookAlikeGroup, chosen: tuple[int, ...]) -> Proposal:
+    photos = dict(zip(group.products, group.photos, strict=True))
+    return Proposal(chosen, group.likeness, tuple(photos[product] for product in chosen))
+
+
+def _add(connection: Connection, group: Proposal, *, taken_from: int | None = None) -> int:
     key = connection.execute(
-        insert(LookAlikeGroupRow).values(state=state, likeness=likeness, taken_from=taken_from)
+        insert(LookAlikeGroupRow).values(
+            state=GroupState.PROPOSED, likeness=group.likeness, taken_from=taken_from
+        )
     ).inserted_primary_key
     assert key is not None
     number = int(key[0])
-    members = [{"group_id": number, "product_id": product} for product in products]
+    members = [
+        {"group_id": number, "product_id": product, "photo": photo}
+        for product, photo in zip(group.products, group.photos, strict=True)
+    ]
     connection.execute(insert(LookAlikeMemberRow), members)
     return number
 

@@ -181,7 +181,7 @@ class LookAlikeGroupRow(Base):
 
 
 class LookAlikeMemberRow(Base):
-    """A product is one of a group."""
+    """A product is one of a group; `photo` is the SHA-256 of its picture to look at first."""
 
     __tablename__ = "look_alike_members"
 
@@ -191,6 +191,7 @@ class LookAlikeMemberRow(Base):
     product_id: Mapped[int] = mapped_column(
         ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
     )
+    photo: Mapped[str | None] = mapped_column(String(64))
 
 
 class RevisionRow(Base):

@@ -9,22 +9,41 @@ here a person confirms or rejects. Measured in docs/decisions/0014-look-alikes.m
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
 from itertools import product as crossed
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
-from satchel.catalog.lookalikes import Decided
+from satchel.catalog.lookalikes import Decided, Proposal
 from satchel.catalog.store import Catalogue
 from satchel.encode.card import Confidence
 from satchel.search.confidence import Rankings, shares
 from satchel.search.index import GalleryIndex
 
+Rows = npt.NDArray[np.int64]
+
 Pair = tuple[int, int]
 """Database ids of two products, the smaller first."""
 
-Pairs = dict[Pair, float]
-"""Products that are near, with the cosine of their nearest pictures."""
+
+@dataclass(frozen=True, slots=True)
+class Near:
+    """How near two products are: by their nearest pictures.
+
+    Attributes:
+        cosine: of the two pictures.
+        photos: SHA-256 of each, in the order of the pair.
+    """
+
+    cosine: float
+    photos: tuple[str, str]
+
+
+Pairs = dict[Pair, Near]
+"""Products that are near."""
 
 ROWS: Final = 512
 """Pictures searched at once."""
@@ -78,17 +97,19 @@ def near_pairs(
         rows = np.arange(first, min(first + ROWS, len(index)))
         for row, near in _neighbours(index, rows, least):
             own = int(index.gallery.products[row])
-            for other, cosine in _other_products(near, own):
-                if _of_one_kind(kinds.get(own, ()), kinds.get(other, ())):
-                    pair = (min(own, other), max(own, other))
-                    found[pair] = max(cosine, found.get(pair, -1.0))
+            for other, (there, cosine) in _other_products(index, near, own):
+                if not _of_one_kind(kinds.get(own, ()), kinds.get(other, ())):
+                    continue
+                pair, pictures = (min(own, other), max(own, other)), (row, there)
+                if pair not in found or cosine > found[pair].cosine:
+                    in_order = pictures if own < other else pictures[::-1]
+                    one, two = (index.gallery.photos[at].tobytes().hex() for at in in_order)
+                    found[pair] = Near(cosine, (one, two))
         on_progress(len(rows))
     return found
 
 
-def grouped(
-    pairs: Pairs, decided: Decided, *, most: int = MOST_MEMBERS
-) -> list[tuple[tuple[int, ...], float]]:
+def grouped(pairs: Pairs, decided: Decided, *, most: int = MOST_MEMBERS) -> list[tuple[int, ...]]:
     """Put near products into groups in which any two are near: complete linkage, nearest first.
 
     Of equally near pairs the one with the smaller ids comes first, so that the same pairs give the
@@ -101,12 +122,12 @@ def grouped(
         most: members of a group, at most.
 
     Returns:
-        ids, ascending, and the least cosine of each group that nobody has confirmed as it is.
+        ids, ascending, of each group that nobody has confirmed as it is.
     """
     members = {product: group for group in decided.same for product in group}
     for group in decided.same:
         members |= dict.fromkeys(group, group)
-    for pair in sorted(pairs, key=lambda pair: (-pairs[pair], pair)):
+    for pair in sorted(pairs, key=lambda pair: (-pairs[pair].cosine, pair)):
         one, other = (members.get(product, (product,)) for product in pair)
         across = [(min(a, b), max(a, b)) for a, b in crossed(one, other)]
         if (
@@ -117,7 +138,7 @@ def grouped(
             both = tuple(sorted(one + other))
             members |= dict.fromkeys(both, both)
     groups = sorted(set(members.values()) - set(decided.same))
-    return [(group, _least(group, pairs)) for group in groups if len(group) > 1]
+    return [group for group in groups if len(group) > 1]
 
 
 def propose(
@@ -138,7 +159,9 @@ def propose(
     least = least_cosine(confidence, chance)
     pairs = near_pairs(index, least, catalogue.product_kinds(), on_progress=on_progress)
     store = catalogue.look_alikes()
-    store.propose(grouped(pairs, store.decided()))
+    store.propose(
+        Proposal(group, *_shown(group, pairs)) for group in grouped(pairs, store.decided())
+    )
 
 
 def fold(
@@ -179,9 +202,9 @@ def folded_likely(likely: int | None, folded: Sequence[Sequence[int]]) -> int | 
 
 
 def _neighbours(
-    index: GalleryIndex, rows: np.ndarray[tuple[int], np.dtype[np.int64]], least: float
+    index: GalleryIndex, rows: Rows, least: float
 ) -> Iterable[tuple[int, list[tuple[int, float]]]]:
-    """Yield each row with the (product, cosine) of every picture that is near, nearest first.
+    """Yield each row with the (row, cosine) of every picture that is near, nearest first.
 
     Of more than `MOST_NEAR` products only the nearest are certain to be there.
     """
@@ -192,24 +215,26 @@ def _neighbours(
         for first in range(0, len(rows), at_once):
             block = rows[first : first + at_once]
             cosines, found = index.search(index.gallery.vectors[block], k)
-            for row, near, which in zip(block.tolist(), cosines, found, strict=True):
+            for row, near, there in zip(block.tolist(), cosines, found, strict=True):
                 seen = int((near >= least).sum())
-                near_products = products[which[:seen]]
-                if seen == k < len(index) and len(np.unique(near_products)) <= MOST_NEAR:
+                if seen == k < len(index) and len(np.unique(products[there])) <= MOST_NEAR:
                     unfinished.append(row)
-                elif seen:
-                    yield row, list(zip(near_products.tolist(), near.tolist(), strict=False))
+                else:
+                    yield row, list(zip(there[:seen].tolist(), near[:seen].tolist(), strict=True))
         rows = np.array(unfinished, np.int64)
         k *= 2
 
 
-def _other_products(near: Iterable[tuple[int, float]], own: int) -> list[tuple[int, float]]:
+def _other_products(
+    index: GalleryIndex, near: Iterable[tuple[int, float]], own: int
+) -> list[tuple[int, tuple[int, float]]]:
     """The nearest other products, each with its nearest picture; ties by id."""
-    best: dict[int, float] = {}
-    for product, cosine in near:
+    best: dict[int, tuple[int, float]] = {}
+    for row, cosine in near:
+        product = int(index.gallery.products[row])
         if product != own:
-            best.setdefault(product, cosine)
-    return sorted(best.items(), key=lambda one: (-one[1], one[0]))[:MOST_NEAR]
+            best.setdefault(product, (row, cosine))
+    return sorted(best.items(), key=lambda one: (-one[1][1], one[0]))[:MOST_NEAR]
 
 
 def _of_one_kind(one: Sequence[str], other: Sequence[str]) -> bool:
@@ -217,6 +242,12 @@ def _of_one_kind(one: Sequence[str], other: Sequence[str]) -> bool:
     return all(a == b for a, b in zip(one, other, strict=False) if a and b)
 
 
-def _least(group: Sequence[int], pairs: Pairs) -> float:
-    known = [pairs[a, b] for a in group for b in group if a < b and (a, b) in pairs]
-    return min(known, default=1.0)
+def _shown(group: Sequence[int], pairs: Pairs) -> tuple[float, tuple[str | None, ...]]:
+    """The least cosine of two members, and of each the picture that is nearest to another's."""
+    known = [(pair, pairs[pair]) for pair in combinations(group, 2) if pair in pairs]
+    photos: dict[int, str] = {}
+    for pair, near in sorted(known, key=lambda one: -one[1].cosine):
+        for product, photo in zip(pair, near.photos, strict=True):
+            photos.setdefault(product, photo)
+    least = min((near.cosine for _, near in known), default=1.0)
+    return least, tuple(photos.get(product) for product in group)

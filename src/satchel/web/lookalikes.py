@@ -104,7 +104,10 @@ def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
         "left": store.count(GroupState.PROPOSED),
         "who": unquote(request.cookies.get(WHO, ""))[:WHO_CHARS],
         "group": group,
-        "members": [(product, _photos(serving, product.code)) for product in products],
+        "members": [
+            (product, _photos(serving, product.code, first))
+            for product, first in zip(products, group.photos if group else (), strict=True)
+        ],
         "differences": differences(products) if group else (),
         "last": next(iter(store.decisions(limit=1)), None),
         "skip": f"{PATH}?after={group.number}" if group else None,
@@ -112,10 +115,11 @@ def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
     }
 
 
-def _photos(serving: Serving, code: str) -> list[Any]:
-    """A product's kept photos, or where it has none, any."""
+def _photos(serving: Serving, code: str, first: str | None) -> list[Any]:
+    """A product's kept photos, or where it has none, any; `first` before the others."""
     photos = serving.workspace.catalogue.photos_of(code)
-    return ([photo for photo in photos if photo.state == "kept"] or photos)[:PHOTOS_SHOWN]
+    shown = [photo for photo in photos if photo.state == "kept"] or photos
+    return sorted(shown, key=lambda photo: photo.sha256 != first)[:PHOTOS_SHOWN]
 
 
 def _pages(request: Request) -> Pages:

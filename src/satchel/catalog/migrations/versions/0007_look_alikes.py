@@ -38,6 +38,7 @@ def upgrade() -> None:
             sa.ForeignKey("products.id", ondelete="CASCADE"),
             primary_key=True,
         ),
+        sa.Column("photo", sa.String(64), nullable=True),
     )
     op.create_index("ix_look_alike_groups_state", "look_alike_groups", ["state"])
     op.create_index("ix_look_alike_groups_taken_from", "look_alike_groups", ["taken_from"])
