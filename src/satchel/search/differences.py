@@ -167,7 +167,7 @@ def differences_as_json(codes: Sequence[str], found: Sequence[Difference]) -> li
 
 def kind_of_attribute(name: str) -> Kind:
     """Say what an attribute is about, by the words of its name."""
-    words = set(_split(name.replace("_", " ")))
+    words = set(_split(name.lower().replace("_", " ")))
     return next((kind for kind, known in KINDS.items() if words & known.names), Kind.OTHER)
 
 
