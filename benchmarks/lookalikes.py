@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from accuracy import Seen, all_described
+from accuracy import Seen, all_described, index_of, vectors_of
 from confidence import shipped_index
 from datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
@@ -66,11 +66,18 @@ class Searched:
     kinds: dict[int, tuple[str, ...]]
     asked: np.ndarray
     right: np.ndarray
+    plain: GalleryIndex | None = None
 
     def pairs(self, chance: float) -> Pairs:
         """What is near."""
         least = least_cosine(Encoder.load().card.confidence, chance)
         return near_pairs(self.index, least, self.kinds, on_progress=lambda _: None)
+
+    def plain_pairs(self, count: int) -> Pairs:
+        """As many pairs by the plain cosine of vectors, without whitening and colours."""
+        assert self.plain is not None
+        pairs = near_pairs(self.plain, 0.7, self.kinds, on_progress=lambda _: None)
+        return dict(sorted(pairs.items(), key=lambda one: -one[1].cosine)[:count])
 
 
 def searched(task: Task, seen: Seen) -> Searched:
@@ -80,7 +87,8 @@ def searched(task: Task, seen: Seen) -> Searched:
     kinds = {number: ("", known.get(code, "")) for number, code in enumerate(codes)}
     asked = np.stack([seen[query.path].described for query in task.queries])
     right = np.array([codes.index(query.code) for query in task.queries])
-    return Searched(task.name, index, codes, kinds, asked, right)
+    plain, _ = index_of(task, vectors_of(seen))
+    return Searched(task.name, index, codes, kinds, asked, right, plain)
 
 
 def categories() -> dict[str, str]:
@@ -146,6 +154,8 @@ def choose(everything: list[Searched]) -> tuple[list[list[object]], list[dict[st
     for task in everything:
         scores = product_scores(task)
         rules = {f"chance {chance:g}": task.pairs(chance) for chance in CHANCES}
+        shipped = len(rules[f"chance {SHIPPED:g}"])
+        rules[f"plain cosine, {shipped} pairs"] = task.plain_pairs(shipped)
         rules["leave one photo out"] = left_out(task)
         for rule, pairs in rules.items():
             share, queries = decided_rightly(scores, task.right, pairs)
