@@ -29,7 +29,7 @@ from confidence import shipped_index
 from datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
 from satchel.catalog.lookalikes import Decided, GroupState, Proposal
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.store import GalleryVectors, ProductKind
 from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
 from satchel.identify import STATES, Identifier
@@ -37,15 +37,21 @@ from satchel.images import PhotoLimits
 from satchel.records import WHOLE_PHOTO
 from satchel.search.confidence import weigh
 from satchel.search.index import GalleryIndex
-from satchel.search.lookalikes import Pairs, fold, grouped, least_cosine, near_pairs
+from satchel.search.lookalikes import Least, Pairs, fold, grouped, near_pairs
 from satchel.search.ranking import POOL, SHARPNESS, rank_products
 from satchel.search.rules import LookAlikeRules
 from satchel.workspace import Workspace
 
 CHANCES = (0.25, 0.15, 0.1, 0.08, 0.05, 0.03, 0.02, 0.01)
-SHIPPED = LookAlikeRules().chance
+RULES = LookAlikeRules()
 DECIDED_AT_MOST = 0.75
 """Share of right decisions between the two up to which a pair is thought to look alike."""
+
+SAME_BY_EYE = {"MP09", "MP12"}
+"""Styles of Luma whose pictures of two colours look the same to whoever compares them."""
+
+TRIM_BY_EYE = {"WSH04", "WSH05", "WSH10"}
+"""Styles whose pictures differ in a waistband or a hem alone."""
 
 MAISON = Path(__file__).resolve().parents[1] / "examples" / "maison"
 TWIN_SIDE_PX = 260
@@ -56,48 +62,83 @@ class Searched:
     """A task, ready to be asked.
 
     Attributes:
-        kinds: brand and category by product number, as `near_pairs` takes them.
+        kinds: by product number, as `near_pairs` takes them.
         asked: shape (n, d + c), described queries; `right`, shape (n,), their products' numbers.
     """
 
     name: str
     index: GalleryIndex
     codes: list[str]
-    kinds: dict[int, tuple[str, ...]]
+    kinds: dict[int, ProductKind]
     asked: np.ndarray
     right: np.ndarray
     plain: GalleryIndex | None = None
 
-    def pairs(self, chance: float) -> Pairs:
+    def pairs(self, rules: LookAlikeRules = RULES) -> Pairs:
         """What is near."""
-        least = least_cosine(Encoder.load().card.confidence, chance)
+        least = Least.of(Encoder.load().card.confidence, rules)
         return near_pairs(self.index, least, self.kinds, on_progress=lambda _: None)
+
+    def pairs_at(self, chance: float) -> Pairs:
+        """What is near by one chance for all, whatever their colours."""
+        return self.pairs(LookAlikeRules(chance=chance, colour_chance=chance))
 
     def plain_pairs(self, count: int) -> Pairs:
         """As many pairs by the plain cosine of vectors, without whitening and colours."""
         assert self.plain is not None
-        pairs = near_pairs(self.plain, 0.7, self.kinds, on_progress=lambda _: None)
+        pairs = near_pairs(self.plain, Least(0.7, 0.7), self.kinds, on_progress=lambda _: None)
         return dict(sorted(pairs.items(), key=lambda one: -one[1].cosine)[:count])
 
 
 def searched(task: Task, seen: Seen) -> Searched:
     """Index a task's gallery; categories come from the data set's own tables."""
     index, codes = shipped_index(task, seen)
-    known = categories()
-    kinds = {number: ("", known.get(code, "")) for number, code in enumerate(codes)}
-    asked = np.stack([seen[query.path].described for query in task.queries])
+    known = catalogue_kinds()
+    kinds = {number: known[code] for number, code in enumerate(codes)}
+    asked = np.array([seen[query.path].described for query in task.queries])
     right = np.array([codes.index(query.code) for query in task.queries])
     plain, _ = index_of(task, vectors_of(seen))
     return Searched(task.name, index, codes, kinds, asked, right, plain)
 
 
-def categories() -> dict[str, str]:
-    """Category of each code of Luma and Grocery."""
+def catalogue_kinds() -> dict[str, ProductKind]:
+    """Category and colour of each code of Luma, category of Grocery's."""
     with (SHARED / "luma" / "photos.csv").open() as file:
-        found = {row["code"]: row["category"] for row in csv.DictReader(file)}
+        rows = list(csv.DictReader(file))
+    found = {r["code"]: ProductKind("", r["category"], frozenset([r["colour"]])) for r in rows}
     with (SHARED / "grocery" / "dataset" / "classes.csv").open() as file:
         rows = list(csv.DictReader(file))
-    return found | {row["Class ID (int)"]: row["Coarse Class Name (str)"] for row in rows}
+    return found | {
+        row["Class ID (int)"]: ProductKind("", row["Coarse Class Name (str)"], frozenset())
+        for row in rows
+    }
+
+
+def every_photo(task: Task) -> Task:
+    """All photos of a task as gallery, and no queries."""
+    return Task("Luma: all 709 photos", task.gallery + task.queries, ())
+
+
+def by_eye(task: Searched) -> list[dict[str, object]]:
+    """Luma's groups beside what a person sees in them."""
+    told = []
+    rules = {"one chance for all": task.pairs_at(RULES.chance), "ships": task.pairs()}
+    for rule, pairs in rules.items():
+        groups = grouped(pairs, Decided())
+        styles = [{task.codes[product].split("-")[0] for product in group} for group in groups]
+        told.append(
+            {
+                "gallery": task.name,
+                "rule": rule,
+                "groups": len(groups),
+                "products": sum(map(len, groups)),
+                "of one style": sum(len(found) == 1 for found in styles),
+                "same to the eye": sum(found <= SAME_BY_EYE for found in styles),
+                "of": len(SAME_BY_EYE),
+                "differ in a trim": sum(found <= TRIM_BY_EYE for found in styles),
+            }
+        )
+    return told
 
 
 def product_scores(searched: Searched) -> np.ndarray:
@@ -142,7 +183,7 @@ def left_out(searched: Searched) -> Pairs:
     several = np.bincount(products)[products] > 1
     return {
         (a, b): near
-        for (a, b), near in searched.pairs(0.001).items()
+        for (a, b), near in searched.pairs_at(0.001).items()
         if decided_rightly(scores[several], products[several], [(a, b)])[0] <= DECIDED_AT_MOST
     }
 
@@ -153,9 +194,10 @@ def choose(everything: list[Searched]) -> tuple[list[list[object]], list[dict[st
     figures: list[dict[str, object]] = []
     for task in everything:
         scores = product_scores(task)
-        rules = {f"chance {chance:g}": task.pairs(chance) for chance in CHANCES}
-        shipped = len(rules[f"chance {SHIPPED:g}"])
-        rules[f"plain cosine, {shipped} pairs"] = task.plain_pairs(shipped)
+        rules = {f"chance {chance:g}": task.pairs_at(chance) for chance in CHANCES}
+        same = len(rules[f"chance {RULES.chance:g}"])
+        rules[f"plain cosine, {same} pairs"] = task.plain_pairs(same)
+        rules["ships"] = task.pairs()
         rules["leave one photo out"] = left_out(task)
         for rule, pairs in rules.items():
             share, queries = decided_rightly(scores, task.right, pairs)
@@ -177,7 +219,7 @@ def choose(everything: list[Searched]) -> tuple[list[list[object]], list[dict[st
 def counted_as_one(task: Searched) -> dict[str, float]:
     """Top-1 and top-5 with products alone and with proposed groups as one, by two orders."""
     confidence = Encoder.load().card.confidence
-    groups = grouped(task.pairs(SHIPPED), Decided())
+    groups = grouped(task.pairs(), Decided())
     home = {product: group for group in groups for product in group}
     hits = {name: np.zeros(2) for name in ("before", "after", "after, by best score")}
     in_groups, right_group = 0, 0
@@ -268,8 +310,8 @@ def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
             task = Task(kind, (*photos, *twin), ())
             index, names = shipped_index(task, seen)
             of = Searched(kind, index, names, {}, np.empty(0), np.empty(0))
-            proposed = {(names[a], names[b]) for a, b in of.pairs(SHIPPED)}
-            near = of.pairs(0.0005)
+            proposed = {(names[a], names[b]) for a, b in of.pairs()}
+            near = of.pairs_at(0.0005)
             pair = (names.index(code), names.index(f"{code}-twin"))
             cosines.append(near[pair].cosine if pair in near else float("nan"))
             found += (code, f"{code}-twin") in proposed
@@ -287,9 +329,9 @@ def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
     index, names = shipped_index(Task("colour", tuple(photos), ()), seen)
     of = Searched("colour", index, names, {}, np.empty(0), np.empty(0))
     pair = (names.index("MO1101"), names.index("MO1102"))
-    near = of.pairs(0.0005)
+    near = of.pairs_at(0.0005)
     shown = f"{near[pair].cosine:.3f}" if pair in near else "far"
-    wrong = set(of.pairs(SHIPPED))
+    wrong = set(of.pairs())
     rows.append(["colour", 1, int(pair in wrong), len(wrong - {pair}), shown, shown])
     return rows
 
@@ -311,7 +353,9 @@ def times(products: int, photos: int) -> dict[str, float]:
         vectors, np.repeat(np.arange(products), photos), np.zeros((count, 32), np.uint8), 0
     )
     began = time.perf_counter()
-    pairs = near_pairs(GalleryIndex(gallery, "times"), 0.95, {}, on_progress=lambda _: None)
+    pairs = near_pairs(
+        GalleryIndex(gallery, "times"), Least(0.95, 0.95), {}, on_progress=lambda _: None
+    )
     searched_s = time.perf_counter() - began
     groups = grouped(pairs, Decided())
     return {
@@ -398,10 +442,13 @@ def main() -> None:
     if split == "dev":
         write_json("lookalikes-dev", {"chosen": figures})
         return
+    luma = every_photo(next(task for task in chosen if "all" in task.name))
+    eye = by_eye(everything[-1]) + by_eye(searched(luma, seen))
+    print_table("Luma's groups", list(eye[0]), [list(one.values()) for one in eye])
     counted = {task.name: counted_as_one(task) for task in everything}
     names = list(next(iter(counted.values())))
-    shown = [[name, *(f"{told[key]:.3f}" for key in names)] for name, told in counted.items()]
-    print_table("Counted as one", ["task", *names], shown)
+    shown = [[name, *(f"{told[name]:.3f}" for told in counted.values())] for name in names]
+    print_table("Counted as one", ["", *counted], shown)
     of_twins = twins(folder / "twins", encoder)
     columns = ["twins by", "twins", "proposed", "others proposed", "cosine, median", "least"]
     print_table("Rendered twins", columns, of_twins)
@@ -413,6 +460,7 @@ def main() -> None:
         "lookalikes-test",
         {
             "chosen": figures,
+            "luma_groups": eye,
             "counted_as_one": counted,
             "twins": [dict(zip(columns, row, strict=True)) for row in of_twins],
             "finding": speed,

@@ -69,7 +69,7 @@ def _find(workspace: Workspace) -> None:
             workspace.catalogue,
             index,
             confidence_of(workspace.models, encoder.card),
-            workspace.settings.look_alikes.chance,
+            workspace.settings.look_alikes,
             on_progress=advance,
         )
 

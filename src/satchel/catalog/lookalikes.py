@@ -7,7 +7,7 @@ together and never brings rejected ones back.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -19,6 +19,7 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from satchel.catalog.database import writing
 from satchel.catalog.tables import LookAlikeGroupRow, LookAlikeMemberRow, ProductRow
 from satchel.errors import CatalogueError, UsageError
+from satchel.parallel import batched
 
 AT_ONCE: Final = 500
 """Values in one statement, at most: SQLite allows 999 in its older versions."""
@@ -151,25 +152,15 @@ class LookAlikeStore:
             ids of their products, ascending; no two groups share a product, and a confirmed group
             goes before a proposed one.
         """
-        wanted, held = list(products), LookAlikeMemberRow.__table__.alias("held")
-        found: dict[int, list[int]] = {}
-        order: dict[int, tuple[bool, int]] = {}
         with self._engine.connect() as connection:
-            for first in range(0, len(wanted), AT_ONCE):
-                rows = connection.execute(
-                    select(LookAlikeGroupRow.id, LookAlikeGroupRow.state, held.c.product_id)
-                    .join(LookAlikeMemberRow, LookAlikeMemberRow.group_id == LookAlikeGroupRow.id)
-                    .join(held, held.c.group_id == LookAlikeGroupRow.id)
-                    .where(LookAlikeMemberRow.product_id.in_(wanted[first : first + AT_ONCE]))
-                    .where(LookAlikeGroupRow.state.in_(list(states)))
-                    .distinct()
-                ).all()
-                for number, state, product in rows:
-                    found.setdefault(number, []).append(product)
-                    order[number] = state != GroupState.CONFIRMED, number
-        members = {number: tuple(sorted(set(ids))) for number, ids in found.items()}
-        by_rank = sorted(members, key=lambda number: (order[number][0], -len(members[number])))
-        return _disjoint([members[number] for number in by_rank])
+            # In two steps: asked in one, SQLite goes through every group there is.
+            rows = list(_members(connection, _groups_of(connection, list(products))))
+        found: dict[tuple[bool, int], list[int]] = {}
+        for number, state, product in rows:
+            if state in states:
+                found.setdefault((state != GroupState.CONFIRMED, number), []).append(product)
+        order = sorted(found, key=lambda one: (one[0], -len(found[one]), one[1]))
+        return _disjoint([tuple(sorted(found[one])) for one in order])
 
     def confirmed_of(self, code: str) -> tuple[int, ...]:
         """Return the ids of the confirmed group that holds this code; empty where there is none."""
@@ -294,23 +285,40 @@ def _numbers(connection: Connection, state: GroupState) -> list[int]:
     )
 
 
+def _groups_of(connection: Connection, products: Sequence[int]) -> list[int]:
+    """Numbers of the groups, in whatever state, that hold one of these products."""
+    chosen, column = select(LookAlikeMemberRow.group_id), LookAlikeMemberRow.product_id
+    some = (connection.scalars(chosen.where(column.in_(b))) for b in batched(products, AT_ONCE))
+    return sorted({number for numbers in some for number in numbers})
+
+
+def _members(connection: Connection, numbers: Sequence[int]) -> Iterator[tuple[int, str, int]]:
+    """Yield number, state and product of every member of these groups."""
+    column = LookAlikeGroupRow.id
+    chosen = select(column, LookAlikeGroupRow.state, LookAlikeMemberRow.product_id).join(
+        LookAlikeMemberRow, LookAlikeMemberRow.group_id == column
+    )
+    for some in batched(numbers, AT_ONCE):
+        for row in connection.execute(chosen.where(column.in_(some))):
+            yield row.id, row.state, row.product_id
+
+
 def _groups(connection: Connection, numbers: Sequence[int]) -> list[LookAlikeGroup]:
     """These groups, in this order; those that have lost all but one product are left out."""
-    rows: dict[int, list[Any]] = {}
-    for first in range(0, len(numbers), AT_ONCE):
-        found = connection.execute(
-            select(
-                LookAlikeGroupRow.__table__,
-                ProductRow.id.label("product"),
-                ProductRow.code,
-                LookAlikeMemberRow.photo,
-            )
-            .join(LookAlikeMemberRow, LookAlikeMemberRow.group_id == LookAlikeGroupRow.id)
-            .join(ProductRow, ProductRow.id == LookAlikeMemberRow.product_id)
-            .where(LookAlikeGroupRow.id.in_(numbers[first : first + AT_ONCE]))
-            .order_by(ProductRow.id)
+    chosen = (
+        select(
+            LookAlikeGroupRow.__table__,
+            ProductRow.id.label("product"),
+            ProductRow.code,
+            LookAlikeMemberRow.photo,
         )
-        for row in found:
+        .join(LookAlikeMemberRow, LookAlikeMemberRow.group_id == LookAlikeGroupRow.id)
+        .join(ProductRow, ProductRow.id == LookAlikeMemberRow.product_id)
+        .order_by(ProductRow.id)
+    )
+    rows: dict[int, list[Any]] = {}
+    for some in batched(numbers, AT_ONCE):
+        for row in connection.execute(chosen.where(LookAlikeGroupRow.id.in_(some))):
             rows.setdefault(row.id, []).append(row)
     return [_read(rows[number]) for number in numbers if len(rows.get(number, ())) > 1]
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,18 @@ class ProductPage:
 
     total: int
     products: tuple[tuple[Product, str | None], ...]
+
+
+class ProductKind(NamedTuple):
+    """What look-alikes have in common, lower case; empty where the catalogue does not say.
+
+    Attributes:
+        colours: the words of its colour.
+    """
+
+    brand: str
+    category: str
+    colours: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +172,18 @@ class Catalogue:
             rows = connection.execute(select(ProductRow.code, ProductRow.id)).all()
         return {row.code: row.id for row in rows}
 
-    def product_kinds(self) -> dict[int, tuple[str, ...]]:
-        """Return brand and category of every product by its id, lower case, "" where unknown."""
+    def product_kinds(self) -> dict[int, ProductKind]:
+        """Return of what kind every product is, by its id."""
+        chosen = select(ProductRow.id, ProductRow.brand, ProductRow.category, ProductRow.colour)
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(ProductRow.id, ProductRow.brand, ProductRow.category)
-            ).all()
-        return {
-            row.id: ((row.brand or "").strip().lower(), (row.category or "").strip().lower())
-            for row in rows
-        }
+            return {
+                number: ProductKind(
+                    (brand or "").strip().lower(),
+                    (category or "").strip().lower(),
+                    frozenset(re.findall(r"\w+", (colour or "").lower())),
+                )
+                for number, brand, category, colour in connection.execute(chosen)
+            }
 
     def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
         """Return products whose code, brand, name, category or colour hold every word of `query`.

@@ -2,8 +2,9 @@
 
 Two products are near where, asked with the very picture of one, the ranking leaves the other more
 than a given chance between the two: by the same vectors, colours and fitted weights that answer.
-Groups are of products that are all near each other; chains do not make one. What is proposed
-here a person confirms or rejects. Measured in docs/decisions/0014-look-alikes.md.
+Where the catalogue gives them different colours, which a photo shows, it takes more. Groups are of
+products that are all near each other; chains do not make one. What is proposed here a person
+confirms or rejects. Measured in docs/decisions/0014-look-alikes.md.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from itertools import product as crossed
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.lookalikes import Decided, Proposal
-from satchel.catalog.store import Catalogue
+from satchel.catalog.store import Catalogue, ProductKind
 from satchel.encode.card import Confidence
 from satchel.search.confidence import Rankings, shares
 from satchel.search.index import GalleryIndex
+from satchel.search.rules import LookAlikeRules
 
 Rows = npt.NDArray[np.int64]
 
@@ -76,10 +78,40 @@ def least_cosine(confidence: Confidence, chance: float) -> float:
     return float(1 - gaps[max(0, int(near.argmin()) - 1)]) if not near.all() else 0.0
 
 
+class Least(NamedTuple):
+    """Cosine in the index's space from which on pictures of two products are near.
+
+    Attributes:
+        usual: see `least_cosine`.
+        coloured: where the catalogue gives the products different colours.
+    """
+
+    usual: float
+    coloured: float
+
+    @classmethod
+    def of(cls, confidence: Confidence, rules: LookAlikeRules) -> Least:
+        """What a workspace's rules mean, by the confidence that it answers with."""
+        return cls(
+            least_cosine(confidence, rules.chance), least_cosine(confidence, rules.colour_chance)
+        )
+
+    def between(self, one: ProductKind, other: ProductKind) -> float:
+        """For two products; more than any cosine where they are of different kinds.
+
+        Colours that share a word are not different: "black, gold", "black, silver".
+        """
+        known = ((one.brand, other.brand), (one.category, other.category))
+        if any(a and b and a != b for a, b in known):
+            return float("inf")
+        different = one.colours and other.colours and one.colours.isdisjoint(other.colours)
+        return self.coloured if different else self.usual
+
+
 def near_pairs(
     index: GalleryIndex,
-    least: float,
-    kinds: Mapping[int, tuple[str, ...]],
+    least: Least,
+    kinds: Mapping[int, ProductKind],
     *,
     on_progress: Callable[[int], None],
 ) -> Pairs:
@@ -88,17 +120,17 @@ def near_pairs(
     Exact, block by block: memory grows with what is found, not with the square of the gallery.
 
     Args:
-        least: cosine in the index's space, see `least_cosine`.
-        kinds: brand and category of each product, lower case, "" where unknown.
+        kinds: of each product; one that is missing is of any kind.
         on_progress: called with the number of pictures done since the last call.
     """
+    anything = ProductKind("", "", frozenset())
     found: Pairs = {}
     for first in range(0, len(index), ROWS):
         rows = np.arange(first, min(first + ROWS, len(index)))
-        for row, near in _neighbours(index, rows, least):
+        for row, near in _neighbours(index, rows, min(least)):
             own = int(index.gallery.products[row])
             for other, (there, cosine) in _other_products(index, near, own):
-                if not _of_one_kind(kinds.get(own, ()), kinds.get(other, ())):
+                if cosine < least.between(kinds.get(own, anything), kinds.get(other, anything)):
                     continue
                 pair, pictures = (min(own, other), max(own, other)), (row, there)
                 if pair not in found or cosine > found[pair].cosine:
@@ -145,7 +177,7 @@ def propose(
     catalogue: Catalogue,
     index: GalleryIndex,
     confidence: Confidence,
-    chance: float,
+    rules: LookAlikeRules,
     *,
     on_progress: Callable[[int], None],
 ) -> None:
@@ -153,10 +185,9 @@ def propose(
 
     Args:
         confidence: by which answers are given.
-        chance: see `least_cosine`.
         on_progress: called with the number of pictures done since the last call.
     """
-    least = least_cosine(confidence, chance)
+    least = Least.of(confidence, rules)
     pairs = near_pairs(index, least, catalogue.product_kinds(), on_progress=on_progress)
     store = catalogue.look_alikes()
     store.propose(
@@ -235,11 +266,6 @@ def _other_products(
         if product != own:
             best.setdefault(product, (row, cosine))
     return sorted(best.items(), key=lambda one: (-one[1][1], one[0]))[:MOST_NEAR]
-
-
-def _of_one_kind(one: Sequence[str], other: Sequence[str]) -> bool:
-    """Whether brand and category are the same where both are known."""
-    return all(a == b for a, b in zip(one, other, strict=False) if a and b)
 
 
 def _shown(group: Sequence[int], pairs: Pairs) -> tuple[float, tuple[str | None, ...]]:

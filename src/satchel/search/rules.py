@@ -46,6 +46,13 @@ class LookAlikeRules(BaseModel):
         description="that the ranking, asked with the very picture of one product, leaves another "
         "between the two: from there on they are proposed as look-alikes; less proposes more",
     )
+    colour_chance: float = Field(
+        0.15,
+        gt=0,
+        le=0.5,
+        description="the same where the catalogue gives the two different colours: a photo shows "
+        "those, so that pictures have to be all but equal",
+    )
     counted: Literal["confirmed", "proposed", "off"] = Field(
         "confirmed",
         description="which groups count as one candidate in answers: those that a person has "
