@@ -9,9 +9,12 @@ from conftest import SHAPES, jpeg
 from satchel import Identifier
 from satchel.catalog.lookalikes import GroupState, Proposal
 from satchel.encode.card import read_card
+from satchel.encode.encoder import Encoder
 from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError
 from satchel.identify import verdict
+from satchel.images import PhotoLimits
 from satchel.records import Identification, Verdict
+from satchel.search.index import GalleryIndex
 from satchel.workspace import Workspace
 
 
@@ -140,6 +143,32 @@ def test_confirmed_look_alikes_are_one_candidate(filled: Workspace) -> None:
     assert likely <= held  # so they hold the right one as often as was measured
     (difference,) = first.look_alikes.differences
     assert difference.attribute == "name"
+
+
+def test_a_group_is_identified_where_its_members_together_are_sure_enough(
+    filled: Workspace, encoder: Encoder
+) -> None:
+    grouped(filled, "confirmed", "M0", "M1")
+    store = filled.catalogue.look_alikes()
+    index = GalleryIndex.load(filled.index_path)
+    flat = encoder.card.confidence.model_copy(
+        update={"sharpness": (0.0, 0.0, 0.1), "absent_at": 0.0}
+    )
+
+    def verdict_at(threshold: float) -> tuple[float, Verdict]:
+        confidence = flat.model_copy(update={"identified_at": threshold})
+        identifier = Identifier(
+            filled.catalogue, encoder, index, PhotoLimits(), confidence=confidence
+        )
+        found = identifier.identify(jpeg("disc", 50))
+        return found.candidates[0].confidence, found.verdict
+
+    alone, _ = verdict_at(1.0)
+    assert verdict_at(1.3 * alone)[1] is Verdict.UNCERTAIN
+    store.confirm(store.in_state(GroupState.PROPOSED)[0].number)
+    together, said = verdict_at(1.3 * alone)
+    assert together > 1.3 * alone
+    assert said is Verdict.IDENTIFIED
 
 
 def test_which_groups_count_is_a_setting(filled: Workspace) -> None:

@@ -11,6 +11,9 @@ import typer
 from satchel.cli_shared import open_workspace, progress_bar, say
 from satchel.errors import UsageError
 
+MOST_SHOWN = 40
+"""Groups in a table; a person goes through more of them on the page."""
+
 if TYPE_CHECKING:
     from satchel.catalog.lookalikes import LookAlikeGroup, LookAlikeStore
     from satchel.workspace import Workspace
@@ -83,20 +86,21 @@ def _all(store: LookAlikeStore) -> list[LookAlikeGroup]:
 def _show(workspace: Workspace, groups: Sequence[LookAlikeGroup], as_json: bool) -> None:
     from satchel.catalog.lookalikes import GroupState
 
-    rows = [_row(workspace, group) for group in groups]
     if as_json:
-        for row in rows:
-            print(json.dumps(row, ensure_ascii=False), flush=True)
+        for group in groups:
+            print(json.dumps(_row(workspace, group), ensure_ascii=False), flush=True)
         return
     from rich.console import Console
     from rich.table import Table
 
     table = Table("group", "state", "likeness", "codes", "tell apart by")
-    for row in rows:
+    for row in (_row(workspace, group) for group in groups[:MOST_SHOWN]):
         codes = "\n".join(row["codes"])
         likeness = f"{row['likeness']:.3f}"
         table.add_row(str(row["group"]), row["state"], likeness, codes, row["advice"])
     Console().print(table)
+    if len(groups) > MOST_SHOWN:
+        say(f"… and {len(groups) - MOST_SHOWN:,} more groups: --json gives all")
     if any(group.state is GroupState.PROPOSED for group in groups):
         say(
             "proposed groups wait under Review on the page of `satchel serve`; or "
