@@ -333,6 +333,7 @@ def test_a_whole_review_by_keyboard(
     )
     with run_server(create_app(own_workspace)) as url:
         reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
         reader.resize(1280, 900)
         reader.complaints()
         reader.go("/review")
@@ -391,6 +392,7 @@ def test_look_alikes_by_keyboard(
     )
     with run_server(create_app(own_workspace)) as url:
         reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
         reader.resize(1280, 900)
         reader.complaints()
         reader.go("/review/look-alikes")
