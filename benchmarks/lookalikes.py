@@ -5,7 +5,7 @@
 `dev`: the chance from which on products are proposed, chosen by how often the ranking decides
 rightly between the two of a pair, asked with real photos; beside it a rule that leaves photos of
 the gallery out. `test`: the same for what ships, on other photos and styles; rendered twins, whose
-truth is known (examples/maison: another size, other hardware, another colour); the right answer
+truth is known (examples/maison: another size, another metal, another colour); the right answer
 before and after; and times. FOLDER keeps vectors and rendered twins between runs. The tables behind
 docs/decisions/0014-look-alikes.md.
 """
@@ -37,7 +37,8 @@ from satchel.images import PhotoLimits
 from satchel.records import WHOLE_PHOTO
 from satchel.search.confidence import weigh
 from satchel.search.index import GalleryIndex
-from satchel.search.lookalikes import Least, Pairs, fold, grouped, near_pairs
+from satchel.search.lookalikes import fold, grouped
+from satchel.search.near import Least, Pairs, near_pairs
 from satchel.search.ranking import POOL, SHARPNESS, rank_products
 from satchel.search.rules import LookAlikeRules
 from satchel.workspace import Workspace
@@ -257,7 +258,7 @@ def counted_as_one(task: Searched) -> dict[str, float]:
 
 
 def render_twins(folder: Path) -> None:
-    """Render each model of the demo catalogue as another size, and with other hardware."""
+    """Render each model of the demo catalogue as another size, and with other metal."""
     sys.path.insert(0, str(MAISON))
     import models
     from places import STUDIO
@@ -265,10 +266,10 @@ def render_twins(folder: Path) -> None:
     from render import VIEWS, encode
 
     brass = models.BRASS
-    for kind, metal in (("size", brass), ("hardware", models.STEEL)):
+    for kind, metal in (("size", brass), ("metal", models.STEEL)):
         models.BRASS = metal
         for model in models.MODELS:
-            if kind == "hardware" and model.code in ("MO1102", "MW6102"):
+            if kind == "metal" and model.code in ("MO1102", "MW6102"):
                 continue  # the same tote again; a watch of steel
             rng = np.random.default_rng(zlib.crc32((model.code + kind).encode()))
             for number, (yaw, pitch) in enumerate(VIEWS[:2], start=1):
@@ -298,7 +299,7 @@ def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
     pictures = sorted(folder.glob("*/*/*.jpg"))
     seen = all_described([photo.path for photo in photos] + pictures, encoder)
     rows: list[list[object]] = []
-    for kind in ("size", "hardware"):
+    for kind in ("size", "metal"):
         found, cosines, others = 0, [], 0
         codes = sorted({path.parent.name for path in pictures if path.parts[-3] == kind})
         for code in codes:

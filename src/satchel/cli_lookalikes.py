@@ -73,6 +73,7 @@ def _find(workspace: Workspace) -> None:
             index,
             confidence_of(workspace.models, encoder.card),
             workspace.settings.look_alikes,
+            workspace.index_path.with_name("look-alikes.jsonl"),
             on_progress=advance,
         )
 
