@@ -208,7 +208,7 @@ def _merge(found: Pairs, more: Pairs) -> None:
 
 
 def _sha256(index: GalleryIndex, row: int) -> str:
-    return index.gallery.photos[row].tobytes().hex()
+    return str(index.gallery.photos[row].tobytes().hex())
 
 
 def _neighbours(
