@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from conftest import jpeg
+from conftest import fill, jpeg
 from satchel.config import Settings, default_settings_text, read_settings
+from satchel.encode.encoder import Encoder
 from satchel.errors import WorkspaceError
 from satchel.workspace import Workspace
 
@@ -76,10 +77,56 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
     }
     assert found["disc.jpg"]["verdict"] in ("identified", "uncertain", "not_in_catalogue")
     first = found["box.jpg"]["candidates"][0]
-    assert set(first) == {"rank", "code", "brand", "name", "confidence", "photo", "likely"}
+    assert set(first) == {
+        "rank",
+        "code",
+        "brand",
+        "name",
+        "confidence",
+        "photo",
+        "likely",
+        "look_alikes",
+    }
+    assert first["look_alikes"] is None
     assert (first["rank"], first["code"], first["brand"]) == (1, "M1", "Atelier")
     assert Path(first["photo"]).is_file()
     assert len(found["box.jpg"]["candidates"]) == 3
+
+
+def test_look_alikes_are_found_confirmed_and_counted_as_one(
+    workspace: Workspace, encoder: Encoder, tmp_path: Path
+) -> None:
+    table = tmp_path / "catalogue.csv"
+    rows = [("M1", "disc", "17 cm"), ("M2", "disc", "20 cm"), ("M3", "cross", "17 cm")]
+    for code, shape, _ in rows:
+        (tmp_path / f"{code}.jpg").write_bytes(jpeg(shape, 1 if code == "M1" else 2))
+    lines = [f"{code},Tote,{size},{code}.jpg" for code, _, size in rows]
+    table.write_text("\n".join(["code,name,size,photo", *lines]))
+    fill(workspace, table, encoder)
+    here = workspace.folder
+    found = satchel("lookalikes", "--json", cwd=here)
+    (group,) = (json.loads(line) for line in found.stdout.splitlines())
+    assert (group["state"], group["codes"]) == ("proposed", ["M1", "M2"])
+    assert group["advice"] == "17 cm, 20 cm: measure the width"
+    assert group["differences"][0]["values"] == {"M1": "17 cm", "M2": "20 cm"}
+    wrong = satchel("lookalikes", "--confirm", 1, "--reject", 1, cwd=here)
+    assert (wrong.returncode, wrong.stdout) == (2, "")
+    confirmed = satchel("lookalikes", "--confirm", group["group"], "--by", "Kim", cwd=here)
+    assert "confirmed" in confirmed.stdout
+    again = satchel("lookalikes", "--json", cwd=here)  # finding once more leaves it alone
+    (kept,) = (json.loads(line) for line in again.stdout.splitlines())
+    assert (kept["state"], kept["decided_by"]) == ("confirmed", "Kim")
+    answered = satchel("identify", "--json", tmp_path / "M2.jpg", cwd=here)
+    first, second = json.loads(answered.stdout)["candidates"]
+    assert (first["code"], second["code"]) == ("M2", "M3")
+    members = first["look_alikes"]["members"]
+    assert [member["code"] for member in members] == ["M2", "M1"]
+    assert sum(m["confidence"] for m in members) == pytest.approx(first["confidence"], abs=2e-4)
+    assert first["look_alikes"]["advice"] == "20 cm, 17 cm: measure the width"
+    table_answer = satchel("identify", tmp_path / "M2.jpg", cwd=here).stdout
+    assert "same look: 20 cm, 17 cm: measure the width" in table_answer
+    undone = satchel("lookalikes", "--undo", group["group"], "--json", cwd=here)
+    assert json.loads(undone.stdout)["state"] == "proposed"
 
 
 def test_item_gives_one_answer_by_the_photos_that_can_be_read(here: Path, tmp_path: Path) -> None:

@@ -7,10 +7,14 @@ import pytest
 
 from conftest import SHAPES, jpeg
 from satchel import Identifier
+from satchel.catalog.lookalikes import GroupState, Proposal
 from satchel.encode.card import read_card
+from satchel.encode.encoder import Encoder
 from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError
 from satchel.identify import verdict
+from satchel.images import PhotoLimits
 from satchel.records import Identification, Verdict
+from satchel.search.index import GalleryIndex
 from satchel.workspace import Workspace
 
 
@@ -89,6 +93,100 @@ def test_more_absent_items_make_every_answer_less_sure(filled: Workspace) -> Non
     for one, other in zip(few.candidates, many.candidates, strict=True):
         assert one.product == other.product
         assert one.confidence > other.confidence
+
+
+def grouped(filled: Workspace, counted: str, *codes: str) -> Identifier:
+    """An identifier of the workspace in which these codes are a proposed group."""
+    catalogue = filled.catalogue
+    ids = catalogue.ids_of_codes()
+    catalogue.look_alikes().propose(
+        [Proposal(tuple(ids[code] for code in codes), 0.97, (None,) * len(codes))]
+    )
+    settings = filled.settings.model_copy(
+        update={"look_alikes": filled.settings.look_alikes.model_copy(update={"counted": counted})}
+    )
+    return Identifier.open(Workspace(filled.folder, settings))
+
+
+def test_confirmed_look_alikes_are_one_candidate(filled: Workspace) -> None:
+    identifier = grouped(filled, "confirmed", "M1", "M3", "M4")
+    photo = jpeg("box", 50)
+    apart = identifier.identify(photo)  # proposed only: nothing changes
+    assert [one.look_alikes for one in apart.candidates] == [None] * 5
+    store = filled.catalogue.look_alikes()
+    (group,) = store.in_state(GroupState.PROPOSED)
+    store.confirm(group.number)
+    together = identifier.identify(photo)  # at once, without a new index
+    alone = {one.product.code: one for one in apart.candidates}
+    first, *others = together.candidates
+    assert first.look_alikes is not None
+    assert [one.product.code for one in first.look_alikes.members] == sorted(
+        ("M1", "M3", "M4"), key=lambda code: alone[code].rank
+    )
+    assert first.product.code == "M1"
+    assert (first.score, first.photo) == (alone["M1"].score, alone["M1"].photo)
+    assert first.confidence == pytest.approx(
+        sum(alone[code].confidence for code in ("M1", "M3", "M4"))
+    )
+    assert {one.product.code for one in others} == {"M0", "M2"}
+    assert all(one.confidence == alone[one.product.code].confidence for one in others)
+    assert [one.rank for one in together.candidates] == [1, 2, 3]
+    assert together.in_catalogue == apart.in_catalogue
+    assert together.likely is not None
+    likely = {one.product.code for one in apart.candidates if one.likely}
+    held = {
+        member.product.code
+        for one in together.candidates
+        if one.likely
+        for member in (one.look_alikes.members if one.look_alikes else (one,))
+    }
+    assert likely <= held  # so they hold the right one as often as was measured
+    (difference,) = first.look_alikes.differences
+    assert difference.attribute == "name"
+
+
+def test_a_group_is_identified_where_its_members_together_are_sure_enough(
+    filled: Workspace, encoder: Encoder
+) -> None:
+    grouped(filled, "confirmed", "M0", "M1")
+    store = filled.catalogue.look_alikes()
+    index = GalleryIndex.load(filled.index_path)
+    flat = encoder.card.confidence.model_copy(
+        update={"sharpness": (0.0, 0.0, 0.1), "absent_at": 0.0}
+    )
+
+    def verdict_at(threshold: float) -> tuple[float, Verdict]:
+        confidence = flat.model_copy(update={"identified_at": threshold})
+        identifier = Identifier(
+            filled.catalogue, encoder, index, PhotoLimits(), confidence=confidence
+        )
+        found = identifier.identify(jpeg("disc", 50))
+        return found.candidates[0].confidence, found.verdict
+
+    alone, _ = verdict_at(1.0)
+    assert verdict_at(1.3 * alone)[1] is Verdict.UNCERTAIN
+    store.confirm(store.in_state(GroupState.PROPOSED)[0].number)
+    together, said = verdict_at(1.3 * alone)
+    assert together > 1.3 * alone
+    assert said is Verdict.IDENTIFIED
+
+
+def test_which_groups_count_is_a_setting(filled: Workspace) -> None:
+    photo = jpeg("box", 50)
+    assert len(grouped(filled, "proposed", "M1", "M3").identify(photo).candidates) == 4
+    assert len(grouped(filled, "confirmed", "M1", "M3").identify(photo).candidates) == 5
+    store = filled.catalogue.look_alikes()
+    store.confirm(store.in_state(GroupState.PROPOSED)[0].number)
+    assert len(grouped(filled, "off", "M1", "M3").identify(photo).candidates) == 5
+
+
+def test_fewer_candidates_than_members(filled: Workspace) -> None:
+    (only,) = (
+        grouped(filled, "proposed", "M1", "M2", "M3").identify(jpeg("box", 50), top=1).candidates
+    )
+    assert only.look_alikes is not None
+    assert {one.product.code for one in only.look_alikes.members} == {"M1", "M2", "M3"}
+    assert all(one.photo for one in only.look_alikes.members)
 
 
 def test_no_index_yet(workspace: Workspace) -> None:

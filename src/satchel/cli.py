@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel import cli_experiment, cli_training
+from satchel import cli_experiment, cli_lookalikes, cli_training
 from satchel.cli_shared import open_workspace, progress_bar, say
 from satchel.errors import PhotoError, RowError, SatchelError, UsageError
 
@@ -316,6 +316,7 @@ def serve(
     )
 
 
+app.command()(cli_lookalikes.lookalikes)
 app.command()(cli_training.split)
 app.add_typer(cli_training.train, name="train")
 app.command()(cli_training.adapt)
@@ -438,6 +439,8 @@ class _Answers:
             self._print(used, self._identifier.name(seen, top=self._top))
 
     def _print_json(self, paths: list[Path], found: Identification) -> None:
+        from satchel.search.differences import look_alikes_as_json
+
         names = [str(path) for path in paths]
         candidates = [
             {
@@ -448,6 +451,7 @@ class _Answers:
                 "confidence": round(candidate.confidence, 4),
                 "photo": str(self._workspace.photos.path(candidate.photo)),
                 "likely": candidate.likely,
+                "look_alikes": candidate.look_alikes and look_alikes_as_json(candidate.look_alikes),
             }
             for candidate in found.candidates
         ]
@@ -464,19 +468,25 @@ class _Answers:
         from rich.console import Console
         from rich.table import Table
 
+        from satchel.search.differences import advice
+
         table = Table(title=f"{', '.join(map(str, paths))}: {found.verdict.replace('_', ' ')}")
         for heading in ("", "code", "brand", "name", "confidence"):
             table.add_column(heading, overflow="fold", no_wrap=heading in ("code", "confidence"))
         for candidate in found.candidates:
             product = candidate.product
+            others = candidate.look_alikes.members[1:] if candidate.look_alikes else ()
             table.add_row(
                 str(candidate.rank),
-                product.code,
+                "\n".join([product.code, *(f"= {other.product.code}" for other in others)]),
                 product.brand,
                 ", ".join(filter(None, (product.name, product.colour, product.size))),
                 f"{_meter(candidate.confidence)} {candidate.confidence:4.0%}",
             )
         Console().print(table)
+        for candidate in found.candidates:
+            if candidate.look_alikes:
+                print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
         print(_said_likely(found))
         for candidate in found.candidates:  # below: a path broken over lines cannot be copied
             print(f"  {candidate.rank}  {_short(self._workspace.photos.path(candidate.photo))}")

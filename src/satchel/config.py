@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
 from satchel.images import PhotoLimits
-from satchel.search.rules import SearchRules
+from satchel.search.rules import LookAlikeRules, SearchRules
 
 FILE_NAME: Final = "satchel.toml"
 
@@ -71,6 +71,7 @@ class Settings(_Section):
     photos: Photos = Photos()
     identify: Identify = Identify()
     search: SearchRules = SearchRules()
+    look_alikes: LookAlikeRules = LookAlikeRules()
     curate: CurationRules = CurationRules()
     serve: Serve = Serve()
 

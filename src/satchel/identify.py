@@ -7,11 +7,13 @@ The command line, the web service, evaluation and benchmarks all come through he
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
+from satchel.catalog.lookalikes import GroupState
 from satchel.catalog.store import Catalogue
 from satchel.encode.calibration import confidence_of
 from satchel.encode.card import Confidence
@@ -21,14 +23,33 @@ from satchel.encode.serving import serving_card
 from satchel.errors import UsageError
 from satchel.images import PhotoLimits, decode
 from satchel.parallel import cores
-from satchel.records import Candidate, Identification, Verdict
+from satchel.records import (
+    Candidate,
+    Identification,
+    LookAlike,
+    LookAlikes,
+    Product,
+    Verdict,
+)
 from satchel.search.build import open_index
-from satchel.search.confidence import weigh
+from satchel.search.confidence import Sureness, weigh
+from satchel.search.differences import differences
 from satchel.search.index import GalleryIndex
+from satchel.search.lookalikes import fold, folded_likely
 from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.workspace import Workspace
 
 MAX_ITEM_PHOTOS = 8
+
+STATES: Final = {
+    "confirmed": (GroupState.CONFIRMED,),
+    "proposed": (GroupState.CONFIRMED, GroupState.PROPOSED),
+    "off": (),
+}
+"""Groups that count as one candidate, by what `counted` says."""
+
+Group = tuple[int, ...]
+"""Database ids of look-alikes."""
 
 
 class Identifier:
@@ -43,6 +64,7 @@ class Identifier:
         *,
         confidence: Confidence | None = None,
         absent: float | None = None,
+        look_alikes: Sequence[GroupState] = STATES["confirmed"],
     ) -> None:
         """Wire an identifier.
 
@@ -50,6 +72,7 @@ class Identifier:
             confidence: how sure answers are; default, what the encoder's card says.
             absent: share of items that are expected not to be in the catalogue; default, the
                 share that `confidence` was measured with.
+            look_alikes: groups in these states count as one candidate.
         """
         self._catalogue = catalogue
         self._encoder = encoder
@@ -57,6 +80,7 @@ class Identifier:
         self._limits = limits
         self._confidence = confidence or encoder.card.confidence
         self._absent = absent
+        self._look_alikes = tuple(look_alikes)
 
     @classmethod
     def open(cls, workspace: Workspace | Path | str | None = None) -> Identifier:
@@ -90,6 +114,7 @@ class Identifier:
             settings.photos.limits(),
             confidence=confidence_of(workspace.models, encoder.card),
             absent=settings.identify.absent,
+            look_alikes=STATES[settings.look_alikes.counted],
         )
 
     @property
@@ -136,30 +161,82 @@ class Identifier:
         return rank_products(self._index, described, top=top)
 
     def name(self, seen: Sequence[Embedded], *, top: int = 5) -> Identification:
-        """Name the item whose photos were looked at."""
+        """Name the item whose photos were looked at; look-alikes count as one candidate."""
         ranked = self.rank(seen, top=max(top, POOL))
         sure = weigh(self._confidence, self._index, ranked, absent=self._absent)
-        shown = ranked[:top]
-        products = self._catalogue.products_by_id([found.product for found in shown])
-        candidates = (
-            Candidate(
-                at + 1,
-                product,
-                found.score,
-                sure.confidences[at],
-                found.photo,
-                likely=sure.likely is None or at < sure.likely,
-            )
-            for at, (found, product) in enumerate(zip(shown, products, strict=True))
-        )
+        groups = self._groups_of([found.product for found in ranked])
+        folded = fold([found.product for found in ranked], sure.confidences, groups)
+        likely = folded_likely(sure.likely, folded)
+        candidates = self._candidates(ranked, sure, folded[:top], groups, likely)
         return Identification(
-            verdict(sure.confidences[0], sure.in_catalogue, self._confidence),
+            verdict(candidates[0].confidence, sure.in_catalogue, self._confidence),
             tuple(candidates),
             tuple(photo.box for photo in seen),
             sure.in_catalogue,
-            sure.likely,
+            likely,
             self._confidence.coverage,
         )
+
+    def _groups_of(self, products: Sequence[int]) -> list[Group]:
+        """The groups that count as one, of those that hold one of these products."""
+        if not self._look_alikes:
+            return []
+        return self._catalogue.look_alikes().of_products(products, self._look_alikes)
+
+    def _candidates(
+        self,
+        ranked: Sequence[RankedProduct],
+        sure: Sureness,
+        folded: Sequence[tuple[int, ...]],
+        groups: Sequence[Group],
+        likely: int | None,
+    ) -> list[Candidate]:
+        """Lay out the candidates; `folded` holds the places in `ranked` of each."""
+        home = {product: group for group in groups for product in group}
+        wanted: dict[int, None] = {}
+        for places in folded:
+            first = ranked[places[0]].product
+            wanted |= dict.fromkeys(home.get(first, (first,)))
+        known = dict(zip(wanted, self._catalogue.products_by_id(list(wanted)), strict=True))
+        candidates = []
+        for at, places in enumerate(folded):
+            best = ranked[places[0]]
+            candidates.append(
+                Candidate(
+                    at + 1,
+                    known[best.product],
+                    best.score,
+                    sum(sure.confidences[place] for place in places),
+                    best.photo,
+                    likely=likely is None or at < likely,
+                    look_alikes=_look_alikes(
+                        home.get(best.product, ()),
+                        {ranked[place].product: place for place in places},
+                        ranked,
+                        sure,
+                        known,
+                    ),
+                )
+            )
+        return candidates
+
+
+def _look_alikes(
+    group: Group,
+    places: Mapping[int, int],
+    ranked: Sequence[RankedProduct],
+    sure: Sureness,
+    known: Mapping[int, Product],
+) -> LookAlikes | None:
+    """A group's members, those that were ranked first; `places`: product → place in `ranked`."""
+    if not group:
+        return None
+    members = [
+        LookAlike(known[product], sure.confidences[place], ranked[place].photo)
+        for product, place in places.items()
+    ]
+    members += [LookAlike(known[product], 0.0, None) for product in group if product not in places]
+    return LookAlikes(tuple(members), differences([member.product for member in members]))
 
 
 def verdict(sure: float, in_catalogue: float, measured: Confidence) -> Verdict:

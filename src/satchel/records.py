@@ -96,16 +96,60 @@ class Verdict(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """An attribute in which look-alikes differ.
+
+    Attributes:
+        kind: size, hardware, material, colour or other: what has to be looked at.
+        attribute: its name in the catalogue, or the kind's where several are put together.
+        values: of each product, None where the catalogue has none.
+    """
+
+    kind: str
+    attribute: str
+    values: tuple[str | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlike:
+    """A product of a group that photos cannot tell apart.
+
+    Attributes:
+        confidence: chance that this one is right, as it would be without the group.
+        photo: SHA-256 of its photo nearest to the item; None where others were nearer by far.
+    """
+
+    product: Product
+    confidence: float
+    photo: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class LookAlikes:
+    """A group that counts as one candidate.
+
+    Attributes:
+        members: the candidate's own product first, then the others, nearest first.
+        differences: what tells them apart, values in the order of the members.
+    """
+
+    members: tuple[LookAlike, ...]
+    differences: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """One catalogue model proposed for an item.
+    """One catalogue model proposed for an item, or a group of look-alikes by its nearest member.
 
     Attributes:
         rank: 1 for the likeliest.
         score: cosine in [-1, 1] between the item and the product's nearest photos.
-        confidence: chance that this is the right model, in [0, 1]; over all candidates they sum
-            to 1 at most, what is left being "something else". See `satchel.search.confidence`.
+        confidence: chance that this is the right model, or one of its look-alikes, in [0, 1];
+            over all candidates they sum to 1 at most, what is left being "something else". See
+            `satchel.search.confidence`.
         photo: SHA-256 of the product's photo that is nearest to the item.
         likely: whether this is one of those that together hold the right model 9 times in 10.
+        look_alikes: the group that it stands for, where photos cannot tell it apart from others.
     """
 
     rank: int
@@ -114,6 +158,7 @@ class Candidate:
     confidence: float
     photo: str
     likely: bool
+    look_alikes: LookAlikes | None = None
 
 
 @dataclass(frozen=True, slots=True)

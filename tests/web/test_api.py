@@ -408,6 +408,8 @@ def test_a_damaged_index_is_made_again(own_workspace: Workspace, serve_app, draw
 def test_openapi_describes_errors_as_problems(client):
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {
+        "/api/v1/look-alikes",
+        "/api/v1/look-alikes/{group}",
         "/api/v1/identify",
         "/api/v1/products",
         "/api/v1/products/{code}",

@@ -17,6 +17,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+from satchel.catalog.lookalikes import GroupState, Proposal
 from satchel.web.app import create_app
 from satchel.workspace import Workspace
 
@@ -332,6 +333,7 @@ def test_a_whole_review_by_keyboard(
     )
     with run_server(create_app(own_workspace)) as url:
         reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
         reader.resize(1280, 900)
         reader.complaints()
         reader.go("/review")
@@ -374,6 +376,88 @@ def test_a_whole_review_by_keyboard(
         reader.until(lambda: reader.texts(".nothing strong") == ["Nothing is in doubt"])
         assert review.decisions()[0].by == "kdkd"
         assert reader.complaints() == []
+
+
+def test_look_alikes_by_keyboard(
+    chrome: Chrome,
+    own_workspace: Workspace,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+) -> None:
+    catalogue = own_workspace.catalogue
+    ids, store = catalogue.ids_of_codes(), catalogue.look_alikes()
+    groups = [("M22675", "A/01 B?", "가방-7"), ("Z-9", "가방-7"), ("M22675", "Z-9")]
+    store.propose(
+        Proposal(tuple(sorted(ids[code] for code in codes)), 0.96, (None,) * len(codes))
+        for codes in groups
+    )
+    with run_server(create_app(own_workspace)) as url:
+        reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        reader.resize(1280, 900)
+        reader.complaints()
+        reader.go("/review/look-alikes")
+
+        def press(key: str) -> None:
+            ActionChains(chrome).send_keys(key).perform()
+
+        def wait_for(*codes: str) -> None:
+            reader.until(lambda: set(reader.texts(".twins h2 code")) == set(codes))
+
+        wait_for("M22675", "A/01 B?", "가방-7")
+        press("s")
+        wait_for("Z-9", "가방-7")
+        press("d")
+        wait_for("M22675", "Z-9")
+        assert store.count(GroupState.REJECTED) == 1
+        press("u")
+        wait_for("Z-9", "가방-7")
+        assert store.count(GroupState.REJECTED) == 0
+        press("c")
+        wait_for("M22675", "Z-9")
+        press("s")
+        reader.until(lambda: reader.texts(".nothing strong") == ["That was the last group"])
+        reader.one(".nothing a").click()
+        wait_for("M22675", "A/01 B?", "가방-7")
+        press("1")  # the first looks different: out it goes
+        left = reader.all(".twins input:checked")
+        assert len(left) == 2
+        press("1")
+        assert len(reader.all(".twins input:checked")) == 3
+        boxes = reader.all(".twins input")
+        boxes[1].click()
+        boxes[1].click()
+        press("s")  # a box that was clicked on is no field that one types into
+        wait_for("M22675", "Z-9")
+        reader.one(".twins h2 a").click()
+        reader.until(lambda: reader.one("#product-dialog").get_attribute("open"))
+        chrome.switch_to.active_element.send_keys(Keys.ESCAPE)
+        reader.until(lambda: not reader.one("#product-dialog").get_attribute("open"))
+        reader.one("#who").send_keys("cd1")  # letters in a field are letters
+        assert store.count(GroupState.CONFIRMED) == 1
+        reader.resize(360, 740)
+        assert chrome.execute_script("return document.documentElement.scrollWidth <= 360")
+        assert reader.complaints() == []
+
+
+def test_look_alikes_work_without_javascript(
+    chrome: Chrome,
+    own_workspace: Workspace,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+) -> None:
+    ids, store = own_workspace.catalogue.ids_of_codes(), own_workspace.catalogue.look_alikes()
+    store.propose([Proposal(tuple(sorted(ids[c] for c in CODES[:3])), 0.96, (None,) * 3)])
+    with run_server(create_app(own_workspace)) as url:
+        reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
+        try:
+            reader.go("/review/look-alikes")
+            reader.all(".twins input")[1].click()
+            reader.one("button[value=confirm]").click()
+            reader.until(lambda: reader.all(".nothing"))
+        finally:
+            chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
+    (group,) = store.in_state(GroupState.CONFIRMED)
+    assert set(group.codes) == {"M22675", "가방-7"}
 
 
 def test_review_works_without_javascript(

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Engine, Select, create_engine, event, inspect
 
 from satchel.catalog.tables import PhotoRow, RevisionRow
 
-SCHEMA: Final = "0006"
+SCHEMA: Final = "0007"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000

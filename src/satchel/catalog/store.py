@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,7 @@ from sqlalchemy.orm import aliased
 
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import by_photo_id, count_up, open_database, writing
+from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.review import ReviewStore
 from satchel.catalog.tables import (
     PhotoRow,
@@ -57,6 +59,18 @@ class ProductPage:
 
     total: int
     products: tuple[tuple[Product, str | None], ...]
+
+
+class ProductKind(NamedTuple):
+    """What look-alikes have in common, lower case; empty where the catalogue does not say.
+
+    Attributes:
+        colours: the words of its colour.
+    """
+
+    brand: str
+    category: str
+    colours: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +171,19 @@ class Catalogue:
         with self._engine.connect() as connection:
             rows = connection.execute(select(ProductRow.code, ProductRow.id)).all()
         return {row.code: row.id for row in rows}
+
+    def product_kinds(self) -> dict[int, ProductKind]:
+        """Return of what kind every product is, by its id."""
+        chosen = select(ProductRow.id, ProductRow.brand, ProductRow.category, ProductRow.colour)
+        with self._engine.connect() as connection:
+            return {
+                number: ProductKind(
+                    (brand or "").strip().lower(),
+                    (category or "").strip().lower(),
+                    frozenset(re.findall(r"\w+", (colour or "").lower())),
+                )
+                for number, brand, category, colour in connection.execute(chosen)
+            }
 
     def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
         """Return products whose code, brand, name, category or colour hold every word of `query`.
@@ -337,6 +364,10 @@ class Catalogue:
     def review(self) -> ReviewStore:
         """What people's review of photos reads and writes."""
         return ReviewStore(self._engine)
+
+    def look_alikes(self) -> LookAlikeStore:
+        """What is proposed and decided of products that photos cannot tell apart."""
+        return LookAlikeStore(self._engine)
 
     def writing(self) -> CatalogueWriter:
         """Begin a transaction that holds everything written through it, or nothing."""

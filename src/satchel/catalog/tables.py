@@ -159,6 +159,41 @@ class DecisionRow(Base):
     undone_at: Mapped[datetime | None]
 
 
+class LookAlikeGroupRow(Base):
+    """Products that photos are thought not to tell apart: see `satchel.catalog.lookalikes`.
+
+    `state` is proposed, confirmed or rejected; `likeness` is the least of any two members.
+    `taken_from` is the proposal of which a person confirmed these members alone.
+    Numbers are never given twice: a page that is open names a group by its own.
+    """
+
+    __tablename__ = "look_alike_groups"
+    __table_args__ = ({"sqlite_autoincrement": True},)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    likeness: Mapped[float]
+    taken_from: Mapped[int | None] = mapped_column(
+        ForeignKey("look_alike_groups.id", ondelete="CASCADE"), index=True
+    )
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime | None]
+
+
+class LookAlikeMemberRow(Base):
+    """A product is one of a group; `photo` is the SHA-256 of its picture to look at first."""
+
+    __tablename__ = "look_alike_members"
+
+    group_id: Mapped[int] = mapped_column(
+        ForeignKey("look_alike_groups.id", ondelete="CASCADE"), primary_key=True
+    )
+    product_id: Mapped[int] = mapped_column(
+        ForeignKey("products.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+    photo: Mapped[str | None] = mapped_column(String(64))
+
+
 class RevisionRow(Base):
     """One row, counted up by every change that an index depends on."""
 

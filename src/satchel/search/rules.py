@@ -1,6 +1,8 @@
-"""How the gallery is compared with photos: the section `[search]` of `satchel.toml`."""
+"""How the gallery is compared with photos, and with itself: `[search]` and `[look_alikes]`."""
 
 from __future__ import annotations
+
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -29,4 +31,30 @@ class SearchRules(BaseModel):
         ge=0,
         le=1,
         description="of the likeness of colours beside the cosine of the vectors; 0 does without",
+    )
+
+
+class LookAlikeRules(BaseModel):
+    """What look-alikes are. Measured: docs/decisions/0014-look-alikes.md."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    chance: float = Field(
+        0.05,
+        gt=0,
+        le=0.5,
+        description="that the ranking, asked with the very picture of one product, leaves another "
+        "between the two: from there on they are proposed as look-alikes; less proposes more",
+    )
+    colour_chance: float = Field(
+        0.15,
+        gt=0,
+        le=0.5,
+        description="the same where the catalogue gives the two different colours: a photo shows "
+        "those, so that pictures have to be all but equal",
+    )
+    counted: Literal["confirmed", "proposed", "off"] = Field(
+        "confirmed",
+        description="which groups count as one candidate in answers: those that a person has "
+        "confirmed, proposed ones too, or none (off)",
     )

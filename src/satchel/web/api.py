@@ -8,11 +8,17 @@ from fastapi import APIRouter, File, Path, Query, UploadFile
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
+from satchel.catalog.lookalikes import GroupState
+from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
+from satchel.catalog.store import Catalogue
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.web.problems import ProblemDetails
 from satchel.web.schemas import (
     Health,
     Identification,
+    LookAlikeDecision,
+    LookAlikeGroup,
+    LookAlikePage,
     ProductDetail,
     ProductPage,
 )
@@ -21,9 +27,10 @@ from satchel.web.uploads import received
 
 MAX_PRODUCTS: Final = 100
 MAX_OFFSET: Final = 1_000_000_000
+MOST_NUMBER: Final = 2**63 - 1
 
 DESCRIPTIONS: Final = {
-    400: "No photos, or more than one item may have.",
+    400: "No photos, or more than one item may have; or codes that make no group.",
     404: "The catalogue does not have it.",
     413: "A photo, or all of them together, are too large.",
     415: "A file is not a photo of a known format.",
@@ -114,6 +121,68 @@ def product(
     """Give one product with all its photos."""
     catalogue = serving.workspace.catalogue
     return ProductDetail.of(catalogue.product(code), catalogue.photos_of(code))
+
+
+@router.get(
+    "/api/v1/look-alikes",
+    tags=["catalogue"],
+    responses=problems(422),
+    openapi_extra=curl("curl '{base}/api/v1/look-alikes?state=proposed'"),
+)
+def look_alikes(
+    serving: Served,
+    state: Annotated[
+        GroupState, Query(description="What has become of the groups.")
+    ] = GroupState.CONFIRMED,
+    after: Annotated[
+        int, Query(ge=0, le=MOST_NUMBER, description="Groups beyond this number.")
+    ] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_PRODUCTS, description="Groups given.")] = 48,
+) -> LookAlikePage:
+    """List groups of products that photos cannot tell apart.
+
+    `satchel lookalikes` proposes them; a confirmed group counts as one candidate.
+    """
+    catalogue = serving.workspace.catalogue
+    store = catalogue.look_alikes()
+    groups = store.in_state(state, after=after, limit=limit)
+    return LookAlikePage(
+        total=store.count(state), groups=[_group(catalogue, group) for group in groups]
+    )
+
+
+@router.post(
+    "/api/v1/look-alikes/{group}",
+    tags=["catalogue"],
+    responses=problems(400, 404, 422),
+    openapi_extra=curl(
+        "curl -H 'Content-Type: application/json' -d '{\"choice\": \"confirm\"}' "
+        "'{base}/api/v1/look-alikes/12'"
+    ),
+)
+def decide_look_alikes(
+    serving: Served,
+    group: Annotated[int, Path(ge=0, le=MOST_NUMBER, description="The group's number.")],
+    decision: LookAlikeDecision,
+) -> LookAlikeGroup:
+    """Confirm a group, or a part of it, reject it, or undo that.
+
+    A part that is confirmed becomes a group of its own, which is given.
+    """
+    catalogue = serving.workspace.catalogue
+    store = catalogue.look_alikes()
+    match decision.choice:
+        case "confirm":
+            group = store.confirm(group, decision.codes, by=decision.by)
+        case "reject":
+            store.reject(group, by=decision.by)
+        case "undo":
+            group = store.undo(group)
+    return _group(catalogue, store.group(group))
+
+
+def _group(catalogue: Catalogue, group: GroupOfProducts) -> LookAlikeGroup:
+    return LookAlikeGroup.of(group, catalogue.products_by_id(group.products))
 
 
 @router.get(

@@ -18,7 +18,7 @@ from starlette.responses import Response
 from satchel import __version__
 from satchel.errors import SatchelError
 from satchel.identify import MAX_ITEM_PHOTOS
-from satchel.web import api, pages, pictures, review
+from satchel.web import api, lookalikes, pages, pictures, review
 from satchel.web.headers import SECURITY_HEADERS, SecurityHeaders
 from satchel.web.origins import OwnOrigin
 from satchel.web.problems import problem_json, problem_of
@@ -52,7 +52,7 @@ def create_app(workspace: Workspace) -> FastAPI:
     app.state.serving = Serving(workspace)
     app.state.pages = pages.Pages()
     app.state.answer_error = _answer_error
-    for router in (api.router, pictures.router, review.router, pages.router):
+    for router in (api.router, pictures.router, review.router, lookalikes.router, pages.router):
         app.include_router(router)
     app.mount("/static", pages.VersionedFiles(directory=pages.STATIC), name="static")
     app.add_middleware(

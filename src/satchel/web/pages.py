@@ -14,8 +14,10 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from satchel.catalog.store import Catalogue
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.images import PHOTO_SUFFIXES
+from satchel.search.differences import differences
 from satchel.web.api import MAX_OFFSET
 from satchel.web.languages import COOKIE, HERE, NAMES, chosen_language, load_languages
 from satchel.web.links import photo_link, product_link, thumbnail_link
@@ -61,6 +63,7 @@ class Pages:
             in_language={code: _in_language(request, code) for code in NAMES},
             path=request.scope["path"],
             doubtful=_serving(request).in_doubt(),
+            proposed=_serving(request).proposed(),
             **values,
         )
         response = HTMLResponse(html, status, dict(headers or {}))
@@ -169,6 +172,7 @@ def product(request: Request, serving: Served, code: str) -> Response:
         "_product.html" if is_fragment(request) else "product.html",
         product=catalogue.product(code),
         photos=catalogue.photos_of(code),
+        **_look_alikes(catalogue, code),
     )
 
 
@@ -195,6 +199,16 @@ def _serving(request: Request) -> Serving:
     serving = request.app.state.serving
     assert isinstance(serving, Serving)
     return serving
+
+
+def _look_alikes(catalogue: Catalogue, code: str) -> dict[str, Any]:
+    """The confirmed group of a product: all its members, and in what they differ."""
+    group = catalogue.look_alikes().confirmed_of(code)
+    members = catalogue.products_by_id(group) if group else []
+    return {
+        "alike": [member.code for member in members],
+        "differences": differences(members) if members else (),
+    }
 
 
 def _home_values(serving: Serving) -> dict[str, Any]:

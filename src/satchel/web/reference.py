@@ -124,11 +124,14 @@ def _parameters(operation: Mapping[str, Any]) -> list[Field]:
 
 
 def _body_fields(operation: Mapping[str, Any], schema: Mapping[str, Any]) -> list[Field]:
-    content = operation.get("requestBody", {}).get("content", {}).get("multipart/form-data")
-    if content is None:
-        return []
-    name = content["schema"]["$ref"].rpartition("/")[2]
-    return _properties(schema["components"]["schemas"][name], "multipart/form-data")
+    body = operation.get("requestBody", {}).get("content", {})
+    return [
+        field
+        for media, content in body.items()
+        for field in _properties(
+            schema["components"]["schemas"][content["schema"]["$ref"].rpartition("/")[2]], media
+        )
+    ]
 
 
 def _properties(model: Mapping[str, Any], where: str) -> list[Field]:

@@ -3,24 +3,84 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from satchel import records
 from satchel.catalog import store
+from satchel.catalog.lookalikes import GroupState
+from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
+from satchel.search.differences import (
+    advice,
+    differences,
+    differences_as_json,
+    look_alikes_as_json,
+)
 from satchel.web.links import photo_link, product_link, thumbnail_link
 
 
+class Difference(BaseModel):
+    """An attribute in which look-alikes differ."""
+
+    kind: str = Field(
+        description="What to look at: `size`, `hardware`, `material`, `colour` or `other`.",
+        examples=["size"],
+    )
+    attribute: str = Field(description="Its name in the catalogue, or the kind's.")
+    values: dict[str, str | None] = Field(
+        description="By code; null where the catalogue has none.",
+        examples=[{"M22675": "Mini 17 cm", "M22676": "Small 20 cm"}],
+    )
+
+    @classmethod
+    def all_of(cls, codes: Sequence[str], found: Sequence[records.Difference]) -> list[Difference]:
+        """Lay out what tells products apart."""
+        return [cls(**one) for one in differences_as_json(codes, found)]
+
+
+class LookAlike(BaseModel):
+    """A product of a group that photos cannot tell apart."""
+
+    code: str
+    brand: str | None
+    name: str | None
+    colour: str | None
+    size: str | None
+    confidence: float = Field(description="Chance that this one is right, its part of the whole.")
+    product: str = Field(description="The product's page.", examples=["/products/M22675"])
+
+
+class LookAlikes(BaseModel):
+    """A confirmed group that counts as one candidate."""
+
+    members: list[LookAlike] = Field(description="The candidate first, then nearest first.")
+    differences: list[Difference] = Field(description="What tells them apart; may be empty.")
+    advice: str = Field(
+        description="The same as one English sentence.",
+        examples=["Mini 17 cm, Small 20 cm: measure the width"],
+    )
+
+    @classmethod
+    def of(cls, group: records.LookAlikes) -> LookAlikes:
+        """Lay out a group."""
+        told = look_alikes_as_json(group)
+        for member in told["members"]:
+            member["product"] = product_link(member["code"])
+        return cls.model_validate(told)
+
+
 class Candidate(BaseModel):
-    """One catalogue model proposed for the item."""
+    """One catalogue model proposed for the item, or a group of look-alikes by its nearest one."""
 
     rank: int = Field(description="1 for the likeliest.", examples=[1])
     code: str = Field(description="The product's code.", examples=["M22675"])
     brand: str | None
     name: str | None
     confidence: float = Field(
-        description="Chance that this is the right model, in [0, 1]; what all candidates leave of "
-        "1 is the chance that it is none of them.",
+        description="Chance that this is the right model, or one of its `look_alikes`, in [0, 1]; "
+        "what all candidates leave of 1 is the chance that it is none of them.",
         examples=[0.83],
     )
     likely: bool = Field(description="Whether it is one of the `likely` first models.")
@@ -28,6 +88,10 @@ class Candidate(BaseModel):
     photo: str = Field(description="The product's photo nearest to the item, whole.")
     thumbnail: str = Field(description="The same photo, small.")
     product: str = Field(description="The product's page.", examples=["/products/M22675"])
+    look_alikes: LookAlikes | None = Field(
+        description="The products, this one included, that photos cannot tell apart and that "
+        "count as one here; null where there are none."
+    )
 
     @classmethod
     def of(cls, candidate: records.Candidate) -> Candidate:
@@ -43,6 +107,7 @@ class Candidate(BaseModel):
             photo=photo_link(candidate.photo),
             thumbnail=thumbnail_link(candidate.photo),
             product=product_link(candidate.product.code),
+            look_alikes=LookAlikes.of(candidate.look_alikes) if candidate.look_alikes else None,
         )
 
 
@@ -174,6 +239,57 @@ class ProductPage(BaseModel):
         """Lay out a stretch of products."""
         products = [Product.of(product, cover) for product, cover in page.products]
         return cls(total=page.total, offset=offset, limit=limit, products=products)
+
+
+class LookAlikeGroup(BaseModel):
+    """Products that photos cannot tell apart, or are thought not to."""
+
+    group: int = Field(description="Its number.", examples=[12])
+    state: GroupState
+    likeness: float = Field(
+        description="Cosine of the nearest pictures of two members, the least of all pairs."
+    )
+    codes: list[str] = Field(examples=[["M22675", "M22676"]])
+    differences: list[Difference] = Field(description="What tells them apart; may be empty.")
+    advice: str = Field(description="The same as one English sentence.")
+    decided_by: str | None
+    decided_at: datetime | None = Field(description="UTC.")
+
+    @classmethod
+    def of(cls, group: GroupOfProducts, products: Sequence[records.Product]) -> LookAlikeGroup:
+        """Lay out a group, whose products are these."""
+        found = differences(products)
+        return cls(
+            group=group.number,
+            state=group.state,
+            likeness=round(group.likeness, 4),
+            codes=list(group.codes),
+            differences=Difference.all_of(group.codes, found),
+            advice=advice(found),
+            decided_by=group.by,
+            decided_at=None if group.at is None else group.at.replace(tzinfo=UTC),
+        )
+
+
+class LookAlikePage(BaseModel):
+    """A stretch of the groups in one state, by number."""
+
+    total: int = Field(description="How many groups are in this state.")
+    groups: list[LookAlikeGroup]
+
+
+class LookAlikeDecision(BaseModel):
+    """What a person says of a group."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    choice: Literal["confirm", "reject", "undo"]
+    codes: list[Annotated[str, Field(max_length=200)]] | None = Field(
+        None,
+        max_length=100,
+        description="With `confirm`: the codes that look the same; all of the group by default.",
+    )
+    by: str | None = Field(None, max_length=60, description="Who decides, kept with the decision.")
 
 
 class Health(BaseModel):

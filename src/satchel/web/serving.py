@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from satchel.catalog.lookalikes import GroupState
 from satchel.encode.calibration import calibration_path
 from satchel.encode.card import read_card
 from satchel.encode.embed import Embedded
@@ -97,6 +98,10 @@ class Serving:
     def in_doubt(self) -> int:
         """Count the photos that wait for a person's decision."""
         return self.workspace.catalogue.review().count("doubtful")
+
+    def proposed(self) -> int:
+        """Count the groups of look-alikes that wait for a person's decision."""
+        return self.workspace.catalogue.look_alikes().count(GroupState.PROPOSED)
 
     def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> Embedded:
         """Look at one photo: one at a time, so that a request holds the pixels of one."""

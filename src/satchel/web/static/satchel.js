@@ -17,7 +17,8 @@
   // What has data-key is pressed by that key; a field is gone into. Never while someone types.
   function pressKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const field = event.target.closest?.("input, textarea, select, [contenteditable]");
+    const typing = "input:not([type=checkbox]), textarea, select, [contenteditable]";
+    const field = event.target.closest?.(typing);
     if (field) {
       if (event.key === "Escape") field.blur();
       else if (event.key === "Enter" && field.dataset.submit) {
@@ -34,7 +35,7 @@
     );
     if (!named) return;
     event.preventDefault();
-    if (named.matches("input")) {
+    if (named.matches("input:not([type=checkbox])")) {
       named.focus();
       named.select();
     } else named.click();

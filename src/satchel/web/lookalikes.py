@@ -1,0 +1,128 @@
+"""Look-alikes in review: people say of one proposed group after the other if it looks the same."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import quote, unquote
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from satchel.catalog.lookalikes import GroupState
+from satchel.search.differences import differences
+from satchel.web.pages import Pages, is_fragment
+from satchel.web.review import MOST_ID, WHO, WHO_CHARS, YEAR_S
+from satchel.web.serving import Served, Serving
+
+PATH: Final = "/review/look-alikes"
+PHOTOS_SHOWN: Final = 4
+"""Photos of each product of a group."""
+
+
+class GroupForm(BaseModel):
+    """What a person says of a group; `code`: which of its products look the same."""
+
+    group: int = Field(ge=0, le=MOST_ID)
+    choice: Literal["confirm", "reject"]
+    code: list[Annotated[str, Field(max_length=200)]] = Field(default_factory=list, max_length=100)
+    who: str = Field("", max_length=WHO_CHARS)
+
+
+class UndoGroupForm(BaseModel):
+    """Which group's decision to take back."""
+
+    group: int = Field(ge=0, le=MOST_ID)
+    who: str = Field("", max_length=WHO_CHARS)
+    back: Literal["review", "decisions"] = "review"
+
+
+router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("")
+def look_alikes(
+    request: Request, serving: Served, after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0
+) -> Response:
+    """Show the next proposed group, its products side by side."""
+    template = "_look_alikes.html" if is_fragment(request) else "look_alikes.html"
+    return _pages(request).render(request, template, **_question(request, serving, after))
+
+
+@router.get("/decisions")
+def decided_groups(request: Request, serving: Served) -> Response:
+    """Show what was decided last, each with its undoing."""
+    groups = serving.workspace.catalogue.look_alikes().decisions()
+    return _pages(request).render(request, "look_alike_decisions.html", groups=groups)
+
+
+@router.post("/decide")
+def decide_group(request: Request, serving: Served, form: Annotated[GroupForm, Form()]) -> Response:
+    """Confirm a group or a part of it, or reject it, and go on to the next."""
+    store, by = serving.workspace.catalogue.look_alikes(), form.who.strip() or None
+    if form.choice == "confirm":
+        store.confirm(form.group, form.code, by=by)
+    else:
+        store.reject(form.group, by=by)
+    return _onwards(request, serving, form.who, after=form.group)
+
+
+@router.post("/undo")
+def undo_group(
+    request: Request, serving: Served, form: Annotated[UndoGroupForm, Form()]
+) -> Response:
+    """Take a decision back, and show its group again."""
+    group = serving.workspace.catalogue.look_alikes().undo(form.group)
+    if form.back == "decisions":
+        return RedirectResponse(f"{PATH}/decisions", 303)
+    return _onwards(request, serving, form.who, after=max(0, group - 1))
+
+
+def _onwards(request: Request, serving: Serving, who: str, *, after: int) -> Response:
+    """Answer with the group after this one; the reviewer's name goes along."""
+    if is_fragment(request):
+        values = _question(request, serving, after)
+        response: Response = _pages(request).render(
+            request, "_look_alikes.html", **{**values, "who": who.strip()}
+        )
+    else:
+        response = RedirectResponse(f"{PATH}?after={after}", 303)
+    response.set_cookie(WHO, quote(who.strip()), max_age=YEAR_S, httponly=True, samesite="strict")
+    return response
+
+
+def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
+    """Everything that the page shows of the next group."""
+    catalogue = serving.workspace.catalogue
+    store = catalogue.look_alikes()
+    group = next(iter(store.in_state(GroupState.PROPOSED, after=after, limit=1)), None)
+    products = catalogue.products_by_id(group.products) if group else []
+    return {
+        "after": after,
+        "left": store.count(GroupState.PROPOSED),
+        "who": unquote(request.cookies.get(WHO, ""))[:WHO_CHARS],
+        "group": group,
+        "members": [
+            (product, _photos(serving, product.code, first))
+            for product, first in zip(products, group.photos if group else (), strict=True)
+        ],
+        "differences": differences(products) if group else (),
+        "last": next(iter(store.decisions(limit=1)), None),
+        "skip": f"{PATH}?after={group.number}" if group else None,
+        "again": PATH,
+    }
+
+
+def _photos(serving: Serving, code: str, first: str | None) -> list[Any]:
+    """A product's kept photos, or where it has none, any; `first` before the others."""
+    photos = serving.workspace.catalogue.photos_of(code)
+    shown = [photo for photo in photos if photo.state == "kept"] or photos
+    return sorted(shown, key=lambda photo: photo.sha256 != first)[:PHOTOS_SHOWN]
+
+
+def _pages(request: Request) -> Pages:
+    pages = request.app.state.pages
+    assert isinstance(pages, Pages)
+    return pages
