@@ -61,6 +61,7 @@ def gallery(
         sources=[None] * n,
         vectors=vectors,
         whole=vectors,
+        colours=np.zeros((n, 4), np.float32),
     )
 
 

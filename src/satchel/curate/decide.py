@@ -216,6 +216,7 @@ def _among_others(
         photos.vectors[rows],
         photos.products[rows],
         whole=photos.whole[rows],
+        colours=photos.colours[rows],
         rules=rules.garbage,
     )
     for place, row in enumerate(rows):
