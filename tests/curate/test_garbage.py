@@ -205,19 +205,20 @@ def test_a_detail_is_a_partial_view() -> None:
     assert Reason.PARTIAL_VIEW in judged.reasons_of(8)
 
 
-def test_of_two_photos_alike_the_one_of_other_colours_is_doubted_more() -> None:
+def test_a_photo_of_other_colours_is_doubted_for_them() -> None:
     vectors, products, _ = catalogue(8, 0)
     red, blue = np.eye(2, 3, dtype=np.float32)
     colours = np.tile(red, (len(vectors), 1))
     colours[3] = blue
     plain = judge(vectors, products)
-    same = judge(vectors, products, colours=np.tile(red, (len(vectors), 1)))
-    other = judge(vectors, products, colours=colours)
+    rules = GarbageRules(doubtful_at=float(plain.score.max()) + 1)
+    same = judge(vectors, products, colours=np.tile(red, (len(vectors), 1)), rules=rules)
+    other = judge(vectors, products, colours=colours, rules=rules)
     assert np.array_equal(same.score, plain.score)
+    assert not same.states.any()
     assert other.off_colour[3] == pytest.approx(1, abs=0.05)  # it vouches for others a little
-    assert other.score[3] > plain.score[3] + 2
-    assert Reason.OTHER_COLOURS in other.reasons_of(3)
-    assert other.state(3) != State.KEPT
+    assert np.flatnonzero(other.states).tolist() == [3]
+    assert other.reasons_of(3) == (Reason.OTHER_COLOURS,)
 
 
 def test_photos_whose_colours_are_not_known_are_judged_without_them() -> None:
