@@ -22,6 +22,7 @@ import hashlib
 import sys
 from collections import Counter
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,6 +48,9 @@ a standard error, of 834 photos, for what half B may differ by."""
 
 DEALS = 4
 """How often the wrong photos are dealt out for fitting."""
+
+FEW = (4, 6, 10)
+"""Photos of each class in the galleries that show what happens to small products."""
 
 GOOD_ASKED = 0.08
 """Share of half A's right photos at which the doubtful begin, dropped ones among them."""
@@ -174,6 +178,20 @@ def dealt_again(gallery: Gallery, seed: int) -> Gallery:
         replace(photo, code=next(code for code in hosts if code != photo.own)) for photo in loose
     ]
     return replace(gallery, photos=(*fixed, *dealt))
+
+
+def fewer(gallery: Gallery, most: int, seed: int) -> Gallery:
+    """At most so many right photos of each code, and as large a share of wrong ones as before."""
+    order = np.random.default_rng(seed).permutation(len(gallery.photos))
+    photos = [gallery.photos[at] for at in order]
+    seen: Counter[str] = Counter()
+    right = []
+    for photo in (photo for photo in photos if not photo.wrong):
+        seen[photo.code] += 1
+        right += [photo] if seen[photo.code] <= most else []
+    each = round(len(right) * WRONG_SHARE / (1 - WRONG_SHARE) / len(KINDS))
+    wrong = [[photo for photo in photos if photo.kind == kind][:each] for kind in KINDS]
+    return replace(gallery, photos=(*right, *chain.from_iterable(wrong)))
 
 
 def grocery(queries: tuple[LabelledPhoto, ...], folder: Path) -> Gallery:
@@ -335,6 +353,24 @@ def found_by_kind(gallery: Gallery, judged: Judgements) -> list[dict[str, object
     return rows
 
 
+def of_few_photos(
+    gallery: Gallery, seen: Seen, faulty: dict[Path, bool]
+) -> list[dict[str, object]]:
+    """Shares dropped where there are few photos of each class; of several random choices."""
+    rows: list[dict[str, object]] = []
+    for most in FEW:
+        counts = np.zeros((2, 2))  # right or wrong × dropped or all
+        for seed in range(DEALS):
+            small = fewer(dealt_again(gallery, seed), most, seed)
+            out = curated(small, seen, faulty, GarbageRules()).states == 2
+            wrong = np.array([photo.wrong for photo in small.photos])
+            for row, chosen in enumerate((~wrong, wrong)):
+                counts[row] += (out & chosen).sum(), chosen.sum()
+        right, wrong_found = counts[:, 0] / counts[:, 1]
+        rows.append({"photos of each": most, "right": right, "all wrong": wrong_found})
+    return rows
+
+
 def curve(gallery: Gallery, judged: Judgements) -> list[dict[str, float]]:
     """Half B: share of the wrong that is dropped, where a share of the right may be."""
     counted = np.array(
@@ -434,7 +470,10 @@ def report(split: str, galleries: list[Gallery], seen: Seen, faulty: dict[Path, 
         lost = [f"{100 * p['right lost']:.0f} % lost" for p in methods["ships"]]
         print_table("Wrong photos dropped, %, half B", ["", *lost], rows)
     print_table(f"Top-1 on clean queries, % ({split})", list(top[0]), percent(top))
-    write_json(f"garbage-{split}", {"found": kinds, "curves": curves, "accuracy": top})
+    few = of_few_photos(galleries[0], seen, faulty)
+    print_table("Grocery, few photos of each class: dropped, %", list(few[0]), percent(few))
+    figures = {"found": kinds, "curves": curves, "accuracy": top, "few_photos": few}
+    write_json(f"garbage-{split}", figures)
 
 
 if __name__ == "__main__":
