@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from satchel.catalog.curation import GalleryPhotos
-from satchel.curate.content import ContentFigures
+from satchel.curate.content import ContentFigures, Shown
 from satchel.curate.decide import COPY, decide
 from satchel.curate.garbage import Reason, State, judge
-from satchel.curate.integrity import PhotoFigures
+from satchel.curate.integrity import Fault, PhotoFigures
 from satchel.curate.rules import CurationRules, GarbageRules
 
 PLAIN = PhotoFigures(
@@ -90,6 +90,15 @@ def test_a_faulty_copy_is_not_kept_for_its_pixels() -> None:
     collage = {"width": 900, "height": 600, "panels": 2}
     page = {"width": 800, "height": 900, "text": 0.5, "flat": 0.8}
     assert kept_of_copies(gallery([collage, {}, page])) == [1]
+
+
+def test_what_else_a_page_shows_is_not_told() -> None:
+    page = {"text": 0.5, "flat": 0.8}
+    photos = gallery([page, {}])
+    photos.contents[:] = [{"faces": 0.0, "watermark": 1.0, "objects": 3}] * 2
+    found = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    kinds = [{reason["kind"] for reason in state.reasons} for state in found]
+    assert kinds == [{Fault.TEXT_SCREENSHOT}, {Shown.WATERMARK, Shown.SEVERAL_OBJECTS}]
 
 
 def crop_and_peers(crops: int, originals: int) -> tuple[GalleryPhotos, np.ndarray]:

@@ -120,6 +120,8 @@ def _by_themselves(
 
 def _by_content(states: Sequence[PhotoState], photos: GalleryPhotos, rules: CurationRules) -> None:
     for state, content in zip(states, photos.contents, strict=True):
+        if state.state is State.DROPPED:  # what a page of text shows besides is of no interest
+            continue
         for kind, figure, limit in shown(content, rules.content):
             reason = {"kind": kind, "figure": round(figure, 3), "threshold": limit}
             state.worsen(State.DOUBTFUL, reason)
