@@ -179,7 +179,8 @@ def _best_copy(
     """
     own = {row: _severity(states[row]) for row in rows}
     against = {row: (max(own[row], worse.get(row, 0)), own[row]) for row in rows}
-    rows = [row for row in rows if against[row] == min(against.values())]
+    least = min(against.values())
+    rows = [row for row in rows if against[row] == least]
     seen = np.array([_pixels(figures[row]) * (1 - figures[row].border) for row in rows])
     rows = [row for row, much in zip(rows, seen, strict=True) if much >= ALMOST * seen.max()]
     frame = min(figures[row].border for row in rows)
