@@ -689,7 +689,7 @@ def main() -> None:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir(parents=True, exist_ok=True)
         figures = trial(folder, chosen.files)
-    write_json(f"curate-trial-{chosen.files}", figures)
+    write_json("curate-trial", figures)
 
 
 if __name__ == "__main__":

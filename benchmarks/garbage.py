@@ -21,14 +21,15 @@ import csv
 import hashlib
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
 
-from accuracy import Vectors, all_vectors, ranks
+from accuracy import Seen, Vectors, all_described, ranks, vectors_of
 from datasets import SHARED, LabelledPhoto, Task, _grocery
 from reporting import print_table, write_json
 from satchel.curate.garbage import Judgements, State, judge
@@ -41,9 +42,15 @@ WRONG_SHARE = 0.30
 KINDS = ("other product", "street", "screenshot", "crop")
 RIGHT, CLOSE_UP, MISFILED = "right", "close-up of the shop", "misfiled by the shop"
 PER_CLASS = 20
-GOOD_LOST = 0.04
-"""Share of half A's right photos that the cut may drop: below the 5 % allowed, for what half B
-may differ by."""
+GOOD_LOST = 0.0425
+"""Share of either gallery's right photos in half A that the cut may drop: below the 5 % allowed by
+a standard error, of 834 photos, for what half B may differ by."""
+
+DEALS = 4
+"""How often the wrong photos are dealt out for fitting."""
+
+FEW = (4, 6, 10)
+"""Photos of each class in the galleries that show what happens to small products."""
 
 GOOD_ASKED = 0.08
 """Share of half A's right photos at which the doubtful begin, dropped ones among them."""
@@ -61,12 +68,13 @@ PAGE = (
 
 @dataclass(frozen=True)
 class GalleryPhoto:
-    """A photo as the catalogue has it, and what it truly is."""
+    """A photo as the catalogue has it, and what it truly is: of `own`, made from `source`."""
 
     code: str
     path: Path
     kind: str
     source: Path
+    own: str = ""
 
     @property
     def wrong(self) -> bool:
@@ -147,7 +155,7 @@ def polluted(
     wrong = []
     for photo in moved:
         host = next(host for host in hosts if host.code != photo.code)
-        wrong.append(GalleryPhoto(host.code, photo.path, KINDS[0], photo.path))
+        wrong.append(GalleryPhoto(host.code, photo.path, KINDS[0], photo.path, photo.code))
     for at in rng.permutation(len(street))[:each]:
         wrong.append(GalleryPhoto(next(hosts).code, street[at], KINDS[1], street[at]))
     for kind, make in ((KINDS[2], screenshot), (KINDS[3], tight_crop)):
@@ -158,6 +166,32 @@ def polluted(
             path.write_bytes(encode_jpeg(pixels, 88))
             wrong.append(GalleryPhoto(host.code, path, kind, host.path))
     return (*gallery, *wrong)
+
+
+def dealt_again(gallery: Gallery, seed: int) -> Gallery:
+    """The gallery with its street photos and other products' photos under other codes."""
+    loose = [photo for photo in gallery.photos if photo.kind in KINDS[:2]]
+    fixed = tuple(photo for photo in gallery.photos if photo.kind not in KINDS[:2])
+    codes = [photo.code for photo in fixed if photo.kind not in KINDS]
+    hosts = iter(np.random.default_rng(seed).permutation(codes).tolist())
+    dealt = [
+        replace(photo, code=next(code for code in hosts if code != photo.own)) for photo in loose
+    ]
+    return replace(gallery, photos=(*fixed, *dealt))
+
+
+def fewer(gallery: Gallery, most: int, seed: int) -> Gallery:
+    """At most so many right photos of each code, and as large a share of wrong ones as before."""
+    order = np.random.default_rng(seed).permutation(len(gallery.photos))
+    photos = [gallery.photos[at] for at in order]
+    seen: Counter[str] = Counter()
+    right = []
+    for photo in (photo for photo in photos if not photo.wrong):
+        seen[photo.code] += 1
+        right += [photo] if seen[photo.code] <= most else []
+    each = round(len(right) * WRONG_SHARE / (1 - WRONG_SHARE) / len(KINDS))
+    wrong = [[photo for photo in photos if photo.kind == kind][:each] for kind in KINDS]
+    return replace(gallery, photos=(*right, *chain.from_iterable(wrong)))
 
 
 def grocery(queries: tuple[LabelledPhoto, ...], folder: Path) -> Gallery:
@@ -197,36 +231,39 @@ def dropped_by_itself(path: Path) -> bool:
 
 def curated(
     gallery: Gallery,
-    vectors: dict[str, Vectors],
+    seen: Seen,
     faulty: dict[Path, bool],
     rules: GarbageRules,
     *,
-    with_whole: bool = True,
+    without: str | None = None,
 ) -> Judgements:
-    """Judge a gallery."""
+    """Judge a gallery; `without` "whole" or "colours", as if they had not been looked at."""
     codes = sorted({photo.code for photo in gallery.photos})
     number = {code: at for at, code in enumerate(codes)}
+    looks = {
+        name: np.stack([getattr(seen[photo.path], name) for photo in gallery.photos])
+        for name in ("vector", "whole", "colours")
+    }
     return judge(
-        np.stack([vectors["ships"][photo.path] for photo in gallery.photos]),
+        looks.pop("vector"),
         np.array([number[photo.code] for photo in gallery.photos]),
-        whole=(
-            np.stack([vectors["plain"][photo.path] for photo in gallery.photos])
-            if with_whole
-            else None
-        ),
+        **{name: look for name, look in looks.items() if name != without},
         faulty=np.array([faulty[photo.path] for photo in gallery.photos]),
         rules=rules,
     )
 
 
 def figures_of(judged: Judgements) -> np.ndarray:
-    """The regression's inputs, in the order of the weights in `WEIGHTS`; shape (n, 5)."""
+    """The regression's inputs, in the order of `WEIGHTS`; shape (n, len(WEIGHTS))."""
     outside = np.maximum(judged.other, judged.background)
-    columns = (judged.level, judged.centre, judged.near, outside, judged.enlarged)
+    columns = [
+        outside if name == "other" else getattr(judged, name)  # the others are named as they are
+        for name in WEIGHTS
+    ]
     return np.stack(columns, axis=1).astype(np.float64)
 
 
-WEIGHTS = ("level", "centre", "near", "other", "enlarged")
+WEIGHTS = ("level", "centre", "near", "other", "enlarged", "off_colour")
 
 
 def regression(inputs: np.ndarray, wrong: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -242,33 +279,39 @@ def regression(inputs: np.ndarray, wrong: np.ndarray, weight: np.ndarray) -> np.
     return found
 
 
-def fit(
-    galleries: list[Gallery], vectors: dict[str, Vectors], faulty: dict[Path, bool]
-) -> GarbageRules:
-    """Choose weights, then cuts, on half A; both galleries, right and wrong count the same."""
+def fit(galleries: list[Gallery], seen: Seen, faulty: dict[Path, bool]) -> GarbageRules:
+    """Choose weights, then cuts, on half A; both galleries, right and wrong count the same.
+
+    Wrong photos are dealt out several times: of Luma's, half A has 136, too few for six weights.
+    """
+    galleries = [
+        dealt_again(gallery, seed) if seed else gallery
+        for gallery in galleries
+        for seed in range(DEALS)
+    ]
     rules = GarbageRules()
     for _ in range(4):  # the weights say whom to trust, and whom to trust changes the figures
-        parts = [fitted_on(gallery, vectors, faulty, rules) for gallery in galleries]
+        parts = [fitted_on(gallery, seen, faulty, rules) for gallery in galleries]
         inputs, wrong, weight, _, _ = (np.concatenate(part) for part in zip(*parts, strict=True))
         found = regression(inputs, wrong, weight)
         named = dict(zip(WEIGHTS, np.round(found[:-1], 1).tolist(), strict=True))
         rules = rules.model_copy(update={**named, "constant": round(float(found[-1]), 1)})
-    parts = [fitted_on(gallery, vectors, faulty, rules) for gallery in galleries]
-    at = {
-        name: float(np.mean([np.quantile(part[place][~part[1]], 1 - lost) for part in parts]))
-        for name, place, lost in (("dropped_at", 4, GOOD_LOST), ("doubtful_at", 3, GOOD_ASKED))
-    }
-    return rules.model_copy(update={name: round(cut, 1) for name, cut in at.items()})
+    parts = [fitted_on(gallery, seen, faulty, rules) for gallery in galleries]
+    cuts = {}
+    for name, place, lost in (("dropped_at", 4, GOOD_LOST), ("doubtful_at", 3, GOOD_ASKED)):
+        each = [np.quantile(part[place][~part[1]], 1 - lost) for part in parts]
+        cuts[name] = round(float(np.reshape(each, (-1, DEALS)).mean(1).max()), 1)
+    return rules.model_copy(update=cuts)
 
 
 def fitted_on(
-    gallery: Gallery, vectors: dict[str, Vectors], faulty: dict[Path, bool], rules: GarbageRules
+    gallery: Gallery, seen: Seen, faulty: dict[Path, bool], rules: GarbageRules
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Inputs, truth, weights and scores of half A, less photos that integrity drops.
 
     Scores once as they are, and once with those of products too small for dropping at the bottom.
     """
-    judged = curated(gallery, vectors, faulty, rules)
+    judged = curated(gallery, seen, faulty, rules)
     usable = np.array(
         [
             half(photo.code) == "A" and photo.kind in (RIGHT, *KINDS) and not faulty[photo.path]
@@ -307,6 +350,24 @@ def found_by_kind(gallery: Gallery, judged: Judgements) -> list[dict[str, object
                         "dropped or doubtful": float((states[chosen] != State.KEPT).mean()),
                     }
                 )
+    return rows
+
+
+def of_few_photos(
+    gallery: Gallery, seen: Seen, faulty: dict[Path, bool]
+) -> list[dict[str, object]]:
+    """Shares dropped where there are few photos of each class; of several random choices."""
+    rows: list[dict[str, object]] = []
+    for most in FEW:
+        counts = np.zeros((2, 2))  # right or wrong × dropped or all
+        for seed in range(DEALS):
+            small = fewer(dealt_again(gallery, seed), most, seed)
+            out = curated(small, seen, faulty, GarbageRules()).states == 2
+            wrong = np.array([photo.wrong for photo in small.photos])
+            for row, chosen in enumerate((~wrong, wrong)):
+                counts[row] += (out & chosen).sum(), chosen.sum()
+        right, wrong_found = counts[:, 0] / counts[:, 1]
+        rows.append({"photos of each": most, "right": right, "all wrong": wrong_found})
     return rows
 
 
@@ -379,27 +440,26 @@ def main() -> None:
         galleries = [grocery(queries, Path(folder)), luma(Path(folder))]
         paths = [photo.path for gallery in galleries for photo in gallery.photos]
         asked = [photo.path for gallery in galleries for photo in gallery.queries]
-        vectors = all_vectors(list(dict.fromkeys(paths + asked)), Encoder.load())
+        seen = all_described(list(dict.fromkeys(paths + asked)), Encoder.load())
         faulty = {path: dropped_by_itself(path) for path in paths}
     if what == "fit":
-        print(fit(galleries, vectors, faulty))
+        print(fit(galleries, seen, faulty))
         return
-    report(what, galleries, vectors, faulty)
+    report(what, galleries, seen, faulty)
 
 
-def report(
-    split: str, galleries: list[Gallery], vectors: dict[str, Vectors], faulty: dict[Path, bool]
-) -> None:
+def report(split: str, galleries: list[Gallery], seen: Seen, faulty: dict[Path, bool]) -> None:
     """What was found with the shipped rules, and what it is worth."""
     kinds, top, curves = [], [], {}
     for gallery in galleries:
-        judged = curated(gallery, vectors, faulty, GarbageRules())
+        judged = curated(gallery, seen, faulty, GarbageRules())
         kinds += found_by_kind(gallery, judged)
-        top.append(accuracies(gallery, vectors["ships"], judged))
-        blind = curated(gallery, vectors, faulty, GarbageRules(), with_whole=False)
-        curves[gallery.name] = {
-            "ships": curve(gallery, judged),
-            "without whole-photo vectors": curve(gallery, blind),
+        top.append(accuracies(gallery, vectors_of(seen), judged))
+        curves[gallery.name] = {"ships": curve(gallery, judged)} | {
+            f"without {name}": curve(
+                gallery, curated(gallery, seen, faulty, GarbageRules(), without=look)
+            )
+            for name, look in (("whole-photo vectors", "whole"), ("colours", "colours"))
         }
     print_table("Found, % (half B had no part in the thresholds)", list(kinds[0]), percent(kinds))
     for name, methods in curves.items():
@@ -410,7 +470,10 @@ def report(
         lost = [f"{100 * p['right lost']:.0f} % lost" for p in methods["ships"]]
         print_table("Wrong photos dropped, %, half B", ["", *lost], rows)
     print_table(f"Top-1 on clean queries, % ({split})", list(top[0]), percent(top))
-    write_json(f"garbage-{split}", {"found": kinds, "curves": curves, "accuracy": top})
+    few = of_few_photos(galleries[0], seen, faulty)
+    print_table("Grocery, few photos of each class: dropped, %", list(few[0]), percent(few))
+    figures = {"found": kinds, "curves": curves, "accuracy": top, "few_photos": few}
+    write_json(f"garbage-{split}", figures)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from satchel.catalog.curation import _colours
 from satchel.catalog.database import SCHEMA, open_database
 from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.store import Catalogue
@@ -126,3 +127,10 @@ def test_photo_store_makes_no_path_of_what_is_no_hash(tmp_path: Path, name: str)
 def test_photo_that_is_gone(tmp_path: Path) -> None:
     with pytest.raises(CatalogueError, match="restore photos/"):
         PhotoStore(tmp_path).read("0" * 64)
+
+
+def test_colours_that_are_not_known_are_nought() -> None:
+    known = np.array([0.25, 0.5, 0.0], "<f2").tobytes()
+    assert np.array_equal(_colours([known, b"", known[:2]]), [[0.25, 0.5, 0], [0] * 3, [0] * 3])
+    assert _colours([]).shape == (0, 0)
+    assert _colours([b"", b""]).shape == (2, 0)

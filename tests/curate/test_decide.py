@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 
 from satchel.catalog.curation import GalleryPhotos
-from satchel.curate.content import ContentFigures
+from satchel.curate.content import ContentFigures, Shown
 from satchel.curate.decide import COPY, decide
-from satchel.curate.garbage import Reason, State
-from satchel.curate.integrity import PhotoFigures
-from satchel.curate.rules import CurationRules
+from satchel.curate.garbage import Reason, State, judge
+from satchel.curate.integrity import Fault, PhotoFigures
+from satchel.curate.rules import CurationRules, GarbageRules
 
 PLAIN = PhotoFigures(
     width=400,
@@ -61,6 +61,7 @@ def gallery(
         sources=[None] * n,
         vectors=vectors,
         whole=vectors,
+        colours=np.zeros((n, 4), np.float32),
     )
 
 
@@ -89,6 +90,15 @@ def test_a_faulty_copy_is_not_kept_for_its_pixels() -> None:
     collage = {"width": 900, "height": 600, "panels": 2}
     page = {"width": 800, "height": 900, "text": 0.5, "flat": 0.8}
     assert kept_of_copies(gallery([collage, {}, page])) == [1]
+
+
+def test_what_else_a_page_shows_is_not_told() -> None:
+    page = {"text": 0.5, "flat": 0.8}
+    photos = gallery([page, {}])
+    photos.contents[:] = [{"faces": 0.0, "watermark": 1.0, "objects": 3}] * 2
+    found = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    kinds = [{reason["kind"] for reason in state.reasons} for state in found]
+    assert kinds == [{Fault.TEXT_SCREENSHOT}, {Shown.WATERMARK, Shown.SEVERAL_OBJECTS}]
 
 
 def crop_and_peers(crops: int, originals: int) -> tuple[GalleryPhotos, np.ndarray]:
@@ -122,6 +132,31 @@ def test_copies_none_of_which_shows_the_product_are_dropped_for_that() -> None:
     kinds = [{reason["kind"] for reason in state.reasons} for state in states[6:]]
     assert sorted(COPY in own for own in kinds) == [False, True]
     assert any(Reason.ISOLATED in own for own in kinds)
+
+
+def test_a_faulty_copy_does_not_stand_in_for_a_photo_unlike_its_product() -> None:
+    """The page is out for itself, so that its photo must answer for itself, too."""
+    photos, copies = crop_and_peers(crops=2, originals=0)
+    photos.figures[7].update({"text": 0.5, "flat": 0.8, "height": 1600})
+    states = decide(photos, copies, RULES)
+    assert Reason.ISOLATED in {reason["kind"] for reason in states[6].reasons}
+    assert states[7].reasons[-1] == {"kind": COPY, "of": photos.sha256[6]}
+
+
+def test_of_copies_unlike_their_product_the_less_unlike_is_chosen() -> None:
+    """A doubtful photo is not dropped as a copy of its crop, which is dropped."""
+    photos, copies = crop_and_peers(crops=1, originals=1)
+    photos.vectors[6] = photos.vectors[0] + 0.6 * photos.vectors[7]
+    photos.vectors[6] /= np.linalg.norm(photos.vectors[6])
+    alone = [
+        float(judge(photos.vectors[rows], photos.products[rows], whole=photos.whole[rows]).score[6])
+        for rows in ([*range(6), 6], [*range(6), 7])
+    ]
+    assert alone[0] < alone[1]
+    between = GarbageRules(doubtful_at=alone[0] - 0.1, dropped_at=np.mean(alone))
+    states = decide(photos, copies, CurationRules(best=20, garbage=between))
+    assert states[6].state is State.DOUBTFUL
+    assert states[7].reasons[-1] == {"kind": COPY, "of": photos.sha256[6]}
 
 
 def test_what_a_photo_is_nearer_to_is_named() -> None:

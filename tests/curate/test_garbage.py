@@ -81,21 +81,32 @@ def test_of_few_photos_none_is_dropped(count: int) -> None:
 def test_figures_against_plain_loops() -> None:
     """The first round, where every photo is trusted the same."""
     vectors, products, _ = catalogue(5, 2, products=3)
-    whole = unit(vectors + 0.3 * np.random.default_rng(9).normal(size=vectors.shape))
+
+    def peers_of(row: int) -> list[int]:
+        return [j for j in range(len(products)) if products[j] == products[row] and j != row]
+
+    rng = np.random.default_rng(9)
+    whole = unit(vectors + 0.3 * rng.normal(size=vectors.shape))
+    colours = unit(rng.uniform(size=(len(vectors), 5)))
     order = np.argsort(products, kind="stable")
     ids, starts = np.unique(products[order], return_index=True)
     photos = garbage._Photos(
         vectors[order],
         whole[order],
+        colours[order],
         np.zeros(len(order), bool),
         ids,
         np.r_[starts, len(order)],
     )
     rules = GarbageRules()
     flat = np.ones(len(order), np.float32)
+    likeness = [
+        float(unit(np.sum([colours[j] for j in peers_of(row)], axis=0)) @ colours[row])
+        for row in range(len(products))
+    ]
     found = garbage._figures(photos, flat, np.full(len(order), -1, np.float32), rules)
     for row in range(len(products)):  # the catalogue is in order of its products already
-        peers = [j for j in range(len(products)) if products[j] == products[row] and j != row]
+        peers = peers_of(row)
         centre = unit(np.sum([vectors[j] for j in peers], axis=0))
         assert found.centre[row] == pytest.approx(float(centre @ vectors[row]), abs=1e-5)
         best = sorted((float(vectors[j] @ vectors[row]) for j in peers), reverse=True)[:3]
@@ -103,6 +114,8 @@ def test_figures_against_plain_loops() -> None:
         close = sorted((float(vectors[j] @ whole[row]) for j in peers), reverse=True)[:3]
         wide = sorted((float(whole[j] @ whole[row]) for j in peers), reverse=True)[:3]
         assert found.enlarged[row] == pytest.approx(np.mean(close) - np.mean(wide), abs=1e-5)
+        usual = np.median([likeness[j] for j in [row, *peers]])
+        assert found.off_colour[row] == pytest.approx(usual - likeness[row], abs=1e-5)
         others = {
             int(p): float(unit(vectors[products == p].sum(0)) @ vectors[row])
             for p in ids
@@ -190,6 +203,39 @@ def test_a_detail_is_a_partial_view() -> None:
     assert judged.enlarged[8] > 0.1
     assert judged.enlarged[:8].max() < 0
     assert Reason.PARTIAL_VIEW in judged.reasons_of(8)
+
+
+def test_a_photo_of_other_colours_is_doubted_for_them() -> None:
+    vectors, products, _ = catalogue(8, 0)
+    red, blue = np.eye(2, 3, dtype=np.float32)
+    colours = np.tile(red, (len(vectors), 1))
+    colours[3] = blue
+    plain = judge(vectors, products)
+    rules = GarbageRules(doubtful_at=float(plain.score.max()) + 1)
+    same = judge(vectors, products, colours=np.tile(red, (len(vectors), 1)), rules=rules)
+    other = judge(vectors, products, colours=colours, rules=rules)
+    assert np.array_equal(same.score, plain.score)
+    assert not same.states.any()
+    assert other.off_colour[3] == pytest.approx(1, abs=0.05)  # it vouches for others a little
+    assert np.flatnonzero(other.states).tolist() == [3]
+    assert other.reasons_of(3) == (Reason.OTHER_COLOURS,)
+
+
+def test_photos_whose_colours_are_not_known_are_judged_without_them() -> None:
+    rng = np.random.default_rng(4)
+    vectors, products, _ = catalogue(8, 2)
+    colours = unit(rng.uniform(size=(len(vectors), 5)))
+    unknown = np.arange(len(vectors)) % 3 == 0
+    colours[unknown] = 0
+    colours[products == products[0]] = 0
+    colours[0] = unit(rng.uniform(size=5))  # of its product the only one that is known
+    judged, plain = judge(vectors, products, colours=colours), judge(vectors, products)
+    assert (judged.off_colour[unknown] == 0).all()
+    assert (judged.off_colour[products == products[0]] == 0).all()
+    assert np.array_equal(
+        judged.states[products == products[0]], plain.states[products == products[0]]
+    )
+    assert (judged.off_colour != 0).any()
 
 
 def test_one_product_alone_and_no_photos() -> None:

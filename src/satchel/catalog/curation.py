@@ -77,6 +77,7 @@ class GalleryPhotos:
         sources: where the photos came from, as the catalogue file told; None where it did not.
         vectors: shape (n, d), float32, of all looks.
         whole: shape (n, d), float32, of the first look.
+        colours: shape (n, c), float32; 0 where a photo's are not known.
     """
 
     link_ids: list[int]
@@ -93,6 +94,7 @@ class GalleryPhotos:
     sources: list[str | None]
     vectors: npt.NDArray[np.float32]
     whole: npt.NDArray[np.float32]
+    colours: npt.NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.link_ids)
@@ -163,6 +165,7 @@ class CurationStore:
                 ProductPhotoRow.source,
                 VectorRow.vector,
                 VectorRow.whole,
+                VectorRow.colours,
             )
             .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
             .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
@@ -194,6 +197,7 @@ class CurationStore:
             whole=_stacked([row.whole for row in rows], np.dtype("<f2"), dimension).astype(
                 np.float32
             ),
+            colours=_colours([row.colours for row in rows]),
         )
 
     def compared_pairs(self) -> dict[Pair, dict[str, Any]]:
@@ -280,6 +284,13 @@ def _unmeasured() -> Select[int, str, int, int]:
         .outerjoin(PhotoFiguresRow, PhotoFiguresRow.photo_id == PhotoRow.id)
         .where(PhotoFiguresRow.photo_id.is_(None))
     )
+
+
+def _colours(rows: Sequence[bytes]) -> npt.NDArray[np.float32]:
+    """Histograms, shape (n, c), float32; 0 for rows of another length than the longest's."""
+    longest = max(map(len, rows), default=0)
+    known = [row if len(row) == longest else bytes(longest) for row in rows]
+    return _stacked(known, np.dtype("<f2"), longest // 2).astype(np.float32)
 
 
 def _stacked(rows: Sequence[bytes], kind: np.dtype[Any], width: int) -> npt.NDArray[Any]:

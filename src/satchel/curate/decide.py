@@ -6,7 +6,7 @@ that is dropped is left out of the gallery until another run, with other rules, 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -81,7 +81,7 @@ def decide(
         a state for each photo, in their order.
     """
     figures = [PhotoFigures(**measured) for measured in photos.figures]
-    worse: set[int] = set()
+    worse: dict[int, int] = {}
     for _ in range(COPY_ROUNDS):
         states = [_start(decided) for decided in photos.decided]
         _by_themselves(states, figures, rules)
@@ -89,8 +89,8 @@ def decide(
         chosen = _as_copies(states, photos, figures, copies, worse)
         _among_others(states, photos, rules)
         # A copy that does not show the product must not have displaced one that does.
-        wrong = {row for row in chosen if _unlike_the_product(states[row])}
-        if wrong <= worse:
+        wrong = {row: _severity(states[row]) for row in chosen if _unlike_the_product(states[row])}
+        if wrong.items() <= worse.items():
             break
         worse |= wrong
     _best_of_each(states, photos, figures, rules)
@@ -120,6 +120,8 @@ def _by_themselves(
 
 def _by_content(states: Sequence[PhotoState], photos: GalleryPhotos, rules: CurationRules) -> None:
     for state, content in zip(states, photos.contents, strict=True):
+        if state.state is State.DROPPED:  # what a page of text shows besides is of no interest
+            continue
         for kind, figure, limit in shown(content, rules.content):
             reason = {"kind": kind, "figure": round(figure, 3), "threshold": limit}
             state.worsen(State.DOUBTFUL, reason)
@@ -130,12 +132,13 @@ def _as_copies(
     photos: GalleryPhotos,
     figures: Sequence[PhotoFigures],
     copies: npt.NDArray[np.int64],
-    worse: set[int],
+    worse: Mapping[int, int],
 ) -> list[int]:
     """Drop all but one of each product's copies; return the rows that were chosen over others.
 
     Args:
-        worse: rows to be chosen only where there is no other.
+        worse: rows that were found not to show their product, and how severely: to be chosen only
+            where there is no better one.
     """
     preferred = []
     for group in Groups.connected(len(photos), copies).members():
@@ -145,7 +148,7 @@ def _as_copies(
         for product in sorted({int(photos.products[row]) for row in rows}):
             own = [row for row in rows if photos.products[row] == product]
             chosen = [row for row in own if states[row].decided] or [
-                _best_copy([row for row in own if row not in worse] or own, states, photos, figures)
+                _best_copy(own, states, photos, figures, worse)
             ]
             kept += chosen
             if len(own) > len(chosen):
@@ -167,14 +170,17 @@ def _best_copy(
     states: Sequence[PhotoState],
     photos: GalleryPhotos,
     figures: Sequence[PhotoFigures],
+    worse: Mapping[int, int],
 ) -> int:
-    """Return which of some copies to keep: without faults, with most to see, least framed.
+    """Return which of some copies to keep: with least against it, most to see, least framed.
 
     A collage and a page with the photo in it are copies, too, often with the most pixels; so is
     the photo in a frame.
     """
-    mildest = min(_severity(states[row]) for row in rows)
-    rows = [row for row in rows if _severity(states[row]) == mildest]
+    own = {row: _severity(states[row]) for row in rows}
+    against = {row: (max(own[row], worse.get(row, 0)), own[row]) for row in rows}
+    least = min(against.values())
+    rows = [row for row in rows if against[row] == least]
     seen = np.array([_pixels(figures[row]) * (1 - figures[row].border) for row in rows])
     rows = [row for row, much in zip(rows, seen, strict=True) if much >= ALMOST * seen.max()]
     frame = min(figures[row].border for row in rows)
@@ -216,6 +222,7 @@ def _among_others(
         photos.vectors[rows],
         photos.products[rows],
         whole=photos.whole[rows],
+        colours=photos.colours[rows],
         rules=rules.garbage,
     )
     for place, row in enumerate(rows):

@@ -51,6 +51,7 @@ class Reason(StrEnum):
     OTHER_PRODUCT = "other_product"
     BACKGROUND = "background"
     PARTIAL_VIEW = "partial_view"
+    OTHER_COLOURS = "other_colours"
     FEW_PHOTOS = "few_photos"
 
 
@@ -75,6 +76,9 @@ class Judgements:
         enlarged: float32, how much more the whole photo is like the product's photos looked at
             closely than like them whole: above 0 it is likely to be a part of them. 0 where
             whole-photo vectors were not given.
+        off_colour: float32, how much less its colours are like those of the product's other
+            photos than is usual there: 0 is usual, 1 the most. 0 where its colours, or theirs,
+            are not known.
         peers: int64, other trusted photos of the product.
     """
 
@@ -88,6 +92,7 @@ class Judgements:
     other_product: Ids
     background: Floats
     enlarged: Floats
+    off_colour: Floats
     peers: Ids
 
     def state(self, row: int) -> State:
@@ -111,6 +116,7 @@ class _Photos:
 
     vectors: Vectors
     whole: Vectors | None
+    colours: Vectors | None
     faulty: Bools
     ids: Ids
     starts: Ids
@@ -131,6 +137,7 @@ def judge(
     products: Ids,
     *,
     whole: Vectors | None = None,
+    colours: Vectors | None = None,
     faulty: Bools | None = None,
     background: Vectors | None = None,
     rules: GarbageRules | None = None,
@@ -142,6 +149,8 @@ def judge(
         products: shape (n,), int64, the product of each, in any order.
         whole: shape (n, d), float32, of length 1: the encoder's vectors of the whole photos, the
             first of the three looks. Partial views are hardly found without them.
+        colours: shape (n, c), float32: histograms of their colours (`encode.colour`), of length
+            1, or 0 where a photo's are not known.
         faulty: shape (n,), bool: photos already dropped for themselves (`curate.integrity`).
             They vouch for nothing.
         background: shape (m, d), float32, of length 1: vectors of photos that show no product of
@@ -158,6 +167,7 @@ def judge(
     photos = _Photos(
         np.ascontiguousarray(vectors[order]),
         None if whole is None else np.ascontiguousarray(whole[order]),
+        None if colours is None else np.ascontiguousarray(colours[order]),
         np.zeros(len(order), bool) if faulty is None else faulty[order],
         ids,
         np.r_[starts, len(order)],
@@ -189,17 +199,18 @@ def _background(vectors: Vectors, background: Vectors | None) -> Floats:
 def _figures(photos: _Photos, trust: Floats, background: Floats, rules: GarbageRules) -> Judgements:
     """Take every figure with the photos trusted as given, and the score; decide nothing yet."""
     n = len(trust)
-    centre, near, enlarged = (np.zeros(n, np.float32) for _ in range(3))
-    level, peers = np.zeros(n, np.float32), np.zeros(n, np.int64)
+    centre, level, near, enlarged, off = (np.zeros(n, np.float32) for _ in range(5))
+    peers = np.zeros(n, np.int64)
     centres = np.zeros((len(photos.ids), photos.vectors.shape[1]), np.float32)
     for place, rows in enumerate(photos.groups()):
         own, given = photos.vectors[rows], _some_trust(trust[rows])
-        total = given @ own
-        centres[place] = _unit(total[None])[0]
-        centre[rows] = (_unit(total - given[:, None] * own) * own).sum(1)
+        centres[place] = _unit((given @ own)[None])[0]
+        centre[rows] = _without_itself(own, given)
         level[rows] = _weighted_median(centre[rows], given)
         whole = own if photos.whole is None else photos.whole[rows]
         near[rows], enlarged[rows] = _among_peers(own, whole, given, rules.neighbours)
+        if photos.colours is not None:
+            off[rows] = _off_colour(photos.colours[rows], given)
         trusted = trust[rows] > 0.5
         peers[rows] = trusted.sum() - trusted
     other, nearest = _nearest_other(photos.vectors, photos.owner, centres)
@@ -214,6 +225,7 @@ def _figures(photos: _Photos, trust: Floats, background: Floats, rules: GarbageR
         other_product=np.where(nearest < 0, -1, photos.ids[nearest]),
         background=background,
         enlarged=enlarged,
+        off_colour=off,
         peers=peers,
     )
     score = np.sum(list(_terms(judged, rules).values()), axis=0) + rules.constant
@@ -232,6 +244,30 @@ def _unit(rows: Vectors) -> Vectors:
     length = np.linalg.norm(rows, axis=1, keepdims=True)
     unit: Vectors = rows / np.maximum(length, 1e-9)
     return unit
+
+
+def _without_itself(own: Vectors, trust: Floats) -> Floats:
+    """Cosine of each photo to the centre of the product's others; 0 where there is no other."""
+    others = trust @ own - trust[:, None] * own
+    cosine: Floats = (_unit(others) * own).sum(1)
+    return cosine
+
+
+def _off_colour(colours: Vectors, trust: Floats) -> Floats:
+    """How much less each photo's colours are like the product's other photos' than usual.
+
+    Args:
+        colours: shape (k, c), float32, of length 1, or 0 where they are not known.
+        trust: shape (k,), in [0, 1].
+
+    Returns:
+        shape (k,): the median of the cosines less each photo's own; 0 where nothing is known.
+    """
+    known = colours.any(1)
+    likeness = _without_itself(colours, trust)
+    usual = _weighted_median(likeness, trust * known)
+    off: Floats = np.where(known, usual - likeness, 0).astype(np.float32)
+    return off
 
 
 def _weighted_median(values: Floats, weights: Floats) -> float:
@@ -304,6 +340,7 @@ def _terms(judged: Judgements, rules: GarbageRules) -> dict[Reason, Floats]:
         Reason.ISOLATED: rules.near * judged.near,
         Reason.OTHER_PRODUCT: rules.other * outside,
         Reason.PARTIAL_VIEW: rules.enlarged * judged.enlarged,
+        Reason.OTHER_COLOURS: rules.off_colour * judged.off_colour,
     }
     return {reason: term.astype(np.float32) for reason, term in terms.items()}
 

@@ -152,21 +152,24 @@ class GarbageRules(_Rules):
     """
 
     level: float = Field(
-        15.3, description="weight of how alike the product's photos are among themselves"
+        16.6, description="weight of how alike the product's photos are among themselves"
     )
-    centre: float = Field(-6.1, description="weight of the cosine to the product's centre")
+    centre: float = Field(-6.9, description="weight of the cosine to the product's centre")
     near: float = Field(
-        -21.6, description="weight of the cosine to the nearest photos of the product"
+        -19.8, description="weight of the cosine to the nearest photos of the product"
     )
     other: float = Field(
-        7.5, description="weight of the cosine to the nearest other product, or the background"
+        6.4, description="weight of the cosine to the nearest other product, or the background"
     )
     enlarged: float = Field(
-        26.1, description="weight of the likeness to enlarged photos of the product"
+        29.2, description="weight of the likeness to enlarged photos of the product"
     )
-    constant: float = Field(1.5, description="what is added")
+    off_colour: float = Field(
+        3.7, description="weight of how much less its colours are like the product's than usual"
+    )
+    constant: float = Field(0.4, description="what is added")
     doubtful_at: float = Field(-0.4, description="score from where on a photo is doubtful")
-    dropped_at: float = Field(0.3, description="score from where on a photo is dropped")
+    dropped_at: float = Field(0.5, description="score from where on a photo is dropped")
     reason_at: float = Field(
         1.0,
         description="log-odds that a figure adds, against the catalogue's median, to be a reason",

@@ -30,8 +30,9 @@ from satchel.parallel import batched, cores, map_in_order
 
 COMMIT_PHOTOS: Final = 128
 COMMIT_PAIRS: Final = 256
-FEATURES_HELD: Final = 2_000
-"""Pictures whose keypoints are kept at hand while pairs are compared: about 300 MB."""
+FEATURES_HELD: Final = 1_000
+"""Pictures whose keypoints are kept at hand while pairs are compared: about 300 MB. Twice as many
+spare a seventh of the decoding (19,186 pairs of 4,620 photos)."""
 
 
 def measure_photos(

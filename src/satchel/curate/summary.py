@@ -32,6 +32,7 @@ STAGES: Final[dict[str, frozenset[str]]] = {
             Reason.FAR_FROM_PRODUCT,
             Reason.ISOLATED,
             Reason.OTHER_PRODUCT,
+            Reason.OTHER_COLOURS,
             Reason.BACKGROUND,
             Reason.FEW_PHOTOS,
             DECIDED,
