@@ -20,6 +20,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -155,7 +156,11 @@ def plain(paths: list[Path], side_px: int, workers: int, channels_last: bool) ->
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     watch = Stopwatch()
     loader = torch.utils.data.DataLoader(
-        Photos(), batch_size=BATCH, shuffle=True, num_workers=workers
+        Photos(),
+        batch_size=BATCH,
+        shuffle=True,
+        num_workers=workers,
+        multiprocessing_context="fork" if workers else None,  # as in a tutorial's process
     )
     batches = iter(loader)
     layout = torch.channels_last if channels_last else torch.contiguous_format
@@ -180,8 +185,8 @@ def serve(side: str, pipe: Connection) -> None:
     if side == "ships":
         keep_freed_memory()  # as `satchel train` does
     work: Callable[..., Any] = {"ships": ships, "plain": plain}[side]
-    while (asked := pipe.recv()) is not None:
-        pipe.send(work(*asked))
+    while True:
+        pipe.send(work(*pipe.recv()))
 
 
 class Side:
@@ -199,8 +204,8 @@ class Side:
         return self._pipe.recv()
 
     def close(self) -> None:
-        """Let its process end."""
-        self._pipe.send(None)
+        """End its process, whatever it is doing."""
+        self._process.kill()
         self._process.join()
 
 
@@ -246,10 +251,13 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", type=int, default=[160, 224])
     parser.add_argument("--photos", nargs="+", choices=("shop", "big"), default=["shop", "big"])
     given = parser.parse_args()
-    ours, theirs = Side("ships"), Side("plain")
     figures: dict[str, Any] = {}
     rows = []
-    with tempfile.TemporaryDirectory() as folder:
+    with (
+        closing(Side("ships")) as ours,
+        closing(Side("plain")) as theirs,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         for kind in given.photos:
             if kind == "shop":
                 paths = shop_photos()
@@ -261,8 +269,6 @@ def main() -> None:
                 figures[f"{kind}, {side_px}²"] = found
                 rows += [_row(f"{kind}, {side_px}², {clock}", found, clock) for clock in CLOCKS]
                 print(rows[-2:], flush=True)
-    ours.close()
-    theirs.close()
     header = [
         "photos, side, clock",
         "precision",
