@@ -14,7 +14,7 @@ from satchel.catalog.database import SCHEMA, open_database
 from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.store import Catalogue
 from satchel.catalog.tables import Base
-from satchel.errors import CatalogueError
+from satchel.errors import CatalogueError, WorkspaceError
 from satchel.records import Box
 from satchel.workspace import Workspace
 
@@ -30,6 +30,18 @@ def test_the_newest_migration_is_the_one_that_databases_are_held_against() -> No
     config = Config()
     config.set_main_option("script_location", "satchel.catalog:migrations")
     assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
+
+
+def test_a_database_of_a_newer_satchel_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    engine = open_database(path)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    before = path.read_bytes()
+    with pytest.raises(WorkspaceError, match="newer Satchel"):
+        open_database(path)
+    assert path.read_bytes() == before
 
 
 def test_connections_are_set_for_safety(tmp_path: Path) -> None:

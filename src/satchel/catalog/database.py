@@ -9,6 +9,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, Engine, Select, create_engine, event, inspect, text, update
 
 from satchel.catalog.tables import PhotoRow, RevisionRow
+from satchel.errors import WorkspaceError
 
 SCHEMA: Final = "0007"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
@@ -21,11 +22,20 @@ def open_database(path: Path) -> Engine:
 
     WAL lets readers go on beside a writer; synchronous=FULL keeps every acknowledged commit
     through a power cut; foreign keys are enforced.
+
+    Raises:
+        WorkspaceError: a newer Satchel has changed the database.
     """
     engine = create_engine(f"sqlite:///{path}")
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin_immediately_when_writing)
-    if _schema(engine) != SCHEMA:
+    schema = _schema(engine)
+    if schema is not None and schema > SCHEMA:
+        raise WorkspaceError(
+            f"expected a database of schema {SCHEMA} or older at {path}, got {schema}, which a "
+            "newer Satchel made; update this one, or go back to a copy of the workspace"
+        )
+    if schema != SCHEMA:
         _migrate(engine)
     return engine
 
