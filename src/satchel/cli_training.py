@@ -224,11 +224,8 @@ def adapt(
             if key != "score"
         )
     )
-    if not outcome.share or outcome.worse:
-        say(
-            "not promoted: not better than before: "
-            + (", ".join(outcome.worse) or "the start is best")
-        )
+    if outcome.worse:
+        say(f"not promoted: worse than before: {', '.join(outcome.worse)}")
     elif promote:
         _promote(workspace, run, "fp16")
     else:

@@ -218,16 +218,19 @@ def test_too_few_products_are_refused() -> None:
         ({"score": 0.6}, []),
         ({"score": 0.4}, ["score"]),
         ({"score": 0.6, "own1": 0.2, "own5": 0.9}, ["own1"]),
+        ({"score": 0.5, "unseen5": 0.1}, ["unseen5"]),
     ],
 )
 def test_what_is_worse_in_any_check_is_not_served(
     chosen: dict[str, float], worse: list[str]
 ) -> None:
-    start = {"score": 0.5} | ({"own1": 0.3, "own5": 0.9} if "own1" in chosen else {})
-    assert Outcome(share=0.5, start=start, chosen=chosen, tried={}).worse == worse
+    start = {"score": 0.5, "own1": 0.3, "own5": 0.9, "unseen5": 0.2}
+    assert Outcome(share=0.5, start=start, chosen=chosen).worse == worse
 
 
 def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) -> None:
+    from safetensors.torch import load_file
+
     from satchel.train.programme import go_on
     from satchel.train.promote import promote
 
@@ -236,7 +239,13 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt", "finished")
     outcome = Outcome.read(run)
-    assert outcome.tried[outcome.share] == max(outcome.tried.values())
+    assert outcome.share == TINY.share
+    came, kept, best = (
+        load_file(run.folder / f"{name}.safetensors") for name in ("start", "adapted", "best")
+    )
+    for name, value in came.items():  # half way between start and end
+        if value.is_floating_point():
+            torch.testing.assert_close(kept[name], (value + best[f"backbone.{name}"]) / 2)
     card = promote(workspace, run, on_total=lambda _: lambda _: None)
     assert card.confidence == read_card(BUILTIN).confidence  # compositions do not tell it
     assert serving_card(workspace.models).parent.name == "adapt-fp16"

@@ -246,6 +246,9 @@ class SynthSettings(_Settings):
     held: float = Field(0.3, ge=0, le=1, description="share of single ones that a hand holds")
     hidden: float = Field(0.25, ge=0, le=1, description="share that something hides in part")
     real: float = Field(0.6, ge=0, le=1, description="share on real backgrounds, if there are any")
+    stocked: float = Field(
+        0.3, ge=0, le=1, description="share before shelves of the catalogue's other products"
+    )
     shadow: float = Field(0.7, ge=0, le=1, description="share that throws a shadow")
     light: float = Field(0.5, ge=0, le=1, description="change of brightness across the photo")
     brightness: float = Field(0.35, ge=0, description="change of exposure, as a share")
@@ -292,6 +295,9 @@ class AdaptSettings(FitSettings):
     )
     alike: float = Field(
         0.97, ge=-1, le=1, description="cosine from which products are not pushed apart"
+    )
+    share: float = Field(
+        0.5, gt=0, le=1, description="of the trained weights in what is served, beside the start's"
     )
     distil: float = Field(0.0, ge=0, description="weight of staying near the first vectors")
     backgrounds: str | None = Field(None, description="folder of photos to compose on")
