@@ -19,7 +19,6 @@ OFF = SynthSettings(
     clean=0,
     perspective=0,
     many=0,
-    stocked=0,
     neighbours=0,
     held=0,
     hidden=0,

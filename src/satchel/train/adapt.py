@@ -52,7 +52,7 @@ Ints = npt.NDArray[np.int64]
 START: Final = "start.safetensors"
 CUTOUTS: Final = "cutouts.npy"
 OUTCOME: Final = "outcome.json"
-LEAST_REPEATS: Final = 4
+LEAST_REPEATS: Final = 8
 """Compositions of each picture in an epoch, at least."""
 
 CHECK_SIDE: Final = 1.5
@@ -411,6 +411,7 @@ def adapt(
             on_epoch=on_epoch,
             on_begin=partial(report.begin, "adapt"),
             on_step=report.advance,
+            most_epochs=max(1, settings.each // repeats),
         ),
         checkpoint=run.checkpoint,
         best=run.best,

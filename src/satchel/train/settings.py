@@ -246,9 +246,6 @@ class SynthSettings(_Settings):
     held: float = Field(0.3, ge=0, le=1, description="share of single ones that a hand holds")
     hidden: float = Field(0.25, ge=0, le=1, description="share that something hides in part")
     real: float = Field(0.6, ge=0, le=1, description="share on real backgrounds, if there are any")
-    stocked: float = Field(
-        0.3, ge=0, le=1, description="share before shelves of the catalogue's other products"
-    )
     shadow: float = Field(0.7, ge=0, le=1, description="share that throws a shadow")
     light: float = Field(0.5, ge=0, le=1, description="change of brightness across the photo")
     brightness: float = Field(0.35, ge=0, description="change of exposure, as a share")
@@ -274,7 +271,7 @@ class AdaptSettings(FitSettings):
     )
     mix: float = Field(0.0, ge=0, le=0, description="compositions are not blended")
     minutes: float | None = Field(30.0, gt=0, description="a budget for training")
-    side_px: int = Field(160, ge=64, le=1024, description="input side that is trained at")
+    side_px: int = Field(128, ge=64, le=1024, description="input side that is trained at")
     serve_side_px: int = Field(
         224, ge=32, le=1024, description="set as the run begins: input side of the encoder served"
     )
@@ -283,9 +280,15 @@ class AdaptSettings(FitSettings):
     average: float = Field(0.995, ge=0, lt=1, description="decay of the moving average")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of multiplications")
     freeze_statistics: bool = Field(True, description="leave batch norms' statistics as they came")
-    compositions: int = Field(8192, ge=1, description="of an epoch, at least")
+    compositions: int = Field(2048, ge=1, description="of an epoch, at least")
+    each: int = Field(
+        160,
+        ge=1,
+        description="compositions of each picture, at most, even if there is time for more: from "
+        "then on what is learned is how compositions look",
+    )
     held_out: float = Field(
-        0.1, ge=0, le=0.5, description="share of the products that is kept for choosing"
+        0.05, ge=0, le=0.5, description="share of the products that is kept for choosing"
     )
     checks: int = Field(400, ge=2, description="compositions to choose by")
     scale: float = Field(24.0, gt=0, description="of cosines to logits")

@@ -31,7 +31,7 @@ NOISE_SIDE_PX: Final = 1024
 SKINS: Final = ((236, 188, 160), (224, 172, 138), (198, 134, 98), (141, 85, 54), (92, 58, 40))
 """Colours of hands, RGB; each is varied."""
 
-MANY_AT_MOST: Final = 72
+MANY_AT_MOST: Final = 40
 """Copies of the product in one composition."""
 
 
@@ -87,9 +87,7 @@ class Composer:
         many = rng.random() < settings.many
         things = self._pile(sprite, rng) if many else [self._alone(sprite, rng)]
         window = self._window(things, kind, many, rng)
-        out = self._background(row, rng)
-        if many:
-            _darkened(out, sprite, things, window, rng)
+        out = self._background(rng)
         self._neighbours(out, row, window, things, rng)
         held = not many and rng.random() < settings.held
         hand = _Hand.drawn(things[0], rng) if held else None
@@ -131,23 +129,23 @@ class Composer:
     def _pile(self, sprite: RGBA, rng: Rng) -> list[Placed]:
         """Many of the product: side by side as on a shelf, or in a heap; far ones first."""
         side = self._side
+        size = side * float(np.exp(rng.uniform(np.log(0.16), np.log(0.7))))
         heap = rng.random() < 0.6
         turned = 180.0 if heap and rng.random() < 0.7 else 8.0
         height, width = sprite.shape[:2]
-        # Width and height of one whose longer side is 1, as they lie.
-        wide, high = np.array([width, height]) / max(height, width)
-        if turned > 90:  # in all directions
-            wide = high = (wide + high) / 2
+        longer = max(height, width)
+        wide, high = size * width / longer, size * height / longer
         gap_x, gap_y = rng.uniform(0.45, 0.85, 2) if heap else (rng.uniform(0.85, 1.1), 0.9)
-        span = side * (rng.uniform(0.8, 1.6, 2) if heap else rng.uniform(0.7, 1.6, 2))
-        columns = int(rng.integers(2, 10))
-        size = min(0.8 * side, span[0] / (columns * gap_x * wide))
-        step_x, step_y = size * wide * gap_x, size * high * gap_y
+        if turned > 90:  # they lie in all directions
+            wide = high = (wide + high) / 2
+        step_x, step_y = max(6.0, wide * gap_x), max(6.0, high * gap_y)
+        span = side * rng.uniform(0.7, 1.6, 2)
+        columns = int(np.clip(span[0] / step_x, 2, 9))
         rows = int(np.clip(span[1] / step_y, 1, MANY_AT_MOST // columns))
         middle = side / 2 + rng.uniform(-0.15, 0.15, 2) * side
-        variants = [_brightened(sprite, gain) for gain in rng.uniform(0.55, 1.1, 3)]
+        variants = [_brightened(sprite, gain) for gain in rng.uniform(0.72, 1.08, 3)]
         aspect = self._aspect(rng)
-        jitter = 0.35 if heap else 0.04
+        jitter = 0.25 if heap else 0.04
         things = []
         for row in range(rows):
             for column in range(columns):
@@ -216,39 +214,10 @@ class Composer:
 
     # -- what else is there ----------------------------------------------------------------------
 
-    def _background(self, row: int, rng: Rng) -> npt.NDArray[np.uint8]:
-        if len(self._cutouts) > 1 and rng.random() < self._settings.stocked:
-            return self._shelves(row, rng)
+    def _background(self, rng: Rng) -> npt.NDArray[np.uint8]:
         if self._backgrounds and rng.random() < self._settings.real:
             return np.ascontiguousarray(self._backgrounds.cut(self._side, rng))
         return np.ascontiguousarray(drawn(self._side, rng))
-
-    def _shelves(self, row: int, rng: Rng) -> npt.NDArray[np.uint8]:
-        """Shelves with the catalogue's other products on them, several of each, in less light."""
-        side = self._side
-        colour = rng.uniform(10, 110) + rng.normal(0, 8, 3)
-        out = np.full((side, side, 3), np.clip(colour, 0, 255), np.uint8)
-        floors = int(rng.integers(1, 5))
-        high = side / floors * rng.uniform(0.9, 1.3)
-        bottom = high * rng.uniform(0.5, 1.0)
-        while bottom < side + high:
-            x = -rng.uniform(0, 0.2) * side
-            while x < side:
-                sprite = self._cutouts.cutout(self._other(row, rng))
-                tall = high * rng.uniform(0.6, 0.95)
-                scale = min(tall / sprite.shape[0], 0.7 * side / sprite.shape[1])
-                size_wh = [max(2, round(scale * length)) for length in sprite.shape[1::-1]]
-                small = cv2.resize(sprite, size_wh, interpolation=cv2.INTER_AREA)
-                small = _brightened(small, rng.uniform(0.4, 1.0))
-                for _ in range(int(rng.integers(1, 5))):
-                    place = np.array([[1, 0, x], [0, 1, bottom - size_wh[1]], [0, 0, 1.0]])
-                    draw(out, small, place)
-                    x += size_wh[0] * rng.uniform(0.75, 1.1)
-            board = int(bottom), int(bottom + 0.06 * high) + 1
-            out[board[0] : board[1]] = np.clip(colour + rng.uniform(-20, 120), 0, 255)
-            bottom += high
-        strength = rng.uniform(0.3, 2.5) * side / 160
-        return cv2.GaussianBlur(out, (0, 0), strength).astype(np.uint8, copy=False)
 
     def _neighbours(
         self,
@@ -460,21 +429,6 @@ def _brightened(sprite: RGBA, gain: float) -> RGBA:
     gains = np.array([gain, gain, gain, 1.0])
     scaled: RGBA = cv2.multiply(sprite, gains).astype(np.uint8, copy=False)
     return scaled
-
-
-def _darkened(
-    out: npt.NDArray[np.uint8], sprite: RGBA, things: list[Placed], window: Matrix, rng: Rng
-) -> None:
-    """Between the things of a pile there is shade of their colour, not the ground."""
-    mean = np.array(cv2.mean(sprite[..., :3], sprite[..., 3])[:3]) * rng.uniform(0.1, 0.45)
-    centres = np.array([window @ _centre(thing) for thing in things])
-    hull = cv2.convexHull(np.float32(centres[:, :2] / centres[:, 2:]))
-    cv2.fillConvexPoly(out, np.int32(np.clip(hull, -4000, 4000)), mean.tolist(), cv2.LINE_AA)
-
-
-def _centre(thing: Placed) -> Matrix:
-    x0, y0, x1, y1 = _bounds(thing)
-    return np.array([(x0 + x1) / 2, (y0 + y1) / 2, 1.0])
 
 
 def _turn(most_deg: float, upside: float, rng: Rng) -> float:
