@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 from satchel.train.adapt import (  # noqa: E402
+    LEAST_REPEATS,
     AdaptTask,
     MarginSoftmax,
     Outcome,
@@ -279,3 +280,12 @@ def test_an_adapted_encoder_can_be_adapted_again(workspace: Workspace) -> None:
     shutil.rmtree(run.folder)
     with pytest.raises(UsageError, match="no longer"):
         starting_backbone(workspace)
+
+
+def test_time_that_is_left_is_not_spent_on_further_compositions(workspace: Workspace) -> None:
+    from satchel.train.programme import go_on
+
+    settings = TINY.model_copy(update={"minutes": 600.0, "each": 2 * LEAST_REPEATS + 1})
+    run = begin_adapting(workspace, settings, "short")
+    record = go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    assert record.epochs == 2  # of LEAST_REPEATS compositions of each picture

@@ -282,7 +282,7 @@ class AdaptSettings(FitSettings):
     freeze_statistics: bool = Field(True, description="leave batch norms' statistics as they came")
     compositions: int = Field(2048, ge=1, description="of an epoch, at least")
     each: int = Field(
-        160,
+        170,
         ge=1,
         description="compositions of each picture, at most, even if there is time for more: from "
         "then on what is learned is how compositions look",
