@@ -302,6 +302,11 @@ class Outcome(BaseModel):
         """Checks in which what was chosen is worse than the start: reasons not to serve it."""
         return [k for k in self.chosen if self.chosen[k] < self.start.get(k, 0.0)]
 
+    @property
+    def seen_on_photos(self) -> bool:
+        """Whether real photos, too, were among the checks: compositions alone can mislead."""
+        return "own1" in self.chosen
+
     @classmethod
     def read(cls, run: Run) -> Outcome:
         """Read a finished run's.
