@@ -289,3 +289,29 @@ def test_time_that_is_left_is_not_spent_on_further_compositions(workspace: Works
     run = begin_adapting(workspace, settings, "short")
     record = go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
     assert record.epochs == 2  # of LEAST_REPEATS compositions of each picture
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"score": 0.6}, "satchel promote"),
+        ({"score": 0.4}, "not promoted: worse than before: score"),
+    ],
+)
+def test_compositions_alone_promote_nothing(
+    workspace: Workspace, chosen: dict[str, float], told: str
+) -> None:
+    from typer.testing import CliRunner
+
+    from satchel.cli import app
+
+    run = begin_adapting(workspace, TINY, "unvouched")
+    run.update(state="finished")
+    outcome = Outcome(share=0.5, start={"score": 0.5}, chosen=chosen)
+    (run.folder / "outcome.json").write_text(outcome.model_dump_json())
+    before = serving_card(workspace.models)
+    command = ["--workspace", str(workspace.folder), "adapt", "--resume", run.name]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert told in result.output
+    assert serving_card(workspace.models) == before
