@@ -185,8 +185,13 @@ def adapt(
         ),
     ] = None,
     promote: Annotated[
-        bool, typer.Option(help="Serve with it, if no check is worse than before.")
-    ] = True,
+        bool | None,
+        typer.Option(
+            help="Serve with it, if no check is worse than before; by default, if further photos "
+            "of your products were among the checks.",
+            show_default=False,
+        ),
+    ] = None,
     config: ConfigFile = None,
     name: RunName = None,
     resume: Resume = None,
@@ -224,14 +229,16 @@ def adapt(
             if key != "score"
         )
     )
-    if not outcome.share or outcome.worse:
-        say(
-            "not promoted: not better than before: "
-            + (", ".join(outcome.worse) or "the start is best")
-        )
-    elif promote:
+    if outcome.worse:
+        say(f"not promoted: worse than before: {', '.join(outcome.worse)}")
+    elif promote or (promote is None and outcome.seen_on_photos):
         _promote(workspace, run, "fp16")
     else:
+        if promote is None:
+            say(
+                "better on compositions; too few products have further photos to tell what it is "
+                "worth on real ones: try your own first"
+            )
         say(f"next: satchel promote {run.name}")
 
 

@@ -28,6 +28,7 @@ pytestmark = [
 ]
 
 from satchel.train.adapt import (  # noqa: E402
+    LEAST_REPEATS,
     AdaptTask,
     MarginSoftmax,
     Outcome,
@@ -218,16 +219,19 @@ def test_too_few_products_are_refused() -> None:
         ({"score": 0.6}, []),
         ({"score": 0.4}, ["score"]),
         ({"score": 0.6, "own1": 0.2, "own5": 0.9}, ["own1"]),
+        ({"score": 0.5, "unseen5": 0.1}, ["unseen5"]),
     ],
 )
 def test_what_is_worse_in_any_check_is_not_served(
     chosen: dict[str, float], worse: list[str]
 ) -> None:
-    start = {"score": 0.5} | ({"own1": 0.3, "own5": 0.9} if "own1" in chosen else {})
-    assert Outcome(share=0.5, start=start, chosen=chosen, tried={}).worse == worse
+    start = {"score": 0.5, "own1": 0.3, "own5": 0.9, "unseen5": 0.2}
+    assert Outcome(share=0.5, start=start, chosen=chosen).worse == worse
 
 
 def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) -> None:
+    from safetensors.torch import load_file
+
     from satchel.train.programme import go_on
     from satchel.train.promote import promote
 
@@ -236,7 +240,13 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt", "finished")
     outcome = Outcome.read(run)
-    assert outcome.tried[outcome.share] == max(outcome.tried.values())
+    assert outcome.share == TINY.share
+    came, kept, best = (
+        load_file(run.folder / f"{name}.safetensors") for name in ("start", "adapted", "best")
+    )
+    for name, value in came.items():  # half way between start and end
+        if value.is_floating_point():
+            torch.testing.assert_close(kept[name], (value + best[f"backbone.{name}"]) / 2)
     card = promote(workspace, run, on_total=lambda _: lambda _: None)
     assert card.confidence == read_card(BUILTIN).confidence  # compositions do not tell it
     assert serving_card(workspace.models).parent.name == "adapt-fp16"
@@ -270,3 +280,38 @@ def test_an_adapted_encoder_can_be_adapted_again(workspace: Workspace) -> None:
     shutil.rmtree(run.folder)
     with pytest.raises(UsageError, match="no longer"):
         starting_backbone(workspace)
+
+
+def test_time_that_is_left_is_not_spent_on_further_compositions(workspace: Workspace) -> None:
+    from satchel.train.programme import go_on
+
+    settings = TINY.model_copy(update={"minutes": 600.0, "each": 2 * LEAST_REPEATS + 1})
+    run = begin_adapting(workspace, settings, "short")
+    record = go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    assert record.epochs == 2  # of LEAST_REPEATS compositions of each picture
+
+
+@pytest.mark.parametrize(
+    ("chosen", "told"),
+    [
+        ({"score": 0.6}, "satchel promote"),
+        ({"score": 0.4}, "not promoted: worse than before: score"),
+    ],
+)
+def test_compositions_alone_promote_nothing(
+    workspace: Workspace, chosen: dict[str, float], told: str
+) -> None:
+    from typer.testing import CliRunner
+
+    from satchel.cli import app
+
+    run = begin_adapting(workspace, TINY, "unvouched")
+    run.update(state="finished")
+    outcome = Outcome(share=0.5, start={"score": 0.5}, chosen=chosen)
+    (run.folder / "outcome.json").write_text(outcome.model_dump_json())
+    before = serving_card(workspace.models)
+    command = ["--workspace", str(workspace.folder), "adapt", "--resume", run.name]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert told in result.output
+    assert serving_card(workspace.models) == before

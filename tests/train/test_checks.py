@@ -9,7 +9,14 @@ pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel
 pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.train.checks import Answers, Checks, make_checks  # noqa: E402
+from satchel.catalog.store import GalleryVectors  # noqa: E402
+from satchel.encode.colour import COLOURS  # noqa: E402
+from satchel.encode.embed import Embedded  # noqa: E402
+from satchel.records import WHOLE_PHOTO  # noqa: E402
+from satchel.search.index import GalleryIndex  # noqa: E402
+from satchel.search.ranking import rank_products  # noqa: E402
+from satchel.search.rules import SearchRules  # noqa: E402
+from satchel.train.checks import Answers, Checks, make_checks, searched  # noqa: E402
 from satchel.train.cutouts import Cutouts, row_type  # noqa: E402
 from satchel.train.settings import SynthSettings  # noqa: E402
 from satchel.train.synth import Composer  # noqa: E402
@@ -53,3 +60,33 @@ def test_half_of_the_queries_are_of_products_that_are_not_trained_on() -> None:
     assert made.own.tolist() == [5]  # the further photo of the unseen product
     assert all((a == b).all() for a, b in zip(made.queries, make(0).queries, strict=True))
     assert any((a != b).any() for a, b in zip(made.queries, make(1).queries, strict=True))
+
+
+def seen(count: int, rng: np.random.Generator) -> list[Embedded]:
+    def unit(size: int) -> np.ndarray:
+        rows = rng.random((count, size), dtype=np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    rows = zip(unit(16), unit(16), unit(COLOURS), strict=True)
+    return [Embedded(WHOLE_PHOTO, vector, whole, colours) for vector, whole, colours in rows]
+
+
+def test_scores_are_those_that_identification_ranks_by() -> None:
+    rng = np.random.default_rng(0)
+    gallery, queries = seen(12, rng), seen(5, rng)
+    labels = rng.permutation(np.repeat(np.arange(4), 3))
+    scores = searched(queries, gallery, labels, 4, SearchRules())
+    order = np.argsort(labels, kind="stable")
+    vectors, wholes, colours = (
+        np.stack([getattr(gallery[row], part) for row in order])
+        for part in ("vector", "whole", "colours")
+    )
+    vectors_of_gallery = GalleryVectors(
+        vectors, labels[order], np.zeros((12, 32), np.uint8), 0, colours
+    )
+    index = GalleryIndex.of(vectors_of_gallery, "", wholes - vectors, SearchRules())
+    for query, own in zip(queries, scores, strict=True):
+        ranked = rank_products(index, query.described[None], top=4)
+        assert [product.product for product in ranked] == np.argsort(-own).tolist()
+        told = [product.score for product in ranked]
+        np.testing.assert_allclose(told, np.sort(own)[::-1], atol=1e-5)

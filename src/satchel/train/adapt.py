@@ -2,7 +2,8 @@
 
 Every product is a class of a normalised softmax, and what is shown are compositions of its
 pictures (`satchel.train.synth`). The end of training is averaged with its start: what was learned
-stays, and so does what was known. How much of each, and which epoch, held-out compositions choose.
+stays, and so does what was known. Which epoch, held-out compositions choose; how much of each is
+fixed, for they would take all of the end, which real photos would not (docs/decisions/0013).
 
 Cosine softmax with margin: Wang et al., "CosFace", CVPR 2018, eq. 4. Averaging with the start:
 Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, eq. 1.
@@ -51,13 +52,7 @@ Ints = npt.NDArray[np.int64]
 START: Final = "start.safetensors"
 CUTOUTS: Final = "cutouts.npy"
 OUTCOME: Final = "outcome.json"
-SHARES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
-"""Shares of the trained weights that are tried; 0 is the start itself."""
-
-WATCHED_SHARE: Final = 0.5
-"""Share at which epochs are compared: what is served is an average, not the end of training."""
-
-LEAST_REPEATS: Final = 4
+LEAST_REPEATS: Final = 8
 """Compositions of each picture in an epoch, at least."""
 
 CHECK_SIDE: Final = 1.5
@@ -292,9 +287,8 @@ class Outcome(BaseModel):
     """What adapting came to; kept in the run's folder.
 
     Attributes:
-        share: of the trained weights in what was chosen; 0: the start was best.
+        share: of the trained weights in what was chosen.
         start, chosen: figures of the held-out checks; see `satchel.train.checks`.
-        tried: share → score.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -302,13 +296,16 @@ class Outcome(BaseModel):
     share: float
     start: dict[str, float]
     chosen: dict[str, float]
-    tried: dict[float, float]
 
     @property
     def worse(self) -> list[str]:
         """Checks in which what was chosen is worse than the start: reasons not to serve it."""
-        watched = ("score", "own1", "own5")
-        return [k for k in watched if self.chosen.get(k, 0.0) < self.start.get(k, 0.0)]
+        return [k for k in self.chosen if self.chosen[k] < self.start.get(k, 0.0)]
+
+    @property
+    def seen_on_photos(self) -> bool:
+        """Whether real photos, too, were among the checks: compositions alone can mislead."""
+        return "own1" in self.chosen
 
     @classmethod
     def read(cls, run: Run) -> Outcome:
@@ -415,15 +412,16 @@ def adapt(
             shown=composed_batches(composer, task.trained, task.trained_classes, settings.seed),
             batches=batches,
             settings=settings,
-            validate=lambda found: judge.figures(found.backbone.state_dict(), WATCHED_SHARE),
+            validate=lambda found: judge.figures(found.backbone.state_dict(), settings.share),
             on_epoch=on_epoch,
             on_begin=partial(report.begin, "adapt"),
             on_step=report.advance,
+            most_epochs=max(1, settings.each // repeats),
         ),
         checkpoint=run.checkpoint,
         best=run.best,
     )
-    _choose(judge, run)
+    _choose(judge, run, settings.share)
     (run.folder / CUTOUTS).unlink(missing_ok=True)  # hundreds of megabytes, made again in minutes
     return progress
 
@@ -488,22 +486,16 @@ class _Judge:
         return self.checks.figures(self.checks.ask(LiveEncoder(self.network, self.side_px)))
 
 
-def _choose(judge: _Judge, run: Run) -> None:
-    """Try every share of the best epoch, and keep the best."""
+def _choose(judge: _Judge, run: Run, share: float) -> None:
+    """Average the best epoch with the start, and hold it against the start alone."""
     prefix = "backbone."
     end = {
         name.removeprefix(prefix): value
         for name, value in load_file(run.best).items()
         if name.startswith(prefix)
     }
-    found = {share: judge.figures(end, share) for share in SHARES}
-    share = max(found, key=lambda share: found[share]["score"])
-    outcome = Outcome(
-        share=share,
-        start=found[0.0],
-        chosen=found[share],
-        tried={share: figures["score"] for share, figures in found.items()},
-    )
+    start = judge.figures(end, 0.0)
+    chosen = judge.figures(end, share)  # the network keeps these weights
+    outcome = Outcome(share=share, start=start, chosen=chosen)
     write_atomically(run.folder / OUTCOME, (outcome.model_dump_json(indent=1) + "\n").encode())
-    judge.network.load_state_dict(averaged(judge.start, end, share))
     save_weights(judge.network, run.folder / ADAPTED, {"share": str(share)})

@@ -1,18 +1,24 @@
-"""What adapting is chosen by: held-out compositions, searched as identification searches."""
+"""What adapting is chosen by: held-out compositions, searched as identification searches.
+
+Whitening and colours included: an encoder that is better by plain cosine may be worse with them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from satchel.encode.embed import embed
+from satchel.catalog.store import GalleryVectors
+from satchel.encode.embed import Embedded, embed
 from satchel.images import RGB
 from satchel.parallel import batched
+from satchel.search.index import GalleryIndex
+from satchel.search.rules import SearchRules
 from satchel.train.backbones import Backbone
 from satchel.train.cutouts import Cutouts
 from satchel.train.evaluation import product_scores
@@ -47,8 +53,41 @@ class LiveEncoder:
 
 def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:
     """Vectors of photos by three looks, shape (n, d), float32, of length 1."""
-    rows = [embed(encoder, batch) for batch in batched(photos, BATCH)]
-    return np.stack([seen.vector for batch in rows for seen in batch]).astype(np.float32)
+    return np.stack([seen.vector for seen in _seen(encoder, photos)]).astype(np.float32)
+
+
+def _seen(encoder: LiveEncoder, photos: Sequence[RGB]) -> list[Embedded]:
+    return [seen for batch in batched(photos, BATCH) for seen in embed(encoder, batch)]
+
+
+def searched(
+    queries: Sequence[Embedded],
+    gallery: Sequence[Embedded],
+    labels: Ints,
+    products: int,
+    rules: SearchRules,
+) -> Floats:
+    """Score of every product for every query, shape (q, products), as the index would rank them.
+
+    Args:
+        labels: shape (g,): products of the gallery.
+    """
+    order = np.argsort(labels, kind="stable")
+    seen = [gallery[row] for row in order]
+    index = GalleryIndex.of(
+        GalleryVectors(
+            np.stack([photo.vector for photo in seen]),
+            labels[order],
+            np.zeros((len(seen), 32), np.uint8),
+            revision=0,
+            colours=np.stack([photo.colours for photo in seen]),
+        ),
+        "in training",
+        np.stack([photo.whole - photo.vector for photo in seen]),
+        rules,
+    )
+    asked = index.prepared(np.stack([query.described for query in queries]))
+    return product_scores(asked, index.gallery.vectors, labels[order], products)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +109,7 @@ class Checks:
         unseen: shape (q,), bool: the query's product was held out of training.
         own: rows of gallery pictures that are further photos of held-out products: queries of the
             catalogue's own, searched without them; few catalogues have any.
+        rules: by which vectors are compared.
     """
 
     pictures: Sequence[RGB]
@@ -79,19 +119,18 @@ class Checks:
     right: Ints
     unseen: npt.NDArray[np.bool_]
     own: Ints
+    rules: SearchRules = field(default_factory=SearchRules)
 
     def ask(self, encoder: LiveEncoder) -> Answers:
         """Search the queries, and the catalogue's own ones if they are enough."""
-        gallery = vectors_of(encoder, self.pictures)
-        queries = vectors_of(encoder, self.queries)
-        scores = product_scores(queries, gallery, self.labels, self.products)
+        gallery, queries = _seen(encoder, self.pictures), _seen(encoder, self.queries)
+        labels, products, rules = self.labels, self.products, self.rules
+        scores = searched(queries, gallery, labels, products, rules)
         if len(self.own) < FEWEST_QUERIES:
             return Answers(scores, None)
         others = np.setdiff1d(np.arange(len(gallery)), self.own)
-        return Answers(
-            scores,
-            product_scores(gallery[self.own], gallery[others], self.labels[others], self.products),
-        )
+        own, rest = ([gallery[row] for row in rows] for rows in (self.own, others))
+        return Answers(scores, searched(own, rest, labels[others], products, rules))
 
     def figures(self, answers: Answers) -> dict[str, float]:
         """Top-1 and top-5 of all queries and of unseen products' ones, and `score` to choose by.

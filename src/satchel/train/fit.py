@@ -81,6 +81,7 @@ class Fitting:
         on_epoch: epoch (from 1) and its figures, after each, in the main process.
         on_begin: photos of the whole run, and how many of them are done already.
         on_step: photos done since the last call.
+        most_epochs: that a budget of minutes is spent on, however many would fit.
     """
 
     trainable: Trainable
@@ -91,6 +92,7 @@ class Fitting:
     on_epoch: Callable[[int, dict[str, float]], None]
     on_begin: Callable[[int, int], None]
     on_step: Callable[[int], None]
+    most_epochs: float = math.inf
 
 
 @dataclass(slots=True)
@@ -285,7 +287,7 @@ def _epochs(
         return sum(areas) * seconds * len(batches) + epochs * validation
 
     epochs = 1
-    while takes(epochs + 1) <= settings.minutes * 60:
+    while epochs < work.most_epochs and takes(epochs + 1) <= settings.minutes * 60:
         epochs += 1
     return epochs
 

@@ -271,7 +271,7 @@ class AdaptSettings(FitSettings):
     )
     mix: float = Field(0.0, ge=0, le=0, description="compositions are not blended")
     minutes: float | None = Field(30.0, gt=0, description="a budget for training")
-    side_px: int = Field(160, ge=64, le=1024, description="input side that is trained at")
+    side_px: int = Field(128, ge=64, le=1024, description="input side that is trained at")
     serve_side_px: int = Field(
         224, ge=32, le=1024, description="set as the run begins: input side of the encoder served"
     )
@@ -280,9 +280,15 @@ class AdaptSettings(FitSettings):
     average: float = Field(0.995, ge=0, lt=1, description="decay of the moving average")
     precision: Literal["fp32", "bf16"] = Field("fp32", description="of multiplications")
     freeze_statistics: bool = Field(True, description="leave batch norms' statistics as they came")
-    compositions: int = Field(8192, ge=1, description="of an epoch, at least")
+    compositions: int = Field(2048, ge=1, description="of an epoch, at least")
+    each: int = Field(
+        170,
+        ge=1,
+        description="compositions of each picture, at most, even if there is time for more: from "
+        "then on what is learned is how compositions look",
+    )
     held_out: float = Field(
-        0.1, ge=0, le=0.5, description="share of the products that is kept for choosing"
+        0.05, ge=0, le=0.5, description="share of the products that is kept for choosing"
     )
     checks: int = Field(400, ge=2, description="compositions to choose by")
     scale: float = Field(24.0, gt=0, description="of cosines to logits")
@@ -292,6 +298,9 @@ class AdaptSettings(FitSettings):
     )
     alike: float = Field(
         0.97, ge=-1, le=1, description="cosine from which products are not pushed apart"
+    )
+    share: float = Field(
+        0.5, gt=0, le=1, description="of the trained weights in what is served, beside the start's"
     )
     distil: float = Field(0.0, ge=0, description="weight of staying near the first vectors")
     backgrounds: str | None = Field(None, description="folder of photos to compose on")
