@@ -5,8 +5,8 @@
 For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
 that the command calls) on drawn backgrounds and the street photos, which are in no task, and the
 queries are searched with the exported ONNX file. Steps: the plain whole photo, the three looks, the
-ranking that ships; each by the start, by the end of training by itself, and by the average with
-the start that the held-out compositions chose. Choices are made on the dev queries; --test
+ranking that ships; each by the start, by the end of training by itself, and by its average with
+the start, which is what would be served. Choices are made on the dev queries; --test
 measures the test queries too.
 """
 

@@ -72,6 +72,7 @@ def test_a_part_is_confirmed_and_the_rest_is_different(store: LookAlikeStore) ->
     assert store.decided() == Decided(((1, 3),), frozenset({(1, 2), (2, 3)}))
     assert store.group(part).photos == ("1" * 64, "3" * 64)
     assert numbers(store, REJECTED) == {}  # it was not rejected as a whole
+    assert store.count(REJECTED) == 0
     assert [group.codes for group in store.decisions()] == [("A", "C")]
     assert store.undo(part) == whole
     assert numbers(store, PROPOSED) == {"ABC": whole}

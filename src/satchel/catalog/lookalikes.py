@@ -93,13 +93,14 @@ class LookAlikeStore:
     # -- asked ------------------------------------------------------------------------------
 
     def count(self, state: GroupState) -> int:
-        """Count the groups in this state."""
+        """Count the groups in this state, as `in_state` gives them."""
         with self._engine.connect() as connection:
             return (
                 connection.scalar(
                     select(func.count())
                     .select_from(LookAlikeGroupRow)
                     .where(LookAlikeGroupRow.state == state)
+                    .where(LookAlikeGroupRow.id.not_in(_TAKEN_APART))
                 )
                 or 0
             )

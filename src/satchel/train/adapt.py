@@ -3,7 +3,7 @@
 Every product is a class of a normalised softmax, and what is shown are compositions of its
 pictures (`satchel.train.synth`). The end of training is averaged with its start: what was learned
 stays, and so does what was known. Which epoch, held-out compositions choose; how much of each is
-fixed, for they would take all of the end, which real photos would not (docs/decisions/0013).
+fixed, for they would take all of the end, which real photos would not (decision 13).
 
 Cosine softmax with margin: Wang et al., "CosFace", CVPR 2018, eq. 4. Averaging with the start:
 Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, eq. 1.

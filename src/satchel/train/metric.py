@@ -85,7 +85,7 @@ class MetricObjective(torch.nn.Module):  # type: ignore[misc] # torch is not rea
     ) -> torch.Tensor:
         """The loss of a batch; photos are not blended here."""
         if self.whiten is not None:
-            vectors = self.whiten(vectors.float())
+            vectors = self.whiten(vectors)
         loss: torch.Tensor = self.loss(vectors, labels)
         return loss
 

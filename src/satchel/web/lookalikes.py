@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Final, Literal
-from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
@@ -13,8 +12,8 @@ from starlette.responses import Response
 
 from satchel.catalog.lookalikes import GroupState
 from satchel.search.differences import differences
-from satchel.web.pages import Pages, is_fragment
-from satchel.web.review import MOST_ID, WHO, WHO_CHARS, YEAR_S
+from satchel.web.pages import is_fragment, pages_of
+from satchel.web.review import MOST_ID, WHO_CHARS, render_for, reviewer, signed
 from satchel.web.serving import Served, Serving
 
 PATH: Final = "/review/look-alikes"
@@ -48,14 +47,14 @@ def look_alikes(
 ) -> Response:
     """Show the next proposed group, its products side by side."""
     template = "_look_alikes.html" if is_fragment(request) else "look_alikes.html"
-    return _pages(request).render(request, template, **_question(request, serving, after))
+    return pages_of(request).render(request, template, **_question(request, serving, after))
 
 
 @router.get("/decisions")
 def decided_groups(request: Request, serving: Served) -> Response:
     """Show what was decided last, each with its undoing."""
     groups = serving.workspace.catalogue.look_alikes().decisions()
-    return _pages(request).render(request, "look_alike_decisions.html", groups=groups)
+    return pages_of(request).render(request, "look_alike_decisions.html", groups=groups)
 
 
 @router.post("/decide")
@@ -84,13 +83,8 @@ def _onwards(request: Request, serving: Serving, who: str, *, after: int) -> Res
     """Answer with the group after this one; the reviewer's name goes along."""
     if is_fragment(request):
         values = _question(request, serving, after)
-        response: Response = _pages(request).render(
-            request, "_look_alikes.html", **{**values, "who": who.strip()}
-        )
-    else:
-        response = RedirectResponse(f"{PATH}?after={after}", 303)
-    response.set_cookie(WHO, quote(who.strip()), max_age=YEAR_S, httponly=True, samesite="strict")
-    return response
+        return signed(render_for(request, "_look_alikes.html", values, who), who)
+    return signed(RedirectResponse(f"{PATH}?after={after}", 303), who)
 
 
 def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
@@ -102,7 +96,7 @@ def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
     return {
         "after": after,
         "left": store.count(GroupState.PROPOSED),
-        "who": unquote(request.cookies.get(WHO, ""))[:WHO_CHARS],
+        "who": reviewer(request),
         "group": group,
         "members": [
             (product, _photos(serving, product.code, first))
@@ -120,9 +114,3 @@ def _photos(serving: Serving, code: str, first: str | None) -> list[Any]:
     photos = serving.workspace.catalogue.photos_of(code)
     shown = [photo for photo in photos if photo.state == "kept"] or photos
     return sorted(shown, key=lambda photo: photo.sha256 != first)[:PHOTOS_SHOWN]
-
-
-def _pages(request: Request) -> Pages:
-    pages = request.app.state.pages
-    assert isinstance(pages, Pages)
-    return pages

@@ -116,7 +116,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 @router.get("/")
 def home(request: Request, serving: Served) -> Response:
     """Show where photos are dropped."""
-    return _pages(request).render(request, "index.html", **_home_values(serving), found=None)
+    return pages_of(request).render(request, "index.html", **_home_values(serving), found=None)
 
 
 @router.post("/identify")
@@ -126,8 +126,8 @@ def identify(
     """Answer an identification: the part below the photos, or without JavaScript the page."""
     found = serving.identify(received(photos))
     if is_fragment(request):
-        return _pages(request).render(request, "_result.html", found=found)
-    return _pages(request).render(request, "index.html", **_home_values(serving), found=found)
+        return pages_of(request).render(request, "_result.html", found=found)
+    return pages_of(request).render(request, "index.html", **_home_values(serving), found=found)
 
 
 @router.get("/identify")
@@ -149,7 +149,7 @@ def products(
     template = "products.html"
     if is_fragment(request):
         template = "_more_products.html" if offset else "_products.html"
-    return _pages(request).render(
+    return pages_of(request).render(
         request,
         template,
         page=page,
@@ -167,7 +167,7 @@ def product(request: Request, serving: Served, code: str) -> Response:
     if not code:
         return RedirectResponse("/products", 303)
     catalogue = serving.workspace.catalogue
-    return _pages(request).render(
+    return pages_of(request).render(
         request,
         "_product.html" if is_fragment(request) else "product.html",
         product=catalogue.product(code),
@@ -181,7 +181,7 @@ def reference(request: Request) -> Response:
     """Show the API's reference, made from its OpenAPI description."""
     schema = request.app.openapi()
     base = str(request.base_url).rstrip("/")
-    return _pages(request).render(
+    return pages_of(request).render(
         request, "docs.html", operations=operations(schema, base), schemas=schemas(schema)
     )
 
@@ -189,7 +189,8 @@ def reference(request: Request) -> Response:
 # -- helpers ------------------------------------------------------------------------------------
 
 
-def _pages(request: Request) -> Pages:
+def pages_of(request: Request) -> Pages:
+    """The templates of the application that a request came to."""
     pages = request.app.state.pages
     assert isinstance(pages, Pages)
     return pages

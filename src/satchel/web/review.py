@@ -15,7 +15,7 @@ from satchel.catalog.review import Choice, ReviewPhoto
 from satchel.curate.decide import CONFLICT, COPY
 from satchel.curate.garbage import Reason
 from satchel.web.links import product_link
-from satchel.web.pages import Pages, is_fragment
+from satchel.web.pages import is_fragment, pages_of
 from satchel.web.serving import Served, Serving
 
 WHO: Final = "satchel_reviewer"
@@ -70,7 +70,7 @@ def review(
     """Show the next photo in question, beside what is kept of its product."""
     values = _question(request, serving, state, kind, after)
     template = "_review.html" if is_fragment(request) else "review.html"
-    return _pages(request).render(request, template, **values)
+    return pages_of(request).render(request, template, **values)
 
 
 @router.get("/codes")
@@ -79,7 +79,7 @@ def codes(
 ) -> Response:
     """Suggest codes for a search word, as the options of a list."""
     page = serving.workspace.catalogue.products(code, limit=SUGGESTIONS)
-    return _pages(request).render(
+    return pages_of(request).render(
         request, "_codes.html", products=[product for product, _ in page.products]
     )
 
@@ -87,7 +87,7 @@ def codes(
 @router.get("/decisions")
 def decisions(request: Request, serving: Served) -> Response:
     """Show what was decided last, each with its undoing."""
-    return _pages(request).render(
+    return pages_of(request).render(
         request, "decisions.html", decisions=serving.workspace.catalogue.review().decisions()
     )
 
@@ -121,16 +121,26 @@ def undo(request: Request, serving: Served, form: Annotated[UndoForm, Form()]) -
 
 def _onwards(request: Request, serving: Serving, place: _Place, *, after: int) -> Response:
     """Answer with the photo after this one; the reviewer's name goes along."""
-    who = place.who.strip()
     if is_fragment(request):
         values = _question(request, serving, place.state, place.kind, after)
-        response: Response = _pages(request).render(
-            request, "_review.html", **{**values, "who": who}
-        )
-    else:
-        response = RedirectResponse(_address(place.state, place.kind, after), 303)
-    response.set_cookie(WHO, quote(who), max_age=YEAR_S, httponly=True, samesite="strict")
+        return signed(render_for(request, "_review.html", values, place.who), place.who)
+    return signed(RedirectResponse(_address(place.state, place.kind, after), 303), place.who)
+
+
+def render_for(request: Request, template: str, values: dict[str, Any], who: str) -> Response:
+    """Render the next question for a reviewer whose name the form brought."""
+    return pages_of(request).render(request, template, **{**values, "who": who.strip()})
+
+
+def signed(response: Response, who: str) -> Response:
+    """Let the browser keep the reviewer's name for the next visit; see `reviewer`."""
+    response.set_cookie(WHO, quote(who.strip()), max_age=YEAR_S, httponly=True, samesite="strict")
     return response
+
+
+def reviewer(request: Request) -> str:
+    """The name under which this browser decided before; empty where it has not."""
+    return unquote(request.cookies.get(WHO, ""))[:WHO_CHARS]
 
 
 def _question(
@@ -147,7 +157,7 @@ def _question(
         "kind": kind,
         "after": after,
         "left": store.count(state),
-        "who": unquote(request.cookies.get(WHO, ""))[:WHO_CHARS],
+        "who": reviewer(request),
         "photo": photo,
         "following": found[1] if len(found) > 1 else None,
         "last": last,
@@ -216,9 +226,3 @@ def _address(state: str, kind: str, after: int) -> str:
     query = {"state": state if state != "doubtful" else "", "kind": kind, "after": after or ""}
     given = urlencode({name: value for name, value in query.items() if value})
     return f"/review?{given}" if given else "/review"
-
-
-def _pages(request: Request) -> Pages:
-    pages = request.app.state.pages
-    assert isinstance(pages, Pages)
-    return pages
