@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from conftest import SHAPES, draw, fill
+from satchel.catalog.lookalikes import GroupState, Proposal
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.encoder import Encoder
 from satchel.encode.serving import serving_card
@@ -127,6 +128,31 @@ def test_look_alikes_are_near_pictures_and_equal_ones() -> None:
     # Pictures 0 and 1 are near; 2 and 4 are one picture under two products.
     found = look_alikes(vectors, ("a", "b", "c", "d", "c"), labels, 4, cosine=0.98)
     assert sorted(zip(*np.nonzero(found), strict=True)) == [(0, 1), (1, 0), (2, 3), (3, 2)]
+    # Somebody said that 0 and 3 look alike, and 1 too.
+    told = look_alikes(
+        vectors, ("a", "b", "c", "d", "e"), labels, 4, cosine=1.1, confirmed=[np.array([0, 1, 3])]
+    )
+    pairs = [(0, 1), (0, 3), (1, 3)]
+    assert sorted(zip(*np.nonzero(told), strict=True)) == sorted(pairs + [p[::-1] for p in pairs])
+
+
+def test_confirmed_look_alikes_are_those_of_when_the_run_began(workspace: Workspace) -> None:
+    catalogue = workspace.catalogue
+    ids = catalogue.ids_of_codes()
+    store = catalogue.look_alikes()
+
+    def confirm(*codes: str) -> None:
+        members = tuple(sorted(ids[code] for code in codes))
+        store.propose([Proposal(members, 0.9, (None,) * len(members))])
+        (group,) = store.in_state(GroupState.PROPOSED)
+        store.confirm(group.number)
+
+    codes = sorted(ids)
+    confirm(codes[0], codes[1])
+    run = begin_adapting(workspace, TINY.model_copy(update={"held_out": 0.0}), "twins")
+    confirm(codes[2], codes[3])
+    task = task_of(workspace, Split.load(workspace.split_path(run.read().split)), run)
+    assert [group.tolist() for group in task.alike_classes] == [[0, 1]]
 
 
 def test_first_vectors_are_means_without_what_all_have_in_common() -> None:
@@ -171,7 +197,7 @@ def workspace(drawn: Path, tmp_path: Path) -> Workspace:
 def adapted(workspace: Workspace, run: Run, kills: list[int]) -> Outcome:
     """Adapt, killed after so many steps each time."""
     record = run.read()
-    task = task_of(workspace, Split.load(workspace.split_path(record.split)))
+    task = task_of(workspace, Split.load(workspace.split_path(record.split)), run)
     settings = AdaptSettings.model_validate(record.settings)
     for dies_after in kills:
         with pytest.raises(Killed):
@@ -200,7 +226,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
 def test_a_fifth_of_the_products_is_held_out(workspace: Workspace) -> None:
     run = begin_adapting(workspace, TINY, "held")
     split = Split.load(workspace.split_path(run.read().split))
-    task = task_of(workspace, split)
+    task = task_of(workspace, split, run)
     assert (len(split.products("train")), len(split.products("val"))) == (4, 1)
     assert len(task.held_out) == 1
     assert sorted(task.trained_classes.tolist()) == [0, 1, 2, 3]

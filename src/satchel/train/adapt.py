@@ -12,6 +12,7 @@ Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, 
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
@@ -25,6 +26,7 @@ import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
 from safetensors.torch import load_file
 
+from satchel.catalog.lookalikes import GroupState
 from satchel.encode.serving import read_serving
 from satchel.errors import UsageError
 from satchel.files import write_atomically
@@ -52,6 +54,9 @@ Ints = npt.NDArray[np.int64]
 START: Final = "start.safetensors"
 CUTOUTS: Final = "cutouts.npy"
 OUTCOME: Final = "outcome.json"
+LOOK_ALIKES: Final = "look_alikes.json"
+"""Codes of the groups that were confirmed as the run began."""
+
 LEAST_REPEATS: Final = 8
 """Compositions of each picture in an epoch, at least."""
 
@@ -134,14 +139,18 @@ class AdaptTask:
         photos: all of them, labelled by place in the list of all products.
         trained: rows of `photos` that are trained on.
         classes: shape (products,), int64: class of each product; -1 where it is held out.
+        alike: groups of products that people said look alike.
     """
 
     photos: TrainingPhotos
     trained: Ints
     classes: Ints
+    alike: tuple[Ints, ...] = ()
 
     @classmethod
-    def divided(cls, photos: TrainingPhotos, trained: Ints, products: int) -> AdaptTask:
+    def divided(
+        cls, photos: TrainingPhotos, trained: Ints, products: int, alike: tuple[Ints, ...] = ()
+    ) -> AdaptTask:
         """Number the products of the trained rows.
 
         Raises:
@@ -155,7 +164,7 @@ class AdaptTask:
             )
         classes = np.full(products, -1, np.int64)
         classes[known] = np.arange(len(known))
-        return cls(photos, trained, classes)
+        return cls(photos, trained, classes, alike)
 
     @property
     def held_out(self) -> Ints:
@@ -168,15 +177,30 @@ class AdaptTask:
         found: Ints = self.classes[self.photos.labels[self.trained]]
         return found
 
+    @property
+    def alike_classes(self) -> list[Ints]:
+        """Of each group that look alike, the classes that are trained on."""
+        groups = (self.classes[group] for group in self.alike)
+        return [group[group >= 0] for group in groups]
+
 
 def look_alikes(
-    vectors: Floats, names: Sequence[str], labels: Ints, products: int, cosine: float
+    vectors: Floats,
+    names: Sequence[str],
+    labels: Ints,
+    products: int,
+    *,
+    cosine: float,
+    confirmed: Iterable[Ints] = (),
 ) -> npt.NDArray[np.bool_]:
-    """Which products are not pushed apart: they share a picture, or two pictures are very near.
+    """Which products are not pushed apart.
+
+    They share a picture, two of their pictures are very near, or people said they look alike.
 
     Args:
         vectors: shape (n, d), of length 1, of the pictures; `names`, equal for equal ones.
-        cosine: from which two pictures are.
+        cosine: from which two pictures are very near.
+        confirmed: groups of labels that people said look alike.
 
     Returns:
         shape (products, products), bool, symmetric, False on the diagonal.
@@ -189,6 +213,8 @@ def look_alikes(
     for name, label in zip(names, labels.tolist(), strict=True):
         other = by_name.setdefault(name, label)
         alike[label, other] = alike[other, label] = True
+    for group in confirmed:
+        alike[np.ix_(group, group)] = True
     alike |= alike.T
     np.fill_diagonal(alike, False)
     return alike
@@ -324,7 +350,9 @@ class Outcome(BaseModel):
 
 
 def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> Run:
-    """Make the folder of a new run: which products are held out, and the weights it starts from.
+    """Make the folder of a new run: its held-out products, first weights and known look-alikes.
+
+    All are kept, so that a run that goes on later goes on with the same.
 
     Raises:
         UsageError: there are no photos, or the encoder that is served cannot be adapted.
@@ -336,6 +364,9 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> 
     options = SplitOptions(protocol="open", val=settings.held_out, test=0.0, seed=settings.seed)
     split = split_workspace(workspace, workspace.split_path(run.name), options)
     save_weights(backbone, run.folder / START)
+    groups = workspace.catalogue.look_alikes().in_state(GroupState.CONFIRMED)
+    told = json.dumps([group.codes for group in groups], ensure_ascii=False)
+    write_atomically(run.folder / LOOK_ALIKES, told.encode())
     run.update(
         split=run.name,
         split_hash=split.hash,
@@ -345,8 +376,8 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> 
     return run
 
 
-def task_of(workspace: Workspace, split: Split) -> AdaptTask:
-    """The pictures of a split: its training part to train on, its validation part held out.
+def task_of(workspace: Workspace, split: Split, run: Run) -> AdaptTask:
+    """The pictures of a run's split: its training part to train on, its validation part held out.
 
     Raises:
         UsageError: photos are gone from the catalogue, or too few products are left.
@@ -354,7 +385,13 @@ def task_of(workspace: Workspace, split: Split) -> AdaptTask:
     products = tuple(sorted({*split.products("train"), *split.products("val")}))
     named = (*split.train, *split.val)
     photos = part_photos(workspace, workspace_photos(workspace), named, products)
-    return AdaptTask.divided(photos, np.arange(len(split.train)), len(products))
+    place = {code: at for at, code in enumerate(products)}
+    told = run.folder / LOOK_ALIKES
+    groups = json.loads(told.read_bytes()) if told.exists() else []
+    alike = tuple(
+        np.array([place[code] for code in group if code in place], np.int64) for group in groups
+    )
+    return AdaptTask.divided(photos, np.arange(len(split.train)), len(products), alike)
 
 
 def adapt(
@@ -462,7 +499,9 @@ def _trainable(
     vectors = vectors_of(LiveEncoder(start, settings.side_px), pictures)
     classes, names = task.trained_classes, [task.photos.names[row] for row in task.trained]
     count = int(classes.max()) + 1
-    alike = look_alikes(vectors, names, classes, count, settings.alike)
+    alike = look_alikes(
+        vectors, names, classes, count, cosine=settings.alike, confirmed=task.alike_classes
+    )
     objective = MarginSoftmax(
         torch.from_numpy(first_vectors(vectors, classes, count, settings.centred)),
         torch.from_numpy(alike),

@@ -132,7 +132,7 @@ def _train(
         )
     if record.kind == "adapt":
         adapt_settings = AdaptSettings.model_validate(record.settings)
-        task = task_of(workspace, split)
+        task = task_of(workspace, split, run)
         return adapt(task, adapt_settings, run, report=report, on_epoch=on_epoch)
     if not split.val:
         raise UsageError(
