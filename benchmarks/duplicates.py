@@ -354,13 +354,13 @@ declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
 import torch
 from imagededup.methods import CNN
 from imagededup.utils import CustomModel
-from satchel.train.builtin import MEAN, STD, load_lite0
+from satchel.train.builtin import MEAN, STD, imagenet_lite0
 from torchvision import transforms
 folder, least = sys.argv[1], float(sys.argv[2])
-encoder = load_lite0()
+network = imagenet_lite0()
 class Pooled(torch.nn.Module):
     def forward(self, crops):
-        return encoder.backbone.forward_features(crops).mean((2, 3))
+        return network.forward_features(crops).mean((2, 3))
 look = transforms.Compose([
     transforms.Resize((224, 224)), transforms.ToTensor(),
     transforms.Normalize([MEAN] * 3, [STD] * 3),

@@ -20,7 +20,8 @@ from satchel.images import RGB, crop, decode
 from satchel.locate.saliency import salient_box
 from satchel.parallel import batched
 from satchel.records import WHOLE_PHOTO, Box
-from satchel.train.builtin import MEAN, SIDE_PX, STD, aligned, load_lite0
+from satchel.train.builtin import MEAN, SIDE_PX, STD, imagenet_lite0
+from satchel.train.export import aligned
 
 LOOKS = 3
 POOLINGS = ("avg", "gem")
@@ -64,7 +65,7 @@ def look(backbone: torch.nn.Module, photos: list[RGB]) -> dict[str, np.ndarray]:
 
 def look_at_all(paths: list[Path]) -> dict[str, np.ndarray]:
     """Every vector of every photo, in the order of the paths."""
-    backbone = load_lite0().backbone
+    backbone = imagenet_lite0()
     parts = [
         look(backbone, [decode(path.read_bytes()) for path in batch])
         for batch in batched(paths, 16)

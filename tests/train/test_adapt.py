@@ -289,23 +289,57 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
     assert found.candidates[0].product.code == "stripes"
 
 
-def test_an_adapted_encoder_can_be_adapted_again(workspace: Workspace) -> None:
-    from satchel.train.adapt import starting_backbone
+def test_adapting_again_begins_with_what_adapting_began_with(workspace: Workspace) -> None:
+    from safetensors.torch import load_file
+
+    from satchel.train.adapt import served_backbone
+    from satchel.train.backbones import Pair
+    from satchel.train.builtin import builtin_backbone
     from satchel.train.programme import go_on
     from satchel.train.promote import promote
 
+    def same(ours: torch.nn.Module, theirs: torch.nn.Module) -> bool:
+        other = theirs.state_dict()
+        return all(torch.equal(value, other[key]) for key, value in ours.state_dict().items())
+
+    fresh, _ = served_backbone(workspace)
+    assert isinstance(fresh, Pair)
+    assert same(fresh, builtin_backbone())
     run = begin_adapting(workspace, TINY, "first")
     go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
     promote(workspace, run, on_total=lambda _: lambda _: None)
-    backbone, known = starting_backbone(workspace)
-    from satchel.train.loaded import trained_backbone
-
-    same = trained_backbone(run)[0].state_dict()
-    assert all(torch.equal(value, same[key]) for key, value in backbone.state_dict().items())
+    again, known = served_backbone(workspace)
+    assert isinstance(again, Pair)
+    assert same(again.first, fresh.first)
+    adapted = load_file(run.folder / "adapted.safetensors")
+    assert all(torch.equal(v, adapted[k]) for k, v in again.second.state_dict().items())
     assert known["serve_side_px"] == 224
+    # What is judged against is what answers now: the pair.
+    second = begin_adapting(workspace, TINY, "second")
+    go_on(workspace, second, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    assert Outcome.read(second).start == Outcome.read(run).chosen
     shutil.rmtree(run.folder)
     with pytest.raises(UsageError, match="no longer"):
-        starting_backbone(workspace)
+        served_backbone(workspace)
+
+
+def test_a_pair_adds_the_vectors_of_both_and_looks_where_the_first_looks() -> None:
+    from satchel.train.backbones import Pair, create
+    from satchel.train.export import Exportable
+
+    torch.manual_seed(0)
+    first, second = (create("small_cnn", weights="none").eval() for _ in range(2))
+    pair = Pair(first, second, share=0.25).eval()
+    crops = torch.randint(0, 256, (3, 64, 64, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        vectors, saliency = Exportable(pair)(crops)
+        (one, seen), (two, _) = (Exportable(network)(crops) for network in (first, second))
+        alone = Exportable(pair.first)(crops)[0]
+    added = 0.75 * one + 0.25 * two
+    torch.testing.assert_close(vectors, added / added.norm(dim=1, keepdim=True))
+    torch.testing.assert_close(saliency, seen)
+    torch.testing.assert_close(alone, one)
+    assert not torch.allclose(one, two)
 
 
 def test_time_that_is_left_is_not_spent_on_further_compositions(workspace: Workspace) -> None:

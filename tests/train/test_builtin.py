@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import onnx
 import pytest
 
 from conftest import SHARED
-from satchel.encode.card import BUILTIN, read_card
+from satchel.encode.card import BUILTIN, read_card, read_model
 from satchel.encode.encoder import Encoder
+from satchel.errors import UsageError
 from satchel.images import crop, decode
 from satchel.records import WHOLE_PHOTO
 
@@ -36,7 +39,9 @@ def test_onnx_agrees_with_pytorch_on_real_photos(recipe: ModuleType, encoder: En
     crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, 224) for p in paths])
     assert len(crops) > 60
     vectors, saliency = encoder.encode(crops)
-    model = recipe.load_lite0()
+    from satchel.train.export import Exportable
+
+    model = Exportable(recipe.builtin_backbone()).eval()
     with torch.inference_mode():
         expected, expected_saliency = model(torch.from_numpy(crops))
     cosines = (vectors * expected.numpy()).sum(1)
@@ -52,17 +57,48 @@ def test_the_packaged_weights_are_a_trained_network(recipe: ModuleType) -> None:
     crops = crop(decode(path.read_bytes()), WHOLE_PHOTO, 224)[None]
     scaled = (torch.from_numpy(crops).permute(0, 3, 1, 2) / 255 - recipe.MEAN) / recipe.STD
     with torch.inference_mode():
-        shares = recipe.load_lite0().backbone(scaled).softmax(-1)[0]
+        shares = recipe.imagenet_lite0()(scaled).softmax(-1)[0]
     assert shares.argmax() == 849  # "teapot" among ImageNet-1k's classes
     assert shares.max() > 0.5
 
 
-def test_the_recipe_makes_the_shipped_file_again(recipe: ModuleType) -> None:
-    data = recipe.export(recipe.load_lite0())
+def test_tensors_read_from_the_shipped_file_make_it_again(recipe: ModuleType) -> None:
+    data = recipe.export(recipe.builtin_backbone())
     made = Encoder(read_card(), data, threads=1)
     shipped = Encoder.load()
     crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8)
     assert np.abs(made.encode(crops)[0] - shipped.encode(crops)[0]).max() < 1e-5
-    assert read_card(BUILTIN).confidence == recipe.CONFIDENCE
     if hashlib.sha256(data).hexdigest() != shipped.id:
         pytest.skip("same vectors; the file's bytes depend on the exporter's version")
+
+
+def test_the_first_of_the_pair_is_imagenets(recipe: ModuleType) -> None:
+    theirs = {
+        name: value
+        for name, value in recipe.imagenet_lite0().state_dict().items()
+        if not name.startswith("classifier.") and not name.endswith("num_batches_tracked")
+    }
+    kept = recipe.network_tensors(read_model(read_card(), BUILTIN.parent))
+    for name, value in theirs.items():
+        assert torch.allclose(kept.pop(f"network.{name}"), value, rtol=1e-3, atol=1e-6), name
+    adapted = {name.removeprefix("second.network.") for name in kept}
+    assert "conv_stem.weight" in adapted
+    assert adapted <= theirs.keys()
+
+
+def test_a_file_of_other_networks_is_refused(recipe: ModuleType, tmp_path: Path) -> None:
+    model = onnx.load_from_string(read_model(read_card(), BUILTIN.parent))
+    renamed = next(w for w in model.graph.initializer if w.name.startswith("backbone.network"))
+    renamed.name = "backbone.other"
+    data = model.SerializeToString()
+    (tmp_path / "lite0.onnx").write_bytes(data)
+    card = read_card().model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+    (tmp_path / "lite0.json").write_text(card.model_dump_json())
+    with pytest.raises(UsageError, match="are missing"):
+        recipe.builtin_backbone(tmp_path / "lite0.json")
+
+
+def test_the_card_says_what_the_recipe_says() -> None:
+    from satchel.train.builtin_recipe import CONFIDENCE
+
+    assert read_card(BUILTIN).confidence == CONFIDENCE

@@ -152,22 +152,22 @@ class GarbageRules(_Rules):
     """
 
     level: float = Field(
-        16.6, description="weight of how alike the product's photos are among themselves"
+        14.8, description="weight of how alike the product's photos are among themselves"
     )
-    centre: float = Field(-6.9, description="weight of the cosine to the product's centre")
+    centre: float = Field(-5.8, description="weight of the cosine to the product's centre")
     near: float = Field(
-        -19.8, description="weight of the cosine to the nearest photos of the product"
+        -18.7, description="weight of the cosine to the nearest photos of the product"
     )
     other: float = Field(
-        6.4, description="weight of the cosine to the nearest other product, or the background"
+        5.0, description="weight of the cosine to the nearest other product, or the background"
     )
     enlarged: float = Field(
-        29.2, description="weight of the likeness to enlarged photos of the product"
+        38.0, description="weight of the likeness to enlarged photos of the product"
     )
     off_colour: float = Field(
-        3.7, description="weight of how much less its colours are like the product's than usual"
+        3.6, description="weight of how much less its colours are like the product's than usual"
     )
-    constant: float = Field(0.4, description="what is added")
+    constant: float = Field(1.1, description="what is added")
     doubtful_at: float = Field(-0.4, description="score from where on a photo is doubtful")
     dropped_at: float = Field(0.5, description="score from where on a photo is dropped")
     reason_at: float = Field(

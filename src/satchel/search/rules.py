@@ -27,7 +27,7 @@ class SearchRules(BaseModel):
         description="the same for how photos of one product vary, where products have several",
     )
     colour_weight: float = Field(
-        0.1,
+        0.2,
         ge=0,
         le=1,
         description="of the likeness of colours beside the cosine of the vectors; 0 does without",

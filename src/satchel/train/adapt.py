@@ -1,9 +1,10 @@
 """`satchel adapt`: the encoder that is served, fitted to the catalogue's own pictures.
 
 Every product is a class of a normalised softmax, and what is shown are compositions of its
-pictures (`satchel.train.synth`). The end of training is averaged with its start: what was learned
-stays, and so does what was known. Which epoch, held-out compositions choose; how much of each is
-fixed, for they would take all of the end, which real photos would not (decision 13).
+pictures (`satchel.train.synth`). The end of training is averaged with its start, and what that
+answers is added to what the start answers: what was learned stays, and so does what was known.
+Which epoch, held-out compositions choose; how much of each is fixed, for they would take all of
+the end, which real photos would not (decision 13).
 
 Cosine softmax with margin: Wang et al., "CosFace", CVPR 2018, eq. 4. Averaging with the start:
 Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022, eq. 1.
@@ -24,6 +25,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from pydantic import BaseModel, ConfigDict, ValidationError
+from safetensors import safe_open
 from safetensors.torch import load_file
 
 from satchel.catalog.lookalikes import GroupState
@@ -31,14 +33,15 @@ from satchel.encode.serving import read_serving
 from satchel.errors import UsageError
 from satchel.files import write_atomically
 from satchel.parallel import cores, map_in_order
-from satchel.train.backbones import Backbone, create
+from satchel.train.backbones import Backbone, Pair
 from satchel.train.backgrounds import Backgrounds, load_backgrounds
+from satchel.train.builtin import ARCHITECTURE, builtin_backbone
 from satchel.train.checks import Checks, LiveEncoder, make_checks, vectors_of
 from satchel.train.classify import Reporter
 from satchel.train.cutouts import Cutouts, make_cutouts
 from satchel.train.data import Split, SplitOptions
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
-from satchel.train.loaded import ADAPTED, trained_backbone
+from satchel.train.loaded import ADAPTED, START, settings_backbone, trained_backbone
 from satchel.train.loading import DECODE_MARGIN, Batch, Step, TrainingPhotos
 from satchel.train.metric import Cascade
 from satchel.train.runs import Run, all_runs, new_record
@@ -51,8 +54,12 @@ from satchel.workspace import Workspace
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-START: Final = "start.safetensors"
 CUTOUTS: Final = "cutouts.npy"
+SERVED: Final = "served.safetensors"
+"""What answered beside the start as the run began, if anything did, and with which share."""
+
+BESIDE: Final = "beside"
+
 OUTCOME: Final = "outcome.json"
 LOOK_ALIKES: Final = "look_alikes.json"
 """Codes of the groups that were confirmed as the run began."""
@@ -282,7 +289,7 @@ def averaged(
 # -- the run ---------------------------------------------------------------------------------------
 
 
-def starting_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
+def served_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
     """The network that the workspace serves with, and the settings that make it again.
 
     Raises:
@@ -290,7 +297,7 @@ def starting_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
     """
     name = read_serving(workspace.models).name
     if not name:
-        return create("efficientnet_lite0"), {"backbone": "efficientnet_lite0", "weights": "auto"}
+        return builtin_backbone(), {"backbone": ARCHITECTURE, "weights": "auto"}
     for run in all_runs(workspace.runs):
         if name.rpartition("-")[0] == run.name:
             backbone, side_px = trained_backbone(run)
@@ -357,13 +364,17 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> 
     Raises:
         UsageError: there are no photos, or the encoder that is served cannot be adapted.
     """
-    backbone, known = starting_backbone(workspace)
+    backbone, known = served_backbone(workspace)
     settings = AdaptSettings.model_validate(settings.model_dump() | known)
     record = new_record("adapt", settings, name=name, split="", split_hash="", products=0, photos=0)
     run = Run.create(workspace.runs, record)
     options = SplitOptions(protocol="open", val=settings.held_out, test=0.0, seed=settings.seed)
     split = split_workspace(workspace, workspace.split_path(run.name), options)
-    save_weights(backbone, run.folder / START)
+    if isinstance(backbone, Pair):  # its second will be exchanged
+        save_weights(backbone.first, run.folder / START)
+        save_weights(backbone.second, run.folder / SERVED, {BESIDE: str(backbone.share)})
+    else:
+        save_weights(backbone, run.folder / START)
     groups = workspace.catalogue.look_alikes().in_state(GroupState.CONFIRMED)
     told = json.dumps([group.codes for group in groups], ensure_ascii=False)
     write_atomically(run.folder / LOOK_ALIKES, told.encode())
@@ -411,7 +422,8 @@ def adapt(
     cv2.setNumThreads(1)  # compositions are made one a core, beside the network
     cutouts = _cutouts(task.photos, settings, run, report)
     seen, unseen = _backgrounds(settings)
-    start = _start(settings, run)
+    start = settings_backbone(settings, run.folder / START)
+    start = start.to(memory_format=torch.channels_last)
     checks = make_checks(
         cutouts,
         task.photos.labels,
@@ -425,7 +437,8 @@ def adapt(
         count=settings.checks,
         seed=settings.seed,
     )
-    judge = _Judge(copy.deepcopy(start), start.state_dict(), checks, settings.side_px)
+    pair = Pair(copy.deepcopy(start), copy.deepcopy(start), share=settings.beside)
+    judge = _Judge(pair, start.state_dict(), checks, settings.side_px)
 
     @cache
     def composer(side_px: int) -> Composer:
@@ -485,13 +498,6 @@ def _backgrounds(settings: AdaptSettings) -> tuple[Backgrounds | None, Backgroun
     return load_backgrounds(Path(settings.backgrounds), side_px).split(CHECK_BACKGROUNDS)
 
 
-def _start(settings: AdaptSettings, run: Run) -> Backbone:
-    backbone = create(settings.backbone, weights=settings.weights, side_px=settings.side_px)
-    backbone.load_state_dict(load_file(run.folder / START))
-    ready: Backbone = backbone.eval().to(memory_format=torch.channels_last)
-    return ready
-
-
 def _trainable(
     task: AdaptTask, cutouts: Cutouts, start: Backbone, settings: AdaptSettings
 ) -> Adapting:
@@ -513,28 +519,44 @@ def _trainable(
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Figures of averages between the start and whatever training came to."""
+    """Figures of averages between the start and whatever training came to, beside the start."""
 
-    network: Backbone
+    pair: Pair
     start: Mapping[str, torch.Tensor]
     checks: Checks
     side_px: int
 
     def figures(self, end: Mapping[str, torch.Tensor], share: float) -> dict[str, float]:
-        self.network.load_state_dict(averaged(self.start, end, share))
-        return self.checks.figures(self.checks.ask(LiveEncoder(self.network, self.side_px)))
+        self.pair.second.load_state_dict(averaged(self.start, end, share))
+        return self._asked()
+
+    def figures_before(self, served: Path) -> dict[str, float]:
+        """Of what answered until now: the start, and what a file holds beside it if it exists."""
+        second, beside = self.start, 0.0
+        if served.exists():
+            second = load_file(served)
+            with safe_open(served, framework="pt") as file:
+                beside = float(file.metadata()[BESIDE])
+        self.pair.second.load_state_dict(second)
+        own, self.pair.share = self.pair.share, beside
+        figures = self._asked()
+        self.pair.share = own
+        return figures
+
+    def _asked(self) -> dict[str, float]:
+        return self.checks.figures(self.checks.ask(LiveEncoder(self.pair, self.side_px)))
 
 
 def _choose(judge: _Judge, run: Run, share: float) -> None:
-    """Average the best epoch with the start, and hold it against the start alone."""
+    """Average the best epoch with the start, and hold it against what is served."""
     prefix = "backbone."
     end = {
         name.removeprefix(prefix): value
         for name, value in load_file(run.best).items()
         if name.startswith(prefix)
     }
-    start = judge.figures(end, 0.0)
-    chosen = judge.figures(end, share)  # the network keeps these weights
-    outcome = Outcome(share=share, start=start, chosen=chosen)
+    before = judge.figures_before(run.folder / SERVED)
+    chosen = judge.figures(end, share)  # the pair keeps these weights
+    outcome = Outcome(share=share, start=before, chosen=chosen)
     write_atomically(run.folder / OUTCOME, (outcome.model_dump_json(indent=1) + "\n").encode())
-    save_weights(judge.network, run.folder / ADAPTED, {"share": str(share)})
+    save_weights(judge.pair.second, run.folder / ADAPTED, {"share": str(share)})

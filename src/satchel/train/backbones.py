@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -113,6 +113,52 @@ class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by my
         return self.maps(crops).float().mean((2, 3))
 
 
+class Pair(Backbone):
+    """Two networks of one origin whose vectors are added: each goes on knowing what it knows.
+
+    Weights between them forget a part of both; their answers side by side do not. Where to look is
+    the first's to say, so that boxes and colours stay as they were.
+
+    Attributes:
+        second: the other network; both give vectors of one space.
+        share: of the second's vector in the sum.
+    """
+
+    def __init__(self, first: Backbone, second: Backbone, *, share: float) -> None:
+        super().__init__(
+            first.network,
+            name=f"pair of {first.name}",
+            weights=first.weights,
+            mean=tuple(first.mean.flatten().tolist()),
+            std=tuple(first.std.flatten().tolist()),
+        )
+        self.second = second
+        self.share = share
+
+    @property
+    def first(self) -> Backbone:
+        """The first network, by itself."""
+        return Backbone(
+            self.network,
+            name=self.second.name,
+            weights=self.weights,
+            mean=tuple(self.mean.flatten().tolist()),
+            std=tuple(self.std.flatten().tolist()),
+        )
+
+    def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """The sum of both vectors, each of length 1; shape (n, d), float32."""
+        unit = torch.nn.functional.normalize
+        found: torch.Tensor = torch.lerp(
+            unit(super().vectors(crops, maps), dim=1), unit(self.second(crops), dim=1), self.share
+        )
+        return found
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Vectors, shape (n, dimension), float32."""
+        return self.vectors(crops, self.maps(crops))
+
+
 def create(
     name: str, *, weights: str = "auto", side_px: int = 224, first_side_px: int | None = None
 ) -> Backbone:
@@ -193,6 +239,22 @@ def _made(create_model: Callable[..., Any], name: str, *, pretrained: bool, side
         except TypeError:  # an argument that this network does not have
             continue
     return create_model(name, pretrained=pretrained, num_classes=0)
+
+
+def load_tensors(backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> Backbone:
+    """Load a network's tensors, but for counters of its batch norms, which may be missing.
+
+    Raises:
+        UsageError: others are missing, or are too many.
+    """
+    found = backbone.load_state_dict(dict(tensors), strict=False)
+    missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or found.unexpected_keys:
+        raise UsageError(
+            f"expected the tensors of {backbone.name}; {len(missing)} are missing, the first "
+            f"{missing[:1]}, and {len(found.unexpected_keys)} unknown {found.unexpected_keys[:1]}"
+        )
+    return backbone
 
 
 def _load_packaged(network: torch.nn.Module, name: str) -> str:

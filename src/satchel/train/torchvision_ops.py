@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from functools import cache
 
 import torch
 
@@ -23,8 +24,9 @@ _SCHEMAS = {
 }
 
 
+@cache
 def declare_missing_ops() -> None:
-    """Declare torchvision's operators where its compiled ones cannot be loaded."""
+    """Declare torchvision's operators where its compiled ones cannot be loaded; once."""
     if torch.version.cuda or "torchvision" in sys.modules:
         return
     spec = importlib.util.find_spec("torchvision")
