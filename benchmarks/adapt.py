@@ -31,7 +31,7 @@ from satchel.files import write_atomically
 from satchel.search.build import build_index, embed_gallery
 from satchel.search.rules import SearchRules
 from satchel.train.adapt import Outcome, averaged, begin_adapting
-from satchel.train.fit import save_weights
+from satchel.train.fit import below, save_weights
 from satchel.train.loaded import ADAPTED
 from satchel.train.programme import go_on
 from satchel.train.promote import export_run, model_name
@@ -99,11 +99,7 @@ def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
     from safetensors.torch import load_file
 
     start = load_file(run.folder / "start.safetensors")
-    end = {
-        name.removeprefix("backbone."): value
-        for name, value in load_file(run.best).items()
-        if name.startswith("backbone.")
-    }
+    end = below("backbone.", load_file(run.best))
     kept = (run.folder / ADAPTED).read_bytes()
     save_weights(_State(averaged(start, end, share)), run.folder / ADAPTED)  # type: ignore[arg-type]
     export_run(workspace, run)

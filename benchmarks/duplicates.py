@@ -354,16 +354,16 @@ declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
 import torch
 from imagededup.methods import CNN
 from imagededup.utils import CustomModel
-from satchel.train.builtin import MEAN, STD, imagenet_lite0
+from satchel.train.backbones import LITE_MEAN, LITE_STD, create
 from torchvision import transforms
 folder, least = sys.argv[1], float(sys.argv[2])
-network = imagenet_lite0()
+network = create("efficientnet_lite0").network.eval()
 class Pooled(torch.nn.Module):
     def forward(self, crops):
         return network.forward_features(crops).mean((2, 3))
 look = transforms.Compose([
     transforms.Resize((224, 224)), transforms.ToTensor(),
-    transforms.Normalize([MEAN] * 3, [STD] * 3),
+    transforms.Normalize([LITE_MEAN] * 3, [LITE_STD] * 3),
 ])
 cnn = CNN(verbose=False, model_config=CustomModel("lite0", Pooled().eval(), look))
 found = cnn.find_duplicates(image_dir=folder, min_similarity_threshold=least, scores=True)

@@ -20,7 +20,8 @@ from satchel.images import RGB, crop, decode
 from satchel.locate.saliency import salient_box
 from satchel.parallel import batched
 from satchel.records import WHOLE_PHOTO, Box
-from satchel.train.builtin import MEAN, SIDE_PX, STD, imagenet_lite0
+from satchel.train.backbones import LITE_MEAN, LITE_STD, create
+from satchel.train.builtin import ARCHITECTURE, SIDE_PX
 from satchel.train.export import aligned
 
 LOOKS = 3
@@ -34,7 +35,7 @@ def unit(rows: np.ndarray) -> np.ndarray:
 
 def features(backbone: torch.nn.Module, crops: np.ndarray) -> torch.Tensor:
     """Last feature map of crops (n, side, side, 3) uint8; shape (n, c, h, w)."""
-    scaled = (torch.from_numpy(crops).permute(0, 3, 1, 2) / 255 - MEAN) / STD
+    scaled = (torch.from_numpy(crops).permute(0, 3, 1, 2) / 255 - LITE_MEAN) / LITE_STD
     return backbone.forward_features(scaled)
 
 
@@ -65,7 +66,7 @@ def look(backbone: torch.nn.Module, photos: list[RGB]) -> dict[str, np.ndarray]:
 
 def look_at_all(paths: list[Path]) -> dict[str, np.ndarray]:
     """Every vector of every photo, in the order of the paths."""
-    backbone = imagenet_lite0()
+    backbone = create(ARCHITECTURE).network.eval()
     parts = [
         look(backbone, [decode(path.read_bytes()) for path in batch])
         for batch in batched(paths, 16)

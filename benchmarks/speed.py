@@ -34,7 +34,8 @@ from satchel.images import crop, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import WHOLE_PHOTO, Box
 from satchel.search.build import BATCH_PHOTOS, build_index
-from satchel.train.builtin import imagenet_lite0
+from satchel.train.backbones import create
+from satchel.train.builtin import ARCHITECTURE
 from satchel.workspace import Workspace
 
 ROUNDS = 5
@@ -139,7 +140,7 @@ def spread(work: Callable[..., object], items: Sequence[object]) -> None:
 
 def ingest(name: str, paths: list[Path], encoder: Encoder) -> dict[str, float]:
     """Photos a second of every way, the ways taking turns; medians over the rounds."""
-    backbone = imagenet_lite0()
+    backbone = create(ARCHITECTURE).network.eval()
     torch.set_num_threads(cores())
     ways: dict[str, Callable[[list[Path]], None]] = {
         "plain": plain_loader(backbone, 0),

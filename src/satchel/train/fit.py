@@ -13,7 +13,7 @@ import contextlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -452,10 +452,10 @@ class _State:
 
     def restore(self) -> Progress:
         tensors = load_file(self._path)
-        self._model.load_state_dict(_below("model/", tensors))
-        self._average.load(_below("average/", tensors))
+        self._model.load_state_dict(below("model/", tensors))
+        self._average.load(below("average/", tensors))
         for at, parameter in enumerate(self._parameters()):
-            moments = _below(f"moments/{at}/", tensors)
+            moments = below(f"moments/{at}/", tensors)
             # As the optimizer itself lays them out: like the parameter, channels last or not.
             self._optimizer.state[parameter] = {
                 name: torch.empty_like(parameter).copy_(value) if value.ndim else value
@@ -485,5 +485,6 @@ def _save(tensors: dict[str, torch.Tensor], path: Path, notes: dict[str, str]) -
         save_file(plain, temporary, notes)
 
 
-def _below(prefix: str, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def below(prefix: str, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Those tensors whose names begin with a prefix, under what is left of their names."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -1,12 +1,12 @@
-"""The pictures that the built-in encoder is adapted to: free to use, and none of any benchmark's.
+"""The pictures that the built-in encoder is adapted to: free, and of no set it is measured on.
 
 Products in the sense of `satchel adapt`: one picture each of some three thousand things.
 
 - Fluent Emoji, three-dimensional: npm package `@lobehub/fluent-emoji-3d` 1.1.0 (MIT; drawn by
   Microsoft, MIT). Pictures of things on a transparent ground, many of them near twins: clocks,
   flags, keys, faces. Those that differ by the tone of a skin alone are left out.
-- Street photos with boxes of bags, shoes and hats, in COCO's format (Apache-2.0): each box is a
-  product with a real ground, and so is each person in their clothes.
+- Street photos with boxes of bags, shoes, hats and glasses, in COCO's format (Apache-2.0): each
+  box is a product with a real ground, and so is each person in their clothes.
 """
 
 from __future__ import annotations
