@@ -22,7 +22,7 @@ from satchel.encode.encoder import Encoder
 from satchel.encode.serving import serving_card
 from satchel.errors import UsageError
 from satchel.images import PhotoLimits, decode
-from satchel.parallel import cores
+from satchel.parallel import cores, small_products
 from satchel.records import (
     Candidate,
     Identification,
@@ -158,7 +158,8 @@ class Identifier:
     def rank(self, seen: Sequence[Embedded], *, top: int) -> list[RankedProduct]:
         """Rank the products of the gallery for the item whose photos were looked at."""
         described = np.stack([photo.described for photo in seen])
-        return rank_products(self._index, described, top=top)
+        with small_products():
+            return rank_products(self._index, described, top=top)
 
     def name(self, seen: Sequence[Embedded], *, top: int = 5) -> Identification:
         """Name the item whose photos were looked at; look-alikes count as one candidate."""
