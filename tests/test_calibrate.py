@@ -59,7 +59,8 @@ def test_known_photos_make_answers_surer_or_less_sure(
     assert calibration.encoder == encoder.id
     write_calibration(filled.models, calibration)
     after = Identifier.open(filled).identify(jpeg("disc", 50))
-    assert after.candidates[0].confidence > before.candidates[0].confidence
+    gained = after.candidates[0].confidence - before.candidates[0].confidence
+    assert abs(gained) > 0.01  # which way depends on how sure the card is of drawn shapes
     assert [c.product for c in after.candidates] == [c.product for c in before.candidates]
 
 

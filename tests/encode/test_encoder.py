@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 
 from conftest import SHAPES, draw
-from satchel.encode.card import BUILTIN, read_card
-from satchel.encode.embed import embed
+from satchel.encode.card import BUILTIN, LITE, read_card
+from satchel.encode.embed import as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.errors import EncoderError
 
 
-def crops(count: int) -> np.ndarray:
-    return np.stack([draw(SHAPES[n % 5], n, (224, 224)) for n in range(count)])
+def crops(encoder: Encoder, count: int) -> np.ndarray:
+    side = encoder.input_side_px
+    return np.stack([draw(SHAPES[n % 5], n, (side, side)) for n in range(count)])
 
 
 def test_vectors_have_length_one_and_the_card_s_dimension(encoder: Encoder) -> None:
-    vectors, saliency = encoder.encode(crops(3))
+    vectors, saliency = encoder.encode(crops(encoder, 3))
     assert vectors.shape == (3, encoder.card.dimension)
     assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    assert saliency.shape == (3, 7, 7)
+    assert saliency.shape == (3, 6, 6)
     assert (saliency >= 0).all()
 
 
@@ -43,7 +44,7 @@ def test_the_same_shape_is_nearer_than_another(encoder: Encoder) -> None:
 
 def test_the_package_carries_the_model_that_its_card_names(encoder: Encoder) -> None:
     assert encoder.id == read_card().sha256
-    assert (BUILTIN.parent / encoder.card.file).stat().st_size < 20_000_000
+    assert (BUILTIN.parent / encoder.card.file).stat().st_size < 100_000_000
 
 
 @pytest.fixture
@@ -75,3 +76,28 @@ def test_cards_are_checked(copied: Path, change: dict) -> None:
     copied.write_text(json.dumps(json.loads(copied.read_text()) | change))
     with pytest.raises(EncoderError, match="is not valid"):
         Encoder.load(copied)
+
+
+def test_photos_of_the_gallery_are_looked_at_twice(encoder: Encoder) -> None:
+    """The vector stays near the whole photo's, which is what a query has alone."""
+    photo = np.full((480, 640, 3), 230, np.uint8)
+    photo[300:460, 400:600] = draw("cross", size_wh=(200, 160))
+    (asked,), (kept,) = (embed(encoder, [photo], gallery=gallery) for gallery in (False, True))
+    assert encoder.looks == 1
+    assert np.allclose(asked.vector, asked.whole, atol=1e-6)
+    assert kept.whole @ asked.whole == pytest.approx(1, abs=1e-6)
+    assert kept.box == asked.box
+    assert np.allclose(kept.colours, asked.colours, atol=1e-6)
+    assert 0.8 < kept.vector @ kept.whole < 0.999
+    as_asked = as_query(kept, encoder.looks)
+    assert as_asked.vector @ asked.vector == pytest.approx(1, abs=1e-6)
+
+
+def test_three_looks_are_three_looks_for_both() -> None:
+    light = Encoder.load(LITE)
+    (asked,), (kept,) = (
+        embed(light, [draw("ring", 1)], gallery=gallery) for gallery in (False, True)
+    )
+    assert light.looks == 3
+    assert np.array_equal(asked.vector, kept.vector)
+    assert as_query(kept, light.looks) is kept

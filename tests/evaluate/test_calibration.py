@@ -207,7 +207,8 @@ def test_likely_ones_hold_the_right_one_as_often_as_promised(coverage: float) ->
         )
         covered.append((new.place < counts).mean())
     assert np.mean(covered) >= coverage - 0.01
-    assert np.mean(covered) < coverage + 0.06  # and not by naming everything
+    # And not by naming everything; sets hold whole products, so that they cover a little more.
+    assert np.mean(covered) < coverage + 0.08
 
 
 # -- figures -----------------------------------------------------------------------------------

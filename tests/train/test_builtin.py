@@ -11,7 +11,7 @@ import onnx
 import pytest
 
 from conftest import SHARED
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import LITE, read_card, read_model
 from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.images import crop, decode
@@ -33,12 +33,12 @@ def recipe() -> ModuleType:
 
 
 @pytest.mark.shared
-def test_onnx_agrees_with_pytorch_on_real_photos(recipe: ModuleType, encoder: Encoder) -> None:
+def test_onnx_agrees_with_pytorch_on_real_photos(recipe: ModuleType) -> None:
     folders = [SHARED / "data" / "dreambooth", SHARED / "data" / "coco_bags" / "images"]
     paths = [path for folder in folders for path in sorted(folder.rglob("*.jpg"))][::2]
     crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, 224) for p in paths])
     assert len(crops) > 60
-    vectors, saliency = encoder.encode(crops)
+    vectors, saliency = Encoder.load(LITE).encode(crops)
     from satchel.train.export import Exportable
 
     model = Exportable(recipe.builtin_backbone()).eval()
@@ -71,8 +71,8 @@ def test_the_packaged_weights_are_a_trained_network() -> None:
 
 def test_tensors_read_from_the_shipped_file_make_it_again(recipe: ModuleType) -> None:
     data = recipe.export(recipe.builtin_backbone())
-    made = Encoder(read_card(), data, threads=1)
-    shipped = Encoder.load()
+    made = Encoder(read_card(LITE), data, threads=1)
+    shipped = Encoder.load(LITE)
     crops = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8)
     assert np.abs(made.encode(crops)[0] - shipped.encode(crops)[0]).max() < 1e-5
     if hashlib.sha256(data).hexdigest() != shipped.id:
@@ -87,7 +87,7 @@ def test_the_first_of_the_pair_is_imagenets(recipe: ModuleType) -> None:
         for name, value in create("efficientnet_lite0").network.state_dict().items()
         if not name.endswith("num_batches_tracked")
     }
-    kept = recipe.network_tensors(read_model(read_card(), BUILTIN.parent))
+    kept = recipe.network_tensors(read_model(read_card(LITE), LITE.parent))
     for name, value in theirs.items():
         assert torch.allclose(kept.pop(f"network.{name}"), value, rtol=1e-3, atol=1e-6), name
     adapted = {name.removeprefix("second.network.") for name in kept}
@@ -96,12 +96,12 @@ def test_the_first_of_the_pair_is_imagenets(recipe: ModuleType) -> None:
 
 
 def test_a_file_of_other_networks_is_refused(recipe: ModuleType, tmp_path: Path) -> None:
-    model = onnx.load_from_string(read_model(read_card(), BUILTIN.parent))
+    model = onnx.load_from_string(read_model(read_card(LITE), LITE.parent))
     renamed = next(w for w in model.graph.initializer if w.name.startswith("backbone.network"))
     renamed.name = "backbone.other"
     data = model.SerializeToString()
     (tmp_path / "lite0.onnx").write_bytes(data)
-    card = read_card().model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
+    card = read_card(LITE).model_copy(update={"sha256": hashlib.sha256(data).hexdigest()})
     (tmp_path / "lite0.json").write_text(card.model_dump_json())
     with pytest.raises(UsageError, match="are missing"):
         recipe.builtin_backbone(tmp_path / "lite0.json")
@@ -110,4 +110,4 @@ def test_a_file_of_other_networks_is_refused(recipe: ModuleType, tmp_path: Path)
 def test_the_card_says_what_the_recipe_says() -> None:
     from satchel.train.builtin_recipe import CONFIDENCE
 
-    assert read_card(BUILTIN).confidence == CONFIDENCE
+    assert read_card(LITE).confidence == CONFIDENCE

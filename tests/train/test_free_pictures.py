@@ -72,6 +72,7 @@ def test_each_picture_is_a_product_and_people_are_found(streets: Path) -> None:
         """Finds its object in the upper left quarter."""
 
         input_side_px = 32
+        looks = 3
 
         def encode(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             saliency = np.zeros((len(crops), 4, 4), np.float32)

@@ -148,7 +148,7 @@ def judge(
         vectors: shape (n, d), float32, of length 1: the photos' vectors, as `encode.embed` gives.
         products: shape (n,), int64, the product of each, in any order.
         whole: shape (n, d), float32, of length 1: the encoder's vectors of the whole photos, the
-            first of the three looks. Partial views are hardly found without them.
+            first look. Partial views are hardly found without them.
         colours: shape (n, c), float32: histograms of their colours (`encode.colour`), of length
             1, or 0 where a photo's are not known.
         faulty: shape (n,), bool: photos already dropped for themselves (`curate.integrity`).

@@ -1,16 +1,18 @@
-"""Photo → box and vector, in three looks: the whole photo, the object, the object again.
+"""Photo → box and vectors, in one look or three, as the encoder's card says.
 
-Each look is one forward pass that gives a vector and a saliency map; the map says where the next
-look goes. The photo's vector is the sum of the three, so that what the locator costs is not lost:
-measured in docs/decisions/0003-vector.md. Gallery and query photos both go through here, and only
-here.
+Each look is one forward pass that gives a vector and a saliency map; the map says where the object
+is. Where one look is enough, it is at the whole photo; photos of the gallery are looked at once
+more, at their object, so that the index learns what changes between the two. Where three are
+taken (the whole photo, the object, the object again), what they give is summed, so that what the
+locator costs is not lost. Measured in docs/decisions/0003-vector.md and 0016-clip.md. Gallery and
+query photos both go through here, and only here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +22,11 @@ from satchel.images import RGB, crop
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box
 
-LOOKS = 3
-COLOUR_LOOK = 2
-"""The look whose colours count: the object's; the third often loses parts of it."""
+SHARES: Final = {1: (1.0,), 2: (2.0, 1.0), 3: (1.0, 1.0, 1.0)}
+"""What each look's vector counts, by how many looks were taken."""
+
+COLOUR_LOOK: Final = 2
+"""The look whose colours count where three are taken: the object's; the third often loses parts."""
 
 
 class Looking(Protocol):
@@ -31,6 +35,10 @@ class Looking(Protocol):
     @property
     def input_side_px(self) -> int:
         """Side of the crops that it takes."""
+
+    @property
+    def looks(self) -> int:
+        """Looks that make a photo's vector: 1 or 3."""
 
     def encode(
         self, crops: npt.NDArray[np.uint8]
@@ -43,9 +51,10 @@ class Embedded:
     """Where the object is, and the photo's vectors, float32, of length 1.
 
     `vector`, shape (d,), is of all looks together and what is searched; `whole`, shape (d,), is
-    of the first look alone; `colours`, shape (`COLOURS`,), is of the second.
-    The box is that of the second look. The third look's is closer, and often cuts off handles and
-    straps: right for telling models apart, wrong as an answer to where the object is.
+    of the first look alone; `colours`, shape (`COLOURS`,), is of the second of three looks, else
+    of the first.
+    The box is what the first look's map gives. A third look's is closer, and often cuts off
+    handles and straps: right for telling models apart, wrong as an answer to where the object is.
     """
 
     box: Box
@@ -59,28 +68,37 @@ class Embedded:
         return np.concatenate([self.vector, self.colours])
 
 
-def embed(encoder: Looking, photos: Sequence[RGB]) -> list[Embedded]:
+def embed(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> list[Embedded]:
     """Locate and encode the object in each photo, as one batch.
 
     Args:
         photos: upright RGB pixels, each of its own size; at least one.
+        gallery: the photos are to be searched, not searched for: two looks at the least.
     """
+    count = max(encoder.looks, 2) if gallery else encoder.looks
     looks: list[npt.NDArray[np.float32]] = []
     looked_at = [[WHOLE_PHOTO] * len(photos)]
-    while True:
+    while len(looks) < count:
         boxes = looked_at[-1]
         crops = _crops(photos, boxes, encoder.input_side_px)
         vectors, saliency = encoder.encode(crops)
         looks.append(vectors)
-        if len(looks) == COLOUR_LOOK:
+        if len(looks) == min(COLOUR_LOOK, encoder.looks):
             colours = [colour_histogram(*seen) for seen in zip(crops, saliency, strict=True)]
-        if len(looks) == LOOKS:
-            break
         nearer = zip(saliency, boxes, strict=True)
         looked_at.append([salient_box(seen).within(box) for seen, box in nearer])
-    total = np.sum(looks, axis=0)
+    total = np.average(looks, axis=0, weights=SHARES[count]).astype(np.float32)
     total /= np.linalg.norm(total, axis=1, keepdims=True)
     return [Embedded(*seen) for seen in zip(looked_at[1], total, looks[0], colours, strict=True)]
+
+
+def as_query(seen: Embedded, looks: int) -> Embedded:
+    """What a photo of the gallery is when it is searched for.
+
+    Args:
+        looks: that make a photo's vector; of one, the look at the object is left out.
+    """
+    return replace(seen, vector=seen.whole) if looks == 1 else seen
 
 
 def _crops(photos: Sequence[RGB], boxes: Sequence[Box], side_px: int) -> npt.NDArray[np.uint8]:

@@ -68,6 +68,11 @@ class Encoder:
         """Side of the crops that it takes."""
         return self.card.input_side_px
 
+    @property
+    def looks(self) -> int:
+        """Looks at a photo whose vectors are summed: 1 or 3."""
+        return self.card.looks
+
     def encode(
         self, crops: npt.NDArray[np.uint8]
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -80,7 +80,7 @@ def _embed_job(
         except (PhotoError, CatalogueError) as error:
             results.append((photo_id, PhotoProblem(sha256, str(error))))
     if decoded:
-        embedded = embed(encoder, [pixels for _, pixels in decoded])
+        embedded = embed(encoder, [pixels for _, pixels in decoded], gallery=True)
         results += zip((photo_id for photo_id, _ in decoded), embedded, strict=True)
     return results
 

@@ -1,4 +1,4 @@
-"""The built-in encoder's networks, and how they are kept in its file.
+"""The light encoder's networks, and how they are kept in its file.
 
 They are a pair (`satchel.train.backbones.Pair`) of timm's `efficientnet_lite0`: one with ImageNet's
 weights, one adapted from there to free pictures (`satchel.train.builtin_recipe`). The file holds
@@ -19,7 +19,7 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import LITE, read_card, read_model
 from satchel.train.backbones import Pair, create, load_tensors
 from satchel.train.export import HALVED, Exportable, halve_weights, to_onnx
 
@@ -40,8 +40,8 @@ def export(pair: Pair) -> bytes:
     return data
 
 
-def builtin_backbone(card_path: Path = BUILTIN) -> Pair:
-    """The networks of the built-in encoder, to be trained further.
+def builtin_backbone(card_path: Path = LITE) -> Pair:
+    """The networks of the light encoder, to be trained further.
 
     Raises:
         EncoderError: card or model are missing, altered or inconsistent.

