@@ -199,7 +199,7 @@ def adapt(
     setting: Setting = None,
     tracker: Tracker = None,
 ) -> None:
-    """Fit the encoder that is served to your own catalogue: one picture per product is enough."""
+    """Fit an encoder to your own catalogue: one picture per product is enough."""
     from satchel.train.adapt import Outcome, begin_adapting
     from satchel.train.runs import Run
     from satchel.train.settings import AdaptSettings, read_settings_file
@@ -303,25 +303,49 @@ def export(
 
 def promote(
     context: typer.Context,
-    name: Annotated[str | None, typer.Argument(metavar="RUN", help="The run.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="The run; or clip-b16 or lite0, which Satchel carries."),
+    ] = None,
     kind: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp16",
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Serve with the model before this one again.")
     ] = False,
 ) -> None:
-    """Let a trained model answer; --rollback takes that back."""
+    """Let another encoder answer, a trained or a built-in one; --rollback takes that back."""
+    from satchel.encode.serving import BUILTINS
+
     workspace = open_workspace(context)
     if rollback:
         _roll_back(workspace)
         return
+    if name is None:
+        raise UsageError("expected a run to promote, or --rollback")
+    if name in BUILTINS:
+        _promote_builtin(workspace, name)
+        return
     from satchel.train.export import KINDS
     from satchel.train.runs import Run
 
-    if name is None:
-        raise UsageError("expected a run to promote, or --rollback")
     if kind not in KINDS:
         raise UsageError(f"expected --kind of {', '.join(KINDS)}, got {kind!r}")
     _promote(workspace, Run.find(workspace.runs, name), kind)
+
+
+def _promote_builtin(workspace: Workspace, name: str) -> None:
+    from satchel.encode.encoder import Encoder
+    from satchel.encode.serving import BUILTINS
+    from satchel.search.switch import embed_beside, switch
+
+    encoder = Encoder.load(BUILTINS[name])
+    with contextlib.ExitStack() as bars:
+        embed_beside(
+            workspace,
+            encoder,
+            lambda total: bars.enter_context(progress_bar("embed", total)),
+        )
+    switch(workspace, name, encoder)
+    say(f"{name} answers now; back: satchel promote --rollback")
 
 
 def _promote(workspace: Workspace, run: Run, kind: Kind) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from conftest import SHAPES, draw, fill
 from satchel.catalog.lookalikes import GroupState, Proposal
-from satchel.encode.card import BUILTIN, read_card
+from satchel.encode.card import BUILTIN, LITE, read_card
 from satchel.encode.encoder import Encoder
 from satchel.encode.serving import serving_card
 from satchel.errors import UsageError
@@ -29,6 +29,7 @@ pytestmark = [
 ]
 
 from satchel.train.adapt import (  # noqa: E402
+    ANSWERED,
     LEAST_REPEATS,
     AdaptTask,
     MarginSoftmax,
@@ -262,6 +263,7 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
     from satchel.train.promote import promote
 
     run = begin_adapting(workspace, TINY, "adapt")
+    assert (run.folder / ANSWERED).read_text() == BUILTIN.stem  # whom it is held against
     go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt", "finished")
@@ -274,7 +276,7 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
         if value.is_floating_point():
             torch.testing.assert_close(kept[name], (value + best[f"backbone.{name}"]) / 2)
     card = promote(workspace, run, on_total=lambda _: lambda _: None)
-    assert card.confidence == read_card(BUILTIN).confidence  # compositions do not tell it
+    assert card.confidence == read_card(LITE).confidence  # compositions do not tell it
     assert serving_card(workspace.models).parent.name == "adapt-fp16"
 
     # A product that no training saw is found once it is imported and embedded.

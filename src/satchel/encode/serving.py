@@ -12,7 +12,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from satchel.encode.card import BUILTIN
+from satchel.encode.card import BUILTIN, LITE
 from satchel.errors import EncoderError, UsageError
 from satchel.files import write_atomically
 
@@ -20,6 +20,9 @@ FILE: Final = "serving.json"
 CARD: Final = "card.json"
 BUILTIN_NAME: Final = ""
 """Stands for the built-in encoder where a model's name is expected."""
+
+BUILTINS: Final = {path.stem: path for path in (BUILTIN, LITE)}
+"""Cards of the encoders that Satchel carries, by name: the built-in one and the light one."""
 
 _NAME: Final = re.compile(r"[\w-][\w.-]{0,120}")
 
@@ -61,7 +64,9 @@ def read_serving(models: Path) -> Serving:
 def serving_card(models: Path) -> Path:
     """Where the card of the served encoder lies."""
     name = read_serving(models).name
-    return models / name / CARD if name else BUILTIN
+    if not name:
+        return BUILTIN
+    return BUILTINS.get(name, models / name / CARD)
 
 
 def serve_model(models: Path, name: str) -> None:

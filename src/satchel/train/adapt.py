@@ -29,7 +29,9 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from satchel.catalog.lookalikes import GroupState
-from satchel.encode.serving import read_serving
+from satchel.encode.card import BUILTIN
+from satchel.encode.encoder import Encoder
+from satchel.encode.serving import BUILTINS, read_serving, serving_card
 from satchel.errors import UsageError
 from satchel.files import write_atomically
 from satchel.parallel import cores, map_in_order
@@ -59,6 +61,9 @@ SERVED: Final = "served.safetensors"
 """What answered beside the start as the run began, if anything did, and with which share."""
 
 BESIDE: Final = "beside"
+
+ANSWERED: Final = "answered.txt"
+"""Name of the built-in encoder that answered as the run began, where it is not what is adapted."""
 
 OUTCOME: Final = "outcome.json"
 LOOK_ALIKES: Final = "look_alikes.json"
@@ -290,13 +295,16 @@ def averaged(
 
 
 def served_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
-    """The network that the workspace serves with, and the settings that make it again.
+    """The network that is adapted, and the settings that make it again.
+
+    It is the one that the workspace serves with, but where that is the built-in encoder, which
+    takes a graphics card to train: the light one is adapted instead.
 
     Raises:
         UsageError: it came from a run that is gone, or is of a kind that cannot be adapted.
     """
     name = read_serving(workspace.models).name
-    if not name:
+    if not name or name in BUILTINS:
         return builtin_backbone(), {"backbone": ARCHITECTURE, "weights": "auto"}
     for run in all_runs(workspace.runs):
         if name.rpartition("-")[0] == run.name:
@@ -375,6 +383,8 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> 
         save_weights(backbone.second, run.folder / SERVED, {BESIDE: str(backbone.share)})
     else:
         save_weights(backbone, run.folder / START)
+    if serving_card(workspace.models) == BUILTIN:
+        write_atomically(run.folder / ANSWERED, BUILTIN.stem.encode())
     groups = workspace.catalogue.look_alikes().in_state(GroupState.CONFIRMED)
     told = json.dumps([group.codes for group in groups], ensure_ascii=False)
     write_atomically(run.folder / LOOK_ALIKES, told.encode())
@@ -541,6 +551,15 @@ class _Judge:
         return self.checks.figures(self.checks.ask(LiveEncoder(pair, self.side_px)))
 
 
+def _before(judge: _Judge, run: Run) -> dict[str, float]:
+    """Figures of what answered as the run began."""
+    answered = run.folder / ANSWERED
+    if not answered.exists():
+        return judge.figures(*_served_before(run, judge.start))
+    encoder = Encoder.load(BUILTINS[answered.read_text()], threads=cores())
+    return judge.checks.figures(judge.checks.ask(encoder))
+
+
 def _served_before(run: Run, start: Backbone) -> tuple[Mapping[str, torch.Tensor], float]:
     """What answered beside the start as the run began, and its share; nothing: the start itself."""
     path = run.folder / SERVED
@@ -553,7 +572,7 @@ def _served_before(run: Run, start: Backbone) -> tuple[Mapping[str, torch.Tensor
 def _choose(judge: _Judge, run: Run, settings: AdaptSettings) -> None:
     """Average the best epoch with the start, and hold it against what is served."""
     end = below("backbone.", load_file(run.best))
-    before = judge.figures(*_served_before(run, judge.start))
+    before = _before(judge, run)
     weights = averaged(judge.start.state_dict(), end, settings.share)
     chosen = judge.figures(weights, settings.beside)  # the judge's second keeps these weights
     outcome = Outcome(share=settings.share, start=before, chosen=chosen)

@@ -12,18 +12,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from satchel.encode.card import BUILTIN, Confidence, EncoderCard, read_card
+from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
 from satchel.encode.encoder import Encoder
-from satchel.encode.serving import CARD, serve_model
-from satchel.errors import EncoderError, UsageError
+from satchel.encode.serving import CARD
+from satchel.errors import UsageError
 from satchel.evaluate.calibration import (
     FEWEST_QUERIES,
     fit_confidence,
     outcomes_from_scores,
 )
 from satchel.files import write_atomically
-from satchel.search.build import build_index, embed_gallery
 from satchel.search.index import GalleryIndex
+from satchel.search.switch import embed_beside, switch
 from satchel.search.whitening import MOST_DEVIATIONS
 from satchel.train.backbones import Backbone
 from satchel.train.data import Named, Split
@@ -86,23 +86,10 @@ def promote(
             "see `satchel export`, and promote another"
         )
     encoder = Encoder.load(path, threads=1)
-    problems: list[object] = []
-    advance = on_total(workspace.catalogue.count_without_vector(encoder.id))
-    embed_gallery(
-        workspace.catalogue,
-        workspace.photos,
-        encoder,
-        on_progress=advance,
-        on_problem=problems.append,
-    )
-    if problems:
-        raise EncoderError(
-            f"{len(problems)} photos could not be embedded, the first: {problems[0]}"
-        )
+    embed_beside(workspace, encoder, on_total)
     card = encoder.card.model_copy(update={"confidence": _confidence(workspace, run, encoder)})
     write_atomically(path, (card.model_dump_json(indent=2) + "\n").encode())
-    serve_model(workspace.models, name)
-    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+    switch(workspace, name, encoder)
     return card
 
 
@@ -136,7 +123,7 @@ def _write(
             f"{exported.overlap:.1%} of the nearest five"
         ),
         recipe=f"satchel {record.command}, run {record.name}, Satchel {record.revision}",
-        confidence=read_card(BUILTIN).confidence,
+        confidence=read_card(LITE).confidence,
     )
     write_atomically(folder / card.file, exported.model)
     write_atomically(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
@@ -207,4 +194,4 @@ def measured_confidence(
         photos: shape (products,), gallery photos of each; default one.
     """
     outcomes = outcomes_from_scores(scores, labels, photos)
-    return fit_confidence(outcomes, read_card(BUILTIN).confidence, measured_on)[0]
+    return fit_confidence(outcomes, read_card(LITE).confidence, measured_on)[0]

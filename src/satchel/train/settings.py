@@ -261,7 +261,7 @@ class SynthSettings(_Settings):
 
 
 class AdaptSettings(FitSettings):
-    """`satchel adapt`: the encoder that is served, fitted to the catalogue's own products."""
+    """`satchel adapt`: an encoder fitted to the catalogue's own products."""
 
     weights: Literal["auto", "none"] = Field(
         "auto", description="set as the run begins: what the network it starts from was made with"
