@@ -2,9 +2,9 @@
 
     python benchmarks/accuracy.py [dev|test]
 
-Plain: the whole photo through the same network, average-pooled, the best single neighbour.
-Ships: what `Identifier` does: three looks, summed, and colours (satchel.encode.embed), whitened by
-the task's gallery (satchel.search.index), then rank_products. Between them, step by step.
+Plain: the whole photo through the same network, the best single neighbour.
+Ships: what `Identifier` does: looks and colours as satchel.encode.embed has them, whitened by the
+task's gallery (satchel.search.index), then rank_products. Between them, step by step.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rich.progress import Progress
 from datasets import Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.catalog.store import GalleryVectors
-from satchel.encode.embed import Embedded, embed
+from satchel.encode.embed import Embedded, as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
@@ -29,20 +29,31 @@ from satchel.search.rules import SearchRules
 
 TOP = (1, 2, 3, 5)
 Vectors = dict[Path, np.ndarray]
-Seen = dict[Path, Embedded]
+
+
+class Seen(dict[Path, Embedded]):
+    """Photos as the gallery has them; `asked` gives them as queries."""
+
+    def __init__(self, photos: dict[Path, Embedded], looks: int) -> None:
+        super().__init__(photos)
+        self.looks = looks
+
+    def asked(self, path: Path) -> Embedded:
+        """The photo as it is searched for."""
+        return as_query(self[path], self.looks)
 
 
 def all_described(paths: list[Path], encoder: Encoder) -> Seen:
     """Look at every photo as `Identifier` does."""
 
     def work(batch: list[Path]) -> list[Embedded]:
-        return embed(encoder, [decode(path.read_bytes()) for path in batch])
+        return embed(encoder, [decode(path.read_bytes()) for path in batch], gallery=True)
 
     batches = list(batched(paths, 8))
     done = map_in_order(work, batches, workers=cores())
     with Progress() as progress:
         found = [seen for batch in progress.track(done, len(batches)) for seen in batch]
-    return dict(zip(paths, found, strict=True))
+    return Seen(dict(zip(paths, found, strict=True)), encoder.looks)
 
 
 def all_vectors(paths: list[Path], encoder: Encoder) -> dict[str, Vectors]:
@@ -97,7 +108,7 @@ def ranks(
     index, codes = index_of(task, vectors, seen, rules)
     found = []
     for query in task.queries:
-        asked = vectors[query.path] if seen is None else seen[query.path].described
+        asked = vectors[query.path] if seen is None else seen.asked(query.path).described
         ranked = rank_products(index, asked[None], top=max(TOP))
         names = [codes[product.product] for product in ranked]
         found.append(names.index(query.code) + 1 if query.code in names else 99)
@@ -115,7 +126,7 @@ def nearest_ranks(task: Task, vectors: Vectors) -> np.ndarray:
 
 
 STEPS = {
-    "three looks": PLAIN,
+    "as the gallery is": PLAIN,
     "+ whitened by views": SearchRules(product_power=0, colour_weight=0),
     "+ whitened by products": SearchRules(colour_weight=0),
     "+ colours (ships)": SearchRules(),

@@ -81,7 +81,7 @@ def shipped_index(task: Task, seen: Seen) -> tuple[GalleryIndex, list[str]]:
 def compare_rules(task: Task, seen: Seen) -> list[list[object]]:
     """Top-1/3/5 of each rule by plain loops over products, where products have several photos."""
     index, codes = shipped_index(task, seen)
-    queries = np.stack([seen[query.path].described for query in task.queries])
+    queries = np.stack([seen.asked(query.path).described for query in task.queries])
     cosines = index.prepared(queries) @ index.gallery.vectors.T
     right = np.array([codes.index(query.code) for query in task.queries])
     rows: list[list[object]] = []
@@ -165,7 +165,7 @@ class Ranked:
 def rank(task: Task, seen: Seen) -> Ranked:
     """Rank all products for each query."""
     index, names = shipped_index(task, seen)
-    asked = np.stack([seen[query.path].described for query in task.queries])
+    asked = np.stack([seen.asked(query.path).described for query in task.queries])
     return ranked_by(index, len(names), asked, [names.index(query.code) for query in task.queries])
 
 
@@ -196,7 +196,7 @@ def leave_one_out(task: Task, seen: Seen, most: int = 600) -> Ranked:
         product = int(index.gallery.products[row])
         if counts[product] > 1:
             rest = index.gallery.rows(np.delete(np.arange(len(index)), row))
-            asked = seen[of_product[row].path].described[None]
+            asked = seen.asked(of_product[row].path).described[None]
             parts.append(ranked_by(replace(index, gallery=rest), len(names), asked, [product]))
     return Ranked(
         np.concatenate([part.scores for part in parts]),

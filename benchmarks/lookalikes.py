@@ -96,7 +96,7 @@ def searched(task: Task, seen: Seen) -> Searched:
     index, codes = shipped_index(task, seen)
     known = catalogue_kinds()
     kinds = {number: known[code] for number, code in enumerate(codes)}
-    asked = np.array([seen[query.path].described for query in task.queries])
+    asked = np.array([seen.asked(query.path).described for query in task.queries])
     right = np.array([codes.index(query.code) for query in task.queries])
     plain, _ = index_of(task, vectors_of(seen))
     return Searched(task.name, index, codes, kinds, asked, right, plain)
@@ -417,7 +417,7 @@ def kept_described(paths: list[Path], encoder: Encoder, file: Path) -> Seen:
                 rows = [at[name] for name in names]
                 columns = [kept[key][rows] for key in ("vector", "whole", "colours")]
                 made = (Embedded(WHOLE_PHOTO, *one) for one in zip(*columns, strict=True))
-                return dict(zip(paths, made, strict=True))
+                return Seen(dict(zip(paths, made, strict=True)), encoder.looks)
     seen = all_described(paths, encoder)
     columns_of = {
         key: np.stack([getattr(seen[path], key) for path in paths])

@@ -2,8 +2,9 @@
 
     python benchmarks/pooling.py        (needs the train extra; about ten minutes on two cores)
 
-The table behind docs/decisions/0003-vector.md. Every variant uses the same network and the same
-crops; they differ in how its last feature map becomes one vector.
+The table behind docs/decisions/0003-vector.md, of what is now the light encoder's first network.
+Every variant uses the same network and the same crops; they differ in how its last feature map
+becomes one vector.
 """
 
 from __future__ import annotations
@@ -98,7 +99,7 @@ def variants(found: dict[str, np.ndarray], street: dict[str, np.ndarray]) -> dic
         "average, second look alone": found["avg2"],
         "average, third look alone": found["avg3"],
         "average, two looks": looks_summed(found, "avg", 2),
-        "average, three looks (ships)": avg3,
+        "average, three looks (lite0)": avg3,
         "GeM, three looks": gem3,
         "average and GeM, three looks": unit(np.hstack([avg3, gem3])),
         "average, three looks, each flipped too": unit(flips),
