@@ -37,9 +37,9 @@ from satchel.search.build import BATCH_PHOTOS, build_index
 from satchel.train.torchvision_ops import declare_missing_ops
 from satchel.workspace import Workspace
 
-ROUNDS = 5
-BIG_PHOTOS = 96
-SMALL_PHOTOS = 320
+ROUNDS = 3
+BIG_PHOTOS = 48
+SMALL_PHOTOS = 96
 GALLERY = 3_000
 CALLS = 300
 
