@@ -13,7 +13,7 @@ from satchel.errors import EncoderError
 MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
 LITE: Final = MODELS / "lite0.json"
-"""The light built-in encoder: a fifth of the work, and less accurate."""
+"""The light encoder: less accurate, and a third of the work."""
 
 
 class Confidence(BaseModel):
