@@ -1,6 +1,6 @@
 """Photo in, five likeliest catalogue models out. Read this first.
 
-bytes → decode → locate → crop → encode → search → rank by product → calibrate → Identification
+bytes → decode → look (box, vector, colours) → search → rank by product → calibrate → Identification
 
 The command line, the web service, evaluation and benchmarks all come through here.
 """

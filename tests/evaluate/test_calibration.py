@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.encode.card import read_card
+from satchel.encode.card import LITE, read_card
 from satchel.evaluate.calibration import (
     NEVER_REACHED,
     Outcomes,
@@ -193,7 +193,7 @@ def test_conformal_sum_by_hand() -> None:
 @pytest.mark.parametrize("coverage", [0.7, 0.9])
 def test_likely_ones_hold_the_right_one_as_often_as_promised(coverage: float) -> None:
     """Whatever the shares are worth: here they come from weights that were never fitted."""
-    confidence = read_card().confidence
+    confidence = read_card(LITE).confidence
     covered = []
     for seed in range(40):
         old, new = (
@@ -207,8 +207,7 @@ def test_likely_ones_hold_the_right_one_as_often_as_promised(coverage: float) ->
         )
         covered.append((new.place < counts).mean())
     assert np.mean(covered) >= coverage - 0.01
-    # And not by naming everything; sets hold whole products, so that they cover a little more.
-    assert np.mean(covered) < coverage + 0.08
+    assert np.mean(covered) < coverage + 0.06  # and not by naming everything
 
 
 # -- figures -----------------------------------------------------------------------------------

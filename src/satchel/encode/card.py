@@ -9,6 +9,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 
 from satchel.errors import EncoderError
+from satchel.files import write_atomically
 
 MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
@@ -74,7 +75,7 @@ class EncoderCard(BaseModel):
     preprocessing: str
     dimension: int = Field(gt=0, description="length of a vector")
     looks: Literal[1, 3] = Field(
-        3, description="looks at a photo whose vectors are summed; see satchel.encode.embed"
+        3, description="looks that make a photo's vector; see satchel.encode.embed"
     )
     parity: str = Field(description="agreement with the model it was exported from")
     recipe: str = Field(description="the command that makes the file again")
@@ -93,6 +94,12 @@ def read_card(path: Path = BUILTIN) -> EncoderCard:
         raise EncoderError(f"expected an encoder's card at {path}: {error}") from None
     except ValidationError as error:
         raise EncoderError(f"the encoder's card {path} is not valid: {error}") from None
+
+
+def write_model(path: Path, card: EncoderCard, model: bytes) -> None:
+    """Write a model and then, to `path` beside it, its card."""
+    write_atomically(path.parent / card.file, model)
+    write_atomically(path, (card.model_dump_json(indent=2) + "\n").encode())
 
 
 def read_model(card: EncoderCard, folder: Path) -> bytes:

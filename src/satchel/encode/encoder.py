@@ -20,8 +20,8 @@ class Encoder:
     """An encoder in one ONNX session.
 
     The model takes uint8 crops and holds its own preprocessing, so that no caller can get it
-    wrong. It gives, for each crop, a vector of length 1 and a saliency map: the feature map
-    summed over its channels, from which `satchel.locate.saliency` finds the object.
+    wrong. It gives, for each crop, a vector of length 1 and a saliency map: a network's last
+    feature map summed over its channels, from which `satchel.locate.saliency` finds the object.
 
     Sessions are safe to call from several threads at once.
     """
@@ -70,7 +70,7 @@ class Encoder:
 
     @property
     def looks(self) -> int:
-        """Looks at a photo whose vectors are summed: 1 or 3."""
+        """Looks that make a photo's vector: 1 or 3."""
         return self.card.looks
 
     def encode(

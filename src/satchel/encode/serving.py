@@ -64,9 +64,7 @@ def read_serving(models: Path) -> Serving:
 def serving_card(models: Path) -> Path:
     """Where the card of the served encoder lies."""
     name = read_serving(models).name
-    if not name:
-        return BUILTIN
-    return BUILTINS.get(name, models / name / CARD)
+    return BUILTINS.get(name or BUILTIN.stem, models / name / CARD)
 
 
 def serve_model(models: Path, name: str) -> None:

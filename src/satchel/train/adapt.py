@@ -303,9 +303,9 @@ def served_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
     Raises:
         UsageError: it came from a run that is gone, or is of a kind that cannot be adapted.
     """
-    name = read_serving(workspace.models).name
-    if not name or name in BUILTINS:
+    if serving_card(workspace.models) in BUILTINS.values():
         return builtin_backbone(), {"backbone": ARCHITECTURE, "weights": "auto"}
+    name = read_serving(workspace.models).name
     for run in all_runs(workspace.runs):
         if name.rpartition("-")[0] == run.name:
             backbone, side_px = trained_backbone(run)

@@ -17,8 +17,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file
 
-from satchel.encode.card import Confidence, EncoderCard
-from satchel.files import write_atomically
+from satchel.encode.card import Confidence, EncoderCard, write_model
 from satchel.parallel import cores
 from satchel.train.adapt import AdaptTask, adapt
 from satchel.train.backbones import LITE_MEAN, LITE_STD, Pair, create
@@ -122,8 +121,7 @@ def write_builtin(folder: Path, weights: Path) -> EncoderCard:
         ),
         confidence=CONFIDENCE,
     )
-    write_atomically(folder / card.file, data)
-    write_atomically(folder / "lite0.json", (card.model_dump_json(indent=2) + "\n").encode())
+    write_model(folder / "lite0.json", card, data)
     return card
 
 

@@ -24,10 +24,9 @@ import onnxruntime as ort
 import torch
 from onnx import TensorProto, compose, helper
 
-from satchel.encode.card import LITE, Confidence, EncoderCard
+from satchel.encode.card import LITE, Confidence, EncoderCard, write_model
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.errors import UsageError
-from satchel.files import write_atomically
 from satchel.images import RGB, crop, decode
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO
@@ -183,7 +182,7 @@ def some_photos(folder: Path, count: int) -> list[RGB]:
     Raises:
         UsageError: there are fewer.
     """
-    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in (".jpg", ".webp"))
+    paths = sorted(folder.rglob("*.jpg"))
     if len(paths) < count:
         raise UsageError(f"expected {count} photos or more under {folder}, got {len(paths)}")
     chosen = np.linspace(0, len(paths) - 1, count).astype(int)
@@ -216,8 +215,7 @@ def write_builtin(folder: Path, model: bytes) -> EncoderCard:
         ),
         confidence=CONFIDENCE,
     )
-    write_atomically(folder / card.file, model)
-    write_atomically(folder / f"{NAME}.json", (card.model_dump_json(indent=2) + "\n").encode())
+    write_model(folder / f"{NAME}.json", card, model)
     return card
 
 

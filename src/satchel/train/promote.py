@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
+from satchel.encode.card import LITE, Confidence, EncoderCard, read_card, write_model
 from satchel.encode.encoder import Encoder
 from satchel.encode.serving import CARD
 from satchel.errors import UsageError
@@ -125,8 +125,7 @@ def _write(
         recipe=f"satchel {record.command}, run {record.name}, Satchel {record.revision}",
         confidence=read_card(LITE).confidence,
     )
-    write_atomically(folder / card.file, exported.model)
-    write_atomically(folder / CARD, (card.model_dump_json(indent=2) + "\n").encode())
+    write_model(folder / CARD, card, exported.model)
 
 
 def _dimension(model: bytes) -> int:
