@@ -10,20 +10,22 @@ task's gallery (satchel.search.index), then rank_products. Between them, step by
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from rich.progress import Progress
 
-from datasets import Task, distinct_paths, tasks
+from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.catalog.store import GalleryVectors
 from satchel.encode.embed import Embedded, as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
-from satchel.parallel import batched, cores, map_in_order
+from satchel.parallel import batched, cores, map_in_order, small_products
 from satchel.search.index import PLAIN, GalleryIndex
+from satchel.search.matching import MOST_PICTURES, Matcher
 from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
 
@@ -81,13 +83,12 @@ def index_of(
     Args:
         seen: what `rules` other than `PLAIN` need besides the vectors.
     """
-    codes = sorted({photo.code for photo in task.gallery})
+    photos, codes = by_product(task)
     number = {code: at for at, code in enumerate(codes)}
-    photos = sorted(task.gallery, key=lambda photo: number[photo.code])
     gallery = GalleryVectors(
         np.stack([vectors[photo.path] for photo in photos]),
         np.array([number[photo.code] for photo in photos]),
-        np.zeros((len(photos), 32), np.uint8),
+        np.stack([_name(row) for row in range(len(photos))]),
         revision=0,
     )
     if seen is None:
@@ -95,7 +96,37 @@ def index_of(
     colours = np.stack([seen[photo.path].colours for photo in photos])
     views = np.stack([seen[photo.path].whole - seen[photo.path].vector for photo in photos])
     described = replace(gallery, colours=colours)
-    return GalleryIndex.of(described, "benchmark", views, rules), codes
+    patches = [part.values for photo in photos if (part := seen[photo.path].patches) is not None]
+    some = np.concatenate(patches[:: -(-len(patches) // MOST_PICTURES)]) if patches else None
+    return GalleryIndex.of(described, "benchmark", views, rules, some), codes
+
+
+def by_product(task: Task) -> tuple[list[LabelledPhoto], list[str]]:
+    """The gallery's photos as an index has them, and the codes of their products, in order."""
+    codes = sorted({photo.code for photo in task.gallery})
+    return sorted(task.gallery, key=lambda photo: codes.index(photo.code)), codes
+
+
+def _name(row: int) -> np.ndarray:
+    """What stands for the SHA-256 of a row's photo."""
+    return np.frombuffer(row.to_bytes(32, "big"), np.uint8)
+
+
+class Asking:
+    """Matches parts of queries with the pictures of a task's gallery, as `Identifier` does."""
+
+    def __init__(self, task: Task, seen: Seen) -> None:
+        photos, _ = by_product(task)
+        parts = [seen[photo.path].patches for photo in photos]
+        self._stored = [b"" if part is None else part.values.tobytes() for part in parts]
+
+    def read(self, photos: Sequence[str]) -> list[bytes]:
+        """As `Catalogue.patches`."""
+        return [self._stored[int(name, 16)] for name in photos]
+
+    def __call__(self, query: Embedded) -> Matcher | None:
+        """The matcher of one photo."""
+        return None if query.patches is None else Matcher([query.patches], self.read)
 
 
 def ranks(
@@ -107,9 +138,12 @@ def ranks(
     """Rank of the right code for each query, 1 the best; 99 where it is not among the first 5."""
     index, codes = index_of(task, vectors, seen, rules)
     found = []
+    asking = None if seen is None else Asking(task, seen)
     for query in task.queries:
         asked = vectors[query.path] if seen is None else seen.asked(query.path).described
-        ranked = rank_products(index, asked[None], top=max(TOP))
+        matcher = asking(seen[query.path]) if seen is not None and asking is not None else None
+        with small_products():
+            ranked = rank_products(index, asked[None], top=max(TOP), matcher=matcher)
         names = [codes[product.product] for product in ranked]
         found.append(names.index(query.code) + 1 if query.code in names else 99)
     return np.array(found)
@@ -127,9 +161,10 @@ def nearest_ranks(task: Task, vectors: Vectors) -> np.ndarray:
 
 STEPS = {
     "as the gallery is": PLAIN,
-    "+ whitened by views": SearchRules(product_power=0, colour_weight=0),
-    "+ whitened by products": SearchRules(colour_weight=0),
-    "+ colours (ships)": SearchRules(),
+    "+ whitened by views": SearchRules(product_power=0, colour_weight=0, patch_weight=0),
+    "+ whitened by products": SearchRules(colour_weight=0, patch_weight=0),
+    "+ colours": SearchRules(patch_weight=0),
+    "+ patches (ships)": SearchRules(),
 }
 """Each step of the ranking upon the one before it, as rules of the index."""
 

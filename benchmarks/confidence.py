@@ -18,11 +18,11 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from accuracy import Seen, all_described, index_of, vectors_of
+from accuracy import Asking, Seen, all_described, index_of, vectors_of
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
 from satchel.encode.card import Confidence
-from satchel.encode.embed import embed
+from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.calibration import (
     Measured,
@@ -35,6 +35,7 @@ from satchel.evaluate.calibration import (
     reliability_by_count,
 )
 from satchel.images import decode
+from satchel.parallel import small_products
 from satchel.search.confidence import FURTHEST, Rankings, presence, shares
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, rank_products
@@ -165,18 +166,26 @@ class Ranked:
 def rank(task: Task, seen: Seen) -> Ranked:
     """Rank all products for each query."""
     index, names = shipped_index(task, seen)
-    asked = np.stack([seen.asked(query.path).described for query in task.queries])
-    return ranked_by(index, len(names), asked, [names.index(query.code) for query in task.queries])
+    asked = [seen.asked(query.path) for query in task.queries]
+    right = [names.index(query.code) for query in task.queries]
+    return ranked_by(index, len(names), asked, right, Asking(task, seen))
 
 
 def ranked_by(
-    index: GalleryIndex, products: int, asked: np.ndarray, right: Sequence[int]
+    index: GalleryIndex,
+    products: int,
+    asked: Sequence[Embedded],
+    right: Sequence[int],
+    asking: Asking,
 ) -> Ranked:
-    """Rank all products for described photos, shape (n, d + c)."""
+    """Rank all products for photos."""
     scores = np.empty((len(asked), products))
     places = np.empty(scores.shape, np.int64)
     for row, query in enumerate(asked):
-        ranked = rank_products(index, query[None], top=products)
+        with small_products():
+            ranked = rank_products(
+                index, query.described[None], top=products, matcher=asking(query)
+            )
         scores[row] = [one.score for one in ranked]
         places[row] = [one.product for one in ranked]
     photos = np.bincount(index.gallery.products, minlength=products)
@@ -191,13 +200,15 @@ def leave_one_out(task: Task, seen: Seen, most: int = 600) -> Ranked:
     index, names = shipped_index(task, seen)
     of_product = sorted(task.gallery, key=lambda photo: names.index(photo.code))
     counts = np.bincount(index.gallery.products)
+    asking = Asking(task, seen)
     parts = []
     for row in np.random.default_rng(0).permutation(len(of_product))[:most]:
         product = int(index.gallery.products[row])
         if counts[product] > 1:
             rest = index.gallery.rows(np.delete(np.arange(len(index)), row))
-            asked = seen.asked(of_product[row].path).described[None]
-            parts.append(ranked_by(replace(index, gallery=rest), len(names), asked, [product]))
+            others = replace(index, gallery=rest)
+            asked = [seen.asked(of_product[row].path)]
+            parts.append(ranked_by(others, len(names), asked, [product], asking))
     return Ranked(
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.products for part in parts]),
@@ -211,7 +222,7 @@ def composed(task: Task, seen: Seen, encoder: Encoder) -> Ranked:
     each = max(VIEWS, 400 // len(task.gallery))
     rng = np.random.default_rng(0)
     asked = [
-        view.described
+        view
         for photo in task.gallery
         for view in embed(
             encoder, [seller_view(decode(photo.path.read_bytes()), rng) for _ in range(each)]
@@ -219,7 +230,7 @@ def composed(task: Task, seen: Seen, encoder: Encoder) -> Ranked:
     ]
     index, names = shipped_index(task, seen)
     right = [names.index(photo.code) for photo in task.gallery for _ in range(each)]
-    return ranked_by(index, len(names), np.stack(asked), right)
+    return ranked_by(index, len(names), asked, right, Asking(task, seen))
 
 
 def equally(parts: list[Outcomes]) -> Outcomes:

@@ -34,6 +34,7 @@ from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import Box
 from satchel.search.build import BATCH_PHOTOS, build_index
+from satchel.train.clip_patches import KEPT
 from satchel.train.torchvision_ops import declare_missing_ops
 from satchel.workspace import Workspace
 
@@ -196,7 +197,10 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     box = Box(0, 0, 1, 1)
     whole = vectors + rng.normal(scale=0.005, size=vectors.shape).astype(np.float32)
     colours = np.sqrt(rng.dirichlet(np.ones(COLOURS), GALLERY)).astype(np.float32)
-    embedded = zip(photo_ids, repeat(box), vectors, whole, colours, strict=False)
+    dimension = encoder.patch_dimension
+    shape = (GALLERY, KEPT, dimension or 0)
+    patches = rng.integers(-40, 40, shape, np.int8) if dimension else repeat(None)
+    embedded = zip(photo_ids, repeat(box), vectors, whole, colours, patches, strict=False)
     workspace.catalogue.put_vectors(encoder.id, embedded)
     build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     return workspace

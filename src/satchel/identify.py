@@ -8,6 +8,7 @@ The command line, the web service, evaluation and benchmarks all come through he
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -36,6 +37,7 @@ from satchel.search.confidence import Sureness, weigh
 from satchel.search.differences import differences
 from satchel.search.index import GalleryIndex
 from satchel.search.lookalikes import fold, folded_likely
+from satchel.search.matching import Matcher
 from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.workspace import Workspace
 
@@ -158,8 +160,15 @@ class Identifier:
     def rank(self, seen: Sequence[Embedded], *, top: int) -> list[RankedProduct]:
         """Rank the products of the gallery for the item whose photos were looked at."""
         described = np.stack([photo.described for photo in seen])
+        parts = [photo.patches for photo in seen if photo.patches is not None]
+        read = partial(self._catalogue.patches, self._encoder.id)
         with small_products():
-            return rank_products(self._index, described, top=top)
+            return rank_products(
+                self._index,
+                described,
+                top=top,
+                matcher=Matcher(parts, read) if len(parts) == len(seen) else None,
+            )
 
     def name(self, seen: Sequence[Embedded], *, top: int = 5) -> Identification:
         """Name the item whose photos were looked at; look-alikes count as one candidate."""

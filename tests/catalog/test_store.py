@@ -98,7 +98,8 @@ def test_vectors_come_back_by_product_and_only_of_their_encoder(filled: Workspac
     for photo_id, digest in catalogue.photos_without_vector("other", page=3):
         vector = rng.normal(size=8).astype(np.float32)
         expected[digest] = vector / np.linalg.norm(vector)
-        row = (photo_id, Box(0, 0, 1, 1), expected[digest], expected[digest], expected[digest][:3])
+        vector = expected[digest]
+        row = (photo_id, Box(0, 0, 1, 1), vector, vector, vector[:3], None)
         catalogue.put_vectors("other", [row])
     gallery = catalogue.gallery_vectors("other", 8)
     assert len(gallery.vectors) == len(expected) == 10

@@ -20,11 +20,11 @@ def crops(encoder: Encoder, count: int) -> np.ndarray:
 
 
 def test_vectors_have_length_one_and_the_card_s_dimension(encoder: Encoder) -> None:
-    vectors, saliency = encoder.encode(crops(encoder, 3))
-    assert vectors.shape == (3, encoder.card.dimension)
-    assert np.linalg.norm(vectors, axis=1) == pytest.approx(1, abs=1e-5)
-    assert saliency.shape == (3, 6, 6)
-    assert (saliency >= 0).all()
+    seen = encoder.encode(crops(encoder, 3))
+    assert seen.vectors.shape == (3, encoder.card.dimension)
+    assert np.linalg.norm(seen.vectors, axis=1) == pytest.approx(1, abs=1e-5)
+    assert seen.saliency.shape == (3, 6, 6)
+    assert (seen.saliency >= 0).all()
 
 
 def test_a_batch_gives_what_single_photos_give(encoder: Encoder) -> None:
@@ -34,6 +34,21 @@ def test_a_batch_gives_what_single_photos_give(encoder: Encoder) -> None:
         (alone,) = embed(encoder, [photo])
         assert alone.box == seen.box
         assert alone.vector @ seen.vector == pytest.approx(1, abs=1e-5)
+
+
+def test_patches_are_of_the_first_look_and_alike_in_a_batch(encoder: Encoder) -> None:
+    photos = [draw(shape, 3, (300, 240)) for shape in SHAPES]
+    for photo, seen in zip(photos, embed(encoder, photos, gallery=True), strict=True):
+        (alone,) = embed(encoder, [photo])
+        assert seen.patches is not None
+        assert alone.patches is not None
+        assert seen.patches.values.shape == (64, encoder.patch_dimension)
+        assert np.abs(np.linalg.norm(seen.patches.values.astype(float), axis=1) - 127).max() < 4
+        assert seen.patches.attention.sum() == pytest.approx(1, abs=1e-5)
+        assert (np.diff(seen.patches.attention) <= 0).all()
+        assert np.abs(seen.patches.attention - alone.patches.attention).max() < 1e-4
+    assert Encoder.load(LITE).patch_dimension is None
+    assert embed(Encoder.load(LITE), photos[:1])[0].patches is None
 
 
 def test_the_same_shape_is_nearer_than_another(encoder: Encoder) -> None:
@@ -61,6 +76,16 @@ def test_another_model_than_the_card_s_is_refused(copied: Path) -> None:
         Encoder.load(copied)
 
 
+def test_a_model_without_one_of_its_parts_is_refused(copied: Path) -> None:
+    (part,) = read_card(copied).parts
+    (copied.parent / part).write_bytes(b"")
+    with pytest.raises(EncoderError, match="expected SHA-256"):
+        Encoder.load(copied)
+    (copied.parent / part).unlink()
+    with pytest.raises(EncoderError, match="expected the encoder's model at"):
+        Encoder.load(copied)
+
+
 def test_missing_model_or_card(copied: Path) -> None:
     copied.with_suffix(".onnx").unlink()
     with pytest.raises(EncoderError, match="expected the encoder's model at"):
@@ -70,7 +95,14 @@ def test_missing_model_or_card(copied: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"file": "../other.onnx"}, {"dimension": 0}, {"surprise": 1}, {"sha256": "x"}]
+    "change",
+    [
+        {"file": "../other.onnx"},
+        {"parts": ["../other.onnx"]},
+        {"dimension": 0},
+        {"surprise": 1},
+        {"sha256": "x"},
+    ],
 )
 def test_cards_are_checked(copied: Path, change: dict) -> None:
     copied.write_text(json.dumps(json.loads(copied.read_text()) | change))

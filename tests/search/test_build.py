@@ -127,7 +127,7 @@ def test_deviations_between_looks(workspace: Workspace) -> None:
             writer.link(product, number, {}, {})
     box = Box(0, 0, 1, 1)
     workspace.catalogue.put_vectors(
-        "e", ((n, box, v, w, v[:3]) for n, v, w in zip(ids, *looks, strict=True))
+        "e", ((n, box, v, w, v[:3], None) for n, v, w in zip(ids, *looks, strict=True))
     )
     deviations = workspace.catalogue.view_deviations("e", 8, at_most=4)
     assert np.array_equal(deviations, (looks[1] - looks[0])[:4])

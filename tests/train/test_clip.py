@@ -21,7 +21,7 @@ from satchel.records import WHOLE_PHOTO
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.train import clip, clip_recipe  # noqa: E402 - torch is asked for first
+from satchel.train import clip, clip_patches, clip_recipe  # noqa: E402 - torch is asked for first
 
 
 def vectors(model: onnx.ModelProto, crops: np.ndarray) -> np.ndarray:
@@ -86,6 +86,38 @@ def test_the_graph_computes_what_timm_computes_smoothed_or_not(network: Any) -> 
     assert np.abs(vectors(clip.tower_model(even, 224)[0], crops) - expected).max() < 1e-4
 
 
+def test_patches_are_what_the_class_token_attends_to_most(network: Any) -> None:
+    """The part behind the model's bytes, against timm's, for a tower in float32."""
+    weights, side_px = weights_of(network), 224
+    crops = np.random.default_rng(2).integers(0, 256, (3, side_px, side_px, 3), np.uint8)
+    model, _ = clip.tower_model(weights, side_px)
+    tokens = clip_patches.tokens_of(model, crops)
+    assert tokens.shape == (3, 196, clip.WIDTH)
+    centre, axes = clip_patches.principal_axes(tokens)
+    whole = model.SerializeToString() + clip_patches.patches_part(model, centre, axes)
+    session = ort.InferenceSession(whole, providers=["CPUExecutionProvider"])
+    assert [one.name for one in session.get_outputs()] == ["vectors", "patches", "attention"]
+    alone, values, attention = session.run(None, {INPUT: crops})
+    assert np.allclose(alone, vectors(model, crops), atol=1e-6)
+
+    scaled = (crops / np.float32(255) - clip.MEAN) / clip.STD
+    with torch.inference_mode():
+        seen = network.patch_embed(torch.from_numpy(scaled).float().permute(0, 3, 1, 2))
+        hidden = network.norm_pre(network._pos_embed(seen))
+        for block in network.blocks[:-1]:
+            hidden = block(hidden)
+        last = network.blocks[-1]
+        queries, keys, _ = last.attn.qkv(last.norm1(hidden)).chunk(3, -1)
+        by_head = [one.unflatten(-1, (12, 64)).transpose(1, 2) for one in (queries[:, :1], keys)]
+        shares = (by_head[0] @ by_head[1].transpose(-1, -2) / 8).softmax(-1).mean(1)[:, 0, 1:]
+        most, which = shares.topk(clip_patches.KEPT)
+        mapped = (hidden[:, 1:].numpy() - centre) @ axes
+    expected = np.take_along_axis(mapped, which.numpy()[..., None], 1)
+    expected *= 127 / np.linalg.norm(expected, axis=-1, keepdims=True)
+    assert np.allclose(attention, (most / most.sum(1, keepdim=True)).numpy(), atol=1e-5)
+    assert np.abs(values - expected).max() < 0.6  # half a step
+
+
 def test_positions_are_resampled_around_the_same_middle(network: Any) -> None:
     weights = weights_of(network)
     assert np.array_equal(clip.positions(weights, 14), weights["position"][1:])
@@ -130,7 +162,7 @@ def test_int8_activations_cost_next_to_nothing_on_real_photos(
     folder = SHARED / "data" / "dreambooth"
     paths = sorted(folder.rglob("*.jpg"))[::4]
     crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, side) for p in paths])
-    cosines = (vectors(plain, crops) * encoder.encode(crops)[0]).sum(1)
+    cosines = (vectors(plain, crops) * encoder.encode(crops).vectors).sum(1)
     assert len(crops) > 20
     assert cosines.min() > 0.97
 

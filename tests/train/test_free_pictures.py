@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from satchel.encode.look import Look
 from satchel.errors import UsageError
 from satchel.images import decode
 from satchel.records import WHOLE_PHOTO, Box
@@ -74,10 +75,10 @@ def test_each_picture_is_a_product_and_people_are_found(streets: Path) -> None:
         input_side_px = 32
         looks = 3
 
-        def encode(self, crops: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        def encode(self, crops: np.ndarray) -> Look:
             saliency = np.zeros((len(crops), 4, 4), np.float32)
             saliency[:, :2, :2] = 1
-            return np.ones((len(crops), 2), np.float32) / np.sqrt(2), saliency
+            return Look(np.ones((len(crops), 2), np.float32) / np.sqrt(2), saliency)
 
     photos = training_photos(street(streets / "train.json", streets / "images"), Sees())
     assert photos.labels.tolist() == [0, 1]

@@ -93,12 +93,12 @@ def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name
     rng = np.random.default_rng(0)
     for n in (1, 5):
         crops = rng.integers(0, 256, (n, side_px, side_px, 3), dtype=np.uint8)
-        vectors, saliency = encoder.encode(crops)
+        seen = encoder.encode(crops)
         with torch.inference_mode():
             own, map_ = Exportable(backbone).eval()(torch.from_numpy(crops))
-        assert (vectors * own.numpy()).sum(1).min() > 0.9999
-        assert np.allclose(saliency, map_.numpy(), rtol=1e-3, atol=1e-3)
-        assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
+        assert (seen.vectors * own.numpy()).sum(1).min() > 0.9999
+        assert np.allclose(seen.saliency, map_.numpy(), rtol=1e-3, atol=1e-3)
+        assert np.allclose(np.linalg.norm(seen.vectors, axis=1), 1, atol=1e-5)
 
 
 def test_promoting_and_rolling_back(workspace: Workspace) -> None:

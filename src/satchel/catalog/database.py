@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Engine, Select, create_engine, event, inspect
 from satchel.catalog.tables import PhotoRow, RevisionRow
 from satchel.errors import WorkspaceError
 
-SCHEMA: Final = "0007"
+SCHEMA: Final = "0008"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000

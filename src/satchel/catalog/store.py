@@ -259,13 +259,13 @@ class Catalogue:
     def put_vectors(
         self,
         encoder: str,
-        embedded: Iterable[tuple[int, Box, Vector, Vector, Vector]],
+        embedded: Iterable[tuple[int, Box, Vector, Vector, Vector, npt.NDArray[np.int8] | None]],
     ) -> None:
         """Keep what an encoder made of photos, at once.
 
         Args:
-            embedded: (photo id, box, vector of all looks, vector of the first, colours), the
-                last three of length 1.
+            embedded: (photo id, box, vector of all looks, vector of the first, colours, patches);
+                the three before the last of length 1.
         """
         rows = [
             {
@@ -275,8 +275,9 @@ class Catalogue:
                 "vector": vector.astype("<f2").tobytes(),
                 "whole": whole.astype("<f2").tobytes(),
                 "colours": colours.astype("<f2").tobytes(),
+                "patches": None if patches is None else patches.tobytes(),
             }
-            for photo_id, box, vector, whole, colours in embedded
+            for photo_id, box, vector, whole, colours, patches in embedded
         ]
         if rows:
             with writing(self._engine) as connection:
@@ -350,6 +351,21 @@ class Catalogue:
                 for row in islice(rows, 0, None, step)
             ]
         return np.stack(deviations) if deviations else np.empty((0, dimension), np.float32)
+
+    def patches(self, encoder: str, photos: Sequence[str]) -> list[bytes]:
+        """Read what an encoder kept of photos' patches; empty where there is nothing.
+
+        Args:
+            photos: SHA-256 of each.
+        """
+        chosen = (
+            select(PhotoRow.sha256, VectorRow.patches)
+            .join(VectorRow, VectorRow.photo_id == PhotoRow.id)
+            .where(VectorRow.encoder == encoder, PhotoRow.sha256.in_(photos))
+        )
+        with self._engine.connect() as connection:
+            found = {row.sha256: row.patches for row in connection.execute(chosen)}
+        return [found.get(photo) or b"" for photo in photos]
 
     # -- written ----------------------------------------------------------------------------
 

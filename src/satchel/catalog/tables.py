@@ -84,7 +84,8 @@ class VectorRow(Base):
     """What one encoder made of one photo: where the object is, its vector and its colours.
 
     `vector` is of all looks together, `whole` of the first alone, `colours` of what the encoder
-    found salient; all float16, little-endian.
+    found salient; all float16, little-endian. `patches`, where the encoder gives them, are int8:
+    so many vectors one after the other.
     `encoder` is the SHA-256 of the model file.
     """
 
@@ -101,6 +102,7 @@ class VectorRow(Base):
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     whole: Mapped[bytes] = mapped_column(LargeBinary)
     colours: Mapped[bytes] = mapped_column(LargeBinary)
+    patches: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class PhotoFiguresRow(Base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
 
@@ -60,14 +60,20 @@ class Confidence(BaseModel):
     measured_on: str
 
 
+PartName = Annotated[str, Field(pattern=r"^[\w.-]+\.onnx$")]
+
+
 class EncoderCard(BaseModel):
     """What stands beside a model file, as JSON."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    file: str = Field(pattern=r"^[\w.-]+\.onnx$", description="model file, beside the card")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the model file")
+    file: PartName = Field(description="model file, beside the card")
+    parts: tuple[PartName, ...] = Field(
+        (), description="files whose bytes follow the model file's; all together are the model"
+    )
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the model, all its parts")
     architecture: str
     weights: str = Field(description="where they come from")
     licence: str
@@ -96,27 +102,32 @@ def read_card(path: Path = BUILTIN) -> EncoderCard:
         raise EncoderError(f"the encoder's card {path} is not valid: {error}") from None
 
 
-def write_model(path: Path, card: EncoderCard, model: bytes) -> None:
-    """Write a model and then, to `path` beside it, its card."""
-    write_atomically(path.parent / card.file, model)
+def write_model(path: Path, card: EncoderCard, model: bytes, *parts: bytes) -> None:
+    """Write a model, its further parts, and then, to `path` beside them, its card."""
+    for name, data in zip((card.file, *card.parts), (model, *parts), strict=True):
+        write_atomically(path.parent / name, data)
     write_atomically(path, (card.model_dump_json(indent=2) + "\n").encode())
 
 
 def read_model(card: EncoderCard, folder: Path) -> bytes:
-    """Read the card's model file; nothing else than the bytes that the card names is returned.
+    """Read the card's model; nothing else than the bytes that the card names is returned.
+
+    A model in several files is their bytes, one after the other: protobuf messages that are put
+    together so are one message, whose lists of nodes, tensors and outputs are joined. So what is
+    added to a large model is a small file.
 
     Raises:
-        EncoderError: it is missing or its SHA-256 is another.
+        EncoderError: a file is missing, or the SHA-256 is another.
     """
-    path = folder / card.file
+    paths = [folder / name for name in (card.file, *card.parts)]
     try:
-        data = path.read_bytes()
+        data = b"".join(path.read_bytes() for path in paths)
     except OSError as error:
-        raise EncoderError(f"expected the encoder's model at {path}: {error}") from None
+        raise EncoderError(f"expected the encoder's model at {paths[0]}: {error}") from None
     found = hashlib.sha256(data).hexdigest()
     if found != card.sha256:
         raise EncoderError(
-            f"{path} is not the model that its card names: expected SHA-256 {card.sha256}, "
+            f"{paths[0]} is not the model that its card names: expected SHA-256 {card.sha256}, "
             f"got {found}; restore the file, or reinstall satchel if it is the built-in one"
         )
     return data

@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.encode.colour import colour_histogram
+from satchel.encode.look import Look, Patches
 from satchel.images import RGB, crop
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box
@@ -40,9 +41,7 @@ class Looking(Protocol):
     def looks(self) -> int:
         """Looks that make a photo's vector: 1 or 3."""
 
-    def encode(
-        self, crops: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
         """As `satchel.encode.encoder.Encoder.encode`."""
 
 
@@ -52,7 +51,7 @@ class Embedded:
 
     `vector`, shape (d,), is of all looks together and what is searched; `whole`, shape (d,), is
     of the first look alone; `colours`, shape (`COLOURS`,), is of the second of three looks, else
-    of the first.
+    of the first. `patches` are of the first look, None where the encoder gives none.
     The box is what the first look's map gives. A third look's is closer, and often cuts off
     handles and straps: right for telling models apart, wrong as an answer to where the object is.
     """
@@ -61,6 +60,7 @@ class Embedded:
     vector: npt.NDArray[np.float32]
     whole: npt.NDArray[np.float32]
     colours: npt.NDArray[np.float32]
+    patches: Patches | None = None
 
     @property
     def described(self) -> npt.NDArray[np.float32]:
@@ -76,20 +76,24 @@ def embed(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> 
         gallery: the photos are to be searched, not searched for: two looks at the least.
     """
     count = max(encoder.looks, 2) if gallery else encoder.looks
-    looks: list[npt.NDArray[np.float32]] = []
+    looks: list[Look] = []
     looked_at = [[WHOLE_PHOTO] * len(photos)]
     while len(looks) < count:
         boxes = looked_at[-1]
         crops = _crops(photos, boxes, encoder.input_side_px)
-        vectors, saliency = encoder.encode(crops)
-        looks.append(vectors)
+        look = encoder.encode(crops)
+        looks.append(look)
         if len(looks) == min(COLOUR_LOOK, encoder.looks):
-            colours = [colour_histogram(*seen) for seen in zip(crops, saliency, strict=True)]
-        nearer = zip(saliency, boxes, strict=True)
+            colours = [colour_histogram(*seen) for seen in zip(crops, look.saliency, strict=True)]
+        nearer = zip(look.saliency, boxes, strict=True)
         looked_at.append([salient_box(seen).within(box) for seen, box in nearer])
-    total = np.average(looks, axis=0, weights=SHARES[count]).astype(np.float32)
+    vectors = [look.vectors for look in looks]
+    total = np.average(vectors, axis=0, weights=SHARES[count]).astype(np.float32)
     total /= np.linalg.norm(total, axis=1, keepdims=True)
-    return [Embedded(*seen) for seen in zip(looked_at[1], total, looks[0], colours, strict=True)]
+    patches = looks[0].patches
+    parts = [patches and patches.of(photo) for photo in range(len(photos))]
+    seen = zip(looked_at[1], total, vectors[0], colours, parts, strict=True)
+    return [Embedded(*photo) for photo in seen]
 
 
 def as_query(seen: Embedded, looks: int) -> Embedded:

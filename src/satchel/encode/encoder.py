@@ -10,18 +10,20 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from satchel.encode.card import BUILTIN, EncoderCard, read_card, read_model
+from satchel.encode.look import Look, Patches
 from satchel.errors import EncoderError
 
 INPUT: Final = "crops"
 OUTPUTS: Final = ("vectors", "saliency")
+PATCH_OUTPUTS: Final = ("patches", "attention")
+"""What an encoder that gives patches has besides."""
 
 
 class Encoder:
     """An encoder in one ONNX session.
 
     The model takes uint8 crops and holds its own preprocessing, so that no caller can get it
-    wrong. It gives, for each crop, a vector of length 1 and a saliency map: a network's last
-    feature map summed over its channels, from which `satchel.locate.saliency` finds the object.
+    wrong.
 
     Sessions are safe to call from several threads at once.
     """
@@ -40,8 +42,12 @@ class Encoder:
         except Exception as error:  # ONNX Runtime has no exception tree of its own
             raise EncoderError(f"ONNX Runtime cannot load {card.file}: {error}") from error
         names = tuple(output.name for output in self._session.get_outputs())
-        if names != OUTPUTS:
-            raise EncoderError(f"{card.file}: expected the outputs {OUTPUTS}, got {names}")
+        if names not in (OUTPUTS, OUTPUTS + PATCH_OUTPUTS):
+            raise EncoderError(
+                f"{card.file}: expected the outputs {OUTPUTS}, and {PATCH_OUTPUTS} or none "
+                f"besides, got {names}"
+            )
+        self._names = list(names)
         self.card = card
 
     @classmethod
@@ -73,17 +79,17 @@ class Encoder:
         """Looks that make a photo's vector: 1 or 3."""
         return self.card.looks
 
-    def encode(
-        self, crops: npt.NDArray[np.uint8]
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    @property
+    def patch_dimension(self) -> int | None:
+        """Length of a patch's vector; None where it gives no patches."""
+        outputs = self._session.get_outputs()[len(OUTPUTS) :]
+        return int(outputs[0].shape[-1]) if outputs else None
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
         """Run the model.
 
         Args:
             crops: shape (n, side, side, 3), uint8, RGB; side = `card.input_side_px`.
-
-        Returns:
-            vectors, shape (n, d), float32, each of length 1; and
-            saliency, shape (n, h, w), float32, ≥ 0.
         """
-        vectors, saliency = self._session.run(list(OUTPUTS), {INPUT: crops})
-        return vectors, saliency
+        vectors, saliency, *patches = self._session.run(self._names, {INPUT: crops})
+        return Look(vectors, saliency, Patches(*patches) if patches else None)

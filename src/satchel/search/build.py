@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
+
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
 from satchel.encode.embed import Embedded, embed
@@ -15,6 +18,7 @@ from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoErro
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.search.index import GalleryIndex
+from satchel.search.matching import MOST_PICTURES
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import MOST_DEVIATIONS
 
@@ -57,7 +61,14 @@ def embed_gallery(
         catalogue.put_vectors(
             encoder.id,
             (
-                (number, seen.box, seen.vector, seen.whole, seen.colours)
+                (
+                    number,
+                    seen.box,
+                    seen.vector,
+                    seen.whole,
+                    seen.colours,
+                    None if seen.patches is None else seen.patches.values,
+                )
                 for number, seen in results
                 if isinstance(seen, Embedded)
             ),
@@ -97,10 +108,24 @@ def build_index(
     if not len(gallery.vectors):
         raise IndexMissing(_nothing_embedded(catalogue))
     views = catalogue.view_deviations(encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS)
-    index = GalleryIndex.of(gallery, encoder.id, views, rules)
+    index = GalleryIndex.of(
+        gallery, encoder.id, views, rules, _some_patches(catalogue, encoder, gallery.photos)
+    )
     path.parent.mkdir(parents=True, exist_ok=True)
     index.save(path)
     return index
+
+
+def _some_patches(
+    catalogue: Catalogue, encoder: Encoder, photos: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int8] | None:
+    """Patches of some of the gallery's photos, shape (p, e); None where the encoder gives none."""
+    if encoder.patch_dimension is None:
+        return None
+    step = -(-len(photos) // MOST_PICTURES)
+    names = [photo.tobytes().hex() for photo in photos[::step]]
+    stored = [data for some in batched(names, 500) for data in catalogue.patches(encoder.id, some)]
+    return np.frombuffer(b"".join(stored), np.int8).reshape(-1, encoder.patch_dimension)
 
 
 def open_index(

@@ -22,13 +22,14 @@ from satchel.catalog.store import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex
 from satchel.files import replacing
+from satchel.search.matching import PatchSpace, learn_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
 
-LAYOUT: Final = "satchel-index-2"
-TENSORS: Final = ("vectors", "products", "photos", "whitening")
+LAYOUT: Final = "satchel-index-3"
+TENSORS: Final = ("vectors", "products", "photos", "whitening", "patch_centre", "patch_axes")
 
-PLAIN: Final = SearchRules(view_power=0, product_power=0, colour_weight=0)
+PLAIN: Final = SearchRules(view_power=0, product_power=0, colour_weight=0, patch_weight=0)
 """Vectors compared as they are."""
 
 
@@ -41,27 +42,37 @@ class GalleryIndex:
         encoder: SHA-256 of the model file that made them.
         whitening: learned from them; see `prepared`.
         rules: by which they are compared.
+        space: where patches are compared; none, if the encoder gives none.
     """
 
     gallery: GalleryVectors
     encoder: str
     whitening: Whitening = field(default_factory=Whitening.none)
     rules: SearchRules = PLAIN
+    space: PatchSpace = field(default_factory=PatchSpace.none)
 
     @classmethod
     def of(
-        cls, gallery: GalleryVectors, encoder: str, view_deviations: Rows, rules: SearchRules
+        cls,
+        gallery: GalleryVectors,
+        encoder: str,
+        view_deviations: Rows,
+        rules: SearchRules,
+        patches: npt.NDArray[np.int8] | None = None,
     ) -> GalleryIndex:
         """Make the index of a gallery as it is embedded.
 
         Args:
             view_deviations: shape (m, d), float32; see `Catalogue.view_deviations`.
+            patches: shape (p, e), of some of its photos; None where the encoder gives none.
         """
         whitening = whiten_gallery(gallery.vectors, gallery.products, view_deviations, rules)
         if gallery.colours is None:
             rules = rules.model_copy(update={"colour_weight": 0.0})
         searched = _beside(whitening(gallery.vectors), gallery.colours, rules.colour_weight)
-        return cls(replace(gallery, vectors=searched, colours=None), encoder, whitening, rules)
+        space = PatchSpace.none() if patches is None else learn_space(patches)
+        searched_gallery = replace(gallery, vectors=searched, colours=None)
+        return cls(searched_gallery, encoder, whitening, rules, space)
 
     def prepared(self, queries: Rows) -> Rows:
         """Bring photos' vectors into the space that is searched.
@@ -79,6 +90,11 @@ class GalleryIndex:
 
     def __len__(self) -> int:
         return len(self.gallery.vectors)
+
+    def photo(self, row: int | np.integer[Any]) -> str:
+        """SHA-256 of the photo of a row."""
+        name: str = self.gallery.photos[row].tobytes().hex()
+        return name
 
     def search(
         self, queries: npt.NDArray[np.float32], k: int
@@ -112,6 +128,8 @@ class GalleryIndex:
             "products": self.gallery.products,
             "photos": self.gallery.photos,
             "whitening": self.whitening.matrix,
+            "patch_centre": self.space.centre,
+            "patch_axes": self.space.axes,
         }
         metadata = {
             "layout": LAYOUT,
@@ -139,9 +157,10 @@ class GalleryIndex:
         if metadata.get("layout") != LAYOUT or metadata.get("checksum") != _checksum(tensors):
             raise DamagedIndex(f"{path} is not an index as it was written: its checksum differs")
         whitening = Whitening(tensors.pop("whitening"))
+        space = PatchSpace(tensors.pop("patch_centre"), tensors.pop("patch_axes"))
         gallery = GalleryVectors(**tensors, revision=int(metadata["revision"]))
         rules = SearchRules.model_validate_json(metadata["rules"])
-        return cls(gallery, metadata["encoder"], whitening, rules)
+        return cls(gallery, metadata["encoder"], whitening, rules, space)
 
 
 def _beside(vectors: Rows, colours: Rows | None, weight: float) -> Rows:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.search.index import GalleryIndex
+from satchel.search.matching import Matcher
 
 NEIGHBOURS: Final = 200
 """Gallery photos first looked at for each query photo; doubled until enough products show up."""
@@ -36,19 +37,26 @@ class RankedProduct:
 
 
 def rank_products(
-    index: GalleryIndex, queries: npt.NDArray[np.float32], *, top: int
+    index: GalleryIndex,
+    queries: npt.NDArray[np.float32],
+    *,
+    top: int,
+    matcher: Matcher | None = None,
 ) -> list[RankedProduct]:
     """Rank the products of the gallery for one item.
 
     A product's score for one photo is the mean of the cosines to its gallery photos, each with
     the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken in
     the index's space, where colours count too. For several photos of the item it is the mean over
-    them. Chosen by measurement: docs/decisions/0005-ranking.md and 0012-ranking.md.
+    them. Then those that come first are matched part by part: what the photo finds of its parts in
+    each one's nearest picture counts `patch_weight` beside the score. Chosen by measurement:
+    docs/decisions/0005-ranking.md, 0012-ranking.md and 0017-local-matching.md.
 
     Args:
         index: of at least one photo.
         queries: shape (q, d + c), float32, the item's photos; see `Embedded.described`.
         top: how many products to return, at most.
+        matcher: of the item's photos, in the order of `queries`; without one, parts count nothing.
 
     Returns:
         At most `top` products, best first; equal scores in the order of their ids.
@@ -61,15 +69,35 @@ def rank_products(
     weights = np.exp(SHARPNESS * cosines)
     scores = np.add.reduceat(weights * cosines, starts, axis=1)
     scores = (scores / np.add.reduceat(weights, starts, axis=1)).mean(0)
-    ends = np.r_[starts[1:], len(rows)]
-    nearest = cosines.max(0)
+    first = np.argsort(-scores, kind="stable")[: max(top, POOL)]
+    scores = scores[first]
+    nearest = _nearest(cosines, starts, first)
+    if matcher is not None and index.space and index.rules.patch_weight:
+        pictures = [[index.photo(rows[column]) for column in seen] for seen in nearest]
+        matched = matcher.scores(index.space, pictures).mean(0)
+        scores = (scores + index.rules.patch_weight * matched) / (1 + index.rules.patch_weight)
     ranked = []
-    for at in np.argsort(-scores, kind="stable")[:top]:
-        best = rows[starts[at] + nearest[starts[at] : ends[at]].argmax()]
-        photo = index.gallery.photos[best].tobytes().hex()
-        score = float(np.clip(scores[at], -1, 1))
-        ranked.append(RankedProduct(int(candidates[at]), score, photo))
+    for place in np.argsort(-scores, kind="stable")[:top]:
+        of_each = nearest[:, place]
+        best = of_each[cosines[np.arange(len(queries)), of_each].argmax()]
+        score = float(np.clip(scores[place], -1, 1))
+        ranked.append(RankedProduct(int(candidates[first[place]]), score, index.photo(rows[best])))
     return ranked
+
+
+def _nearest(
+    cosines: npt.NDArray[np.float32],
+    starts: npt.NDArray[np.int64],
+    wanted: npt.NDArray[np.int64],
+) -> npt.NDArray[np.int64]:
+    """Column of each wanted product's photo that is nearest to each query; shape (q, wanted).
+
+    Args:
+        starts: first column of each product.
+    """
+    ends = np.r_[starts[1:], cosines.shape[1]]
+    of_each = [cosines[:, starts[at] : ends[at]].argmax(1) + starts[at] for at in wanted]
+    return np.stack(of_each, axis=1)
 
 
 def _candidates(

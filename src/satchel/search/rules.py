@@ -33,6 +33,14 @@ class SearchRules(BaseModel):
         description="of the likeness of colours beside the cosine of the vectors; 0 does without; "
         "for lite0, and what is trained from it, 0.2 is better",
     )
+    patch_weight: float = Field(
+        0.7,
+        ge=0,
+        le=10,
+        description="of how much of a photo's parts a candidate's picture has too, beside the "
+        "score of the whole; 0 does without, and asks the database for nothing more; for encoders "
+        "that give patches (clip-b16)",
+    )
 
 
 class LookAlikeRules(BaseModel):

@@ -15,6 +15,7 @@ import torch
 
 from satchel.catalog.store import GalleryVectors
 from satchel.encode.embed import Embedded, Looking, as_query, embed
+from satchel.encode.look import Look
 from satchel.images import RGB
 from satchel.parallel import batched
 from satchel.search.index import GalleryIndex
@@ -45,11 +46,11 @@ class LiveEncoder:
         self.input_side_px = side_px
         self.looks = 3
 
-    def encode(self, crops: npt.NDArray[np.uint8]) -> tuple[Floats, Floats]:
+    def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
         """As `satchel.encode.encoder.Encoder.encode`."""
         with torch.inference_mode():
             vectors, saliency = self._model(torch.from_numpy(crops).to(self._device))
-        return vectors.float().cpu().numpy(), saliency.float().cpu().numpy()
+        return Look(vectors.float().cpu().numpy(), saliency.float().cpu().numpy())
 
 
 def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:

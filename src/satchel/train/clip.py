@@ -176,9 +176,12 @@ class Graph:
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     tensors: dict[str, onnx.TensorProto] = field(default_factory=dict)
+    prefix: str = ""
+    """Of all names that are not outputs: a graph that is added to another needs its own."""
 
     def constant(self, name: str, value: npt.NDArray[Any] | np.generic) -> str:
         """Add a tensor; equal names are the same tensor."""
+        name = self.prefix + name
         self.tensors.setdefault(name, numpy_helper.from_array(np.asarray(value), name))
         return name
 
@@ -188,9 +191,16 @@ class Graph:
 
     def add(self, kind: str, *inputs: str, output: str = "", **options: Any) -> str:
         """Add a node of one output."""
-        name = output or f"{kind}_{len(self.nodes)}"
+        name = output or f"{self.prefix}{kind}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(kind, list(inputs), [name], name=name, **options))
         return name
+
+    def add_two(self, kind: str, *inputs: str, **options: Any) -> tuple[str, str]:
+        """Add a node of two outputs."""
+        first = f"{self.prefix}{kind}_{len(self.nodes)}"
+        names = (first, f"{first}_second")
+        self.nodes.append(helper.make_node(kind, list(inputs), names, name=first, **options))
+        return names
 
     def split(self, whole: str, parts: int) -> list[str]:
         """Divide the last axis into equal parts."""

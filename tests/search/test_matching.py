@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from satchel.catalog.store import GalleryVectors
+from satchel.encode.look import Patches
+from satchel.search.index import GalleryIndex
+from satchel.search.matching import Matcher, PatchSpace, explained, learn_space
+from satchel.search.ranking import rank_products
+from satchel.search.rules import SearchRules
+
+DIMENSION = 8
+
+
+def some_patches(rng: np.random.Generator, count: int) -> np.ndarray:
+    rows = rng.normal(size=(count, DIMENSION))
+    return np.round(127 * rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.int8)
+
+
+def photo(rng: np.random.Generator, count: int = 5) -> Patches:
+    attention = rng.dirichlet(np.ones(count)).astype(np.float32)
+    return Patches(some_patches(rng, count), attention)
+
+
+def naive(asked: Patches, space: PatchSpace, picture: np.ndarray) -> float:
+    """The docstring's words, in plain loops."""
+
+    def placed(patch: np.ndarray) -> np.ndarray:
+        mapped = (patch.astype(float) - space.centre) @ space.axes
+        return mapped / np.linalg.norm(mapped)
+
+    total = 0.0
+    for patch, share in zip(asked.values, asked.attention, strict=True):
+        total += share * max(float(placed(patch) @ placed(other)) for other in picture)
+    return total
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_agrees_with_plain_loops_where_some_pictures_have_no_patches(seed: int, count: int) -> None:
+    rng = np.random.default_rng(seed)
+    pictures = [some_patches(rng, int(rng.integers(1, 7))) for _ in range(count)]
+    space = learn_space(np.concatenate([*pictures, some_patches(rng, 3)]))
+    asked = photo(rng)
+    found = explained(
+        asked, space, [space(picture) for picture in pictures] + [space(pictures[0])[:0]]
+    )
+    assert found[-1] == 0
+    assert found[:-1] == pytest.approx([naive(asked, space, one) for one in pictures], abs=1e-5)
+
+
+def test_a_picture_explains_itself_wholly() -> None:
+    rng = np.random.default_rng(1)
+    asked = photo(rng)
+    space = learn_space(some_patches(rng, 50))
+    (whole,) = explained(asked, space, [space(asked.values)])
+    assert whole == pytest.approx(1, abs=1e-5)
+
+
+def test_what_every_picture_shows_counts_less() -> None:
+    """The commonest direction is divided the most, so that a rare part weighs more beside it."""
+    rng = np.random.default_rng(2)
+    spread = np.array([60, 8, 8, 8, 8, 8, 8, 8])
+    gallery = (rng.normal(size=(400, DIMENSION)) * spread).clip(-127, 127).astype(np.int8)
+    space = learn_space(gallery)
+    moved = (gallery - gallery.astype(np.float32).mean(0)) @ space.axes
+    before, after = gallery.std(0), moved.std(0)
+    assert before.max() / before.min() > 2 * after.max() / after.min()
+
+
+def test_fewer_than_two_patches_are_no_space() -> None:
+    assert not learn_space(np.ones((1, DIMENSION), np.int8))
+    assert not PatchSpace.none()
+
+
+def test_stored_bytes_of_another_length_are_no_patches() -> None:
+    space = learn_space(some_patches(np.random.default_rng(3), 9))
+    assert space.read(bytes(3 * DIMENSION)).shape == (3, DIMENSION)
+    assert space.read(bytes(3 * DIMENSION + 1)).shape == (0, DIMENSION)
+    assert space.read(b"").shape == (0, DIMENSION)
+
+
+def twins(rng: np.random.Generator, weight: float) -> tuple[GalleryIndex, list[np.ndarray]]:
+    """Three products whose vectors say little, and their pictures' patches."""
+    vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
+    names = np.arange(3, dtype=np.uint8)[:, None].repeat(32, 1)
+    pictures = [some_patches(rng, 6) for _ in range(3)]
+    rules = SearchRules(view_power=0, product_power=0, colour_weight=0, patch_weight=weight)
+    gallery = GalleryVectors(vectors, np.arange(3), names, revision=1)
+    index = GalleryIndex.of(
+        gallery, "test", np.empty((0, 2), np.float32), rules, np.concatenate(pictures)
+    )
+    return index, pictures
+
+
+def reader(pictures: Sequence[np.ndarray], asked: list[list[str]]):
+    def read(photos: Sequence[str]) -> list[bytes]:
+        asked.append(list(photos))
+        return [pictures[int(name[:2], 16)].tobytes() for name in photos]
+
+    return read
+
+
+def test_twins_are_told_apart_by_their_parts() -> None:
+    index, pictures = twins(np.random.default_rng(4), 1.0)
+    shown = Patches(pictures[1][:3], np.full(3, 1 / 3, np.float32))
+    reads: list[list[str]] = []
+    query = np.array([[1, 0]], np.float32)
+    assert [one.product for one in rank_products(index, query, top=3)] == [0, 1, 2]
+    ranked = rank_products(index, query, top=3, matcher=Matcher([shown], reader(pictures, reads)))
+    assert ranked[0].product == 1
+    assert ranked[0].score == pytest.approx(1, abs=1e-5)
+    matched = [naive(shown, index.space, picture) for picture in pictures]
+    expected = {0: (1 + matched[0]) / 2, 1: 1.0, 2: matched[2] / 2}
+    assert {one.product: one.score for one in ranked} == pytest.approx(expected, abs=1e-5)
+    assert [len(names) for names in reads] == [3]  # one question for all candidates
+
+
+def test_several_photos_of_an_item_count_alike() -> None:
+    rng = np.random.default_rng(5)
+    index, pictures = twins(rng, 2.0)
+    asked = [photo(rng), photo(rng)]
+    query = np.array([[1, 0], [1, 0]], np.float32)
+    ranked = rank_products(index, query, top=3, matcher=Matcher(asked, reader(pictures, [])))
+    for one in ranked:
+        matched = np.mean([naive(seen, index.space, pictures[one.product]) for seen in asked])
+        base = float(index.gallery.vectors[one.product] @ query[0])
+        assert one.score == pytest.approx((base + 2 * matched) / 3, abs=1e-5)
+
+
+def test_without_a_weight_nothing_is_read() -> None:
+    index, pictures = twins(np.random.default_rng(6), 0.0)
+    reads: list[list[str]] = []
+    shown = Patches(pictures[1], np.full(6, 1 / 6, np.float32))
+    query = np.array([[1, 0]], np.float32)
+    matcher = Matcher([shown], reader(pictures, reads))
+    assert rank_products(index, query, top=3, matcher=matcher) == rank_products(index, query, top=3)
+    assert not reads
