@@ -134,11 +134,15 @@ class _State:
         return self._tensors
 
 
-def head_seen(workspace: Workspace, run: Run, paths: list[Path]) -> dict[str, Seen]:
+def head_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Seen]:
     """Every photo as the exported file has it, and what each of its two heads says alone."""
     export_run(workspace, run)
     encoder = Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
-    both, width = all_described(paths, encoder), encoder.card.dimension // 2
+    gallery = {photo.path for task in chosen for photo in task.gallery}
+    asked = [path for path in distinct_paths(chosen) if path not in gallery]
+    both = all_described(sorted(gallery), encoder)
+    both.update(all_described(asked, encoder, gallery=False))
+    width = encoder.card.dimension // 2
     parts = {"zero-shot": slice(0, width), "adapted, alone": slice(width, None)}
     seen = {name: _part(both, part) for name, part in parts.items()}
     return seen | {"adapted, side by side": both}
@@ -158,8 +162,9 @@ def _part(seen: Seen, part: slice) -> Seen:
     return Seen(photos, seen.looks)
 
 
-def network_seen(workspace: Workspace, run: Run, paths: list[Path]) -> dict[str, Seen]:
+def network_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Seen]:
     """Every photo as the light encoder has it, and its ends with shares of what was trained."""
+    paths = distinct_paths(chosen)
     seen = {"zero-shot": all_described(paths, Encoder.load(BUILTINS["lite0"]))}
     for share in dict.fromkeys((1.0, Outcome.read(run).share)):
         name = f"adapted, {share:.0%} of the trained weights"
@@ -167,7 +172,7 @@ def network_seen(workspace: Workspace, run: Run, paths: list[Path]) -> dict[str,
     return seen
 
 
-SEEN: dict[str, Callable[[Workspace, Run, list[Path]], dict[str, Seen]]] = {
+SEEN: dict[str, Callable[[Workspace, Run, list[Task]], dict[str, Seen]]] = {
     "clip-b16": head_seen,
     "lite0": network_seen,
 }
@@ -185,7 +190,7 @@ def measured(
         minutes = (time.monotonic() - began) / 60
         outcome = Outcome.read(run)
         print(f"{minutes:.1f} minutes", outcome, flush=True)
-        seen = SEEN[encoder](workspace, run, distinct_paths(chosen))
+        seen = SEEN[encoder](workspace, run, chosen)
     about = {"minutes": minutes, "held_out": outcome.model_dump(mode="json")}
     about |= {key: record.figures[key] for key in ("each", "per_second") if key in record.figures}
     return [figure | about for task in chosen for figure in figures_of(task, seen, RULES[encoder])]
