@@ -169,16 +169,17 @@ def test_a_killed_run_ends_as_one_that_was_not(
 
 
 def test_as_many_compositions_are_made_as_fit() -> None:
-    def planned(ends: float | None) -> int:
+    def planned(ends: float | None, done: int = 0) -> int:
         settings = TINY.model_copy(update={"each": 40})
         composing = adapt_head.Composing(None, None, np.arange(10), settings, None, ends)  # type: ignore[arg-type]
-        return composing._planned(2.0).each
+        return composing._planned(2.0, done).each
 
     now = adapt_head.time.monotonic()
     assert planned(None) == 40
     assert planned(now + 100.5) == 20  # 100 s × 2 a second ÷ 10 pictures
     assert planned(now + 10_000) == 40
     assert planned(now - 1) == 1
+    assert planned(now - 1, done=34) == 3  # what an earlier process made is not thrown away
 
 
 def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TellingEncoder) -> None:

@@ -195,9 +195,9 @@ class Composing:
         done = int(rows["done"].sum())
         plan = Plan.read(self.run)
         if plan is None:
-            rehearsed = min(len(rows), max(REHEARSED, done))
-            plan = self._planned(self._rate(rows, done, rehearsed)).write(self.run)
+            per_second = self._rate(rows, done, min(len(rows), done + REHEARSED))
             done = int(rows["done"].sum())
+            plan = self._planned(per_second, done).write(self.run)
         report.begin("compose", plan.each * count, min(done, plan.each * count))
         for made in self._made(rows, done, plan.each * count):
             report.advance(made)
@@ -225,11 +225,11 @@ class Composing:
         taken = time.monotonic() - began
         return counted / taken if counted > 0 else (until - done) / max(taken, 1e-3)
 
-    def _planned(self, per_second: float) -> Plan:
+    def _planned(self, per_second: float, done: int) -> Plan:
         each = self.settings.each
         if self.ends is not None:
-            left = max(0.0, self.ends - time.monotonic()) * per_second
-            each = min(each, max(1, int(left / len(self.pictures))))
+            fit = done + max(0.0, self.ends - time.monotonic()) * per_second
+            each = min(each, max(1, int(fit / len(self.pictures))))
         return Plan(each, per_second)
 
     def _made(self, rows: np.memmap[Any, Any], first: int, end: int) -> Iterator[int]:
