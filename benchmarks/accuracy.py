@@ -45,11 +45,11 @@ class Seen(dict[Path, Embedded]):
         return as_query(self[path], self.looks)
 
 
-def all_described(paths: list[Path], encoder: Encoder) -> Seen:
-    """Look at every photo as `Identifier` does."""
+def all_described(paths: list[Path], encoder: Encoder, *, gallery: bool = True) -> Seen:
+    """Look at every photo as `Identifier` does; those that are only asked, once is enough."""
 
     def work(batch: list[Path]) -> list[Embedded]:
-        return embed(encoder, [decode(path.read_bytes()) for path in batch], gallery=True)
+        return embed(encoder, [decode(path.read_bytes()) for path in batch], gallery=gallery)
 
     batches = list(batched(paths, 8))
     done = map_in_order(work, batches, workers=cores())

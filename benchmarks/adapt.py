@@ -1,13 +1,15 @@
 """Adapting to a catalogue of one studio picture per product: each step beside plain zero-shot.
 
-    python benchmarks/adapt.py [--minutes 12] [--gallery grocery|luma|dreambooth] [--test]
+    python benchmarks/adapt.py [--encoder clip-b16|lite0] [--minutes 12] [--every 1]
+                               [--gallery grocery|luma|dreambooth] [--test]
 
 For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
-that the command calls, the light encoder answering) on drawn backgrounds and the street photos,
+that the command calls, the named encoder answering) on drawn backgrounds and the street photos,
 which are in no task, and the queries are searched with the exported ONNX file. Steps: the plain
-whole photo, the three looks, the ranking; each by the start, by the end of training by itself, and
-by its average with the start, which is what would be served. Choices are made on the dev queries;
---test measures the test queries too.
+whole photo, the looks, the ranking. clip-b16: by the start, by the adapted head alone, and by both
+side by side, which is what would be served. lite0: by the start, by the end of training by itself,
+and by its average with the start. Choices are made on the dev queries; --test measures the test
+queries too.
 """
 
 from __future__ import annotations
@@ -18,16 +20,20 @@ import shutil
 import tempfile
 import time
 import tomllib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from accuracy import Seen, all_described, nearest_ranks, ranks, vectors_of
 from datasets import SHARED, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
-from satchel.encode.card import LITE
 from satchel.encode.encoder import Encoder
+from satchel.encode.serving import BUILTINS
 from satchel.files import write_atomically
 from satchel.search.build import embed_gallery
 from satchel.search.rules import SearchRules
@@ -38,12 +44,17 @@ from satchel.train.loaded import ADAPTED
 from satchel.train.programme import go_on
 from satchel.train.promote import export_run, model_name
 from satchel.train.runs import Run
-from satchel.train.settings import AdaptSettings, read_settings_file
+from satchel.train.settings import AdaptSettings, HeadSettings, read_settings_file
 from satchel.workspace import Workspace
 
 TOP = (1, 2, 3, 5)
-RULES = SearchRules(colour_weight=0.2)
-"""What does best with the light encoder."""
+RULES = {"clip-b16": SearchRules(), "lite0": SearchRules(colour_weight=0.2)}
+"""What does best with each encoder."""
+
+SETTINGS: dict[str, type[HeadSettings] | type[AdaptSettings]] = {
+    "clip-b16": HeadSettings,
+    "lite0": AdaptSettings,
+}
 
 GALLERIES = {
     "grocery": {"dev": "studio → train+val", "test": "studio → test"},
@@ -68,7 +79,7 @@ class Told:
             self._at = time.monotonic()
 
 
-def workspace_of(task: Task, folder: Path) -> Workspace:
+def workspace_of(task: Task, folder: Path, encoder_name: str) -> Workspace:
     """A workspace that holds the task's gallery, imported and embedded as a user's would be."""
     workspace = Workspace.create(folder)
     rows = folder / "gallery.csv"
@@ -87,7 +98,7 @@ def workspace_of(task: Task, folder: Path) -> Workspace:
         on_problem=print,
         on_progress=lambda _: None,
     )
-    encoder = Encoder.load(LITE)
+    encoder = Encoder.load(BUILTINS[encoder_name])
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
@@ -95,7 +106,7 @@ def workspace_of(task: Task, folder: Path) -> Workspace:
         on_progress=lambda _: None,
         on_problem=print,
     )
-    switch(workspace, LITE.stem, encoder)
+    switch(workspace, encoder_name, encoder)
     return workspace
 
 
@@ -106,7 +117,7 @@ def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
     start = load_file(run.folder / "start.safetensors")
     end = below("backbone.", load_file(run.best))
     kept = (run.folder / ADAPTED).read_bytes()
-    save_weights(_State(averaged(start, end, share)), run.folder / ADAPTED)  # type: ignore[arg-type]
+    save_weights(_State(averaged(start, end, share)), run.folder / ADAPTED)
     export_run(workspace, run)
     write_atomically(run.folder / ADAPTED, kept)
     return Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
@@ -123,23 +134,66 @@ class _State:
         return self._tensors
 
 
-def measured(chosen: list[Task], settings: AdaptSettings) -> list[dict[str, Any]]:
-    """Adapt to the gallery that these tasks search, and measure every step on each."""
+def head_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Seen]:
+    """Every photo as the exported file has it, and what each of its two heads says alone."""
+    export_run(workspace, run)
+    encoder = Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
+    gallery = {photo.path for task in chosen for photo in task.gallery}
+    asked = [path for path in distinct_paths(chosen) if path not in gallery]
+    both = all_described(sorted(gallery), encoder)
+    both.update(all_described(asked, encoder, gallery=False))
+    width = encoder.card.dimension // 2
+    parts = {"zero-shot": slice(0, width), "adapted, alone": slice(width, None)}
+    seen = {name: _part(both, part) for name, part in parts.items()}
+    return seen | {"adapted, side by side": both}
+
+
+def _part(seen: Seen, part: slice) -> Seen:
+    """One head's vectors: of looks that are added up, parts are what the head by itself gives."""
+
+    def cut(vector: np.ndarray) -> np.ndarray:
+        found: np.ndarray = vector[part] / np.linalg.norm(vector[part])
+        return found
+
+    photos = {
+        path: replace(photo, whole=cut(photo.whole), vector=cut(photo.vector))
+        for path, photo in seen.items()
+    }
+    return Seen(photos, seen.looks)
+
+
+def network_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Seen]:
+    """Every photo as the light encoder has it, and its ends with shares of what was trained."""
     paths = distinct_paths(chosen)
-    seen = {"zero-shot": all_described(paths, Encoder.load(LITE))}
+    seen = {"zero-shot": all_described(paths, Encoder.load(BUILTINS["lite0"]))}
+    for share in dict.fromkeys((1.0, Outcome.read(run).share)):
+        name = f"adapted, {share:.0%} of the trained weights"
+        seen[name] = all_described(paths, exported(workspace, run, share))
+    return seen
+
+
+SEEN: dict[str, Callable[[Workspace, Run, list[Task]], dict[str, Seen]]] = {
+    "clip-b16": head_seen,
+    "lite0": network_seen,
+}
+
+
+def measured(
+    chosen: list[Task], settings: AdaptSettings | HeadSettings, encoder: str
+) -> list[dict[str, Any]]:
+    """Adapt to the gallery that these tasks search, and measure every step on each."""
     with tempfile.TemporaryDirectory() as folder:
-        workspace = workspace_of(chosen[0], Path(folder) / "w")
+        workspace = workspace_of(chosen[0], Path(folder) / "w", encoder)
         run = begin_adapting(workspace, settings, "adapt")
         began = time.monotonic()
-        go_on(workspace, run, report=Told(), trackers=(), on_epoch=tell)
+        record = go_on(workspace, run, report=Told(), trackers=(), on_epoch=tell)
         minutes = (time.monotonic() - began) / 60
         outcome = Outcome.read(run)
-        print(outcome)
-        for share in dict.fromkeys((1.0, outcome.share)):
-            name = f"adapted, {share:.0%} of the trained weights"
-            seen[name] = all_described(paths, exported(workspace, run, share))
+        print(f"{minutes:.1f} minutes", outcome, flush=True)
+        seen = SEEN[encoder](workspace, run, chosen)
     about = {"minutes": minutes, "held_out": outcome.model_dump(mode="json")}
-    return [figure | about for task in chosen for figure in figures_of(task, seen)]
+    about |= {key: record.figures[key] for key in ("each", "per_second") if key in record.figures}
+    return [figure | about for task in chosen for figure in figures_of(task, seen, RULES[encoder])]
 
 
 def tell(epoch: int, figures: dict[str, float]) -> None:
@@ -147,14 +201,15 @@ def tell(epoch: int, figures: dict[str, float]) -> None:
     print(epoch, {key: round(value, 3) for key, value in figures.items()}, flush=True)
 
 
-def figures_of(task: Task, by_encoder: dict[str, Seen]) -> list[dict[str, Any]]:
+def figures_of(task: Task, by_encoder: dict[str, Seen], rules: SearchRules) -> list[dict[str, Any]]:
     """Top-k of one task by every encoder, plain and as it ships, and the gain over the first."""
     found = {}
     for encoder, seen in by_encoder.items():
         whole = {path: photo.whole for path, photo in seen.items()}
         found[f"{encoder}, plain"] = nearest_ranks(task, whole)
-        found[f"{encoder}, three looks"] = ranks(task, vectors_of(seen))
-        found[f"{encoder}, as it ships"] = ranks(task, vectors_of(seen), seen, RULES)
+        if seen.looks > 1:
+            found[f"{encoder}, three looks"] = ranks(task, vectors_of(seen))
+        found[f"{encoder}, as it ships"] = ranks(task, vectors_of(seen), seen, rules)
     plain = found["zero-shot, plain"]
     return [
         {
@@ -173,13 +228,15 @@ def figures_of(task: Task, by_encoder: dict[str, Seen]) -> list[dict[str, Any]]:
 def main() -> None:
     """Print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--encoder", choices=tuple(SETTINGS), default="clip-b16")
+    parser.add_argument("--every", type=int, default=1, help="every so-many-th dev query alone")
     parser.add_argument("--minutes", type=float, default=12.0)
     parser.add_argument("--gallery", choices=tuple(GALLERIES))
     parser.add_argument("--test", action="store_true", help="measure the test queries too")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
     settings = read_settings_file(
-        AdaptSettings,
+        SETTINGS[given.encoder],
         None,
         minutes=given.minutes,
         backgrounds=str(SHARED / "street" / "images"),
@@ -193,10 +250,16 @@ def main() -> None:
         splits = [split for split in parts if split == "dev" or given.test]
         if given.gallery not in (None, gallery) or not splits:
             continue
-        chosen = [t for split in splits for t in tasks(split) if parts[split] in t.name]
-        found = measured(chosen, settings)
+        every = {"dev": given.every, "test": 1}
+        chosen = [
+            replace(task, queries=task.queries[:: every[split]])
+            for split in splits
+            for task in tasks(split)
+            if parts[split] in task.name
+        ]
+        found = measured(chosen, settings, given.encoder)
         write_json(
-            f"adapt-{gallery}",
+            f"adapt-{gallery}" if given.encoder == "lite0" else f"adapt-{given.encoder}-{gallery}",
             {"settings": settings.model_dump(mode="json", exclude={"backgrounds"}), "steps": found},
         )
         figures += found

@@ -254,3 +254,10 @@ def test_bad_settings(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(WorkspaceError, match=message):
         read_settings(path)
+
+
+def test_settings_of_tables_are_given_with_a_dot() -> None:
+    from satchel.cli_shared import pairs
+
+    found = pairs(["loss=arcface", "synth.many=0", "synth.looks=[1, 0, 0]", "epochs=3"])
+    assert found == {"loss": "arcface", "synth": {"many": 0, "looks": [1, 0, 0]}, "epochs": 3}

@@ -86,16 +86,23 @@ class Bars:
 
 
 def pairs(given: list[str] | None) -> dict[str, Any]:
-    """KEY=VALUE arguments, their values read as TOML, or as text where they are none."""
+    """KEY=VALUE arguments, their values read as TOML, or as text where they are none.
+
+    TABLE.KEY=VALUE sets a key of a table.
+    """
     import tomllib
 
-    found = {}
+    found: dict[str, Any] = {}
     for pair in given or []:
-        key, equals, value = pair.partition("=")
+        path, equals, value = pair.partition("=")
         if not equals:
             raise UsageError(f"expected KEY=VALUE, got {pair!r}")
+        *tables, key = path.split(".")
+        table = found
+        for name in tables:
+            table = table.setdefault(name, {})
         try:
-            found[key] = tomllib.loads(f"value = {value}")["value"]
+            table[key] = tomllib.loads(f"value = {value}")["value"]
         except tomllib.TOMLDecodeError:
-            found[key] = value
+            table[key] = value
     return found

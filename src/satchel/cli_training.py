@@ -177,7 +177,10 @@ def encoder(
 
 def adapt(
     context: typer.Context,
-    minutes: Minutes = None,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="A budget, 30 by default: as many compositions or epochs as fit."),
+    ] = None,
     backgrounds: Annotated[
         Path | None,
         typer.Option(
@@ -199,15 +202,15 @@ def adapt(
     setting: Setting = None,
     tracker: Tracker = None,
 ) -> None:
-    """Fit an encoder to your own catalogue: one picture per product is enough."""
-    from satchel.train.adapt import Outcome, begin_adapting
+    """Fit the encoder that answers to your own catalogue: one picture per product is enough."""
+    from satchel.train.adapt import Outcome, begin_adapting, settings_kind
     from satchel.train.runs import Run
     from satchel.train.settings import AdaptSettings, read_settings_file
 
     workspace = open_workspace(context)
     if resume is not None:
         run = Run.find(workspace.runs, resume)
-        if run.read().kind != "adapt":
+        if not run.read().adapts:
             raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
     else:
         given = {
@@ -215,14 +218,15 @@ def adapt(
             "epochs": epochs,
             "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
         }
-        settings = read_settings_file(AdaptSettings, config, **pairs(setting), **given)
-        if epochs:  # asked for, they win over the budget that is there by default
+        kind = settings_kind(workspace)
+        settings = read_settings_file(kind, config, **pairs(setting), **given)
+        if epochs and kind is AdaptSettings:  # asked for, they win over the budget
             settings = settings.model_copy(update={"minutes": None})
         run = begin_adapting(workspace, settings, name or "adapt")
     _train(workspace, run, tracker)
     outcome = Outcome.read(run)
     say(
-        f"held-out compositions, start → adapted ({outcome.share:.0%} of the trained weights): "
+        f"held-out compositions, start → adapted ({outcome.share:.0%} of what was trained): "
         + ", ".join(
             f"{key} {outcome.start[key]:.1%} → {outcome.chosen[key]:.1%}"
             for key in outcome.chosen
@@ -505,7 +509,7 @@ def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
         raise typer.Exit(STOPPED) from None
     told = ", ".join(f"{key} {value:.4f}" for key, value in record.figures.items())
     say(f"finished after {record.seconds / 60:.1f} min: {told}")
-    if record.kind != "adapt":
+    if not record.adapts:
         say(f"next: satchel evaluate {run.name}")
 
 

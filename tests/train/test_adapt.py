@@ -1,4 +1,4 @@
-"""Adapting: its loss by hand, averaging, a killed run, and the whole way on the rendered house."""
+"""Adapting the light encoder: its loss by hand, averaging, a killed run, and the whole way."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ import pytest
 
 from conftest import SHAPES, draw, fill
 from satchel.catalog.lookalikes import GroupState, Proposal
-from satchel.encode.card import BUILTIN, LITE, read_card
+from satchel.encode.card import LITE, read_card
 from satchel.encode.encoder import Encoder
-from satchel.encode.serving import serving_card
+from satchel.encode.serving import serve_model, serving_card
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
@@ -29,7 +29,6 @@ pytestmark = [
 ]
 
 from satchel.train.adapt import (  # noqa: E402
-    ANSWERED,
     LEAST_REPEATS,
     AdaptTask,
     MarginSoftmax,
@@ -179,13 +178,14 @@ def test_averages_lie_between_start_and_end() -> None:
 
 @pytest.fixture(scope="module")
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace of five drawn shapes, one picture each."""
+    """A workspace of five drawn shapes, one picture each, that the light encoder answers for."""
     folder = tmp_path_factory.mktemp("drawn")
     for shape in SHAPES:
         (folder / "source" / shape).mkdir(parents=True)
         (folder / "source" / shape / "0.jpg").write_bytes(encode_jpeg(draw(shape), 92))
     workspace = Workspace.create(folder / "workspace")
-    fill(workspace, folder / "source", Encoder.load())
+    serve_model(workspace.models, LITE.stem)
+    fill(workspace, folder / "source", Encoder.load(LITE))
     workspace.catalogue.close()
     return workspace.folder
 
@@ -259,11 +259,14 @@ def test_what_is_worse_in_any_check_is_not_served(
 def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) -> None:
     from safetensors.torch import load_file
 
+    from satchel.train.builtin import builtin_backbone
     from satchel.train.programme import go_on
     from satchel.train.promote import promote
 
     run = begin_adapting(workspace, TINY, "adapt")
-    assert (run.folder / ANSWERED).read_text() == BUILTIN.stem  # whom it is held against
+    served = load_file(run.folder / "served.safetensors")  # what it is held against
+    light = builtin_backbone().second.state_dict()
+    assert all(torch.equal(value, light[name]) for name, value in served.items())
     go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt", "finished")

@@ -1,5 +1,9 @@
 """`satchel adapt`: the encoder that is served, fitted to the catalogue's own pictures.
 
+Where the built-in encoder answers, or one adapted from it, its head alone is trained, see
+`satchel.train.adapt_head`. The light encoder and trained ones are trained as a whole, here.
+What both ways share is here too.
+
 Every product is a class of a normalised softmax, and what is shown are compositions of its
 pictures (`satchel.train.synth`). The end of training is averaged with its start, and what that
 answers is added to what the start answers: what was learned stays, and so does what was known.
@@ -29,8 +33,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from satchel.catalog.lookalikes import GroupState
-from satchel.encode.card import BUILTIN
-from satchel.encode.encoder import Encoder
+from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.serving import BUILTINS, read_serving, serving_card
 from satchel.errors import UsageError
 from satchel.files import write_atomically
@@ -43,12 +46,19 @@ from satchel.train.classify import Reporter
 from satchel.train.cutouts import Cutouts, make_cutouts
 from satchel.train.data import Split, SplitOptions
 from satchel.train.fit import Fitting, Progress, Trainable, below, fit, save_weights
-from satchel.train.loaded import ADAPTED, START, settings_backbone, trained_backbone
+from satchel.train.loaded import (
+    ADAPTED,
+    BESIDE,
+    START,
+    read_adapted_head,
+    settings_backbone,
+    trained_backbone,
+)
 from satchel.train.loading import DECODE_MARGIN, Batch, Step, TrainingPhotos
 from satchel.train.metric import Cascade
-from satchel.train.runs import Run, all_runs, new_record
+from satchel.train.runs import ADAPT, ADAPT_HEAD, Run, all_runs, new_record
 from satchel.train.samplers import ShuffledBatches
-from satchel.train.settings import AdaptSettings
+from satchel.train.settings import AdaptSettings, HeadSettings
 from satchel.train.synth import Composer
 from satchel.train.task import part_photos, split_workspace, workspace_photos
 from satchel.workspace import Workspace
@@ -59,11 +69,6 @@ Ints = npt.NDArray[np.int64]
 CUTOUTS: Final = "cutouts.npy"
 SERVED: Final = "served.safetensors"
 """What answered beside the start as the run began, if anything did, and with which share."""
-
-BESIDE: Final = "beside"
-
-ANSWERED: Final = "answered.txt"
-"""Name of the built-in encoder that answered as the run began, where it is not what is adapted."""
 
 OUTCOME: Final = "outcome.json"
 LOOK_ALIKES: Final = "look_alikes.json"
@@ -273,6 +278,75 @@ def _in_threads(work: Callable[[Step], Batch], steps: Iterable[Step]) -> Iterato
     yield from map_in_order(work, steps, workers=cores(), ahead=1)
 
 
+def cut_outs(task: AdaptTask, side_px: int, run: Run, report: Reporter) -> Cutouts:
+    """Cut out all of a task's pictures, for compositions of a side, into the run's folder."""
+    photos = task.photos
+    report.begin("cut out", len(photos))
+    return make_cutouts(
+        run.folder / CUTOUTS,
+        photos.names,
+        photos.boxes,
+        photos.read,
+        side_px=round(DECODE_MARGIN * side_px),
+        advance=report.advance,
+    )
+
+
+def backgrounds_of(
+    settings: AdaptSettings | HeadSettings, side_px: int
+) -> tuple[Backgrounds | None, Backgrounds | None]:
+    """Real backgrounds to train on and to check by; none where no folder is given.
+
+    Raises:
+        UsageError: the folder holds none.
+    """
+    if settings.backgrounds is None:
+        return None, None
+    side_px = round(CHECK_SIDE * side_px)
+    return load_backgrounds(Path(settings.backgrounds), side_px).split(CHECK_BACKGROUNDS)
+
+
+def held_out_checks(
+    task: AdaptTask,
+    cutouts: Cutouts,
+    settings: AdaptSettings | HeadSettings,
+    backgrounds: Backgrounds | None,
+    side_px: int,
+) -> Checks:
+    """What start and end are judged by, for a network of an input side."""
+    composer = Composer(
+        cutouts,
+        settings.synth.model_copy(update={"clean": 0.0}),
+        side_px=round(CHECK_SIDE * side_px),
+        backgrounds=backgrounds,
+    )
+    return make_checks(
+        cutouts,
+        task.photos.labels,
+        composer,
+        held_out=task.held_out,
+        count=settings.checks,
+        seed=settings.seed,
+    )
+
+
+def objective_of(
+    task: AdaptTask, vectors: Floats, settings: AdaptSettings | HeadSettings
+) -> MarginSoftmax:
+    """The loss of a task, begun with vectors of its trained pictures, shape (n, d)."""
+    classes, names = task.trained_classes, [task.photos.names[row] for row in task.trained]
+    count = int(classes.max()) + 1
+    alike = look_alikes(
+        vectors, names, classes, count, cosine=settings.alike, confirmed=task.alike_classes
+    )
+    return MarginSoftmax(
+        torch.from_numpy(first_vectors(vectors, classes, count, settings.centred)),
+        torch.from_numpy(alike),
+        scale=settings.scale,
+        margin=settings.margin,
+    )
+
+
 # -- averaging -------------------------------------------------------------------------------------
 
 
@@ -294,41 +368,62 @@ def averaged(
 # -- the run ---------------------------------------------------------------------------------------
 
 
-def served_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
-    """The network that is adapted, and the settings that make it again.
-
-    It is the one that the workspace serves with, but where that is the built-in encoder, which
-    takes a graphics card to train: the light one is adapted instead.
+def served_run(workspace: Workspace) -> Run | None:
+    """The run that the served encoder came from; None for one that Satchel carries.
 
     Raises:
-        UsageError: it came from a run that is gone, or is of a kind that cannot be adapted.
+        UsageError: the run is gone.
     """
     if serving_card(workspace.models) in BUILTINS.values():
-        return builtin_backbone(), {"backbone": ARCHITECTURE, "weights": "auto"}
+        return None
     name = read_serving(workspace.models).name
     for run in all_runs(workspace.runs):
         if name.rpartition("-")[0] == run.name:
-            backbone, side_px = trained_backbone(run)
-            if isinstance(backbone, Cascade):
-                raise UsageError("a cascaded encoder cannot be adapted; promote another first")
-            known = run.read().settings
-            weights = "auto" if known["weights"] == "auto" else "none"
-            return backbone, {
-                "backbone": known["backbone"],
-                "weights": weights,
-                "serve_side_px": side_px,
-            }
+            return run
     raise UsageError(
         f"the encoder that is served, {name}, came from a run that is no longer in "
         f"{workspace.runs}; bring its folder back, or `satchel promote --rollback`"
     )
 
 
+def settings_kind(workspace: Workspace) -> type[AdaptSettings] | type[HeadSettings]:
+    """Which way is taken, by what answers: its settings.
+
+    Raises:
+        UsageError: the run that it came from is gone.
+    """
+    run = served_run(workspace)
+    if run is None:
+        return HeadSettings if serving_card(workspace.models) == BUILTIN else AdaptSettings
+    return HeadSettings if run.read().kind == ADAPT_HEAD else AdaptSettings
+
+
+def served_backbone(workspace: Workspace) -> tuple[Backbone, dict[str, Any]]:
+    """The network that is adapted as a whole, and the settings that make it again.
+
+    Raises:
+        UsageError: it came from a run that is gone, or is of a kind that cannot be adapted.
+    """
+    run = served_run(workspace)
+    if run is None:
+        return builtin_backbone(), {"backbone": ARCHITECTURE, "weights": "auto"}
+    backbone, side_px = trained_backbone(run)
+    if isinstance(backbone, Cascade):
+        raise UsageError("a cascaded encoder cannot be adapted; promote another first")
+    known = run.read().settings
+    weights = "auto" if known["weights"] == "auto" else "none"
+    return backbone, {
+        "backbone": known["backbone"],
+        "weights": weights,
+        "serve_side_px": side_px,
+    }
+
+
 class Outcome(BaseModel):
     """What adapting came to; kept in the run's folder.
 
     Attributes:
-        share: of the trained weights in what was chosen.
+        share: of what was trained in what was chosen.
         start, chosen: figures of the held-out checks; see `satchel.train.checks`.
     """
 
@@ -348,6 +443,10 @@ class Outcome(BaseModel):
         """Whether real photos, too, were among the checks: compositions alone can mislead."""
         return "own1" in self.chosen
 
+    def write(self, run: Run) -> None:
+        """Write it to the run's folder."""
+        write_atomically(run.folder / OUTCOME, (self.model_dump_json(indent=1) + "\n").encode())
+
     @classmethod
     def read(cls, run: Run) -> Outcome:
         """Read a finished run's.
@@ -364,7 +463,7 @@ class Outcome(BaseModel):
             ) from None
 
 
-def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> Run:
+def begin_adapting(workspace: Workspace, settings: AdaptSettings | HeadSettings, name: str) -> Run:
     """Make the folder of a new run: its held-out products, first weights and known look-alikes.
 
     All are kept, so that a run that goes on later goes on with the same.
@@ -372,19 +471,12 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> 
     Raises:
         UsageError: there are no photos, or the encoder that is served cannot be adapted.
     """
-    backbone, known = served_backbone(workspace)
-    settings = AdaptSettings.model_validate(settings.model_dump() | known)
-    record = new_record("adapt", settings, name=name, split="", split_hash="", products=0, photos=0)
-    run = Run.create(workspace.runs, record)
+    if isinstance(settings, HeadSettings):
+        run = _begin_head(workspace, settings, name)
+    else:
+        run = _begin_network(workspace, settings, name)
     options = SplitOptions(protocol="open", val=settings.held_out, test=0.0, seed=settings.seed)
     split = split_workspace(workspace, workspace.split_path(run.name), options)
-    if isinstance(backbone, Pair):  # its second will be exchanged
-        save_weights(backbone.first, run.folder / START)
-        save_weights(backbone.second, run.folder / SERVED, {BESIDE: str(backbone.share)})
-    else:
-        save_weights(backbone, run.folder / START)
-    if serving_card(workspace.models) == BUILTIN:
-        write_atomically(run.folder / ANSWERED, BUILTIN.stem.encode())
     groups = workspace.catalogue.look_alikes().in_state(GroupState.CONFIRMED)
     told = json.dumps([group.codes for group in groups], ensure_ascii=False)
     write_atomically(run.folder / LOOK_ALIKES, told.encode())
@@ -395,6 +487,34 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> 
         photos=len(split.train),
     )
     return run
+
+
+def _begin_network(workspace: Workspace, settings: AdaptSettings, name: str) -> Run:
+    backbone, known = served_backbone(workspace)
+    settings = AdaptSettings.model_validate(settings.model_dump() | known)
+    run = _created(workspace, ADAPT, settings, name)
+    if isinstance(backbone, Pair):  # its second will be exchanged
+        save_weights(backbone.first, run.folder / START)
+        save_weights(backbone.second, run.folder / SERVED, {BESIDE: str(backbone.share)})
+    else:
+        save_weights(backbone, run.folder / START)
+    return run
+
+
+def _begin_head(workspace: Workspace, settings: HeadSettings, name: str) -> Run:
+    base, served = read_card().sha256, served_run(workspace)
+    head = read_adapted_head(served, base) if served else None
+    run = _created(workspace, ADAPT_HEAD, settings.model_copy(update={"base": base}), name)
+    if head is not None:
+        save_weights(head.head, run.folder / SERVED, {BESIDE: str(head.beside)})
+    return run
+
+
+def _created(
+    workspace: Workspace, kind: str, settings: AdaptSettings | HeadSettings, name: str
+) -> Run:
+    record = new_record(kind, settings, name=name, split="", split_hash="", products=0, photos=0)
+    return Run.create(workspace.runs, record)
 
 
 def task_of(workspace: Workspace, split: Split, run: Run) -> AdaptTask:
@@ -430,23 +550,11 @@ def adapt(
     """
     torch.manual_seed(settings.seed)
     cv2.setNumThreads(1)  # compositions are made one a core, beside the network
-    cutouts = _cutouts(task.photos, settings, run, report)
-    seen, unseen = _backgrounds(settings)
+    cutouts = cut_outs(task, settings.side_px, run, report)
+    seen, unseen = backgrounds_of(settings, settings.side_px)
     start = settings_backbone(settings, run.folder / START)
     start = start.to(memory_format=torch.channels_last)
-    checks = make_checks(
-        cutouts,
-        task.photos.labels,
-        Composer(
-            cutouts,
-            settings.synth.model_copy(update={"clean": 0.0}),
-            side_px=round(CHECK_SIDE * settings.side_px),
-            backgrounds=unseen,
-        ),
-        held_out=task.held_out,
-        count=settings.checks,
-        seed=settings.seed,
-    )
+    checks = held_out_checks(task, cutouts, settings, unseen, settings.side_px)
     judge = _Judge(start, copy.deepcopy(start), checks, settings.side_px)
 
     def validate(found: Trainable) -> dict[str, float]:
@@ -489,44 +597,12 @@ def adapt(
     return progress
 
 
-def _cutouts(
-    photos: TrainingPhotos, settings: AdaptSettings, run: Run, report: Reporter
-) -> Cutouts:
-    report.begin("cut out", len(photos))
-    return make_cutouts(
-        run.folder / CUTOUTS,
-        photos.names,
-        photos.boxes,
-        photos.read,
-        side_px=round(DECODE_MARGIN * settings.side_px),
-        advance=report.advance,
-    )
-
-
-def _backgrounds(settings: AdaptSettings) -> tuple[Backgrounds | None, Backgrounds | None]:
-    """Real backgrounds to train on and to check by; none where no folder is given."""
-    if settings.backgrounds is None:
-        return None, None
-    side_px = round(CHECK_SIDE * settings.side_px)
-    return load_backgrounds(Path(settings.backgrounds), side_px).split(CHECK_BACKGROUNDS)
-
-
 def _trainable(
     task: AdaptTask, cutouts: Cutouts, start: Backbone, settings: AdaptSettings
 ) -> Adapting:
     pictures = [cutouts.picture(int(row)) for row in task.trained]
     vectors = vectors_of(LiveEncoder(start, settings.side_px), pictures)
-    classes, names = task.trained_classes, [task.photos.names[row] for row in task.trained]
-    count = int(classes.max()) + 1
-    alike = look_alikes(
-        vectors, names, classes, count, cosine=settings.alike, confirmed=task.alike_classes
-    )
-    objective = MarginSoftmax(
-        torch.from_numpy(first_vectors(vectors, classes, count, settings.centred)),
-        torch.from_numpy(alike),
-        scale=settings.scale,
-        margin=settings.margin,
-    )
+    objective = objective_of(task, vectors, settings)
     return Adapting(copy.deepcopy(start), objective, start, settings.distil)
 
 
@@ -551,15 +627,6 @@ class _Judge:
         return self.checks.figures(self.checks.ask(LiveEncoder(pair, self.side_px)))
 
 
-def _before(judge: _Judge, run: Run) -> dict[str, float]:
-    """Figures of what answered as the run began."""
-    answered = run.folder / ANSWERED
-    if not answered.exists():
-        return judge.figures(*_served_before(run, judge.start))
-    encoder = Encoder.load(BUILTINS[answered.read_text()], threads=cores())
-    return judge.checks.figures(judge.checks.ask(encoder))
-
-
 def _served_before(run: Run, start: Backbone) -> tuple[Mapping[str, torch.Tensor], float]:
     """What answered beside the start as the run began, and its share; nothing: the start itself."""
     path = run.folder / SERVED
@@ -572,9 +639,8 @@ def _served_before(run: Run, start: Backbone) -> tuple[Mapping[str, torch.Tensor
 def _choose(judge: _Judge, run: Run, settings: AdaptSettings) -> None:
     """Average the best epoch with the start, and hold it against what is served."""
     end = below("backbone.", load_file(run.best))
-    before = _before(judge, run)
+    before = judge.figures(*_served_before(run, judge.start))
     weights = averaged(judge.start.state_dict(), end, settings.share)
     chosen = judge.figures(weights, settings.beside)  # the judge's second keeps these weights
-    outcome = Outcome(share=settings.share, start=before, chosen=chosen)
-    write_atomically(run.folder / OUTCOME, (outcome.model_dump_json(indent=1) + "\n").encode())
+    Outcome(share=settings.share, start=before, chosen=chosen).write(run)
     save_weights(judge.second, run.folder / ADAPTED, {"share": str(settings.share)})

@@ -293,7 +293,7 @@ def make_cutouts(
         side_px: longer side of a cut-out, at most.
         advance: told how many more are done, those of an earlier process too.
     """
-    rows = _opened(path, len(names), row_type(side_px))
+    rows = opened_rows(path, len(names), row_type(side_px))
     done = rows["size_hw"][:, 0] > 0
     advance(int(done.sum()))
     todo = np.flatnonzero(~done).tolist()
@@ -319,8 +319,8 @@ def make_cutouts(
     return Cutouts(rows)
 
 
-def _opened(path: Path, count: int, kind: np.dtype[Any]) -> np.memmap[Any, Any]:
-    """Map the file; one that is missing or of other rows is made anew, all of it zeros."""
+def opened_rows(path: Path, count: int, kind: np.dtype[Any]) -> np.memmap[Any, Any]:
+    """Map a file of rows; one that is missing or of other rows is made anew, all of it zeros."""
     if path.exists():
         try:
             found = np.lib.format.open_memmap(path, mode="r+")

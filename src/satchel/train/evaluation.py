@@ -115,7 +115,7 @@ def evaluate_run(
             adapted an encoder: it chose by compositions, and there is no part that tells more.
     """
     record = run.read()
-    if record.kind == "adapt":
+    if record.adapts:
         raise UsageError(
             f"{run.name} adapted an encoder: what it is worth stands in {run.folder}/outcome.json; "
             "promote it and try your own photos with `satchel identify`"

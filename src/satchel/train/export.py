@@ -31,8 +31,10 @@ from onnxruntime.quantization import (
 )
 from torch.onnx import TrainingMode
 
+from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.train.backbones import Backbone
+from satchel.train.clip_head import AdaptedHead, TellingEncoder, with_head
 from satchel.train.loading import TrainingPhotos, looks
 
 Kind = Literal["fp32", "fp16", "int8"]
@@ -130,6 +132,25 @@ def export_encoder(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> 
         "int8": _quantised(plain, crops[:CALIBRATION_PHOTOS]),
     }
     return [_compared(kind, data, crops, own) for kind, data in models.items()]
+
+
+def export_head(
+    base: bytes, card: EncoderCard, head: AdaptedHead, photos: TrainingPhotos
+) -> Exported:
+    """Write a head into the built-in encoder's file, and hold that against both of its parts.
+
+    Args:
+        base: the built-in encoder's file; `card` is its card.
+        photos: to compare by; at least two.
+    """
+    model = onnx.load_from_string(base)
+    tower = TellingEncoder(card, model)
+    crops = _some_crops(photos, card.input_side_px)
+    batches = np.array_split(crops, max(1, len(crops) // TIMED_BATCH))
+    own = np.concatenate([head.beside_start(tower.passed(part)) for part in batches])
+    return _compared(
+        "fp16", with_head(model, head.head, head.beside).SerializeToString(), crops, own
+    )
 
 
 def _some_crops(photos: TrainingPhotos, side_px: int) -> Crops:

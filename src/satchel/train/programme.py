@@ -17,14 +17,21 @@ from accelerate.utils import broadcast_object_list
 
 from satchel.errors import UsageError
 from satchel.parallel import cores
-from satchel.train.adapt import adapt, task_of
+from satchel.train.adapt import AdaptTask, adapt, task_of
+from satchel.train.adapt_head import adapt_head
 from satchel.train.classify import ClassifierTask, Reporter, train_classifier, write_products
 from satchel.train.data import Split
 from satchel.train.fit import Progress, has_gpu
 from satchel.train.memory import keep_freed_memory
 from satchel.train.metric import EncoderTask, train_encoder
-from satchel.train.runs import Run, RunRecord, new_record
-from satchel.train.settings import AdaptSettings, ClassifierSettings, EncoderSettings, FitSettings
+from satchel.train.runs import ADAPT_HEAD, Run, RunRecord, new_record
+from satchel.train.settings import (
+    AdaptSettings,
+    ClassifierSettings,
+    EncoderSettings,
+    FitSettings,
+    HeadSettings,
+)
 from satchel.train.task import part_photos, workspace_photos
 from satchel.train.trackers import Trackers
 from satchel.workspace import Workspace
@@ -130,10 +137,8 @@ def _train(
             f"the split {record.split} is another one than the run {run.name} began with; "
             "begin a new run"
         )
-    if record.kind == "adapt":
-        adapt_settings = AdaptSettings.model_validate(record.settings)
-        task = task_of(workspace, split, run)
-        return adapt(task, adapt_settings, run, report=report, on_epoch=on_epoch)
+    if record.adapts:
+        return _adapt(task_of(workspace, split, run), run, record, report, on_epoch)
     if not split.val:
         raise UsageError(
             f"the split {record.split} has no photos to choose the best weights by: its products "
@@ -157,3 +162,13 @@ def _train(
     )
     encoder_settings = EncoderSettings.model_validate(record.settings)
     return train_encoder(encoder_task, encoder_settings, run, report=report, on_epoch=on_epoch)
+
+
+def _adapt(
+    task: AdaptTask, run: Run, record: RunRecord, report: Reporter, on_epoch: OnEpoch
+) -> Progress:
+    if record.kind == ADAPT_HEAD:
+        head = HeadSettings.model_validate(record.settings)
+        return adapt_head(task, head, run, report=report, on_epoch=on_epoch)
+    settings = AdaptSettings.model_validate(record.settings)
+    return adapt(task, settings, run, report=report, on_epoch=on_epoch)

@@ -12,7 +12,15 @@ from dataclasses import replace
 
 import numpy as np
 
-from satchel.encode.card import LITE, Confidence, EncoderCard, read_card, write_model
+from satchel.encode.card import (
+    BUILTIN,
+    LITE,
+    Confidence,
+    EncoderCard,
+    read_card,
+    read_model,
+    write_model,
+)
 from satchel.encode.encoder import Encoder
 from satchel.encode.serving import CARD
 from satchel.errors import UsageError
@@ -28,9 +36,9 @@ from satchel.search.whitening import MOST_DEVIATIONS
 from satchel.train.backbones import Backbone
 from satchel.train.data import Named, Split
 from satchel.train.evaluation import product_scores
-from satchel.train.export import Exported, Kind, export_encoder
-from satchel.train.loaded import trained_backbone
-from satchel.train.runs import Run
+from satchel.train.export import Exported, Kind, export_encoder, export_head
+from satchel.train.loaded import read_adapted_head, trained_backbone
+from satchel.train.runs import ADAPT_HEAD, Run, RunRecord
 from satchel.train.task import part_photos, workspace_photos
 from satchel.workspace import Workspace
 
@@ -48,14 +56,21 @@ def export_run(workspace: Workspace, run: Run) -> list[Exported]:
     if not run.best.exists():
         raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
     record = run.read()
-    backbone, side_px = trained_backbone(run)
     split, photos = Split.load(workspace.split_path(record.split)), workspace_photos(workspace)
     compared = split.val if len(split.val) >= COMPARED_PHOTOS else (*split.val, *split.train)
     shown = part_photos(workspace, photos, compared, split.products())
-    found = export_encoder(backbone, shown, side_px)
+    if record.kind == ADAPT_HEAD:
+        card = read_card()
+        head = read_adapted_head(run, card.sha256)
+        found = [export_head(read_model(card, BUILTIN.parent), card, head, shown)]
+        card = _head_card(card, record)
+    else:
+        backbone, side_px = trained_backbone(run)
+        found = export_encoder(backbone, shown, side_px)
+        card = _network_card(backbone, side_px, record)
     for exported in found:
         if exported.agrees:
-            _write(workspace, run, backbone, side_px, exported)
+            _write(workspace, run, card, exported)
     return found
 
 
@@ -82,8 +97,8 @@ def promote(
         export_run(workspace, run)
     if not path.exists():
         raise UsageError(
-            f"the {kind} file of {run.name} does not agree with the network it was made from; "
-            "see `satchel export`, and promote another"
+            f"the {kind} file of {run.name} is not made, or does not agree with the network it was "
+            "made from; see `satchel export`, and promote another"
         )
     encoder = Encoder.load(path, threads=1)
     embed_beside(workspace, encoder, on_total)
@@ -98,34 +113,53 @@ def model_name(run: Run, kind: Kind) -> str:
     return f"{run.name}-{kind}"
 
 
-def _write(
-    workspace: Workspace,
-    run: Run,
-    backbone: Backbone,
-    side_px: int,
-    exported: Exported,
-) -> None:
-    record = run.read()
+def _write(workspace: Workspace, run: Run, card: EncoderCard, exported: Exported) -> None:
     folder = workspace.models / model_name(run, exported.kind)
     folder.mkdir(parents=True, exist_ok=True)
-    card = EncoderCard(
-        name=folder.name,
-        file="model.onnx",
-        sha256=hashlib.sha256(exported.model).hexdigest(),
-        architecture=f"{backbone.name} without classifier, average-pooled",
-        weights=f"trained from {backbone.weights} on split {record.split} {record.split_hash[:12]}",
-        licence="that of the photos it was trained on",
-        input_side_px=side_px,
-        preprocessing="inside the model",
-        dimension=_dimension(exported.model),
-        parity=(
+    about = {
+        "name": folder.name,
+        "file": "model.onnx",
+        "parts": (),
+        "sha256": hashlib.sha256(exported.model).hexdigest(),
+        "dimension": _dimension(exported.model),
+        "parity": (
             f"{exported.kind}: cosine ≥ {exported.cosine:.4f} for 99 photos of 100, "
             f"{exported.overlap:.1%} of the nearest five"
         ),
-        recipe=f"satchel {record.command}, run {record.name}, Satchel {record.revision}",
-        confidence=read_card(LITE).confidence,
-    )
-    write_model(folder / CARD, card, exported.model)
+    }
+    write_model(folder / CARD, card.model_copy(update=about), exported.model)
+
+
+def _network_card(backbone: Backbone, side_px: int, record: RunRecord) -> EncoderCard:
+    """The card of a trained network; what is a file's own is still another's."""
+    about = {
+        "architecture": f"{backbone.name} without classifier, average-pooled",
+        "weights": f"trained from {backbone.weights} on {_split_told(record)}",
+        "licence": "that of the photos it was trained on",
+        "input_side_px": side_px,
+        "preprocessing": "inside the model",
+        "recipe": _recipe(record),
+    }
+    return read_card(LITE).model_copy(update=about)
+
+
+def _head_card(base: EncoderCard, record: RunRecord) -> EncoderCard:
+    """The card of the built-in encoder with a head of a run beside its own."""
+    about = {
+        "architecture": f"{base.architecture}; beside its last layers a copy of them, adapted",
+        "weights": f"{base.weights}; adapted on {_split_told(record)}",
+        "licence": f"{base.licence}; that of the photos it was adapted to",
+        "recipe": _recipe(record),
+    }
+    return base.model_copy(update=about)
+
+
+def _split_told(record: RunRecord) -> str:
+    return f"split {record.split} {record.split_hash[:12]}"
+
+
+def _recipe(record: RunRecord) -> str:
+    return f"satchel {record.command}, run {record.name}, Satchel {record.revision}"
 
 
 def _dimension(model: bytes) -> int:
@@ -143,7 +177,7 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     people's photos, and no others are at hand (docs/decisions/0011-honest-answers.md).
     """
     record = run.read()
-    if record.kind == "adapt":
+    if record.adapts:
         return encoder.card.confidence
     split = Split.load(workspace.split_path(record.split))
     gallery = workspace.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)

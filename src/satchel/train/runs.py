@@ -30,6 +30,10 @@ RECORD: Final = "run.json"
 CURVES: Final = "curves.jsonl"
 LOCK: Final = "lock"
 
+ADAPT: Final = "adapt"
+ADAPT_HEAD: Final = "adapt_head"
+"""Kinds of runs that `satchel adapt` makes: of a whole network, of the built-in encoder's head."""
+
 
 class RunRecord(BaseModel):
     """What is known of a run. Times are UTC.
@@ -62,7 +66,12 @@ class RunRecord(BaseModel):
     @property
     def command(self) -> str:
         """The command that makes such runs, without `satchel`."""
-        return self.kind if self.kind == "adapt" else f"train {self.kind}"
+        return "adapt" if self.adapts else f"train {self.kind}"
+
+    @property
+    def adapts(self) -> bool:
+        """Whether an encoder was fitted to compositions."""
+        return self.kind in (ADAPT, ADAPT_HEAD)
 
 
 @dataclass(frozen=True, slots=True)

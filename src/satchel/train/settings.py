@@ -260,8 +260,59 @@ class SynthSettings(_Settings):
     jpeg_quality: int = Field(35, ge=1, le=92, description="of such a JPEG, at least")
 
 
-class AdaptSettings(FitSettings):
-    """`satchel adapt`: an encoder fitted to the catalogue's own products."""
+class _CatalogueSettings(_Settings):
+    """What both ways of adapting have in common, see `satchel.train.adapt`."""
+
+    held_out: float = Field(
+        0.05, ge=0, le=0.5, description="share of the products that is kept for choosing"
+    )
+    checks: int = Field(400, ge=2, description="compositions to choose by")
+    margin: float = Field(0.1, ge=0, lt=1, description="by which the right cosine must lead")
+    alike: float = Field(
+        0.97, ge=-1, le=1, description="cosine from which products are not pushed apart"
+    )
+    backgrounds: str | None = Field(None, description="folder of photos to compose on")
+    synth: SynthSettings = SynthSettings()
+
+
+class HeadSettings(_CatalogueSettings):
+    """`satchel adapt` where the built-in encoder answers, or one adapted from it: its last layers.
+
+    The compositions pass through the rest of it once, which takes nearly all of the time.
+    """
+
+    base: str = Field(
+        "", description="set as the run begins: SHA-256 of the built-in encoder's model file"
+    )
+    minutes: float | None = Field(
+        30.0,
+        gt=0,
+        description="a budget for all of it: as many compositions of each picture as fit, measured "
+        "as it begins; one at the least",
+    )
+    each: int = Field(
+        40, ge=1, description="compositions of each picture, at most, even if more would fit"
+    )
+    epochs: int = Field(10, ge=1, description="how often each composition is trained on")
+    batch: int = Field(128, ge=2, description="compositions a step")
+    learning_rate: float = Field(1e-4, gt=0, description="of the last layers")
+    head_rate: float = Field(1e-3, gt=0, description="of the products' own vectors")
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    scale: float = Field(30.0, gt=0, description="of cosines to logits")
+    centred: float = Field(
+        0.5, ge=0, le=1, description="share of the mean vector taken off products' first vectors"
+    )
+    beside: float = Field(
+        0.3, gt=0, lt=1, description="share of its vector in the answer, beside the built-in one's"
+    )
+    threads: int = Field(0, ge=0, description="of the processor; 0: all there are")
+    seed: int = Field(0, ge=0)
+    synth: SynthSettings = SynthSettings(clean=0.0)
+
+
+class AdaptSettings(_CatalogueSettings, FitSettings):
+    """`satchel adapt` where the light encoder answers, or a trained one: all of its network."""
 
     weights: Literal["auto", "none"] = Field(
         "auto", description="set as the run begins: what the network it starts from was made with"
@@ -287,17 +338,9 @@ class AdaptSettings(FitSettings):
         description="compositions of each picture, at most, even if there is time for more: from "
         "then on what is learned is how compositions look",
     )
-    held_out: float = Field(
-        0.05, ge=0, le=0.5, description="share of the products that is kept for choosing"
-    )
-    checks: int = Field(400, ge=2, description="compositions to choose by")
     scale: float = Field(24.0, gt=0, description="of cosines to logits")
-    margin: float = Field(0.1, ge=0, lt=1, description="by which the right cosine must lead")
     centred: float = Field(
         0.8, ge=0, le=1, description="share of the mean vector taken off products' first vectors"
-    )
-    alike: float = Field(
-        0.97, ge=-1, le=1, description="cosine from which products are not pushed apart"
     )
     share: float = Field(
         0.5, gt=0, le=1, description="of the trained weights in what is served, beside the start's"
@@ -306,8 +349,6 @@ class AdaptSettings(FitSettings):
         0.5, ge=0, le=1, description="share of its vector in the answer, beside the start's own"
     )
     distil: float = Field(0.0, ge=0, description="weight of staying near the first vectors")
-    backgrounds: str | None = Field(None, description="folder of photos to compose on")
-    synth: SynthSettings = SynthSettings()
 
 
 def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
