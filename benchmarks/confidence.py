@@ -184,7 +184,7 @@ def ranked_by(
     for row, query in enumerate(asked):
         with small_products():
             ranked = rank_products(
-                index, query.described[None], top=products, matcher=asking(query)
+                index, query.described[None], top=products, matcher=asking(query), matched=products
             )
         scores[row] = [one.score for one in ranked]
         places[row] = [one.product for one in ranked]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,6 +20,12 @@ SHARPNESS: Final = 10.0
 
 POOL: Final = 50
 """Products among which confidence is shared out."""
+
+MATCHED: Final = 20
+"""Products that are matched part by part."""
+
+PICTURES: Final = 5
+"""Pictures of a product that its parts are sought in, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +49,7 @@ def rank_products(
     *,
     top: int,
     matcher: Matcher | None = None,
+    matched: int = MATCHED,
 ) -> list[RankedProduct]:
     """Rank the products of the gallery for one item.
 
@@ -49,14 +57,16 @@ def rank_products(
     the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken in
     the index's space, where colours count too. For several photos of the item it is the mean over
     them. Then those that come first are matched part by part: what the photo finds of its parts in
-    each one's nearest picture counts `patch_weight` beside the score. Chosen by measurement:
-    docs/decisions/0005-ranking.md, 0012-ranking.md and 0017-local-matching.md.
+    the best of each one's `PICTURES` nearest pictures counts `patch_weight` beside the score.
+    Chosen by measurement: docs/decisions/0005-ranking.md, 0012-ranking.md and
+    0017-local-matching.md.
 
     Args:
         index: of at least one photo.
         queries: shape (q, d + c), float32, the item's photos; see `Embedded.described`.
         top: how many products to return, at most.
         matcher: of the item's photos, in the order of `queries`; without one, parts count nothing.
+        matched: how many products are matched; the others count as the worst of these.
 
     Returns:
         At most `top` products, best first; equal scores in the order of their ids.
@@ -70,34 +80,50 @@ def rank_products(
     scores = np.add.reduceat(weights * cosines, starts, axis=1)
     scores = (scores / np.add.reduceat(weights, starts, axis=1)).mean(0)
     first = np.argsort(-scores, kind="stable")[: max(top, POOL)]
+    ends = np.r_[starts[1:], len(rows)]
+    spans = [(int(starts[at]), int(ends[at])) for at in first]
     scores = scores[first]
-    nearest = _nearest(cosines, starts, first)
     if matcher is not None and index.space and index.rules.patch_weight:
-        pictures = [[index.photo(rows[column]) for column in seen] for seen in nearest]
-        matched = matcher.scores(index.space, pictures).mean(0)
-        scores = (scores + index.rules.patch_weight * matched) / (1 + index.rules.patch_weight)
+        found = _matched(index, rows, cosines, spans[:matched], matcher)
+        shares = np.full(len(scores), found.min(), np.float32)
+        shares[: len(found)] = found
+        scores = (scores + index.rules.patch_weight * shares) / (1 + index.rules.patch_weight)
     ranked = []
     for place in np.argsort(-scores, kind="stable")[:top]:
-        of_each = nearest[:, place]
-        best = of_each[cosines[np.arange(len(queries)), of_each].argmax()]
+        start, end = spans[place]
+        best = rows[start + cosines[:, start:end].max(0).argmax()]
         score = float(np.clip(scores[place], -1, 1))
-        ranked.append(RankedProduct(int(candidates[first[place]]), score, index.photo(rows[best])))
+        ranked.append(RankedProduct(int(candidates[first[place]]), score, index.photo(best)))
     return ranked
 
 
-def _nearest(
+def _matched(
+    index: GalleryIndex,
+    rows: npt.NDArray[np.int64],
     cosines: npt.NDArray[np.float32],
-    starts: npt.NDArray[np.int64],
-    wanted: npt.NDArray[np.int64],
-) -> npt.NDArray[np.int64]:
-    """Column of each wanted product's photo that is nearest to each query; shape (q, wanted).
+    spans: Sequence[tuple[int, int]],
+    matcher: Matcher,
+) -> npt.NDArray[np.float32]:
+    """How much of the item's parts products' nearest pictures have, the best one of each.
 
     Args:
-        starts: first column of each product.
+        rows: of the index, by column of `cosines`, shape (q, columns).
+        spans: first and last column of each product, the last left out.
+
+    Returns:
+        shape (products,), float32: mean over the item's photos.
     """
-    ends = np.r_[starts[1:], cosines.shape[1]]
-    of_each = [cosines[:, starts[at] : ends[at]].argmax(1) + starts[at] for at in wanted]
-    return np.stack(of_each, axis=1)
+    nearest = [
+        [start + np.argsort(-seen[start:end])[:PICTURES] for start, end in spans]
+        for seen in cosines
+    ]
+    names = [[index.photo(rows[at]) for at in np.concatenate(near)] for near in nearest]
+    firsts = np.cumsum([0, *(len(near) for near in nearest[0][:-1])])
+    best: npt.NDArray[np.float32] = np.maximum.reduceat(
+        matcher.scores(index.space, names), firsts, axis=1
+    )
+    mean: npt.NDArray[np.float32] = best.mean(0)
+    return mean
 
 
 def _candidates(

@@ -66,14 +66,14 @@ NAME: Final = "clip-b16"
 """Stem of the files that ship."""
 
 CONFIDENCE: Final = Confidence(
-    presence=(-0.5343, 0.2938, 0.822, -0.0438),
-    sharpness=(1.332, 0.1563, 1.1579),
-    further=(-3.5371, -3.0026),
+    presence=(-0.5366, 0.2927, 0.8298, -0.0482),
+    sharpness=(1.2914, 0.2029, 1.2006),
+    further=(-3.5397, -3.0085),
     absent_share=0.33,
     precision=0.95,
     coverage=0.9,
     identified_at=1.0,
-    absent_at=0.4249,
+    absent_at=0.4254,
     likely_at=0.9712,
     queries=3365,
     measured_on=(
