@@ -11,7 +11,7 @@ from satchel.catalog.store import GalleryVectors
 from satchel.encode.look import Patches
 from satchel.search.index import GalleryIndex
 from satchel.search.matching import Matcher, PatchSpace, explained, learn_space
-from satchel.search.ranking import rank_products
+from satchel.search.ranking import PICTURES, rank_products
 from satchel.search.rules import SearchRules
 
 DIMENSION = 8
@@ -141,3 +141,44 @@ def test_without_a_weight_nothing_is_read() -> None:
     matcher = Matcher([shown], reader(pictures, reads))
     assert rank_products(index, query, top=3, matcher=matcher) == rank_products(index, query, top=3)
     assert not reads
+
+
+def many(rng: np.random.Generator) -> tuple[GalleryIndex, list[np.ndarray]]:
+    """Six products of one to eight pictures each."""
+    owners = np.repeat(np.arange(6), [1, 8, 3, 2, 7, 5])
+    vectors = rng.normal(size=(len(owners), 4)) + 2
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    names = np.arange(len(owners), dtype=np.uint8)[:, None].repeat(32, 1)
+    pictures = [some_patches(rng, 4) for _ in owners]
+    rules = SearchRules(view_power=0, product_power=0, colour_weight=0, patch_weight=0.5)
+    gallery = GalleryVectors(vectors.astype(np.float32), owners, names, revision=1)
+    index = GalleryIndex.of(
+        gallery, "test", np.empty((0, 4), np.float32), rules, np.concatenate(pictures)
+    )
+    return index, pictures
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000), st.integers(1, 6))
+def test_parts_are_sought_in_each_products_nearest_pictures(seed: int, matched: int) -> None:
+    rng = np.random.default_rng(seed)
+    index, pictures = many(rng)
+    asked, query = photo(rng), index.gallery.vectors[:1]
+    matcher = Matcher([asked], reader(pictures, []))
+    plain = rank_products(index, query, top=6)
+    cosines = index.gallery.vectors @ query[0]
+    found = {}
+    for one in plain[:matched]:
+        rows = np.flatnonzero(index.gallery.products == one.product)
+        nearest = rows[np.argsort(-cosines[rows])][:PICTURES]
+        found[one.product] = max(naive(asked, index.space, pictures[row]) for row in nearest)
+    least = min(found.values())
+    expected = {
+        one.product: (one.score + 0.5 * found.get(one.product, least)) / 1.5 for one in plain
+    }
+    ranked = rank_products(index, query, top=6, matcher=matcher, matched=matched)
+    assert {one.product: one.score for one in ranked} == pytest.approx(expected, abs=1e-5)
+    assert {one.product for one in ranked[:matched]} == found.keys()  # the others stay behind
+    assert [one.photo for one in sorted(ranked, key=lambda one: one.product)] == [
+        one.photo for one in sorted(plain, key=lambda one: one.product)
+    ]
