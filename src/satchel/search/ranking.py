@@ -57,7 +57,8 @@ def rank_products(
     the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken in
     the index's space, where colours count too. For several photos of the item it is the mean over
     them. Then those that come first are matched part by part: what the photo finds of its parts in
-    the best of each one's `PICTURES` nearest pictures counts `patch_weight` beside the score.
+    the best of each one's `PICTURES` nearest pictures counts `patch_weight` beside the score,
+    divided by the root of how many pictures these products have on average.
     Chosen by measurement: docs/decisions/0005-ranking.md, 0012-ranking.md and
     0017-local-matching.md.
 
@@ -87,7 +88,10 @@ def rank_products(
         found = _matched(index, rows, cosines, spans[:matched], matcher)
         shares = np.full(len(scores), found.min(), np.float32)
         shares[: len(found)] = found
-        scores = (scores + index.rules.patch_weight * shares) / (1 + index.rules.patch_weight)
+        # A mean over many pictures is surer than what one of them shows.
+        pictures = np.mean([end - start for start, end in spans[:matched]])
+        weight = index.rules.patch_weight / np.sqrt(pictures)
+        scores = (scores + weight * shares) / (1 + weight)
     ranked = []
     for place in np.argsort(-scores, kind="stable")[:top]:
         start, end = spans[place]

@@ -37,9 +37,10 @@ class SearchRules(BaseModel):
         0.7,
         ge=0,
         le=10,
-        description="of how much of a photo's parts a candidate's picture has too, beside the "
-        "score of the whole; 0 does without, and asks the database for nothing more; for encoders "
-        "that give patches (clip-b16)",
+        description="of how much of a photo's parts a candidate's pictures have too, beside the "
+        "score of the whole, divided by the root of how many pictures products have; 0 does "
+        "without, and asks the database for nothing more; for encoders that give patches "
+        "(clip-b16)",
     )
 
 
