@@ -85,13 +85,8 @@ def rank_products(
     spans = [(int(starts[at]), int(ends[at])) for at in first]
     scores = scores[first]
     if matcher is not None and index.space and index.rules.patch_weight:
-        found = _matched(index, rows, cosines, spans[:matched], matcher)
-        shares = np.full(len(scores), found.min(), np.float32)
-        shares[: len(found)] = found
-        # A mean over many pictures is surer than what one of them shows.
-        pictures = np.mean([end - start for start, end in spans[:matched]])
-        weight = index.rules.patch_weight / np.sqrt(pictures)
-        scores = (scores + weight * shares) / (1 + weight)
+        seen = _Seen(index, rows, cosines, spans[:matched])
+        scores = seen.weighed(scores, seen.matched(matcher))
     ranked = []
     for place in np.argsort(-scores, kind="stable")[:top]:
         start, end = spans[place]
@@ -101,33 +96,47 @@ def rank_products(
     return ranked
 
 
-def _matched(
-    index: GalleryIndex,
-    rows: npt.NDArray[np.int64],
-    cosines: npt.NDArray[np.float32],
-    spans: Sequence[tuple[int, int]],
-    matcher: Matcher,
-) -> npt.NDArray[np.float32]:
-    """How much of the item's parts products' nearest pictures have, the best one of each.
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """The products that are matched, and what the item's photos have in common with them.
 
-    Args:
+    Attributes:
         rows: of the index, by column of `cosines`, shape (q, columns).
         spans: first and last column of each product, the last left out.
-
-    Returns:
-        shape (products,), float32: mean over the item's photos.
     """
-    nearest = [
-        [start + np.argsort(-seen[start:end])[:PICTURES] for start, end in spans]
-        for seen in cosines
-    ]
-    names = [[index.photo(rows[at]) for at in np.concatenate(near)] for near in nearest]
-    firsts = np.cumsum([0, *(len(near) for near in nearest[0][:-1])])
-    best: npt.NDArray[np.float32] = np.maximum.reduceat(
-        matcher.scores(index.space, names), firsts, axis=1
-    )
-    mean: npt.NDArray[np.float32] = best.mean(0)
-    return mean
+
+    index: GalleryIndex
+    rows: npt.NDArray[np.int64]
+    cosines: npt.NDArray[np.float32]
+    spans: Sequence[tuple[int, int]]
+
+    def matched(self, matcher: Matcher) -> npt.NDArray[np.float32]:
+        """How much of the item's parts products' nearest pictures have, the best one of each.
+
+        Returns:
+            shape (products,), float32: mean over the item's photos.
+        """
+        nearest = [
+            [start + np.argsort(-seen[start:end])[:PICTURES] for start, end in self.spans]
+            for seen in self.cosines
+        ]
+        photos = self.index.photo
+        names = [[photos(self.rows[at]) for at in np.concatenate(near)] for near in nearest]
+        firsts = np.cumsum([0, *(len(near) for near in nearest[0][:-1])])
+        of_pictures = matcher.scores(self.index.space, names)
+        found: npt.NDArray[np.float32] = np.maximum.reduceat(of_pictures, firsts, axis=1).mean(0)
+        return found
+
+    def weighed(
+        self, scores: npt.NDArray[np.float32], matched: npt.NDArray[np.float32]
+    ) -> npt.NDArray[np.float32]:
+        """Scores with the parts beside them; products that were not matched count as the worst."""
+        shares = np.full(len(scores), matched.min(), np.float32)
+        shares[: len(matched)] = matched
+        # A mean over many pictures is surer than what one of them shows.
+        pictures = np.mean([end - start for start, end in self.spans])
+        weight = np.float32(self.index.rules.patch_weight / np.sqrt(pictures))
+        return ((scores + weight * shares) / (1 + weight)).astype(np.float32, copy=False)
 
 
 def _candidates(
