@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import event
 
 from satchel.catalog.curation import _colours
 from satchel.catalog.database import SCHEMA, open_database
@@ -147,3 +149,33 @@ def test_colours_that_are_not_known_are_nought() -> None:
     assert np.array_equal(_colours([known, b"", known[:2]]), [[0.25, 0.5, 0], [0] * 3, [0] * 3])
     assert _colours([]).shape == (0, 0)
     assert _colours([b"", b""]).shape == (2, 0)
+
+
+def test_patches_are_read_by_photo_and_searched_for_not_gone_through(workspace: Workspace) -> None:
+    rng = np.random.default_rng(0)
+    kept = rng.integers(-127, 128, (3, 4, 2), np.int8)
+    names = [f"{number:064x}" for number in range(4)]
+    vector, box = np.ones(3, np.float32), Box(0, 0, 1, 1)
+    with workspace.catalogue.writing() as writer:
+        ids = [writer.add_photo(name, 1, 1, 1) for name in names]
+    for encoder, patches in (("one", [*kept, None]), ("other", [None] * 4)):
+        rows = zip(ids, patches, strict=True)
+        workspace.catalogue.put_vectors(
+            encoder, ((number, box, vector, vector, vector, values) for number, values in rows)
+        )
+    plans: list[str] = []
+    engine = workspace.catalogue._engine
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def explain(_: object, cursor: Any, statement: str, parameters: Any, *__: object) -> None:
+        if statement.startswith("SELECT"):
+            told = cursor.connection.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(row[-1] for row in told)
+
+    asked = [names[2], "f" * 64, names[0], names[3], names[2]]
+    expected = [kept[2].tobytes(), b"", kept[0].tobytes(), b"", kept[2].tobytes()]
+    assert workspace.catalogue.patches("one", asked) == expected
+    assert workspace.catalogue.patches("other", asked) == [b""] * 5
+    assert any("encoder=? AND photo_id=?" in plan for plan in plans)
+    assert not any("SCAN" in plan or plan.endswith("(encoder=?)") for plan in plans), plans
+    assert workspace.catalogue.patches("one", []) == []

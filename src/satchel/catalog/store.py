@@ -358,14 +358,15 @@ class Catalogue:
         Args:
             photos: SHA-256 of each.
         """
-        chosen = (
-            select(PhotoRow.sha256, VectorRow.patches)
-            .join(VectorRow, VectorRow.photo_id == PhotoRow.id)
-            .where(VectorRow.encoder == encoder, PhotoRow.sha256.in_(photos))
-        )
+        named = select(PhotoRow.sha256, PhotoRow.id).where(PhotoRow.sha256.in_(photos))
         with self._engine.connect() as connection:
-            found = {row.sha256: row.patches for row in connection.execute(chosen)}
-        return [found.get(photo) or b"" for photo in photos]
+            ids = {row.sha256: row.id for row in connection.execute(named)}
+            # Not by a join: SQLite would go through all of the encoder's vectors for it.
+            stored = select(VectorRow.photo_id, VectorRow.patches).where(
+                VectorRow.encoder == encoder, VectorRow.photo_id.in_(list(ids.values()))
+            )
+            found = {row.photo_id: row.patches for row in connection.execute(stored)}
+        return [found.get(ids.get(photo, -1)) or b"" for photo in photos]
 
     # -- written ----------------------------------------------------------------------------
 
