@@ -358,15 +358,15 @@ class Catalogue:
         Args:
             photos: SHA-256 of each.
         """
-        named = select(PhotoRow.sha256, PhotoRow.id).where(PhotoRow.sha256.in_(photos))
+        # Not by a join: SQLite would go through all of the encoder's vectors for it.
+        name = select(PhotoRow.sha256).where(PhotoRow.id == VectorRow.photo_id).scalar_subquery()
+        named = select(PhotoRow.id).where(PhotoRow.sha256.in_(photos))
+        chosen = select(name.label("photo"), VectorRow.patches).where(
+            VectorRow.encoder == encoder, VectorRow.photo_id.in_(named)
+        )
         with self._engine.connect() as connection:
-            ids = {row.sha256: row.id for row in connection.execute(named)}
-            # Not by a join: SQLite would go through all of the encoder's vectors for it.
-            stored = select(VectorRow.photo_id, VectorRow.patches).where(
-                VectorRow.encoder == encoder, VectorRow.photo_id.in_(list(ids.values()))
-            )
-            found = {row.photo_id: row.patches for row in connection.execute(stored)}
-        return [found.get(ids.get(photo, -1)) or b"" for photo in photos]
+            found = {row.photo: row.patches for row in connection.execute(chosen)}
+        return [found.get(photo) or b"" for photo in photos]
 
     # -- written ----------------------------------------------------------------------------
 
