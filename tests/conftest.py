@@ -85,6 +85,14 @@ def catalogue_file(tmp_path: Path) -> Path:
     return path
 
 
+def fill_with_shapes(workspace: Workspace, source: Path, encoder: Encoder) -> None:
+    """Import and index five drawn shapes, one picture each."""
+    for shape in SHAPES:
+        (source / shape).mkdir(parents=True)
+        (source / shape / "0.jpg").write_bytes(encode_jpeg(draw(shape), 92))
+    fill(workspace, source, encoder)
+
+
 def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
     """Import, embed and index, as the command line does."""
     problems: list[object] = []

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import SHAPES, draw, fill
+from conftest import fill, fill_with_shapes
 from satchel.catalog.lookalikes import GroupState, Proposal
 from satchel.encode.card import LITE, read_card
 from satchel.encode.encoder import Encoder
@@ -180,12 +180,9 @@ def test_averages_lie_between_start_and_end() -> None:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of five drawn shapes, one picture each, that the light encoder answers for."""
     folder = tmp_path_factory.mktemp("drawn")
-    for shape in SHAPES:
-        (folder / "source" / shape).mkdir(parents=True)
-        (folder / "source" / shape / "0.jpg").write_bytes(encode_jpeg(draw(shape), 92))
     workspace = Workspace.create(folder / "workspace")
     serve_model(workspace.models, LITE.stem)
-    fill(workspace, folder / "source", Encoder.load(LITE))
+    fill_with_shapes(workspace, folder / "source", Encoder.load(LITE))
     workspace.catalogue.close()
     return workspace.folder
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from conftest import SHAPES, draw, fill
+from conftest import SHAPES, draw, fill, fill_with_shapes
 from satchel.encode.card import BUILTIN, read_card, read_model
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
@@ -109,11 +109,8 @@ def tower() -> TellingEncoder:
 def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of five drawn shapes, one picture each."""
     folder = tmp_path_factory.mktemp("drawn")
-    for shape in SHAPES:
-        (folder / "source" / shape).mkdir(parents=True)
-        (folder / "source" / shape / "0.jpg").write_bytes(encode_jpeg(draw(shape), 92))
     workspace = Workspace.create(folder / "workspace")
-    fill(workspace, folder / "source", Encoder.load())
+    fill_with_shapes(workspace, folder / "source", Encoder.load())
     workspace.catalogue.close()
     return workspace.folder
 

@@ -31,7 +31,8 @@ POWER: Final = 0.25
 """Of the variance that a direction is divided by; 0 would be plain cosines."""
 
 PRIOR: Final = 0.1
-"""Share of the mean variance that is added to each: rare directions must not grow without end."""
+"""Share of these directions' mean variance that is added to each: rare ones must not grow without
+end."""
 
 MOST_PICTURES: Final = 2_000
 """Pictures whose patches are learned from, evenly taken."""

@@ -195,7 +195,7 @@ def _near_block(
             if cosine < least.between(kinds.get(own, anything), kinds.get(other, anything)):
                 continue
             one, two = (row, there) if own < other else (there, row)
-            photos = (_sha256(index, one), _sha256(index, two))
+            photos = (index.photo(one), index.photo(two))
             _merge(found, {(min(own, other), max(own, other)): Near(cosine, photos)})
     return found
 
@@ -205,10 +205,6 @@ def _merge(found: Pairs, more: Pairs) -> None:
     for pair, near in more.items():
         if pair not in found or near.cosine > found[pair].cosine:
             found[pair] = near
-
-
-def _sha256(index: GalleryIndex, row: int) -> str:
-    return str(index.gallery.photos[row].tobytes().hex())
 
 
 def _neighbours(
