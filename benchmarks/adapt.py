@@ -2,6 +2,7 @@
 
     python benchmarks/adapt.py [--encoder clip-b16|lite0] [--minutes 12] [--every 1]
                                [--gallery grocery|luma|dreambooth] [--test]
+    python benchmarks/adapt.py --products 3000 [--minutes 30]
 
 For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
 that the command calls, the named encoder answering) on drawn backgrounds and the street photos,
@@ -10,6 +11,9 @@ whole photo, the looks, the ranking. clip-b16: by the start, by the adapted head
 side by side, which is what would be served. lite0: by the start, by the end of training by itself,
 and by its average with the start. Choices are made on the dev queries; --test measures the test
 queries too.
+
+--products times the commands themselves instead, as a user runs them, on so many different pictures
+of the shared data, each a product of its own.
 """
 
 from __future__ import annotations
@@ -17,6 +21,8 @@ from __future__ import annotations
 import argparse
 import csv
 import shutil
+import subprocess
+import sys
 import tempfile
 import time
 import tomllib
@@ -225,20 +231,61 @@ def figures_of(task: Task, by_encoder: dict[str, Seen], rules: SearchRules) -> l
     ]
 
 
+def timed(products: int, minutes: float) -> None:
+    """Minutes of each command on the way from pictures to an adapted encoder that answers."""
+    galleries = [photo.path for task in tasks("dev") for photo in task.gallery]
+    paths = list(dict.fromkeys([*galleries, *distinct_paths(tasks("dev"))]))[:products]
+    if len(paths) < products:
+        raise SystemExit(f"expected at most {len(paths)} products, got {products}")
+    with tempfile.TemporaryDirectory() as folder:
+        rows, workspace = Path(folder) / "pictures.csv", Path(folder) / "w"
+        with rows.open("w", newline="") as file:
+            shown = [(f"P{at}", path.relative_to(SHARED)) for at, path in enumerate(paths)]
+            csv.writer(file).writerows([("code", "photo"), *shown])
+        adapt = ("adapt", "--name", "timed", "--minutes", str(minutes))
+        steps: tuple[tuple[str | Path, ...], ...] = (
+            ("init", workspace),
+            ("import", rows, "--photos", SHARED),
+            ("index",),
+            (*adapt, "--backgrounds", SHARED / "street" / "images", "--no-promote"),
+            ("promote", "timed"),
+        )
+        taken = {}
+        for step in steps:
+            at = () if step[0] == "init" else ("--workspace", workspace)
+            began = time.monotonic()
+            subprocess.run([sys.executable, "-m", "satchel", *at, *step], check=True)
+            taken[str(step[0])] = (time.monotonic() - began) / 60
+        record = Run.find(workspace / "runs", "timed").read()
+    write_json(
+        f"adapt-{products}-products",
+        {"products": products, "minutes": taken, "run": record.figures},
+    )
+    print_table(
+        f"{products:,} products",
+        ["command", "minutes"],
+        [[step, f"{spent:.1f}"] for step, spent in taken.items()],
+    )
+
+
 def main() -> None:
     """Print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--encoder", choices=tuple(SETTINGS), default="clip-b16")
     parser.add_argument("--every", type=int, default=1, help="every so-many-th dev query alone")
-    parser.add_argument("--minutes", type=float, default=12.0)
+    parser.add_argument("--minutes", type=float, help="12 by default; of --products 30")
+    parser.add_argument("--products", type=int, help="time the commands on so many pictures")
     parser.add_argument("--gallery", choices=tuple(GALLERIES))
     parser.add_argument("--test", action="store_true", help="measure the test queries too")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
+    if given.products:
+        timed(given.products, given.minutes or 30.0)
+        return
     settings = read_settings_file(
         SETTINGS[given.encoder],
         None,
-        minutes=given.minutes,
+        minutes=given.minutes or 12.0,
         backgrounds=str(SHARED / "street" / "images"),
         **{
             key: tomllib.loads(f"v = {v}")["v"]
