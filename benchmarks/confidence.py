@@ -46,6 +46,9 @@ SHARE = 1 / 3
 """Share of the products that are taken away, so that items of theirs are not in the catalogue."""
 
 DRAWS = 10
+ROUNDS = 200
+"""Of luck, by which it is told what calibration error chance alone makes."""
+
 FEW = (50, 300)
 """How many own photos are tried, beside all of them."""
 
@@ -126,12 +129,14 @@ class Ranked:
     Attributes:
         scores: shape (n, products), best first.
         products: same shape, their numbers.
+        evidence: shape (n, products, 2), likeness of colours and of parts, in their order.
         photos: shape (products,), gallery photos by number.
         right: shape (n,), number of each query's product.
     """
 
     scores: np.ndarray
     products: np.ndarray
+    evidence: np.ndarray
     photos: np.ndarray
     right: np.ndarray
 
@@ -143,6 +148,7 @@ class Ranked:
             self.products[:, first],
             self.photos[self.products[:, first]],
             self.right,
+            self.evidence[:, first],
         )
 
     def drawn(self, seed: int) -> Outcomes:
@@ -155,7 +161,11 @@ class Ranked:
         found = products == self.right[:, None]
         known = ~np.isin(self.right, gone)
         return Outcomes(
-            Rankings(np.take_along_axis(left, order, 1), self.photos[products[:, 0]]),
+            Rankings(
+                np.take_along_axis(left, order, 1),
+                self.photos[products[:, 0]],
+                np.take_along_axis(self.evidence, order[:, :, None], 1),
+            ),
             np.where(found.any(1) & known, found.argmax(1), -1),
             known,
             self.right,
@@ -181,6 +191,7 @@ def ranked_by(
     """Rank all products for photos."""
     scores = np.empty((len(asked), products))
     places = np.empty(scores.shape, np.int64)
+    evidence = np.empty((*scores.shape, 2))
     for row, query in enumerate(asked):
         with small_products():
             ranked = rank_products(
@@ -188,8 +199,9 @@ def ranked_by(
             )
         scores[row] = [one.score for one in ranked]
         places[row] = [one.product for one in ranked]
+        evidence[row] = [(one.colours, one.parts) for one in ranked]
     photos = np.bincount(index.gallery.products, minlength=products)
-    return Ranked(scores, places, photos, np.array(right))
+    return Ranked(scores, places, evidence, photos, np.array(right))
 
 
 def leave_one_out(task: Task, seen: Seen, most: int = 600) -> Ranked:
@@ -212,6 +224,7 @@ def leave_one_out(task: Task, seen: Seen, most: int = 600) -> Ranked:
     return Ranked(
         np.concatenate([part.scores for part in parts]),
         np.concatenate([part.products for part in parts]),
+        np.concatenate([part.evidence for part in parts]),
         parts[0].photos,
         np.concatenate([part.right for part in parts]),
     )
@@ -246,16 +259,37 @@ def some(outcomes: Outcomes, count: int) -> Outcomes:
     return outcomes.rows(np.concatenate([rows, rows + half]))
 
 
-def tested(confidence: Confidence, found: Ranked) -> Measured:
+@dataclass(frozen=True, slots=True)
+class Tested(Measured):
+    """What was measured, and `by_chance`: the calibration error of confidences that are true."""
+
+    by_chance: float
+
+
+def tested(confidence: Confidence, found: Ranked) -> Tested:
     """What a confidence is worth, over all draws."""
     draws = [found.drawn(seed) for seed in range(DRAWS)]
     told = joined(draws)
-    measured = measure(
-        confidence, told, presence(confidence, told.ranked), shares(confidence, told.ranked)
-    )
+    there, choice = presence(confidence, told.ranked), shares(confidence, told.ranked)
+    measured = measure(confidence, told, there, choice)
     # Between draws a score means different things; within one it is what "absent" is judged by.
     area = [area_under_roc(presence(confidence, one.ranked), one.known) for one in draws]
-    return replace(measured, queries=len(found.right), auroc=float(np.mean(area)))
+    values = asdict(measured) | {"queries": len(found.right), "auroc": float(np.mean(area))}
+    chance = error_by_chance(there * choice[:, 0], len(found.right))
+    return Tested(**values | {"bins": measured.bins, "by_chance": chance})
+
+
+def error_by_chance(sure: np.ndarray, queries: int) -> float:
+    """Calibration error that so few queries show even of confidences that are exactly true.
+
+    Args:
+        sure: shape (draws × queries,); a query is as lucky in one draw as in the others.
+    """
+    rng, errors = np.random.default_rng(0), []
+    for _ in range(ROUNDS):
+        luck = np.tile(rng.random(queries), len(sure) // queries)
+        errors.append(reliability_by_count(sure, luck < sure)[1])
+    return float(np.mean(errors))
 
 
 def softmax_tested(found: Ranked) -> Measured:
@@ -286,6 +320,7 @@ def softmax_tested(found: Ranked) -> Measured:
 
 SHOWN = {
     "calibration error": "calibration_error",
+    "by chance": "by_chance",
     "AUROC, in or not": "auroc",
     "absent that pass at 95 % TPR": "false_positive_rate",
     "said identified": "identified",
@@ -298,7 +333,7 @@ SHOWN = {
 
 def row_of(task: str, side: str, measured: Measured) -> list[object]:
     """One line of the table."""
-    values = [getattr(measured, name) for name in SHOWN.values()]
+    values = [getattr(measured, name, None) for name in SHOWN.values()]
     shown = ["" if value is None or np.isnan(value) else f"{value:.3f}" for value in values]
     return [task, side, *shown]
 

@@ -22,7 +22,9 @@ from satchel.encode.encoder import Encoder
 from satchel.errors import PhotoError, RowError, UsageError
 from satchel.evaluate.calibration import (
     FEWEST_QUERIES,
+    Ints,
     Measured,
+    Outcomes,
     fit_confidence,
     outcomes_from_rankings,
 )
@@ -30,13 +32,12 @@ from satchel.identify import Identifier
 from satchel.images import read_photo
 from satchel.parallel import cores, map_in_order
 from satchel.search.build import open_index
-from satchel.search.confidence import FURTHEST, Floats
+from satchel.search.confidence import FURTHEST
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL
+from satchel.search.ranking import POOL, RankedProduct
 from satchel.workspace import Workspace
 
-Ranking = list[tuple[int, float]]
-"""Product ids and scores, best first."""
+Ranking = list[RankedProduct]
 
 NOT_THERE: Final = -1
 
@@ -79,8 +80,7 @@ def calibrate(
             seen = identifier.look_at([read_photo(row.photo, limits)])
         except PhotoError as error:
             return str(row.photo), NOT_THERE, error
-        ranked = identifier.rank(seen, top=POOL + 1)
-        return row.code, ids.get(row.code, NOT_THERE), [(one.product, one.score) for one in ranked]
+        return row.code, ids.get(row.code, NOT_THERE), identifier.rank(seen, top=POOL + 1)
 
     indexed = set(np.unique(index.gallery.products).tolist())
     for name, product, found in map_in_order(look, photos.rows(), workers=cores()):
@@ -98,9 +98,7 @@ def calibrate(
         )
     wishes = workspace.settings.identify
     confidence, measured = fit_confidence(
-        outcomes_from_rankings(
-            *_as_arrays(index, rankings), np.array(right), absent_share=wishes.absent
-        ),
+        _outcomes(index, rankings, np.array(right), wishes.absent),
         encoder.card.confidence,
         source,
         absent_share=wishes.absent,
@@ -122,15 +120,16 @@ def calibrate(
     )
 
 
-def _as_arrays(
-    index: GalleryIndex, rankings: list[Ranking]
-) -> tuple[Floats, np.ndarray[tuple[int, int]], np.ndarray[tuple[int, int]]]:
-    """Scores, product ids and gallery photos of each ranking; shape (n, POOL + 1) each."""
+def _outcomes(index: GalleryIndex, rankings: list[Ranking], right: Ints, absent: float) -> Outcomes:
+    """What came of the rankings; `right`, shape (n,): the right product's id or `NOT_THERE`."""
     scores = np.full((len(rankings), POOL + 1), FURTHEST)
     products = np.full(scores.shape, NOT_THERE)
+    evidence = np.full((*scores.shape, 2), np.nan)
     for row, ranking in enumerate(rankings):
-        products[row, : len(ranking)] = [product for product, _ in ranking]
-        scores[row, : len(ranking)] = [score for _, score in ranking]
+        products[row, : len(ranking)] = [one.product for one in ranking]
+        scores[row, : len(ranking)] = [one.score for one in ranking]
+        evidence[row, : len(ranking)] = [(one.colours, one.parts) for one in ranking]
     found, counts = np.unique(index.gallery.products, return_counts=True)
     at = np.clip(np.searchsorted(found, products), 0, len(found) - 1)
-    return scores, products, np.where(scores > FURTHEST, counts[at], 1)
+    photos = np.where(scores > FURTHEST, counts[at], 1)
+    return outcomes_from_rankings(scores, products, photos, right, evidence, absent_share=absent)

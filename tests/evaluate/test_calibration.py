@@ -17,6 +17,7 @@ from satchel.evaluate.calibration import (
     fit_choices,
     fit_confidence,
     joined,
+    outcomes_from_rankings,
     outcomes_from_scores,
     reliability_by_count,
     threshold_of_precision,
@@ -60,6 +61,19 @@ def test_a_query_without_a_product_stands_for_an_absent_item_alone() -> None:
     found = outcomes_from_scores(np.array([[0.9, 0.2], [0.1, 0.3]]), np.array([-1, 1]))
     assert found.known.tolist() == [True, False, False]
     assert found.ranked.scores[1].tolist() == [0.9, 0.2]  # nothing is taken out
+
+
+def test_evidence_goes_with_its_product() -> None:
+    scores, products = np.array([[0.9, 0.8, 0.7]]), np.array([[4, 2, 6]])
+    evidence = np.array([[(0.1, 0.2), (0.3, np.nan), (0.5, 0.6)]])
+    found = outcomes_from_rankings(
+        scores, products, np.ones_like(products), np.array([4]), evidence
+    )
+    assert np.array_equal(found.ranked.evidence[0], evidence[0], equal_nan=True)
+    assert np.array_equal(found.ranked.evidence[1, :2], evidence[0, 1:], equal_nan=True)
+    wider = joined([found, outcomes_from_scores(*drawn_scores(0, 2, 9))]).ranked
+    assert np.isnan(wider.evidence[0, 3:]).all()
+    assert np.array_equal(wider.rows(np.array([0])).evidence[0, :3], evidence[0], equal_nan=True)
 
 
 def test_products_beyond_the_pool_are_further_down() -> None:

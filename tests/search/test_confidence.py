@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from satchel.encode.card import Confidence, read_card
 from satchel.search.confidence import (
@@ -13,6 +16,7 @@ from satchel.search.confidence import (
     Rankings,
     likely_counts,
     presence,
+    presence_features,
     shares,
 )
 from satchel.search.ranking import POOL
@@ -73,3 +77,46 @@ def test_likely_ones_are_the_fewest_that_reach_the_sum() -> None:
     assert likely_counts(made(likely_at=0.8), conditional).tolist() == [2, 1, 4]
     assert likely_counts(made(likely_at=0.5), conditional).tolist() == [1, 1, 2]
     assert likely_counts(made(likely_at=2.0), conditional).tolist() == [4, 4, 4]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 99), st.integers(0, 3))
+def test_presence_rests_on_what_the_docstring_says(
+    seed: int, products: int, photos: int, gone: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = sorted(rng.uniform(0.2, 0.9, products).tolist(), reverse=True)
+    evidence = [tuple(rng.random(2)) if rng.random() < 0.7 else (None, None) for _ in scores]
+    padded, seen = [*scores, *[FURTHEST] * gone], [*evidence, *[(2.0, 2.0)] * gone]
+    found = presence_features(Rankings.of_one(padded, photos, seen))[0]
+
+    def lead(place: int) -> float:
+        if products == 1:
+            return np.log(1 + 0.5 / SMALL_GAP)
+        gap = scores[0] - scores[min(place, products) - 1]
+        return np.log(1 + min(gap, 0.5) / SMALL_GAP)
+
+    def ahead(kind: int) -> float:
+        first = evidence[0][kind]
+        others = [one[kind] for one in evidence[:20] if one[kind] is not None]
+        return np.log(1 + sum(other > first for other in others if first is not None))
+
+    assert found == pytest.approx(
+        [
+            1,
+            (scores[0] - 0.6) / 0.1,
+            lead(2),
+            np.log(min(photos, 50)),
+            lead(5),
+            ahead(0),
+            ahead(1),
+        ]
+    )
+
+
+def test_weights_that_were_fitted_without_evidence_give_it_none() -> None:
+    told = read_card().confidence.model_dump(mode="json") | {"presence": [1.0, 2.0, 3.0, 4.0]}
+    read = Confidence.model_validate_json(json.dumps(told))
+    assert read.presence == (1, 2, 3, 4, 0, 0, 0)
+    with pytest.raises(ValidationError):
+        Confidence.model_validate(told | {"presence": [1.0, 2.0, 3.0]})

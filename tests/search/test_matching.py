@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from satchel.catalog.store import GalleryVectors
+from satchel.encode.colour import COLOURS
 from satchel.encode.look import Patches
 from satchel.search.index import GalleryIndex
 from satchel.search.matching import Matcher, PatchSpace, explained, learn_space
@@ -185,3 +187,26 @@ def test_parts_are_sought_in_each_products_nearest_pictures(seed: int, matched: 
     assert [one.photo for one in sorted(ranked, key=lambda one: one.product)] == [
         one.photo for one in sorted(plain, key=lambda one: one.product)
     ]
+
+
+def test_what_colours_and_parts_say_is_told_of_those_that_are_matched() -> None:
+    rng = np.random.default_rng(7)
+    plain, pictures = many(rng)
+    colours = rng.dirichlet(np.ones(COLOURS), len(pictures)).astype(np.float32) ** 0.5
+    gallery = replace(plain.gallery, colours=colours)
+    rules = plain.rules.model_copy(update={"colour_weight": 0.3})
+    no_views = np.empty((0, 4), np.float32)
+    index = GalleryIndex.of(gallery, "test", no_views, rules, np.concatenate(pictures))
+    asked, item = photo(rng), np.concatenate([gallery.vectors[0], colours[0]])[None]
+    matcher = Matcher([asked], reader(pictures, []))
+    ranked = rank_products(index, item, top=6, matcher=matcher, matched=4)
+    before = rank_products(index, item, top=6)[:4]
+    for one in ranked[:4]:
+        rows = np.flatnonzero(gallery.products == one.product)
+        assert one.colours == pytest.approx((colours[rows] @ colours[0]).max(), abs=1e-5)
+        nearest = rows[np.argsort(-(index.gallery.vectors @ index.prepared(item)[0])[rows])]
+        matched = [naive(asked, index.space, pictures[row]) for row in nearest[:PICTURES]]
+        assert one.parts == pytest.approx(max(matched), abs=1e-5)
+    assert {one.product for one in ranked[:4]} == {one.product for one in before}
+    assert [(one.colours, one.parts) for one in ranked[4:]] == [(None, None)] * 2
+    assert all(one.parts is None for one in before)

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, ValidationError
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    ValidationError,
+    field_validator,
+)
 
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
@@ -15,6 +22,9 @@ MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
 LITE: Final = MODELS / "lite0.json"
 """The light encoder: less accurate, and a third of the work."""
+
+WEIGHTS_BEFORE: Final = 4
+"""That `presence` once had; workspaces keep such cards and calibrations."""
 
 
 class Confidence(BaseModel):
@@ -25,8 +35,9 @@ class Confidence(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    presence: tuple[float, float, float, float] = Field(
-        description="of 1, first score, ln lead, ln photos: odds of being in the catalogue"
+    presence: tuple[float, float, float, float, float, float, float] = Field(
+        description="of 1, first score, ln lead, ln photos, ln lead before the fifth, ln products "
+        "ahead by colours, ln those ahead by parts: odds of being in the catalogue"
     )
     sharpness: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = Field(
         description="of gap, gap × ln photos, ln gap: how much being behind counts"
@@ -58,6 +69,13 @@ class Confidence(BaseModel):
     )
     queries: int = Field(ge=0, description="how many this was fitted on")
     measured_on: str
+
+    @field_validator("presence", mode="before")
+    @classmethod
+    def _weights_of_before(cls, weights: Any) -> Any:
+        """What was fitted to the first four alone has no weight for the others."""
+        of_before = isinstance(weights, list | tuple) and len(weights) == WEIGHTS_BEFORE
+        return [*weights, 0.0, 0.0, 0.0] if of_before else weights
 
 
 PartName = Annotated[str, Field(pattern=r"^[\w.-]+\.onnx$")]

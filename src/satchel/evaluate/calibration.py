@@ -56,6 +56,9 @@ TRUST: Final = 4.0
 
 LEAST_TRUST: Final = 1e-3
 
+PRESENCE: Final = 7
+"""Weights of the first model, see `presence_features`."""
+
 
 # -- outcomes ----------------------------------------------------------------------------------
 
@@ -84,9 +87,8 @@ class Outcomes:
 
     def rows(self, chosen: npt.NDArray[np.int64] | Bools) -> Outcomes:
         """Some of the items."""
-        ranked = Rankings(self.ranked.scores[chosen], self.ranked.photos[chosen])
         return Outcomes(
-            ranked,
+            self.ranked.rows(chosen),
             self.place[chosen],
             self.known[chosen],
             self.group[chosen],
@@ -100,8 +102,9 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
     offsets = np.cumsum([0, *(int(part.group.max(initial=0)) + 1 for part in parts)])
     return Outcomes(
         Rankings(
-            np.concatenate([_padded(part.ranked.scores, widest) for part in parts]),
+            np.concatenate([_padded(part.ranked.scores, widest, FURTHEST) for part in parts]),
             np.concatenate([part.ranked.photos for part in parts]),
+            np.concatenate([_padded(part.ranked.evidence, widest, np.nan) for part in parts]),
         ),
         np.concatenate([part.place for part in parts]),
         np.concatenate([part.known for part in parts]),
@@ -137,6 +140,7 @@ def outcomes_from_rankings(
     products: Ints,
     photos: Ints,
     right: Ints,
+    evidence: Floats | None = None,
     *,
     absent_share: float = ABSENT_SHARE,
 ) -> Outcomes:
@@ -150,6 +154,7 @@ def outcomes_from_rankings(
         products: same shape, their ids.
         photos: same shape, their gallery photos.
         right: shape (n,), id of the right product; -1 for an item that is not in the catalogue.
+        evidence: shape (n, `POOL` + 1, 2), see `Rankings`; None where nothing is known.
         absent_share: share of the weight that goes to the second kind.
 
     Raises:
@@ -163,16 +168,18 @@ def outcomes_from_rankings(
     known = right >= 0
     found = (products == right[:, None]) & (scores > FURTHEST)
     without = np.where(found, FURTHEST, scores)
-    order = np.argsort(-without, axis=1, kind="stable")
+    seen = np.full((*scores.shape, 2), np.nan) if evidence is None else evidence
     parts = []
-    for table, at, of_known in (
-        (scores, np.zeros_like(order[:, 0]), True),
-        (np.take_along_axis(without, order, 1), order[:, 0], False),
-    ):
-        first = np.take_along_axis(photos, at[:, None], 1)[:, 0]
+    for table, of_known in ((scores, True), (without, False)):
+        order = np.argsort(-table, axis=1, kind="stable")[:, :POOL]
+        ranked = Rankings(
+            np.take_along_axis(table, order, 1),
+            np.take_along_axis(photos, order[:, :1], 1)[:, 0],
+            np.take_along_axis(seen, order[:, :, None], 1),
+        )
         place = np.where(found.any(1) & (found.argmax(1) < POOL), found.argmax(1), -1)
         all_of_them = Outcomes(
-            Rankings(table[:, :POOL], first),
+            ranked,
             place if of_known else np.full(len(right), -1),
             np.full(len(right), of_known),
             np.where(known, right, right.max() + 1 + np.arange(len(right))),
@@ -183,8 +190,9 @@ def outcomes_from_rankings(
     return replace(joined(parts), group=group)
 
 
-def _padded(scores: Floats, width: int) -> Floats:
-    return np.pad(scores, ((0, 0), (0, width - scores.shape[1])), constant_values=FURTHEST)
+def _padded(of_products: Floats, width: int, value: float) -> Floats:
+    more = [(0, 0), (0, width - of_products.shape[1]), (0, 0)][: of_products.ndim]
+    return np.pad(of_products, more, constant_values=value)
 
 
 # -- fitting -----------------------------------------------------------------------------------
@@ -294,7 +302,7 @@ def fit_confidence(
 def _unfitted(start: Confidence | None) -> Confidence:
     """The weights to start from, with thresholds that nothing reaches."""
     return Confidence(
-        presence=start.presence if start else (0.0, 0.0, 0.0, 0.0),
+        presence=start.presence if start else (0.0,) * PRESENCE,
         sharpness=start.sharpness if start else (1.0, 0.0, 0.0),
         further=start.further if start else (-3.0, 0.0),
         absent_share=ABSENT_SHARE,
@@ -334,9 +342,9 @@ def _weights(outcomes: Outcomes, start: Confidence, trusted: bool) -> Confidence
     rounded = [round(float(weight), 4) for weight in (*found, *choice)]
     return start.model_copy(
         update={
-            "presence": tuple(rounded[:4]),
-            "sharpness": tuple(max(0.0, weight) for weight in rounded[4:7]),
-            "further": tuple(rounded[7:]),
+            "presence": tuple(rounded[:PRESENCE]),
+            "sharpness": tuple(max(0.0, weight) for weight in rounded[PRESENCE : PRESENCE + 3]),
+            "further": tuple(rounded[PRESENCE + 3 :]),
         }
     )
 

@@ -1,13 +1,15 @@
 """Scores → how likely each candidate is right, and whether the item is in the catalogue at all.
 
-Two small models, one after the other. With gap_k = score_1 − score_k and photos the number of
-gallery photos of the first product:
+Two small models, one after the other. With gap_k = score_1 − score_k, photos the number of gallery
+photos of the first product, and ahead_c and ahead_p how many of the first `MATCHED` products have
+likelier colours, and likelier parts, than the first one:
 
     P(in the catalogue)     = 1 / (1 + exp(−presence · x))
     P(k is right | in it)   ∝ exp(−sharpness · g_k)   for the ranked products
     P(further down | in it) ∝ exp(further · u)
 
-    x = (1, score_1, ln(1 + gap_2 / 0.01), ln photos)
+    x = (1, score_1, ln(1 + gap_2 / 0.01), ln photos,
+         ln(1 + gap_5 / 0.01), ln(1 + ahead_c), ln(1 + ahead_p))
     g_k = (gap_k, gap_k × ln photos, ln(1 + gap_k / 0.01))
     u = (1, ln photos)
 
@@ -24,14 +26,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from satchel.encode.card import Confidence
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL, RankedProduct
+from satchel.search.ranking import MATCHED, POOL, RankedProduct
 
 Floats = npt.NDArray[np.float64]
 
@@ -51,6 +53,9 @@ MANY_PHOTOS: Final = 50
 NO_RIVAL: Final = 0.5
 """Lead of a first product that has no second."""
 
+FIFTH: Final = 4
+"""Place from which on rivals are no near twins any more, mostly."""
+
 FURTHEST: Final = -1e9
 """Score of a place that is empty, where fewer products were ranked than others have."""
 
@@ -62,27 +67,41 @@ class Rankings:
     Attributes:
         scores: shape (n, k), float64, best first; `FURTHEST` where there is no such product.
         photos: shape (n,), gallery photos of the first product, ≥ 1.
+        evidence: shape (n, k, 2), float64: likeness of the products' colours, and of their parts;
+            NaN where it is not known.
     """
 
     scores: Floats
     photos: npt.NDArray[np.int64]
+    evidence: Floats
+
+    def rows(self, chosen: npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]) -> Rankings:
+        """Those of some of the items."""
+        return Rankings(self.scores[chosen], self.photos[chosen], self.evidence[chosen])
 
     @classmethod
-    def of_one(cls, scores: Sequence[float], photos: int) -> Rankings:
-        """The ranking of one item: scores of its products, best first."""
-        return cls(np.array([scores], np.float64), np.array([photos]))
+    def of_one(
+        cls,
+        scores: Sequence[float],
+        photos: int,
+        evidence: Sequence[tuple[float | None, float | None]] = (),
+    ) -> Rankings:
+        """The ranking of one item: scores of its products, best first, and evidence if known."""
+        known = np.array(evidence or [(None, None)] * len(scores), np.float64)
+        return cls(np.array([scores], np.float64), np.array([photos]), known[None])
 
 
 def presence_features(ranked: Rankings) -> Floats:
-    """Return x of each item: what speaks for its being in the catalogue; shape (n, 4)."""
-    gaps = _gaps(ranked)
-    lead = gaps[:, 1] if gaps.shape[1] > 1 else np.full(len(gaps), NO_RIVAL)
+    """Return x of each item: what speaks for its being in the catalogue; shape (n, 7)."""
+    ahead = _ahead(ranked)
     return np.stack(
         [
-            np.ones(len(gaps)),
+            np.ones(len(ahead)),
             (ranked.scores[:, 0] - USUAL_SCORE) / SCORE_SPREAD,
-            np.log1p(np.minimum(lead, NO_RIVAL) / SMALL_GAP),
+            np.log1p(_lead(ranked, 1) / SMALL_GAP),
             _log_photos(ranked),
+            np.log1p(_lead(ranked, FIFTH) / SMALL_GAP),
+            *np.log1p(ahead).T,
         ],
         axis=1,
     )
@@ -199,7 +218,8 @@ def weigh(
     """
     pool = ranked[:POOL]
     photos = index.rows_of(np.array([pool[0].product]))
-    one = Rankings.of_one([found.score for found in pool], len(photos))
+    evidence = [(found.colours, found.parts) for found in pool]
+    one = Rankings.of_one([found.score for found in pool], len(photos), evidence)
     found = float(presence(confidence, one, absent=absent)[0])
     conditional = shares(confidence, one)
     likely = int(likely_counts(confidence, conditional)[0])
@@ -213,6 +233,23 @@ def _gaps(ranked: Rankings) -> Floats:
     """How far each product is behind the first, ≥ 0; shape (n, k)."""
     gaps: Floats = ranked.scores[:, :1] - ranked.scores
     return gaps
+
+
+def _lead(ranked: Rankings, place: int) -> Floats:
+    """How far the product at a place, or the last one, is behind the first; shape (n,)."""
+    there = (ranked.scores > FURTHEST).sum(1)
+    at = np.minimum(place, there - 1)
+    lead = np.take_along_axis(_gaps(ranked), at[:, None], 1)[:, 0]
+    result: Floats = np.where(at > 0, np.minimum(lead, NO_RIVAL), NO_RIVAL)
+    return result
+
+
+def _ahead(ranked: Rankings) -> npt.NDArray[np.int64]:
+    """How many products are ahead of the first by colours, and by parts; shape (n, 2)."""
+    seen, there = ranked.evidence[:, :MATCHED], ranked.scores[:, :MATCHED] > FURTHEST
+    ahead = (seen > seen[:, :1]) & there[:, :, None]  # NaN is ahead of nothing
+    result: npt.NDArray[np.int64] = ahead.sum(1)
+    return result
 
 
 def _log_photos(ranked: Rankings) -> Floats:

@@ -88,6 +88,20 @@ class GalleryIndex:
         size = self.gallery.vectors.shape[1] - (COLOURS if weight else 0)
         return _beside(self.whitening(queries[:, :size]), queries[:, size:], weight)
 
+    def colours(self, searched: Rows) -> Rows:
+        """The colours in vectors of the space that is searched, of length 1.
+
+        Args:
+            searched: shape (m, d), float32: of `prepared`, or of `gallery`.
+
+        Returns:
+            shape (m, c), float32; c = 0 where this index does not look at colours.
+        """
+        weight = self.rules.colour_weight
+        if not weight:
+            return searched[:, :0]
+        return searched[:, -COLOURS:] * np.float32(np.sqrt((1 + weight) / weight))
+
     def __len__(self) -> int:
         return len(self.gallery.vectors)
 

@@ -70,7 +70,8 @@ def least_cosine(confidence: Confidence, chance: float) -> float:
         chance: that the other one is left with at least, in (0, 0.5].
     """
     gaps = np.linspace(0, 1, 4001)
-    two = Rankings(np.stack([np.ones_like(gaps), 1 - gaps], axis=1), np.ones(len(gaps), np.int64))
+    scores = np.stack([np.ones_like(gaps), 1 - gaps], axis=1)
+    two = Rankings(scores, np.ones(len(gaps), np.int64), np.full((*scores.shape, 2), np.nan))
     near = shares(confidence, two)[:, 1] >= chance - 1e-9
     return float(1 - gaps[max(0, int(near.argmin()) - 1)]) if not near.all() else 0.0
 

@@ -36,11 +36,17 @@ class RankedProduct:
         product: database id.
         score: cosine in [-1, 1].
         photo: SHA-256 of its gallery photo that is nearest to the query.
+        colours: likeness of its colours, of the likest of its photos; in [0, 1].
+        parts: how much of the item's parts its pictures have; in [-1, 1].
+
+    Colours and parts are None beyond the first `MATCHED`, parts also without a matcher.
     """
 
     product: int
     score: float
     photo: str
+    colours: float | None = None
+    parts: float | None = None
 
 
 def rank_products(
@@ -84,21 +90,26 @@ def rank_products(
     ends = np.r_[starts[1:], len(rows)]
     spans = [(int(starts[at]), int(ends[at])) for at in first]
     scores = scores[first]
+    seen = _Seen(index, rows, cosines, spans[:matched])
+    evidence = np.full((len(first), 2), np.nan, np.float32)
+    evidence[:matched, 0] = seen.coloured(queries)
     if matcher is not None and index.space and index.rules.patch_weight:
-        seen = _Seen(index, rows, cosines, spans[:matched])
-        scores = seen.weighed(scores, seen.matched(matcher))
+        evidence[:matched, 1] = seen.matched(matcher)
+        scores = seen.weighed(scores, evidence[:matched, 1])
     ranked = []
     for place in np.argsort(-scores, kind="stable")[:top]:
         start, end = spans[place]
         best = rows[start + cosines[:, start:end].max(0).argmax()]
         score = float(np.clip(scores[place], -1, 1))
-        ranked.append(RankedProduct(int(candidates[first[place]]), score, index.photo(best)))
+        colours, parts = (None if np.isnan(one) else float(one) for one in evidence[place])
+        product = int(candidates[first[place]])
+        ranked.append(RankedProduct(product, score, index.photo(best), colours, parts))
     return ranked
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The products that are matched, and what the item's photos have in common with them.
+    """The products that are looked at again, and what the item's photos have in common with them.
 
     Attributes:
         rows: of the index, by column of `cosines`, shape (q, columns).
@@ -109,6 +120,19 @@ class _Seen:
     rows: npt.NDArray[np.int64]
     cosines: npt.NDArray[np.float32]
     spans: Sequence[tuple[int, int]]
+
+    def coloured(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Likeness of the item's colours to those of each product's likest photo.
+
+        Returns:
+            shape (products,), float32: mean over the item's photos.
+        """
+        columns = np.concatenate([np.arange(start, end) for start, end in self.spans])
+        firsts = np.cumsum([0, *(end - start for start, end in self.spans[:-1])])
+        of_photos = self.index.colours(self.index.gallery.vectors[self.rows[columns]])
+        likeness = self.index.colours(queries) @ of_photos.T
+        found: npt.NDArray[np.float32] = np.maximum.reduceat(likeness, firsts, axis=1).mean(0)
+        return found
 
     def matched(self, matcher: Matcher) -> npt.NDArray[np.float32]:
         """How much of the item's parts products' nearest pictures have, the best one of each.

@@ -34,7 +34,7 @@ SETTINGS: Final = AdaptSettings(minutes=None, epochs=2, held_out=0.0)
 """Of the run; the rest is as `satchel adapt` has it."""
 
 CONFIDENCE: Final = Confidence(
-    presence=(-0.212, 0.2131, 0.7093, 0.0204),
+    presence=(-0.212, 0.2131, 0.7093, 0.0204, 0.0, 0.0, 0.0),
     sharpness=(0.2295, 0.2332, 1.2937),
     further=(-2.2299, -3.3544),
     absent_share=0.33,

@@ -66,14 +66,14 @@ NAME: Final = "clip-b16"
 """Stem of the files that ship."""
 
 CONFIDENCE: Final = Confidence(
-    presence=(-0.5162, 0.297, 0.798, -0.0353),
+    presence=(0.1955, 0.164, 0.0447, -0.114, 0.6569, -0.4539, -0.4354),
     sharpness=(1.2758, 0.1208, 1.2165),
     further=(-3.5405, -3.0062),
     absent_share=0.33,
     precision=0.95,
     coverage=0.9,
     identified_at=1.0,
-    absent_at=0.4279,
+    absent_at=0.3665,
     likely_at=0.9713,
     queries=3365,
     measured_on=(
