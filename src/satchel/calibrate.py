@@ -37,8 +37,6 @@ from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, RankedProduct
 from satchel.workspace import Workspace
 
-Ranking = list[RankedProduct]
-
 NOT_THERE: Final = -1
 
 
@@ -70,10 +68,10 @@ def calibrate(
     identifier = Identifier.of(workspace, encoder, index)
     ids = workspace.catalogue.ids_of_codes()
     limits = workspace.settings.photos.limits()
-    rankings: list[Ranking] = []
+    rankings: list[list[RankedProduct]] = []
     right: list[int] = []
 
-    def look(row: CatalogueRow | RowError) -> tuple[str, int, Ranking | Exception]:
+    def look(row: CatalogueRow | RowError) -> tuple[str, int, list[RankedProduct] | Exception]:
         if isinstance(row, RowError):
             return f"line {row.line}", NOT_THERE, row
         try:
@@ -120,7 +118,9 @@ def calibrate(
     )
 
 
-def _outcomes(index: GalleryIndex, rankings: list[Ranking], right: Ints, absent: float) -> Outcomes:
+def _outcomes(
+    index: GalleryIndex, rankings: list[list[RankedProduct]], right: Ints, absent: float
+) -> Outcomes:
     """What came of the rankings; `right`, shape (n,): the right product's id or `NOT_THERE`."""
     scores = np.full((len(rankings), POOL + 1), FURTHEST)
     products = np.full(scores.shape, NOT_THERE)

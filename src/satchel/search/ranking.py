@@ -81,7 +81,8 @@ def rank_products(
     queries = index.prepared(queries)
     candidates = _candidates(index, queries, max(top, POOL))
     rows = index.rows_of(candidates)
-    cosines = queries @ index.gallery.vectors[rows].T  # (q, rows of the candidates)
+    vectors = index.gallery.vectors[rows]
+    cosines = queries @ vectors.T  # (q, rows of the candidates)
     starts = np.flatnonzero(np.r_[True, np.diff(index.gallery.products[rows]) > 0])
     weights = np.exp(SHARPNESS * cosines)
     scores = np.add.reduceat(weights * cosines, starts, axis=1)
@@ -92,7 +93,8 @@ def rank_products(
     scores = scores[first]
     seen = _Seen(index, rows, cosines, spans[:matched])
     evidence = np.full((len(first), 2), np.nan, np.float32)
-    evidence[:matched, 0] = seen.coloured(queries)
+    colours = index.colours(queries) @ index.colours(vectors).T
+    evidence[:matched, 0] = [colours[:, start:end].max(1).mean() for start, end in seen.spans]
     if matcher is not None and index.space and index.rules.patch_weight:
         evidence[:matched, 1] = seen.matched(matcher)
         scores = seen.weighed(scores, evidence[:matched, 1])
@@ -101,15 +103,15 @@ def rank_products(
         start, end = spans[place]
         best = rows[start + cosines[:, start:end].max(0).argmax()]
         score = float(np.clip(scores[place], -1, 1))
-        colours, parts = (None if np.isnan(one) else float(one) for one in evidence[place])
+        known = [None if np.isnan(one) else float(one) for one in evidence[place]]
         product = int(candidates[first[place]])
-        ranked.append(RankedProduct(product, score, index.photo(best), colours, parts))
+        ranked.append(RankedProduct(product, score, index.photo(best), *known))
     return ranked
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The products that are looked at again, and what the item's photos have in common with them.
+    """The products that are matched, and what the item's photos have in common with them.
 
     Attributes:
         rows: of the index, by column of `cosines`, shape (q, columns).
@@ -120,19 +122,6 @@ class _Seen:
     rows: npt.NDArray[np.int64]
     cosines: npt.NDArray[np.float32]
     spans: Sequence[tuple[int, int]]
-
-    def coloured(self, queries: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Likeness of the item's colours to those of each product's likest photo.
-
-        Returns:
-            shape (products,), float32: mean over the item's photos.
-        """
-        columns = np.concatenate([np.arange(start, end) for start, end in self.spans])
-        firsts = np.cumsum([0, *(end - start for start, end in self.spans[:-1])])
-        of_photos = self.index.colours(self.index.gallery.vectors[self.rows[columns]])
-        likeness = self.index.colours(queries) @ of_photos.T
-        found: npt.NDArray[np.float32] = np.maximum.reduceat(likeness, firsts, axis=1).mean(0)
-        return found
 
     def matched(self, matcher: Matcher) -> npt.NDArray[np.float32]:
         """How much of the item's parts products' nearest pictures have, the best one of each.
