@@ -151,25 +151,45 @@ class Ranked:
             self.evidence[:, first],
         )
 
-    def drawn(self, seed: int) -> Outcomes:
-        """The queries with a share of all products taken away: what is measured on."""
+    def thinned(self, seed: int) -> Ranked:
+        """The same with a share of all products taken away; `right` is -1 where it is of theirs."""
         count = len(self.photos)
         gone = np.random.default_rng(seed).choice(count, round(count * SHARE), replace=False)
         left = np.where(np.isin(self.products, gone), FURTHEST, self.scores)
-        order = np.argsort(-left, axis=1, kind="stable")[:, : min(POOL, count - len(gone))]
-        products = np.take_along_axis(self.products, order, 1)
-        found = products == self.right[:, None]
-        known = ~np.isin(self.right, gone)
+        order = np.argsort(-left, axis=1, kind="stable")[:, : count - len(gone)]
+        return Ranked(
+            np.take_along_axis(left, order, 1),
+            np.take_along_axis(self.products, order, 1),
+            np.take_along_axis(self.evidence, order[:, :, None], 1),
+            self.photos,
+            np.where(np.isin(self.right, gone), -1, self.right),
+        )
+
+    def rows(self, chosen: np.ndarray) -> Ranked:
+        """Some of the queries."""
+        return Ranked(
+            self.scores[chosen],
+            self.products[chosen],
+            self.evidence[chosen],
+            self.photos,
+            self.right[chosen],
+        )
+
+    def drawn(self, seed: int) -> Outcomes:
+        """The queries with a share of all products taken away: what is measured on."""
+        left = self.thinned(seed)
+        first = slice(0, POOL)
+        found = left.products[:, first] == left.right[:, None]
         return Outcomes(
             Rankings(
-                np.take_along_axis(left, order, 1),
-                self.photos[products[:, 0]],
-                np.take_along_axis(self.evidence, order[:, :, None], 1),
+                left.scores[:, first],
+                self.photos[left.products[:, 0]],
+                left.evidence[:, first],
             ),
-            np.where(found.any(1) & known, found.argmax(1), -1),
-            known,
+            np.where(found.any(1), found.argmax(1), -1),
+            left.right >= 0,
             self.right,
-            np.ones(len(known)),
+            np.ones(len(self.right)),
         )
 
 
@@ -266,17 +286,50 @@ class Tested(Measured):
     by_chance: float
 
 
-def tested(confidence: Confidence, found: Ranked) -> Tested:
-    """What a confidence is worth, over all draws."""
+def tested(confidences: Sequence[Confidence], found: Ranked) -> Tested:
+    """What confidences are worth, one for each draw."""
     draws = [found.drawn(seed) for seed in range(DRAWS)]
-    told = joined(draws)
-    there, choice = presence(confidence, told.ranked), shares(confidence, told.ranked)
-    measured = measure(confidence, told, there, choice)
-    # Between draws a score means different things; within one it is what "absent" is judged by.
-    area = [area_under_roc(presence(confidence, one.ranked), one.known) for one in draws]
-    values = asdict(measured) | {"queries": len(found.right), "auroc": float(np.mean(area))}
-    chance = error_by_chance(there * choice[:, 0], len(found.right))
-    return Tested(**values | {"bins": measured.bins, "by_chance": chance})
+    sure, measured = [], []
+    for confidence, one in zip(confidences, draws, strict=True):
+        there, choice = presence(confidence, one.ranked), shares(confidence, one.ranked)
+        sure.append(there * choice[:, 0])
+        measured.append(measure(confidence, one, there, choice))
+    said = np.array([one.identified for one in measured])
+    right = np.array([one.right_when_identified or 0.0 for one in measured])
+    told = np.concatenate(sure)
+    bins, error = reliability_by_count(told, np.concatenate([one.place == 0 for one in draws]))
+    values = {
+        name: float(np.mean([getattr(one, name) for one in measured]))
+        for name in ("right", "auroc", "false_positive_rate", "absent_caught", "covered", "likely")
+    }
+    return Tested(
+        **values,
+        queries=len(found.right),
+        calibration_error=error,
+        identified=float(said.mean()),
+        right_when_identified=float(right @ said / said.sum()) if said.any() else None,
+        ranked=measured[0].ranked,
+        bins=bins,
+        by_chance=error_by_chance(told, len(found.right)),
+    )
+
+
+def fitted_on(own: Ranked, card: Confidence, count: int | None = None) -> list[Confidence]:
+    """One fit for each draw, on photos of products that it leaves, searched in what it leaves.
+
+    As someone calibrates who has such photos: by the very catalogue that answers.
+
+    Args:
+        own: photos other than those that are measured on.
+        count: so many of them, or as many as there are.
+    """
+    fits = []
+    for seed in range(DRAWS):
+        left = own.thinned(seed)
+        known = left.rows(left.right >= 0).paired()
+        chosen = known if count is None else some(known, count)
+        fits.append(fit_confidence(chosen, card, "own photos")[0])
+    return fits
 
 
 def error_by_chance(sure: np.ndarray, queries: int) -> float:
@@ -346,8 +399,9 @@ def main() -> None:
     shown = dev if split == "dev" else dev + tasks("test")
     seen = all_described(distinct_paths(shown), encoder)
     ranked = {task.name: rank(task, seen) for task in shown}
-    paired = {task.name: ranked[task.name].paired() for task in dev}
-    card, told = fit_confidence(equally(list(paired.values())), None, "dev tasks")
+    card, told = fit_confidence(
+        equally([ranked[task.name].paired() for task in dev]), None, "dev tasks"
+    )
     if split == "dev":
         rules = {task.name: compare_rules(task, seen) for task in by_photos_per_product(dev)}
         for name, rows in rules.items():
@@ -359,19 +413,18 @@ def main() -> None:
         )
         return
     rows, figures = [], []
-    own_of = dict(zip((task.name for task in tasks("test")), paired, strict=False))
+    own_of = dict(zip((task.name for task in tasks("test")), dev, strict=False))
     for task in tasks("test"):
         found = ranked[task.name]
-        sides = {"softmax": softmax_tested(found), "card": tested(card, found)}
-        own = paired.get(own_of.get(task.name, ""))
-        if own is not None:
-            for count in (*(few for few in FEW if few < len(own) // 2), len(own) // 2):
-                fitted, _ = fit_confidence(some(own, count), card, "own photos")
-                sides[f"{count} own photos"] = tested(fitted, found)
+        sides = {"softmax": softmax_tested(found), "card": tested([card] * DRAWS, found)}
+        if task.name in own_of:
+            own = ranked[own_of[task.name].name]
+            for count in (few for few in FEW if few < len(own.right) / 2):
+                sides[f"{count} own photos"] = tested(fitted_on(own, card, count), found)
+            sides["all own photos"] = tested(fitted_on(own, card), found)
         once = len(task.gallery) == len({photo.code for photo in task.gallery})
         stand_in = composed(task, seen, encoder) if once else leave_one_out(task, seen)
-        fitted, _ = fit_confidence(stand_in.paired(), card, "gallery")
-        sides["views" if once else "leave one out"] = tested(fitted, found)
+        sides["views" if once else "leave one out"] = tested(fitted_on(stand_in, card), found)
         for side, measured in sides.items():
             rows.append(row_of(task.name, side, measured))
             told_of = {

@@ -155,7 +155,7 @@ def test_few_items_stay_near_what_one_starts_from() -> None:
     many, _ = fit_confidence(outcomes_from_scores(*drawn_scores(0, 3000)), start, "many")
 
     def moved(found: object) -> float:
-        return float(np.abs(np.subtract(found.sharpness, start.sharpness)).max())
+        return float(np.linalg.norm(np.subtract(found.sharpness, start.sharpness)))
 
     assert moved(few) < moved(many)
 

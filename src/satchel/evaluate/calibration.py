@@ -51,8 +51,8 @@ NEVER_REACHED: Final = 2.0
 """Above every sum of shares."""
 
 FOLDS: Final = 5
-TRUST: Final = 4.0
-"""Weight of the weights one starts from: as if they had been seen in so many items."""
+TRUST: Final = 1.0
+"""Weight of the weights one starts from: as if they had been seen in about so many items."""
 
 LEAST_TRUST: Final = 1e-3
 
