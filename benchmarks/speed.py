@@ -125,7 +125,7 @@ def decoding_alone(paths: list[Path]) -> None:
 
 def forward_alone(encoder: Encoder, passes: int) -> Callable[[list[Path]], None]:
     """The second: forward passes over crops that lie ready, on every core."""
-    side = encoder.input_side_px
+    side = encoder.crop_shape.side_px
     crops = np.zeros((BATCH_PHOTOS, side, side, 3), np.uint8)
 
     def work(batch: list[Path]) -> None:

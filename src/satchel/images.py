@@ -154,20 +154,21 @@ def thumbnail(data: bytes, side_px: int, limits: PhotoLimits | None = None) -> b
     return encode_jpeg(pixels, 85)
 
 
-def crop(pixels: RGB, box: Box, side_px: int) -> RGB:
-    """Cut `box` out of a photo and resize it to a square of `side_px`.
+def crop(pixels: RGB, box: Box, size_px: int | tuple[int, int]) -> RGB:
+    """Cut `box` out of a photo and resize it to `size_px`: a square's side, or height and width.
 
-    The square is filled: the crop's proportions are not kept, as in the encoder's training.
+    All of it is filled, so the crop's proportions become those of `size_px`.
 
     Returns:
-        Pixels, shape (side_px, side_px, 3), uint8.
+        Pixels, shape (h, w, 3), uint8.
     """
+    rows, columns = (size_px, size_px) if isinstance(size_px, int) else size_px
     height, width = pixels.shape[:2]
     left, top = int(box.x0 * width), int(box.y0 * height)
     right = min(width, max(left + 1, round(box.x1 * width)))
     bottom = min(height, max(top + 1, round(box.y1 * height)))
     cut = pixels[top:bottom, left:right]
-    return _resized(cut, (side_px, side_px))
+    return _resized(cut, (columns, rows))
 
 
 def _resized(pixels: RGB, size_wh: tuple[int, int]) -> RGB:

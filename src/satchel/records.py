@@ -36,14 +36,23 @@ class Box:
         """The corners, left, top, right, bottom."""
         return self.x0, self.y0, self.x1, self.y1
 
+    @property
+    def width(self) -> float:
+        """As a fraction of the photo's."""
+        return self.x1 - self.x0
+
+    @property
+    def height(self) -> float:
+        """As a fraction of the photo's."""
+        return self.y1 - self.y0
+
     def within(self, outer: Box) -> Box:
         """Read this box as fractions of `outer` and return it as fractions of the photo."""
-        width, height = outer.x1 - outer.x0, outer.y1 - outer.y0
         return Box(
-            outer.x0 + self.x0 * width,
-            outer.y0 + self.y0 * height,
-            min(1.0, outer.x0 + self.x1 * width),
-            min(1.0, outer.y0 + self.y1 * height),
+            outer.x0 + self.x0 * outer.width,
+            outer.y0 + self.y0 * outer.height,
+            min(1.0, outer.x0 + self.x1 * outer.width),
+            min(1.0, outer.y0 + self.y1 * outer.height),
         )
 
 

@@ -15,7 +15,7 @@ from satchel.errors import EncoderError
 
 
 def crops(encoder: Encoder, count: int) -> np.ndarray:
-    side = encoder.input_side_px
+    side = encoder.crop_shape.side_px
     return np.stack([draw(SHAPES[n % 5], n, (side, side)) for n in range(count)])
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
 import onnxruntime as ort
@@ -74,7 +75,7 @@ def test_the_graph_computes_what_timm_computes_smoothed_or_not(network: Any) -> 
         tokens = network.forward_features(torch.from_numpy(scaled).permute(0, 3, 1, 2))
     expected = torch.nn.functional.normalize(tokens[:, 0], dim=1).numpy()
     weights = weights_of(network)
-    assert np.abs(vectors(clip.tower_model(weights, 224)[0], crops) - expected).max() < 1e-4
+    assert np.abs(vectors(clip.tower_model(weights)[0], crops) - expected).max() < 1e-4
     rng = np.random.default_rng(1)
     peaks = {
         f"{block}.{layer}": rng.uniform(0.1, 20, clip.WIDTH).astype(np.float32)
@@ -83,14 +84,14 @@ def test_the_graph_computes_what_timm_computes_smoothed_or_not(network: Any) -> 
     }
     even = clip.smoothed(weights, peaks)
     assert np.abs(even["0.qkv.w"] - weights["0.qkv.w"]).max() > 0.01
-    assert np.abs(vectors(clip.tower_model(even, 224)[0], crops) - expected).max() < 1e-4
+    assert np.abs(vectors(clip.tower_model(even)[0], crops) - expected).max() < 1e-4
 
 
 def test_patches_are_what_the_class_token_attends_to_most(network: Any) -> None:
     """The part behind the model's bytes, against timm's, for a tower in float32."""
     weights, side_px = weights_of(network), 224
     crops = np.random.default_rng(2).integers(0, 256, (3, side_px, side_px, 3), np.uint8)
-    model, _ = clip.tower_model(weights, side_px)
+    model, _ = clip.tower_model(weights)
     tokens = clip_patches.tokens_of(model, crops)
     assert tokens.shape == (3, 196, clip.WIDTH)
     centre, axes = clip_patches.principal_axes(tokens)
@@ -118,17 +119,37 @@ def test_patches_are_what_the_class_token_attends_to_most(network: Any) -> None:
     assert np.abs(values - expected).max() < 0.6  # half a step
 
 
-def test_positions_are_resampled_around_the_same_middle(network: Any) -> None:
-    weights = weights_of(network)
-    assert np.array_equal(clip.positions(weights, 14), weights["position"][1:])
-    ramp = np.linspace(0, 1, 14, dtype=np.float32)
-    plane = np.broadcast_to(ramp[None, :, None], (14, 14, clip.WIDTH)).reshape(-1, clip.WIDTH)
-    weights["position"] = np.concatenate([np.zeros((1, clip.WIDTH), np.float32), plane])
-    found = clip.positions(weights, 12).reshape(12, 12, clip.WIDTH)
-    assert found.mean() == pytest.approx(0.5, abs=1e-3)
+@pytest.mark.parametrize("patches", [(14, 14), (9, 12), (18, 6)])
+def test_crops_of_any_proportions_pass(network: Any, patches: tuple[int, int]) -> None:
+    """Against timm's blocks, with positions resampled plane by plane."""
+    rows, columns = patches
+    crops = np.random.default_rng(3).integers(0, 256, (2, 16 * rows, 16 * columns, 3), np.uint8)
+    scaled = (crops / np.float32(255) - clip.MEAN) / clip.STD
+    trained = network.pos_embed[0].detach().numpy()
+    planes = trained[1:].reshape(14, 14, clip.WIDTH).transpose(2, 0, 1)
+    placed = [
+        cv2.resize(np.ascontiguousarray(p), (columns, rows), interpolation=cv2.INTER_CUBIC)
+        for p in planes
+    ]
+    with torch.inference_mode():
+        seen = network.patch_embed.proj(torch.from_numpy(scaled).permute(0, 3, 1, 2))
+        tokens = (seen + torch.from_numpy(np.stack(placed))).flatten(2).transpose(1, 2)
+        first = (network.cls_token + network.pos_embed[:, :1]).expand(2, -1, -1)
+        hidden = network.norm_pre(torch.cat([first, tokens], 1))
+        for block in network.blocks:
+            hidden = block(hidden)
+        expected = torch.nn.functional.normalize(network.norm(hidden)[:, 0], dim=1).numpy()
+    assert np.abs(vectors(clip.tower_model(weights_of(network))[0], crops) - expected).max() < 1e-4
+
+
+def test_places_are_resampled_around_the_same_middle() -> None:
+    tables = clip.resampling()
+    assert np.allclose(tables[14, :14], np.eye(14), atol=1e-6)
+    assert np.allclose(tables.sum(2)[12], [1] * 12 + [0] * 20, atol=1e-6)
+    found = tables[12, :12] @ np.linspace(0, 1, 14, dtype=np.float32)
     # Its cells' middles lie at (i + ½) 14/12 − ½ of the 14's.
     inner = ((np.arange(1, 11) + 0.5) * 14 / 12 - 0.5) / 13
-    assert np.allclose(found[5, 1:11, 0], inner, atol=5e-3)
+    assert np.allclose(found[1:11], inner, atol=5e-3)
 
 
 def shipped_weights() -> clip.Weights:
@@ -142,26 +163,26 @@ def shipped_weights() -> clip.Weights:
         if name.endswith(".q")
     }
     found |= {name: kept[name] for name in kept if name.endswith((".g", ".b"))}
-    return found | {"places": kept["places"], "first": kept["class"][0, 0], "patch": kept["patch"]}
+    # The file holds the patches' weights with the photo's mean and spread in them: undo that.
+    kernel = kept["patch"].reshape(16, 16, 3, -1) * (255 * clip.STD)[None, None, :, None]
+    shift = (kernel * (clip.MEAN / clip.STD)[None, None, :, None]).sum((0, 1, 2))
+    places = kept["positions"].reshape(-1, clip.WIDTH) + shift
+    return found | {
+        "patch": kernel.transpose(3, 2, 0, 1),
+        "position": np.concatenate([np.zeros((1, clip.WIDTH), np.float32), places]),
+        "class": kept["class"][0, 0],
+    }
 
 
 @pytest.mark.shared
+@pytest.mark.parametrize("size_px", [(176, 176), (192, 144), (112, 240)])
 def test_int8_activations_cost_next_to_nothing_on_real_photos(
-    encoder: Encoder, monkeypatch: pytest.MonkeyPatch
+    encoder: Encoder, size_px: tuple[int, int]
 ) -> None:
-    side = encoder.input_side_px
-    weights = shipped_weights()
-    # The file holds the patches' weights with the photo's mean and spread in them: undo that.
-    kernel = weights["patch"].reshape(16, 16, 3, -1) * (255 * clip.STD)[None, None, :, None]
-    shift = (kernel * (clip.MEAN / clip.STD)[None, None, :, None]).sum((0, 1, 2))
-    weights["patch"] = kernel.transpose(3, 2, 0, 1)
-    weights["position"] = np.zeros((197, clip.WIDTH), np.float32)
-    weights["class"] = weights["first"]
-    monkeypatch.setattr(clip, "positions", lambda *_: weights["places"] + shift)
-    plain = clip.tower_model(weights, side)[0]
+    plain = clip.tower_model(shipped_weights())[0]
     folder = SHARED / "data" / "dreambooth"
     paths = sorted(folder.rglob("*.jpg"))[::4]
-    crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, side) for p in paths])
+    crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, size_px) for p in paths])
     cosines = (vectors(plain, crops) * encoder.encode(crops).vectors).sum(1)
     assert len(crops) > 20
     assert cosines.min() > 0.97

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from satchel.encode.look import Look
+from satchel.encode.shape import CropShape
 from satchel.errors import UsageError
 from satchel.images import decode
 from satchel.records import WHOLE_PHOTO, Box
@@ -72,7 +73,7 @@ def test_each_picture_is_a_product_and_people_are_found(streets: Path) -> None:
     class Sees:
         """Finds its object in the upper left quarter."""
 
-        input_side_px = 32
+        crop_shape = CropShape(32)
         looks = 3
 
         def encode(self, crops: np.ndarray) -> Look:

@@ -15,6 +15,7 @@ from pydantic import (
     field_validator,
 )
 
+from satchel.encode.shape import CropShape
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
 
@@ -95,7 +96,13 @@ class EncoderCard(BaseModel):
     architecture: str
     weights: str = Field(description="where they come from")
     licence: str
-    input_side_px: int = Field(gt=0)
+    input_side_px: int = Field(gt=0, description="side of a square crop")
+    patch_px: int | None = Field(
+        None,
+        gt=0,
+        description="crops keep the photo's proportions: their sides are whole multiples of this, "
+        "with the pixels of the square at most; none: they are square",
+    )
     preprocessing: str
     dimension: int = Field(gt=0, description="length of a vector")
     looks: Literal[1, 3] = Field(
@@ -104,6 +111,11 @@ class EncoderCard(BaseModel):
     parity: str = Field(description="agreement with the model it was exported from")
     recipe: str = Field(description="the command that makes the file again")
     confidence: Confidence
+
+    @property
+    def crop_shape(self) -> CropShape:
+        """What crops the encoder takes."""
+        return CropShape(self.input_side_px, self.patch_px)
 
 
 def read_card(path: Path = BUILTIN) -> EncoderCard:

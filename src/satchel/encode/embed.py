@@ -19,7 +19,8 @@ import numpy.typing as npt
 
 from satchel.encode.colour import colour_histogram
 from satchel.encode.look import Look, Patches
-from satchel.images import RGB, crop
+from satchel.encode.shape import CropShape
+from satchel.images import RGB
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box
 
@@ -34,8 +35,8 @@ class Looking(Protocol):
     """What looks at crops: `satchel.encode.encoder.Encoder`, or a network that is in training."""
 
     @property
-    def input_side_px(self) -> int:
-        """Side of the crops that it takes."""
+    def crop_shape(self) -> CropShape:
+        """What crops it takes."""
 
     @property
     def looks(self) -> int:
@@ -80,8 +81,9 @@ def embed(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> 
     looked_at = [[WHOLE_PHOTO] * len(photos)]
     while len(looks) < count:
         boxes = looked_at[-1]
-        crops = _crops(photos, boxes, encoder.input_side_px)
-        look = encoder.encode(crops)
+        cut = encoder.crop_shape.cut
+        crops = [cut(photo, box) for photo, box in zip(photos, boxes, strict=True)]
+        look = _looked(encoder, crops)
         looks.append(look)
         if len(looks) == min(COLOUR_LOOK, encoder.looks):
             colours = [colour_histogram(*seen) for seen in zip(crops, look.saliency, strict=True)]
@@ -105,5 +107,11 @@ def as_query(seen: Embedded, looks: int) -> Embedded:
     return replace(seen, vector=seen.whole) if looks == 1 else seen
 
 
-def _crops(photos: Sequence[RGB], boxes: Sequence[Box], side_px: int) -> npt.NDArray[np.uint8]:
-    return np.stack([crop(photo, box, side_px) for photo, box in zip(photos, boxes, strict=True)])
+def _looked(encoder: Looking, crops: Sequence[RGB]) -> Look:
+    """One look at each crop; those of one size pass together."""
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for at, one in enumerate(crops):
+        by_size.setdefault(one.shape, []).append(at)
+    looks = [encoder.encode(np.stack([crops[at] for at in same])) for same in by_size.values()]
+    order = np.argsort([at for same in by_size.values() for at in same])
+    return Look.joined(looks).rows(order)

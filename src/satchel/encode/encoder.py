@@ -13,6 +13,7 @@ import onnxruntime as ort
 
 from satchel.encode.card import BUILTIN, EncoderCard, read_card, read_model
 from satchel.encode.look import Look, Patches
+from satchel.encode.shape import CropShape
 from satchel.errors import EncoderError
 
 INPUT: Final = "crops"
@@ -75,9 +76,9 @@ class Encoder:
         return self.card.sha256
 
     @property
-    def input_side_px(self) -> int:
-        """Side of the crops that it takes."""
-        return self.card.input_side_px
+    def crop_shape(self) -> CropShape:
+        """What crops it takes."""
+        return self.card.crop_shape
 
     @property
     def looks(self) -> int:
@@ -94,7 +95,7 @@ class Encoder:
         """Run the model.
 
         Args:
-            crops: shape (n, side, side, 3), uint8, RGB; side = `card.input_side_px`.
+            crops: shape (n, h, w, 3), uint8, RGB; h and w as `crop_shape` has them.
         """
         with self._turn:
             vectors, saliency, *patches = self._session.run(self._names, {INPUT: crops})

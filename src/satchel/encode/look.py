@@ -6,6 +6,7 @@ stitched edge, a printed letter. `satchel.search.matching` compares them.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,9 +27,17 @@ class Patches:
     values: npt.NDArray[np.int8]
     attention: npt.NDArray[np.float32]
 
-    def of(self, photo: int) -> Patches:
-        """Those of one of n photos."""
+    def of(self, photo: int | npt.NDArray[np.int64]) -> Patches:
+        """Those of one of n photos, or of some."""
         return Patches(self.values[photo], self.attention[photo])
+
+    @classmethod
+    def joined(cls, parts: Sequence[Patches]) -> Patches:
+        """Those of several batches, as of one."""
+        return cls(
+            np.concatenate([part.values for part in parts]),
+            np.concatenate([part.attention for part in parts]),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,3 +54,20 @@ class Look:
     vectors: npt.NDArray[np.float32]
     saliency: npt.NDArray[np.float32]
     patches: Patches | None = None
+
+    def rows(self, chosen: npt.NDArray[np.int64]) -> Look:
+        """Those of some of the crops, in the order that is asked for."""
+        patches = self.patches and self.patches.of(chosen)
+        return Look(self.vectors[chosen], self.saliency[chosen], patches)
+
+    @classmethod
+    def joined(cls, looks: Sequence[Look]) -> Look:
+        """What one encoder made of several batches, as of one."""
+        if len(looks) == 1:
+            return looks[0]
+        parts = [look.patches for look in looks if look.patches is not None]
+        return cls(
+            np.concatenate([look.vectors for look in looks]),
+            np.concatenate([look.saliency for look in looks]),
+            Patches.joined(parts) if parts else None,
+        )

@@ -27,8 +27,9 @@ import torch
 from satchel.encode.card import BUILTIN, read_card, read_model
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.look import Look
+from satchel.encode.shape import CropShape
 from satchel.files import write_atomically
-from satchel.images import RGB, crop
+from satchel.images import RGB
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import WHOLE_PHOTO
 from satchel.train.adapt import (
@@ -131,9 +132,9 @@ class HeadsLook:
     head: AdaptedHead | None = None
 
     @property
-    def input_side_px(self) -> int:
+    def crop_shape(self) -> CropShape:
         """As the built-in encoder's."""
-        return self.passes.tower.card.input_side_px
+        return self.passes.tower.card.crop_shape
 
     @property
     def looks(self) -> int:
@@ -402,7 +403,7 @@ def _own_looks(
 ) -> tuple[tuple[Halves, Halves], Floats]:
     """Tokens of the trained pictures, whole and at their box; and their vectors by the start."""
     report.begin("look again", 4 * len(task.trained))
-    look, side = HeadsLook(passes), passes.tower.card.input_side_px
+    look = HeadsLook(passes)
     whole: list[Halves] = []
     boxes: list[Halves] = []
     vectors: list[Floats] = []
@@ -411,6 +412,6 @@ def _own_looks(
         seen: list[Embedded] = embed(look, pictures, gallery=True)
         vectors += [one.vector for one in seen]
         for kept, places in ((whole, [WHOLE_PHOTO] * len(rows)), (boxes, [s.box for s in seen])):
-            crops = [crop(*one, side) for one in zip(pictures, places, strict=True)]
-            kept.append(passes.passed(np.stack(crops)).tokens)
+            crops = [look.crop_shape.cut(*one) for one in zip(pictures, places, strict=True)]
+            kept += [passes.passed(one[None]).tokens for one in crops]
     return (np.concatenate(whole), np.concatenate(boxes)), np.stack(vectors)

@@ -16,6 +16,7 @@ import torch
 from satchel.catalog.store import GalleryVectors
 from satchel.encode.embed import Embedded, Looking, as_query, embed
 from satchel.encode.look import Look
+from satchel.encode.shape import CropShape
 from satchel.images import RGB
 from satchel.parallel import batched
 from satchel.search.index import GalleryIndex
@@ -43,7 +44,7 @@ class LiveEncoder:
     def __init__(self, backbone: Backbone, side_px: int) -> None:
         self._model = Exportable(backbone).eval()
         self._device = next(backbone.parameters()).device
-        self.input_side_px = side_px
+        self.crop_shape = CropShape(side_px)
         self.looks = 3
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> Look:

@@ -13,6 +13,9 @@ happens, and it takes two thirds of the time:
 - what goes into the second layer, whose tokens differ most, is divided by each token's maximum;
 - the last block computes the class token alone: nothing else of it is read.
 
+Crops may have any sides that are whole multiples of `PATCH`: where patches are is resampled from
+the grid that the tower was trained with.
+
 The graph uses operators that ONNX Runtime has fused forms of (domain `com.microsoft`).
 """
 
@@ -48,6 +51,9 @@ BLOCKS: Final = 12
 LAYERS: Final = ("qkv", "out", "fc1", "fc2")
 TRAINED_GRID: Final = 14
 """Patches a side that it was trained with, at 224 pixels."""
+
+MOST_PATCHES: Final = 32
+"""Of a crop's side."""
 
 MEAN: Final = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
 STD: Final = np.array((0.26862954, 0.26130258, 0.27577711), np.float32)
@@ -151,20 +157,20 @@ def smoothed(weights: Weights, peaks: Mapping[str, Floats]) -> Weights:
     return found
 
 
-def positions(weights: Weights, grid: int) -> Floats:
-    """Where patches are, for `grid` of them a side; shape (grid², 768).
+def resampling() -> Floats:
+    """How n places are made of the 14 of training, for n up to `MOST_PATCHES`.
 
-    Resampled from the 14 of training by a cubic, without a low-pass filter: 14 places and 11 are
-    near enough.
+    By a cubic, without a low-pass filter: 14 places and 11 are near enough.
+
+    Returns:
+        shape (`MOST_PATCHES` + 1, `MOST_PATCHES`, 14); of [n] the first n rows, others are zero.
     """
-    trained = weights["position"][1:].reshape(TRAINED_GRID, TRAINED_GRID, WIDTH)
-    if grid == TRAINED_GRID:
-        return trained.reshape(-1, WIDTH)
-    planes = [
-        cv2.resize(np.ascontiguousarray(plane), (grid, grid), interpolation=cv2.INTER_CUBIC)
-        for plane in trained.transpose(2, 0, 1)
-    ]
-    return np.stack(planes, axis=-1).reshape(-1, WIDTH).astype(np.float32)
+    found = np.zeros((MOST_PATCHES + 1, MOST_PATCHES, TRAINED_GRID), np.float32)
+    each = np.eye(TRAINED_GRID, dtype=np.float32)
+    for count in range(1, MOST_PATCHES + 1):
+        size = (TRAINED_GRID, count)
+        found[count, :count] = cv2.resize(each, size, interpolation=cv2.INTER_CUBIC)
+    return found
 
 
 # -- the graph -------------------------------------------------------------------------------------
@@ -225,12 +231,11 @@ class Tower:
 
     graph: Graph
     weights: Weights
-    side_px: int
     ranges: Ranges | None = None
     inputs: dict[str, str] = field(default_factory=dict)
 
     def write(self, crops: str) -> str:
-        """Add everything from float32 crops, shape (n, side, side, 3), to unit class tokens."""
+        """Add everything from float32 crops, shape (n, h, w, 3), to unit class tokens."""
         tokens = self._normalised(self._tokens(crops), "pre")
         for block in range(BLOCKS):
             tokens = self._block(tokens, block)
@@ -240,21 +245,51 @@ class Tower:
 
     def _tokens(self, crops: str) -> str:
         """Patches → tokens; the photo's mean and spread are part of the patches' weights."""
-        graph, grid = self.graph, self.side_px // PATCH
-        pixels = graph.add("Reshape", crops, graph.shape(-1, grid, PATCH, grid, PATCH, 3))
+        graph = self.graph
+        rows, columns = (self._patches_along(crops, axis) for axis in (1, 2))
+        patch, colours = graph.shape(PATCH), graph.shape(3)
+        places = (graph.shape(-1), rows, patch, columns, patch, colours)
+        pixels = graph.add("Reshape", crops, graph.add("Concat", *places, axis=0))
         pixels = graph.add("Transpose", pixels, perm=[0, 1, 3, 2, 4, 5])
-        pixels = graph.add("Reshape", pixels, graph.shape(-1, grid * grid, PATCH * PATCH * 3))
+        count = graph.add("Shape", crops, end=1)
+        flat = graph.add("Concat", count, graph.shape(-1, PATCH * PATCH * 3), axis=0)
+        pixels = graph.add("Reshape", pixels, flat)
         kernel = self.weights["patch"].transpose(2, 3, 1, 0)  # rows, columns, colours, channels
         scale = (kernel / (255 * STD)[None, None, :, None]).reshape(-1, WIDTH)
         shift = (kernel * (MEAN / STD)[None, None, :, None]).sum((0, 1, 2))
         patches = graph.add("MatMul", pixels, graph.constant("patch", scale.astype(np.float32)))
-        places = (positions(self.weights, grid) - shift).astype(np.float32)
-        patches = graph.add("Add", patches, graph.constant("places", places))
+        patches = graph.add("Add", patches, self._positions(rows, columns, shift))
         first = (self.weights["class"] + self.weights["position"][0]).astype(np.float32)
-        count = graph.add("Slice", graph.add("Shape", crops), graph.shape(0), graph.shape(1))
         spread = graph.add("Concat", count, graph.shape(1, WIDTH), axis=0)
         one = graph.add("Expand", graph.constant("class", first[None, None]), spread)
         return graph.add("Concat", one, patches, axis=1)
+
+    def _patches_along(self, crops: str, axis: int) -> str:
+        pixels = self.graph.add("Shape", crops, start=axis, end=axis + 1)
+        return self.graph.add("Div", pixels, self.graph.shape(PATCH))
+
+    def _positions(self, rows: str, columns: str, shift: Floats) -> str:
+        """Where patches are, less the photo's mean; shape (rows × columns, 768).
+
+        By two products, since ONNX Runtime takes 14 ms for a cubic `Resize` of this size.
+        """
+        graph = self.graph
+        trained = (self.weights["position"][1:] - shift).astype(np.float32)
+        trained = trained.reshape(TRAINED_GRID, TRAINED_GRID * WIDTH)
+        tables = graph.constant("resampling", resampling())
+        down, along = (
+            graph.add(
+                "Slice",
+                graph.add("Squeeze", graph.add("Gather", tables, count), graph.shape(0)),
+                graph.shape(0),
+                count,
+                graph.shape(0),
+            )
+            for count in (rows, columns)
+        )
+        placed = graph.add("MatMul", down, graph.constant("positions", trained))
+        placed = graph.add("Reshape", placed, graph.shape(-1, TRAINED_GRID, WIDTH))
+        return graph.add("Reshape", graph.add("MatMul", along, placed), graph.shape(-1, WIDTH))
 
     def _block(self, tokens: str, block: int) -> str:
         graph = self.graph
@@ -318,7 +353,7 @@ class Tower:
 
 
 def tower_model(
-    weights: Weights, side_px: int, ranges: Ranges | None = None, *, told: bool = False
+    weights: Weights, ranges: Ranges | None = None, *, told: bool = False
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
     """Make a model of the tower alone: uint8 crops → `vectors`.
 
@@ -329,18 +364,18 @@ def tower_model(
         The model; and, by layer, the name of what goes in.
     """
     graph = Graph()
-    tower = Tower(graph, weights, side_px, ranges)
+    tower = Tower(graph, weights, ranges)
     pixels = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
     graph.add("Identity", tower.write(pixels), output="vectors")
     further = tower.inputs.values() if told else ()
     outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", WIDTH])]
     outputs += [helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in further]
-    return model_of(graph, side_px, outputs), tower.inputs
+    return model_of(graph, outputs), tower.inputs
 
 
-def model_of(graph: Graph, side_px: int, outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
+def model_of(graph: Graph, outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
     """Make a model of a graph whose input is uint8 crops."""
-    crops = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", side_px, side_px, 3])
+    crops = helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", "height", "width", 3])
     made = helper.make_graph(graph.nodes, "clip", [crops], outputs, list(graph.tensors.values()))
     return helper.make_model(
         made,
