@@ -44,7 +44,7 @@ def test_own_photos_are_counted_where_there_are_any() -> None:
 
 def test_half_of_the_queries_are_of_products_that_are_not_trained_on() -> None:
     rows = np.zeros(6, row_type(32))
-    rows["size_hw"] = 20
+    rows["size_hw"], rows["picture_hw"] = 20, 32
     rows["cutout"][:, :20, :20] = 255
     cutouts = Cutouts(rows)
     composer = Composer(cutouts, SynthSettings(clean=0), side_px=48)

@@ -49,7 +49,7 @@ def cutouts() -> Cutouts:
     rows = np.zeros(3, row_type(KEPT))
     sizes = ((80, 40), (30, 80), (60, 60))
     for row, (colour, size) in enumerate(zip(np.eye(3, dtype=int) * 220, sizes, strict=True)):
-        rows[row]["size_hw"] = size
+        rows[row]["size_hw"], rows[row]["picture_hw"] = size, KEPT
         rows[row]["cutout"][: size[0], : size[1]] = sprite(tuple(colour), size)
         rows[row]["picture"] = 255
         rows[row]["picture"][20:60, 20:60] = colour

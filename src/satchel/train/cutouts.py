@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.errors import PhotoError
-from satchel.images import RGB, crop, decode
+from satchel.images import RGB, decode
 from satchel.parallel import cores, map_in_order
 from satchel.records import WHOLE_PHOTO, Box
 
@@ -238,9 +238,9 @@ class Cutouts:
     """Cut-outs of a gallery's pictures, and the pictures themselves.
 
     Attributes:
-        rows: structured array, shape (n,): `cutout`, (side, side, 4), uint8, the product in its
-            upper left corner; `picture`, (side, side, 3), uint8, the whole picture filling a
-            square, as an encoder's first look sees it; `size_hw`, that of the cut-out.
+        rows: structured array, shape (n,): `cutout`, (side, side, 4), uint8, and `picture`,
+            (side, side, 3), uint8, the product and the whole picture in their upper left corners;
+            `size_hw` and `picture_hw`, how large they are there.
     """
 
     rows: npt.NDArray[Any]
@@ -250,7 +250,7 @@ class Cutouts:
 
     @property
     def side_px(self) -> int:
-        """Side that cut-outs and pictures are kept at."""
+        """Longer side that cut-outs and pictures are kept at, at most."""
         return int(self.rows.dtype["cutout"].shape[0])
 
     def cutout(self, row: int) -> RGBA:
@@ -260,8 +260,9 @@ class Cutouts:
         return found
 
     def picture(self, row: int) -> RGB:
-        """One whole picture, shape (side, side, 3)."""
-        found: RGB = self.rows[row]["picture"]
+        """One whole picture, in its own proportions."""
+        height, width = (int(side) for side in self.rows[row]["picture_hw"])
+        found: RGB = self.rows[row]["picture"][:height, :width]
         return found
 
 
@@ -271,6 +272,7 @@ def row_type(side_px: int) -> np.dtype[Any]:
         [
             ("size_hw", np.uint16, (2,)),
             ("cutout", np.uint8, (side_px, side_px, 4)),
+            ("picture_hw", np.uint16, (2,)),
             ("picture", np.uint8, (side_px, side_px, 3)),
         ]
     )
@@ -290,7 +292,7 @@ def make_cutouts(
     Args:
         path: of the file; one of another size or side is made anew.
         names: SHA-256 of each picture; `read` gives its bytes.
-        side_px: longer side of a cut-out, at most.
+        side_px: longer side of a cut-out and of a picture, at most.
         advance: told how many more are done, those of an earlier process too.
     """
     rows = opened_rows(path, len(names), row_type(side_px))
@@ -303,20 +305,24 @@ def make_cutouts(
             pixels = decode(read(names[row]), min_side_px=side_px)
         except PhotoError:  # curation reports it; here a grey square stands for it
             pixels = np.full((side_px, side_px, 3), 128, np.uint8)
-        return _shrunk(cut_out(pixels, boxes[row]), side_px), crop(pixels, WHOLE_PHOTO, side_px)
+        return _shrunk(cut_out(pixels, boxes[row]), side_px), _shrunk(pixels, side_px)
 
     for at, (row, (found, picture)) in enumerate(
         zip(todo, map_in_order(work, todo, workers=cores()), strict=True), 1
     ):
-        height, width = found.shape[:2]
-        rows[row]["cutout"][:height, :width] = found
-        rows[row]["picture"] = picture
-        rows[row]["size_hw"] = height, width
+        _keep(rows[row], "picture", "picture_hw", picture)
+        _keep(rows[row], "cutout", "size_hw", found)  # last: from now on the row counts
         advance(1)
         if at % FLUSH_ROWS == 0:
             rows.flush()
     rows.flush()
     return Cutouts(rows)
+
+
+def _keep(row: np.void, name: str, size: str, pixels: npt.NDArray[np.uint8]) -> None:
+    height, width = pixels.shape[:2]
+    row[name][:height, :width] = pixels
+    row[size] = height, width
 
 
 def opened_rows(path: Path, count: int, kind: np.dtype[Any]) -> np.memmap[Any, Any]:

@@ -274,13 +274,12 @@ class Composer:
 
     def _clean(self, row: int, kind: Kind, rng: Rng) -> RGB:
         """The gallery's own picture, as its looks show it, hardly changed."""
-        picture, side = self._cutouts.picture(row), self._cutouts.side_px
+        picture = self._cutouts.picture(row)
+        size = np.array(picture.shape[1::-1])
         keep = {"whole": (0.92, 1.0), "object": (0.6, 0.95), "part": (0.45, 0.75)}[kind]
-        width, height = (side * rng.uniform(*keep, 2)).astype(int)
+        width, height = (size * rng.uniform(*keep, 2)).astype(int)
         spread = 0.5 if kind == "part" else 0.25  # the product stands in the middle
-        x, y = (
-            int((side - length) * (0.5 + spread * rng.uniform(-1, 1))) for length in (width, height)
-        )
+        x, y = (int(left * (0.5 + spread * rng.uniform(-1, 1))) for left in size - (width, height))
         cut = picture[y : y + height, x : x + width]
         method = cv2.INTER_AREA if min(width, height) > self._side else cv2.INTER_LINEAR
         out = cv2.resize(cut, (self._side, self._side), interpolation=method)
