@@ -125,14 +125,19 @@ def decoding_alone(paths: list[Path]) -> None:
 
 def forward_alone(encoder: Encoder, passes: int) -> Callable[[list[Path]], None]:
     """The second: forward passes over crops that lie ready, on every core."""
-    side = encoder.crop_shape.side_px
-    crops = np.zeros((BATCH_PHOTOS, side, side, 3), np.uint8)
 
-    def work(batch: list[Path]) -> None:
-        for _ in range(passes):
-            encoder.encode(crops[: len(batch)])
+    def run(paths: list[Path]) -> None:
+        height, width = decode(paths[0].read_bytes()).shape[:2]
+        size = encoder.crop_shape.fitting(height, width)
+        crops = np.zeros((BATCH_PHOTOS, *size, 3), np.uint8)
 
-    return lambda paths: spread(work, list(batched(paths, BATCH_PHOTOS)))
+        def work(batch: list[Path]) -> None:
+            for _ in range(passes):
+                encoder.encode(crops[: len(batch)])
+
+        spread(work, list(batched(paths, BATCH_PHOTOS)))
+
+    return run
 
 
 def spread(work: Callable[..., object], items: Sequence[object]) -> None:
