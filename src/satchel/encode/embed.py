@@ -70,7 +70,7 @@ class Embedded:
 
 
 def embed(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> list[Embedded]:
-    """Locate and encode the object in each photo, as one batch.
+    """Locate and encode the object in each photo; crops of one size pass as one batch.
 
     Args:
         photos: upright RGB pixels, each of its own size; at least one.
