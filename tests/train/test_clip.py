@@ -10,10 +10,9 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
-from onnx import numpy_helper
 
 from conftest import SHARED
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import read_card
 from satchel.encode.encoder import INPUT, Encoder
 from satchel.errors import UsageError
 from satchel.images import crop, decode
@@ -23,6 +22,7 @@ torch = pytest.importorskip("torch", reason="needs the train extra: pip install 
 pytestmark = pytest.mark.train
 
 from satchel.train import clip, clip_patches, clip_recipe  # noqa: E402 - torch is asked for first
+from towers import shipped_weights  # noqa: E402
 
 
 def vectors(model: onnx.ModelProto, crops: np.ndarray) -> np.ndarray:
@@ -150,28 +150,6 @@ def test_places_are_resampled_around_the_same_middle() -> None:
     # Its cells' middles lie at (i + ½) 14/12 − ½ of the 14's.
     inner = ((np.arange(1, 11) + 0.5) * 14 / 12 - 0.5) / 13
     assert np.allclose(found[1:11], inner, atol=5e-3)
-
-
-def shipped_weights() -> clip.Weights:
-    """The tower's weights, smoothed, out of the file that ships: what its int8 stands for."""
-    graph = onnx.load_from_string(read_model(read_card(), BUILTIN.parent)).graph
-    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
-    found = {
-        name.removesuffix(".q") + ".w": value.astype(np.float32)
-        * kept[name.removesuffix(".q") + ".steps"]
-        for name, value in kept.items()
-        if name.endswith(".q")
-    }
-    found |= {name: kept[name] for name in kept if name.endswith((".g", ".b"))}
-    # The file holds the patches' weights with the photo's mean and spread in them: undo that.
-    kernel = kept["patch"].reshape(16, 16, 3, -1) * (255 * clip.STD)[None, None, :, None]
-    shift = (kernel * (clip.MEAN / clip.STD)[None, None, :, None]).sum((0, 1, 2))
-    places = kept["positions"].reshape(-1, clip.WIDTH) + shift
-    return found | {
-        "patch": kernel.transpose(3, 2, 0, 1),
-        "position": np.concatenate([np.zeros((1, clip.WIDTH), np.float32), places]),
-        "class": kept["class"][0, 0],
-    }
 
 
 @pytest.mark.shared
