@@ -152,24 +152,24 @@ class GarbageRules(_Rules):
     """
 
     level: float = Field(
-        26.5, description="weight of how alike the product's photos are among themselves"
+        31.9, description="weight of how alike the product's photos are among themselves"
     )
-    centre: float = Field(-28.1, description="weight of the cosine to the product's centre")
+    centre: float = Field(-33.5, description="weight of the cosine to the product's centre")
     near: float = Field(
-        -8.0, description="weight of the cosine to the nearest photos of the product"
+        -7.1, description="weight of the cosine to the nearest photos of the product"
     )
     other: float = Field(
-        5.2, description="weight of the cosine to the nearest other product, or the background"
+        3.0, description="weight of the cosine to the nearest other product, or the background"
     )
     enlarged: float = Field(
-        41.4, description="weight of the likeness to enlarged photos of the product"
+        50.4, description="weight of the likeness to enlarged photos of the product"
     )
     off_colour: float = Field(
-        3.3, description="weight of how much less its colours are like the product's than usual"
+        1.5, description="weight of how much less its colours are like the product's than usual"
     )
-    constant: float = Field(0.8, description="what is added")
-    doubtful_at: float = Field(-0.6, description="score from where on a photo is doubtful")
-    dropped_at: float = Field(0.9, description="score from where on a photo is dropped")
+    constant: float = Field(2.1, description="what is added")
+    doubtful_at: float = Field(-0.4, description="score from where on a photo is doubtful")
+    dropped_at: float = Field(0.8, description="score from where on a photo is dropped")
     reason_at: float = Field(
         1.0,
         description="log-odds that a figure adds, against the catalogue's median, to be a reason",
