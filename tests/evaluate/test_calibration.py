@@ -11,8 +11,10 @@ from satchel.encode.card import LITE, read_card
 from satchel.evaluate.calibration import (
     NEVER_REACHED,
     Outcomes,
+    _grown_squares,
     area_under_roc,
     conformal_sum,
+    correlation_in_groups,
     false_positive_rate,
     fit_choices,
     fit_confidence,
@@ -182,6 +184,49 @@ def test_identified_begins_where_the_bound_is_high_enough() -> None:
     assert threshold_of_precision(confidence, right, 0.90) == 0.8
     assert threshold_of_precision(confidence, right, 0.99) == 1.0
     assert threshold_of_precision(confidence[:19], right[:19], 0.5) == 1.0  # too few to say
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 9)), min_size=1, max_size=40))
+def test_groups_count_as_plain_loops_say(items: list[tuple[int, int]]) -> None:
+    group, weight = (np.array(column) for column in zip(*items, strict=True))
+    grown = np.cumsum(_grown_squares(weight.astype(float), group))
+    for end in range(1, len(items) + 1):
+        sums = [weight[:end][group[:end] == one].sum() for one in set(group[:end].tolist())]
+        assert grown[end - 1] == pytest.approx(sum(one**2 for one in sums))
+
+
+def test_errors_are_alike_as_far_as_groups_make_them() -> None:
+    rng = np.random.default_rng(0)
+    group, weight = np.repeat(np.arange(3000), 5), rng.uniform(0.5, 2, 15000)
+    of_group, own = np.repeat(rng.normal(size=3000), 5), rng.normal(size=15000)
+    for share in (0.0, 0.3, 0.8):
+        errors = np.sqrt(share) * of_group + np.sqrt(1 - share) * own
+        assert correlation_in_groups(errors, weight, group) == pytest.approx(share, abs=0.03)
+    assert correlation_in_groups(of_group, weight, group) == pytest.approx(1, abs=0.03)
+    assert correlation_in_groups(own, weight, np.arange(15000)) == 0  # nobody has a like
+
+
+def test_many_photos_of_a_product_are_no_more_than_one() -> None:
+    confidence = np.r_[np.full(100, 0.9), np.full(100, 0.8)]
+    right = np.r_[np.ones(190, bool), np.zeros(10, bool)]
+    each, group = np.repeat(np.c_[confidence, right], 7, axis=0), np.repeat(np.arange(200), 7)
+    asked = each[:, 0], each[:, 1].astype(bool)
+    assert threshold_of_precision(*asked, 0.93) == 0.8  # 1,400 answers, 1,330 right
+    assert threshold_of_precision(*asked, 0.93, None, group) == 0.9  # 200 products, 190 right
+    assert threshold_of_precision(confidence, right, 0.93) == 0.9
+
+
+def test_the_precision_holds_where_a_product_s_photos_are_right_or_wrong_together() -> None:
+    kept = {True: 0, False: 0}
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        surely = rng.random(80)
+        confidence = np.repeat(surely, 20) + 1e-6 * rng.random(1600)
+        right, group = np.repeat(rng.random(80) < surely, 20), np.repeat(np.arange(80), 20)
+        for grouped in kept:
+            at = threshold_of_precision(confidence, right, 0.8, None, group if grouped else None)
+            kept[grouped] += at >= 1 or (1 + at) / 2 >= 0.8
+    assert kept[True] >= 54 > kept[False]
 
 
 def test_the_chosen_precision_holds_on_new_items_nearly_always() -> None:

@@ -291,7 +291,9 @@ def fit_confidence(
     known = outcomes.known
     final = _weights(outcomes, shell, start is not None).model_copy(
         update={
-            "identified_at": threshold_of_precision(sure, right, precision, outcomes.weight),
+            "identified_at": threshold_of_precision(
+                sure, right, precision, outcomes.weight, outcomes.group
+            ),
             "absent_at": round(float(np.quantile(held_presence[known], 1 - SPARED)), 4),
             "likely_at": conformal_sum(held_shares[known], outcomes.place[known], coverage),
         }
@@ -376,17 +378,24 @@ def wilson_lower_bound(share: float, count: float, *, level: float = SURE) -> fl
 
 
 def threshold_of_precision(
-    confidence: Floats, right: Bools, precision: float, weight: Floats | None = None
+    confidence: Floats,
+    right: Bools,
+    precision: float,
+    weight: Floats | None = None,
+    group: Ints | None = None,
 ) -> float:
     """Return the least confidence from which answers are right often enough, for certain.
 
-    For certain: the lower bound of their share, not the share, is `precision` or more; weighted
-    answers count as (Σw)² / Σw² (Kish, "Survey Sampling", 1965).
+    For certain: the lower bound of their share, not the share, is `precision` or more. Weighted
+    answers count as (Σw)² / Σw²; and where photos of one product are right or wrong together, more
+    than their confidence says, as fewer: as (Σw)² / ((1 - ρ) Σw² + ρ ΣW²), W being a group's sum
+    and ρ its correlation (Kish, "Survey Sampling", 1965, on design effects).
 
     Args:
         confidence: shape (n,), in [0, 1].
         right: shape (n,).
         weight: shape (n,), default 1 each.
+        group: shape (n,), default each its own.
 
     Returns:
         in [0, 1]; 1 where no confidence is good enough, or fewer than `FEWEST_SAID` answers are.
@@ -394,7 +403,12 @@ def threshold_of_precision(
     weights = np.ones(len(right)) if weight is None else weight
     order = np.argsort(-confidence, kind="stable")
     total = np.cumsum(weights[order])
-    effective = total**2 / np.cumsum(weights[order] ** 2)
+    spread = np.cumsum(weights[order] ** 2)
+    if group is not None:
+        alike = correlation_in_groups(right - confidence, weights, group)
+        together = np.cumsum(_grown_squares(weights[order], group[order]))
+        spread = (1 - alike) * spread + alike * together
+    effective = total**2 / spread
     share = np.cumsum(weights[order] * right[order]) / total
     ends = np.flatnonzero(np.r_[np.diff(confidence[order]) != 0, True])  # ties stay together
     good = [
@@ -404,6 +418,38 @@ def threshold_of_precision(
         and wilson_lower_bound(float(share[end]), float(effective[end])) >= precision
     ]
     return min(1.0, float(np.floor(min(good) * 1e4) / 1e4)) if good else 1.0
+
+
+def correlation_in_groups(errors: Floats, weight: Floats, group: Ints) -> float:
+    """How much errors of one group are alike: mean product of two, by mean square; in [0, 1].
+
+    Args:
+        errors: shape (n,), of mean 0 or nearly.
+        weight, group: shape (n,).
+    """
+    _, number = np.unique(group, return_inverse=True)
+
+    def pairs(values: Floats) -> float:
+        """Sum of the products of two different members of a group."""
+        sums = np.bincount(number, values)
+        return float((sums**2).sum() - (values**2).sum())
+
+    square = float(np.average(errors**2, weights=weight)) if len(errors) else 0.0
+    most = pairs(weight) * square
+    return float(np.clip(pairs(weight * errors) / most, 0, 1)) if most > 0 else 0.0
+
+
+def _grown_squares(weight: Floats, group: Ints) -> Floats:
+    """How much the sum of the groups' squared weights grows with each item, one after the other."""
+    by_group = np.argsort(group, kind="stable")
+    ordered = weight[by_group]
+    sums = np.cumsum(ordered)
+    first = np.r_[True, np.diff(group[by_group]) != 0]
+    started = np.maximum.accumulate(np.where(first, sums - ordered, 0.0))  # before the group
+    before = np.empty(len(weight))
+    before[by_group] = sums - ordered - started
+    grown: Floats = weight * (weight + 2 * before)
+    return grown
 
 
 def conformal_sum(conditional: Floats, place: Ints, coverage: float) -> float:
