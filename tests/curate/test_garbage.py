@@ -211,7 +211,8 @@ def test_a_photo_of_other_colours_is_doubted_for_them() -> None:
     colours = np.tile(red, (len(vectors), 1))
     colours[3] = blue
     plain = judge(vectors, products)
-    rules = GarbageRules(doubtful_at=float(plain.score.max()) + 1)
+    # Its weight is stated, since those that ship are fitted to an encoder.
+    rules = GarbageRules(off_colour=3.3, doubtful_at=float(plain.score.max()) + 1)
     same = judge(vectors, products, colours=np.tile(red, (len(vectors), 1)), rules=rules)
     other = judge(vectors, products, colours=colours, rules=rules)
     assert np.array_equal(same.score, plain.score)
