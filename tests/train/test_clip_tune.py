@@ -213,6 +213,25 @@ def test_what_fails_while_composing_is_told(compositions: clip_pool.Compositions
         pass
 
 
+def test_what_fails_later_is_told_at_the_end(
+    compositions: clip_pool.Compositions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clip_pool, "LOADED", 6)  # a round of pictures at once
+    compose = clip_pool.Compositions.__getitem__
+
+    def failing(self: clip_pool.Compositions, at: int) -> Any:
+        if at >= 6:
+            raise OSError("no more")
+        return compose(self, at)
+
+    monkeypatch.setattr(clip_pool.Compositions, "__getitem__", failing)
+    with (
+        pytest.raises(OSError, match="no more"),
+        clip_pool.Pool(compositions, torch.device("cpu"), 0) as pool,
+    ):
+        assert pool.each == 1
+
+
 def test_a_short_run_comes_nearer_to_the_teacher(compositions: clip_pool.Compositions) -> None:
     start, rng = shipped_weights(), np.random.default_rng(3)
     settings = clip_tune.TuneSettings(

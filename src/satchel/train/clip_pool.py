@@ -100,9 +100,11 @@ class Pool:
             raise self._failed
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
+        if self._failed and not kind:  # fewer compositions than were asked for
+            raise self._failed
 
     def _fill(self) -> None:
         filled = 0
