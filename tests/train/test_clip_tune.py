@@ -111,7 +111,7 @@ def test_weights_come_out_of_the_tower_as_they_went_in(start: clip.Weights) -> N
     found = TorchTower(start).weights()
     assert found.keys() == start.keys()
     assert all(np.array_equal(found[name], start[name]) for name in start)
-    half = clip.averaged(start, {name: value + 2 for name, value in start.items()}, 0.5)
+    half = clip_recipe.between(start, {name: value + 2 for name, value in start.items()}, 0.5)
     assert np.allclose(half["3.fc1.b"], start["3.fc1.b"] + 1, atol=1e-6)
 
 
@@ -166,7 +166,7 @@ def test_total_weighs_each_loss_by_its_setting() -> None:
     assert float(objective.total(losses)) == pytest.approx(expected)
 
 
-def test_parts_are_cut_as_they_lie(tmp_path: Path) -> None:
+def test_parts_are_cut_as_they_lie() -> None:
     side = 64
     rows, columns = np.mgrid[:side, :side].astype(np.uint8)
     pictures = np.stack([np.dstack([rows, columns, np.full_like(rows, n)]) for n in range(5)])

@@ -157,14 +157,6 @@ def smoothed(weights: Weights, peaks: Mapping[str, Floats]) -> Weights:
     return found
 
 
-def averaged(start: Weights, end: Weights, share: float) -> Weights:
-    """Weights between two towers': `share` of the end, the rest of the start."""
-    return {
-        name: np.asarray(value + np.float32(share) * (end[name] - value), np.float32)
-        for name, value in start.items()
-    }
-
-
 def resampling() -> Floats:
     """How n places are made of the 14 of training, for n up to `MOST_PATCHES`.
 

@@ -13,7 +13,6 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from satchel.images import RGB
-from satchel.parallel import cores
 from satchel.train.backgrounds import Backgrounds
 from satchel.train.cutouts import Cutouts
 from satchel.train.settings import SynthSettings
@@ -121,11 +120,6 @@ class Pool:
             self._failed = error
         finally:
             self._ready.set()
-
-
-def composing_processes() -> int:
-    """As many as there are cores, but one that training needs."""
-    return max(1, cores() - 1)
 
 
 def clean_pictures(cutouts: Cutouts) -> npt.NDArray[np.uint8]:

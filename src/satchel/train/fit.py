@@ -341,13 +341,16 @@ def _forth_and_back(
 
 def set_rates(optimizer: Any, step: int, total: int, settings: FitSettings) -> None:
     """Set each group's learning rate: a linear warm-up, then a cosine down to zero."""
-    warm = max(1, round(settings.warmup * total))
-    if step < warm:
-        share = (step + 1) / warm
-    else:
-        share = 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
+    share = share_of_rate(step, total, max(1, round(settings.warmup * total)))
     for group in optimizer.param_groups:
         group["lr"] = share * group["peak"]
+
+
+def share_of_rate(step: int, total: int, warm: int) -> float:
+    """Of the highest rate, what a step (from 0) has: rising over `warm` steps, then a cosine."""
+    if step < warm:
+        return (step + 1) / warm
+    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))
 
 
 def side_of_epoch(settings: FitSettings, epoch: int, epochs: int) -> int:
