@@ -258,7 +258,7 @@ def read_tuned(path: Path, start: Weights) -> Weights:
 
 def between(start: Weights, end: Weights, share: float) -> Weights:
     """Weights between two towers': `share` of the end, the rest of the start."""
-    first, last = ({name: torch.from_numpy(v) for name, v in one.items()} for one in (start, end))
+    first, last = ({name: torch.tensor(v) for name, v in one.items()} for one in (start, end))
     return {name: value.numpy() for name, value in averaged(first, last, share).items()}
 
 
