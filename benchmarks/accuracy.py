@@ -96,7 +96,7 @@ def index_of(
     colours = np.stack([seen[photo.path].colours for photo in photos])
     views = np.stack([seen[photo.path].whole - seen[photo.path].vector for photo in photos])
     described = replace(gallery, colours=colours)
-    patches = [part.values for photo in photos if (part := seen[photo.path].patches) is not None]
+    patches = [part for photo in photos if (part := seen[photo.path].patches) is not None]
     some = np.concatenate(patches[:: -(-len(patches) // MOST_PICTURES)]) if patches else None
     return GalleryIndex.of(described, "benchmark", views, rules, some), codes
 
@@ -118,7 +118,7 @@ class Asking:
     def __init__(self, task: Task, seen: Seen) -> None:
         photos, _ = by_product(task)
         parts = [seen[photo.path].patches for photo in photos]
-        self._stored = [b"" if part is None else part.values.tobytes() for part in parts]
+        self._stored = [b"" if part is None else part.tobytes() for part in parts]
 
     def read(self, photos: Sequence[str]) -> list[bytes]:
         """As `Catalogue.patches`."""

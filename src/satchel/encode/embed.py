@@ -12,13 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import repeat
 from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from satchel.encode.colour import colour_histogram
-from satchel.encode.look import Look, Patches
+from satchel.encode.look import Look
 from satchel.encode.shape import CropShape
 from satchel.images import RGB
 from satchel.locate.saliency import salient_box
@@ -52,7 +53,8 @@ class Embedded:
 
     `vector`, shape (d,), is of all looks together and what is searched; `whole`, shape (d,), is
     of the first look alone; `colours`, shape (`COLOURS`,), is of the second of three looks, else
-    of the first. `patches` are of the first look, None where the encoder gives none.
+    of the first. `patches`, shape (p, e), int8, are of the first look, None where the encoder gives
+    none.
     The box is what the first look's map gives. A third look's is closer, and often cuts off
     handles and straps: right for telling models apart, wrong as an answer to where the object is.
     """
@@ -61,7 +63,7 @@ class Embedded:
     vector: npt.NDArray[np.float32]
     whole: npt.NDArray[np.float32]
     colours: npt.NDArray[np.float32]
-    patches: Patches | None = None
+    patches: npt.NDArray[np.int8] | None = None
 
     @property
     def described(self) -> npt.NDArray[np.float32]:
@@ -93,7 +95,7 @@ def embed(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> 
     total = np.average(vectors, axis=0, weights=SHARES[count]).astype(np.float32)
     total /= np.linalg.norm(total, axis=1, keepdims=True)
     patches = looks[0].patches
-    parts = [patches and patches.of(photo) for photo in range(len(photos))]
+    parts = repeat(None, len(photos)) if patches is None else patches
     seen = zip(looked_at[1], total, vectors[0], colours, parts, strict=True)
     return [Embedded(*photo) for photo in seen]
 

@@ -12,14 +12,14 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from satchel.encode.card import BUILTIN, EncoderCard, read_card, read_model
-from satchel.encode.look import Look, Patches
+from satchel.encode.look import Look
 from satchel.encode.shape import CropShape
 from satchel.errors import EncoderError
 
 INPUT: Final = "crops"
 OUTPUTS: Final = ("vectors", "saliency")
 PATCH_OUTPUTS: Final = ("patches", "attention")
-"""What an encoder that gives patches has besides."""
+"""What an encoder that gives patches has besides: they come in the order of their attention."""
 
 
 class Encoder:
@@ -52,7 +52,7 @@ class Encoder:
                 f"{card.file}: expected the outputs {OUTPUTS}, and {PATCH_OUTPUTS} or none "
                 f"besides, got {names}"
             )
-        self._names = list(names)
+        self._names = list(names[: len(OUTPUTS) + 1])  # attention is told to nobody
         self._turn: AbstractContextManager[object] = Lock() if threads > 1 else nullcontext()
         self.card = card
 
@@ -98,5 +98,4 @@ class Encoder:
             crops: shape (n, h, w, 3), uint8, RGB; h and w as `crop_shape` has them.
         """
         with self._turn:
-            vectors, saliency, *patches = self._session.run(self._names, {INPUT: crops})
-        return Look(vectors, saliency, Patches(*patches) if patches else None)
+            return Look(*self._session.run(self._names, {INPUT: crops}))

@@ -14,33 +14,6 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
-class Patches:
-    """What an encoder made of the squares of a photo that it looked at most.
-
-    Of n photos, both have one more axis before.
-
-    Attributes:
-        values: shape (p, d), int8: each patch's vector, of length 127.
-        attention: shape (p,), float32, ≥ 0: how much the encoder looked at each; sums to 1.
-    """
-
-    values: npt.NDArray[np.int8]
-    attention: npt.NDArray[np.float32]
-
-    def of(self, photo: int | npt.NDArray[np.int64]) -> Patches:
-        """Those of one of n photos, or of some."""
-        return Patches(self.values[photo], self.attention[photo])
-
-    @classmethod
-    def joined(cls, parts: Sequence[Patches]) -> Patches:
-        """Those of several batches, as of one."""
-        return cls(
-            np.concatenate([part.values for part in parts]),
-            np.concatenate([part.attention for part in parts]),
-        )
-
-
-@dataclass(frozen=True, slots=True)
 class Look:
     """What one forward pass makes of n crops.
 
@@ -48,16 +21,17 @@ class Look:
         vectors: shape (n, d), float32, each of length 1.
         saliency: shape (n, h, w), float32, ≥ 0: a network's last feature map summed over its
             channels, from which `satchel.locate.saliency` finds the object.
-        patches: of each crop; None where the encoder gives none.
+        patches: shape (n, p, e), int8, each of length 127: of the p squares of each crop that the
+            encoder looked at most; None where it gives none.
     """
 
     vectors: npt.NDArray[np.float32]
     saliency: npt.NDArray[np.float32]
-    patches: Patches | None = None
+    patches: npt.NDArray[np.int8] | None = None
 
     def rows(self, chosen: npt.NDArray[np.int64]) -> Look:
         """Those of some of the crops, in the order that is asked for."""
-        patches = self.patches and self.patches.of(chosen)
+        patches = None if self.patches is None else self.patches[chosen]
         return Look(self.vectors[chosen], self.saliency[chosen], patches)
 
     @classmethod
@@ -69,5 +43,5 @@ class Look:
         return cls(
             np.concatenate([look.vectors for look in looks]),
             np.concatenate([look.saliency for look in looks]),
-            Patches.joined(parts) if parts else None,
+            np.concatenate(parts) if parts else None,
         )

@@ -61,14 +61,7 @@ def embed_gallery(
         catalogue.put_vectors(
             encoder.id,
             (
-                (
-                    number,
-                    seen.box,
-                    seen.vector,
-                    seen.whole,
-                    seen.colours,
-                    None if seen.patches is None else seen.patches.values,
-                )
+                (number, seen.box, seen.vector, seen.whole, seen.colours, seen.patches)
                 for number, seen in results
                 if isinstance(seen, Embedded)
             ),

@@ -2,9 +2,9 @@
 
 A ranking by whole vectors takes twins for each other. So the candidates it finds are looked at
 again, patch by patch: each patch of the photo that is asked with seeks its likest patch in the
-candidate's picture, and the likenesses are averaged, each patch weighted by how much the encoder
-looked at it. That is the late interaction of O. Khattab, M. Zaharia, "ColBERT", SIGIR 2020, eq. 3,
-with weights.
+candidate's picture, and the likenesses are averaged: the late interaction of O. Khattab,
+M. Zaharia, "ColBERT", SIGIR 2020, eq. 3. What is found worst is left out: a hand, the ground, a
+reflection, a side that the picture does not show.
 
 Patches are compared in a space that the gallery itself decides on: its commonest directions, each
 divided by its variance to the power `POWER`, for what is on every picture tells nothing apart.
@@ -20,9 +20,9 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from satchel.encode.look import Patches
-
 Floats = npt.NDArray[np.float32]
+Patches = npt.NDArray[np.int8]
+"""Of one photo, shape (p, e): what the squares look like that the encoder looked at most."""
 
 DIRECTIONS: Final = 64
 """That patches are compared in, at most."""
@@ -33,6 +33,9 @@ POWER: Final = 0.25
 PRIOR: Final = 0.1
 """Share of these directions' mean variance that is added to each: rare ones must not grow without
 end."""
+
+FOUND: Final = 0.7
+"""Share of a photo's patches that count for a picture: those that are found there best."""
 
 MOST_PICTURES: Final = 2_000
 """Pictures whose patches are learned from, evenly taken."""
@@ -65,21 +68,21 @@ class PatchSpace:
     def __bool__(self) -> bool:
         return len(self.axes) > 0
 
-    def __call__(self, patches: npt.NDArray[np.int8]) -> Floats:
+    def __call__(self, patches: Patches) -> Floats:
         """Map patches, shape (…, d), int8, into it: shape (…, k), float32, each of length 1."""
         mapped = (patches.astype(np.float32) - self.centre) @ self.axes
         mapped /= np.linalg.norm(mapped, axis=-1, keepdims=True).clip(1e-6)
         found: Floats = mapped.astype(np.float32, copy=False)
         return found
 
-    def read(self, stored: bytes) -> npt.NDArray[np.int8]:
+    def read(self, stored: bytes) -> Patches:
         """Patches as the catalogue keeps them, shape (p, d); p = 0 where they are not of it."""
         values = np.frombuffer(stored, np.int8)
         whole = len(values) % len(self.centre) == 0
         return values[: len(values) if whole else 0].reshape(-1, len(self.centre))
 
 
-def learn_space(patches: npt.NDArray[np.int8]) -> PatchSpace:
+def learn_space(patches: Patches) -> PatchSpace:
     """Learn where a gallery's patches are told apart best.
 
     Args:
@@ -130,7 +133,9 @@ class Matcher:
 
 
 def explained(photo: Patches, space: PatchSpace, pictures: Sequence[Floats]) -> Floats:
-    """Mean likeness of a photo's patches to the likest ones of each picture, by attention.
+    """Mean likeness of a photo's patches to the likest ones of each picture.
+
+    Of each picture, the share `FOUND` of the photo's patches that are found best; one at least.
 
     Args:
         pictures: mapped patches of each, shape (p, k); p = 0 gives 0.
@@ -141,7 +146,9 @@ def explained(photo: Patches, space: PatchSpace, pictures: Sequence[Floats]) -> 
     found = np.zeros(len(pictures), np.float32)
     known = [at for at, patches in enumerate(pictures) if len(patches)]
     if known:
-        cosines = space(photo.values) @ np.concatenate([pictures[at] for at in known]).T
+        cosines = space(photo) @ np.concatenate([pictures[at] for at in known]).T
         starts = np.cumsum([0, *(len(pictures[at]) for at in known)])[:-1]
-        found[known] = photo.attention @ np.maximum.reduceat(cosines, starts, axis=1)
+        likest = np.maximum.reduceat(cosines, starts, axis=1)
+        worst = len(photo) - max(1, int(FOUND * len(photo)))
+        found[known] = np.partition(likest, worst, axis=0)[worst:].mean(0)
     return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from satchel.search.index import GalleryIndex
 from satchel.search.matching import Matcher
+
+Floats = npt.NDArray[np.float32]
 
 NEIGHBOURS: Final = 200
 """Gallery photos first looked at for each query photo; doubled until enough products show up."""
@@ -22,10 +24,10 @@ POOL: Final = 50
 """Products among which confidence is shared out."""
 
 MATCHED: Final = 20
-"""Products that are matched part by part."""
+"""Products that are looked at closely."""
 
 PICTURES: Final = 5
-"""Pictures of a product that its parts are sought in, at most."""
+"""Pictures of a product that are looked at closely, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +64,9 @@ def rank_products(
     A product's score for one photo is the mean of the cosines to its gallery photos, each with
     the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken in
     the index's space, where colours count too. For several photos of the item it is the mean over
-    them. Then those that come first are matched part by part: what the photo finds of its parts in
-    the best of each one's `PICTURES` nearest pictures counts `patch_weight` beside the score,
-    divided by the root of how many pictures these products have on average.
+    them. Those that come first are then looked at more closely, each with its `PICTURES` nearest
+    pictures: what the photo finds of its parts in the best of them counts `patch_weight` / n²
+    beside the score, n being how many pictures these products have on average.
     Chosen by measurement: docs/decisions/0005-ranking.md, 0012-ranking.md and
     0017-local-matching.md.
 
@@ -73,7 +75,7 @@ def rank_products(
         queries: shape (q, d + c), float32, the item's photos; see `Embedded.described`.
         top: how many products to return, at most.
         matcher: of the item's photos, in the order of `queries`; without one, parts count nothing.
-        matched: how many products are matched; the others count as the worst of these.
+        matched: how many products are looked at closely; the others count as the worst of these.
 
     Returns:
         At most `top` products, best first; equal scores in the order of their ids.
@@ -91,13 +93,15 @@ def rank_products(
     ends = np.r_[starts[1:], len(rows)]
     spans = [(int(starts[at]), int(ends[at])) for at in first]
     scores = scores[first]
-    seen = _Seen(index, rows, cosines, spans[:matched])
+    seen = _Seen(index, rows, vectors, cosines, spans[:matched])
     evidence = np.full((len(first), 2), np.nan, np.float32)
-    colours = index.colours(queries) @ index.colours(vectors).T
-    evidence[:matched, 0] = [colours[:, start:end].max(1).mean() for start, end in seen.spans]
+    evidence[:matched, 0] = seen.colours(queries)
     if matcher is not None and index.space and index.rules.patch_weight:
         evidence[:matched, 1] = seen.matched(matcher)
-        scores = seen.weighed(scores, evidence[:matched, 1])
+        # Where products have several pictures, vectors know what changes from one to the next, and
+        # their mean is surer than the parts of one of them.
+        weight = index.rules.patch_weight / seen.pictures**2
+        scores = _beside(scores, evidence[:matched, 1], weight)
     ranked = []
     for place in np.argsort(-scores, kind="stable")[:top]:
         start, end = spans[place]
@@ -111,50 +115,60 @@ def rank_products(
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The products that are matched, and what the item's photos have in common with them.
+    """The products that are looked at closely, and what the item's photos have in common with them.
 
     Attributes:
-        rows: of the index, by column of `cosines`, shape (q, columns).
-        spans: first and last column of each product, the last left out.
+        rows: of the index.
+        vectors: shape (rows, d), of these.
+        cosines: shape (q, rows).
+        spans: first row of each product among them, and the one behind its last.
     """
 
     index: GalleryIndex
     rows: npt.NDArray[np.int64]
-    cosines: npt.NDArray[np.float32]
+    vectors: Floats
+    cosines: Floats
     spans: Sequence[tuple[int, int]]
 
-    def matched(self, matcher: Matcher) -> npt.NDArray[np.float32]:
+    @property
+    def pictures(self) -> float:
+        """How many pictures these products have, on average."""
+        return float(np.mean([end - start for start, end in self.spans]))
+
+    def nearest(self) -> Iterator[list[npt.NDArray[np.int64]]]:
+        """For each photo, rows of each product's `PICTURES` nearest pictures."""
+        for seen in self.cosines:
+            yield [start + np.argsort(-seen[start:end])[:PICTURES] for start, end in self.spans]
+
+    def colours(self, queries: Floats) -> Floats:
+        """Likeness of the likest picture's colours, mean over the photos; shape (products,)."""
+        found = self.index.colours(queries) @ self.index.colours(self.vectors).T
+        of_each = [found[:, start:end].max(1).mean() for start, end in self.spans]
+        return np.array(of_each, np.float32)
+
+    def matched(self, matcher: Matcher) -> Floats:
         """How much of the item's parts products' nearest pictures have, the best one of each.
 
         Returns:
             shape (products,), float32: mean over the item's photos.
         """
-        nearest = [
-            [start + np.argsort(-seen[start:end])[:PICTURES] for start, end in self.spans]
-            for seen in self.cosines
-        ]
+        nearest = list(self.nearest())
         photos = self.index.photo
         names = [[photos(self.rows[at]) for at in np.concatenate(near)] for near in nearest]
         firsts = np.cumsum([0, *(len(near) for near in nearest[0][:-1])])
         of_pictures = matcher.scores(self.index.space, names)
-        found: npt.NDArray[np.float32] = np.maximum.reduceat(of_pictures, firsts, axis=1).mean(0)
+        found: Floats = np.maximum.reduceat(of_pictures, firsts, axis=1).mean(0)
         return found
 
-    def weighed(
-        self, scores: npt.NDArray[np.float32], matched: npt.NDArray[np.float32]
-    ) -> npt.NDArray[np.float32]:
-        """Scores with the parts beside them; products that were not matched count as the worst."""
-        shares = np.full(len(scores), matched.min(), np.float32)
-        shares[: len(matched)] = matched
-        # A mean over many pictures is surer than what one of them shows.
-        pictures = np.mean([end - start for start, end in self.spans])
-        weight = np.float32(self.index.rules.patch_weight / np.sqrt(pictures))
-        return ((scores + weight * shares) / (1 + weight)).astype(np.float32, copy=False)
+
+def _beside(scores: Floats, shares: Floats, weight: float) -> Floats:
+    """Scores with another figure beside them; products that have none count as the worst."""
+    every = np.full(len(scores), shares.min(), np.float32)
+    every[: len(shares)] = shares
+    return ((scores + weight * every) / (1 + weight)).astype(np.float32, copy=False)
 
 
-def _candidates(
-    index: GalleryIndex, queries: npt.NDArray[np.float32], wanted: int
-) -> npt.NDArray[np.int64]:
+def _candidates(index: GalleryIndex, queries: Floats, wanted: int) -> npt.NDArray[np.int64]:
     """Return the ids, ascending, of at least `wanted` products near any query, if there are."""
     k = NEIGHBOURS
     while True:

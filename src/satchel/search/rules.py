@@ -38,7 +38,7 @@ class SearchRules(BaseModel):
         ge=0,
         le=10,
         description="of how much of a photo's parts a candidate's pictures have too, beside the "
-        "score of the whole, divided by the root of how many pictures products have; 0 does "
+        "score of the whole, divided by the square of how many pictures products have; 0 does "
         "without, and asks the database for nothing more; for encoders that give patches "
         "(clip-b16)",
     )
