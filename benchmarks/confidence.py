@@ -15,30 +15,34 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from accuracy import Asking, Seen, all_described, index_of, vectors_of
+from accuracy import Asking, Seen, all_described, by_product, index_of, vectors_of
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
 from satchel.encode.card import Confidence
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.calibration import (
+    NOT_THERE,
+    Asked,
     Measured,
     Outcomes,
     area_under_roc,
+    ask,
     fit_confidence,
     joined,
     measure,
-    outcomes_from_rankings,
+    outcomes_of,
     reliability_by_count,
 )
 from satchel.images import decode
 from satchel.parallel import small_products
-from satchel.search.confidence import FURTHEST, Rankings, presence, shares
+from satchel.search.confidence import Rankings, presence, shares
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL, rank_products
+from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.search.rules import SearchRules
 from views import seller_view
 
@@ -123,134 +127,112 @@ def by_photos_per_product(chosen: list[Task]) -> list[Task]:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Every product of a task, ranked for each of its queries.
+class Queries:
+    """Photos whose products are known, and the gallery that they are searched in.
 
     Attributes:
-        scores: shape (n, products), best first.
-        products: same shape, their numbers.
-        evidence: shape (n, products, 2), likeness of colours and of parts, in their order.
-        photos: shape (products,), gallery photos by number.
-        right: shape (n,), number of each query's product.
+        photos: n of them.
+        right: shape (n,), number of each one's product; `NOT_THERE` where the gallery has it not.
+        groups: shape (n,), the product that each truly is of.
+        own: names of the gallery's photos that are left out for each; none where none is.
     """
 
-    scores: np.ndarray
-    products: np.ndarray
-    evidence: np.ndarray
-    photos: np.ndarray
+    index: GalleryIndex
+    asking: Asking
+    photos: Sequence[Embedded]
     right: np.ndarray
+    groups: np.ndarray
+    own: Sequence[bytes] = ()
+
+    def ranked(self, row: int, without: int | None = None) -> list[RankedProduct]:
+        """One query's ranking, as `Identifier` ranks."""
+        asked, index = self.photos[row], self.index
+        if self.own:
+            names = index.gallery.photos
+            others = (names != np.frombuffer(self.own[row], np.uint8)).any(1)
+            index = replace(index, gallery=index.gallery.rows(np.flatnonzero(others)))
+        with small_products():
+            return rank_products(
+                index,
+                asked.described[None],
+                top=POOL,
+                matcher=self.asking(asked),
+                without=without,
+            )
 
     def paired(self) -> Outcomes:
         """Each query with and without its product: what is fitted on."""
-        first = slice(0, POOL + 1)
-        return outcomes_from_rankings(
-            self.scores[:, first],
-            self.products[:, first],
-            self.photos[self.products[:, first]],
-            self.right,
-            self.evidence[:, first],
+        asked = [ask(partial(self.ranked, row), int(of)) for row, of in enumerate(self.right)]
+        return outcomes_of(self.index, asked)
+
+    def thinned(self, seed: int) -> Queries:
+        """The same with a share of all products taken out of the gallery."""
+        products = np.unique(self.index.gallery.products)
+        rng = np.random.default_rng(seed)
+        gone = rng.choice(products, round(len(products) * SHARE), replace=False)
+        left = np.flatnonzero(~np.isin(self.index.gallery.products, gone))
+        return replace(
+            self,
+            index=replace(self.index, gallery=self.index.gallery.rows(left)),
+            right=np.where(np.isin(self.right, gone), NOT_THERE, self.right),
         )
 
-    def thinned(self, seed: int) -> Ranked:
-        """The same with a share of all products taken away; `right` is -1 where it is of theirs."""
-        count = len(self.photos)
-        gone = np.random.default_rng(seed).choice(count, round(count * SHARE), replace=False)
-        left = np.where(np.isin(self.products, gone), FURTHEST, self.scores)
-        order = np.argsort(-left, axis=1, kind="stable")[:, : count - len(gone)]
-        return Ranked(
-            np.take_along_axis(left, order, 1),
-            np.take_along_axis(self.products, order, 1),
-            np.take_along_axis(self.evidence, order[:, :, None], 1),
-            self.photos,
-            np.where(np.isin(self.right, gone), -1, self.right),
+    def known(self) -> Queries:
+        """Those whose product the gallery has."""
+        rows = np.flatnonzero(self.right != NOT_THERE)
+        return replace(
+            self,
+            photos=[self.photos[row] for row in rows],
+            right=self.right[rows],
+            groups=self.groups[rows],
+            own=[self.own[row] for row in rows] if self.own else (),
         )
 
-    def rows(self, chosen: np.ndarray) -> Ranked:
-        """Some of the queries."""
-        return Ranked(
-            self.scores[chosen],
-            self.products[chosen],
-            self.evidence[chosen],
-            self.photos,
-            self.right[chosen],
-        )
-
-    def drawn(self, seed: int) -> Outcomes:
-        """The queries with a share of all products taken away: what is measured on."""
-        left = self.thinned(seed)
-        first = slice(0, POOL)
-        found = left.products[:, first] == left.right[:, None]
+    def once(self) -> Outcomes:
+        """Each query as it is: what is measured on."""
+        asked = [Asked(int(of), self.ranked(row), ()) for row, of in enumerate(self.right)]
         return Outcomes(
-            Rankings(
-                left.scores[:, first],
-                self.photos[left.products[:, 0]],
-                left.evidence[:, first],
-            ),
-            np.where(found.any(1), found.argmax(1), -1),
-            left.right >= 0,
-            self.right,
-            np.ones(len(self.right)),
+            Rankings.of_many(self.index, [one.there for one in asked]),
+            np.array([one.place for one in asked]),
+            self.right != NOT_THERE,
+            self.groups,
+            np.ones(len(asked)),
         )
 
+    def drawn(self) -> list[Outcomes]:
+        """The queries with a share of all products taken away, drawn `DRAWS` times."""
+        return [self.thinned(seed).once() for seed in range(DRAWS)]
 
-def rank(task: Task, seen: Seen) -> Ranked:
-    """Rank all products for each query."""
+    def drawn_pairs(self) -> list[Outcomes]:
+        """Queries of products that each draw leaves, searched in what it leaves."""
+        return [self.thinned(seed).known().paired() for seed in range(DRAWS)]
+
+
+def queries_of(task: Task, seen: Seen) -> Queries:
+    """A task's queries, searched in its gallery."""
     index, names = shipped_index(task, seen)
     asked = [seen.asked(query.path) for query in task.queries]
-    right = [names.index(query.code) for query in task.queries]
-    return ranked_by(index, len(names), asked, right, Asking(task, seen))
+    right = np.array([names.index(query.code) for query in task.queries])
+    return Queries(index, Asking(task, seen), asked, right, right)
 
 
-def ranked_by(
-    index: GalleryIndex,
-    products: int,
-    asked: Sequence[Embedded],
-    right: Sequence[int],
-    asking: Asking,
-) -> Ranked:
-    """Rank all products for photos."""
-    scores = np.empty((len(asked), products))
-    places = np.empty(scores.shape, np.int64)
-    evidence = np.empty((*scores.shape, 2))
-    for row, query in enumerate(asked):
-        with small_products():
-            ranked = rank_products(
-                index, query.described[None], top=products, matcher=asking(query), matched=products
-            )
-        scores[row] = [one.score for one in ranked]
-        places[row] = [one.product for one in ranked]
-        evidence[row] = [(one.colours, one.parts) for one in ranked]
-    photos = np.bincount(index.gallery.products, minlength=products)
-    return Ranked(scores, places, evidence, photos, np.array(right))
-
-
-def leave_one_out(task: Task, seen: Seen, most: int = 600) -> Ranked:
+def left_one_out(task: Task, seen: Seen, most: int = 600) -> Queries:
     """Gallery photos of products with several, each searched among all others.
 
     The whitening is that of the whole gallery: one photo hardly changes it.
     """
-    index, names = shipped_index(task, seen)
-    of_product = sorted(task.gallery, key=lambda photo: names.index(photo.code))
-    counts = np.bincount(index.gallery.products)
-    asking = Asking(task, seen)
-    parts = []
-    for row in np.random.default_rng(0).permutation(len(of_product))[:most]:
-        product = int(index.gallery.products[row])
-        if counts[product] > 1:
-            rest = index.gallery.rows(np.delete(np.arange(len(index)), row))
-            others = replace(index, gallery=rest)
-            asked = [seen.asked(of_product[row].path)]
-            parts.append(ranked_by(others, len(names), asked, [product], asking))
-    return Ranked(
-        np.concatenate([part.scores for part in parts]),
-        np.concatenate([part.products for part in parts]),
-        np.concatenate([part.evidence for part in parts]),
-        parts[0].photos,
-        np.concatenate([part.right for part in parts]),
-    )
+    index, _ = shipped_index(task, seen)
+    photos, _ = by_product(task)
+    products = index.gallery.products
+    counts = np.bincount(products)
+    some = np.random.default_rng(0).permutation(len(photos))[:most]
+    rows = [row for row in some if counts[products[row]] > 1]
+    asked = [seen.asked(photos[row].path) for row in rows]
+    own = [index.gallery.photos[row].tobytes() for row in rows]
+    return Queries(index, Asking(task, seen), asked, products[rows], products[rows], own)
 
 
-def composed(task: Task, seen: Seen, encoder: Encoder) -> Ranked:
+def composed(task: Task, seen: Seen, encoder: Encoder) -> Queries:
     """Views composed from the gallery's pictures, searched in the gallery."""
     each = max(VIEWS, 400 // len(task.gallery))
     rng = np.random.default_rng(0)
@@ -262,8 +244,8 @@ def composed(task: Task, seen: Seen, encoder: Encoder) -> Ranked:
         )
     ]
     index, names = shipped_index(task, seen)
-    right = [names.index(photo.code) for photo in task.gallery for _ in range(each)]
-    return ranked_by(index, len(names), asked, right, Asking(task, seen))
+    right = np.array([names.index(photo.code) for photo in task.gallery for _ in range(each)])
+    return Queries(index, Asking(task, seen), asked, right, right)
 
 
 def equally(parts: list[Outcomes]) -> Outcomes:
@@ -286,9 +268,8 @@ class Tested(Measured):
     by_chance: float
 
 
-def tested(confidences: Sequence[Confidence], found: Ranked) -> Tested:
+def tested(confidences: Sequence[Confidence], draws: Sequence[Outcomes]) -> Tested:
     """What confidences are worth, one for each draw."""
-    draws = [found.drawn(seed) for seed in range(DRAWS)]
     sure, measured = [], []
     for confidence, one in zip(confidences, draws, strict=True):
         there, choice = presence(confidence, one.ranked), shares(confidence, one.ranked)
@@ -304,32 +285,29 @@ def tested(confidences: Sequence[Confidence], found: Ranked) -> Tested:
     }
     return Tested(
         **values,
-        queries=len(found.right),
+        queries=len(draws[0]),
         calibration_error=error,
         identified=float(said.mean()),
         right_when_identified=float(right @ said / said.sum()) if said.any() else None,
         ranked=measured[0].ranked,
         bins=bins,
-        by_chance=error_by_chance(told, len(found.right)),
+        by_chance=error_by_chance(told, len(draws[0])),
     )
 
 
-def fitted_on(own: Ranked, card: Confidence, count: int | None = None) -> list[Confidence]:
+def fitted_on(
+    pairs: Sequence[Outcomes], card: Confidence, count: int | None = None
+) -> list[Confidence]:
     """One fit for each draw, on photos of products that it leaves, searched in what it leaves.
 
     As someone calibrates who has such photos: by the very catalogue that answers.
 
     Args:
-        own: photos other than those that are measured on.
+        pairs: of photos other than those that are measured on.
         count: so many of them, or as many as there are.
     """
-    fits = []
-    for seed in range(DRAWS):
-        left = own.thinned(seed)
-        known = left.rows(left.right >= 0).paired()
-        chosen = known if count is None else some(known, count)
-        fits.append(fit_confidence(chosen, card, "own photos")[0])
-    return fits
+    chosen = pairs if count is None else [some(one, count) for one in pairs]
+    return [fit_confidence(one, card, "own photos")[0] for one in chosen]
 
 
 def error_by_chance(sure: np.ndarray, queries: int) -> float:
@@ -345,9 +323,8 @@ def error_by_chance(sure: np.ndarray, queries: int) -> float:
     return float(np.mean(errors))
 
 
-def softmax_tested(found: Ranked) -> Measured:
+def softmax_tested(draws: Sequence[Outcomes]) -> Measured:
     """The same of a softmax over the scores with two thresholds, which knows of no absent items."""
-    draws = [found.drawn(seed) for seed in range(DRAWS)]
     told = joined(draws)
     scores = told.ranked.scores
     best = scores[:, 0]
@@ -358,7 +335,7 @@ def softmax_tested(found: Ranked) -> Measured:
     bins, error = reliability_by_count(sure[:, 0], right)
     return replace(
         blank,
-        queries=len(found.right),
+        queries=len(draws[0]),
         calibration_error=error,
         auroc=float(np.mean([area_under_roc(one.ranked.scores[:, 0], one.known) for one in draws])),
         identified=float(said.mean()),
@@ -398,10 +375,9 @@ def main() -> None:
     dev = tasks("dev")
     shown = dev if split == "dev" else dev + tasks("test")
     seen = all_described(distinct_paths(shown), encoder)
-    ranked = {task.name: rank(task, seen) for task in shown}
-    card, told = fit_confidence(
-        equally([ranked[task.name].paired() for task in dev]), None, "dev tasks"
-    )
+    asked = {task.name: queries_of(task, seen) for task in shown}
+    pairs = [asked[task.name].paired() for task in dev]
+    card, told = fit_confidence(equally(pairs), None, "dev tasks")
     if split == "dev":
         rules = {task.name: compare_rules(task, seen) for task in by_photos_per_product(dev)}
         for name, rows in rules.items():
@@ -415,16 +391,18 @@ def main() -> None:
     rows, figures = [], []
     own_of = dict(zip((task.name for task in tasks("test")), dev, strict=False))
     for task in tasks("test"):
-        found = ranked[task.name]
-        sides = {"softmax": softmax_tested(found), "card": tested([card] * DRAWS, found)}
+        draws = asked[task.name].drawn()
+        sides = {"softmax": softmax_tested(draws), "card": tested([card] * DRAWS, draws)}
         if task.name in own_of:
-            own = ranked[own_of[task.name].name]
+            own = asked[own_of[task.name].name]
+            own_pairs = own.drawn_pairs()
             for count in (few for few in FEW if few < len(own.right) / 2):
-                sides[f"{count} own photos"] = tested(fitted_on(own, card, count), found)
-            sides["all own photos"] = tested(fitted_on(own, card), found)
+                sides[f"{count} own photos"] = tested(fitted_on(own_pairs, card, count), draws)
+            sides["all own photos"] = tested(fitted_on(own_pairs, card), draws)
         once = len(task.gallery) == len({photo.code for photo in task.gallery})
-        stand_in = composed(task, seen, encoder) if once else leave_one_out(task, seen)
-        sides["views" if once else "leave one out"] = tested(fitted_on(stand_in, card), found)
+        stand_in = composed(task, seen, encoder) if once else left_one_out(task, seen)
+        fits = fitted_on(stand_in.drawn_pairs(), card)
+        sides["views" if once else "leave one out"] = tested(fits, draws)
         for side, measured in sides.items():
             rows.append(row_of(task.name, side, measured))
             told_of = {

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Final
 
 import numpy as np
 
@@ -22,22 +21,19 @@ from satchel.encode.encoder import Encoder
 from satchel.errors import PhotoError, RowError, UsageError
 from satchel.evaluate.calibration import (
     FEWEST_QUERIES,
-    Ints,
+    NOT_THERE,
+    Asked,
     Measured,
-    Outcomes,
+    ask,
     fit_confidence,
-    outcomes_from_rankings,
+    outcomes_of,
 )
 from satchel.identify import Identifier
 from satchel.images import read_photo
 from satchel.parallel import cores, map_in_order
 from satchel.search.build import open_index
-from satchel.search.confidence import FURTHEST
-from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL, RankedProduct
+from satchel.search.ranking import POOL
 from satchel.workspace import Workspace
-
-NOT_THERE: Final = -1
 
 
 def calibrate(
@@ -68,27 +64,29 @@ def calibrate(
     identifier = Identifier.of(workspace, encoder, index)
     ids = workspace.catalogue.ids_of_codes()
     limits = workspace.settings.photos.limits()
-    rankings: list[list[RankedProduct]] = []
-    right: list[int] = []
+    indexed = set(np.unique(index.gallery.products).tolist())
+    asked: list[Asked] = []
 
-    def look(row: CatalogueRow | RowError) -> tuple[str, int, list[RankedProduct] | Exception]:
+    def look(row: CatalogueRow | RowError) -> tuple[str, Asked | Exception]:
         if isinstance(row, RowError):
-            return f"line {row.line}", NOT_THERE, row
+            return f"line {row.line}", row
         try:
             seen = identifier.look_at([read_photo(row.photo, limits)])
         except PhotoError as error:
-            return str(row.photo), NOT_THERE, error
-        return row.code, ids.get(row.code, NOT_THERE), identifier.rank(seen, top=POOL + 1)
+            return str(row.photo), error
+        right = ids.get(row.code, NOT_THERE)
+        return row.code, ask(
+            lambda without: identifier.rank(seen, top=POOL, without=without),
+            right if right in indexed else NOT_THERE,
+        )
 
-    indexed = set(np.unique(index.gallery.products).tolist())
-    for name, product, found in map_in_order(look, photos.rows(), workers=cores()):
+    for name, found in map_in_order(look, photos.rows(), workers=cores()):
         if isinstance(found, Exception):
             on_problem(name, found)
         else:
-            rankings.append(found)
-            right.append(product if product in indexed else NOT_THERE)
+            asked.append(found)
         on_progress(1)
-    known = sum(product != NOT_THERE for product in right)
+    known = sum(one.right != NOT_THERE for one in asked)
     if known < FEWEST_QUERIES or len(indexed) < 2:
         raise UsageError(
             f"expected {FEWEST_QUERIES} or more photos of products in the index, and two or more "
@@ -96,7 +94,7 @@ def calibrate(
         )
     wishes = workspace.settings.identify
     confidence, measured = fit_confidence(
-        _outcomes(index, rankings, np.array(right), wishes.absent),
+        outcomes_of(index, asked, absent_share=wishes.absent),
         encoder.card.confidence,
         source,
         absent_share=wishes.absent,
@@ -116,20 +114,3 @@ def calibrate(
         ),
         measured,
     )
-
-
-def _outcomes(
-    index: GalleryIndex, rankings: list[list[RankedProduct]], right: Ints, absent: float
-) -> Outcomes:
-    """What came of the rankings; `right`, shape (n,): the right product's id or `NOT_THERE`."""
-    scores = np.full((len(rankings), POOL + 1), FURTHEST)
-    products = np.full(scores.shape, NOT_THERE)
-    evidence = np.full((*scores.shape, 2), np.nan)
-    for row, ranking in enumerate(rankings):
-        products[row, : len(ranking)] = [one.product for one in ranking]
-        scores[row, : len(ranking)] = [one.score for one in ranking]
-        evidence[row, : len(ranking)] = [(one.colours, one.parts) for one in ranking]
-    found, counts = np.unique(index.gallery.products, return_counts=True)
-    at = np.clip(np.searchsorted(found, products), 0, len(found) - 1)
-    photos = np.where(scores > FURTHEST, counts[at], 1)
-    return outcomes_from_rankings(scores, products, photos, right, evidence, absent_share=absent)

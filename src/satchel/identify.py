@@ -157,8 +157,14 @@ class Identifier:
         """
         return embed(self._encoder, [decode(photo, limits=self._limits) for photo in photos])
 
-    def rank(self, seen: Sequence[Embedded], *, top: int) -> list[RankedProduct]:
-        """Rank the products of the gallery for the item whose photos were looked at."""
+    def rank(
+        self, seen: Sequence[Embedded], *, top: int, without: int | None = None
+    ) -> list[RankedProduct]:
+        """Rank the products of the gallery for the item whose photos were looked at.
+
+        Args:
+            without: id of a product that is passed over, as if it were not there.
+        """
         described = np.stack([photo.described for photo in seen])
         parts = [photo.patches for photo in seen if photo.patches is not None]
         read = partial(self._catalogue.patches, self._encoder.id)
@@ -168,6 +174,7 @@ class Identifier:
                 described,
                 top=top,
                 matcher=Matcher(parts, read) if len(parts) == len(seen) else None,
+                without=without,
             )
 
     def name(self, seen: Sequence[Embedded], *, top: int = 5) -> Identification:

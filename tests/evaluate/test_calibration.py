@@ -19,13 +19,12 @@ from satchel.evaluate.calibration import (
     fit_choices,
     fit_confidence,
     joined,
-    outcomes_from_rankings,
-    outcomes_from_scores,
+    paired_outcomes,
     reliability_by_count,
     threshold_of_precision,
     wilson_lower_bound,
 )
-from satchel.search.confidence import FURTHEST, likely_counts, presence, shares
+from satchel.search.confidence import FURTHEST, Rankings, likely_counts, presence, shares
 from satchel.search.ranking import POOL
 
 
@@ -38,6 +37,32 @@ def drawn_scores(
     scores = rng.normal(0.5, noise, (queries, products))
     scores[np.arange(queries), right] += rng.exponential(0.1, queries)
     return scores, right
+
+
+def outcomes_from_scores(
+    scores: np.ndarray,
+    right: np.ndarray,
+    photos: np.ndarray | None = None,
+    *,
+    absent_share: float = 0.33,
+) -> Outcomes:
+    """Rank each query with and without its right product, from a table of all scores."""
+    table = np.asarray(scores, np.float64)
+    counts = np.ones(table.shape[1], np.int64) if photos is None else photos
+    of_right = np.arange(table.shape[1]) == right[:, None]
+    there, order = _sorted(table, counts)
+    without, _ = _sorted(np.where(of_right, FURTHEST, table), counts)
+    found = order == right[:, None]
+    places = np.where(found.any(1), found.argmax(1), -1)
+    return paired_outcomes(there, places, without, right, absent_share=absent_share)
+
+
+def _sorted(table: np.ndarray, photos: np.ndarray) -> tuple[Rankings, np.ndarray]:
+    """The first `POOL` products of each row, best first, and their columns."""
+    order = np.argsort(-table, axis=1, kind="stable")[:, :POOL]
+    scores = np.take_along_axis(table, order, 1)
+    evidence = np.full((*scores.shape, 2), np.nan)
+    return Rankings(scores, photos[order[:, 0]], evidence), order
 
 
 # -- outcomes ----------------------------------------------------------------------------------
@@ -65,12 +90,14 @@ def test_a_query_without_a_product_stands_for_an_absent_item_alone() -> None:
     assert found.ranked.scores[1].tolist() == [0.9, 0.2]  # nothing is taken out
 
 
-def test_evidence_goes_with_its_product() -> None:
-    scores, products = np.array([[0.9, 0.8, 0.7]]), np.array([[4, 2, 6]])
+def test_evidence_stays_beside_the_ranking_that_it_is_of() -> None:
     evidence = np.array([[(0.1, 0.2), (0.3, np.nan), (0.5, 0.6)]])
-    found = outcomes_from_rankings(
-        scores, products, np.ones_like(products), np.array([4]), evidence
-    )
+    there = Rankings(np.array([[0.9, 0.8, 0.7]]), np.array([3]), evidence)
+    without = Rankings(np.array([[0.85, 0.7]]), np.array([1]), evidence[:, 1:])
+    found = paired_outcomes(there, np.array([0]), without, np.array([4]))
+    assert found.ranked.scores.tolist() == [[0.9, 0.8, 0.7], [0.85, 0.7, FURTHEST]]
+    assert found.ranked.photos.tolist() == [3, 1]
+    assert (found.place.tolist(), found.known.tolist()) == ([0, -1], [True, False])
     assert np.array_equal(found.ranked.evidence[0], evidence[0], equal_nan=True)
     assert np.array_equal(found.ranked.evidence[1, :2], evidence[0, 1:], equal_nan=True)
     wider = joined([found, outcomes_from_scores(*drawn_scores(0, 2, 9))]).ranked

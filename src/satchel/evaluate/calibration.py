@@ -6,7 +6,7 @@ Everything here is arithmetic on scores and outcomes; where they come from is fo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
 from typing import Final
@@ -27,7 +27,8 @@ from satchel.search.confidence import (
     presence_features,
     shares,
 )
-from satchel.search.ranking import POOL
+from satchel.search.index import GalleryIndex
+from satchel.search.ranking import RankedProduct
 
 Bools = npt.NDArray[np.bool_]
 Ints = npt.NDArray[np.int64]
@@ -46,6 +47,9 @@ FEWEST_QUERIES: Final = 20
 
 FEWEST_SAID: Final = 20
 """Answers that "identified" must be based on, at least."""
+
+NOT_THERE: Final = -1
+"""Stands for the product of an item that is not in the catalogue."""
 
 NEVER_REACHED: Final = 2.0
 """Above every sum of shares."""
@@ -113,81 +117,89 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
     )
 
 
-def outcomes_from_scores(
-    scores: npt.NDArray[np.floating],
+def paired_outcomes(
+    there: Rankings,
+    places: Ints,
+    without: Rankings,
     right: Ints,
-    photos: Ints | None = None,
     *,
     absent_share: float = ABSENT_SHARE,
 ) -> Outcomes:
-    """Rank each query with and without its right product, from a table of all scores.
-
-    Args:
-        scores: shape (n, products), of every product of the catalogue.
-        right: shape (n,), int64, column of each query's right product.
-        photos: shape (products,), gallery photos of each; default one.
-        absent_share: see `outcomes_from_rankings`.
-    """
-    table: Floats = np.asarray(scores, np.float64)
-    counts = np.ones(table.shape[-1], np.int64) if photos is None else photos
-    order = np.argsort(-table, axis=-1, kind="stable")[:, : POOL + 1]
-    best = np.take_along_axis(table, order, 1)
-    return outcomes_from_rankings(best, order, counts[order], right, absent_share=absent_share)
-
-
-def outcomes_from_rankings(
-    scores: Floats,
-    products: Ints,
-    photos: Ints,
-    right: Ints,
-    evidence: Floats | None = None,
-    *,
-    absent_share: float = ABSENT_SHARE,
-) -> Outcomes:
-    """Take each query twice: as it was ranked, and as if its right product were not there.
+    """Take each query twice: as it is ranked, and as it is ranked with its product passed over.
 
     So each query stands for an item that is in the catalogue and for one that is not, and the two
     differ in nothing else. One without a right product stands for the second kind alone.
 
     Args:
-        scores: shape (n, `POOL` + 1), best first, `FURTHEST` where there is no such product.
-        products: same shape, their ids.
-        photos: same shape, their gallery photos.
-        right: shape (n,), id of the right product; -1 for an item that is not in the catalogue.
-        evidence: shape (n, `POOL` + 1, 2), see `Rankings`; None where nothing is known.
+        there: of n queries.
+        places: shape (n,), of the right product in them, from 0; -1 where it is not among them.
+        without: of the same queries, the right product being passed over.
+        right: shape (n,), id of the right product; `NOT_THERE` for an item that is not in the
+            catalogue.
         absent_share: share of the weight that goes to the second kind.
 
     Raises:
-        ValueError: no query, fewer than two products, or shapes disagree.
+        ValueError: no query, or shapes disagree.
     """
-    if scores.ndim != 2 or scores.shape[1] < 2 or right.shape != (len(scores),) or not len(right):
-        raise ValueError(
-            "expected the scores of two or more products for some queries, and the right product "
-            f"of each; got {scores.shape} and {right.shape}"
-        )
-    known = right >= 0
-    found = (products == right[:, None]) & (scores > FURTHEST)
-    without = np.where(found, FURTHEST, scores)
-    seen = np.full((*scores.shape, 2), np.nan) if evidence is None else evidence
-    parts = []
-    for table, of_known in ((scores, True), (without, False)):
-        order = np.argsort(-table, axis=1, kind="stable")[:, :POOL]
-        ranked = Rankings(
-            np.take_along_axis(table, order, 1),
-            np.take_along_axis(photos, order[:, :1], 1)[:, 0],
-            np.take_along_axis(seen, order[:, :, None], 1),
-        )
-        place = np.where(found.any(1) & (found.argmax(1) < POOL), found.argmax(1), -1)
-        all_of_them = Outcomes(
-            ranked,
-            place if of_known else np.full(len(right), -1),
-            np.full(len(right), of_known),
-            np.where(known, right, right.max() + 1 + np.arange(len(right))),
-            np.full(len(right), 1 - absent_share if of_known else absent_share),
-        )
-        parts.append(all_of_them.rows(known) if of_known else all_of_them)
-    group = np.concatenate([part.group for part in parts])
-    return replace(joined(parts), group=group)
+    counts = {len(there.scores), len(places), len(without.scores), len(right)}
+    if len(counts) > 1 or not len(right):
+        raise ValueError(f"expected two rankings of some queries, got {sorted(counts)} of them")
+    known, count = right != NOT_THERE, len(right)
+    group = np.where(known, right, right.max() + 1 + np.arange(count))
+    parts = [
+        Outcomes(there, places, known, group, np.full(count, 1 - absent_share)).rows(known),
+        Outcomes(
+            without,
+            np.full(count, -1),
+            np.zeros(count, np.bool_),
+            group,
+            np.full(count, absent_share),
+        ),
+    ]
+    return replace(joined(parts), group=np.concatenate([part.group for part in parts]))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A query's ranking, and the one that it has where its product is passed over.
+
+    Attributes:
+        right: id of its product; `NOT_THERE` for an item that is not in the catalogue.
+    """
+
+    right: int
+    there: Sequence[RankedProduct]
+    without: Sequence[RankedProduct]
+
+    @property
+    def place(self) -> int:
+        """Of the right product, from 0; -1 where it is not among those ranked."""
+        products = [one.product for one in self.there]
+        return products.index(self.right) if self.right in products else -1
+
+
+def ask(rank: Callable[[int | None], Sequence[RankedProduct]], right: int) -> Asked:
+    """Rank a query, once more without its product.
+
+    Args:
+        rank: gives at least one product, and `POOL` at most; told the id that is passed over.
+        right: see `Asked`.
+    """
+    there = rank(None)
+    return Asked(right, there, there if right == NOT_THERE else rank(right))
+
+
+def outcomes_of(
+    index: GalleryIndex, asked: Sequence[Asked], *, absent_share: float = ABSENT_SHARE
+) -> Outcomes:
+    """What came of queries; see `paired_outcomes`."""
+    return paired_outcomes(
+        Rankings.of_many(index, [one.there for one in asked]),
+        np.array([one.place for one in asked]),
+        Rankings.of_many(index, [one.without for one in asked]),
+        np.array([one.right for one in asked]),
+        absent_share=absent_share,
+    )
 
 
 def _padded(of_products: Floats, width: int, value: float) -> Floats:

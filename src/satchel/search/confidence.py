@@ -80,6 +80,18 @@ class Rankings:
         return Rankings(self.scores[chosen], self.photos[chosen], self.evidence[chosen])
 
     @classmethod
+    def of_many(cls, index: GalleryIndex, rankings: Sequence[Sequence[RankedProduct]]) -> Rankings:
+        """The first `POOL` products of rankings by this index, of one product each at least."""
+        scores = np.full((len(rankings), POOL), FURTHEST)
+        evidence = np.full((*scores.shape, 2), np.nan)
+        for row, ranked in enumerate(rankings):
+            pool = ranked[:POOL]
+            scores[row, : len(pool)] = [one.score for one in pool]
+            evidence[row, : len(pool)] = [(one.colours, one.parts) for one in pool]
+        first = [np.array([ranked[0].product]) for ranked in rankings]
+        return cls(scores, np.array([len(index.rows_of(one)) for one in first]), evidence)
+
+    @classmethod
     def of_one(
         cls,
         scores: Sequence[float],

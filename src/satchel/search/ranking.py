@@ -58,6 +58,7 @@ def rank_products(
     top: int,
     matcher: Matcher | None = None,
     matched: int = MATCHED,
+    without: int | None = None,
 ) -> list[RankedProduct]:
     """Rank the products of the gallery for one item.
 
@@ -76,12 +77,17 @@ def rank_products(
         top: how many products to return, at most.
         matcher: of the item's photos, in the order of `queries`; without one, parts count nothing.
         matched: how many products are looked at closely; the others count as the worst of these.
+        without: id of a product that is passed over, as if it were not in the catalogue.
 
     Returns:
-        At most `top` products, best first; equal scores in the order of their ids.
+        At most `top` products, best first; equal scores in the order of their ids. None where the
+        only product is passed over.
     """
     queries = index.prepared(queries)
-    candidates = _candidates(index, queries, max(top, POOL))
+    candidates = _candidates(index, queries, max(top, POOL) + (without is not None))
+    candidates = candidates[candidates != without]
+    if not len(candidates):
+        return []
     rows = index.rows_of(candidates)
     vectors = index.gallery.vectors[rows]
     cosines = queries @ vectors.T  # (q, rows of the candidates)

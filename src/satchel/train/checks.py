@@ -18,12 +18,12 @@ from satchel.encode.embed import Embedded, Looking, as_query, embed
 from satchel.encode.look import Look
 from satchel.encode.shape import CropShape
 from satchel.images import RGB
-from satchel.parallel import batched
+from satchel.parallel import batched, small_products
 from satchel.search.index import GalleryIndex
+from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
 from satchel.train.backbones import Backbone
 from satchel.train.cutouts import Cutouts
-from satchel.train.evaluation import product_scores
 from satchel.train.export import Exportable
 from satchel.train.synth import Composer
 
@@ -72,10 +72,13 @@ def searched(
     products: int,
     rules: SearchRules,
 ) -> Floats:
-    """Score of every product for every query, shape (q, products), as the index would rank them.
+    """Score of every product for every query, shape (q, products), as identification ranks them.
 
     Args:
         labels: shape (g,): products of the gallery.
+
+    Returns:
+        float32; -1 for a product that the gallery has no picture of.
     """
     order = np.argsort(labels, kind="stable")
     seen = [gallery[row] for row in order]
@@ -91,8 +94,12 @@ def searched(
         np.stack([photo.whole - photo.vector for photo in seen]),
         rules,
     )
-    asked = index.prepared(np.stack([query.described for query in queries]))
-    return product_scores(asked, index.gallery.vectors, labels[order], products)
+    scores = np.full((len(queries), products), -1, np.float32)
+    with small_products():
+        for own, query in zip(scores, queries, strict=True):
+            ranked = rank_products(index, query.described[None], top=products)
+            own[[one.product for one in ranked]] = [one.score for one in ranked]
+    return scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
 
 from satchel.encode.card import (
     BUILTIN,
@@ -26,21 +27,25 @@ from satchel.encode.serving import CARD
 from satchel.errors import UsageError
 from satchel.evaluate.calibration import (
     FEWEST_QUERIES,
+    ask,
     fit_confidence,
-    outcomes_from_scores,
+    outcomes_of,
 )
 from satchel.files import write_atomically
+from satchel.parallel import small_products
 from satchel.search.index import GalleryIndex
+from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.search.switch import embed_beside, switch
 from satchel.search.whitening import MOST_DEVIATIONS
 from satchel.train.backbones import Backbone
 from satchel.train.data import Named, Split
-from satchel.train.evaluation import product_scores
 from satchel.train.export import Exported, Kind, export_encoder, export_head
 from satchel.train.loaded import read_adapted_head, trained_backbone
 from satchel.train.runs import ADAPT_HEAD, Run, RunRecord
 from satchel.train.task import part_photos, workspace_photos
 from satchel.workspace import Workspace
+
+Floats = npt.NDArray[np.float32]
 
 COMPARED_PHOTOS = 64
 """Photos that exports are held against the network by, at least: where the validation part has
@@ -206,25 +211,14 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
         ),
         workspace.settings.search,
     )
-    scores = product_scores(
-        index.prepared(described[val_rows]), index.gallery.vectors, numbers, len(products)
-    )
-    counts = np.bincount([place[code] for code in train_codes], minlength=len(products))
-    return measured_confidence(scores, labels, f"validation part of {record.split}", counts)
 
+    def rank(query: Floats) -> Callable[[int | None], list[RankedProduct]]:
+        return lambda without: rank_products(index, query[None], top=POOL, without=without)
 
-def measured_confidence(
-    scores: np.ndarray[tuple[int, int], np.dtype[np.float32]],
-    labels: np.ndarray[tuple[int], np.dtype[np.int64]],
-    measured_on: str,
-    photos: np.ndarray[tuple[int], np.dtype[np.int64]] | None = None,
-) -> Confidence:
-    """Fit how sure answers are, and the thresholds, on queries that were not trained on.
-
-    Args:
-        scores: shape (n, products), float32, as `product_scores` gives them.
-        labels: shape (n,), the right product of each.
-        photos: shape (products,), gallery photos of each; default one.
-    """
-    outcomes = outcomes_from_scores(scores, labels, photos)
-    return fit_confidence(outcomes, read_card(LITE).confidence, measured_on)[0]
+    with small_products():
+        asked = [
+            ask(rank(query), int(label))
+            for query, label in zip(described[val_rows], labels, strict=True)
+        ]
+    measured_on = f"validation part of {record.split}"
+    return fit_confidence(outcomes_of(index, asked), read_card(LITE).confidence, measured_on)[0]
