@@ -161,9 +161,12 @@ def nearest_ranks(task: Task, vectors: Vectors) -> np.ndarray:
 
 STEPS = {
     "as the gallery is": PLAIN,
-    "+ whitened by views": SearchRules(product_power=0, colour_weight=0, patch_weight=0),
-    "+ whitened by products": SearchRules(colour_weight=0, patch_weight=0),
-    "+ colours": SearchRules(patch_weight=0),
+    "+ whitened by views": SearchRules(
+        product_power=0, colour_weight=0, rival_weight=0, patch_weight=0
+    ),
+    "+ whitened by products": SearchRules(colour_weight=0, rival_weight=0, patch_weight=0),
+    "+ colours": SearchRules(rival_weight=0, patch_weight=0),
+    "+ rivals": SearchRules(patch_weight=0),
     "+ patches (ships)": SearchRules(),
 }
 """Each step of the ranking upon the one before it, as rules of the index."""

@@ -156,7 +156,9 @@ def many(rng: np.random.Generator) -> tuple[GalleryIndex, list[np.ndarray]]:
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     names = np.arange(len(owners), dtype=np.uint8)[:, None].repeat(32, 1)
     pictures = [some_patches(rng, 4) for _ in owners]
-    rules = SearchRules(view_power=0, product_power=0, colour_weight=0, patch_weight=0.5)
+    rules = SearchRules(
+        view_power=0, product_power=0, colour_weight=0, rival_weight=0, patch_weight=0.5
+    )
     gallery = GalleryVectors(vectors.astype(np.float32), owners, names, revision=1)
     index = GalleryIndex.of(
         gallery, "test", np.empty((0, 4), np.float32), rules, np.concatenate(pictures)

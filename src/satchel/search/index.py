@@ -29,7 +29,9 @@ from satchel.search.whitening import Rows, Whitening, whiten_gallery
 LAYOUT: Final = "satchel-index-3"
 TENSORS: Final = ("vectors", "products", "photos", "whitening", "patch_centre", "patch_axes")
 
-PLAIN: Final = SearchRules(view_power=0, product_power=0, colour_weight=0, patch_weight=0)
+PLAIN: Final = SearchRules(
+    view_power=0, product_power=0, colour_weight=0, rival_weight=0, patch_weight=0
+)
 """Vectors compared as they are."""
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from satchel.search.index import GalleryIndex
 from satchel.search.matching import Matcher
+from satchel.search.rivals import shares_of
 
 Floats = npt.NDArray[np.float32]
 
@@ -66,10 +67,11 @@ def rank_products(
     the weight exp(`SHARPNESS` × cosine): the nearer, the more it counts. Cosines are taken in
     the index's space, where colours count too. For several photos of the item it is the mean over
     them. Those that come first are then looked at more closely, each with its `PICTURES` nearest
-    pictures: what the photo finds of its parts in the best of them counts `patch_weight` / n²
-    beside the score, n being how many pictures these products have on average.
-    Chosen by measurement: docs/decisions/0005-ranking.md, 0012-ranking.md and
-    0017-local-matching.md.
+    pictures. How much of the photo they make up beside those of the others counts
+    `rival_weight` × (1 − 1 / n) beside the score, n being how many pictures these products have on
+    average; and what the photo finds of its parts in the best of them `patch_weight` / n².
+    Chosen by measurement: docs/decisions/0005-ranking.md, 0012-ranking.md, 0017-local-matching.md
+    and 0020-rivals.md.
 
     Args:
         index: of at least one photo.
@@ -102,6 +104,9 @@ def rank_products(
     seen = _Seen(index, rows, vectors, cosines, spans[:matched])
     evidence = np.full((len(first), 2), np.nan, np.float32)
     evidence[:matched, 0] = seen.colours(queries)
+    # One picture of each is compared as it is: only several show what is news in which.
+    if weight := index.rules.rival_weight * (1 - 1 / seen.pictures):
+        scores = _beside(scores, seen.rivals(queries), weight)
     if matcher is not None and index.space and index.rules.patch_weight:
         evidence[:matched, 1] = seen.matched(matcher)
         # Where products have several pictures, vectors know what changes from one to the next, and
@@ -151,6 +156,16 @@ class _Seen:
         found = self.index.colours(queries) @ self.index.colours(self.vectors).T
         of_each = [found[:, start:end].max(1).mean() for start, end in self.spans]
         return np.array(of_each, np.float32)
+
+    def rivals(self, queries: Floats) -> Floats:
+        """How much of a photo each product makes up, mean over the photos; shape (products,)."""
+        found = []
+        for query, near in zip(queries, self.nearest(), strict=True):
+            products = np.repeat(np.arange(len(near)), [len(of_one) for of_one in near])
+            pictures = self.vectors[np.concatenate(near)]
+            found.append(shares_of(query, pictures, products, len(near)))
+        mean: Floats = np.mean(found, axis=0)
+        return mean
 
     def matched(self, matcher: Matcher) -> Floats:
         """How much of the item's parts products' nearest pictures have, the best one of each.

@@ -33,6 +33,13 @@ class SearchRules(BaseModel):
         description="of the likeness of colours beside the cosine of the vectors; 0 does without; "
         "for lite0, and what is trained from it, 0.2 is better",
     )
+    rival_weight: float = Field(
+        0.1,
+        ge=0,
+        le=10,
+        description="of how much of a photo a candidate's pictures make up beside those of its "
+        "rivals, beside the score; 0 does without; helps where products have many pictures",
+    )
     patch_weight: float = Field(
         0.7,
         ge=0,
