@@ -57,14 +57,14 @@ class LookAlikeRules(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     chance: float = Field(
-        0.03,
+        0.05,
         gt=0,
         le=0.5,
         description="that the ranking, asked with the very picture of one product, leaves another "
         "between the two: from there on they are proposed as look-alikes; less proposes more",
     )
     colour_chance: float = Field(
-        0.11,
+        0.15,
         gt=0,
         le=0.5,
         description="the same where the catalogue gives the two different colours: a photo shows "

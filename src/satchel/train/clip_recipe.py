@@ -74,15 +74,15 @@ NAME: Final = "clip-b16"
 """Stem of the files that ship."""
 
 CONFIDENCE: Final = Confidence(
-    presence=(-0.7677, 0.2765, 0.2866, -0.0886, 0.7527, -0.3711, -0.2704),
-    sharpness=(1.5487, 0.3487, 0.7697),
-    further=(-3.5668, -3.005),
+    presence=(-0.5899, 0.1973, 0.2229, -0.0732, 0.7825, -0.4362, -0.4129),
+    sharpness=(0.8776, 0.2786, 1.0297),
+    further=(-3.5816, -3.0025),
     absent_share=0.33,
     precision=0.95,
     coverage=0.9,
     identified_at=1.0,
-    absent_at=0.3576,
-    likely_at=0.9727,
+    absent_at=0.3506,
+    likely_at=0.9754,
     queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
