@@ -122,7 +122,11 @@ def test_twins_are_told_apart_by_their_parts() -> None:
     assert ranked[0].product == 1
     assert ranked[0].score == pytest.approx(1, abs=1e-5)
     matched = [naive(shown, index.space, picture) for picture in pictures]
-    expected = {0: (1 + matched[0]) / 2, 1: 1.0, 2: matched[2] / 2}
+    weight = np.std([1, 1, 0]) / np.std(matched)  # both equally spread
+    expected = {
+        product: (cosine + weight * matched[product]) / (1 + weight)
+        for product, cosine in enumerate([1, 1, 0])
+    }
     assert {one.product: one.score for one in ranked} == pytest.approx(expected, abs=1e-5)
     assert [len(names) for names in reads] == [3]  # one question for all candidates
 
@@ -133,10 +137,14 @@ def test_several_photos_of_an_item_count_alike() -> None:
     asked = [some_patches(rng, 5), some_patches(rng, 5)]
     query = np.array([[1, 0], [1, 0]], np.float32)
     ranked = rank_products(index, query, top=3, matcher=Matcher(asked, reader(pictures, [])))
+    matched = [
+        np.mean([naive(seen, index.space, picture) for seen in asked]) for picture in pictures
+    ]
+    weight = 2 * np.std([1, 1, 0]) / np.std(matched)
     for one in ranked:
-        matched = np.mean([naive(seen, index.space, pictures[one.product]) for seen in asked])
         base = float(index.gallery.vectors[one.product] @ query[0])
-        assert one.score == pytest.approx((base + 2 * matched) / 3, abs=1e-5)
+        expected = (base + weight * matched[one.product]) / (1 + weight)
+        assert one.score == pytest.approx(expected, abs=1e-5)
 
 
 def test_without_a_weight_nothing_is_read() -> None:
@@ -183,6 +191,8 @@ def test_parts_are_sought_in_each_products_nearest_pictures(seed: int, matched: 
     least = min(found.values())
     counts = np.bincount(index.gallery.products)
     weight = 0.5 / np.mean([counts[one.product] for one in plain[:matched]]) ** 2
+    spread = np.std([one.score for one in plain[:matched]])
+    weight *= spread / np.std(list(found.values())) if matched > 1 else 0
     expected = {
         one.product: (one.score + weight * found.get(one.product, least)) / (1 + weight)
         for one in plain

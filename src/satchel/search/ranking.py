@@ -27,6 +27,9 @@ POOL: Final = 50
 MATCHED: Final = 20
 """Products that are looked at closely."""
 
+ALIKE: Final = 1e-6
+"""Spread below which figures are equal but for rounding."""
+
 PICTURES: Final = 5
 """Pictures of a product that are looked at closely, at most."""
 
@@ -69,7 +72,8 @@ def rank_products(
     them. Those that come first are then looked at more closely, each with its `PICTURES` nearest
     pictures. How much of the photo they make up beside those of the others counts
     `rival_weight` × (1 − 1 / n) beside the score, n being how many pictures these products have on
-    average; and what the photo finds of its parts in the best of them `patch_weight` / n².
+    average; and what the photo finds of its parts in the best of them `patch_weight` / n², both
+    being brought to one spread among these products.
     Chosen by measurement: docs/decisions/0005-ranking.md, 0012-ranking.md, 0017-local-matching.md
     and 0020-rivals.md.
 
@@ -108,11 +112,11 @@ def rank_products(
     if weight := index.rules.rival_weight * (1 - 1 / seen.pictures):
         scores = _beside(scores, seen.rivals(queries), weight)
     if matcher is not None and index.space and index.rules.patch_weight:
-        evidence[:matched, 1] = seen.matched(matcher)
+        parts = evidence[:matched, 1] = seen.matched(matcher)
         # Where products have several pictures, vectors know what changes from one to the next, and
         # their mean is surer than the parts of one of them.
         weight = index.rules.patch_weight / seen.pictures**2
-        scores = _beside(scores, evidence[:matched, 1], weight)
+        scores = _beside(scores, parts, weight * _spread(scores[:matched], parts))
     ranked = []
     for place in np.argsort(-scores, kind="stable")[:top]:
         start, end = spans[place]
@@ -187,6 +191,11 @@ def _beside(scores: Floats, shares: Floats, weight: float) -> Floats:
     every = np.full(len(scores), shares.min(), np.float32)
     every[: len(shares)] = shares
     return ((scores + weight * every) / (1 + weight)).astype(np.float32, copy=False)
+
+
+def _spread(scores: Floats, shares: Floats) -> float:
+    """How much wider scores are spread than shares, which is nothing where shares are all alike."""
+    return float(scores.std() / shares.std()) if shares.std() > ALIKE else 0.0
 
 
 def _candidates(index: GalleryIndex, queries: Floats, wanted: int) -> npt.NDArray[np.int64]:

@@ -41,13 +41,13 @@ class SearchRules(BaseModel):
         "rivals, beside the score; 0 does without; helps where products have many pictures",
     )
     patch_weight: float = Field(
-        0.7,
+        1.0,
         ge=0,
         le=10,
         description="of how much of a photo's parts a candidate's pictures have too, beside the "
-        "score of the whole, divided by the square of how many pictures products have; 0 does "
-        "without, and asks the database for nothing more; for encoders that give patches "
-        "(clip-b16)",
+        "score of the whole, both being equally spread; divided by the square of how many pictures "
+        "products have; 0 does without, and asks the database for nothing more; for encoders that "
+        "give patches (clip-b16)",
     )
 
 

@@ -74,15 +74,15 @@ NAME: Final = "clip-b16"
 """Stem of the files that ship."""
 
 CONFIDENCE: Final = Confidence(
-    presence=(-0.5899, 0.1973, 0.2229, -0.0732, 0.7825, -0.4362, -0.4129),
-    sharpness=(0.8776, 0.2786, 1.0297),
-    further=(-3.5816, -3.0025),
+    presence=(-0.6857, 0.226, 0.2894, -0.0883, 0.7424, -0.3921, -0.2708),
+    sharpness=(0.9297, 0.2603, 1.0394),
+    further=(-3.5812, -3.0028),
     absent_share=0.33,
     precision=0.95,
     coverage=0.9,
     identified_at=1.0,
-    absent_at=0.3506,
-    likely_at=0.9754,
+    absent_at=0.3646,
+    likely_at=0.9753,
     queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
