@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -57,7 +57,7 @@ class RankedProduct:
 
 def rank_products(
     index: GalleryIndex,
-    queries: npt.NDArray[np.float32],
+    queries: Floats,
     *,
     top: int,
     matcher: Matcher | None = None,
@@ -94,56 +94,88 @@ def rank_products(
     candidates = candidates[candidates != without]
     if not len(candidates):
         return []
+    seen, scores = _scored(index, queries, candidates, max(top, POOL))
+    scores, evidence = _weighed(seen.first(matched), queries, scores, matcher)
+    ranked = []
+    for place in np.argsort(-scores, kind="stable")[:top]:
+        score = float(np.clip(scores[place], -1, 1))
+        known = [None if np.isnan(one) else float(one) for one in evidence[place]]
+        product = int(seen.products[place])
+        ranked.append(RankedProduct(product, score, seen.nearest_photo(place), *known))
+    return ranked
+
+
+def _scored(
+    index: GalleryIndex, queries: Floats, candidates: npt.NDArray[np.int64], count: int
+) -> tuple[_Seen, Floats]:
+    """The `count` candidates, at most, whose pictures are nearest, and their scores, descending."""
     rows = index.rows_of(candidates)
     vectors = index.gallery.vectors[rows]
-    cosines = queries @ vectors.T  # (q, rows of the candidates)
+    cosines = queries @ vectors.T
     starts = np.flatnonzero(np.r_[True, np.diff(index.gallery.products[rows]) > 0])
+    ends = np.r_[starts[1:], len(rows)]
     weights = np.exp(SHARPNESS * cosines)
     scores = np.add.reduceat(weights * cosines, starts, axis=1)
     scores = (scores / np.add.reduceat(weights, starts, axis=1)).mean(0)
-    first = np.argsort(-scores, kind="stable")[: max(top, POOL)]
-    ends = np.r_[starts[1:], len(rows)]
+    first = np.argsort(-scores, kind="stable")[:count]
     spans = [(int(starts[at]), int(ends[at])) for at in first]
-    scores = scores[first]
-    seen = _Seen(index, rows, vectors, cosines, spans[:matched])
-    evidence = np.full((len(first), 2), np.nan, np.float32)
-    evidence[:matched, 0] = seen.colours(queries)
+    return _Seen(index, candidates[first], rows, vectors, cosines, spans), scores[first]
+
+
+def _weighed(
+    seen: _Seen, queries: Floats, scores: Floats, matcher: Matcher | None
+) -> tuple[Floats, Floats]:
+    """Scores with what a closer look tells beside them, and what colours and parts say alone.
+
+    Args:
+        seen: the products that are looked at closely, the first of those that have a score.
+
+    Returns:
+        scores, same shape (products,); and colours and parts, shape (products, 2), NaN where not
+        known.
+    """
+    rules, count = seen.index.rules, len(seen.spans)
+    evidence = np.full((len(scores), 2), np.nan, np.float32)
+    evidence[:count, 0] = seen.colours(queries)
     # One picture of each is compared as it is: only several show what is news in which.
-    if weight := index.rules.rival_weight * (1 - 1 / seen.pictures):
+    if weight := rules.rival_weight * (1 - 1 / seen.pictures):
         scores = _beside(scores, seen.rivals(queries), weight)
-    if matcher is not None and index.space and index.rules.patch_weight:
-        parts = evidence[:matched, 1] = seen.matched(matcher)
+    if matcher is not None and seen.index.space and rules.patch_weight:
+        parts = evidence[:count, 1] = seen.matched(matcher)
         # Where products have several pictures, vectors know what changes from one to the next, and
         # their mean is surer than the parts of one of them.
-        weight = index.rules.patch_weight / seen.pictures**2
-        scores = _beside(scores, parts, weight * _spread(scores[:matched], parts))
-    ranked = []
-    for place in np.argsort(-scores, kind="stable")[:top]:
-        start, end = spans[place]
-        best = rows[start + cosines[:, start:end].max(0).argmax()]
-        score = float(np.clip(scores[place], -1, 1))
-        known = [None if np.isnan(one) else float(one) for one in evidence[place]]
-        product = int(candidates[first[place]])
-        ranked.append(RankedProduct(product, score, index.photo(best), *known))
-    return ranked
+        weight = rules.patch_weight / seen.pictures**2
+        scores = _beside(scores, parts, weight * _spread(scores[:count], parts))
+    return scores, evidence
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """The products that are looked at closely, and what the item's photos have in common with them.
+    """Products, best first, and what the item's photos have in common with their pictures.
 
     Attributes:
-        rows: of the index.
+        products: their ids.
+        rows: of the index, all pictures of all candidates.
         vectors: shape (rows, d), of these.
         cosines: shape (q, rows).
-        spans: first row of each product among them, and the one behind its last.
+        spans: of each product, its first row among them and the one behind its last.
     """
 
     index: GalleryIndex
+    products: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]
     vectors: Floats
     cosines: Floats
     spans: Sequence[tuple[int, int]]
+
+    def first(self, count: int) -> _Seen:
+        """The best of them."""
+        return replace(self, products=self.products[:count], spans=self.spans[:count])
+
+    def nearest_photo(self, place: int) -> str:
+        """SHA-256 of the picture of one product that is nearest to any of the photos."""
+        start, end = self.spans[place]
+        return self.index.photo(self.rows[start + self.cosines[:, start:end].max(0).argmax()])
 
     @property
     def pictures(self) -> float:
