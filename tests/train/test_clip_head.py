@@ -104,7 +104,7 @@ def test_both_heads_answer_side_by_side_and_all_else_stays(
         assert np.allclose(found[:, :768], math.sqrt(0.7) * look.vectors[:count], atol=1e-6)
         assert np.array_equal(negative, -look.vectors[:count])
         assert np.allclose(map_, look.saliency[:count], rtol=1e-5)
-        assert np.array_equal(patches, look.patches.values[:count])
+        assert np.array_equal(patches, look.patches[:count])
         assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert not np.allclose(found[:, 768:] / math.sqrt(0.3), look.vectors, atol=0.01)
 
