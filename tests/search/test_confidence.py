@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from rankings import ranking_of_one
 from satchel.encode.card import Confidence, read_card
 from satchel.search.confidence import (
     FURTHEST,
     GAP_UNIT,
     SMALL_GAP,
-    Rankings,
     likely_counts,
     presence,
     presence_features,
@@ -47,25 +47,25 @@ def naive_shares(confidence: Confidence, scores: list[float], photos: int) -> li
 def test_shares_are_what_the_docstring_says(scores: list[float], photos: int) -> None:
     scores = sorted(scores, reverse=True)
     confidence = made()
-    found = shares(confidence, Rankings.of_one(scores, photos))[0]
+    found = shares(confidence, ranking_of_one(scores, photos))[0]
     assert found == pytest.approx(naive_shares(confidence, scores, photos))
     assert (np.diff(found) <= 1e-12).all()
 
 
 def test_something_further_down_is_possible_only_where_not_all_were_ranked() -> None:
     scores = list(np.linspace(0.9, 0.5, POOL))
-    assert shares(made(), Rankings.of_one(scores, 1)).sum() < 1
-    assert shares(made(), Rankings.of_one(scores[:-1], 1)).sum() == pytest.approx(1)
+    assert shares(made(), ranking_of_one(scores, 1)).sum() < 1
+    assert shares(made(), ranking_of_one(scores[:-1], 1)).sum() == pytest.approx(1)
     padded = [*scores[:-1], FURTHEST]
-    assert shares(made(), Rankings.of_one(padded, 1))[0, -1] == 0
-    assert shares(made(), Rankings.of_one(padded, 1)).sum() == pytest.approx(1)
+    assert shares(made(), ranking_of_one(padded, 1))[0, -1] == 0
+    assert shares(made(), ranking_of_one(padded, 1)).sum() == pytest.approx(1)
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
 def test_odds_are_shifted_to_another_share_of_absent_items(one: float, other: float) -> None:
     # Bayes: odds(present) = likelihood ratio × (1 − absent) / absent
     confidence = made(absent_share=one)
-    ranked = Rankings.of_one([0.7, 0.6], 1)
+    ranked = ranking_of_one([0.7, 0.6], 1)
     before, after = (presence(confidence, ranked, absent=share)[0] for share in (one, other))
     ratio = (after / (1 - after)) / (before / (1 - before))
     assert ratio == pytest.approx((1 - other) / other * one / (1 - one), rel=1e-6)
@@ -88,7 +88,7 @@ def test_presence_rests_on_what_the_docstring_says(
     scores = sorted(rng.uniform(0.2, 0.9, products).tolist(), reverse=True)
     evidence = [tuple(rng.random(2)) if rng.random() < 0.7 else (None, None) for _ in scores]
     padded, seen = [*scores, *[FURTHEST] * gone], [*evidence, *[(2.0, 2.0)] * gone]
-    found = presence_features(Rankings.of_one(padded, photos, seen))[0]
+    found = presence_features(ranking_of_one(padded, photos, seen))[0]
 
     def lead(place: int) -> float:
         if products == 1:

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from rankings import ranking_of_one
 from satchel.catalog.lookalikes import Decided
 from satchel.catalog.store import GalleryVectors, ProductKind
 from satchel.encode.card import read_card
 from satchel.search import near
-from satchel.search.confidence import Rankings, shares
+from satchel.search.confidence import shares
 from satchel.search.index import GalleryIndex
 from satchel.search.lookalikes import MOST_MEMBERS, grouped
 from satchel.search.near import Journal, Least, Near, Pairs, least_cosine, near_pairs
@@ -99,7 +100,7 @@ def test_the_least_cosine_leaves_the_other_just_that_chance(chance: float) -> No
     least = least_cosine(confidence, chance)
 
     def left(cosine: float) -> float:
-        return float(shares(confidence, Rankings.of_one([1.0, cosine], 1))[0, 1])
+        return float(shares(confidence, ranking_of_one([1.0, cosine], 1))[0, 1])
 
     assert left(least) >= chance - 1e-9
     assert left(least - 0.001) < chance

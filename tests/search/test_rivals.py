@@ -44,7 +44,7 @@ def test_shares_are_what_a_ridge_regression_answers(seed: int, many: int, count:
 
 
 def test_nine_copies_say_no_more_than_one() -> None:
-    """A product of ten alike pictures gains little on one whose single picture is as near."""
+    """A product of nine alike pictures gains little on one whose single picture is as near."""
     pictures = unit(np.array([[1, 0.3, 0]] * 9 + [[1, 0, 0.3]]))
     products = np.array([0] * 9 + [1])
     first, second = shares_of(unit(np.array([1.0, 0, 0])), pictures, products, 2)

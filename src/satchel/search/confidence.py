@@ -91,17 +91,6 @@ class Rankings:
         first = [np.array([ranked[0].product]) for ranked in rankings]
         return cls(scores, np.array([len(index.rows_of(one)) for one in first]), evidence)
 
-    @classmethod
-    def of_one(
-        cls,
-        scores: Sequence[float],
-        photos: int,
-        evidence: Sequence[tuple[float | None, float | None]] = (),
-    ) -> Rankings:
-        """The ranking of one item: scores of its products, best first, and evidence if known."""
-        known = np.array(evidence or [(None, None)] * len(scores), np.float64)
-        return cls(np.array([scores], np.float64), np.array([photos]), known[None])
-
 
 def presence_features(ranked: Rankings) -> Floats:
     """Return x of each item: what speaks for its being in the catalogue; shape (n, 7)."""
@@ -228,17 +217,13 @@ def weigh(
         ranked: of at least one product, best first.
         absent: see `presence`.
     """
-    pool = ranked[:POOL]
-    photos = index.rows_of(np.array([pool[0].product]))
-    evidence = [(found.colours, found.parts) for found in pool]
-    one = Rankings.of_one([found.score for found in pool], len(photos), evidence)
+    one = Rankings.of_many(index, [ranked])
     found = float(presence(confidence, one, absent=absent)[0])
     conditional = shares(confidence, one)
     likely = int(likely_counts(confidence, conditional)[0])
-    sure = [found * float(share) for share in conditional[0]]
-    return Sureness(
-        (*sure, *(0.0 for _ in ranked[POOL:])), found, likely if likely <= len(pool) else None
-    )
+    sure = [found * float(share) for _, share in zip(ranked, conditional[0], strict=False)]
+    known = likely if likely <= len(sure) else None
+    return Sureness((*sure, *(0.0 for _ in ranked[POOL:])), found, known)
 
 
 def _gaps(ranked: Rankings) -> Floats:

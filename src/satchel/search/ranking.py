@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -14,6 +14,8 @@ from satchel.search.matching import Matcher
 from satchel.search.rivals import shares_of
 
 Floats = npt.NDArray[np.float32]
+Nearest = list[npt.NDArray[np.int64]]
+"""Rows of pictures, of each product."""
 
 NEIGHBOURS: Final = 200
 """Gallery photos first looked at for each query photo; doubled until enough products show up."""
@@ -137,11 +139,12 @@ def _weighed(
     rules, count = seen.index.rules, len(seen.spans)
     evidence = np.full((len(scores), 2), np.nan, np.float32)
     evidence[:count, 0] = seen.colours(queries)
+    near = [seen.nearest(cosines) for cosines in seen.cosines]
     # One picture of each is compared as it is: only several show what is news in which.
     if weight := rules.rival_weight * (1 - 1 / seen.pictures):
-        scores = _beside(scores, seen.rivals(queries), weight)
+        scores = _beside(scores, seen.rivals(queries, near), weight)
     if matcher is not None and seen.index.space and rules.patch_weight:
-        parts = evidence[:count, 1] = seen.matched(matcher)
+        parts = evidence[:count, 1] = seen.matched(matcher, near)
         # Where products have several pictures, vectors know what changes from one to the next, and
         # their mean is surer than the parts of one of them.
         weight = rules.patch_weight / seen.pictures**2
@@ -182,10 +185,9 @@ class _Seen:
         """How many pictures these products have, on average."""
         return float(np.mean([end - start for start, end in self.spans]))
 
-    def nearest(self) -> Iterator[list[npt.NDArray[np.int64]]]:
-        """For each photo, rows of each product's `PICTURES` nearest pictures."""
-        for seen in self.cosines:
-            yield [start + np.argsort(-seen[start:end])[:PICTURES] for start, end in self.spans]
+    def nearest(self, cosines: Floats) -> Nearest:
+        """Rows of each product's `PICTURES` nearest pictures, by one photo's cosines."""
+        return [start + np.argsort(-cosines[start:end])[:PICTURES] for start, end in self.spans]
 
     def colours(self, queries: Floats) -> Floats:
         """Likeness of the likest picture's colours, mean over the photos; shape (products,)."""
@@ -193,23 +195,22 @@ class _Seen:
         of_each = [found[:, start:end].max(1).mean() for start, end in self.spans]
         return np.array(of_each, np.float32)
 
-    def rivals(self, queries: Floats) -> Floats:
+    def rivals(self, queries: Floats, nearest: Sequence[Nearest]) -> Floats:
         """How much of a photo each product makes up, mean over the photos; shape (products,)."""
         found = []
-        for query, near in zip(queries, self.nearest(), strict=True):
-            products = np.repeat(np.arange(len(near)), [len(of_one) for of_one in near])
+        for query, near in zip(queries, nearest, strict=True):
+            products = np.repeat(np.arange(len(near)), [len(rows) for rows in near])
             pictures = self.vectors[np.concatenate(near)]
             found.append(shares_of(query, pictures, products, len(near)))
         mean: Floats = np.mean(found, axis=0)
         return mean
 
-    def matched(self, matcher: Matcher) -> Floats:
+    def matched(self, matcher: Matcher, nearest: Sequence[Nearest]) -> Floats:
         """How much of the item's parts products' nearest pictures have, the best one of each.
 
         Returns:
             shape (products,), float32: mean over the item's photos.
         """
-        nearest = list(self.nearest())
         photos = self.index.photo
         names = [[photos(self.rows[at]) for at in np.concatenate(near)] for near in nearest]
         firsts = np.cumsum([0, *(len(near) for near in nearest[0][:-1])])

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class SearchRules(BaseModel):
-    """How vectors are compared. Measured: docs/decisions/0012-ranking.md."""
+    """How photos are compared. Measured: docs/decisions/0012-ranking.md, 0017 and 0020."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

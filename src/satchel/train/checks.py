@@ -1,6 +1,7 @@
 """What adapting is chosen by: held-out compositions, searched as identification searches.
 
-Whitening and colours included: an encoder that is better by plain cosine may be worse with them.
+Whitening, colours and rivals included: an encoder that is better by plain cosine may be worse with
+them. Parts are left out: adapting does not change them.
 """
 
 from __future__ import annotations

@@ -350,7 +350,9 @@ def product_scores(
     *,
     own: npt.NDArray[np.int64] | None = None,
 ) -> Floats:
-    """Score of every product for every query, as `satchel.search.ranking` scores.
+    """Score of every product for every query, as `satchel.search.ranking` has it at first.
+
+    Without the closer look that identification takes at the first candidates: rivals and parts.
 
     Args:
         queries: shape (n, d), of length 1.

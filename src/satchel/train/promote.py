@@ -11,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 
 from satchel.encode.card import (
     BUILTIN,
@@ -27,6 +26,7 @@ from satchel.encode.serving import CARD
 from satchel.errors import UsageError
 from satchel.evaluate.calibration import (
     FEWEST_QUERIES,
+    Asked,
     ask,
     fit_confidence,
     outcomes_of,
@@ -34,7 +34,7 @@ from satchel.evaluate.calibration import (
 from satchel.files import write_atomically
 from satchel.parallel import small_products
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL, RankedProduct, rank_products
+from satchel.search.ranking import POOL, rank_products
 from satchel.search.switch import embed_beside, switch
 from satchel.search.whitening import MOST_DEVIATIONS
 from satchel.train.backbones import Backbone
@@ -44,8 +44,6 @@ from satchel.train.loaded import read_adapted_head, trained_backbone
 from satchel.train.runs import ADAPT_HEAD, Run, RunRecord
 from satchel.train.task import part_photos, workspace_photos
 from satchel.workspace import Workspace
-
-Floats = npt.NDArray[np.float32]
 
 COMPARED_PHOTOS = 64
 """Photos that exports are held against the network by, at least: where the validation part has
@@ -198,7 +196,7 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     val_rows = [row for row, code in zip(val, val_codes, strict=True) if code in place]
     if len(val_rows) < FEWEST_QUERIES or len(products) < 2:
         return encoder.card.confidence
-    labels = np.array([place[code] for code in val_codes if code in place])
+    rights = [place[code] for code in val_codes if code in place]
     numbers = np.array([place[code] for code in train_codes])
     order = np.argsort(numbers, kind="stable")
     known_rows, numbers = np.array(train)[order], numbers[order]
@@ -212,13 +210,11 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
         workspace.settings.search,
     )
 
-    def rank(query: Floats) -> Callable[[int | None], list[RankedProduct]]:
-        return lambda without: rank_products(index, query[None], top=POOL, without=without)
+    def asked(row: int, right: int) -> Asked:
+        query = described[row][None]
+        return ask(lambda without: rank_products(index, query, top=POOL, without=without), right)
 
     with small_products():
-        asked = [
-            ask(rank(query), int(label))
-            for query, label in zip(described[val_rows], labels, strict=True)
-        ]
+        found = [asked(row, right) for row, right in zip(val_rows, rights, strict=True)]
     measured_on = f"validation part of {record.split}"
-    return fit_confidence(outcomes_of(index, asked), read_card(LITE).confidence, measured_on)[0]
+    return fit_confidence(outcomes_of(index, found), read_card(LITE).confidence, measured_on)[0]
