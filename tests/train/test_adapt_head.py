@@ -34,6 +34,7 @@ from satchel.train.adapt import (  # noqa: E402
     task_of,
 )
 from satchel.train.clip_head import Head, TellingEncoder  # noqa: E402
+from satchel.train.clip_torch import TowerOnCard  # noqa: E402
 from satchel.train.data import Split  # noqa: E402
 from satchel.train.loaded import read_adapted_head, read_head_file  # noqa: E402
 from satchel.train.runs import Run  # noqa: E402
@@ -100,9 +101,13 @@ def test_training_goes_down_the_loss_and_leaves_nothing_out() -> None:
 
 
 @pytest.fixture(scope="module")
-def tower() -> TellingEncoder:
-    card = read_card()
-    return TellingEncoder(card, onnx.load_from_string(read_model(card, BUILTIN.parent)))
+def base() -> onnx.ModelProto:
+    return onnx.load_from_string(read_model(read_card(), BUILTIN.parent))
+
+
+@pytest.fixture(scope="module")
+def tower(base: onnx.ModelProto) -> TellingEncoder:
+    return TellingEncoder(read_card(), base)
 
 
 @pytest.fixture(scope="module")
@@ -139,8 +144,8 @@ def total(_: int) -> Callable[[int], None]:
 def test_a_killed_run_ends_as_one_that_was_not(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adapt_head, "BATCH", 2)
-    monkeypatch.setattr(adapt_head, "REHEARSED", 4)
+    monkeypatch.setattr(TellingEncoder, "batch", 2)
+    monkeypatch.setattr(adapt_head, "REHEARSED", 2)
     whole, broken = (begin_adapting(workspace, TINY, name) for name in ("whole", "broken"))
     kills = [Quiet("look", 6), Quiet("compose", 6), Quiet("adapt", 4)]
     seen: list[np.ndarray] = []
@@ -163,6 +168,37 @@ def test_a_killed_run_ends_as_one_that_was_not(
     own = theirs.head.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in ours.head.state_dict().items())
     assert not list(broken.folder.glob("*.npy"))  # only the head is kept
+
+
+def test_compositions_pass_the_tower_in_floating_point_as_they_pass_the_encoder(
+    workspace: Workspace, tower: TellingEncoder, base: onnx.ModelProto
+) -> None:
+    run = begin_adapting(workspace, TINY, "adapt")
+    task = task_of(workspace, Split.load(workspace.split_path(run.read().split)), run)
+    cutouts = adapt_head.cut_outs(task, 176, run, Quiet())
+    composer = adapt_head.Composer(cutouts, TINY.synth, side_px=176)
+    found = {}
+    for name, telling in {"int8": tower, "float": TowerOnCard(base, torch.device("cpu"))}.items():
+        composing = adapt_head.Composing(composer, telling, task.trained, TINY, run, None)
+        found[name] = np.array(composing.tokens(Quiet())[0], np.float32)
+        for kept in (adapt_head.COMPOSED, adapt_head.PLAN):
+            (run.folder / kept).unlink()
+    ours, theirs = (one.reshape(-1, 768) for one in found.values())
+    assert found["int8"].shape == (2 * len(task.trained), 2, 768)
+    lengths = np.linalg.norm(ours, axis=1) * np.linalg.norm(theirs, axis=1)
+    assert ((ours * theirs).sum(1) / lengths).min() > 0.9
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
+def test_a_graphics_card_tells_what_a_processor_tells(
+    tower: TellingEncoder, base: onnx.ModelProto
+) -> None:
+    crops = np.stack([draw(shape, size_wh=(144, 192)) for shape in SHAPES])
+    card = adapt_head.composing_tower(tower, base)
+    assert isinstance(card, TowerOnCard)
+    expected = TowerOnCard(base, torch.device("cpu")).head_tokens(crops).astype(np.float32)
+    difference = np.abs(card.head_tokens(crops).astype(np.float32) - expected)
+    assert difference.max() < 0.02 * np.abs(expected).max()
 
 
 def test_as_many_compositions_are_made_as_fit() -> None:

@@ -45,7 +45,15 @@ from satchel.train.adapt import (
 )
 from satchel.train.checks import Checks
 from satchel.train.classify import Reporter
-from satchel.train.clip_head import AdaptedHead, Head, Passed, TellingEncoder, read_head
+from satchel.train.clip_head import (
+    AdaptedHead,
+    Head,
+    Passed,
+    Telling,
+    TellingEncoder,
+    read_head,
+)
+from satchel.train.clip_torch import TowerOnCard
 from satchel.train.cutouts import Cutouts, opened_rows
 from satchel.train.fit import Progress, save_weights
 from satchel.train.loaded import BESIDE, read_head_file, same_base
@@ -66,11 +74,8 @@ COMPOSED: Final = "composed.npy"
 
 PLAN: Final = "plan.json"
 
-BATCH: Final = 8
-"""Crops that pass together, in one thread."""
-
-REHEARSED: Final = 64
-"""Compositions by which the rate is measured; the first two batches do not count."""
+REHEARSED: Final = 8
+"""Batches of compositions by which the rate is measured; the first two do not count."""
 
 COMPOSING: Final = 0.85
 """Share of what is left of the time in which compositions are made; then come training, checks."""
@@ -106,7 +111,7 @@ class RememberedPasses:
         """As `TellingEncoder.passed`."""
         keys = [blake2b(one.tobytes(), digest_size=16).digest() for one in crops]
         new = list({key: at for at, key in enumerate(keys) if key not in self._at}.values())
-        batches = list(batched(new, BATCH))
+        batches = list(batched(new, self.tower.batch))
         made = map_in_order(lambda rows: self.tower.passed(crops[rows]), batches, workers=cores())
         for rows, found in zip(batches, made, strict=True):
             for at, row in enumerate(rows):
@@ -184,7 +189,7 @@ class Composing:
     """
 
     composer: Composer
-    tower: TellingEncoder
+    tower: Telling
     pictures: Ints
     settings: HeadSettings
     run: Run
@@ -197,7 +202,7 @@ class Composing:
         done = int(rows["done"].sum())
         plan = Plan.read(self.run)
         if plan is None:
-            per_second = self._rate(rows, done, min(len(rows), done + REHEARSED))
+            per_second = self._rate(rows, done, min(len(rows), done + REHEARSED * self.tower.batch))
             done = int(rows["done"].sum())
             plan = self._planned(per_second, done).write(self.run)
         report.begin("compose", plan.each * count, min(done, plan.each * count))
@@ -212,14 +217,14 @@ class Composing:
 
     def _opened(self) -> np.memmap[Any, Any]:
         """The file, with room for the most there may be; what is not written takes no room."""
-        shape = self.tower.passed(self._crops([0])).tokens.shape[1:]
+        shape = self.tower.head_tokens(self._crops([0])).shape[1:]
         kind = np.dtype([("tokens", np.float16, shape), ("done", np.bool_)])
         most = self.settings.each * len(self.pictures)
         return opened_rows(self.run.folder / COMPOSED, most, kind)
 
     def _rate(self, rows: np.memmap[Any, Any], done: int, until: int) -> float:
         """Compositions a second, by those that are made first."""
-        began, counted = time.monotonic(), -2 * BATCH
+        began, counted = time.monotonic(), -2 * self.tower.batch
         for made in self._made(rows, done, until):
             counted += made
             if counted == 0:
@@ -238,9 +243,9 @@ class Composing:
         """Make rows; yields how many more are done each time."""
 
         def work(batch: list[int]) -> Halves:
-            return self.tower.passed(self._crops(batch)).tokens
+            return self.tower.head_tokens(self._crops(batch))
 
-        batches = list(batched(range(first, end), BATCH))
+        batches = list(batched(range(first, end), self.tower.batch))
         made = map_in_order(work, batches, workers=cores())
         for batch, found in zip(batches, made, strict=True):
             rows["tokens"][batch[0] : batch[-1] + 1] = found
@@ -346,7 +351,8 @@ def adapt_head(
     before = judge.figures("look", _served_before(run))
     composer = Composer(cutouts, _whole(settings), side_px=side_px, backgrounds=seen)
     ends = _composing_ends(began, settings)
-    composed, plan = Composing(composer, tower, task.trained, settings, run, ends).tokens(report)
+    telling = composing_tower(tower, model)
+    composed, plan = Composing(composer, telling, task.trained, settings, run, ends).tokens(report)
     own, vectors = _own_looks(passes, cutouts, task, report)
     shown = Shown((composed, *own), np.tile(task.trained_classes, plan.each + len(own)))
     head = AdaptedHead(read_head(model), settings.beside)
@@ -358,6 +364,14 @@ def adapt_head(
     for name in (CUTOUTS, PASSES, COMPOSED):  # made again in minutes
         (run.folder / name).unlink(missing_ok=True)
     return Progress(step=settings.epochs, epochs=settings.epochs)
+
+
+def composing_tower(tower: TellingEncoder, model: onnx.ModelProto) -> Telling:
+    """What compositions pass: the encoder itself; its tower on a graphics card where there is one.
+
+    Pictures and checks pass the encoder itself anywhere: it is what will answer.
+    """
+    return TowerOnCard(model, torch.device("cuda")) if torch.cuda.is_available() else tower
 
 
 def _composing_ends(began: float, settings: HeadSettings) -> float | None:
@@ -407,7 +421,7 @@ def _own_looks(
     whole: list[Halves] = []
     boxes: list[Halves] = []
     vectors: list[Floats] = []
-    for rows in batched(task.trained.tolist(), BATCH):
+    for rows in batched(task.trained.tolist(), passes.tower.batch):
         pictures: list[RGB] = [cutouts.picture(row) for row in rows]
         seen: list[Embedded] = embed(look, pictures, gallery=True)
         vectors += [one.vector for one in seen]

@@ -157,6 +157,28 @@ def smoothed(weights: Weights, peaks: Mapping[str, Floats]) -> Weights:
     return found
 
 
+def weights_of(model: onnx.ModelProto) -> Weights:
+    """Read a tower's weights back out of a file of `satchel.train.clip_recipe`, as float32.
+
+    They are smoothed, and what their int8 stands for.
+    """
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    linear = [name.removesuffix(".q") for name in kept if name.endswith(".q")]
+    found = {
+        f"{one}.w": kept[f"{one}.q"].astype(np.float32) * kept[f"{one}.steps"] for one in linear
+    }
+    found |= {name: kept[name] for name in kept if name.endswith((".g", ".b"))}
+    # The file holds the patches' weights with the photo's mean and spread in them: undo that.
+    kernel = kept["patch"].reshape(PATCH, PATCH, 3, WIDTH) * (255 * STD)[None, None, :, None]
+    shift = (kernel * (MEAN / STD)[None, None, :, None]).sum((0, 1, 2))
+    places = kept["positions"].reshape(-1, WIDTH) + shift
+    return found | {
+        "patch": np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)),
+        "position": np.concatenate([np.zeros((1, WIDTH), np.float32), places]),
+        "class": kept["class"][0, 0],
+    }
+
+
 def resampling() -> Floats:
     """How n places are made of the 14 of training, for n up to `MOST_PATCHES`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -106,8 +106,21 @@ class Passed:
     tokens: npt.NDArray[np.float16]
 
 
+class Telling(Protocol):
+    """What tells what goes into the head of the built-in encoder."""
+
+    @property
+    def batch(self) -> int:
+        """Crops that should pass together."""
+
+    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        """Of crops, shape (n, h, w, 3), uint8; shape (n, 2, d), as `Head` takes them."""
+
+
 class TellingEncoder:
     """The built-in encoder, which also tells what goes into its head. One thread a call."""
+
+    batch: Final = 8
 
     def __init__(self, card: EncoderCard, model: onnx.ModelProto) -> None:
         self.card = card
@@ -128,6 +141,10 @@ class TellingEncoder:
         names = [*OUTPUTS[:2], *self._inputs]
         vectors, saliency, *tokens = self._session.run(names, {INPUT: crops})
         return Passed(vectors, saliency, np.stack([t[:, 0] for t in tokens], 1).astype(np.float16))
+
+    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        """As `Telling.head_tokens`."""
+        return self.passed(crops).tokens
 
 
 # -- two heads -------------------------------------------------------------------------------------
