@@ -6,7 +6,7 @@ The built-in encoder's head is adapted to Grocery's 81 studio pictures by `satch
 functions: with everything that a composition is made of, without each of them, and with all of them
 weaker and stronger. Dev queries are then searched as identification searches them. Three runs with
 everything, by three seeds, say how much chance alone makes; every other run has the first seed, and
-is compared with that run query by query. Runs that are in the JSON already are not made again.
+is compared with that run query by query. A stopped run goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -176,6 +176,14 @@ def shown(figures: dict[str, dict[str, str]]) -> list[list[object]]:
     return rows
 
 
+def unfinished(about: dict[str, Any], wanted: set[str]) -> dict[str, dict[str, str]]:
+    """What a run of the same kind that was stopped has left; nothing where it came to its end."""
+    written = RESULTS / f"{NAME}.json"
+    kept = json.loads(written.read_bytes())["figures"] if written.exists() else {}
+    found: dict[str, dict[str, str]] = kept.get("ranks", {})
+    return found if about.items() <= kept.items() and found.keys() < wanted else {}
+
+
 def main() -> None:
     """Adapt, search, print the table and write the JSON after each run."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -185,12 +193,10 @@ def main() -> None:
     task = tasks("dev")[0]
     task = replace(task, queries=task.queries[:: given.every])
     about = {"task": task.name, "each": given.each, "every": given.every}
-    written = RESULTS / f"{NAME}.json"
-    kept = json.loads(written.read_bytes())["figures"] if written.exists() else {}
-    figures = kept.get("ranks", {}) if about.items() <= kept.items() else {}
+    wanted: dict[str, HeadSettings | None] = {"no adapting": None, **runs(given.each)}
+    figures = unfinished(about, set(wanted))
     with tempfile.TemporaryDirectory() as folder:
         searched = Searched(task, Path(folder))
-        wanted: dict[str, HeadSettings | None] = {"no adapting": None, **runs(given.each)}
         for what, settings in wanted.items():
             if what in figures:
                 continue
