@@ -95,11 +95,11 @@ class Searched:
         card = read_card()
         tower = TellingEncoder(card, onnx.load_from_string(read_model(card, BUILTIN.parent)))
         most = 2 * len(task.gallery) + len(task.queries)
-        encoder = Encoder.load()
         self._task = task
         self._passes = RememberedPasses(tower, folder / "passes.npy", most, lambda _: None)
         paths = [photo.path for photo in (*task.gallery, *task.queries)]
-        self._patches = {path: one.patches for path, one in all_described(paths, encoder).items()}
+        looked = all_described(paths, Encoder.load(), gallery=False)  # patches are of one look
+        self._patches = {path: one.patches for path, one in looked.items()}
 
     def ranks(self, head: AdaptedHead | None) -> dict[str, np.ndarray]:
         """Rank of each query's right code: by the nearest whole photo, and as it ships.

@@ -8,6 +8,11 @@ from satchel.encode.card import BUILTIN, read_card, read_model
 from satchel.train import clip
 
 
+def shipped_model() -> onnx.ModelProto:
+    """The file that ships."""
+    return onnx.load_from_string(read_model(read_card(), BUILTIN.parent))
+
+
 def shipped_weights() -> clip.Weights:
     """The tower's weights, smoothed, out of the file that ships: what its int8 stands for."""
-    return clip.weights_of(onnx.load_from_string(read_model(read_card(), BUILTIN.parent)))
+    return clip.weights_of(shipped_model())

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from conftest import SHAPES, draw, fill, fill_with_shapes
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import read_card
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.encode.serving import roll_back, serving_card
@@ -39,6 +39,7 @@ from satchel.train.data import Split  # noqa: E402
 from satchel.train.loaded import read_adapted_head, read_head_file  # noqa: E402
 from satchel.train.runs import Run  # noqa: E402
 from satchel.train.settings import AdaptSettings, HeadSettings  # noqa: E402
+from towers import shipped_model  # noqa: E402
 
 TINY = HeadSettings(minutes=None, each=2, epochs=2, batch=4, checks=4, held_out=0.2, threads=1)
 
@@ -102,7 +103,7 @@ def test_training_goes_down_the_loss_and_leaves_nothing_out() -> None:
 
 @pytest.fixture(scope="module")
 def base() -> onnx.ModelProto:
-    return onnx.load_from_string(read_model(read_card(), BUILTIN.parent))
+    return shipped_model()
 
 
 @pytest.fixture(scope="module")

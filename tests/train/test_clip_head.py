@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from conftest import SHAPES, draw
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import read_card
 from satchel.encode.encoder import Encoder
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
@@ -23,11 +23,12 @@ from satchel.train.clip_head import (  # noqa: E402
     side_by_side,
     with_head,
 )
+from towers import shipped_model  # noqa: E402
 
 
 @pytest.fixture(scope="module")
 def base() -> onnx.ModelProto:
-    return onnx.load_from_string(read_model(read_card(), BUILTIN.parent))
+    return shipped_model()
 
 
 @pytest.fixture(scope="module")

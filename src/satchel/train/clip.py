@@ -163,10 +163,8 @@ def weights_of(model: onnx.ModelProto) -> Weights:
     They are smoothed, and what their int8 stands for.
     """
     kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    linear = [name.removesuffix(".q") for name in kept if name.endswith(".q")]
-    found = {
-        f"{one}.w": kept[f"{one}.q"].astype(np.float32) * kept[f"{one}.steps"] for one in linear
-    }
+    layers = [name.removesuffix(".q") for name in kept if name.endswith(".q")]
+    found = {f"{layer}.w": stored_layer(kept, layer) for layer in layers}
     found |= {name: kept[name] for name in kept if name.endswith((".g", ".b"))}
     # The file holds the patches' weights with the photo's mean and spread in them: undo that.
     kernel = kept["patch"].reshape(PATCH, PATCH, 3, WIDTH) * (255 * STD)[None, None, :, None]
@@ -177,6 +175,12 @@ def weights_of(model: onnx.ModelProto) -> Weights:
         "position": np.concatenate([np.zeros((1, WIDTH), np.float32), places]),
         "class": kept["class"][0, 0],
     }
+
+
+def stored_layer(kept: Mapping[str, npt.NDArray[Any]], layer: str) -> Floats:
+    """What the int8 of a layer stands for, shape (inputs, outputs), out of a file's tensors."""
+    values: Floats = kept[f"{layer}.q"].astype(np.float32) * kept[f"{layer}.steps"]
+    return values
 
 
 def resampling() -> Floats:

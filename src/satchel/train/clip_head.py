@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS
-from satchel.train.clip import BLOCKS, CONTRIB, EPSILON, QUICK, Graph
+from satchel.train.clip import BLOCKS, CONTRIB, EPSILON, QUICK, Graph, stored_layer
 
 Floats = npt.NDArray[np.float32]
 
@@ -73,7 +73,7 @@ def read_head(model: onnx.ModelProto) -> Head:
     found = {}
     for layer in ("out", "fc1", "fc2"):
         name = f"{LAST}.{layer}"
-        found[f"{layer}.weight"] = (kept[f"{name}.q"].astype(np.float32) * kept[f"{name}.steps"]).T
+        found[f"{layer}.weight"] = stored_layer(kept, name).T
         found[f"{layer}.bias"] = kept[f"{name}.b"]
     for layer, name in (("ln2", f"{LAST}.ln2"), ("post", "post")):
         found[f"{layer}.weight"], found[f"{layer}.bias"] = kept[f"{name}.g"], kept[f"{name}.b"]
