@@ -29,7 +29,6 @@ from satchel.images import (
     decode,
     encode_jpeg,
     read_photo,
-    strip_jpeg,
     thumbnail,
 )
 from satchel.records import Box
@@ -137,14 +136,6 @@ def test_icc_profile_stays_because_colours_depend_on_it() -> None:
     profile = b"ICC profile bytes" * 10
     data = saved(PICTURE, "JPEG", icc_profile=profile)
     assert Image.open(BytesIO(clean(data).data)).info["icc_profile"] == profile
-
-
-@pytest.mark.parametrize("progressive", [False, True])
-@pytest.mark.parametrize("size", [(33, 17), (320, 240)])
-def test_stripping_keeps_what_libjpeg_decodes(progressive: bool, size: tuple[int, int]) -> None:
-    image = PICTURE.resize(size)
-    data = saved(image, "JPEG", progressive=progressive, restart_marker_blocks=3)
-    assert near(decode(strip_jpeg(data)), decode(data)) == 0
 
 
 def test_empty_file() -> None:

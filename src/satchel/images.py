@@ -8,7 +8,6 @@ scale while decoding: decoding, not the network, is what a big photo costs.
 
 from __future__ import annotations
 
-import re
 import struct
 from dataclasses import dataclass
 from io import BytesIO
@@ -28,6 +27,7 @@ from satchel.errors import (
     UnreadablePhoto,
     UnsupportedFormat,
 )
+from satchel.jpeg import read_frame, strip_jpeg
 from satchel.records import Box
 
 RGB = npt.NDArray[np.uint8]
@@ -197,6 +197,7 @@ def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
             f"expected at most {limits.max_bytes:,} bytes, got {len(data):,}; "
             "send a smaller copy of the photo"
         )
+    frame = read_frame(data) if data.startswith(MAGIC["JPEG"]) else None
     try:
         image = Image.open(BytesIO(data), formats=_formats(data))
     except UnidentifiedImageError:
@@ -208,7 +209,9 @@ def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
         ) from None
     except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
         raise CorruptPhoto(f"the photo's header is damaged: {error}; send it again") from None
-    if image.format in ("JPEG", "MPO") and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+    if frame is not None and (frame.width, frame.height) != image.size:
+        raise CorruptPhoto("the photo's header contradicts itself; send it again")
+    if frame is not None and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise CorruptPhoto(
             f"expected a JPEG of at most {MAX_JPEG_SCANS} scans, got more; save it again as a "
             "plain JPEG"
@@ -343,47 +346,3 @@ def _upright(pixels: RGB, orientation: int) -> RGB:
         case _:
             return pixels
     return np.ascontiguousarray(turned)
-
-
-# -- JPEG without its metadata -------------------------------------------------------------------
-
-_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")  # not: stuffed byte, restart, fill
-_APP0, _APP15, _COM, _SOS, _EOI = 0xE0, 0xEF, 0xFE, 0xDA, 0xD9
-
-
-def strip_jpeg(data: bytes) -> bytes:
-    """Return a JPEG with the same coded picture and nothing else of what a file can carry.
-
-    Kept: frames, tables, scans, the JFIF and Adobe headers and the ICC profile, which the
-    pixels' colours depend on. Dropped: every other application segment, comments, and what
-    follows the end of the first picture. Structure: ITU-T T.81, annex B.
-
-    Raises:
-        CorruptPhoto: a segment runs past the end of the file.
-    """
-    kept, at, scanning = [data[:2]], 2, False
-    while (found := _MARKER.search(data, at)) and data[found.start() + 1] != _EOI:
-        start, marker = found.start(), data[found.start() + 1]
-        end = start + 2 + int.from_bytes(data[start + 2 : start + 4])
-        if end > len(data) or end < start + 4:
-            raise CorruptPhoto("a JPEG segment runs past the end of the photo; send it again")
-        if scanning:
-            kept.append(data[at:start])
-        if _carries_pixels(marker, data[start + 4 : end]):
-            kept.append(data[start:end])
-        at, scanning = end, marker == _SOS
-    if scanning:
-        kept.append(data[at : found.start() if found else len(data)])
-    return b"".join([*kept, b"\xff\xd9"])
-
-
-def _carries_pixels(marker: int, payload: bytes) -> bool:
-    match marker:
-        case 0xE0:
-            return payload.startswith(b"JFIF\0")
-        case 0xE2:
-            return payload.startswith(b"ICC_PROFILE\0")
-        case 0xEE:
-            return payload.startswith(b"Adobe")
-        case _:
-            return marker != _COM and not _APP0 <= marker <= _APP15

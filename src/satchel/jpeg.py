@@ -1,0 +1,169 @@
+"""The structure of a JPEG file: its frame header, and the same picture without metadata.
+
+Markers are found as libjpeg finds them (ITU-T T.81, annex B), so that what is checked here is
+what is decoded later.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from satchel.errors import CorruptPhoto, UnsupportedFormat
+
+_MARKER = re.compile(rb"\xff+([^\x00\xff])")
+_MARKER_IN_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # restart markers belong to a scan
+
+_SOI, _EOI, _SOS, _COM, _APP0, _APP15 = 0xD8, 0xD9, 0xDA, 0xFE, 0xE0, 0xEF
+_WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM, RST0 to RST7
+_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # not: DHT, JPG, DAC
+
+_HUFFMAN: Final = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
+"""Frames that are accepted: what cameras, phones and web pages write."""
+
+_OTHERS: Final = {
+    0xC3: "a lossless JPEG",
+    0xC5: "a hierarchical JPEG",
+    0xC6: "a hierarchical JPEG",
+    0xC7: "a hierarchical lossless JPEG",
+    0xC9: "a JPEG with arithmetic coding",
+    0xCA: "a progressive JPEG with arithmetic coding",
+    0xCB: "a lossless JPEG with arithmetic coding",
+    0xCD: "a hierarchical JPEG with arithmetic coding",
+    0xCE: "a hierarchical JPEG with arithmetic coding",
+    0xCF: "a hierarchical lossless JPEG with arithmetic coding",
+    0xDE: "a hierarchical JPEG",
+    0xF7: "a JPEG-LS picture",
+}
+_SAVE_AGAIN: Final = "save it again as a plain JPEG or as PNG"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What a JPEG's frame and first scan header say.
+
+    Attributes:
+        width, height: in pixels, as they lie in the file, > 0.
+        components: colour channels, 1 to 4.
+        samples: stored values per pixel, of all channels together: 3 for 4:4:4, 1.5 for 4:2:0.
+        buffered: the decoder keeps the coefficients of the whole picture, two bytes a sample: the
+            frame is progressive or has a scan for each channel.
+    """
+
+    width: int
+    height: int
+    components: int
+    samples: float
+    buffered: bool
+
+
+def read_frame(data: bytes) -> Frame:
+    """Read the headers of a JPEG up to its first scan.
+
+    Only Huffman-coded baseline, extended and progressive frames of 8 bits are accepted: a scaled
+    decode of a lossless one overruns the heap in libjpeg-turbo 3.1.2, and the other kinds are
+    made by nothing that takes photos.
+
+    Raises:
+        UnsupportedFormat: the frame is of another kind.
+        CorruptPhoto: the headers are damaged or cut off.
+    """
+    frame: tuple[int, bytes] | None = None
+    at = 2
+    while (found := _MARKER.search(data, at)) is not None:
+        marker = found[1][0]
+        at = found.end()
+        if marker in _WITHOUT_LENGTH:
+            continue
+        if marker in _OTHERS:
+            raise UnsupportedFormat(
+                "expected a baseline, extended or progressive JPEG, "
+                f"got {_OTHERS[marker]}; {_SAVE_AGAIN}"
+            )
+        if marker in (_SOI, _EOI):
+            break
+        payload = data[at + 2 : _segment_end(data, at)]
+        if marker in _HUFFMAN:
+            if frame is not None:
+                raise CorruptPhoto("a JPEG with two frame headers is damaged; send it again")
+            frame = (marker, payload)
+        elif marker == _SOS and frame is not None:
+            return _frame(*frame, scan=payload)
+        elif marker == _SOS:
+            break
+        at += 2 + len(payload)
+    raise CorruptPhoto("the photo's header is damaged or cut off; send it again")
+
+
+def _frame(marker: int, payload: bytes, scan: bytes) -> Frame:
+    if len(payload) < 6 or len(payload) != 6 + 3 * payload[5] or not scan:
+        raise CorruptPhoto("the photo's frame header is damaged; send it again")
+    bits, components = payload[0], payload[5]
+    height, width = int.from_bytes(payload[1:3]), int.from_bytes(payload[3:5])
+    if bits != 8:
+        raise UnsupportedFormat(f"expected a JPEG of 8 bits, got one of {bits}; {_SAVE_AGAIN}")
+    sampling = [(byte >> 4, byte & 15) for byte in payload[7::3]]
+    if not (
+        width
+        and height
+        and 1 <= components <= 4
+        and all(1 <= side <= 4 for factors in sampling for side in factors)
+    ):
+        raise CorruptPhoto("the photo's frame header is damaged; send it again")
+    widest, highest = (max(sides) for sides in zip(*sampling, strict=True))
+    samples = sum(across * down for across, down in sampling) / (widest * highest)
+    buffered = marker == 0xC2 or scan[0] < components  # as libjpeg decides it
+    return Frame(width, height, components, samples, buffered)
+
+
+def strip_jpeg(data: bytes) -> bytes:
+    """Return a JPEG with the same coded picture and nothing else of what a file can carry.
+
+    Kept: frames, tables, scans, the JFIF and Adobe headers and the ICC profile, which the
+    pixels' colours depend on. Dropped: every other application segment, comments, bytes between
+    segments, and what follows the end of the first picture.
+
+    A damaged scan can hold bytes that look like a marker. Then what comes back is another
+    picture: compare the pixels of both, or strip only what decodes without a warning.
+
+    Raises:
+        CorruptPhoto: a segment runs past the end of the file.
+    """
+    kept, at, scanning = [data[:2]], 2, False
+    while (found := (_MARKER_IN_SCAN if scanning else _MARKER).search(data, at)) is not None:
+        marker = found[1][0]
+        if scanning:
+            kept.append(data[at : found.start()])
+        at, scanning = found.end(), False
+        if marker == _EOI:
+            break
+        if marker in _WITHOUT_LENGTH:
+            continue
+        end = _segment_end(data, at)
+        if _carries_pixels(marker, data[at + 2 : end]):
+            kept.append(data[at - 2 : end])
+        at, scanning = end, marker == _SOS
+    if scanning:
+        kept.append(data[at:])
+    return b"".join([*kept, b"\xff\xd9"])
+
+
+def _segment_end(data: bytes, at: int) -> int:
+    """Where the segment whose length stands at `at` ends."""
+    length = int.from_bytes(data[at : at + 2])
+    if length < 2 or at + length > len(data):
+        raise CorruptPhoto("a JPEG segment runs past the end of the photo; send it again")
+    return at + length
+
+
+def _carries_pixels(marker: int, payload: bytes) -> bool:
+    match marker:
+        case 0xE0:
+            return payload.startswith(b"JFIF\0")
+        case 0xE2:
+            return payload.startswith(b"ICC_PROFILE\0")
+        case 0xEE:
+            return payload.startswith(b"Adobe")
+        case _:
+            return marker != _COM and not _APP0 <= marker <= _APP15
