@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import struct
 import subprocess
 import sys
@@ -173,16 +174,19 @@ def test_truncated(kind: str, share: float) -> None:
         assert isinstance(caught.value, CorruptPhoto | UnsupportedFormat)
 
 
+def png_of(width: int, height: int, colour_type: int, rows: bytes, *, interlaced: bool) -> bytes:
+    """A PNG of 8 bits a channel; `rows` as they are before compression."""
+    header = struct.pack(">IIBBBBB", width, height, 8, colour_type, 0, 0, int(interlaced))
+    parts = (b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+
+
 def png_that_claims(width: int, height: int) -> bytes:
     """A tiny PNG whose header promises a big picture."""
-
-    def chunk(kind: bytes, payload: bytes) -> bytes:
-        crc = zlib.crc32(kind + payload)
-        return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", crc)
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    chunks = chunk(b"IHDR", header), chunk(b"IDAT", b""), chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    return png_of(width, height, 2, b"", interlaced=False)
 
 
 @pytest.mark.parametrize(
@@ -200,6 +204,173 @@ def test_a_jpeg_of_very_many_scans_is_refused_before_decoding() -> None:
     with pytest.raises(CorruptPhoto, match="at most 100 scans"):
         decode(bomb)
     assert decode(data).shape == (240, 320, 3)
+
+
+# -- damaged files -------------------------------------------------------------------------------
+
+
+ADAM7 = ((1, 1), (1, 1), (2, 1), (2, 2), (4, 2), (4, 4), (8, 4))
+"""Width and height of the seven passes of an interlaced PNG of 8 × 8."""
+
+INTERLACED = png_of(
+    8,
+    8,
+    2,
+    b"".join(
+        b"\0" + np.random.default_rng(row).bytes(3 * width)
+        for width, height in ADAM7
+        for row in range(height)
+    ),
+    interlaced=True,
+)
+NO_PALETTE = png_of(4, 4, 3, b"", interlaced=False)
+
+
+def test_whatever_a_decoder_raises_is_the_photos_fault() -> None:
+    assert decode(INTERLACED).shape == (8, 8, 3)
+    cuts = [INTERLACED[:end] for end in range(50, len(INTERLACED) - 25)]  # Pillow: TypeError
+    avif = bytearray(saved(PICTURE, "AVIF"))
+    avif[avif.index(b"mdat") + 4 :] = bytes(len(avif) - avif.index(b"mdat") - 4)  # RuntimeError
+    for data in (*cuts, NO_PALETTE, bytes(avif)):  # the second: AssertionError
+        for function in (decode, clean):
+            with pytest.raises(CorruptPhoto, match="send it again"):
+                function(data)
+
+
+WHOLE = {
+    kind: saved(PICTURE.resize((80, 60)), kind) for kind in ("JPEG", "PNG", "WEBP", "AVIF")
+} | {"interlaced": INTERLACED, "progressive": saved(PICTURE, "JPEG", progressive=True)}
+
+
+@given(
+    st.sampled_from(sorted(WHOLE)),
+    st.lists(st.tuples(st.floats(0, 1), st.integers(0, 255)), max_size=4),
+    st.floats(0.5, 1),
+)
+def test_a_damaged_photo_decodes_or_is_refused(
+    kind: str, changes: list[tuple[float, int]], kept: float
+) -> None:
+    data = bytearray(WHOLE[kind])
+    for place, value in changes:
+        data[int(place * (len(data) - 1))] = value
+    for function in (decode, clean):
+        with contextlib.suppress(PhotoError):
+            function(bytes(data[: int(len(data) * kept)]))
+
+
+def test_a_png_with_a_damaged_byte_is_refused() -> None:
+    data = saved(Image.fromarray(draw("ring")), "PNG")
+    first, last = data.index(b"IDAT") + 4, data.rindex(b"IEND") - 12
+    for at in np.linspace(first + 2, last, 40).astype(int):
+        damaged = bytearray(data)
+        damaged[at] ^= 0x10
+        with pytest.raises(CorruptPhoto):
+            decode(bytes(damaged))
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+def test_what_is_stored_is_what_was_decoded(progressive: bool) -> None:
+    """Bytes FF xx inside a scan look like a segment; once they were cut out with what follows."""
+    options = {"progressive": progressive, "restart_marker_rows": 1, "comment": b"a note"}
+    data = saved(PICTURE, "JPEG", quality=98, **options)
+    rng, scan = np.random.default_rng(1), data.index(b"\xff\xda") + 20
+    stored = 0
+    for _ in range(300):
+        damaged = bytearray(data)
+        at = int(rng.integers(scan, len(data) - 300))
+        damaged[at : at + 3] = bytes((0xFF, int(rng.integers(2, 0xC0)), int(rng.integers(4))))
+        try:
+            kept = clean(bytes(damaged))
+        except PhotoError:
+            continue
+        stored += 1
+        assert near(decode(kept.data, min_side_px=None), decode(damaged, min_side_px=None)) < 5
+    assert stored > 20
+
+
+def test_a_whole_jpeg_is_stored_as_it_was_coded() -> None:
+    data = saved(PICTURE, "JPEG", comment=b"a note")
+    plain = saved(PICTURE, "JPEG")
+    scan = plain[plain.index(b"\xff\xda") :]
+    assert clean(data).data.endswith(scan)
+    assert b"a note" not in clean(data).data
+
+
+# -- memory --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "bytes_per_pixel"),
+    [
+        ("PNG", {}, 11),  # 1 and 4 of Pillow's, 3 of pixels, 3 while they are turned
+        ("WEBP", {}, 20),
+        ("AVIF", {"speed": 10}, 22),
+        ("JPEG", {"subsampling": "4:4:4"}, 6),
+        ("JPEG", {"subsampling": "4:2:0", "progressive": True}, 9),  # 2 x 1.5 of coefficients
+    ],
+)
+def test_memory_is_estimated_from_the_header(
+    kind: str, options: dict[str, object], bytes_per_pixel: int
+) -> None:
+    data, needed = saved(PICTURE, kind, **options), 320 * 240 * bytes_per_pixel
+    decode(data, min_side_px=None, limits=PhotoLimits(max_decode_bytes=needed))
+    with pytest.raises(PhotoTooLarge, match="MB of memory to decode"):
+        decode(data, min_side_px=None, limits=PhotoLimits(max_decode_bytes=needed - 1))
+
+
+def test_a_big_jpeg_that_is_scaled_down_takes_little_memory() -> None:
+    data = saved(PICTURE.resize((4_000, 3_000)), "JPEG")
+    assert decode(data, limits=PhotoLimits(max_decode_bytes=2_000_000)).shape == (375, 500, 3)
+
+
+PEAK = """
+import sys
+from pathlib import Path
+from satchel.images import decode
+
+def peak_kb():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+small, data = (Path(name).read_bytes() for name in sys.argv[1:])
+decode(small, min_side_px=None)
+before = peak_kb()
+decode(data, min_side_px=None)
+print((peak_kb() - before) * 1024)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize(
+    ("kind", "mode"), [("PNG", "RGBA"), ("PNG", "P"), ("WEBP", "RGBA"), ("AVIF", "RGBA")]
+)
+def test_decoding_takes_no_more_memory_than_estimated(kind: str, mode: str, tmp_path: Path) -> None:
+    pixels = 3_000 * 2_000
+    picture = PICTURE.convert("RGBA").resize((3_000, 2_000))
+    picture.putalpha(100)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    options = {"PNG": {"compress_level": 1}, "WEBP": {"method": 0}, "AVIF": {"speed": 10}}[kind]
+    shown = picture.quantize(64) if mode == "P" else picture
+    (tmp_path / "small").write_bytes(saved(PICTURE, kind))
+    (tmp_path / "photo").write_bytes(saved(shown, kind, exif=exif.tobytes(), **options))
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, str(tmp_path / "small"), str(tmp_path / "photo")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    data = (tmp_path / "photo").read_bytes()
+    at_most = {"P": 8, "PNG": 11, "WEBP": 20, "AVIF": 22}["P" if mode == "P" else kind]
+    assert 4 * pixels < int(done.stdout) <= at_most * pixels
+    with pytest.raises(PhotoTooLarge):
+        decode(data, limits=PhotoLimits(max_decode_bytes=at_most * pixels - 1))
+
+
+@pytest.mark.parametrize(("width", "height"), [(30_001, 1), (1, 1_000_000)])
+def test_each_side_is_capped(width: int, height: int) -> None:
+    with pytest.raises(PhotoTooLarge, match="sides of at most 30,000 pixels"):
+        decode(png_that_claims(width, height))
 
 
 def test_byte_cap(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
-from satchel.images import PhotoLimits
+from satchel.images import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
 
 FILE_NAME: Final = "satchel.toml"
@@ -26,10 +26,19 @@ class Photos(_Section):
 
     max_bytes: int = Field(40_000_000, gt=0, description="bytes of a photo's file, at most")
     max_pixels: int = Field(80_000_000, gt=0, description="width × height of a photo, at most")
+    max_side_px: int = Field(30_000, gt=0, description="width and height of a photo, each, at most")
+    max_decode_mb: int = Field(
+        512,
+        gt=0,
+        description="memory that decoding a photo may take, in MB, estimated from its header; as "
+        "many photos are decoded at once as there are cores",
+    )
 
     def limits(self) -> PhotoLimits:
         """These caps, as the decoder takes them."""
-        return PhotoLimits(self.max_bytes, self.max_pixels)
+        return PhotoLimits(
+            self.max_bytes, self.max_pixels, self.max_side_px, self.max_decode_mb * MEGABYTE
+        )
 
 
 class Identify(_Section):
@@ -63,6 +72,12 @@ class Serve(_Section):
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every one")
     port: int = Field(8000, ge=0, le=65535, description="0 lets the system choose")
+    max_decode_mb: int = Field(
+        288,
+        gt=0,
+        description="as under [photos], for a photo that is uploaded; the smaller one counts. 288 "
+        "is enough for 12 megapixels in every format, and for JPEGs of 80",
+    )
 
 
 class Settings(_Section):

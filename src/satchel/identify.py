@@ -102,8 +102,17 @@ class Identifier:
         return cls.of(workspace, encoder, index)
 
     @classmethod
-    def of(cls, workspace: Workspace, encoder: Encoder, index: GalleryIndex) -> Identifier:
+    def of(
+        cls,
+        workspace: Workspace,
+        encoder: Encoder,
+        index: GalleryIndex,
+        limits: PhotoLimits | None = None,
+    ) -> Identifier:
         """Wire the identifier of a workspace whose encoder and index are open already.
+
+        Args:
+            limits: what a photo may cost; default, what the settings say.
 
         Raises:
             EncoderError: the workspace's own calibration is damaged.
@@ -113,7 +122,7 @@ class Identifier:
             workspace.catalogue,
             encoder,
             index,
-            settings.photos.limits(),
+            limits or settings.photos.limits(),
             confidence=confidence_of(workspace.models, encoder.card),
             absent=settings.identify.absent,
             look_alikes=STATES[settings.look_alikes.counted],

@@ -1,16 +1,21 @@
 """Photos in: untrusted bytes → upright RGB pixels, and the clean bytes that are kept.
 
 The formats are JPEG (with MPO, the several-picture JPEG of phones), PNG, WebP and AVIF, and HEIC
-where the extra `satchel[heic]` is installed. Pillow reads every header, so that the caps hold
-before a pixel is decoded; the pixels of a JPEG come from libjpeg-turbo (`simplejpeg`), which can
-scale while decoding: decoding, not the network, is what a big photo costs.
+where the extra `satchel[heic]` is installed. Headers are read first, so that the caps hold
+before a pixel is decoded. The pixels of a JPEG come from libjpeg-turbo (`simplejpeg`), which can
+scale while decoding: decoding, not the network, is what a big photo costs. Pillow decodes the rest.
+
+Damaged files: a photo that is cut off, or whose decoder reports an error, is refused. A JPEG that
+libjpeg decodes to its end with warnings is taken as it was decoded, and stored encoded anew.
 """
 
 from __future__ import annotations
 
-import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from math import ceil
 from pathlib import Path
 from typing import Final
 
@@ -23,11 +28,12 @@ from PIL import Image, UnidentifiedImageError
 from satchel.errors import (
     CorruptPhoto,
     EmptyPhoto,
+    PhotoError,
     PhotoTooLarge,
     UnreadablePhoto,
     UnsupportedFormat,
 )
-from satchel.jpeg import read_frame, strip_jpeg
+from satchel.jpeg import Frame, read_frame, strip_jpeg
 from satchel.records import Box
 
 RGB = npt.NDArray[np.uint8]
@@ -54,6 +60,9 @@ MAX_JPEG_SCANS: Final = 100
 can hold tens of thousands."""
 
 
+MEGABYTE: Final = 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class PhotoLimits:
     """What a single photo may cost.
@@ -61,10 +70,35 @@ class PhotoLimits:
     Attributes:
         max_bytes: of the file.
         max_pixels: width × height from its header.
+        max_side_px: of width and height, each.
+        max_decode_bytes: of memory while it is decoded, estimated from its header.
     """
 
     max_bytes: int = 40_000_000
     max_pixels: int = 80_000_000
+    max_side_px: int = 30_000
+    max_decode_bytes: int = 512 * MEGABYTE
+
+
+@contextmanager
+def _faults_are_the_photos() -> Iterator[None]:
+    """Turn whatever a decoder raises into an error of the photo.
+
+    A damaged file makes decoders raise anything: `RuntimeError`, `TypeError`, `AssertionError` …
+    """
+    try:
+        yield
+    except PhotoError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning, MemoryError):
+        raise PhotoTooLarge(
+            "the photo takes more memory to decode than a photo may; send a smaller copy"
+        ) from None
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0] or type(error).__name__
+        raise CorruptPhoto(
+            f"the photo is damaged or cut off ({reason}); send it again from the original"
+        ) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +130,7 @@ def read_photo(path: Path, limits: PhotoLimits) -> bytes:
     return data
 
 
+@_faults_are_the_photos()
 def decode(
     data: bytes, *, min_side_px: int | None = DECODED_SIDE_PX, limits: PhotoLimits | None = None
 ) -> RGB:
@@ -105,7 +140,7 @@ def decode(
         data: the file's bytes; never trusted.
         min_side_px: neither side becomes smaller than this by scaling (JPEG only, by eighths);
             None decodes every pixel.
-        limits: caps on bytes and pixels.
+        limits: caps on bytes, pixels, sides and memory.
 
     Returns:
         Pixels, shape (height, width, 3), uint8. Transparency shows white; of an animation or a
@@ -114,13 +149,18 @@ def decode(
     Raises:
         EmptyPhoto, UnsupportedFormat, PhotoTooLarge, CorruptPhoto
     """
-    image = _open(data, limits or PhotoLimits())
-    orientation = _orientation(image)
-    if image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L"):
-        return _upright(_decode_jpeg(data, image, min_side_px), orientation)
-    return _upright(_pixels(image), orientation)
+    limits = limits or PhotoLimits()
+    photo = _open(data, limits)
+    if photo.frame is not None and photo.is_plain_jpeg:
+        pixels = _decode_jpeg(photo, photo.frame, min_side_px, limits)
+    else:
+        _check_memory(photo, _bytes_with_pillow(photo), limits)
+        pixels = _pixels(photo.image)
+    # After the pixels: asking a PNG for its EXIF decodes it, and hides that it is damaged.
+    return _upright(pixels, _orientation(photo.image))
 
 
+@_faults_are_the_photos()
 def clean(data: bytes, limits: PhotoLimits | None = None) -> CleanPhoto:
     """Turn received bytes into the bytes that are stored and served.
 
@@ -131,15 +171,30 @@ def clean(data: bytes, limits: PhotoLimits | None = None) -> CleanPhoto:
     Raises:
         EmptyPhoto, UnsupportedFormat, PhotoTooLarge, CorruptPhoto
     """
-    image = _open(data, limits or PhotoLimits())
-    plain = image.format in ("JPEG", "MPO") and image.mode in ("RGB", "L")
-    if plain and _orientation(image) == 1:
-        _decode_jpeg(data, image, min_side_px=1)  # proves that every scan is there
-        return CleanPhoto(strip_jpeg(data), *image.size)
+    photo = _open(data, limits or PhotoLimits())
+    if photo.is_plain_jpeg and _orientation(photo.image) == 1:
+        stripped = _stripped(data)
+        if stripped is not None:
+            return CleanPhoto(stripped, *photo.image.size)
     pixels = decode(data, min_side_px=None, limits=limits)
     return CleanPhoto(encode_jpeg(pixels, STORED_QUALITY), pixels.shape[1], pixels.shape[0])
 
 
+def _stripped(data: bytes) -> bytes | None:
+    """Return a JPEG without its metadata, or None where that may not be the same picture.
+
+    Both are decoded, at an eighth, without a warning. So libjpeg found whole scans between the
+    very markers by which the metadata was told from the picture.
+    """
+    try:
+        stripped = strip_jpeg(data)
+        same = np.array_equal(_decode_strictly(data, 1), _decode_strictly(stripped, 1))
+    except (ValueError, KeyError, CorruptPhoto):
+        return None
+    return stripped if same else None
+
+
+@_faults_are_the_photos()
 def thumbnail(data: bytes, side_px: int, limits: PhotoLimits | None = None) -> bytes:
     """Return a JPEG of the photo whose longer side is at most `side_px`.
 
@@ -188,7 +243,21 @@ def encode_jpeg(pixels: RGB, quality: int) -> bytes:
 # -- header ------------------------------------------------------------------------------------
 
 
-def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
+@dataclass(frozen=True, slots=True)
+class _Photo:
+    """A photo whose header is read; `frame` is a JPEG's."""
+
+    data: bytes
+    image: Image.Image
+    frame: Frame | None
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Whether it is a JPEG in colour or grey; CMYK is left to Pillow."""
+        return self.frame is not None and self.image.mode in ("RGB", "L")
+
+
+def _open(data: bytes, limits: PhotoLimits) -> _Photo:
     """Read the header and hold it against the allow-list and the caps; decode nothing."""
     if not data:
         raise EmptyPhoto("expected a photo, got a file of 0 bytes; send it again")
@@ -207,22 +276,78 @@ def _open(data: bytes, limits: PhotoLimits) -> Image.Image:
             f"expected at most {limits.max_pixels:,} pixels, got far more; "
             "send a smaller copy of the photo"
         ) from None
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError) as error:
-        raise CorruptPhoto(f"the photo's header is damaged: {error}; send it again") from None
-    if frame is not None and (frame.width, frame.height) != image.size:
+    if frame is not None:
+        _check_jpeg(data, frame, image)
+    _check_size(*image.size, limits)
+    return _Photo(data, image, frame)
+
+
+def _check_jpeg(data: bytes, frame: Frame, image: Image.Image) -> None:
+    if (frame.width, frame.height) != image.size:
         raise CorruptPhoto("the photo's header contradicts itself; send it again")
-    if frame is not None and data.count(b"\xff\xda") > MAX_JPEG_SCANS:
+    if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
         raise CorruptPhoto(
             f"expected a JPEG of at most {MAX_JPEG_SCANS} scans, got more; save it again as a "
             "plain JPEG"
         )
-    width, height = image.size
+
+
+def _check_size(width: int, height: int, limits: PhotoLimits) -> None:
     if width * height > limits.max_pixels:
         raise PhotoTooLarge(
             f"expected at most {limits.max_pixels:,} pixels, got {width} × {height}; "
             "send a smaller copy of the photo"
         )
-    return image
+    if max(width, height) > limits.max_side_px:
+        raise PhotoTooLarge(
+            f"expected sides of at most {limits.max_side_px:,} pixels, got {width} × {height}; "
+            "cut the photo to what it shows"
+        )
+
+
+DECODER_BYTES: Final = {"PNG": 1, "WEBP": 10, "AVIF": 12, "HEIF": 12}
+"""What Pillow's decoders keep for themselves, in bytes per pixel: measured, rounded up."""
+
+MODE_BYTES: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+"""What Pillow keeps of a picture, in bytes per pixel; 4 in every other mode."""
+
+OUTPUT_BYTES: Final = 6
+"""RGB pixels, and once more while they are turned upright."""
+
+COEFFICIENT_BYTES: Final = 2
+"""Of each sample, where libjpeg keeps the coefficients of the whole picture."""
+
+
+def _check_memory(photo: _Photo, bytes_per_pixel: float, limits: PhotoLimits) -> None:
+    width, height = photo.image.size
+    needed = width * height * bytes_per_pixel
+    if needed > limits.max_decode_bytes:
+        raise PhotoTooLarge(
+            f"expected a photo that takes at most {limits.max_decode_bytes // MEGABYTE:,} MB of "
+            f"memory to decode, got {width} × {height} pixels of {photo.image.format}, which take "
+            f"about {ceil(needed / MEGABYTE):,} MB; send a smaller copy, or a JPEG"
+        )
+
+
+def _jpeg_bytes(frame: Frame, scale: float, of_pixel: float) -> float:
+    """Estimate what decoding a JPEG takes, in bytes per pixel of the file."""
+    coefficients = COEFFICIENT_BYTES * frame.samples if frame.buffered else 0
+    return coefficients + scale * scale * of_pixel
+
+
+def _bytes_with_pillow(photo: _Photo, scale: float = 1) -> float:
+    """Estimate what decoding with Pillow takes, in bytes per pixel of the file."""
+    of_pixel = MODE_BYTES.get(photo.image.mode, 4) + OUTPUT_BYTES
+    if photo.frame is not None:
+        return _jpeg_bytes(photo.frame, scale, of_pixel)
+    return DECODER_BYTES[photo.image.format or ""] + of_pixel
+
+
+def _jpeg_scale(width: int, height: int, min_side_px: int | None) -> float:
+    """The scale, by eighths, at which both sides of a JPEG still have `min_side_px`."""
+    if min_side_px is None:
+        return 1
+    return min(8, ceil(8 * min_side_px / min(width, height))) / 8
 
 
 def _formats(data: bytes) -> tuple[str, ...]:
@@ -286,37 +411,52 @@ def _orientation(image: Image.Image) -> int:
     """EXIF orientation, 1 to 8; 1 (upright) where it is absent or nonsense."""
     try:
         value = image.getexif().get(ORIENTATION_TAG, 1)
-    except (OSError, ValueError, SyntaxError, struct.error, TypeError, KeyError):
-        return 1  # damaged EXIF says nothing; the pixels may still be whole
+    except Exception:  # damaged EXIF says nothing; the pixels may still be whole
+        return 1
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
 # -- pixels ------------------------------------------------------------------------------------
 
 
-def _decode_jpeg(data: bytes, image: Image.Image, min_side_px: int | None) -> RGB:
-    side = min_side_px or 0
+def _decode_jpeg(photo: _Photo, frame: Frame, min_side_px: int | None, limits: PhotoLimits) -> RGB:
+    scale = _jpeg_scale(frame.width, frame.height, min_side_px)
+    _check_memory(photo, _jpeg_bytes(frame, scale, OUTPUT_BYTES), limits)
     try:
-        return simplejpeg.decode_jpeg(  # type: ignore[no-any-return]
-            data, "RGB", min_height=side, min_width=side, strict=True
-        )
-    except ValueError:
+        return _decode_strictly(photo.data, min_side_px or 0)
+    except (ValueError, KeyError):  # the second for a subsampling that has no name
         # Strict refuses harmless oddities too (stray bytes between markers). Pillow knows the
         # difference: it takes those, and refuses a file that ends before its picture does.
-        return _pixels(image)
+        _check_memory(photo, _bytes_with_pillow(photo, scale), limits)
+        photo.image.draft(None, (ceil(frame.width * scale), ceil(frame.height * scale)))
+        return _pixels(photo.image)
+
+
+def _decode_strictly(jpeg: bytes, min_side_px: int) -> RGB:
+    """Decode a JPEG; ValueError (or KeyError) where libjpeg as much as warns."""
+    return simplejpeg.decode_jpeg(  # type: ignore[no-any-return]
+        jpeg, "RGB", min_height=min_side_px, min_width=min_side_px, strict=True
+    )
+
+
+BAND_PIXELS: Final = 1 << 20
+"""Pixels converted at once, so that converting takes no second picture's memory."""
 
 
 def _pixels(image: Image.Image) -> RGB:
     """Decode the first frame with Pillow to RGB over white."""
-    try:
-        image.seek(0)
-        image.load()
-    except (OSError, ValueError, SyntaxError, struct.error, EOFError, IndexError) as error:
-        raise CorruptPhoto(
-            f"the photo is damaged or cut off: {error}; send it again from the original"
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise PhotoTooLarge(f"{error}; send a smaller copy of the photo") from None
+    image.seek(0)
+    image.load()
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    rows = max(1, BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        band = image.crop((0, top, width, min(top + rows, height)))
+        pixels[top : top + rows] = _over_white(band)
+    return pixels
+
+
+def _over_white(image: Image.Image) -> RGB:
     if image.mode.startswith("I"):  # 16-bit grey: keep the upper byte, do not clip at 255
         grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         image = Image.fromarray(grey)

@@ -153,7 +153,7 @@ def _segment_end(data: bytes, at: int) -> int:
     """Where the segment whose length stands at `at` ends."""
     length = int.from_bytes(data[at : at + 2])
     if length < 2 or at + length > len(data):
-        raise CorruptPhoto("a JPEG segment runs past the end of the photo; send it again")
+        raise CorruptPhoto("a JPEG segment has a length that does not fit the file; send it again")
     return at + length
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import BoundedSemaphore, Lock
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
 from satchel.catalog.lookalikes import GroupState
+from satchel.config import Settings
 from satchel.encode.calibration import calibration_path
 from satchel.encode.card import read_card
 from satchel.encode.embed import Embedded
@@ -26,6 +27,7 @@ from satchel.errors import (
     UsageError,
 )
 from satchel.identify import MAX_ITEM_PHOTOS, Identifier
+from satchel.images import MEGABYTE, PhotoLimits
 from satchel.parallel import cores
 from satchel.records import Identification
 from satchel.search.build import open_index
@@ -58,6 +60,7 @@ class Serving:
 
     def __init__(self, workspace: Workspace, *, places: int = PLACES) -> None:
         self.workspace = workspace
+        self._limits = _upload_limits(workspace.settings)
         self.reindexing = Reindexing(workspace)
         self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
         self._current: _Current | None = None
@@ -105,7 +108,7 @@ class Serving:
 
     def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> Embedded:
         """Look at one photo: one at a time, so that a request holds the pixels of one."""
-        most = self.workspace.settings.photos.max_bytes
+        most = self._limits.max_bytes
         try:
             if photo.size_bytes > most:
                 raise PhotoTooLarge(
@@ -144,7 +147,7 @@ class Serving:
         index = open_index(
             workspace.catalogue, self._encoder, workspace.index_path, workspace.settings.search
         )
-        identifier = Identifier.of(workspace, self._encoder, index)
+        identifier = Identifier.of(workspace, self._encoder, index, self._limits)
         return _Current(stamp, identifier, len(index))
 
     def _stamp(self) -> Stamp:
@@ -167,6 +170,13 @@ class Serving:
                 yield
         finally:
             self._places.release()
+
+
+def _upload_limits(settings: Settings) -> PhotoLimits:
+    """What an uploaded photo may cost: the settings' caps, with less memory."""
+    limits = settings.photos.limits()
+    most = min(limits.max_decode_bytes, settings.serve.max_decode_mb * MEGABYTE)
+    return replace(limits, max_decode_bytes=most)
 
 
 def _serving(request: Request) -> Serving:
