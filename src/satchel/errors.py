@@ -15,6 +15,7 @@ SatchelError
 ├── IndexMissing            nothing is embedded yet
 ├── DamagedIndex            the index file is truncated, altered or of another make
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
+├── StorageError            photo store or database cannot be written or read: a full disk, rights
 ├── FaultyPhoto             one of several photos of an item; says which
 └── Busy                    more is asked of a server than it can answer soon
 
@@ -93,6 +94,10 @@ class IndexMissing(SatchelError):
 
 class DamagedIndex(SatchelError):
     """The index file is truncated, altered or was written by something else."""
+
+
+class StorageError(SatchelError):
+    """The photo store or the database cannot be written or read."""
 
 
 class EncoderError(SatchelError):

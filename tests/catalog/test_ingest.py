@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from conftest import jpeg
-from satchel.catalog.importers import open_rows
+from satchel.catalog.importers import CatalogueRow, open_rows
 from satchel.catalog.ingest import ImportCount, import_rows
-from satchel.errors import RowError
+from satchel.errors import RowError, StorageError
 from satchel.workspace import Workspace
 
 
@@ -108,6 +111,55 @@ def test_one_photo_under_two_codes_stays_under_both(
     (one,), (other,) = (workspace.catalogue.photos_of(code) for code in "AB")
     assert one.sha256 == other.sha256
     assert one.link_id != other.link_id
+
+
+def rows_of(folder: Path, *rows: CatalogueRow) -> Iterator[CatalogueRow]:
+    """Good rows, the given ones, and good rows again."""
+    for number in range(6):
+        if number == 3:
+            yield from rows
+        (folder / f"{number}.jpg").write_bytes(jpeg("disc", number))
+        yield CatalogueRow(number, f"M{number}", folder / f"{number}.jpg")
+
+
+def test_whatever_a_row_raises_is_that_rows_reason(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg("ring"))
+    unreadable = CatalogueRow(91, "A", Path("a\0b.jpg"))  # ValueError, while it is read
+    unwritable = CatalogueRow(92, "B\ud800", tmp_path / "a.jpg")  # UnicodeEncodeError, in SQLite
+    half = CatalogueRow(93, "C", tmp_path / "a.jpg", link={"role": "\ud800"})
+    problems: list[RowError] = []
+    count = import_rows(
+        rows_of(tmp_path, unreadable, unwritable, half),
+        workspace.catalogue,
+        workspace.photos,
+        limits=workspace.settings.photos.limits(),
+        on_problem=problems.append,
+        on_progress=lambda _: None,
+    )
+    assert (count.added, count.new_products) == (6, 6)
+    assert [problem.line for problem in problems] == [91, 92, 93]
+    assert all("cannot be taken: " in problem.reason for problem in problems)
+    assert workspace.catalogue.size().products == 6  # nothing is left of a row that failed half way
+
+
+def test_a_photo_store_that_cannot_be_written_ends_the_import_in_words(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    (workspace.folder / "photos").rmdir()
+    (workspace.folder / "photos").write_text("no folder")
+    with pytest.raises(StorageError, match="free space"):
+        run(workspace, catalogue_file)
+    assert workspace.catalogue.size().photos == 0
+
+
+def test_a_database_that_cannot_be_written_ends_the_import_in_words(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    assert workspace.catalogue.size().photos == 0  # opens it
+    with closing(sqlite3.connect(workspace.folder / "satchel.db")) as database:
+        database.execute("DROP TABLE photos")
+    with pytest.raises(StorageError, match="cannot write to the database: no such table"):
+        run(workspace, catalogue_file)
 
 
 def test_killed_half_way_and_run_again_it_completes(workspace: Workspace, tmp_path: Path) -> None:

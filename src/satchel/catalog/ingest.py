@@ -7,14 +7,16 @@ run recognises their photos by the hash of the received bytes and goes on.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+from sqlalchemy.exc import OperationalError
 
 from satchel.catalog.importers import CatalogueRow
 from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.store import Catalogue, CatalogueWriter
-from satchel.errors import PhotoError, RowError
+from satchel.errors import PhotoError, RowError, StorageError
 from satchel.images import CleanPhoto, PhotoLimits, clean, read_photo
 from satchel.parallel import batched, cores, map_in_order
 
@@ -34,6 +36,13 @@ class ImportCount:
     def rows(self) -> int:
         """Rows read so far."""
         return self.added + self.unchanged + self.problems
+
+    def add(self, other: ImportCount) -> None:
+        """Count what another part of the import did, too."""
+        self.added += other.added
+        self.unchanged += other.unchanged
+        self.problems += other.problems
+        self.new_products += other.new_products
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +73,9 @@ def import_rows(
         update: let values that differ from a product's known ones replace them, instead of
             refusing the row.
         on_progress: called after each batch with the number of rows read in it.
+
+    Raises:
+        StorageError: photos or rows cannot be written at all, as on a full disk.
     """
     count = ImportCount()
 
@@ -72,8 +84,8 @@ def import_rows(
 
     prepared = map_in_order(prepare, rows, workers=cores(), ahead=8)
     for batch in batched(prepared, BATCH_ROWS):
-        with catalogue.writing() as writer:
-            problems = list(_write(batch, writer, count, update=update))
+        done, problems = _write_batch(batch, catalogue, update=update)
+        count.add(done)
         for problem in problems:
             on_problem(problem)
         on_progress(len(batch))
@@ -92,21 +104,61 @@ def _prepare(
         stored = clean(data, limits)
     except PhotoError as error:
         return RowError(row.line, "photo", str(row.photo), str(error))
+    except StorageError:
+        raise
+    except Exception as error:  # whatever one row raises must not cost the others
+        return _unexpected(row, error)
     return _Prepared(row, source, None, stored, store.put(stored.data))
 
 
-def _write(
-    batch: Iterable[_Prepared | RowError],
-    writer: CatalogueWriter,
-    count: ImportCount,
-    *,
-    update: bool,
-) -> Iterator[RowError]:
+def _unexpected(row: CatalogueRow, error: Exception) -> RowError:
+    reason = f"cannot be taken: {type(error).__name__}: {error}"
+    return RowError(row.line, "row", row.code, reason)
+
+
+def _write_batch(
+    batch: Sequence[_Prepared | RowError], catalogue: Catalogue, *, update: bool
+) -> tuple[ImportCount, list[RowError]]:
+    """Write a batch in one transaction; if a row breaks it, each row in one of its own."""
+    try:
+        return _write(batch, catalogue, update=update)
+    except OperationalError as error:
+        raise StorageError(
+            f"cannot write to the database: {error.orig}; check the disk's free space and that no "
+            "other program holds satchel.db, then run the command again"
+        ) from None
+    except Exception as error:
+        if len(batch) > 1:
+            return _one_by_one(batch, catalogue, update=update)
+        item = batch[0]
+        assert isinstance(item, _Prepared)  # nothing is written for the others
+        return ImportCount(problems=1), [_unexpected(item.row, error)]
+
+
+def _one_by_one(
+    batch: Sequence[_Prepared | RowError], catalogue: Catalogue, *, update: bool
+) -> tuple[ImportCount, list[RowError]]:
+    count, problems = ImportCount(), []
     for item in batch:
-        problem = item if isinstance(item, RowError) else _write_row(item, writer, count, update)
-        if problem is not None:
-            count.problems += 1
-            yield problem
+        done, refused = _write_batch([item], catalogue, update=update)
+        count.add(done)
+        problems += refused
+    return count, problems
+
+
+def _write(
+    batch: Iterable[_Prepared | RowError], catalogue: Catalogue, *, update: bool
+) -> tuple[ImportCount, list[RowError]]:
+    count, problems = ImportCount(), []
+    with catalogue.writing() as writer:
+        for item in batch:
+            problem = (
+                item if isinstance(item, RowError) else _write_row(item, writer, count, update)
+            )
+            if problem is not None:
+                count.problems += 1
+                problems.append(problem)
+    return count, problems
 
 
 def _write_row(

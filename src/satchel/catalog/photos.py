@@ -6,7 +6,7 @@ import hashlib
 import re
 from pathlib import Path
 
-from satchel.errors import CatalogueError
+from satchel.errors import CatalogueError, StorageError
 from satchel.files import write_atomically
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -24,12 +24,22 @@ class PhotoStore:
         self._folder = folder
 
     def put(self, data: bytes) -> str:
-        """Store bytes, if they are not there yet, and return their SHA-256."""
+        """Store bytes, if they are not there yet, and return their SHA-256.
+
+        Raises:
+            StorageError: the folder cannot be written to.
+        """
         name = sha256(data)
         path = self.path(name)
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, data)
+        try:
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_atomically(path, data)
+        except OSError as error:
+            raise StorageError(
+                f"cannot write to the photo store in {self._folder}: {error}; check the disk's "
+                "free space and the folder's rights, then run the command again"
+            ) from None
         return name
 
     def path(self, name: str) -> Path:
@@ -46,7 +56,7 @@ class PhotoStore:
         """Return a photo's bytes.
 
         Raises:
-            CatalogueError: it is not in the store.
+            CatalogueError: it is not in the store, or cannot be read.
         """
         try:
             return self.path(name).read_bytes()
@@ -54,6 +64,10 @@ class PhotoStore:
             raise CatalogueError(
                 f"photo {name} is in the catalogue and its file is gone from the photo store; "
                 "restore photos/ from a backup or import the photo again"
+            ) from None
+        except OSError as error:
+            raise CatalogueError(
+                f"photo {name} cannot be read from the photo store: {error}"
             ) from None
 
     def read_or_none(self, name: str) -> bytes | None:
