@@ -1,0 +1,252 @@
+"""Hostile photos in one import, one `identify FOLDER`, and over HTTP: what survives, and its memory.
+
+    python benchmarks/hostile.py FOLDER…    # folders of hostile files; good photos are the demo's
+
+Real processes: none may die, print a traceback or answer 500, and every good photo comes through.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from threading import Thread
+
+import httpx
+from PIL import Image
+
+from reporting import print_table, write_json
+
+MAISON = Path(__file__).resolve().parents[1] / "examples" / "maison"
+GOOD = sorted((MAISON / "photos").rglob("*.jpg"))[:40]
+
+
+@dataclass
+class Watched:
+    """A process of Satchel's: what it printed, how it ended, and its peak memory in MB."""
+
+    process: subprocess.Popen[str]
+    peak_mb: float = 0
+    output: list[str] = field(default_factory=list)
+
+    def watch(self) -> None:
+        """Read its output and its memory until it ends."""
+        reader = Thread(target=lambda: self.output.extend(self.process.stdout or ()), daemon=True)
+        reader.start()
+        while self.process.poll() is None:
+            self.peak_mb = max(self.peak_mb, memory_mb(self.process.pid, "VmHWM"))
+            time.sleep(0.02)
+        reader.join()
+
+    def died(self) -> bool:
+        """Whether it ended by a signal, or told a traceback."""
+        return (self.process.returncode or 0) < 0 or any("Traceback" in o for o in self.output)
+
+
+def memory_mb(process: int, what: str) -> float:
+    """VmHWM (peak) or VmRSS of a process, in megabytes (10⁶ bytes); 0 where it has ended."""
+    try:
+        status = Path(f"/proc/{process}/status").read_text()
+    except OSError:
+        return 0
+    found = re.search(rf"{what}:\s+(\d+) kB", status)
+    return int(found[1]) * 1024 / 1e6 if found else 0
+
+
+def start(workspace: Path, *arguments: object) -> Watched:
+    """Start a command of Satchel's in a workspace."""
+    return Watched(
+        subprocess.Popen(
+            [sys.executable, "-m", "satchel", "--workspace", workspace, *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
+        )
+    )
+
+
+def run(workspace: Path, *arguments: object) -> Watched:
+    """Run a command to its end."""
+    command = start(workspace, *arguments)
+    command.watch()
+    return command
+
+
+def mixed_table(hostile: Sequence[Path], folder: Path) -> Path:
+    """A catalogue with good photos between the hostile ones."""
+    table = folder / "mixed.csv"
+    step = max(1, len(hostile) // len(GOOD))
+    with table.open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(("code", "photo"))
+        for number, path in enumerate(hostile):
+            rows.writerow((f"BAD-{number}", copied(path, folder, f"bad-{number}{path.suffix}")))
+            if number % step == 0 and number // step < len(GOOD):
+                good = GOOD[number // step]
+                rows.writerow((f"GOOD-{good.stem}", copied(good, folder, f"good-{good.name}")))
+    return table
+
+
+def copied(path: Path, folder: Path, name: str) -> str:
+    """Copy a file into a folder and return its name there."""
+    shutil.copyfile(path, folder / name)
+    return name
+
+
+def try_import(workspace: Path, table: Path) -> dict[str, object]:
+    """Import all of it at once, and once more."""
+    wanted = sum(line.startswith("GOOD") for line in table.read_text().splitlines())
+    first, again = run(workspace, "import", table), run(workspace, "import", table)
+    line = next(line for line in first.output if "refused" in line and "rows" in line)
+    listed = run(workspace, "identify", "--json", *table.parent.glob("good-*"))
+    return {
+        "died or traceback": first.died() or again.died(),
+        "good rows": f"{sum('photo' in line for line in listed.output)} of {wanted}",
+        "said": line.strip(),
+        "peak MB": round(first.peak_mb),
+    }
+
+
+def try_identify(workspace: Path, folder: Path) -> dict[str, object]:
+    """Identify a folder of everything."""
+    done = run(workspace, "identify", "--json", folder)
+    answered = [json.loads(line)["photo"] for line in done.output if line.startswith("{")]
+    good = sum(Path(photo).name.startswith("good-") for photo in answered)
+    return {
+        "died or traceback": done.died(),
+        "good photos": f"{good} of {len(list(folder.glob('good-*')))}",
+        "said": f"{len(answered)} answered in all, exit code {done.process.returncode}",
+        "peak MB": round(done.peak_mb),
+    }
+
+
+@contextmanager
+def served(workspace: Path) -> Iterator[tuple[Watched, httpx.Client]]:
+    """Serve the workspace, its memory watched."""
+    server = start(workspace, "serve", "--port", 0)
+    watcher = Thread(target=server.watch, daemon=True)
+    watcher.start()
+    while not (said := [line for line in server.output if "http://" in line]):
+        time.sleep(0.05)
+        if server.process.poll() is not None:
+            raise SystemExit("".join(server.output))
+    url = re.search(r"http://\S+", said[0])
+    assert url is not None
+    with httpx.Client(base_url=url[0], timeout=120) as client:
+        yield server, client
+    server.process.terminate()
+    watcher.join()
+
+
+def ask(client: httpx.Client, data: bytes) -> int:
+    """Send one photo; the status of the answer."""
+    return client.post("/api/v1/identify", files={"photos": ("photo", data)}).status_code
+
+
+def try_http(workspace: Path, hostile: Sequence[Path]) -> dict[str, object]:
+    """Send every file by itself; the server has to answer each, and a good one at the end."""
+    with served(workspace) as (server, client):
+        codes = Counter(ask(client, path.read_bytes()) for path in hostile if path.stat().st_size)
+        last = ask(client, GOOD[0].read_bytes())
+        after = memory_mb(server.process.pid, "VmRSS")
+    return {
+        "died or traceback": server.died(),
+        "good photos": f"status {last} after all of them",
+        "said": ", ".join(f"{count} × {code}" for code, count in sorted(codes.items())),
+        "peak MB": round(server.peak_mb),
+        "resident afterwards MB": round(after),
+    }
+
+
+def worst_accepted() -> dict[str, bytes]:
+    """The largest photos of each kind that an upload may be, by their estimated memory."""
+
+    def saved(mode: str, megapixels: float, kind: str, **options: object) -> bytes:
+        side = int((megapixels * 1e6) ** 0.5)
+        colour = {"RGBA": (9, 9, 9, 100), "RGB": (9, 90, 9), "P": 3}[mode]
+        buffer = BytesIO()
+        Image.new(mode, (side, side), colour).save(buffer, kind, **options)
+        return buffer.getvalue()
+
+    return {
+        "WebP, 14.3 MP": saved("RGBA", 14.3, "WEBP", lossless=True),
+        "AVIF, 13 MP": saved("RGBA", 13, "AVIF", speed=10),
+        "PNG, 26 MP": saved("RGBA", 26, "PNG"),
+        "PNG, palette, 35 MP": saved("P", 35, "PNG"),
+        "progressive JPEG 4:4:4, 47 MP": saved("RGB", 47, "JPEG", progressive=True, subsampling=0),
+        "JPEG, 79 MP": saved("RGB", 79, "JPEG"),
+    }
+
+
+def try_worst(workspace: Path) -> list[dict[str, object]]:
+    """Two uploads at once of the worst that is accepted, each kind in a server of its own."""
+    rows = []
+    for name, data in worst_accepted().items():
+        with served(workspace) as (server, client):
+            ask(client, GOOD[0].read_bytes())
+            before = memory_mb(server.process.pid, "VmRSS")
+            began = time.monotonic()
+            with ThreadPoolExecutor(2) as pool:
+                codes = list(pool.map(lambda photo: ask(client, photo), [data] * 2))
+            took = time.monotonic() - began
+            time.sleep(0.5)
+            after = memory_mb(server.process.pid, "VmRSS")
+        rows.append(
+            {
+                "photo": name,
+                "kB": len(data) // 1_000,
+                "status": codes,
+                "seconds": round(took, 1),
+                "before MB": round(before),
+                "peak MB": round(server.peak_mb),
+                "afterwards MB": round(after),
+            }
+        )
+    return rows
+
+
+def main() -> None:
+    """Try everything and print what came of it."""
+    folders = [Path(name) for name in sys.argv[1:]]
+    hostile = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
+    hostile = [path for path in hostile if path.suffix not in (".csv", ".jsonl", ".md")]
+    with tempfile.TemporaryDirectory() as name:
+        root = Path(name)
+        workspace, mixed = root / "shop", root / "mixed"
+        mixed.mkdir()
+        subprocess.run([sys.executable, "-m", "satchel", "init", workspace], check=True)
+        run(workspace, "import", MAISON / "catalogue.csv")
+        run(workspace, "index")
+        table = mixed_table(hostile, mixed)
+        trials = {
+            "import": try_import(workspace, table),
+            "identify FOLDER": try_identify(workspace, mixed),
+            "POST /api/v1/identify": try_http(workspace, hostile),
+        }
+        worst = try_worst(workspace)
+    rows = [(what, *map(str, found.values())) for what, found in trials.items()]
+    print_table(
+        f"{len(hostile)} hostile files",
+        ("", "died", "good", "said", "peak MB", ""),
+        [row + ("",) * (6 - len(row)) for row in rows],
+    )
+    print_table("two uploads at once", tuple(worst[0]), [tuple(row.values()) for row in worst])
+    write_json("hostile", {"files": len(hostile), "trials": trials, "worst accepted": worst})
+
+
+if __name__ == "__main__":
+    main()
