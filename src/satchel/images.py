@@ -367,6 +367,11 @@ def _register_heic() -> bool:
     return True
 
 
+def readable_formats() -> tuple[str, ...]:
+    """Return the formats that can be read here, JPEG first; HEIC where its extra is installed."""
+    return ("JPEG", "PNG", "WebP", "AVIF", *(("HEIC",) if _register_heic() else ()))
+
+
 NO_PHOTOS: Final = {
     b"GIF8": "a GIF picture; save it as JPEG or PNG",
     b"BM": "a BMP picture; save it as JPEG or PNG",

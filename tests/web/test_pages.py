@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sys
 from html import unescape
+from types import ModuleType
 
 import httpx
 import pytest
@@ -125,6 +127,24 @@ def test_sending_nothing_is_told(client):
         answer = client.post("/identify", files=files, headers=HTMX)
         assert answer.status_code in (400, 422)
         assert "Add 1 to 8 photos of one item." in answer.text
+
+
+@pytest.mark.parametrize("installed", [False, True])
+def test_heic_is_offered_where_it_can_be_read(own_workspace, serve_app, monkeypatch, installed):
+    """By page and API: `accept` without HEIC lets Safari convert a photo that we could not read."""
+    reader = ModuleType("pi_heif")
+    reader.register_heif_opener = lambda **_: None  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "pi_heif", reader if installed else None)
+    client = serve_app(create_app(own_workspace))
+    field = client.get("/", headers=HTML).text.split('id="photos"', 1)[1].split(">", 1)[0]
+    accepted = field.split('accept="', 1)[1].split('"', 1)[0].split(",")
+    assert accepted[:4] == ["image/jpeg", "image/png", "image/webp", "image/avif"]
+    assert set(accepted[4:]) == (
+        {"image/heic", "image/heif", ".heic", ".heif"} if installed else set()
+    )
+    body = client.get("/openapi.json").json()["components"]["schemas"]["Body_identify"]
+    assert ("HEIC" in body["properties"]["photos"]["description"]) is installed
+    assert body["properties"]["photos"]["maxItems"] == 8
 
 
 def test_an_empty_workspace_says_what_to_do(empty_workspace, serve_app):

@@ -12,6 +12,7 @@ from satchel.catalog.lookalikes import GroupState
 from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
 from satchel.catalog.store import Catalogue
 from satchel.identify import MAX_ITEM_PHOTOS
+from satchel.images import readable_formats
 from satchel.web.problems import ProblemDetails
 from satchel.web.schemas import (
     Health,
@@ -52,12 +53,20 @@ def curl(command: str) -> dict[str, Any]:
     return {"x-codeSamples": [{"lang": "Shell", "label": "curl", "source": command}]}
 
 
+def _describe_photos(schema: dict[str, Any]) -> None:
+    """Complete the OpenAPI description of `Photos`: which formats there are depends on extras."""
+    *formats, last = readable_formats()
+    schema.update(
+        description=f"1 to {MAX_ITEM_PHOTOS} photos, all of one item: "
+        f"{', '.join(formats)} or {last}.",
+        minItems=1,
+        maxItems=MAX_ITEM_PHOTOS,
+    )
+
+
 Photos = Annotated[
     list[UploadFile],
-    File(
-        description=f"1 to {MAX_ITEM_PHOTOS} photos, all of one item: JPEG, PNG, WebP or AVIF.",
-        json_schema_extra={"maxItems": MAX_ITEM_PHOTOS, "minItems": 1},
-    ),
+    File(json_schema_extra=_describe_photos),
 ]
 
 router = APIRouter()

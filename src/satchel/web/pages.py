@@ -16,7 +16,7 @@ from starlette.types import Scope
 
 from satchel.catalog.store import Catalogue
 from satchel.identify import MAX_ITEM_PHOTOS
-from satchel.images import PHOTO_SUFFIXES
+from satchel.images import readable_formats
 from satchel.search.differences import differences
 from satchel.web.api import MAX_OFFSET
 from satchel.web.languages import COOKIE, HERE, NAMES, chosen_language, load_languages
@@ -40,7 +40,7 @@ class Pages:
             {
                 "languages": NAMES,
                 "max_photos": MAX_ITEM_PHOTOS,
-                "photo_suffixes": ",".join(sorted(PHOTO_SUFFIXES)),
+                "accepted_files": ",".join(map(_file_type, readable_formats())),
                 "photo_link": photo_link,
                 "product_link": product_link,
                 "thumbnail_link": thumbnail_link,
@@ -218,6 +218,18 @@ def _home_values(serving: Serving) -> dict[str, Any]:
         "indexed": serving.indexed(),
         "limits": serving.workspace.settings.photos,
     }
+
+
+def _file_type(photo_format: str) -> str:
+    """Return what `accept` of a file field says for a format.
+
+    HEIC by suffix too: not every system knows its media type. `image/*` would not do: it counts
+    as listing HEIC, and only where HEIC is not listed does Safari on a Mac turn such a photo into
+    the first format that is, JPEG. An iPhone's photo library gives JPEG either way.
+    """
+    if photo_format == "HEIC":
+        return "image/heic,image/heif,.heic,.heif"
+    return f"image/{photo_format.lower()}"
 
 
 def _versioned(name: str) -> str:
