@@ -21,7 +21,7 @@ from satchel.catalog.ingest import import_rows
 from satchel.encode.encoder import Encoder
 from satchel.search.build import build_index, embed_gallery
 from satchel.web.app import create_app
-from satchel.web.server import listen, url_of
+from satchel.web.server import configuration, listen, url_of
 from satchel.workspace import Workspace
 
 CODES = ("M22675", "A/01 B?", "가방-7", "Z-9")
@@ -109,10 +109,10 @@ def make_index(workspace: Workspace) -> None:
 
 
 @contextmanager
-def running(app: FastAPI) -> Iterator[str]:
-    """Serve an application on a port of the system's choice; give its URL."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None))
-    with listen("127.0.0.1", 0) as listening:  # from here on, who connects waits for the server
+def running(app: FastAPI, port: int = 0) -> Iterator[str]:
+    """Serve an application on a port, by default of the system's choice; give its URL."""
+    server = uvicorn.Server(configuration(app))
+    with listen("127.0.0.1", port) as listening:  # from here on, who connects waits for the server
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()
         try:

@@ -17,20 +17,21 @@ from starlette.responses import Response
 
 from satchel import __version__
 from satchel.errors import SatchelError
-from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.web import api, lookalikes, pages, pictures, review
 from satchel.web.headers import SECURITY_HEADERS, SecurityHeaders
 from satchel.web.origins import OwnOrigin
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.reference import with_problem_types
 from satchel.web.serving import Serving
-from satchel.web.uploads import FORM_BYTES, BodyLimit
+from satchel.web.uploads import MAX_FORM_FIELDS, MAX_FORM_FILES, SMALL_BYTES, BodyLimit
 from satchel.workspace import Workspace
 
 DESCRIPTION: Final = (
     "Names the exact model of a second-hand luxury good from photos. Errors are problems as in "
     "RFC 9457, `application/problem+json`."
 )
+UPLOADS: Final = ("/identify", "/api/v1/identify")
+"""Paths that take photos, and so the only ones that take more than a small body."""
 
 
 def create_app(workspace: Workspace) -> FastAPI:
@@ -44,6 +45,11 @@ def create_app(workspace: Workspace) -> FastAPI:
         version=__version__,
         description=DESCRIPTION,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        form_limits={
+            "max_files": MAX_FORM_FILES,
+            "max_fields": MAX_FORM_FIELDS,
+            "max_part_size": SMALL_BYTES,
+        },
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=lambda route: route.name,
@@ -55,9 +61,8 @@ def create_app(workspace: Workspace) -> FastAPI:
     for router in (api.router, pictures.router, review.router, lookalikes.router, pages.router):
         app.include_router(router)
     app.mount("/static", pages.VersionedFiles(directory=pages.STATIC), name="static")
-    app.add_middleware(
-        BodyLimit, max_bytes=MAX_ITEM_PHOTOS * workspace.settings.photos.max_bytes + FORM_BYTES
-    )
+    # The last one is the outermost.
+    app.add_middleware(BodyLimit, photos=workspace.settings.photos.limits(), uploads=UPLOADS)
     app.add_middleware(OwnOrigin)
     app.add_middleware(SecurityHeaders)
     for kind in (SatchelError, RequestValidationError, HTTPException, Exception):

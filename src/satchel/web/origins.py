@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Final
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
+
+from satchel.web.problems import Kind, Refusal, refuse
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 OWN_SITES: Final = frozenset(("same-origin", "none"))
+OTHER_ORIGIN: Final = Kind(403, "other-origin", "The request comes from another site")
 
 
 class OwnOrigin:
@@ -25,16 +26,14 @@ class OwnOrigin:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, if it comes from here."""
-        if scope["type"] == "http" and scope["method"] not in SAFE_METHODS:
-            request = Request(scope)
-            if not from_here(request.headers):
-                refusal = HTTPException(
-                    403, "expected a request from Satchel's own pages, got one of another site"
-                )
-                answer = await request.app.state.answer_error(request, refusal)
-                await answer(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+        unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
+        if unsafe and not from_here(Headers(scope=scope)):
+            refusal = Refusal(
+                OTHER_ORIGIN, "expected a request from Satchel's own pages, got one of another site"
+            )
+            await refuse(refusal, scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 def from_here(headers: Headers) -> bool:
@@ -42,6 +41,4 @@ def from_here(headers: Headers) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in OWN_SITES
-    if origin is not None:
-        return origin.partition("://")[2] == headers.get("host")
-    return True
+    return origin is None or origin.partition("://")[2] == headers.get("host")

@@ -17,6 +17,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
 from satchel.errors import (
     Busy,
@@ -65,8 +66,28 @@ class Problem:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Refusal(HTTPException):
+    """A request that is refused before an endpoint sees it; more exact than its status alone."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        detail: str,
+        *,
+        extras: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(kind.status, detail, headers)
+        self.problem = Problem(kind, detail, extras or {}, headers or {})
+
+
 INTERNAL: Final = Kind(500, "internal", "Something went wrong inside Satchel")
 INVALID: Final = Kind(422, "invalid-request", "The request does not fit the API")
+UNREADABLE_BODY: Final = (
+    "body: expected JSON in UTF-8, nested a few levels deep, or a form; got something that cannot "
+    "be read"
+)
+"""Said of a body on which the parser fails: too deep, no UTF-8, a number of 5,000 digits."""
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     PhotoTooLarge: Kind(413, "photo-too-large", "A photo is too large"),
@@ -83,12 +104,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
 
 RETRY_AFTER_S: Final = {"no-index": "60", "busy": "5"}
 
-HTTP_SLUGS: Final = {
-    403: "other-origin",
-    404: "not-found",
-    405: "method-not-allowed",
-    413: "upload-too-large",
-}
+HTTP_SLUGS: Final = {404: "not-found", 405: "method-not-allowed"}
 
 
 def problem_of(error: Exception) -> Problem:
@@ -122,6 +138,13 @@ def problem_json(request: Request, problem: Problem) -> JSONResponse:
     )
 
 
+async def refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer a request with a problem, from a middleware."""
+    request = Request(scope)
+    answer = await request.app.state.answer_error(request, refusal)
+    await answer(scope, receive, send)
+
+
 def _kind(error: Exception) -> Kind:
     return next((KINDS[base] for base in type(error).__mro__ if base in KINDS), INTERNAL)
 
@@ -137,6 +160,10 @@ def _invalid(error: RequestValidationError) -> Problem:
 
 
 def _http(error: HTTPException) -> Problem:
+    if isinstance(error, Refusal):
+        return error.problem
+    if isinstance(error.__cause__, RecursionError | ValueError):
+        return Problem(INVALID, UNREADABLE_BODY)  # FastAPI says no more than 400 of these
     phrase = HTTPStatus(error.status_code).phrase
     slug = HTTP_SLUGS.get(error.status_code, phrase.lower().replace(" ", "-"))
     return Problem(Kind(error.status_code, slug, phrase), error.detail, headers=error.headers or {})

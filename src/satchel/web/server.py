@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from starlette.types import ASGIApp
 
 from satchel.errors import PortInUse, UsageError
 from satchel.web.app import create_app
@@ -32,16 +33,25 @@ def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str
         EncoderError: the model file is missing or altered.
     """
     with listen(host, port) as listening:  # first: a taken port is told before anything is loaded
-        config = uvicorn.Config(
-            create_app(workspace),
-            log_level="warning",
-            access_log=False,
-            server_header=False,
-            timeout_graceful_shutdown=GRACE_S,
-        )
-        server = _Server(config, lambda: on_ready(url_of(listening)))
+        server = _Server(configuration(create_app(workspace)), lambda: on_ready(url_of(listening)))
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn stops in order, then passes it on
             server.run(sockets=[listening])
+
+
+def configuration(app: ASGIApp) -> uvicorn.Config:
+    """How an application is served.
+
+    By h11, also where httptools is installed: it bounds the size of headers, and refuses a request
+    with several or no Host headers or with contradicting lengths.
+    """
+    return uvicorn.Config(
+        app,
+        http="h11",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
 
 
 def listen(host: str, port: int) -> socket.socket:
