@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 import textwrap
 import tomllib
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
@@ -15,6 +17,7 @@ from satchel.images import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
 
 FILE_NAME: Final = "satchel.toml"
+HOST: Final = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 
 
 class _Section(BaseModel):
@@ -67,6 +70,20 @@ class Identify(_Section):
     )
 
 
+def _host(text: str) -> str:
+    """Return a host name as browsers send it: in lower case, Korean and other letters in ASCII."""
+    try:
+        name = text.strip().encode("idna").decode().lower()
+    except UnicodeError:
+        name = ""
+    if not HOST.fullmatch(name):
+        raise ValueError(
+            'expected a host name such as "shop.example.com", without http:// and port, '
+            '"*.example.com" for all names below one, or "*" for every name'
+        )
+    return name.removesuffix(".")
+
+
 class Serve(_Section):
     """The web server."""
 
@@ -77,6 +94,12 @@ class Serve(_Section):
         gt=0,
         description="as under [photos], for a photo that is uploaded; the smaller one counts. 288 "
         "is enough for 12 megapixels in every format, and for JPEGs of 80",
+    )
+    hosts: list[Annotated[str, AfterValidator(_host)]] = Field(
+        [],
+        description="names under which browsers reach the server, besides localhost, IP addresses "
+        'and the name it listens on: ["shop.example.com"], or ["*.example.com"]; a request for '
+        'another name is refused. ["*"] takes every name: only behind a proxy that checks names',
     )
 
 
@@ -124,9 +147,8 @@ def _section_lines(heading: str, section: BaseModel) -> list[str]:
         if isinstance(field.default, BaseModel):
             below += _section_lines(f"{heading}.{name}", field.default)
             continue
-        value = f'"{field.default}"' if isinstance(field.default, str) else field.default
         lines += textwrap.wrap(
             str(field.description), 98, initial_indent="# ", subsequent_indent="# "
         )
-        lines.append(f"#{name} = {value}")
+        lines.append(f"#{name} = {json.dumps(field.default)}")
     return lines + below

@@ -211,7 +211,7 @@ def test_a_photo_of_too_many_pixels(small):
 def test_an_upload_that_declares_too_much_is_refused_unread(small):
     with socket.create_connection((small.base_url.host, small.base_url.port), 30) as connection:
         connection.sendall(
-            b"POST /api/v1/identify HTTP/1.1\r\nHost: x\r\nContent-Length: 999999999\r\n"
+            b"POST /api/v1/identify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 999999999\r\n"
             b"Content-Type: multipart/form-data; boundary=x\r\n\r\n"
         )  # and not a byte of the body
         answer = connection.makefile("rb").read()

@@ -6,7 +6,9 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -33,6 +35,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
     "--lang=en-US",
+    "--host-resolver-rules=MAP evil.example 127.0.0.1, MAP *.evil.example 127.0.0.1",
 )
 
 pytestmark = [
@@ -478,3 +481,67 @@ def test_review_works_without_javascript(
         finally:
             chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
     assert review.photo(link).state == "dropped"
+
+
+# -- DNS rebinding ------------------------------------------------------------------------------
+
+
+class AttackersPage(BaseHTTPRequestHandler):
+    """A page of a foreign name, without any policy."""
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.end_headers()
+        self.wfile.write(b"<title>evil</title>")
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_page_whose_name_comes_to_point_here_reads_and_decides_nothing(
+    chrome, own_workspace, run_server
+):
+    """The port changes hands while the page is open, as the address behind its name would."""
+    with HTTPServer(("127.0.0.1", 0), AttackersPage) as attacker:
+        port = attacker.server_port
+        thread = Thread(target=attacker.serve_forever)
+        thread.start()
+        chrome.get(f"http://evil.example:{port}/")
+        assert chrome.title == "evil"
+        attacker.shutdown()
+        thread.join()
+    attack = """
+        const [path, method, done] = arguments;
+        fetch(path, {method}).then(
+            async answer => done([answer.status, await answer.text()]),
+            error => done([0, `${error}`]),
+        );
+    """
+    with run_server(create_app(own_workspace), port):
+        for path in ("/api/v1/products", "/", "/products", "/openapi.json", "/static/satchel.js"):
+            status, text = chrome.execute_async_script(attack, path, "GET")
+            assert status == 421, (path, text)
+            assert "M22675" not in text
+        status, _ = chrome.execute_async_script(attack, "/review/decide", "POST")
+        assert status == 421
+    chrome.get("about:blank")
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+@pytest.mark.parametrize("path", ["/", "/?lang=ko"])
+def test_the_page_of_a_wrong_name_is_whole(chrome, server, width, path):
+    port = server.rpartition(":")[2]
+    size = {"width": width, "height": 700, "deviceScaleFactor": 1, "mobile": width < 500}
+    chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    chrome.get_log("browser")
+    host = f"{'a-long-name-' * 5}.evil.example"
+    chrome.get(f"http://{host}:{port}{path}")
+    main = chrome.find_element(By.CSS_SELECTOR, "main .setup")
+    assert f'hosts = ["{host}"]' in main.text
+    assert main.value_of_css_property("display") == "grid"  # its stylesheet counts
+    script = "return document.documentElement.scrollWidth <= innerWidth"
+    assert chrome.execute_script(script)
+    blocked = [one for one in chrome.get_log("browser") if "Content Security" in one["message"]]
+    assert blocked == []
+    chrome.get("about:blank")

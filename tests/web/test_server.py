@@ -50,7 +50,7 @@ def test_it_serves_until_interrupted(workspace_folder: Path):
     script = "from satchel.cli import main; main()"
     environment = {**os.environ, "SATCHEL_WORKSPACE": str(workspace_folder)}
     with subprocess.Popen(
-        [sys.executable, "-c", script, "serve", "--port", "0"],
+        [sys.executable, "-c", script, "serve", "--host", "0.0.0.0", "--port", "0"],
         env=environment,
         stderr=subprocess.PIPE,
         text=True,
@@ -59,6 +59,9 @@ def test_it_serves_until_interrupted(workspace_folder: Path):
         ready = process.stderr.readline()
         url = next(word for word in ready.split() if word.startswith("http://"))
         assert httpx.get(f"{url}/healthz", timeout=60).json()["status"] == "ok"
+        for host, status in ((socket.gethostname().partition(".")[0], 200), ("evil.example", 421)):
+            answer = httpx.get(f"{url}/healthz", headers={"host": host}, timeout=60)
+            assert answer.status_code == status, host
         process.send_signal(signal.SIGINT)
         rest = process.stderr.read()
         assert process.wait(30) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from satchel import __version__
 from satchel.errors import SatchelError
 from satchel.web import api, lookalikes, pages, pictures, review
 from satchel.web.headers import SECURITY_HEADERS, SecurityHeaders
+from satchel.web.hosts import KnownHosts
 from satchel.web.origins import OwnOrigin
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.reference import with_problem_types
@@ -34,8 +35,11 @@ UPLOADS: Final = ("/identify", "/api/v1/identify")
 """Paths that take photos, and so the only ones that take more than a small body."""
 
 
-def create_app(workspace: Workspace) -> FastAPI:
+def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
     """Make the web application of a workspace, whether or not it has an index yet.
+
+    Args:
+        names: under which the server is reached, besides those in its settings.
 
     Raises:
         EncoderError: the model file is missing or altered.
@@ -64,6 +68,7 @@ def create_app(workspace: Workspace) -> FastAPI:
     # The last one is the outermost.
     app.add_middleware(BodyLimit, photos=workspace.settings.photos.limits(), uploads=UPLOADS)
     app.add_middleware(OwnOrigin)
+    app.add_middleware(KnownHosts, names=(*workspace.settings.serve.hosts, *names))
     app.add_middleware(SecurityHeaders)
     for kind in (SatchelError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_error)
@@ -86,7 +91,8 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     else:
         response = problem_json(request, problem)
     # An unexpected error is answered outside of every middleware, so the headers come from here.
-    response.headers.update(SECURITY_HEADERS)
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 

@@ -1,7 +1,9 @@
 """Refuses what another site's page makes a reader's browser send.
 
 Browsers say where a request comes from (Fetch Metadata, W3C; Origin, RFC 6454); a program that
-says neither is not a browser, and nobody's session can be misused through it.
+says neither is not a browser, and nobody's session can be misused through it. `Host`, which an
+Origin is compared with, has been checked before by `KnownHosts`: under a name of its own, another
+site's page would count as ours.
 """
 
 from __future__ import annotations
@@ -11,10 +13,12 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from satchel.web.hosts import Authority, parse_authority
 from satchel.web.problems import Kind, Refusal, refuse
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))
 OWN_SITES: Final = frozenset(("same-origin", "none"))
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 OTHER_ORIGIN: Final = Kind(403, "other-origin", "The request comes from another site")
 
 
@@ -41,4 +45,21 @@ def from_here(headers: Headers) -> bool:
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in OWN_SITES
-    return origin is None or origin.partition("://")[2] == headers.get("host")
+    return origin is None or _is_origin_of(origin, headers.get("host", ""))
+
+
+def _is_origin_of(origin: str, host: str) -> bool:
+    """Whether pages of `host` have this origin.
+
+    The scheme is the origin's: behind a proxy that ends TLS, a request arrives by plain HTTP.
+    """
+    scheme, _, authority = origin.partition("://")
+    default = DEFAULT_PORTS.get(scheme)
+    ours, theirs = parse_authority(host), parse_authority(authority)
+    if default is None or ours is None or theirs is None:
+        return False
+    return _with_port(ours, default) == _with_port(theirs, default)
+
+
+def _with_port(authority: Authority, default: int) -> Authority:
+    return authority if authority.port is not None else authority._replace(port=default)

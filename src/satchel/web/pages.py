@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Mapping
 from typing import Annotated, Any, Final
@@ -19,6 +20,8 @@ from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.images import readable_formats
 from satchel.search.differences import differences
 from satchel.web.api import MAX_OFFSET
+from satchel.web.headers import POLICY, SECURITY_HEADERS
+from satchel.web.hosts import BAD_HOST, UNKNOWN_HOST
 from satchel.web.languages import COOKIE, HERE, NAMES, chosen_language, load_languages
 from satchel.web.links import photo_link, product_link, thumbnail_link
 from satchel.web.problems import Problem
@@ -36,6 +39,7 @@ class Pages:
     """Renders templates in the reader's language."""
 
     def __init__(self) -> None:
+        self._style = (STATIC / "satchel.css").read_text(encoding="utf-8")
         self._languages = load_languages(
             {
                 "languages": NAMES,
@@ -57,18 +61,28 @@ class Pages:
         **values: Any,
     ) -> HTMLResponse:
         """Answer a template in the reader's language."""
+        values["doubtful"] = _serving(request).in_doubt()
+        values["proposed"] = _serving(request).proposed()
+        return self._answer(request, template, status, headers or {}, values)
+
+    def _answer(
+        self,
+        request: Request,
+        template: str,
+        status: int,
+        headers: Mapping[str, str],
+        values: Mapping[str, Any],
+    ) -> HTMLResponse:
         language = self._languages[chosen_language(request)]
         html = language.templates.get_template(template).render(
             language=language.code,
             in_language={code: _in_language(request, code) for code in NAMES},
             path=request.scope["path"],
-            doubtful=_serving(request).in_doubt(),
-            proposed=_serving(request).proposed(),
             **values,
         )
-        response = HTMLResponse(html, status, dict(headers or {}))
+        response = HTMLResponse(html, status, dict(headers))
         response.headers["Content-Language"] = language.code
-        response.headers["Cache-Control"] = "private, no-cache"
+        response.headers.setdefault("Cache-Control", "private, no-cache")
         response.headers["Vary"] = "Accept-Language, Cookie, HX-Request"
         if request.query_params.get("lang") == language.code:
             response.set_cookie(
@@ -78,11 +92,27 @@ class Pages:
 
     def problem(self, request: Request, problem: Problem) -> HTMLResponse:
         """Tell a problem in plain words, in place or as a page."""
+        if problem.kind in (UNKNOWN_HOST, BAD_HOST):
+            return self._host_problem(request, problem)
         template = "_problem.html" if is_fragment(request) else "problem.html"
         limits = _serving(request).workspace.settings.photos
         return self.render(
             request, template, problem.kind.status, problem.headers, problem=problem, limits=limits
         )
+
+    def _host_problem(self, request: Request, problem: Problem) -> HTMLResponse:
+        """Tell that the host is wrong, on a page of its own.
+
+        It asks for nothing else, since that would be refused as well, so it holds its stylesheet.
+        And it says nothing of the catalogue: another site's page may read it.
+        """
+        digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
+        policy = SECURITY_HEADERS[POLICY].replace(
+            "style-src 'self'", f"style-src 'sha256-{digest}'"
+        )
+        headers = {**problem.headers, POLICY: policy}
+        values = {"problem": problem, "style": self._style}
+        return self._answer(request, "wrong_host.html", problem.kind.status, headers, values)
 
 
 def is_fragment(request: Request) -> bool:

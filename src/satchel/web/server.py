@@ -7,12 +7,14 @@ import errno
 import os
 import socket
 from collections.abc import Callable
+from ipaddress import ip_address
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from satchel.errors import PortInUse, UsageError
 from satchel.web.app import create_app
+from satchel.web.hosts import is_address
 from satchel.workspace import Workspace
 
 GRACE_S = 10
@@ -33,7 +35,8 @@ def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str
         EncoderError: the model file is missing or altered.
     """
     with listen(host, port) as listening:  # first: a taken port is told before anything is loaded
-        server = _Server(configuration(create_app(workspace)), lambda: on_ready(url_of(listening)))
+        app = create_app(workspace, names=names_of(host, listening))
+        server = _Server(configuration(app), lambda: on_ready(url_of(listening)))
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn stops in order, then passes it on
             server.run(sockets=[listening])
 
@@ -52,6 +55,21 @@ def configuration(app: ASGIApp) -> uvicorn.Config:
         server_header=False,
         timeout_graceful_shutdown=GRACE_S,
     )
+
+
+def names_of(host: str, listening: socket.socket) -> set[str]:
+    """Return the names under which a server is reached that listens on `host`.
+
+    That is `host`, if it is a name. A server that other machines reach is also known by this
+    machine's name, bare and under .local (mDNS). Only the local network resolves these, and
+    whoever controls that can reach the server anyway. The rest of a longer name is left out: some
+    systems take it from the network that they are in.
+    """
+    names = set() if is_address(host) else {host.lower().rstrip(".")}
+    if not ip_address(listening.getsockname()[0]).is_loopback:
+        machine = socket.gethostname().partition(".")[0].lower()
+        names |= {machine, f"{machine}.local"}
+    return names
 
 
 def listen(host: str, port: int) -> socket.socket:
