@@ -88,6 +88,36 @@ def test_conflict_is_refused_unless_update(workspace: Workspace, catalogue_file:
     assert (product.brand, product.size, product.name) == ("Another", "30", "Disc")
 
 
+def test_update_stores_further_columns_that_changed(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    run(workspace, catalogue_file)
+    later = catalogue_file.with_name("later.csv")
+    later.write_text(
+        "code,material,year,view,role,colour,photo\n"
+        "M0,lacquer,1998,,studio,,photos/disc-1.jpg\n"
+        "M0,lacquer,,back,,,photos/disc-2.jpg\n"
+    )
+    known = workspace.catalogue.product("M0")
+    count, problems = run(workspace, later)  # without --update nothing known is replaced
+    assert (count.added, count.unchanged, problems) == (0, 2, [])
+    assert workspace.catalogue.product("M0") == known
+    count, problems = run(workspace, later, update=True)
+    assert (count.added, count.unchanged, problems) == (2, 0, [])
+    product = workspace.catalogue.product("M0")
+    assert product.attributes == {"material": "lacquer", "year": "1998"}
+    assert product.colour == "red"  # an empty cell says nothing
+    assert [photo.role for photo in workspace.catalogue.photos_of("M0")] == ["studio", None]
+    before = contents(workspace)
+    assert [row["attributes"] for row in before["product_photos"][:2]] == [
+        '{"view": "view 1", "material": "lacquer", "year": "1998"}',
+        '{"view": "back", "material": "lacquer"}',
+    ]
+    count, _ = run(workspace, later, update=True)
+    assert (count.added, count.unchanged) == (0, 2)
+    assert contents(workspace) == before
+
+
 def test_unreadable_photos_do_not_cost_the_others(
     workspace: Workspace, catalogue_file: Path
 ) -> None:

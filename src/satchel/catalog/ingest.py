@@ -180,7 +180,7 @@ def _write_row(
             writer.set_product(product_id, new)
         changed = bool(new)
     photo_id = _photo_id(item, writer)
-    changed |= writer.link(product_id, photo_id, row.link, row.attributes)
+    changed |= writer.link(product_id, photo_id, row.link, row.attributes, update=update)
     if changed:
         count.added += 1
     else:

@@ -446,22 +446,49 @@ class CatalogueWriter:
         )
 
     def link(
-        self, product_id: int, photo_id: int, link: Mapping[str, str], attributes: Mapping[str, str]
+        self,
+        product_id: int,
+        photo_id: int,
+        link: Mapping[str, str],
+        attributes: Mapping[str, str],
+        *,
+        update: bool = False,
     ) -> bool:
-        """Say that a photo shows a product; return False where that was said before."""
+        """Record that a photo shows a product; return whether anything changed.
+
+        Args:
+            product_id: of the product.
+            photo_id: of the photo.
+            link: role, source and license.
+            attributes: the further columns.
+            update: let these values replace those of a link that is known. A value that is not
+                given says nothing: the known one stays.
+        """
         known = self._connection.scalar(
             select(ProductPhotoRow.id).where(
                 ProductPhotoRow.product_id == product_id, ProductPhotoRow.photo_id == photo_id
             )
         )
         if known is not None:
-            return False
+            return update and self._update_link(known, link, attributes)
         self._connection.execute(
             insert(ProductPhotoRow).values(
                 product_id=product_id, photo_id=photo_id, attributes=dict(attributes), **link
             )
         )
         self._changed = True
+        return True
+
+    def _update_link(
+        self, link_id: int, link: Mapping[str, str], attributes: Mapping[str, str]
+    ) -> bool:
+        row = ProductPhotoRow.id == link_id
+        columns = [getattr(ProductPhotoRow, name) for name in ("attributes", *link)]
+        before = dict(self._connection.execute(select(*columns).where(row)).one()._mapping)
+        after = {**link, "attributes": {**before["attributes"], **attributes}}
+        if after == before:
+            return False
+        self._connection.execute(update(ProductPhotoRow).where(row).values(**after))
         return True
 
 
