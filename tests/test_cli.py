@@ -218,6 +218,18 @@ def test_refused_rows_go_to_a_report(workspace: Workspace, catalogue_file: Path)
     assert workspace.catalogue.size().photos == 10
 
 
+def test_an_encoding_can_be_named(workspace: Workspace, tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg("disc"))
+    table = tmp_path / "c.csv"
+    table.write_bytes("code,colour,photo\nM1,카키,a.jpg\n".encode("cp949"))
+    refused = satchel("import", table, cwd=workspace.folder)
+    assert refused.returncode == 2
+    assert "'īŰ' (UTF-8) or '카키' (CP949)" in refused.stderr
+    taken = satchel("import", table, "--encoding", "cp949", cwd=workspace.folder)
+    assert taken.returncode == 0
+    assert workspace.catalogue.product("M1").colour == "카키"
+
+
 def test_workspace_by_option_and_by_environment(here: Path, tmp_path: Path) -> None:
     by_option = satchel("--workspace", here, "index", cwd=tmp_path)
     by_environment = satchel("index", cwd=tmp_path, environment={"SATCHEL_WORKSPACE": str(here)})

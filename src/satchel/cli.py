@@ -44,6 +44,11 @@ SOME_FAILED = 1
 WRONG_USAGE = 2
 PROBLEMS_SHOWN = 10
 
+_Encoding = Annotated[
+    str | None,
+    typer.Option(help="Of the file: utf-8, utf-16, cp949, cp1252; default: detected."),
+]
+
 
 def main() -> None:
     """Run the command line; what goes wrong becomes one message and an exit code."""
@@ -89,15 +94,16 @@ def import_(
     ] = None,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Let values that differ replace a product's known ones."),
+        typer.Option("--update", help="Let values that differ replace known ones."),
     ] = False,
+    encoding: _Encoding = None,
 ) -> None:
     """Put products and their photos into the catalogue."""
     from satchel.catalog.importers import open_rows
     from satchel.catalog.ingest import import_rows
 
     workspace = open_workspace(context)
-    source = open_rows(path, photos)
+    source = open_rows(path, photos, encoding)
     for note in source.notes:
         say(note)
     with (
@@ -114,8 +120,9 @@ def import_(
             on_progress=advance,
         )
     size = workspace.catalogue.size()
+    added = "added or changed" if update else "added"
     say(
-        f"{count.rows:,} rows: {count.added:,} added, {count.unchanged:,} already there, "
+        f"{count.rows:,} rows: {count.added:,} {added}, {count.unchanged:,} already there, "
         f"{count.problems:,} refused; the catalogue has {size.products:,} products and "
         f"{size.photos:,} photos"
     )
@@ -223,6 +230,7 @@ def calibrate(
     forget: Annotated[
         bool, typer.Option("--forget", help="Go back to what the encoder's card says.")
     ] = False,
+    encoding: _Encoding = None,
 ) -> None:
     """Measure how sure answers are on photos whose codes are known, and answer accordingly."""
     from satchel.calibrate import calibrate as calibrate_workspace
@@ -248,7 +256,9 @@ def calibrate(
         if len(problems) <= PROBLEMS_SHOWN:
             say(f"{name}: {reason}")
 
-    source = open_rows(photos)
+    source = open_rows(photos, encoding=encoding)
+    for note in source.notes:
+        say(note)
     with progress_bar("calibrate", source.total) as advance:
         calibration, measured = calibrate_workspace(
             workspace,

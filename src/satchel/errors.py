@@ -24,6 +24,8 @@ Messages say what was expected, what came and what to do next.
 
 from __future__ import annotations
 
+from satchel.text import printable
+
 
 class SatchelError(Exception):
     """Base of all errors that Satchel raises on purpose."""
@@ -80,7 +82,7 @@ class RowError(CatalogueError):
     """
 
     def __init__(self, line: int, column: str, value: str, reason: str) -> None:
-        where = f"line {line}, {column} = {value!r}" if line else value
+        where = f"line {line}, {printable(column)} = {value!r}" if line else printable(value)
         super().__init__(f"{where}: {reason}")
         self.line = line
         self.column = column

@@ -6,7 +6,6 @@ in the row's place, so that bad rows never cost good ones.
 
 from __future__ import annotations
 
-import codecs
 import csv
 import json
 import os
@@ -14,21 +13,27 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from satchel.catalog.csv_records import TOO_LONG, Lines, Record, read_records
+from satchel.catalog.encodings import TextFile, inspect_text
+from satchel.catalog.photo_folder import PhotoFolder
 from satchel.errors import RowError, UsageError
-from satchel.images import PHOTO_SUFFIXES
+from satchel.folders import is_photo, say_passed_over, system_entry, walk_files
 from satchel.records import PRODUCT_FIELDS
+from satchel.text import printable
 
 LINK_FIELDS: Final = ("role", "source", "license")
 REQUIRED: Final = ("code", "photo")
 ALIASES: Final = {"color": "colour", "licence": "license"}
 MAX_CODE_CHARS: Final = 200
 MAX_VALUE_CHARS: Final = 4_000
-LEFT_BY_SYSTEMS: Final = frozenset({"thumbs.db", "desktop.ini"})
-ENCODINGS: Final = ("utf-8-sig", "cp949")
-"""UTF-8, else what Korean Excel writes when asked for CSV."""
+SHOWN_CHARS: Final = 200
+NOT_TEXT: Final = "holds a control character or half a character"
+CSV_SUFFIXES: Final = (".csv", ".tsv", ".txt")
+"""Excel calls its tab-separated "Unicode text" .txt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ class RowSource:
 
     Attributes:
         total: rows expected, for a progress bar.
-        notes: what a person should know of what will not be read, a sentence each.
+        notes: what a person should know of how it is read and what will not be, a sentence each.
     """
 
     total: int
@@ -65,85 +70,113 @@ class RowSource:
     notes: tuple[str, ...] = ()
 
 
-def open_rows(path: Path, photos: Path | None = None) -> RowSource:
+def open_rows(path: Path, photos: Path | None = None, encoding: str | None = None) -> RowSource:
     """Open a catalogue: a CSV or JSONL file, or a folder that has a folder for each code.
 
     Args:
         path: the file or folder.
         photos: the folder that photo paths are relative to; default, the file's own.
+        encoding: of the file's text; default, as `satchel.catalog.encodings` detects it.
 
     Raises:
-        UsageError: it is not there, is of no known kind, has no usable header, or its text is
-            in neither UTF-8 nor CP949.
+        UsageError: it is not there, cannot be read, is of no known kind, has no usable header, or
+            its encoding cannot be told.
     """
-    if path.is_dir():
-        total = sum(_is_photo(file) for _, file in _files_by_code(path))
-        return RowSource(total, lambda: _folder_rows(path), tuple(_passed_over(path)))
+    try:
+        if path.is_dir():
+            return _open_folder(path)
+        return _open_file(path, photos or path.parent, encoding)
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise UsageError(f"{path} cannot be read ({reason}); check the path") from None
+
+
+def _open_folder(path: Path) -> RowSource:
+    survey = _survey_folder(path)
+    return RowSource(survey.photos, lambda: _folder_rows(path), tuple(survey.notes()))
+
+
+def _open_file(path: Path, root: Path, encoding: str | None) -> RowSource:
     if not path.is_file():
         raise UsageError(
             f"expected a catalogue file (.csv, .jsonl) or a folder per code, found nothing at "
             f"{path}; check the path"
         )
-    root = (photos or path.parent).resolve()
     if not root.is_dir():
         raise UsageError(f"expected a folder of photos at {root}; check --photos")
-    match path.suffix.lower():
-        case ".csv" | ".tsv":
-            lines, encoding = _survey(path)
-            _csv_header(path, encoding)  # before anything is read: a bad header is the caller's
-            return RowSource(max(0, lines - 1), lambda: _csv_rows(path, encoding, root))
-        case ".jsonl" | ".ndjson":
-            lines, encoding = _survey(path)
-            return RowSource(lines, lambda: _jsonl_rows(path, encoding, root))
-        case suffix:
-            raise UsageError(
-                f"expected .csv, .tsv, .jsonl or a folder, got {path.name} ({suffix or 'no'} "
-                "suffix); save the table as CSV with the columns code and photo"
-            )
+    suffix, photos = path.suffix.lower(), PhotoFolder(root)
+    if suffix in CSV_SUFFIXES:
+        text = inspect_text(path, encoding)
+        _csv_header(path, text.encoding)  # before anything is read: a bad header is the caller's
+        rows = partial(_csv_rows, path, text.encoding, photos)
+        return RowSource(max(0, text.lines - 1), rows, _encoding_note(path, text))
+    if suffix in (".jsonl", ".ndjson"):
+        text = inspect_text(path, encoding)
+        rows = partial(_jsonl_rows, path, text.encoding, photos)
+        return RowSource(text.lines, rows, _encoding_note(path, text))
+    raise UsageError(
+        f"expected .csv, .tsv, .jsonl or a folder, got {path.name} ({suffix or 'no'} "
+        "suffix); save the table as CSV with the columns code and photo"
+    )
+
+
+def _encoding_note(path: Path, text: TextFile) -> tuple[str, ...]:
+    if not text.inferred:
+        return ()
+    return (
+        f"{path.name} is not in UTF-8: read as {text.encoding.upper()}, which its words point to; "
+        "if names look wrong, say --encoding",
+    )
 
 
 # -- the three kinds ----------------------------------------------------------------------------
 
 
-def _csv_rows(path: Path, encoding: str, root: Path) -> Iterator[CatalogueRow | RowError]:
+def _csv_rows(path: Path, encoding: str, photos: PhotoFolder) -> Iterator[CatalogueRow | RowError]:
     header, dialect = _csv_header(path, encoding)
+    at = header.index("photo")
+
+    def looks_whole(cells: list[str]) -> bool:
+        return len(cells) == len(header) and is_photo(Path(cells[at].strip()))
+
     with path.open(encoding=encoding, newline="") as file:
-        reader = csv.reader(file, dialect)
-        next(reader)
-        while True:
-            try:
-                cells = next(reader)
-            except StopIteration:
-                return
-            except csv.Error as error:
-                yield RowError(reader.line_num, "row", "", f"not readable as CSV: {error}")
-                continue
-            if not any(cell.strip() for cell in cells):
-                continue
-            if len(cells) != len(header):
-                yield RowError(
-                    reader.line_num,
-                    "row",
-                    dialect.delimiter.join(cells)[:200],
-                    f"expected {len(header)} cells as in the header, got {len(cells)}",
-                )
-                continue
-            yield _row(reader.line_num, dict(zip(header, cells, strict=True)), root)
+        records = read_records(Lines(file), dialect, looks_whole)
+        next(records)  # the header
+        for record in records:
+            if record.fault or any(cell.strip() for cell in record.cells):
+                yield _csv_row(record, header, dialect.delimiter, photos)
+
+
+def _csv_row(
+    record: Record, header: list[str], delimiter: str, photos: PhotoFolder
+) -> CatalogueRow | RowError:
+    if record.fault:
+        return RowError(record.line, "row", _shown(record.text), record.fault)
+    if len(record.cells) != len(header):
+        reason = f"expected {len(header)} cells as in the header, got {len(record.cells)}"
+        return RowError(record.line, "row", _shown(delimiter.join(record.cells)), reason)
+    return _row(record.line, dict(zip(header, record.cells, strict=True)), photos)
 
 
 def _csv_header(path: Path, encoding: str) -> tuple[list[str], type[csv.Dialect]]:
-    with path.open(encoding=encoding, newline="") as file:
-        first = file.readline()
-
     class Dialect(csv.excel):
-        delimiter = max(",;\t", key=first.count)
+        pass
 
-    header = [_column(cell) for cell in next(csv.reader([first], Dialect), [])]
+    with path.open(encoding=encoding, newline="") as file:
+        lines = Lines(file)
+        first = lines.take() or ""
+        lines.give_back([first])
+        Dialect.delimiter = max(",;\t", key=first.count)
+        record = next(read_records(lines, Dialect, lambda _: False))
+    if record.fault:
+        raise UsageError(f"the first line of {path.name} cannot be read: {record.fault}")
+    header = [_column(cell) for cell in record.cells]
     missing = [name for name in REQUIRED if name not in header]
     if missing:
+        found = ", ".join(name if name.isprintable() else repr(name) for name in header)
         raise UsageError(
             f"expected the columns code and photo in the first line of {path.name}, "
-            f"found {', '.join(header) or 'nothing'}; add {' and '.join(missing)}"
+            f"found {_shown(found) or 'nothing'}; add {' and '.join(missing)}"
         )
     double = sorted({name for name in header if name and header.count(name) > 1})
     if double:
@@ -151,87 +184,137 @@ def _csv_header(path: Path, encoding: str) -> tuple[list[str], type[csv.Dialect]
     return header, Dialect
 
 
-def _jsonl_rows(path: Path, encoding: str, root: Path) -> Iterator[CatalogueRow | RowError]:
+def _jsonl_rows(
+    path: Path, encoding: str, photos: PhotoFolder
+) -> Iterator[CatalogueRow | RowError]:
     with path.open(encoding=encoding) as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                value = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                yield RowError(number, "row", line[:200].rstrip(), f"not JSON: {error}")
-                continue
-            if not isinstance(value, dict):
-                yield RowError(number, "row", line[:200].rstrip(), "expected a JSON object")
-                continue
-            yield _row(number, {_column(key): _text(value[key]) for key in value}, root)
+        lines = Lines(file)
+        while (line := lines.take()) is not None:
+            if line is TOO_LONG:
+                yield RowError(lines.number, "row", "", f"is {TOO_LONG}")
+            elif line.strip():
+                yield _jsonl_row(lines.number, line, photos)
+
+
+def _jsonl_row(number: int, line: str, photos: PhotoFolder) -> CatalogueRow | RowError:
+    try:
+        value = json.loads(line)
+        if not isinstance(value, dict):
+            return RowError(number, "row", _shown(line), "expected a JSON object")
+        cells = {_column(key): _text(value[key]) for key in value}
+    except (ValueError, RecursionError) as error:
+        return RowError(number, "row", _shown(line), f"not JSON: {error}")
+    return _row(number, cells, photos)
+
+
+# -- a folder per code ----------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _FolderSurvey:
+    """What a folder holds, counted before it is read."""
+
+    photos: int = 0
+    loose: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def notes(self) -> Iterator[str]:
+        """Say what will not be read: what systems left, photos of no code, other files."""
+        if self.loose:
+            yield (
+                f"passed over, photos beside the folders, which have no code ({self.loose:,}): "
+                "put each into a folder named by its code"
+            )
+        if self.others:
+            kinds = ", ".join(f"{kind} ({count:,})" for kind, count in self.others.most_common(5))
+            yield f"passed over, by their names no photos: {kinds}"
+        if self.passed_over:
+            yield say_passed_over(self.passed_over)
+
+
+def _survey_folder(path: Path) -> _FolderSurvey:
+    survey = _FolderSurvey()
+    for entry in _entries(path, survey.passed_over):
+        if not entry.is_dir():
+            survey.loose += is_photo(Path(entry.name))
+    for _, file in _files_by_code(path, survey.passed_over):
+        if isinstance(file, OSError):
+            continue
+        if is_photo(file):
+            survey.photos += 1
+        else:
+            survey.others[printable(file.suffix.lower()) or "no suffix"] += 1
+    return survey
 
 
 def _folder_rows(path: Path) -> Iterator[CatalogueRow | RowError]:
+    root = PhotoFolder(path)
     for code, file in _files_by_code(path):
-        if _is_photo(file):
-            yield _row(0, {"code": code, "photo": str(file.relative_to(path))}, path.resolve())
+        if isinstance(file, OSError):
+            reason = f"folder cannot be listed ({(file.strerror or 'unknown reason').lower()})"
+            yield RowError(0, "photo", str(file.filename), reason)
+        elif is_photo(file):
+            # The file's own name may hold anything: it is not stored.
+            photo = _inside(0, str(file), file.resolve(), root)
+            yield photo if isinstance(photo, RowError) else _values(0, {"code": code}, photo)
 
 
-def _files_by_code(path: Path) -> Iterator[tuple[str, Path]]:
+def _files_by_code(
+    path: Path, passed_over: Counter[str] | None = None
+) -> Iterator[tuple[str, Path | OSError]]:
     """Files in the folders below `path`, by name; a folder inside a code's belongs to it."""
-    for folder in sorted(_visible(path), key=lambda entry: entry.name):
+    for folder in sorted(_entries(path), key=lambda entry: entry.name):
         if folder.is_dir(follow_symlinks=False):
-            for parent, folders, files in os.walk(folder.path):
-                folders[:] = sorted(name for name in folders if not name.startswith("."))
-                for name in sorted(files):
-                    if not name.startswith("."):
-                        yield folder.name, Path(parent, name)
+            errors: list[OSError] = []
+            for file in walk_files(folder.path, passed_over=passed_over, on_error=errors.append):
+                yield folder.name, file
+            yield from ((folder.name, error) for error in errors)
 
 
-def _is_photo(file: Path) -> bool:
-    return file.suffix.lower() in PHOTO_SUFFIXES
-
-
-def _passed_over(path: Path) -> Iterator[str]:
-    """Say which files of a folder will not be read: by their names no photos, or of no code."""
-    loose = sum(_is_photo(Path(entry.name)) for entry in _visible(path) if not entry.is_dir())
-    if loose:
-        yield (
-            f"passed over, photos beside the folders, which have no code ({loose:,}): "
-            "put each into a folder named by its code"
-        )
-    others = Counter(
-        file.suffix.lower() or "no suffix"
-        for _, file in _files_by_code(path)
-        if not _is_photo(file) and file.name.lower() not in LEFT_BY_SYSTEMS
-    )
-    if others:
-        kinds = ", ".join(f"{suffix} ({count:,})" for suffix, count in others.most_common(5))
-        yield f"passed over, by their names no photos: {kinds}"
-
-
-def _visible(path: Path) -> list[os.DirEntry[str]]:
+def _entries(path: Path, passed_over: Counter[str] | None = None) -> list[os.DirEntry[str]]:
+    own = []
     with os.scandir(path) as entries:
-        return [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in entries:
+            kind = system_entry(entry.name, folder=entry.is_dir())
+            if kind is None:
+                own.append(entry)
+            elif passed_over is not None:
+                passed_over[kind] += 1
+    return own
 
 
 # -- one row ------------------------------------------------------------------------------------
 
 
-def _row(line: int, cells: Mapping[str, str], root: Path) -> CatalogueRow | RowError:
+def _row(line: int, cells: Mapping[str, str], photos: PhotoFolder) -> CatalogueRow | RowError:
+    """Check a row of a file, whose cells may hold anything."""
+    for name, value in cells.items():
+        if not _is_text(name):
+            return RowError(line, "row", name, f"is a column's name that {NOT_TEXT}; rename it")
+        if not _is_text(value):
+            return RowError(line, name, _shown(value), f"{NOT_TEXT}; type the value again")
     values = {name: _tidy(value) for name, value in cells.items() if name and value.strip()}
     for name in REQUIRED:
         if name not in values:
             return RowError(line, name, "", "is missing; every row needs a code and a photo")
+    photo = _photo(line, cells["photo"].strip(), photos)
+    values.pop("photo")
+    return photo if isinstance(photo, RowError) else _values(line, values, photo)
+
+
+def _values(line: int, values: Mapping[str, str], photo: Path) -> CatalogueRow | RowError:
     for name, value in values.items():
         limit = MAX_CODE_CHARS if name == "code" else MAX_VALUE_CHARS
         if len(value) > limit:
             return RowError(line, name, value[:80] + "…", f"is longer than {limit} characters")
-    if not values["code"].isprintable():
-        return RowError(line, "code", values["code"], "holds characters that cannot be printed")
-    photo = _photo_path(line, cells["photo"].strip(), root)
-    if isinstance(photo, RowError):
-        return photo
+    code = _tidy(values["code"])
+    if not code.isprintable():
+        return RowError(line, "code", code, "holds characters that cannot be printed")
     known = {*REQUIRED, *PRODUCT_FIELDS, *LINK_FIELDS}
     return CatalogueRow(
         line,
-        values["code"],
+        code,
         photo,
         {name: values[name] for name in PRODUCT_FIELDS if name in values},
         {name: values[name] for name in LINK_FIELDS if name in values},
@@ -239,21 +322,29 @@ def _row(line: int, cells: Mapping[str, str], root: Path) -> CatalogueRow | RowE
     )
 
 
-def _photo_path(line: int, value: str, root: Path) -> Path | RowError:
-    """Resolve a photo's path, which must stay inside `root`: a catalogue file is not trusted."""
+def _photo(line: int, value: str, photos: PhotoFolder) -> Path | RowError:
     if "://" in value:
         return RowError(line, "photo", value, "is an address; download the photo and name its file")
+    if len(value) > MAX_VALUE_CHARS:
+        reason = f"is longer than {MAX_VALUE_CHARS} characters"
+        return RowError(line, "photo", value[:80] + "…", reason)
     try:
-        path = (root / value.replace("\\", "/")).resolve()
-        inside, exists = path.is_relative_to(root), path.is_file()
+        path = photos.find(value)
+        exists = path.is_file()
     except (OSError, ValueError) as error:
         return RowError(line, "photo", value, f"is not a usable path: {error}")
-    if not inside:
-        reason = f"lies outside {root}; move it there, or name the photos' folder with --photos"
-        return RowError(line, "photo", value, reason)
-    if not exists:
-        return RowError(line, "photo", value, f"no such file in {root}")
-    return path
+    inside = _inside(line, value, path, photos)
+    if isinstance(inside, Path) and not exists:
+        return RowError(line, "photo", value, f"no such file in {photos.root}")
+    return inside
+
+
+def _inside(line: int, value: str, path: Path, photos: PhotoFolder) -> Path | RowError:
+    """Refuse a path outside of the photos' folder: a catalogue file is not trusted."""
+    if photos.holds(path):
+        return path
+    reason = f"lies outside {photos.root}; move it there, or name the photos' folder with --photos"
+    return RowError(line, "photo", value, reason)
 
 
 def _column(name: str) -> str:
@@ -266,6 +357,23 @@ def _tidy(text: str) -> str:
     return unicodedata.normalize("NFC", text).strip()
 
 
+def _is_text(value: str) -> bool:
+    """Whether a value can be stored, printed and written to a file: no control characters.
+
+    Tabs and line breaks are text; half of a surrogate pair, which JSON can hold, is not.
+    """
+    if value.isprintable():
+        return True
+    return not any(
+        unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r"
+        for character in value
+    )
+
+
+def _shown(text: str) -> str:
+    return text[:SHOWN_CHARS].rstrip()
+
+
 def _text(value: Any) -> str:
     match value:
         case None:
@@ -274,24 +382,3 @@ def _text(value: Any) -> str:
             return value
         case _:
             return json.dumps(value, ensure_ascii=False, sort_keys=True)
-
-
-def _survey(path: Path) -> tuple[int, str]:
-    """Count a text file's lines and find its encoding, in one pass and bounded memory."""
-    decoders = {name: codecs.getincrementaldecoder(name)() for name in ENCODINGS}
-    lines, last = 0, b"\n"
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            lines += chunk.count(b"\n")
-            last = chunk[-1:]
-            for name, decoder in list(decoders.items()):
-                try:
-                    decoder.decode(chunk)
-                except UnicodeDecodeError:
-                    del decoders[name]
-            if not decoders:
-                raise UsageError(
-                    f"expected text in UTF-8 (or CP949), got other bytes in {path.name} near line "
-                    f"{lines}; save it again as 'CSV UTF-8'"
-                )
-    return lines + (last != b"\n"), next(iter(decoders))
