@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -28,7 +28,7 @@ from satchel.cli_shared import (
     say,
     write_anything,
 )
-from satchel.errors import PhotoError, RowError, SatchelError, UsageError
+from satchel.errors import MissingExtra, PhotoError, RowError, SatchelError, UsageError
 from satchel.text import printable, spreadsheet_cell
 
 if TYPE_CHECKING:
@@ -61,13 +61,25 @@ _Encoding = Annotated[
 
 
 def main() -> None:
-    """Run the command line; what goes wrong becomes one message and an exit code."""
+    """Run the command line; what goes wrong becomes one message and an exit code.
+
+    Commands import what they need as they run. So a missing extra shows here, whatever the command.
+    """
     write_anything()
     try:
         app()
     except SatchelError as error:
-        say(f"satchel: {error}")
-        sys.exit(WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED)
+        _fail(error)
+    except ModuleNotFoundError as error:
+        missing = MissingExtra.behind(error)
+        if missing is None:
+            raise
+        _fail(missing)
+
+
+def _fail(error: SatchelError) -> NoReturn:
+    say(f"satchel: {error}")
+    sys.exit(WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED)
 
 
 @app.callback()

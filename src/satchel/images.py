@@ -1,7 +1,7 @@
 """Photos in: untrusted bytes → upright RGB pixels, and the clean bytes that are kept.
 
 The formats are JPEG (with MPO, the several-picture JPEG of phones), PNG, WebP and AVIF, and HEIC
-where the extra `satchel[heic]` is installed. Headers are read first, so that the caps hold
+where the extra `heic` is installed. Headers are read first, so that the caps hold
 before a pixel is decoded. The pixels of a JPEG come from libjpeg-turbo (`simplejpeg`), which can
 scale while decoding: decoding, not the network, is what a big photo costs. Pillow decodes the rest.
 
@@ -393,7 +393,8 @@ def _unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
             )
     if _is_heic(data):
         return UnsupportedFormat(
-            "HEIC photos need an extra: run pip install 'satchel[heic]', or send a JPEG"
+            "HEIC photos need the extra 'heic': in the folder with Satchel's source code, type "
+            "pip install '.[heic]'; or send a JPEG"
         )
     return UnsupportedFormat(f"expected a JPEG, PNG, WebP or AVIF photo, got {_what_else(data)}")
 

@@ -20,9 +20,9 @@ from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.workspace import Workspace
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-onnx = pytest.importorskip("onnx", reason="needs the train extra: pip install 'satchel[train]'")
-pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+onnx = pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from satchel.train import adapt_head  # noqa: E402

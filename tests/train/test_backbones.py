@@ -7,7 +7,7 @@ import pytest
 
 from satchel.errors import UsageError
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from satchel.train.backbones import create  # noqa: E402

@@ -17,7 +17,7 @@ from satchel.errors import UsageError
 from satchel.images import crop, decode
 from satchel.records import WHOLE_PHOTO
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [
     pytest.mark.train,
     # torch's TorchScript exporter warns of itself; it is the one that folds batch norms

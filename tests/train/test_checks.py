@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from satchel.catalog.store import GalleryVectors  # noqa: E402

@@ -18,7 +18,7 @@ from satchel.errors import UsageError
 from satchel.images import crop, decode
 from satchel.records import WHOLE_PHOTO
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from satchel.train import clip, clip_patches, clip_recipe  # noqa: E402 - torch is asked for first

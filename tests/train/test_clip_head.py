@@ -11,8 +11,8 @@ from conftest import SHAPES, draw
 from satchel.encode.card import read_card
 from satchel.encode.encoder import Encoder
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-onnx = pytest.importorskip("onnx", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+onnx = pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from satchel.train.clip_head import (  # noqa: E402

@@ -12,7 +12,7 @@ from safetensors.numpy import load_file, save_file
 from satchel.errors import UsageError
 from satchel.images import encode_jpeg
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from satchel.records import WHOLE_PHOTO  # noqa: E402 - torch is asked for first

@@ -12,7 +12,7 @@ from conftest import draw
 from satchel.images import encode_jpeg
 from satchel.records import WHOLE_PHOTO, Box
 
-pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 
 from satchel.train.cutouts import (
     cut_out,

@@ -18,8 +18,8 @@ from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.workspace import Workspace
 
-pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 from satchel.train.data import Split  # noqa: E402

@@ -15,7 +15,7 @@ from satchel.errors import UsageError
 from satchel.images import decode
 from satchel.records import WHOLE_PHOTO, Box
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from satchel.train.free_pictures import emoji, street, training_photos  # noqa: E402

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("pytorch_metric_learning", reason="needs the train extra")
 pytestmark = pytest.mark.train
 

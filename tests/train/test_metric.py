@@ -12,8 +12,8 @@ from satchel.errors import UsageError
 from satchel.images import encode_jpeg
 from satchel.records import WHOLE_PHOTO
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
 from safetensors.torch import load_file, save_file  # noqa: E402

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 MAISON = Path(__file__).resolve().parents[2] / "examples" / "maison"

@@ -17,8 +17,8 @@ from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.workspace import Workspace
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [
     pytest.mark.train,
     # torch's TorchScript exporter warns of itself; it is the one that folds batch norms

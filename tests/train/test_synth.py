@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 
 from satchel.train.backgrounds import DRAWN, Backgrounds
 from satchel.train.cutouts import Cutouts, multiplied, row_type

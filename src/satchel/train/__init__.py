@@ -1,1 +1,1 @@
-"""Everything that needs torch: recipes, training, export. Needs the extra `satchel[train]`."""
+"""Everything that needs torch: recipes, training, export. Needs the extra `train`."""

