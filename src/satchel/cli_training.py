@@ -398,11 +398,11 @@ def runs(
         bool, typer.Option("--compare", help="Show the settings in which they differ.")
     ] = False,
 ) -> None:
-    """List runs: finished, running, crashed; with their figures."""
+    """List runs: finished, running, stopped (Ctrl-C), crashed; with their figures."""
     from rich.console import Console
     from rich.table import Table
 
-    from satchel.train.runs import all_runs
+    from satchel.train.runs import RESUMABLE, all_runs
 
     workspace = open_workspace(context)
     found = [
@@ -424,13 +424,14 @@ def runs(
         for name in ("top1", "top5", "recall1", "recall5", "map_at_r")
         if any(name in record.figures for record, _ in records.values())
     ]
+    colours = {"crashed": "red", "running": "yellow", "stopped": "cyan"}
     table = Table("run", "state", "split", "epochs", "min", *figures)
     table.columns[0].overflow = "fold"
     for run in sorted(found, key=key):
         record, state = records[run.name]
         table.add_row(
             run.name,
-            {"crashed": "[red]crashed[/]", "running": "[yellow]running[/]"}.get(state, state),
+            f"[{colours[state]}]{state}[/]" if state in colours else state,
             record.split,
             f"{record.epochs:g}",
             f"{record.seconds / 60:.1f}",
@@ -440,7 +441,7 @@ def runs(
     if differences:
         _print_differences({name: record.settings for name, (record, _) in records.items()})
     for run in found:
-        if records[run.name][1] == "crashed":
+        if records[run.name][1] in RESUMABLE:
             command = records[run.name][0].command
             say(f"go on with {run.name}: satchel {command} --resume {run.name}")
 

@@ -216,6 +216,7 @@ def test_it_ends_on_time_and_goes_on_with_more(shop: Workspace, whole: Experimen
     stopped = [name for name, found in results.cells.items() if found.state == "stopped"]
     assert told.begun[-1:] == stopped
     assert results.cells[stopped[0]].why == "the time was up"
+    assert Run(shop.runs / f"late-{stopped[0]}").state() == "stopped"
     assert len(told.begun) < len(experiment.plan().cells)
     page = write_page(shop, experiment, experiment.plan(), results).read_text()
     assert "Not run" in page

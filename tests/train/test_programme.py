@@ -62,7 +62,13 @@ def test_a_split_is_frozen_and_never_made_over(house: Path) -> None:
     assert "split's name" in done.stderr
 
 
-def test_killed_shows_as_crashed_and_goes_on(house: Path) -> None:
+@pytest.mark.parametrize(
+    ("sent", "shown"), [(signal.SIGKILL, "crashed"), (signal.SIGINT, "stopped")]
+)
+def test_what_ended_a_run_is_shown_and_it_goes_on(
+    house: Path, sent: signal.Signals, shown: str
+) -> None:
+    name = f"ended-{shown}"
     command = [
         sys.executable,
         "-m",
@@ -71,26 +77,26 @@ def test_killed_shows_as_crashed_and_goes_on(house: Path) -> None:
         str(house),
         "train",
         "classifier",
-        "--name=killed",
+        f"--name={name}",
         "--epochs=200",
         *QUICK,
     ]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    curves = house / "runs" / "killed" / "curves.jsonl"
+    curves = house / "runs" / name / "curves.jsonl"
     deadline = time.monotonic() + 120
     while not curves.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    assert "running" in satchel(house, "runs", "killed").stdout
-    second = satchel(house, "train", "classifier", "--resume=killed")
+    assert "running" in satchel(house, "runs", name).stdout
+    second = satchel(house, "train", "classifier", f"--resume={name}")
     assert second.returncode == 2
     assert "running in another process" in second.stderr
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(sent)
     process.communicate()
-    told = satchel(house, "runs", "killed")
-    assert "crashed" in told.stdout
-    assert "satchel train classifier --resume killed" in told.stderr
+    told = satchel(house, "runs", name)
+    assert shown in told.stdout
+    assert f"satchel train classifier --resume {name}" in told.stderr
     # Fewer epochs left than there were, so that the test ends: the record is what is gone on with.
-    record = house / "runs" / "killed" / "run.json"
+    record = house / "runs" / name / "run.json"
     known = json.loads(record.read_text())
     assert known["epochs"] >= 1
     assert known["trackers"]["mlflow"]

@@ -45,7 +45,7 @@ from satchel.train.plan import (
     cells_of,
     shared_out,
 )
-from satchel.train.programme import OnEpoch, go_on, start, take_the_machine
+from satchel.train.programme import OnEpoch, TimeUp, go_on, start, take_the_machine
 from satchel.train.runs import RECORD, Run, locked, new_record
 from satchel.train.samplers import ProductBatches
 from satchel.train.settings import ClassifierSettings, DataSize, EncoderSettings, ExperimentSettings
@@ -347,10 +347,6 @@ def _measured(
 
 
 # -- running ---------------------------------------------------------------------------------------
-
-
-class TimeUp(Exception):
-    """The budget is spent; what was begun can be gone on with."""
 
 
 class _Watched:

@@ -10,6 +10,7 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Final
 
 import torch
 from accelerate import PartialState
@@ -24,7 +25,7 @@ from satchel.train.data import Split
 from satchel.train.fit import Progress, has_gpu
 from satchel.train.memory import keep_freed_memory
 from satchel.train.metric import EncoderTask, train_encoder
-from satchel.train.runs import ADAPT_HEAD, Run, RunRecord, new_record
+from satchel.train.runs import ADAPT_HEAD, FINISHED, STOPPED, Run, RunRecord, new_record
 from satchel.train.settings import (
     AdaptSettings,
     ClassifierSettings,
@@ -37,6 +38,14 @@ from satchel.train.trackers import Trackers
 from satchel.workspace import Workspace
 
 OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+class TimeUp(Exception):
+    """The budget is spent; what was begun can be gone on with."""
+
+
+STOPS: Final = (KeyboardInterrupt, TimeUp)
+"""What ends a run that is not at fault."""
 
 
 def processes() -> PartialState:
@@ -86,13 +95,18 @@ def go_on(
     """Train a run to its end, from its beginning or from where it stopped.
 
     Raises:
-        UsageError: it is finished, runs elsewhere, or its split was changed.
+        UsageError: it runs elsewhere, or its split was changed.
+        TimeUp: raised by `report` or `on_epoch`; like Ctrl-C, it leaves the run as stopped.
     """
     main = processes().is_main_process
-    with run.alive() if main else contextlib.nullcontext():
+    with contextlib.ExitStack() as held:
+        if main:
+            held.enter_context(run.alive())
         record = run.read()
-        if record.state == "finished":
+        if record.state == FINISHED:
             return record
+        if main:
+            held.enter_context(run.noting_stops(*STOPS))
         take_the_machine(int(record.settings["threads"]))
         told = Trackers(trackers if main else (), run, workspace.folder)
 
@@ -111,17 +125,17 @@ def go_on(
         began = time.monotonic()
         try:
             progress = _train(workspace, run, record, report, keep)
-        except KeyboardInterrupt:
-            told.end("stopped")
+        except STOPS:
+            told.end(STOPPED)
             raise
         except BaseException:
             told.end("crashed")
             raise
-        told.end("finished")
+        told.end(FINISHED)
         if not main:
             return run.read()
         return run.update(
-            state="finished",
+            state=FINISHED,
             precision=progress.precision,
             ended_at=datetime.now(UTC),
             seconds=record.seconds + time.monotonic() - began,

@@ -34,12 +34,19 @@ ADAPT: Final = "adapt"
 ADAPT_HEAD: Final = "adapt_head"
 """Kinds of runs that `satchel adapt` makes: of a whole network, of the built-in encoder's head."""
 
+BEGUN: Final = "begun"
+STOPPED: Final = "stopped"
+FINISHED: Final = "finished"
+RESUMABLE: Final = frozenset((STOPPED, "crashed"))
+"""States of `Run.state` in which a run can be gone on with."""
+
 
 class RunRecord(BaseModel):
     """What is known of a run. Times are UTC.
 
     Attributes:
-        state: `begun` until it ends; whether it still runs, the lock says.
+        state: `BEGUN` until it ends, `FINISHED` or `STOPPED` (by a person, or because its time was
+            up); whether it still runs, the lock says.
         figures: the best so far, by name.
     """
 
@@ -56,7 +63,7 @@ class RunRecord(BaseModel):
     machine: dict[str, str | int]
     begun_at: datetime
     ended_at: datetime | None = None
-    state: str = "begun"
+    state: str = BEGUN
     seconds: float = Field(0.0, description="of training so far, all resumptions together")
     epochs: float = 0.0
     precision: str = Field("", description="that was trained in; known once it ended")
@@ -147,6 +154,19 @@ class Run:
         return record
 
     @contextlib.contextmanager
+    def noting_stops(self, *stops: type[BaseException]) -> Iterator[None]:
+        """Mark the run as stopped where one of these ends it; until then it is begun.
+
+        Whatever else ends it leaves it as begun, and it shows as crashed.
+        """
+        self.update(state=BEGUN)
+        try:
+            yield
+        except stops:
+            self.update(state=STOPPED)
+            raise
+
+    @contextlib.contextmanager
     def alive(self) -> Iterator[None]:
         """Hold the run's lock.
 
@@ -157,9 +177,9 @@ class Run:
             yield
 
     def state(self) -> str:
-        """finished, running, or crashed: begun, not ended, and nobody holds the lock."""
+        """finished, stopped, running, or crashed: begun, not ended, and nobody holds the lock."""
         record = self.read()
-        if record.state != "begun":
+        if record.state != BEGUN:
             return record.state
         handle = os.open(self.folder / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
