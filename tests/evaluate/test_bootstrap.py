@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.evaluate.bootstrap import difference, interval
+from satchel.evaluate.bootstrap import difference, interval, unseen_share
 
 
 def naive(values: list[float], clusters: list[int], rounds: int, seed: int) -> list[float]:
@@ -29,7 +31,12 @@ def naive(values: list[float], clusters: list[int], rounds: int, seed: int) -> l
 def test_as_loops(pairs: list[tuple[float, int]], seed: int) -> None:
     values, clusters = [value for value, _ in pairs], [cluster for _, cluster in pairs]
     found = interval(values, clusters, rounds=50, seed=seed)
-    assert [found.low, found.high] == pytest.approx(naive(values, clusters, 50, seed))
+    low, high = naive(values, clusters, 50, seed)
+    unseen, mean = 1 - 0.025 ** (1 / len(set(clusters))), sum(values) / len(values)
+    assert found.low == pytest.approx(min(low, mean - unseen * mean))
+    assert found.high == pytest.approx(max(high, mean + unseen * (1 - mean)))
+    assert 0 <= found.low <= found.value + 1e-9
+    assert found.value - 1e-9 <= found.high <= 1 + 1e-9
     assert found.value == pytest.approx(np.mean(values))
     assert (found.values, found.clusters) == (len(values), len(set(clusters)))
 
@@ -84,10 +91,73 @@ def test_a_paired_difference_sees_what_two_intervals_hide() -> None:
 
 
 @pytest.mark.parametrize(
+    ("right", "of", "low", "high"),
+    [  # by hand: 0.025 ** (1 / n), as Clopper and Pearson have it for n of n
+        (12, 12, 0.7354, 1.0),
+        (0, 12, 0.0, 0.2646),
+        (1, 1, 0.025, 1.0),
+        (100, 100, 0.9638, 1.0),
+    ],
+)
+def test_all_right_or_all_wrong_as_clopper_and_pearson(
+    right: int, of: int, low: float, high: float
+) -> None:
+    values = [1.0] * right + [0.0] * (of - right)
+    found = interval(values)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+    # Ten photos of each product are no more products than one.
+    often = interval(values * 10, list(range(of)) * 10)
+    assert (often.low, often.high) == (found.low, found.high)
+
+
+def test_what_is_not_seen_reaches_no_further_than_the_exact_interval() -> None:
+    """For hits; ends solved for by bisection on sums of the binomial distribution."""
+    for of in (1, 5, 12, 40):
+        for right in range(of + 1):
+            low, high = clopper_pearson(right, of)
+            mean, unseen = right / of, unseen_share(of)
+            assert low - 1e-9 <= mean * (1 - unseen)
+            assert mean + (1 - mean) * unseen <= high + 1e-9
+
+
+def clopper_pearson(right: int, of: int) -> tuple[float, float]:
+    def at_least(k: int, p: float) -> float:
+        return sum(math.comb(of, j) * p**j * (1 - p) ** (of - j) for j in range(k, of + 1))
+
+    def solved(k: int, wanted: float) -> float:
+        low, high = 0.0, 1.0
+        for _ in range(50):
+            middle = (low + high) / 2
+            low, high = (middle, high) if at_least(k, middle) < wanted else (low, middle)
+        return low
+
+    low = solved(right, 0.025) if right else 0.0
+    return low, solved(right + 1, 0.975) if right < of else 1.0
+
+
+def test_few_products_that_are_nearly_all_right_are_no_certainty() -> None:
+    """Three products, 199 of 200 photos right: the bootstrap alone says 98.5 to 100 %."""
+    found = interval([1.0] * 199 + [0.0], [0] * 70 + [1] * 65 + [2] * 65)
+    assert found.low == pytest.approx(0.995 * 0.025 ** (1 / 3))
+
+
+def test_one_product_says_next_to_nothing_of_others() -> None:
+    found = interval([1, 0, 1, 1], ["A"] * 4)
+    assert (found.low, found.high) == pytest.approx((0.75 * 0.025, 0.75 + 0.25 * 0.975))
+
+
+def test_two_systems_that_never_differ_may_still_differ_elsewhere() -> None:
+    found = difference([1] * 12, [1] * 12)
+    assert (found.low, found.value, found.high) == pytest.approx((-0.2646, 0, 0.2646), abs=5e-5)
+    assert unseen_share(12) == pytest.approx(0.2646, abs=5e-5)
+
+
+@pytest.mark.parametrize(
     ("values", "clusters", "message"),
     [
         ([], None, "at least one value"),
         ([0.5, float("nan")], None, "finite"),
+        ([0.5, 1.5], None, r"in \[0, 1\]"),
         ([0.5, 0.5], [1], "2 clusters"),
     ],
 )

@@ -203,7 +203,7 @@ def _evaluate(
             "that counts."
             if looks > 1
             else "The first look at this part of the split.",
-            "Intervals: 95 %, bootstrap over products.",
+            "Intervals: 95 %, bootstrap over products, and no narrower than so few products allow.",
         ),
         figures=(*figures, *found.further),
         top_k=(line,),
