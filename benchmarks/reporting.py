@@ -14,6 +14,8 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from satchel.evaluate.bootstrap import interval
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -46,8 +48,6 @@ def write_json(name: str, figures: Any) -> Path:
 def bootstrap_interval(
     hits: np.ndarray, *, rounds: int = 2_000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % percentile interval of the mean of `hits`, shape (n,), by resampling queries."""
-    rng = np.random.default_rng(seed)
-    means = rng.choice(hits.astype(np.float32), (rounds, len(hits))).mean(1)
-    low, high = np.percentile(means, (2.5, 97.5))
-    return float(low), float(high)
+    """95 % interval of the mean of `hits`, shape (n,), by resampling queries."""
+    found = interval(hits, rounds=rounds, seed=seed)
+    return found.low, found.high

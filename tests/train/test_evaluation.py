@@ -9,9 +9,19 @@ pytest.importorskip("torch", reason="needs the train extra: pip install '.[train
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
+from satchel.errors import UsageError  # noqa: E402
+from satchel.search.ranking import SHARPNESS  # noqa: E402
+from satchel.train.backbones import create  # noqa: E402
+from satchel.train.data import Split  # noqa: E402
 from satchel.train.distances import Whitening, cosine, euclidean, mahalanobis  # noqa: E402
-from satchel.train.evaluation import by_distance, retrieval_figures  # noqa: E402
-from satchel.train.metric import Seen  # noqa: E402
+from satchel.train.evaluation import (  # noqa: E402
+    by_distance,
+    evaluate_untrained,
+    retrieval_figures,
+)
+from satchel.train.metric import Seen, vectors_of  # noqa: E402
+from satchel.train.task import part_photos, workspace_photos  # noqa: E402
+from satchel.workspace import Workspace  # noqa: E402
 
 PRODUCTS = 6
 
@@ -91,3 +101,68 @@ def test_figures_have_intervals_over_products_and_leave_out_what_has_no_answer()
         assert figure.high is not None
         assert figure.low < figure.value < figure.high
         assert figure.queries == int((of != 0).sum())
+
+
+def split_of(workspace: Workspace, name: str, protocol: str, parts: dict[str, str]) -> Split:
+    """Freeze a split by hand; `parts`: code → a letter for each of its photos (t, v, e, or -)."""
+    photos = {"t": [], "v": [], "e": [], "-": []}
+    for photo in sorted(workspace_photos(workspace), key=lambda p: (p.code, p.sha256)):
+        taken = sum(code == photo.code for part in photos.values() for code, _ in part)
+        photos[parts[photo.code][taken]].append((photo.code, photo.sha256))
+    split = Split(
+        protocol=protocol,
+        seed=0,
+        train=tuple(photos["t"]),
+        val=tuple(photos["v"]),
+        test=tuple(photos["e"]),
+    ).frozen()
+    path = workspace.split_path(name)
+    path.parent.mkdir(exist_ok=True)
+    split.save(path)
+    return split
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parts"),
+    [
+        ("open", {"M0": "tt", "M1": "tt", "M2": "ee", "M3": "e-", "M4": "ee"}),
+        ("closed", {"M0": "te", "M1": "te", "M2": "te", "M3": "ee", "M4": "te"}),
+    ],
+)
+def test_queries_that_no_answer_could_be_right_for_are_left_out(
+    filled: Workspace, protocol: str, parts: dict[str, str]
+) -> None:
+    split = split_of(filled, "hand", protocol, parts)
+    backbone = create("small_cnn", weights="none", side_px=64)
+    report = evaluate_untrained(filled, "hand", backbone, side_px=64)
+    left_out = sum(code == "M3" for code, _ in split.test)
+    assert report.data.counts["queries"] == 4
+    assert report.data.counts["photos left out"] == left_out
+    assert any(f"Left out of the figures: {left_out} photos" in note for note in report.notes)
+    assert {figure.queries for figure in report.figures} == {4}
+    assert "M3" not in {product.name for product in report.products}
+    # By hand: the product with the best weighted mean of cosines; M3's photo may still come first.
+    gallery = split.test if protocol == "open" else split.train
+    named = [*split.test, *gallery]
+    vectors = vectors_of(backbone, part_photos(filled, workspace_photos(filled), named, ()), 64)
+    right = 0
+    for row, query in enumerate(split.test):
+        cosines: dict[str, list[float]] = {}
+        for at, photo in enumerate(gallery, len(split.test)):
+            if photo != query:
+                cosines.setdefault(photo[0], []).append(float(vectors[row] @ vectors[at]))
+        best = max(cosines, key=lambda code: weighted(cosines[code]))
+        right += query[0] != "M3" and best == query[0]
+    assert report.figures[0].value == pytest.approx(right / 4)
+
+
+def weighted(cosines: list[float]) -> float:
+    weights = np.exp(SHARPNESS * np.array(cosines))
+    return float(weights @ cosines / weights.sum())
+
+
+def test_a_part_without_any_query_that_can_be_answered_is_refused(filled: Workspace) -> None:
+    split_of(filled, "bare", "open", {"M0": "tt", "M1": "tt", "M2": "e-", "M3": "e-", "M4": "tt"})
+    backbone = create("small_cnn", weights="none", side_px=64)
+    with pytest.raises(UsageError, match="no photo of the part test"):
+        evaluate_untrained(filled, "bare", backbone, side_px=64)

@@ -72,6 +72,19 @@ class Split(BaseModel):
         """The codes of a part, in ascending order."""
         return tuple(sorted({code for code, _ in self.part(name)}))
 
+    def answerable(self, name: str) -> tuple[Named, ...]:
+        """The photos of a part whose product can be found at all.
+
+        Products that are trained on are found among the training photos; unseen ones among the
+        part itself, where a photo that is its product's only one has nothing to be found by.
+        """
+        photos = self.part(name)
+        if self.protocol == "open":
+            count = Counter(code for code, _ in photos)
+            return tuple(photo for photo in photos if count[photo[0]] > 1)
+        known = {code for code, _ in self.train}
+        return tuple(photo for photo in photos if photo[0] in known)
+
     def frozen(self) -> Split:
         """The same with its hash."""
         return self.model_copy(update={"hash": self._digest()})

@@ -65,12 +65,15 @@ class _Asked:
     """What is asked of a model.
 
     Attributes:
+        part: of the split, all of it.
+        queries: its photos whose product can be found; see `Split.answerable`.
         embedding: whether the map of the vectors is wanted: it takes as long as the figures.
     """
 
     workspace: Workspace
     split: Split
     kept: Sequence[KeptPhoto]
+    part: Sequence[Named]
     queries: Sequence[Named]
     advance: Advance
     embedding: bool
@@ -181,8 +184,15 @@ def _evaluate(
 ) -> EvaluationReport:
     split = Split.load(workspace.split_path(split_name))
     photos = workspace_photos(workspace)
-    queries = split.part(part)
-    found = answer(_Asked(workspace, split, photos, queries, advance, embedding))
+    queries = split.answerable(part)
+    left_out = len(split.part(part)) - len(queries)
+    if not queries:
+        raise UsageError(
+            f"no photo of the part {part} of the split {split_name} has another photo of its "
+            "product to be found by; make a split of products with more photos, "
+            "`satchel split NAME --fewest 3`"
+        )
+    found = answer(_Asked(workspace, split, photos, split.part(part), queries, advance, embedding))
     looks = _write_look(workspace.split_path(split_name), model, part)
     figures, line = accuracy_figures(found.ranks, [code for code, _ in queries])
     known = {(photo.code, photo.sha256): photo for photo in photos}
@@ -192,9 +202,10 @@ def _evaluate(
             split_name,
             split.hash,
             {
-                "products": len(split.products(part)),
+                "products": len({code for code, _ in queries}),
                 "training photos": len(split.train),
                 "queries": len(queries),
+                **({"photos left out": left_out} if left_out else {}),
             },
         ),
         about={**about, "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
@@ -204,6 +215,7 @@ def _evaluate(
             if looks > 1
             else "The first look at this part of the split.",
             "Intervals: 95 %, bootstrap over products, and no narrower than so few products allow.",
+            *_said_left_out(left_out),
         ),
         figures=(*figures, *found.further),
         top_k=(line,),
@@ -212,6 +224,15 @@ def _evaluate(
         products=tuple(by_group(found.ranks, [code for code, _ in queries])),
         confusions=_confusions(split, queries, found.first),
         embedding=_map(queries, known, found),
+    )
+
+
+def _said_left_out(photos: int) -> tuple[str, ...]:
+    if not photos:
+        return ()
+    return (
+        f"Left out of the figures: {photos:,} photos whose product has no other photo to be found "
+        "by. No answer to them can be right.",
     )
 
 
@@ -227,9 +248,9 @@ def _by_classifier(run: Run, asked: _Asked) -> _Answers:
 
 
 def _by_encoder(backbone: Backbone, side_px: int, asked: _Asked) -> _Answers:
-    """Queries are searched among the training photos, or, of unseen products, among themselves."""
+    """Search queries among the training photos, or, of unseen products, among the part itself."""
     unseen = asked.split.protocol == "open"
-    gallery = asked.queries if unseen else asked.split.train
+    gallery = asked.part if unseen else asked.split.train
     products = tuple(sorted({code for code, _ in gallery}))
     queries, searched = asked.photos(asked.queries, products), asked.photos(gallery, products)
     trained_on = asked.photos(asked.split.train, asked.split.products())
@@ -238,10 +259,16 @@ def _by_encoder(backbone: Backbone, side_px: int, asked: _Asked) -> _Answers:
         # Not counted, and told: who waits may want to stop here too.
         return see(backbone, photos, side_px, advance=lambda _: asked.advance(0))
 
-    asking = see(backbone, queries, side_px, advance=asked.advance)
     learnt = seen(trained_on)
-    known = asking if unseen else learnt
-    own = np.arange(len(queries)) if unseen else None
+    own: npt.NDArray[np.int64] | None = None
+    if unseen:
+        known = see(backbone, searched, side_px, advance=asked.advance)
+        row = {photo: at for at, photo in enumerate(gallery)}
+        own = np.array([row[photo] for photo in asked.queries], np.int64)
+        asking = Seen(known.unit[own], known.plain[own])
+    else:
+        known = learnt
+        asking = see(backbone, queries, side_px, advance=asked.advance)
     scores = product_scores(asking.unit, known.unit, searched.labels, len(products), own=own)
     found = by_distance(
         asking,

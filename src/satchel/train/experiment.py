@@ -240,9 +240,10 @@ def _splits(
 
 
 def _usable(split: Split, name: str) -> Split:
-    if not (split.val and split.test):
+    val, test = split.answerable("val"), split.answerable("test")
+    if not (val and test):
         raise UsageError(
-            f"the data set {name} has {len(split.val)} photos to choose by and {len(split.test)} "
+            f"the data set {name} has {len(val)} photos to choose by and {len(test)} "
             "to test on, and needs both: products need more photos (--set fewest_photos=N)"
         )
     return split

@@ -153,7 +153,7 @@ def _train(
         )
     if record.adapts:
         return _adapt(task_of(workspace, split, run), run, record, report, on_epoch)
-    if not split.val:
+    if not split.answerable("val"):
         raise UsageError(
             f"the split {record.split} has no photos to choose the best weights by: its products "
             "have too few; make one with more, `satchel split NAME --val 0.25`, and train with "
@@ -163,7 +163,7 @@ def _train(
     train = part_photos(workspace, photos, split.train, products)
     if record.kind == "classifier":
         settings = ClassifierSettings.model_validate(record.settings)
-        val = part_photos(workspace, photos, split.val, products)
+        val = part_photos(workspace, photos, split.answerable("val"), products)
         classifier_task = ClassifierTask(products, train, val)
         return train_classifier(classifier_task, settings, run, report=report, on_epoch=on_epoch)
     unseen = split.protocol == "open"
@@ -171,7 +171,7 @@ def _train(
     encoder_task = EncoderTask(
         products,
         train,
-        part_photos(workspace, photos, split.val, to_find),
+        part_photos(workspace, photos, split.val if unseen else split.answerable("val"), to_find),
         None if unseen else train,
     )
     encoder_settings = EncoderSettings.model_validate(record.settings)
