@@ -256,6 +256,7 @@ def calibrate(
     encoding: _Encoding = None,
 ) -> None:
     """Measure how sure answers are on photos whose codes are known, and answer accordingly."""
+    from satchel.calibrate import STEPS, LeftOut
     from satchel.calibrate import calibrate as calibrate_workspace
     from satchel.catalog.importers import open_rows
     from satchel.encode.calibration import calibration_path, write_calibration
@@ -282,8 +283,8 @@ def calibrate(
     source = open_rows(photos, encoding=encoding)
     for note in source.notes:
         say(note)
-    with progress_bar("calibrate", source.total) as advance:
-        calibration, measured = calibrate_workspace(
+    with progress_bar("calibrate", STEPS * source.total) as advance:
+        calibration, measured, left_out = calibrate_workspace(
             workspace,
             encoder,
             source,
@@ -292,6 +293,8 @@ def calibrate(
             on_problem=tell,
         )
     write_calibration(workspace.models, calibration)
+    if left_out != LeftOut():
+        say(f"{left_out}: such a photo finds itself, or counts twice")
     _print_measured(measured, calibration.confidence)
     if problems:
         raise typer.Exit(SOME_FAILED)

@@ -1,0 +1,94 @@
+"""Which new photos are pictures that are known already: the catalogue's, or each other's copies.
+
+As in curation, near vectors propose and `satchel.curate.geometry` confirms, by the same rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Final
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from satchel.curate.duplicates import Groups, duplicate_candidates
+from satchel.curate.geometry import PictureFeatures, compare, describe
+from satchel.curate.rules import DuplicateThresholds
+from satchel.errors import CatalogueError, PhotoError
+from satchel.images import RGB
+from satchel.parallel import cores, map_in_order
+
+FEATURES_HELD: Final = 500
+"""Pictures whose keypoints are kept at hand: about 150 MB."""
+
+Vectors = npt.NDArray[np.float32]
+
+
+class KnownPictures:
+    """New photos, and the known ones that they are compared with.
+
+    Args:
+        new: shape (n, d), float32, of length 1: vectors of the new photos.
+        known: shape (g, d), float32, of length 1: vectors of the known photos.
+        read_new, read_known: give the pixels of a row of either.
+        rules: when two pictures are one.
+    """
+
+    def __init__(
+        self,
+        new: Vectors,
+        known: Vectors,
+        read_new: Callable[[int], RGB],
+        read_known: Callable[[int], RGB],
+        rules: DuplicateThresholds,
+    ) -> None:
+        self._rules = rules
+        self._new = lru_cache(FEATURES_HELD)(lambda row: _described(read_new, row))
+        self._known = lru_cache(FEATURES_HELD)(lambda row: _described(read_known, row))
+        self._near_known = _neighbours(new, known, rules)
+        self._near_new = duplicate_candidates(new, rules.neighbours, rules.min_cosine)
+        self._count = len(new)
+
+    def is_known(self, row: int) -> bool:
+        """Whether a new photo is the picture of a known one."""
+        return any(self._same(self._new(row), self._known(at)) for at in self._near_known[row])
+
+    def repeated(self) -> set[int]:
+        """The new photos that are pictures of new ones before them, or copies of such copies."""
+
+        def same(pair: tuple[int, int]) -> bool:
+            return self._same(*map(self._new, pair))
+
+        pairs = [(int(a), int(b)) for a, b in self._near_new]
+        found = np.array(list(map_in_order(same, pairs, workers=cores(), ahead=8)), bool)
+        labels = Groups.connected(self._count, self._near_new[found]).labels
+        return set(np.flatnonzero(labels != np.arange(self._count)).tolist())
+
+    def _same(self, a: PictureFeatures | None, b: PictureFeatures | None) -> bool:
+        return (
+            a is not None and b is not None and bool(compare(a, b, self._rules).same(self._rules))
+        )
+
+
+def _described(read: Callable[[int], RGB], row: int) -> PictureFeatures | None:
+    """What a picture is compared by; None where it cannot be read any more."""
+    try:
+        return describe(read(row))
+    except (PhotoError, CatalogueError):
+        return None
+
+
+def _neighbours(
+    new: Vectors, known: Vectors, rules: DuplicateThresholds
+) -> Sequence[Sequence[int]]:
+    """The known rows near each new one, the nearest first."""
+    k = min(rules.neighbours, len(known))
+    if not len(new) or not k:
+        return [[]] * len(new)
+    cosines, rows = faiss.knn(
+        np.ascontiguousarray(new), np.ascontiguousarray(known), k, faiss.METRIC_INNER_PRODUCT
+    )
+    near = cosines >= rules.min_cosine
+    return [own[held].tolist() for own, held in zip(rows, near, strict=True)]
