@@ -14,6 +14,7 @@ import sys
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
@@ -387,7 +388,7 @@ def _print_summary(summary: CurationSummary) -> None:
     from rich.table import Table
 
     from satchel.curate.garbage import State
-    from satchel.curate.report import MEANINGS
+    from satchel.curate.report import MEANINGS, UNFINDABLE
 
     table = Table("", "photos")
     table.columns[1].justify = "right"
@@ -398,9 +399,18 @@ def _print_summary(summary: CurationSummary) -> None:
         table.add_row(MEANINGS[reason], f"{count:,}")
     table.add_section()
     table.add_row("products short of photos", f"{len(summary.short):,}")
+    table.add_row("products that cannot be found", f"{len(summary.unfindable):,}")
     print_table(table)
+    for code, why in islice(summary.unfindable.items(), PROBLEMS_SHOWN):
+        say(f"{code} cannot be found: {_lower(UNFINDABLE[why])}")
+    if len(summary.unfindable) > PROBLEMS_SHOWN:
+        say("… and more, in the report")
     if summary.photos[State.DOUBTFUL]:
         say("those in doubt wait under Review on the page of `satchel serve`")
+
+
+def _lower(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
 
 
 def _print_measured(measured: Measured, confidence: Confidence) -> None:

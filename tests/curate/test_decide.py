@@ -6,10 +6,12 @@ from dataclasses import asdict
 from typing import Any
 
 import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from satchel.catalog.curation import GalleryPhotos
 from satchel.curate.content import ContentFigures, Shown
-from satchel.curate.decide import COPY, decide
+from satchel.curate.decide import COPY, LAST_PHOTO, SEARCHED, decide
 from satchel.curate.garbage import Reason, State, judge
 from satchel.curate.integrity import Fault, PhotoFigures
 from satchel.curate.rules import CurationRules, GarbageRules
@@ -168,3 +170,67 @@ def test_what_a_photo_is_nearer_to_is_named() -> None:
     states = decide(everything, np.zeros((0, 2), np.int64), RULES)
     (reason,) = (r for r in states[len(photos) - 1].reasons if r["kind"] == Reason.OTHER_PRODUCT)
     assert reason["codes"] == ["B"]
+
+
+def test_of_a_products_faulty_photos_the_best_stays() -> None:
+    blank, tiny = {"flat": 1.0}, {"width": 60, "height": 40}
+    page = {"text": 0.5, "flat": 0.8}
+    blank_and_tiny = {**blank, **tiny}
+    photos = gallery([blank_and_tiny, page, tiny], size_bytes=[1, 1, 1])
+    states = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    assert [state.state for state in states] == [State.DROPPED, State.DOUBTFUL, State.DROPPED]
+    assert [r["kind"] for r in states[1].reasons] == [Fault.TEXT_SCREENSHOT, LAST_PHOTO]
+    photos.decided[1] = "dropped"  # a person's word counts: the next one stays
+    states = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    assert [state.state for state in states] == [State.DROPPED, State.DROPPED, State.DOUBTFUL]
+    photos.decided[:] = ["dropped"] * 3
+    states = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    assert {state.state for state in states} == {State.DROPPED}
+
+
+FAULTY = st.sampled_from(
+    [{}, {}, {"flat": 1.0}, {"width": 60, "height": 40}, {"text": 0.5, "flat": 0.8}, {"panels": 2}]
+)
+PHOTO = st.tuples(
+    st.sampled_from("ABCD"),
+    FAULTY,
+    st.integers(0, 3),
+    st.sampled_from([None, None, "kept", "dropped"]),
+)
+
+
+@given(
+    st.lists(PHOTO, min_size=1, max_size=14),
+    st.lists(st.tuples(st.integers(0, 13), st.integers(0, 13)), max_size=10),
+    st.integers(1, 3),
+    st.integers(0, 99),
+)
+@settings(max_examples=150, deadline=None)
+def test_only_people_take_a_products_last_photo_away(
+    drawn: list[tuple[str, dict[str, Any], int, str | None]],
+    pairs: list[tuple[int, int]],
+    best: int,
+    seed: int,
+) -> None:
+    """Whatever is faulty, a copy (of another product's photo, too), far off or beyond the best."""
+    drawn.sort(key=lambda photo: photo[0])
+    rng = np.random.default_rng(seed)
+    vectors = np.eye(4, 32)[[place for _, _, place, _ in drawn]]
+    vectors = (vectors + 0.1 * rng.normal(size=vectors.shape)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    photos = gallery(
+        [figures for _, figures, _, _ in drawn], vectors, codes=[code for code, *_ in drawn]
+    )
+    photos.decided[:] = [decided for *_, decided in drawn]
+    copies = [(a, b) for a, b in pairs if max(a, b) < len(drawn) and a != b]
+    harsh = GarbageRules(doubtful_at=-5, dropped_at=-4, trusted_peers=0)
+    rules = CurationRules(best=best, garbage=harsh)
+    states = decide(photos, np.array(copies, np.int64).reshape(-1, 2), rules)
+    for decided, state in zip(photos.decided, states, strict=True):
+        assert decided in (None, state.state)
+    for code in set(photos.codes):
+        own = [row for row, of in enumerate(photos.codes) if of == code]
+        searched = [row for row in own if states[row].state in SEARCHED]
+        assert searched or all(photos.decided[row] == "dropped" for row in own)
+        stayed = [row for row in own if {"kind": LAST_PHOTO} in states[row].reasons]
+        assert not stayed or stayed == searched  # only where nothing else is left

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import pytest
 
 from conftest import SHAPES, draw, fill, jpeg
 from satchel.catalog.review import DECIDED, Choice
-from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY
+from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, LAST_PHOTO
 from satchel.curate.rules import CurationRules
 from satchel.curate.run import (
     compare_pairs,
@@ -22,7 +23,7 @@ from satchel.curate.run import (
     measure_photos,
     pairs_to_compare,
 )
-from satchel.curate.summary import CurationSummary, Example, StageCount
+from satchel.curate.summary import CurationSummary, Example, StageCount, Unfindable
 from satchel.encode.encoder import Encoder
 from satchel.images import decode, encode_jpeg
 from satchel.search.build import build_index
@@ -204,6 +205,46 @@ def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) 
     assert "src=" not in page.replace('src="data:image/jpeg;base64,', "")  # nothing from elsewhere
 
 
+def test_products_that_cannot_be_found_are_named(workspace: Workspace, tmp_path: Path) -> None:
+    """A page of text is a product's only photo; others were left out by hand, or lost."""
+    page = np.full((480, 640, 3), 255, np.uint8)
+    for y in range(40, 480, 24):
+        line = "leather shoulder bag with adjustable strap, as new"
+        cv2.putText(page, line, (14, y), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (20, 20, 20), 1)
+    tiny = cv2.resize(textured(5), (64, 48))
+    photos = {"TEXT": page, "TINY": tiny, "BYHAND": textured(6), "LOST": textured(7)}
+    for code, pixels in photos.items():
+        (tmp_path / "few" / code).mkdir(parents=True)
+        (tmp_path / "few" / code / "0.jpg").write_bytes(encode_jpeg(pixels, 95))
+    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
+    subprocess.run([*command, "import", tmp_path / "few"], check=True, capture_output=True)
+    review = workspace.catalogue.review()
+    review.decide(Choice.DROP, [review.of_product("BYHAND")[0].link_id])
+    lost = workspace.catalogue.photos_of("LOST")[0].sha256
+    workspace.photos.path(lost).unlink()
+    with workspace.catalogue.writing() as writer:
+        writer.add_product("EMPTY", {})
+    done = subprocess.run([*command, "curate"], capture_output=True, text=True, check=False)
+    assert done.returncode == 1  # the lost photo
+    told = [line for line in done.stderr.splitlines() if "cannot be found" in line]
+    assert told == [
+        "BYHAND cannot be found: people left out all of its photos",
+        "EMPTY cannot be found: it has no photo",
+        "LOST cannot be found: those of its photos that are not left out cannot be read",
+    ]
+    assert "Traceback" not in done.stderr
+    (report,) = (workspace.folder / "runs").glob("curate-*.json")
+    unfindable = json.loads(report.read_text())["unfindable"]
+    assert unfindable == {"BYHAND": "dropped_by_people", "EMPTY": "no_photo", "LOST": "unreadable"}
+    for code in ("TEXT", "TINY"):
+        (photo,) = review.of_product(code)
+        assert photo.state == "doubtful"
+        assert photo.reasons[-1]["kind"] == LAST_PHOTO
+    identify = [*command, "identify", "--json", tmp_path / "few" / "TEXT" / "0.jpg"]
+    answer = json.loads(subprocess.run(identify, check=True, capture_output=True).stdout)
+    assert answer["candidates"][0]["code"] == "TEXT"
+
+
 def test_nothing_to_curate_says_so(workspace: Workspace) -> None:
     command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder, "curate"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -226,7 +267,9 @@ def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path:
     from satchel.curate.integrity import Fault
     from satchel.curate.report import MEANINGS, render_report
 
-    kinds = {COPY, CONFLICT, BEYOND_BEST, DECIDED, *Reason, *Fault, *Shown} - {Reason.FAULTY}
+    kinds = {COPY, CONFLICT, BEYOND_BEST, LAST_PHOTO, DECIDED, *Reason, *Fault, *Shown} - {
+        Reason.FAULTY
+    }
     assert set(MEANINGS) == kinds
     store = PhotoStore(tmp_path)
     name = store.put(jpeg("disc"))
@@ -238,9 +281,11 @@ def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path:
         stages=[StageCount("photos as they came", 1, 1, (1, 1, 1))],
         short={code: 1},
         changed=1,
+        unfindable={code: Unfindable.BY_PEOPLE},
     )
     page = render_report(summary, store)
     assert "<script>alert" not in page
+    assert "사람이 모든 사진을 제외함" in page
     assert page.count("data:image/jpeg") == 1
     assert '<span lang="en">Not sharp</span><span lang="ko">흐린 사진</span>' in page
 
@@ -249,12 +294,13 @@ def test_all_that_the_report_says_is_said_in_korean() -> None:
     import re
     from importlib.resources import files
 
-    from satchel.curate.report import KOREAN, MEANINGS, STATES
+    from satchel.curate.report import KOREAN, MEANINGS, STATES, UNFINDABLE
     from satchel.curate.summary import STAGES
 
     template = files("satchel.curate").joinpath("report.html").read_text(encoding="utf-8")
     said = set(re.findall(r'both\("([^"]+)"', template))
-    assert {*said, *MEANINGS.values(), *STATES, *STATES.values(), *STAGES} == set(KOREAN)
+    shown = {*said, *MEANINGS.values(), *UNFINDABLE.values(), *STATES, *STATES.values(), *STAGES}
+    assert shown == set(KOREAN)
     assert all(re.search("[가-힣]", korean) for korean in KOREAN.values())
 
 

@@ -100,6 +100,14 @@ class GalleryPhotos:
         return len(self.link_ids)
 
 
+@dataclass(frozen=True, slots=True)
+class PhotoCounts:
+    """How many photos a product has, and how many of them people dropped."""
+
+    photos: int
+    dropped_by_people: int
+
+
 class CurationStore:
     """What curation reads and writes."""
 
@@ -259,6 +267,21 @@ class CurationStore:
                 count_up(connection)
             connection.commit()
         return len(changed)
+
+    def photo_counts(self) -> dict[str, PhotoCounts]:
+        """Count the photos of every product, by code; those without any, too."""
+        dropped = and_(ProductPhotoRow.state == "dropped", _decided())
+        counted = (
+            select(
+                ProductRow.code,
+                func.count(ProductPhotoRow.id),
+                func.coalesce(func.sum(case((dropped, 1), else_=0)), 0),
+            )
+            .outerjoin(ProductPhotoRow, ProductPhotoRow.product_id == ProductRow.id)
+            .group_by(ProductRow.id)
+        )
+        with self._engine.connect() as connection:
+            return {code: PhotoCounts(*counts) for code, *counts in connection.execute(counted)}
 
     def count_states(self) -> dict[str, int]:
         """Count the photos of products by state."""

@@ -27,8 +27,14 @@ Reasons = list[dict[str, Any]]
 COPY: Final = "copy"
 CONFLICT: Final = "two_codes"
 BEYOND_BEST: Final = "beyond_best"
+LAST_PHOTO: Final = "last_photo"
+"""Kind of the reason of a photo that stays because its product would have none otherwise."""
+
 DROPPING: Final = frozenset({Fault.TOO_SMALL, Fault.BLANK, Fault.TEXT_SCREENSHOT})
 """Faults that leave nothing to recognise. The others are a matter for a person's eye."""
+
+SEARCHED: Final = frozenset((State.KEPT, State.DOUBTFUL))
+"""States in which a photo is searched; doubtful ones where their product has no kept one."""
 
 SEVERITY: Final = (State.KEPT, State.DOUBTFUL, State.DROPPED)
 
@@ -62,6 +68,11 @@ class PhotoState:
         self.state = max(self.state, state, key=SEVERITY.index)
         self.reasons.append(reason)
 
+    def stay(self) -> None:
+        """Stay in the gallery, whatever speaks against it, until a person has looked."""
+        self.state = State.DOUBTFUL
+        self.reasons.append({"kind": LAST_PHOTO})
+
 
 def decide(
     photos: GalleryPhotos, copies: npt.NDArray[np.int64], rules: CurationRules
@@ -71,7 +82,9 @@ def decide(
     In this order: what a person decided, which nothing below changes; what is wrong with a photo
     by itself; copies, of which a product keeps the best that shows it, and which are doubtful
     where they stand under two codes; photos that do not show their product; and of what is left,
-    the best few of each product.
+    the best few of each product. A product of which nothing would be left keeps the photo that
+    least speaks against, as doubtful: doubtful photos are searched where there is no kept one.
+    Only people take a product's last photo away.
 
     Args:
         photos: the gallery, dropped ones included.
@@ -94,6 +107,7 @@ def decide(
             break
         worse |= wrong
     _best_of_each(states, photos, figures, rules)
+    _keep_findable(states, photos, figures)
     return states
 
 
@@ -261,6 +275,24 @@ def _best_of_each(
         for row in rows:
             if int(row) not in chosen:
                 states[row].worsen(State.DROPPED, {"kind": BEYOND_BEST, "best": rules.best})
+
+
+def _keep_findable(
+    states: Sequence[PhotoState], photos: GalleryPhotos, figures: Sequence[PhotoFigures]
+) -> None:
+    """Let the best photo stay of every product of which all that is left is dropped photos."""
+
+    def against(row: int) -> tuple[int, bool, float]:
+        kinds = {reason["kind"] for reason in states[row].reasons}
+        return len(kinds & DROPPING), COPY in kinds, -_quality(figures[row])
+
+    left = {int(p) for p, s in zip(photos.products, states, strict=True) if s.state in SEARCHED}
+    dropped: dict[int, list[int]] = {}
+    for row, product in enumerate(photos.products.tolist()):
+        if product not in left and not states[row].decided:
+            dropped.setdefault(product, []).append(row)
+    for rows in dropped.values():
+        states[min(rows, key=against)].stay()
 
 
 def _quality(figures: PhotoFigures) -> float:

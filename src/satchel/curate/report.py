@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from satchel.catalog.photos import PhotoStore
-from satchel.curate.summary import CurationSummary
+from satchel.curate.summary import CurationSummary, Unfindable
 from satchel.errors import CatalogueError, PhotoError
 from satchel.images import thumbnail
 
@@ -40,11 +40,18 @@ MEANINGS: Final = {
     "watermark": "A mark is stamped over it",
     "several_objects": "Several things in one picture",
     "few_photos": "The product has too few photos to judge this one by",
+    "last_photo": "Still searched, as its product has no better photo",
+}
+
+UNFINDABLE: Final = {
+    Unfindable.NO_PHOTO: "It has no photo",
+    Unfindable.BY_PEOPLE: "People left out all of its photos",
+    Unfindable.UNREADABLE: "Those of its photos that are not left out cannot be read",
 }
 
 STATES: Final = {
     "kept": "in the gallery",
-    "doubtful": "out of the gallery until a person has looked: satchel serve, Review",
+    "doubtful": "to be reviewed (satchel serve); searched where its product has no kept photo",
     "dropped": "out of the gallery",
 }
 
@@ -60,8 +67,8 @@ KOREAN: Final[Mapping[str, str]] = {
     "doubtful": "확인 필요",
     "dropped": "제외",
     "in the gallery": "갤러리에 있음",
-    "out of the gallery until a person has looked: satchel serve, Review": (
-        "사람이 확인할 때까지 갤러리에서 빠짐: satchel serve의 검토 화면"
+    "to be reviewed (satchel serve); searched where its product has no kept photo": (
+        "satchel serve의 검토 화면에서 확인 필요. 상품에 사용 중인 사진이 없으면 검색에 쓰임"
     ),
     "out of the gallery": "갤러리에서 빠짐",
     "Stage by stage": "단계별 결과",
@@ -77,8 +84,8 @@ KOREAN: Final[Mapping[str, str]] = {
     "Photos of each product: the median, in brackets fewest and most.": (
         "상품별 사진은 중앙값이며 괄호 안은 최소와 최대입니다."
     ),
-    "A doubtful photo has left the gallery, until a person keeps it.": (
-        "확인이 필요한 사진은 사람이 사용하기로 할 때까지 갤러리에서 빠집니다."
+    "Doubtful photos are not counted, though they are searched where a product has no kept one.": (
+        "확인이 필요한 사진은 세지 않습니다. 다만 상품에 사용 중인 사진이 없으면 검색에 쓰입니다."
     ),
     "Reasons": "이유",
     "reason": "이유",
@@ -116,6 +123,18 @@ KOREAN: Final[Mapping[str, str]] = {
     "A mark is stamped over it": "워터마크가 있음",
     "Several things in one picture": "여러 물건이 함께 있음",
     "The product has too few photos to judge this one by": "판단하기에 이 상품의 사진이 너무 적음",
+    "Still searched, as its product has no better photo": (
+        "이 상품에 더 나은 사진이 없어 검색에 계속 사용함"
+    ),
+    "Products that cannot be found": "검색되지 않는 상품",
+    "%(count)s products have no photo that is searched.": (
+        "상품 %(count)s개는 검색에 쓰이는 사진이 없습니다."
+    ),
+    "It has no photo": "등록된 사진이 없음",
+    "People left out all of its photos": "사람이 모든 사진을 제외함",
+    "Those of its photos that are not left out cannot be read": (
+        "제외되지 않은 사진을 읽을 수 없음"
+    ),
 }
 
 
@@ -143,6 +162,9 @@ def render_report(summary: CurationSummary, store: PhotoStore) -> str:
             for kind, examples in summary.examples.items()
         },
         short=list(summary.short.items())[:SHORT_SHOWN],
+        unfindable=[(code, UNFINDABLE[why]) for code, why in summary.unfindable.items()][
+            :SHORT_SHOWN
+        ],
     )
 
 

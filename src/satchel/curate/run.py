@@ -159,7 +159,7 @@ def decide_all(
         (link, state.state.value, state.reasons)
         for link, state in zip(photos.link_ids, states, strict=True)
     )
-    return summarise(photos, states, rules, changed)
+    return summarise(photos, states, rules, changed, curation.photo_counts())
 
 
 def _pair(a: str, b: str) -> Pair:

@@ -8,18 +8,28 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from enum import StrEnum
 from typing import Any, Final
 
-from satchel.catalog.curation import GalleryPhotos
+from satchel.catalog.curation import GalleryPhotos, PhotoCounts
 from satchel.catalog.review import DECIDED
 from satchel.curate.content import Shown
-from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, PhotoState
+from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, SEARCHED, PhotoState
 from satchel.curate.garbage import Reason, State
 from satchel.curate.integrity import Fault
 from satchel.curate.rules import CurationRules
 
 EXAMPLES: Final = 5
+
+
+class Unfindable(StrEnum):
+    """Why a product cannot be found."""
+
+    NO_PHOTO = "no_photo"
+    BY_PEOPLE = "dropped_by_people"
+    UNREADABLE = "unreadable"
+
 
 STAGES: Final[dict[str, frozenset[str]]] = {
     "photos as they came": frozenset(),
@@ -85,6 +95,7 @@ class CurationSummary:
         stages: what is left after each stage of the cleaning, the first being all that came.
         short: products with fewer kept photos than wanted, with how many they have.
         changed: photos whose state or reasons are other than before.
+        unfindable: products without a photo that is searched, with the reason why.
     """
 
     photos: dict[str, int]
@@ -93,6 +104,7 @@ class CurationSummary:
     stages: list[StageCount]
     short: dict[str, int]
     changed: int
+    unfindable: dict[str, Unfindable] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
@@ -100,9 +112,17 @@ class CurationSummary:
 
 
 def summarise(
-    photos: GalleryPhotos, states: Sequence[PhotoState], rules: CurationRules, changed: int
+    photos: GalleryPhotos,
+    states: Sequence[PhotoState],
+    rules: CurationRules,
+    changed: int,
+    counts: Mapping[str, PhotoCounts],
 ) -> CurationSummary:
-    """Count states and reasons, pick examples, and find the products short of photos."""
+    """Count states and reasons, pick examples, and find the products short of photos.
+
+    Args:
+        counts: of every product of the catalogue, by code.
+    """
     examples: dict[str, list[Example]] = defaultdict(list)
     kept = Counter(dict.fromkeys(photos.codes, 0))
     for code, name, state in zip(photos.codes, photos.sha256, states, strict=True):
@@ -117,7 +137,27 @@ def summarise(
         stages=count_stages(photos.codes, states),
         short={code: count for code, count in sorted(kept.items()) if count < rules.best},
         changed=changed,
+        unfindable=unfindable(photos.codes, states, counts),
     )
+
+
+def unfindable(
+    codes: Sequence[str], states: Sequence[PhotoState], counts: Mapping[str, PhotoCounts]
+) -> dict[str, Unfindable]:
+    """Find the products without a photo that is searched, and why, by code.
+
+    What is neither searched nor dropped by people has no file that can be read: `decide` drops no
+    product's last photo.
+    """
+    found = {code for code, state in zip(codes, states, strict=True) if state.state in SEARCHED}
+
+    def why(count: PhotoCounts) -> Unfindable:
+        if not count.photos:
+            return Unfindable.NO_PHOTO
+        by_people = count.dropped_by_people == count.photos
+        return Unfindable.BY_PEOPLE if by_people else Unfindable.UNREADABLE
+
+    return {code: why(count) for code, count in sorted(counts.items()) if code not in found}
 
 
 def _example(code: str, sha256: str, reason: Mapping[str, Any]) -> Example:
