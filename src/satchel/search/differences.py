@@ -3,6 +3,10 @@
 An attribute is known by the words of its name, a word of a product's name by itself: `KINDS` is the
 whole of it, in both languages. A page says what to do about each kind in the reader's language;
 `ADVICE` is what the command line and the API say.
+
+Only what can be seen on the item counts (`is_visible`): a catalogue file has columns of prices,
+stock and dates, too. `UNSEEN` are the words of such columns. A column whose name says nothing
+counts where its values are words, not where they are numbers, identifiers or flags.
 """
 
 from __future__ import annotations
@@ -39,8 +43,12 @@ class _Words:
     values: frozenset[str]
 
 
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 def _words(names: str, values: str = "") -> _Words:
-    return _Words(frozenset(names.split()), frozenset(values.split()))
+    return _Words(_set(names), _set(values))
 
 
 KINDS: Final[Mapping[Kind, _Words]] = {
@@ -83,6 +91,68 @@ ADVICE: Final[Mapping[Kind, str]] = {
 NOTHING: Final = "the catalogue does not tell them apart: an expert has to"
 
 NAME: Final = "name"
+
+PARTS: Final = _set(
+    "bezel bow bracelet brim button buttons case chain charm closure collar compartment "
+    "compartments cuff cuffs dial edge embroidery engraving fastening feet finish flap frame "
+    "gem gems gemstone gemstones handle handles hands heel hem hood indices lens lenses logo "
+    "markers monogram motif neckline pattern pocket pockets print quilting rivets shape "
+    "silhouette sleeve sleeves slot slots sole stitch stitching stone stones strap straps "
+    "studs temple temples texture toe trim "
+    "패턴 무늬 프린트 여밈 스트랩 끈 손잡이 핸들 체인 로고 모노그램 스티치 박음질 퀼팅 다이얼 "
+    "케이스 베젤 브레이슬릿 굽 힐 밑창 앞코 렌즈 프레임 테 다리 포켓 주머니 자수 각인 보석 스톤 "
+    "모양 형태 넥라인 칼라 카라 소매 단추 마감 참"
+)
+"""Words of attributes that name a part to look at: their values may be anything, numbers too."""
+
+UNSEEN: Final = _set(
+    "active added amount arrival arrived asin availability available barcode batch bin bought "
+    "brand buyer category certificate clicks code collection comment comments condition "
+    "consigned consignor cost costs created currency customer date dates day days delivery "
+    "description discount discounts ean enabled featured fee file filename gender grade group "
+    "gtin hash href id ids image images imported index inventory invoice item jan keywords "
+    "launch link links listed location lot margin memo model modified month msrp name no note "
+    "notes nr num number order owner page path photo photos picture pictures popularity price "
+    "prices priority published purchase purchased qty quantity rank ranking rating ratings "
+    "received ref reference registered release released remarks retail return review reviews "
+    "row rrp sale sales season sell seller serial shelf shipping shop sku sold sort source "
+    "sources staff status stock store supplier tags tax time timestamp title upc updated url "
+    "urls user uuid vat vendor version views visible warehouse warranty weight year years"
+)
+"""Words of attributes that no photo shows."""
+
+UNSEEN_ENDS: Final = re.compile(
+    r"(price|stock|cost|date|time|url|link|barcode|quantity|code|number|sku)$"
+)
+"""Ends of such words that are written together: "saleprice"."""
+
+UNSEEN_KOREAN: Final = re.compile(
+    "가격|판매가|정가|단가|원가|소비자가|출고가|매입가|공급가|시세|할인|세일|금액|비용|수수료|배송|세금|"
+    "재고|수량|입고|출고|등록|일자|날짜|일시|시각|시간|수정일|생성일|발매|출시|구매일|판매일|"
+    "제조일|제조년|연도|년도|연식|시즌|바코드|번호|품번|코드|아이디|링크|주소|이미지|사진|파일|공급|"
+    "거래처|업체|매입|위탁|판매|구매|담당|매장|지점|창고|보관|출처|순위|랭킹|점수|평점|리뷰|조회|상태|"
+    "등급|메모|비고|설명|키워드|무게|중량|성별|분류|카테고리|브랜드|보증"
+)
+"""Parts of such words in Korean, which are written together: 판매가격, 입고일자."""
+
+_MONEY: Final = re.compile(
+    r"([₩￦$€£¥]|\b(krw|usd|eur|gbp|jpy|cny|hkd|chf)\b)|\d\s*(만\s*)?원$", re.IGNORECASE
+)
+_MONTH: Final = r"(jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]*\.?"
+_DATE: Final = re.compile(
+    r"(19|20)\d\d([-./]\s?\d{1,2}){1,2}([T\s].*)?|\d{1,2}[-./]\d{1,2}[-./](19|20)?\d\d|"
+    r"(19|20)\d\d\s?년.*|\d{1,2}:\d\d(:\d\d)?|"
+    rf"(\d{{1,2}}\.?\s)?{_MONTH},?\s(\d{{1,2}},?\s)?(19|20)\d\d",
+    re.IGNORECASE,
+)
+_LINK: Final = re.compile(r"://|^www\.|@|\.(jpe?g|png|webp|html?|com|net|kr)\b", re.IGNORECASE)
+_COUNT: Final = re.compile(r"[-+]?\d[\d,.\s]*(%|개|점|건|위|pcs?)?", re.IGNORECASE)
+_YEAR: Final = re.compile(r"(19|20)\d\d|'?\d\d(ss|fw|aw)|(ss|fw|aw)'?\d\d", re.IGNORECASE)
+_IDENTIFIER: Final = re.compile(
+    r"(?!\d{1,4}([.,]\d+)?[A-Za-z]{1,4}$)(?=.*\d.*\d.*\d)[A-Za-z0-9_#./-]{5,}|\d{4,}"
+)
+"""M22675, 8801234567893, 1266; not 17.5cm or 100ml."""
+_FLAG: Final = frozenset(("true", "false", "null", "none", "n/a", "y", "n"))
 
 _QUANTITY: Final = re.compile(r"\d+([.,]\d+)?(mm|cm|m|in|inch|inches|호|인치|\")?")
 _LONGEST: Final = 60
@@ -167,8 +237,47 @@ def differences_as_json(codes: Sequence[str], found: Sequence[Difference]) -> li
 
 def kind_of_attribute(name: str) -> Kind:
     """Say what an attribute is about, by the words of its name."""
-    words = set(_split(name.lower().replace("_", " ")))
+    words = _words_of(name)
     return next((kind for kind, known in KINDS.items() if words & known.names), Kind.OTHER)
+
+
+def is_visible(name: str, values: Iterable[str]) -> bool:
+    """Say whether an attribute can be seen on an item, by the words of its name and its values.
+
+    Args:
+        name: as the catalogue has it, in English or Korean.
+        values: those that are known, of any product.
+    """
+    words = _words_of(name)
+    if any(word in UNSEEN or UNSEEN_ENDS.search(word) for word in words):
+        return False
+    if UNSEEN_KOREAN.search(name):
+        return False
+    told = [value.strip() for value in values]
+    kind = kind_of_attribute(name)
+    if any(_unseen_value(value) or (kind is not Kind.SIZE and _is_date(value)) for value in told):
+        return False  # 30/20/12 is a size and no date
+    known = kind is not Kind.OTHER or not words.isdisjoint(PARTS)
+    return known or not any(_unnamed_value(value) for value in told)
+
+
+def _unseen_value(value: str) -> bool:
+    """Money, a link, or so long that it is a description."""
+    return bool(len(value) > _LONGEST or _LINK.search(value) or _MONEY.search(value))
+
+
+def _is_date(value: str) -> bool:
+    return _DATE.fullmatch(value) is not None
+
+
+def _unnamed_value(value: str) -> bool:
+    """What means nothing where its name does not say what it is of: a number, an id, a flag."""
+    return bool(
+        _COUNT.fullmatch(value)
+        or _YEAR.fullmatch(value)
+        or _IDENTIFIER.fullmatch(value)
+        or value.lower() in _FLAG
+    )
 
 
 def kind_of_word(word: str) -> Kind:
@@ -185,13 +294,13 @@ def _differing(products: Sequence[Product]) -> Iterable[tuple[Kind, str, list[st
     for attribute in _attributes(products):
         values = [_value(product, attribute) for product in products]
         known = {value.lower() for value in values if value}
-        if len(known) > 1 and all(len(v) <= _LONGEST and "://" not in v for v in known):
+        if len(known) > 1 and is_visible(attribute, known):
             yield kind_of_attribute(attribute), attribute, values
 
 
 def _differing_names(names: Sequence[str]) -> Iterable[tuple[Kind, str, list[str | None]]]:
     """Yield the words in which names differ, by kind; "gold hardware" is one of hardware."""
-    split = [_split(name) for name in names]
+    split = [[word for word in _split(name) if _may_be_seen(word)] for name in names]
     shared = set.intersection(*({word.lower() for word in words} for words in split))
     own = [[word for word in words if word.lower() not in shared] for words in split]
     hardware = any(kind_of_word(word) is Kind.HARDWARE for words in split for word in words)
@@ -206,6 +315,12 @@ def _differing_names(names: Sequence[str]) -> Iterable[tuple[Kind, str, list[str
     yield from ((kind, NAME, values) for kind, values in by_kind.items())
 
 
+def _may_be_seen(word: str) -> bool:
+    """Whether a word of a product's name may say how it looks: a year or a style code does not."""
+    unseen = _unseen_value(word) or _is_date(word)
+    return not (unseen or _YEAR.fullmatch(word) or _IDENTIFIER.fullmatch(word))
+
+
 def _attributes(products: Sequence[Product]) -> list[str]:
     further = {name for product in products for name in product.attributes}
     return ["colour", "size", *sorted(further - {"colour", "size"})]
@@ -215,6 +330,12 @@ def _value(product: Product, attribute: str) -> str | None:
     known = getattr(product, attribute) if attribute in ("colour", "size") else None
     value = known or product.attributes.get(attribute)
     return " ".join(value.split()) if value and value.strip() else None
+
+
+def _words_of(name: str) -> set[str]:
+    """The words of an attribute's name, lower case: `salePrice` and `sale_price` have two."""
+    apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ")
+    return set(_split(re.sub(r"[.#]", " ", apart).lower()))
 
 
 def _split(text: str) -> list[str]:
