@@ -160,7 +160,7 @@ def test_what_is_no_photo_is_told_by_its_bytes(data: bytes, what: str) -> None:
 
 def test_heic_without_the_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pi_heif", None)
-    with pytest.raises(UnsupportedFormat, match=r"satchel\[heic\]"):
+    with pytest.raises(UnsupportedFormat, match=r"\.\[heic\]"):
         decode(b"\0\0\0\x18ftypheic" + bytes(32))
 
 
