@@ -104,7 +104,6 @@ def build_index(
     index = GalleryIndex.of(
         gallery, encoder.id, views, rules, _some_patches(catalogue, encoder, gallery.photos)
     )
-    path.parent.mkdir(parents=True, exist_ok=True)
     index.save(path)
     return index
 

@@ -7,7 +7,9 @@ in the database.
 
 from __future__ import annotations
 
+import json
 import zlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
@@ -15,19 +17,20 @@ from typing import Any, Final
 import faiss
 import numpy as np
 import numpy.typing as npt
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from satchel.catalog.store import GalleryVectors
 from satchel.encode.colour import COLOURS
-from satchel.errors import DamagedIndex
+from satchel.errors import DamagedIndex, WorkspaceError
 from satchel.files import replacing
 from satchel.search.matching import PatchSpace, learn_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
 
-LAYOUT: Final = "satchel-index-3"
-TENSORS: Final = ("vectors", "products", "photos", "whitening", "patch_centre", "patch_axes")
+LAYOUT: Final = "satchel-index-4"
+
+Tensors = Mapping[str, npt.NDArray[Any]]
 
 PLAIN: Final = SearchRules(
     view_power=0, product_power=0, colour_weight=0, rival_weight=0, patch_weight=0
@@ -138,7 +141,11 @@ class GalleryIndex:
         return np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
 
     def save(self, path: Path) -> None:
-        """Write the index to `path`, atomically."""
+        """Write the index to `path`, atomically.
+
+        Raises:
+            WorkspaceError: the system does not let it be written.
+        """
         tensors: dict[str, npt.NDArray[Any]] = {
             "vectors": self.gallery.vectors,
             "products": self.gallery.products,
@@ -152,10 +159,17 @@ class GalleryIndex:
             "encoder": self.encoder,
             "rules": self.rules.model_dump_json(),
             "revision": str(self.gallery.revision),
-            "checksum": _checksum(tensors),
         }
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
+        checksum = {"checksum": _checksum(metadata, tensors)}
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as temporary:
+                save_file(tensors, temporary, metadata | checksum)
+        except OSError as error:
+            raise WorkspaceError(
+                f"cannot write the index {path}: {error}; free some disk space, allow writing "
+                "there, or remove what is in its place"
+            ) from None
 
     @classmethod
     def load(cls, path: Path) -> GalleryIndex:
@@ -167,16 +181,47 @@ class GalleryIndex:
         try:
             with safe_open(path, framework="np") as file:
                 metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in TENSORS}
-        except (OSError, SafetensorError) as error:
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            return _read(metadata, tensors)
+        except Exception as error:  # of a damaged file there is nothing that cannot be wrong
             raise DamagedIndex(f"{path} cannot be read as an index: {error}") from None
-        if metadata.get("layout") != LAYOUT or metadata.get("checksum") != _checksum(tensors):
-            raise DamagedIndex(f"{path} is not an index as it was written: its checksum differs")
-        whitening = Whitening(tensors.pop("whitening"))
-        space = PatchSpace(tensors.pop("patch_centre"), tensors.pop("patch_axes"))
-        gallery = GalleryVectors(**tensors, revision=int(metadata["revision"]))
-        rules = SearchRules.model_validate_json(metadata["rules"])
-        return cls(gallery, metadata["encoder"], whitening, rules, space)
+
+
+def _read(metadata: dict[str, str], tensors: Tensors) -> GalleryIndex:
+    """Put together what a file holds; whatever is wrong with it is an error of any kind."""
+    expected = metadata.pop("checksum", None)
+    if metadata.get("layout") != LAYOUT or expected != _checksum(metadata, tensors):
+        raise ValueError("it is not as it was written: its layout or checksum differs")
+    rules = SearchRules.model_validate_json(metadata["rules"])
+    _check_shapes(tensors, rules)
+    gallery = GalleryVectors(
+        tensors["vectors"], tensors["products"], tensors["photos"], int(metadata["revision"])
+    )
+    space = PatchSpace(tensors["patch_centre"], tensors["patch_axes"])
+    return GalleryIndex(gallery, metadata["encoder"], Whitening(tensors["whitening"]), rules, space)
+
+
+def _check_shapes(tensors: Tensors, rules: SearchRules) -> None:
+    """Check that tensors fit each other, which a checksum of any tensors does not say.
+
+    Raises:
+        ValueError: they do not.
+    """
+    rows, columns = tensors["vectors"].shape
+    size = columns - (COLOURS if rules.colour_weight else 0)
+    patch, axes = len(tensors["patch_centre"]), tensors["patch_axes"].shape[1]
+    expected: dict[str, tuple[type[np.generic], list[tuple[int, ...]]]] = {
+        "vectors": (np.float32, [(rows, columns)]),
+        "products": (np.int64, [(rows,)]),
+        "photos": (np.uint8, [(rows, 32)]),
+        "whitening": (np.float32, [(size, size), (0, 0)]),
+        "patch_centre": (np.float32, [(patch,)]),
+        "patch_axes": (np.float32, [(patch, axes)]),
+    }
+    for name, (dtype, shapes) in expected.items():
+        found = tensors[name]
+        if found.dtype != dtype or found.shape not in shapes:
+            raise ValueError(f"{name} is {found.dtype}, {found.shape}: expected one of {shapes}")
 
 
 def _beside(vectors: Rows, colours: Rows | None, weight: float) -> Rows:
@@ -187,9 +232,10 @@ def _beside(vectors: Rows, colours: Rows | None, weight: float) -> Rows:
     return np.hstack([vectors * scale, colours * (scale * np.float32(np.sqrt(weight)))])
 
 
-def _checksum(tensors: dict[str, npt.NDArray[Any]]) -> str:
-    """CRC-32 over the tensors, in the order of their names: against accidents, not attackers."""
-    crc = 0
+def _checksum(metadata: Mapping[str, str], tensors: Tensors) -> str:
+    """CRC-32 over metadata and tensors, their names and types: against accidents, not attackers."""
+    table = [(name, tensor.dtype.str, tensor.shape) for name, tensor in sorted(tensors.items())]
+    crc = zlib.crc32(json.dumps([sorted(metadata.items()), table]).encode())
     for name in sorted(tensors):
         crc = zlib.crc32(np.ascontiguousarray(tensors[name]).data, crc)
     return f"{crc:08x}"
