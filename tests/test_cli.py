@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from conftest import fill, jpeg
+from damage import flip_a_bit_of
+from satchel.cli import main
 from satchel.config import Settings, default_settings_text, read_settings
 from satchel.encode.encoder import Encoder
 from satchel.errors import WorkspaceError
@@ -341,6 +343,62 @@ def test_init_keeps_what_is_there(here: Path) -> None:
     assert satchel("init", here, cwd=here).returncode == 0
     assert Workspace.open(here).settings.identify.top == 2
     assert Workspace.open(here).catalogue.size().products == 5
+
+
+LOST = r"satchel: expected Satchel's database at .*/satchel\.db, found none; restore .*\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        "import catalogue.csv",
+        "index",
+        "curate",
+        "lookalikes",
+        "calibrate catalogue.csv",
+        "identify photo.jpg",
+        "serve --port 0",
+        "split default",
+        "runs",
+        "promote lite0",
+        "init .",
+    ],
+)
+def test_a_lost_database_is_told_in_one_line_by_every_command(
+    workspace: Workspace,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    command: str,
+) -> None:
+    monkeypatch.chdir(workspace.folder)
+    monkeypatch.setattr(sys, "argv", ["satchel", *command.split()])
+    workspace.photos.put(b"a photo")
+    (workspace.folder / "satchel.db").unlink()
+    before = sorted(workspace.folder.rglob("*"))
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert left.value.code == 2
+    told = capfd.readouterr()
+    assert told.out == ""
+    assert re.fullmatch(LOST, told.err), told.err
+    assert sorted(workspace.folder.rglob("*")) == before
+
+
+def test_a_lost_database_as_a_process_meets_it(here: Path) -> None:
+    (here / "satchel.db").write_bytes(b"")
+    answered = satchel("identify", "photo.jpg", cwd=here)
+    assert (answered.returncode, answered.stdout) == (2, "")
+    assert answered.stderr.startswith("satchel: expected Satchel's database at ")
+    assert answered.stderr.count("\n") == 1
+
+
+def test_identify_answers_though_the_index_is_damaged(here: Path, tmp_path: Path) -> None:
+    query = tmp_path / "query.jpg"
+    query.write_bytes(jpeg("ring", 50))
+    flip_a_bit_of(here / "index" / "gallery.safetensors", "rules")
+    answered = satchel("identify", "--json", query, cwd=here)
+    assert answered.returncode == 0, answered.stderr
+    assert json.loads(answered.stdout)["candidates"][0]["code"] == "M3"
 
 
 def test_the_settings_file_that_init_writes_is_valid_and_holds_the_defaults(tmp_path: Path) -> None:

@@ -102,8 +102,10 @@ def init(
     from satchel.workspace import Workspace
 
     workspace = Workspace.create(folder)
+    size = workspace.catalogue.size()
     say(
-        f"workspace ready in {workspace.folder}; "
+        f"workspace ready in {workspace.folder}; its catalogue has {size.products:,} products and "
+        f"{size.photos:,} photos; "
         "next: satchel import catalogue.csv, or a folder with a folder for each code"
     )
 

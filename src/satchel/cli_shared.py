@@ -24,10 +24,16 @@ STOPPED = 130
 
 
 def open_workspace(context: typer.Context) -> Workspace:
-    """Open the workspace that the command line names."""
+    """Open the workspace that the command line names.
+
+    Raises:
+        WorkspaceError: there is none, or its database is lost or damaged.
+    """
     from satchel.workspace import Workspace
 
-    return Workspace.open(context.obj)
+    workspace = Workspace.open(context.obj)
+    workspace.catalogue.revision()  # read now, so that nothing is begun without a database
+    return workspace
 
 
 def say(message: str) -> None:

@@ -118,10 +118,12 @@ def read_settings(path: Path) -> Settings:
     """Read a settings file.
 
     Raises:
-        WorkspaceError: it is no TOML, or has a key or value that does not exist.
+        WorkspaceError: it cannot be read, is no TOML, or has a key or value that does not exist.
     """
     try:
         return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise WorkspaceError(f"cannot read the settings {path}: {error}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:

@@ -16,6 +16,7 @@ from satchel.errors import UsageError, WorkspaceError
 from satchel.files import write_atomically
 
 ENVIRONMENT: Final = "SATCHEL_WORKSPACE"
+DATABASE: Final = "satchel.db"
 FOLDERS: Final = ("photos", "models", "index", "runs")
 
 
@@ -28,27 +29,36 @@ class Workspace:
 
     @classmethod
     def create(cls, folder: Path) -> Workspace:
-        """Make a workspace in `folder`, which may exist; what is there already stays."""
+        """Make a workspace in `folder`, which may exist; what is there already stays.
+
+        Only here a database is made, and not where photos lie already: they are of one that is
+        lost, and an empty catalogue in its place would hide that.
+
+        Raises:
+            WorkspaceError: the folder cannot be written to, or its database is lost or damaged.
+        """
+        folder = folder.absolute()
         try:
             for name in FOLDERS:
                 (folder / name).mkdir(parents=True, exist_ok=True)
+            photos = any((folder / "photos").iterdir())
+            Catalogue.open(folder / DATABASE, create=not photos).close()
+            # Last, since it makes the folder a workspace: a kill before leaves none.
+            if not (folder / FILE_NAME).exists():
+                write_atomically(folder / FILE_NAME, default_settings_text().encode())
         except OSError as error:
             raise WorkspaceError(f"cannot make a workspace in {folder}: {error}") from None
-        if not (folder / FILE_NAME).exists():
-            write_atomically(folder / FILE_NAME, default_settings_text().encode())
-        workspace = cls.open(folder)
-        workspace.catalogue.close()
-        return workspace
+        return cls.open(folder)
 
     @classmethod
     def open(cls, folder: Path | str | None = None) -> Workspace:
         """Open the workspace in `folder`; default, $SATCHEL_WORKSPACE or the current directory.
 
         Raises:
-            WorkspaceError: there is none, or its settings do not parse.
+            WorkspaceError: there is none, or its settings cannot be read or do not parse.
         """
         chosen = Path(folder or os.environ.get(ENVIRONMENT) or ".").resolve()
-        if not (chosen / FILE_NAME).is_file():
+        if not os.path.isfile(chosen / FILE_NAME):  # noqa: PTH113 - Path's raises where not allowed
             raise WorkspaceError(
                 f"expected a workspace (a folder with {FILE_NAME}) at {chosen}, found none; "
                 f"make one with `satchel init {chosen}`, or name yours with "
@@ -59,7 +69,7 @@ class Workspace:
     @cached_property
     def catalogue(self) -> Catalogue:
         """The database, opened on first use."""
-        return Catalogue.open(self.folder / "satchel.db")
+        return Catalogue.open(self.folder / DATABASE)
 
     @cached_property
     def photos(self) -> PhotoStore:

@@ -22,7 +22,7 @@ def proposal(*products: int, likeness: float = 0.97) -> Proposal:
 
 def filled(folder: Path) -> Catalogue:
     """Products A to H, whose ids are 1 to 8."""
-    catalogue = Catalogue.open(folder / "satchel.db")
+    catalogue = Catalogue.open(folder / "satchel.db", create=True)
     with catalogue.writing() as writer:
         assert [writer.add_product(code, {}) for code in CODES] == list(range(1, 9))
     return catalogue

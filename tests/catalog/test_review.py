@@ -15,7 +15,7 @@ from satchel.errors import CatalogueError
 
 def catalogue_of(folder: Path, links: dict[str, list[str]]) -> Catalogue:
     """A catalogue with these photos (by letter) under these codes."""
-    catalogue = Catalogue.open(folder / "satchel.db")
+    catalogue = Catalogue.open(folder / "satchel.db", create=True)
     with catalogue.writing() as writer:
         for code, letters in links.items():
             product = writer.add_product(code, {})

@@ -22,7 +22,7 @@ from satchel.workspace import Workspace
 
 
 def test_migrations_lead_to_the_tables(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "a.db")
+    engine = open_database(tmp_path / "a.db", create=True)
     with engine.connect() as connection:
         assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
     engine.dispose()
@@ -36,7 +36,7 @@ def test_the_newest_migration_is_the_one_that_databases_are_held_against() -> No
 
 def test_a_database_of_a_newer_satchel_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
-    engine = open_database(path)
+    engine = open_database(path, create=True)
     with engine.begin() as connection:
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
     engine.dispose()
@@ -47,7 +47,7 @@ def test_a_database_of_a_newer_satchel_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_connections_are_set_for_safety(tmp_path: Path) -> None:
-    engine = open_database(tmp_path / "a.db")
+    engine = open_database(tmp_path / "a.db", create=True)
     with engine.connect() as connection:
 
         def pragma(name: str) -> object:
@@ -116,7 +116,7 @@ def test_vectors_come_back_by_product_and_only_of_their_encoder(filled: Workspac
 
 
 def test_reopening_does_not_migrate_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Catalogue.open(tmp_path / "a.db").close()
+    Catalogue.open(tmp_path / "a.db", create=True).close()
 
     def fail(_: object) -> None:
         raise AssertionError("migrated an up-to-date database")

@@ -32,3 +32,32 @@ def test_a_damaged_index_is_made_again_unnoticed(
     flip_a_bit_of(path, field)
     answer = client.post("/api/v1/identify", files=files)
     assert answer.json()["candidates"][0]["code"] == "M22675"
+
+
+@pytest.mark.parametrize("damage", ["lost", "garbage"])
+def test_a_database_that_is_lost_is_told_without_its_inside(
+    own_workspace: Workspace,
+    serve_app: Serve,
+    draw: Callable[[str], bytes],
+    caplog: pytest.LogCaptureFixture,
+    damage: str,
+) -> None:
+    client = serve_app(create_app(own_workspace))
+    assert client.get("/healthz").status_code == 200
+    own_workspace.catalogue.close()
+    database = own_workspace.folder / "satchel.db"
+    database.unlink()
+    if damage == "garbage":
+        database.write_bytes(b"no database " * 1000)
+    health = client.get("/healthz")
+    assert health.status_code == 503
+    assert "database cannot be read" in health.json()["detail"]
+    page = client.get("/", headers={"Accept": "text/html"})
+    answer = client.post("/api/v1/identify", files={"photos": ("a.jpg", draw("M22675"))})
+    for told in (page, answer):
+        assert told.status_code == 500
+        assert str(own_workspace.folder) not in told.text
+        assert "sqlite" not in told.text.lower()
+    assert database.exists() == (damage == "garbage")
+    assert str(database) in caplog.text
+    assert "Traceback" not in caplog.text

@@ -1,12 +1,19 @@
-"""Opening the database: connections set for safety, and the schema brought up to date."""
+"""Opening the database: connections set for safety, and the schema brought up to date.
+
+Whatever SQLite refuses, here or later, is a `WorkspaceError` that says what to do.
+"""
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, create_engine, event, inspect, text, update
+from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, update
+from sqlalchemy.engine import ExceptionContext
 
 from satchel.catalog.tables import PhotoRow, RevisionRow
 from satchel.errors import WorkspaceError
@@ -17,26 +24,34 @@ SCHEMA: Final = "0008"
 BUSY_TIMEOUT_MS: Final = 30_000
 
 
-def open_database(path: Path) -> Engine:
-    """Open the SQLite database at `path`, created and migrated as needed.
+def open_database(path: Path, *, create: bool = False) -> Engine:
+    """Open the SQLite database at `path`, migrated as needed.
 
     WAL lets readers go on beside a writer; synchronous=FULL keeps every acknowledged commit
     through a power cut; foreign keys are enforced.
 
+    Args:
+        create: make the database where there is none, or an empty one. Otherwise it is never
+            made, not even by a connection that is opened after somebody deleted the file.
+
     Raises:
-        WorkspaceError: a newer Satchel has changed the database.
+        WorkspaceError: there is none; it is empty, damaged, another program's or a newer
+            Satchel's; or the system does not let it be opened.
     """
-    engine = create_engine(f"sqlite:///{path}")
-    event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", _begin_immediately_when_writing)
-    schema = _schema(engine)
+    schema = _schema(path)
+    if schema is None and not create:
+        raise _expected(path, "an empty one" if path.exists() else "none")
     if schema is not None and schema > SCHEMA:
         raise WorkspaceError(
             f"expected a database of schema {SCHEMA} or older at {path}, got {schema}, which a "
             "newer Satchel made; update this one, or go back to a copy of the workspace"
         )
+    engine = create_engine(_url(path, "rwc" if create else "rw"))
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin_immediately_when_writing)
+    event.listen(engine, "handle_error", partial(_in_words, path), retval=True)
     if schema != SCHEMA:
-        _migrate(engine)
+        _migrate(engine, path)
     return engine
 
 
@@ -84,20 +99,98 @@ def _begin_immediately_when_writing(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _schema(engine: Engine) -> str | None:
-    with engine.connect() as connection:
-        if not inspect(connection).has_table("alembic_version"):
+def _url(path: Path, mode: str) -> URL:
+    """The URL of a database; as a `file:` URI, in which a folder's name may hold anything."""
+    uri = path.absolute().as_uri()
+    return URL.create("sqlite", database=uri, query={"mode": mode, "uri": "true"})
+
+
+def _schema(path: Path) -> str | None:
+    """Read which migration a database has come to; None where it is missing or has no tables.
+
+    Asks SQLite itself, which takes a fraction of a millisecond, and changes nothing.
+
+    Raises:
+        WorkspaceError: it cannot be read, or is not Satchel's.
+    """
+    try:
+        if not _size(path):
+            if _size(path.with_name(f"{path.name}-wal")):  # SQLite would delete it
+                raise _expected(path, f"only {path.name}-wal, which holds changes to it")
             return None
-        return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_TIMEOUT_MS / 1000)) as database:
+            tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+            if not tables:
+                return None
+            asked = "SELECT version_num FROM alembic_version"
+            version = database.execute(asked).fetchone() if "alembic_version" in tables else None
+    except OSError as error:
+        raise WorkspaceError(f"cannot open the database {path}: {error}") from None
+    except sqlite3.Error as error:
+        raise _refused(path, error) from None
+    if version is None:
+        raise _expected(path, "the database of another program")
+    return str(version[0])
 
 
-def _migrate(engine: Engine) -> None:
+def _size(path: Path) -> int:
+    """Bytes of a file; 0 where there is none."""
+    return path.stat().st_size if path.exists() else 0
+
+
+def _migrate(engine: Engine, path: Path) -> None:
     from alembic import command  # noqa: PLC0415 - slow, and needed once in a database's life
     from alembic.config import Config  # noqa: PLC0415
+    from alembic.util import CommandError  # noqa: PLC0415
 
     config = Config()
     config.set_main_option("script_location", "satchel.catalog:migrations")
     with writing(engine) as connection:
         config.attributes["connection"] = connection
-        command.upgrade(config, "head")
+        try:
+            command.upgrade(config, "head")
+        except CommandError as error:
+            raise _expected(path, f"one of an unknown schema ({error})") from None
         connection.commit()
+
+
+# -- what goes wrong, in words --------------------------------------------------------------------
+
+_DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
+_NOT_ALLOWED: Final = "make sure that Satchel may read and write it and the folder it is in"
+
+_REMEDIES: Final = {
+    sqlite3.SQLITE_FULL: "free some disk space, then try again",
+    sqlite3.SQLITE_IOERR: "check the disk, and that it is not full",
+    sqlite3.SQLITE_BUSY: "another program is writing to it: try again when that is done",
+    sqlite3.SQLITE_PERM: _NOT_ALLOWED,
+    sqlite3.SQLITE_READONLY: _NOT_ALLOWED,
+    sqlite3.SQLITE_CANTOPEN: _NOT_ALLOWED,
+}
+"""What to do, by SQLite's primary result code."""
+
+
+def _in_words(path: Path, context: ExceptionContext) -> WorkspaceError | None:
+    """Say what SQLite refused; a statement that breaks a constraint is left to its caller."""
+    error = context.original_exception
+    if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
+        return _refused(path, error)
+    return None
+
+
+def _refused(path: Path, error: sqlite3.Error) -> WorkspaceError:
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code in _DAMAGED:
+        return _expected(path, f"a damaged file ({error})")
+    remedy = _REMEDIES.get(code, "if this goes on, restore the workspace from a backup")
+    return WorkspaceError(f"the database {path} cannot be used: {error}; {remedy}")
+
+
+def _expected(path: Path, found: str) -> WorkspaceError:
+    return WorkspaceError(
+        f"expected Satchel's database at {path}, found {found}; restore {path.name} and photos/ "
+        f"from one backup (its {path.name}-wal too, or none: move one that lies here away), "
+        "or begin anew: `satchel init` in an empty folder"
+    )

@@ -115,9 +115,9 @@ class Catalogue:
         self._engine = engine
 
     @classmethod
-    def open(cls, path: Path) -> Catalogue:
-        """Open the SQLite database at `path`, created and migrated as needed."""
-        return cls(open_database(path))
+    def open(cls, path: Path, *, create: bool = False) -> Catalogue:
+        """Open the SQLite database at `path`; see `open_database`."""
+        return cls(open_database(path, create=create))
 
     def close(self) -> None:
         """Close every connection."""

@@ -11,6 +11,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from sqlalchemy import URL
+
 from satchel.errors import UsageError, install_extra
 from satchel.train.runs import Run
 
@@ -128,11 +130,13 @@ def mlflow_client(workspace: Path) -> Any:
         raise UsageError(
             f"MLflow is not installed; {install_extra('train')}, or train with --tracker none"
         ) from None
-    return MlflowClient(tracking_uri=f"sqlite:///{workspace / 'mlflow.db'}")
+    # Quoted; and with its driver, since of sqlite:/// MLflow makes the folder of the quoted path.
+    uri = URL.create("sqlite+pysqlite", database=str(workspace / "mlflow.db"))
+    return MlflowClient(tracking_uri=uri.render_as_string())
 
 
 def _experiment(client: Any, run: Run) -> str:
     known = client.get_experiment_by_name(EXPERIMENT)
     if known is not None:
         return str(known.experiment_id)
-    return str(client.create_experiment(EXPERIMENT, artifact_location=str(run.folder.parent)))
+    return str(client.create_experiment(EXPERIMENT, artifact_location=run.folder.parent.as_uri()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, File, Path, Query, UploadFile
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from satchel.catalog.lookalikes import GroupState
 from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
 from satchel.catalog.store import Catalogue
+from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.images import readable_formats
 from satchel.web.problems import ProblemDetails
@@ -205,7 +207,8 @@ def health(serving: Served) -> Health:
     try:
         size = serving.workspace.catalogue.size()
         indexed = serving.indexed()
-    except SQLAlchemyError:
+    except (SQLAlchemyError, WorkspaceError) as error:
+        logging.getLogger(__name__).warning("%s", error)
         raise HTTPException(
             503,
             "the catalogue's database cannot be read; see the server's log",

@@ -16,6 +16,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from satchel.catalog.store import Catalogue
+from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.images import readable_formats
 from satchel.search.differences import differences
@@ -61,8 +62,7 @@ class Pages:
         **values: Any,
     ) -> HTMLResponse:
         """Answer a template in the reader's language."""
-        values["doubtful"] = _serving(request).in_doubt()
-        values["proposed"] = _serving(request).proposed()
+        values |= _waiting(_serving(request))
         return self._answer(request, template, status, headers or {}, values)
 
     def _answer(
@@ -260,6 +260,14 @@ def _file_type(photo_format: str) -> str:
     if photo_format == "HEIC":
         return "image/heic,image/heif,.heic,.heif"
     return f"image/{photo_format.lower()}"
+
+
+def _waiting(serving: Serving) -> dict[str, int]:
+    """How many decisions wait; none without a database, so that the page that says so is shown."""
+    try:
+        return {"doubtful": serving.in_doubt(), "proposed": serving.proposed()}
+    except WorkspaceError:
+        return {"doubtful": 0, "proposed": 0}
 
 
 def _versioned(name: str) -> str:

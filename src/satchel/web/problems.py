@@ -30,6 +30,7 @@ from satchel.errors import (
     PhotoTooLarge,
     UnsupportedFormat,
     UsageError,
+    WorkspaceError,
 )
 
 URN: Final = "urn:satchel:problem:"
@@ -95,6 +96,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     EmptyPhoto: Kind(422, "empty-photo", "A photo is empty"),
     CorruptPhoto: Kind(422, "corrupt-photo", "A photo is damaged"),
     PhotoError: Kind(422, "unusable-photo", "A photo cannot be used"),
+    WorkspaceError: INTERNAL,
     UsageError: Kind(400, "bad-request", "The request is wrong"),
     CatalogueError: Kind(404, "not-found", "The catalogue does not have it"),
     IndexMissing: Kind(503, "no-index", "There is no index yet"),

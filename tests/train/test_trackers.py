@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("mlflow")
+
+from satchel.train.runs import Run
+from satchel.train.trackers import _experiment, mlflow_client
+
+
+@pytest.mark.filterwarnings("ignore")  # MLflow's own
+def test_mlflow_keeps_to_its_workspace_whatever_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace, elsewhere = tmp_path / "My%20 Shop?#1 한", tmp_path / "elsewhere"
+    run = Run(workspace / "runs" / "one")
+    run.folder.mkdir(parents=True)
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    client = mlflow_client(workspace)
+    made = client.create_run(_experiment(client, run), run_name="one").info
+    client.log_metric(made.run_id, "top1", 0.5)
+    assert mlflow_client(workspace).get_run(made.run_id).data.metrics == {"top1": 0.5}
+    assert made.artifact_uri.startswith(run.folder.parent.as_uri())
+    assert {path.name for path in tmp_path.iterdir()} == {workspace.name, elsewhere.name}
+    assert {path.name for path in workspace.iterdir()} == {"mlflow.db", "runs"}
+    assert not list(elsewhere.iterdir())
