@@ -411,7 +411,14 @@ def runs(
     if not found:
         say("there are no runs; begin one with `satchel train classifier`")
         return
-    records = {run.name: (run.read(), run.state()) for run in found}
+    records = {}
+    for run in found:
+        try:
+            records[run.name] = (run.read(), run.state())
+        except UsageError as error:  # damaged: the others are listed
+            say(str(error))
+    damaged = len(found) - len(records)
+    found = [run for run in found if run.name in records]
 
     def key(run: Run) -> Any:
         record = records[run.name][0]
@@ -444,6 +451,8 @@ def runs(
         if records[run.name][1] in RESUMABLE:
             command = records[run.name][0].command
             say(f"go on with {run.name}: satchel {command} --resume {run.name}")
+    if damaged:
+        raise typer.Exit(1)  # some failed
 
 
 def _print_differences(settings: dict[str, dict[str, Any]]) -> None:

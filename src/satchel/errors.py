@@ -2,7 +2,7 @@
 
 SatchelError
 ├── UsageError              the call itself is wrong: nothing was tried
-│   ├── WorkspaceError      no workspace here, or its settings do not parse
+│   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
 │   └── PortInUse           another program listens where `satchel serve` wants to
 ├── PhotoError              one photo cannot be used; others are not affected
@@ -64,7 +64,7 @@ class UsageError(SatchelError):
 
 
 class WorkspaceError(UsageError):
-    """There is no workspace here, or its settings file does not parse."""
+    """There is no workspace here, or its settings or its database cannot be used."""
 
 
 class MissingExtra(UsageError):

@@ -146,6 +146,17 @@ def test_a_killed_search_goes_on_where_it_stopped(
     assert not path.exists()
 
 
+@pytest.mark.parametrize("damage", [b"\xff", b"{", b"[1]", b"[20, [[1]]]", b"[20, 3]", b"null"])
+def test_a_damaged_journal_begins_anew(tmp_path: Path, damage: bytes) -> None:
+    index, path = clustered_index(3, 20, 3), tmp_path / "journal.jsonl"
+    journal = Journal.of(path, index, LEAST, {})
+    whole = near_pairs(index, LEAST, {}, on_progress=lambda _: None, journal=journal)
+    first, *others = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([first, damage, *others]))
+    assert journal.read() == (0, {})
+    assert near_pairs(index, LEAST, {}, on_progress=lambda _: None, journal=journal) == whole
+
+
 @pytest.mark.parametrize(
     ("least", "kinds"),
     [

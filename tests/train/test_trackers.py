@@ -4,13 +4,15 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("mlflow")
+pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("mlflow", reason="needs the train extra: pip install 'satchel[train]'")
 
-from satchel.train.runs import Run
-from satchel.train.trackers import _experiment, mlflow_client
+pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]  # MLflow's own
+
+from satchel.train.runs import Run  # noqa: E402
+from satchel.train.trackers import _experiment, mlflow_client  # noqa: E402
 
 
-@pytest.mark.filterwarnings("ignore")  # MLflow's own
 def test_mlflow_keeps_to_its_workspace_whatever_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from satchel.curate.rules import ContentThresholds
 from satchel.errors import EncoderError
 from satchel.images import RGB
+from satchel.validation import reason
 
 Grey = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -169,7 +170,8 @@ class FaceFinder:
             model = (card_path.parent / card.file).read_bytes()
         except (OSError, ValidationError) as error:
             raise EncoderError(
-                f"expected the face finder's card at {card_path}, and its model beside it: {error}"
+                f"expected the face finder's card at {card_path}, and its model beside it: "
+                f"{reason(error)}; reinstall satchel"
             ) from None
         found = hashlib.sha256(model).hexdigest()
         if found != card.sha256:

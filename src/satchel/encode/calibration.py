@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from satchel.encode.card import Confidence, EncoderCard
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
+from satchel.validation import reason
 
 FOLDER: Final = "calibration"
 
@@ -53,8 +54,8 @@ def read_calibration(models: Path, encoder: str) -> Calibration | None:
         return None
     except (OSError, ValidationError) as error:
         raise EncoderError(
-            f"{path} is no calibration: {error}; run `satchel calibrate` again, or delete the "
-            "file to go back to the encoder's card"
+            f"{path} is no calibration: {reason(error)}; run `satchel calibrate` again, or "
+            "delete the file to go back to the encoder's card"
         ) from None
     if found.encoder != encoder:
         raise EncoderError(

@@ -18,6 +18,7 @@ from pydantic import (
 from satchel.encode.shape import CropShape
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
+from satchel.validation import reason
 
 MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
@@ -129,7 +130,10 @@ def read_card(path: Path = BUILTIN) -> EncoderCard:
     except OSError as error:
         raise EncoderError(f"expected an encoder's card at {path}: {error}") from None
     except ValidationError as error:
-        raise EncoderError(f"the encoder's card {path} is not valid: {error}") from None
+        raise EncoderError(
+            f"the encoder's card {path} is not valid: {reason(error)}; "
+            "restore the file, or reinstall satchel if it is the built-in one"
+        ) from None
 
 
 def write_model(path: Path, card: EncoderCard, model: bytes, *parts: bytes) -> None:

@@ -15,6 +15,7 @@ from satchel.encode.card import BUILTIN, EncoderCard, read_card, read_model
 from satchel.encode.look import Look
 from satchel.encode.shape import CropShape
 from satchel.errors import EncoderError
+from satchel.validation import reason
 
 INPUT: Final = "crops"
 OUTPUTS: Final = ("vectors", "saliency")
@@ -51,6 +52,12 @@ class Encoder:
             raise EncoderError(
                 f"{card.file}: expected the outputs {OUTPUTS}, and {PATCH_OUTPUTS} or none "
                 f"besides, got {names}"
+            )
+        size = self._session.get_outputs()[0].shape[-1]
+        if isinstance(size, int) and size != card.dimension:
+            raise EncoderError(
+                f"{card.file}: its card says that vectors have {card.dimension} numbers, the model "
+                f"gives {size}; restore the card from a backup"
             )
         self._names = list(names[: len(OUTPUTS) + 1])  # attention is told to nobody
         self._turn: AbstractContextManager[object] = Lock() if threads > 1 else nullcontext()
@@ -96,6 +103,15 @@ class Encoder:
 
         Args:
             crops: shape (n, h, w, 3), uint8, RGB; h and w as `crop_shape` has them.
+
+        Raises:
+            EncoderError: the model does not take them: its card is of another.
         """
-        with self._turn:
-            return Look(*self._session.run(self._names, {INPUT: crops}))
+        try:
+            with self._turn:
+                return Look(*self._session.run(self._names, {INPUT: crops}))
+        except Exception as error:  # ONNX Runtime has no exception tree of its own
+            raise EncoderError(
+                f"ONNX Runtime cannot run {self.card.file} on crops of the shape {crops.shape}: "
+                f"{reason(error)}"
+            ) from error

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from satchel.encode.card import BUILTIN, LITE
 from satchel.errors import EncoderError, UsageError
 from satchel.files import write_atomically
+from satchel.validation import reason
 
 FILE: Final = "serving.json"
 CARD: Final = "card.json"
@@ -53,8 +54,8 @@ def read_serving(models: Path) -> Serving:
         return Serving()
     except (OSError, ValidationError) as error:
         raise EncoderError(
-            f"{path} does not say which model is served: {error}; delete it to go back to the "
-            "built-in one"
+            f"{path} does not say which model is served: {reason(error)}; delete "
+            "it to go back to the built-in one"
         ) from None
     if not serving.history or any(name and not _NAME.fullmatch(name) for name in serving.history):
         raise EncoderError(f"{path} names no model; delete it to go back to the built-in one")

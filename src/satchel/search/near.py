@@ -109,8 +109,8 @@ class Least(NamedTuple):
 class Journal:
     """Blocks of a search that are done, in a file with a line for each, so that it can go on.
 
-    The first line says of which gallery, limits and kinds; the file of another search, and a last
-    line that is torn, count for nothing.
+    The first line says of which gallery, limits and kinds; the file of another search, a damaged
+    one, and a last line that is torn, count for nothing.
     """
 
     def __init__(self, path: Path, search: str) -> None:
@@ -129,10 +129,16 @@ class Journal:
 
     def read(self) -> tuple[int, Pairs]:
         """Return how many rows are done, and what was found among them; begin the file if none."""
-        lines = self._path.read_text().split("\n") if self._path.exists() else []
-        if len(lines) < 2 or lines[0] != self._search:
+        try:
+            return self._read()
+        except (ValueError, TypeError):  # damaged, or of another search
             write_atomically(self._path, f"{self._search}\n".encode())
             return 0, {}
+
+    def _read(self) -> tuple[int, Pairs]:
+        lines = self._path.read_text().split("\n") if self._path.exists() else []
+        if len(lines) < 2 or lines[0] != self._search:
+            raise ValueError("it is not of this search")
         done, found = 0, Pairs()
         for line in lines[1:-1]:  # after the last line's end there is nothing, or a torn line
             done, block = json.loads(line)

@@ -56,11 +56,12 @@ from satchel.train.loaded import (
 )
 from satchel.train.loading import DECODE_MARGIN, Batch, Step, TrainingPhotos
 from satchel.train.metric import Cascade
-from satchel.train.runs import ADAPT, ADAPT_HEAD, Run, all_runs, new_record
+from satchel.train.runs import ADAPT, ADAPT_HEAD, Run, all_runs, new_record, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import AdaptSettings, HeadSettings
 from satchel.train.synth import Composer
 from satchel.train.task import part_photos, split_workspace, workspace_photos
+from satchel.validation import reason
 from satchel.workspace import Workspace
 
 Floats = npt.NDArray[np.float32]
@@ -458,8 +459,8 @@ class Outcome(BaseModel):
             return cls.model_validate_json((run.folder / OUTCOME).read_bytes())
         except (OSError, ValidationError) as error:
             raise UsageError(
-                f"the run {run.name} has no outcome yet ({error}); go on with `satchel adapt "
-                f"--resume {run.name}`"
+                f"the run {run.name} has no outcome yet ({reason(error)}); go on with "
+                f"`satchel adapt --resume {run.name}`"
             ) from None
 
 
@@ -528,10 +529,11 @@ def task_of(workspace: Workspace, split: Split, run: Run) -> AdaptTask:
     photos = part_photos(workspace, workspace_photos(workspace), named, products)
     place = {code: at for at, code in enumerate(products)}
     told = run.folder / LOOK_ALIKES
-    groups = json.loads(told.read_bytes()) if told.exists() else []
-    alike = tuple(
-        np.array([place[code] for code in group if code in place], np.int64) for group in groups
-    )
+    with readable(told):
+        groups = json.loads(told.read_bytes()) if told.exists() else []
+        alike = tuple(
+            np.array([place[code] for code in group if code in place], np.int64) for group in groups
+        )
     return AdaptTask.divided(photos, np.arange(len(split.train)), len(products), alike)
 
 
@@ -632,13 +634,14 @@ def _served_before(run: Run, start: Backbone) -> tuple[Mapping[str, torch.Tensor
     path = run.folder / SERVED
     if not path.exists():
         return start.state_dict(), 0.0
-    with safe_open(path, framework="pt") as file:
+    with readable(path), safe_open(path, framework="pt") as file:
         return load_file(path), float(file.metadata()[BESIDE])
 
 
 def _choose(judge: _Judge, run: Run, settings: AdaptSettings) -> None:
     """Average the best epoch with the start, and hold it against what is served."""
-    end = below("backbone.", load_file(run.best))
+    with readable(run.best):
+        end = below("backbone.", load_file(run.best))
     before = judge.figures(*_served_before(run, judge.start))
     weights = averaged(judge.start.state_dict(), end, settings.share)
     chosen = judge.figures(weights, settings.beside)  # the judge's second keeps these weights

@@ -57,7 +57,7 @@ from satchel.train.clip_torch import TowerOnCard
 from satchel.train.cutouts import Cutouts, opened_rows
 from satchel.train.fit import Progress, save_weights
 from satchel.train.loaded import BESIDE, read_head_file, same_base
-from satchel.train.runs import Run
+from satchel.train.runs import Run, readable
 from satchel.train.settings import HeadSettings, SynthSettings
 from satchel.train.synth import Composer
 
@@ -168,7 +168,8 @@ class Plan:
     def read(cls, run: Run) -> Plan | None:
         """Read what was planned before; None: nothing yet."""
         path = run.folder / PLAN
-        return cls(**json.loads(path.read_bytes())) if path.exists() else None
+        with readable(path):
+            return cls(**json.loads(path.read_bytes())) if path.exists() else None
 
     def write(self, run: Run) -> Plan:
         """Write it to the run's folder."""

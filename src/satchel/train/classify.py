@@ -16,13 +16,14 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
+from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import load_file
 
 from satchel.train.backbones import Backbone, create
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
 from satchel.train.loading import TrainingPhotos, looks, shown_batches
-from satchel.train.runs import Run
+from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings
 
@@ -258,13 +259,25 @@ def write_products(run: Run, products: tuple[str, ...]) -> None:
         path.write_text(json.dumps(products, ensure_ascii=False, indent=0), encoding="utf-8")
 
 
+def read_products(run: Run) -> tuple[str, ...]:
+    """Read which product each label is.
+
+    Raises:
+        UsageError: the file is missing or damaged.
+    """
+    path = run.folder / "products.json"
+    with readable(path):
+        return TypeAdapter(tuple[str, ...]).validate_json(path.read_bytes())
+
+
 def load_classifier(run: Run) -> tuple[Trainable, tuple[str, ...], ClassifierSettings]:
     """Load the best weights of a run, ready to predict; with the products of its labels."""
-    settings = ClassifierSettings.model_validate(run.read().settings)
-    products = tuple(json.loads((run.folder / "products.json").read_text(encoding="utf-8")))
+    settings = run.read().settings_as(ClassifierSettings)
+    products = read_products(run)
     backbone = create(settings.backbone, weights=_same_kind(settings), side_px=settings.side_px)
     model = Trainable(backbone, Head(backbone.dimension, len(products), settings))
-    model.load_state_dict(load_file(run.best))
+    with readable(run.best):
+        model.load_state_dict(load_file(run.best))
     model.eval()
     return model.to(memory_format=torch.channels_last), products, settings
 
@@ -276,5 +289,5 @@ def _same_kind(settings: ClassifierSettings) -> str:
 
 def notes_of(path: Path) -> dict[str, str]:
     """The notes beside the tensors of a safetensors file."""
-    with safe_open(path, "pt") as file:
+    with readable(path), safe_open(path, "pt") as file:
         return dict(file.metadata() or {})

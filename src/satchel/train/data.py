@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from satchel.errors import UsageError
 from satchel.files import write_atomically
+from satchel.validation import reason
 
 PARTS: Final = ("train", "val", "test")
 Protocol = Literal["closed", "open"]
@@ -113,7 +114,10 @@ class Split(BaseModel):
                 f"expected a split at {path}: {error}; make one with `satchel split`"
             ) from None
         except ValidationError as error:
-            raise UsageError(f"{path} is not a split: {error}") from None
+            raise UsageError(
+                f"{path} is not a split: {reason(error)}; restore it, or make "
+                "a new one with `satchel split` under another name"
+            ) from None
         if split.hash != split._digest():
             raise UsageError(
                 f"{path} was changed after it was frozen (its hash is another); "

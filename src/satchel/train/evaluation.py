@@ -413,8 +413,15 @@ def _write_look(split: Path, model: str, part: str) -> int:
     told = {"part": part, "run": model, "at": datetime.now(UTC).isoformat(timespec="seconds")}
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(told) + "\n")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return sum(json.loads(line)["part"] == part for line in lines)
+    return sum(_told_of(line, part) for line in path.read_bytes().splitlines())
+
+
+def _told_of(line: bytes, part: str) -> bool:
+    """Whether a line says that this part was looked at; a damaged one counts, to be safe."""
+    try:
+        return bool(json.loads(line)["part"] == part)
+    except (ValueError, TypeError, LookupError):
+        return True
 
 
 def _training(run: Run) -> Training | None:

@@ -50,6 +50,7 @@ from satchel.train.runs import RECORD, Run, locked, new_record
 from satchel.train.samplers import ProductBatches
 from satchel.train.settings import ClassifierSettings, DataSize, EncoderSettings, ExperimentSettings
 from satchel.train.task import labelled, part_photos, workspace_photos
+from satchel.validation import reason
 from satchel.workspace import Workspace
 
 PLAN: Final = "plan.json"
@@ -116,7 +117,7 @@ def _read(path: Path, kind: type[R]) -> R:
         return kind.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise UsageError(
-            f"{path} cannot be read: {error}; begin anew under another --name"
+            f"{path} cannot be read: {reason(error)}; begin anew under another --name"
         ) from None
 
 

@@ -28,6 +28,7 @@ from satchel.errors import UsageError
 from satchel.files import replacing
 from satchel.train.backbones import Backbone
 from satchel.train.loading import Batch, Step
+from satchel.train.runs import readable
 from satchel.train.samplers import Batches
 from satchel.train.settings import FitSettings
 
@@ -454,6 +455,10 @@ class _State:
         _save(tensors, self._path, {"progress": json.dumps(told)})
 
     def restore(self) -> Progress:
+        with readable(self._path):
+            return self._restored()
+
+    def _restored(self) -> Progress:
         tensors = load_file(self._path)
         self._model.load_state_dict(below("model/", tensors))
         self._average.load(below("average/", tensors))

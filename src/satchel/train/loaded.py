@@ -13,7 +13,7 @@ from satchel.train.backbones import Backbone, Pair, create
 from satchel.train.classify import load_classifier
 from satchel.train.clip_head import AdaptedHead, head_like
 from satchel.train.metric import load_encoder
-from satchel.train.runs import Run
+from satchel.train.runs import Run, readable
 from satchel.train.settings import AdaptSettings, HeadSettings
 
 START = "start.safetensors"
@@ -53,7 +53,7 @@ def _adapted(run: Run) -> tuple[Backbone, int]:
             f"the run {run.name} has not chosen its weights yet: it is {run.state()}; go on with "
             f"`satchel adapt --resume {run.name}`"
         )
-    settings = AdaptSettings.model_validate(run.read().settings)
+    settings = run.read().settings_as(AdaptSettings)
     first, second = (settings_backbone(settings, run.folder / name) for name in (START, ADAPTED))
     pair = Pair(first, second, share=settings.beside)
     pair.eval()
@@ -63,7 +63,8 @@ def _adapted(run: Run) -> tuple[Backbone, int]:
 def settings_backbone(settings: AdaptSettings, weights: Path) -> Backbone:
     """A network as an adapting run has it, ready to encode, with weights from a file."""
     backbone = create(settings.backbone, weights=settings.weights, side_px=settings.side_px)
-    backbone.load_state_dict(load_file(weights))
+    with readable(weights):
+        backbone.load_state_dict(load_file(weights))
     backbone.eval()
     return backbone
 
@@ -82,7 +83,7 @@ def read_adapted_head(run: Run, base: str) -> AdaptedHead:
             f"the run {run.name} has not trained its head yet: it is {run.state()}; go on with "
             f"`satchel adapt --resume {run.name}`"
         )
-    same_base(run, HeadSettings.model_validate(run.read().settings), base)
+    same_base(run, run.read().settings_as(HeadSettings), base)
     return read_head_file(run.best)
 
 
@@ -102,5 +103,5 @@ def same_base(run: Run, settings: HeadSettings, base: str) -> None:
 
 def read_head_file(path: Path) -> AdaptedHead:
     """Read a head's weights and its share, as `satchel.train.fit.save_weights` wrote them."""
-    with safe_open(path, framework="pt") as file:
+    with readable(path), safe_open(path, framework="pt") as file:
         return AdaptedHead(head_like(load_file(path)), float(file.metadata()[BESIDE]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -17,12 +16,12 @@ from safetensors.torch import load_file
 from satchel.errors import UsageError
 from satchel.evaluate.metrics import retrieval
 from satchel.train.backbones import SCRATCH, Backbone, create
-from satchel.train.classify import Reporter, notes_of
+from satchel.train.classify import Reporter, notes_of, read_products
 from satchel.train.distances import Whitening
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
 from satchel.train.loading import TrainingPhotos, looks, shown_batches
 from satchel.train.losses import CascadedHeads, Whiten, make_loss
-from satchel.train.runs import Run
+from satchel.train.runs import Run, readable
 from satchel.train.samplers import ProductBatches
 from satchel.train.settings import EncoderSettings
 
@@ -211,7 +210,8 @@ def _blend(
     """
     if TRAINED_SHARE in notes_of(run.best):
         return  # killed after it was done
-    trained = load_file(run.best)
+    with readable(run.best):
+        trained = load_file(run.best)
     found: list[tuple[float, float, dict[str, float]]] = []
     for share in (1.0, *settings.blend_with_start):
         model.load_state_dict(blended(start, trained, share))
@@ -328,10 +328,11 @@ def vectors_of(
 
 def load_encoder(run: Run) -> tuple[Backbone, EncoderSettings]:
     """Load the best weights of a run, ready to encode."""
-    settings = EncoderSettings.model_validate(run.read().settings)
-    products = json.loads((run.folder / "products.json").read_text(encoding="utf-8"))
+    settings = run.read().settings_as(EncoderSettings)
+    products = read_products(run)
     weights = "auto" if settings.weights == "auto" else "none"  # they are replaced
     model = _model(settings, len(products), weights)
-    model.load_state_dict(load_file(run.best))
+    with readable(run.best):
+        model.load_state_dict(load_file(run.best))
     model.eval()
     return model.backbone.to(memory_format=torch.channels_last), settings

@@ -162,7 +162,7 @@ def _train(
     photos, products = workspace_photos(workspace), split.products()
     train = part_photos(workspace, photos, split.train, products)
     if record.kind == "classifier":
-        settings = ClassifierSettings.model_validate(record.settings)
+        settings = record.settings_as(ClassifierSettings)
         val = part_photos(workspace, photos, split.answerable("val"), products)
         classifier_task = ClassifierTask(products, train, val)
         return train_classifier(classifier_task, settings, run, report=report, on_epoch=on_epoch)
@@ -174,7 +174,7 @@ def _train(
         part_photos(workspace, photos, split.val if unseen else split.answerable("val"), to_find),
         None if unseen else train,
     )
-    encoder_settings = EncoderSettings.model_validate(record.settings)
+    encoder_settings = record.settings_as(EncoderSettings)
     return train_encoder(encoder_task, encoder_settings, run, report=report, on_epoch=on_epoch)
 
 
@@ -182,7 +182,7 @@ def _adapt(
     task: AdaptTask, run: Run, record: RunRecord, report: Reporter, on_epoch: OnEpoch
 ) -> Progress:
     if record.kind == ADAPT_HEAD:
-        head = HeadSettings.model_validate(record.settings)
+        head = record.settings_as(HeadSettings)
         return adapt_head(task, head, run, report=report, on_epoch=on_epoch)
-    settings = AdaptSettings.model_validate(record.settings)
+    settings = record.settings_as(AdaptSettings)
     return adapt(task, settings, run, report=report, on_epoch=on_epoch)

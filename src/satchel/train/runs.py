@@ -17,18 +17,22 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from safetensors import SafetensorError
 
 from satchel import __version__
 from satchel.errors import UsageError
 from satchel.files import write_atomically
 from satchel.parallel import cores
+from satchel.validation import reason
 
 RECORD: Final = "run.json"
 CURVES: Final = "curves.jsonl"
 LOCK: Final = "lock"
+
+M = TypeVar("M", bound=BaseModel)
 
 ADAPT: Final = "adapt"
 ADAPT_HEAD: Final = "adapt_head"
@@ -74,6 +78,15 @@ class RunRecord(BaseModel):
     def command(self) -> str:
         """The command that makes such runs, without `satchel`."""
         return "adapt" if self.adapts else f"train {self.kind}"
+
+    def settings_as(self, kind: type[M]) -> M:
+        """The settings as their kind.
+
+        Raises:
+            UsageError: they do not fit it: the record was changed, or another Satchel wrote it.
+        """
+        with readable(Path(self.name) / RECORD):
+            return kind.model_validate(self.settings)
 
     @property
     def adapts(self) -> bool:
@@ -140,7 +153,10 @@ class Run:
         try:
             return RunRecord.model_validate_json((self.folder / RECORD).read_bytes())
         except (OSError, ValidationError) as error:
-            raise UsageError(f"the run {self.name} has no readable {RECORD}: {error}") from None
+            raise UsageError(
+                f"the run {self.name} has no readable {RECORD}: {reason(error)}; restore the file "
+                "from a backup, or move the run's folder away"
+            ) from None
 
     def write(self, record: RunRecord) -> None:
         """Write the record."""
@@ -193,13 +209,15 @@ class Run:
     # -- curves -----------------------------------------------------------------------------
 
     def curves(self) -> list[dict[str, float]]:
-        """Figures by epoch, oldest first; a half-written last line is left out."""
+        """Figures by epoch, oldest first; half-written and damaged lines are left out."""
         path = self.folder / CURVES
-        lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+        lines = path.read_bytes().splitlines() if path.exists() else []
         rows = []
         for line in lines:
-            with contextlib.suppress(json.JSONDecodeError):
-                rows.append(json.loads(line))
+            with contextlib.suppress(ValueError):
+                row = json.loads(line)
+                if isinstance(row, dict) and isinstance(row.get("epoch"), int | float):
+                    rows.append(row)
         return rows
 
     def add_to_curves(self, row: dict[str, float]) -> None:
@@ -207,6 +225,21 @@ class Run:
         rows = [known for known in self.curves() if known["epoch"] < row["epoch"]]
         text = "".join(json.dumps(known) + "\n" for known in [*rows, row])
         write_atomically(self.folder / CURVES, text.encode())
+
+
+@contextlib.contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Make one error in words of whatever is wrong with a file that a run wrote.
+
+    Raises:
+        UsageError: it is missing or damaged, or does not fit.
+    """
+    try:
+        yield
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError, SafetensorError) as error:
+        raise UsageError(
+            f"{path} cannot be read: {reason(error)}; restore it from a backup, or begin a new run"
+        ) from None
 
 
 @contextlib.contextmanager
