@@ -36,6 +36,7 @@ check: $(VENV)/.dev  ## lint, format, types
 bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSON
 	$(BIN)/python benchmarks/speed.py
 	$(BIN)/python benchmarks/accuracy.py test
+	$(BIN)/python benchmarks/hostile.py
 
 bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: some hours
 	$(BIN)/python benchmarks/duplicates.py test
