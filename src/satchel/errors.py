@@ -16,7 +16,7 @@ SatchelError
 ├── IndexMissing            nothing is embedded yet
 ├── DamagedIndex            the index file is truncated, altered or of another make
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
-├── StorageError            photo store or database cannot be written or read: a full disk, rights
+├── StorageError            the photo store cannot be written to: a full disk, rights
 ├── FaultyPhoto             one of several photos of an item; says which
 └── Busy                    more is asked of a server than it can answer soon
 
@@ -149,7 +149,7 @@ class DamagedIndex(SatchelError):
 
 
 class StorageError(SatchelError):
-    """The photo store or the database cannot be written or read."""
+    """The photo store cannot be written to."""
 
 
 class EncoderError(SatchelError):

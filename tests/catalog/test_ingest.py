@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, text
 from conftest import jpeg
 from satchel.catalog.importers import CatalogueRow, open_rows
 from satchel.catalog.ingest import ImportCount, import_rows
-from satchel.errors import RowError, StorageError
+from satchel.errors import RowError, StorageError, WorkspaceError
 from satchel.workspace import Workspace
 
 
@@ -71,6 +71,19 @@ def test_twice_changes_nothing(workspace: Workspace, catalogue_file: Path) -> No
     before = contents(workspace)
     count, _ = run(workspace, catalogue_file)
     assert (count.added, count.unchanged) == (0, 10)
+    assert contents(workspace) == before
+
+
+def test_a_photo_whose_file_is_gone_is_stored_again(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    run(workspace, catalogue_file)
+    before = contents(workspace)
+    (photo, _) = workspace.catalogue.photos_of("M0")
+    workspace.photos.path(photo.sha256).unlink()
+    count, problems = run(workspace, catalogue_file)
+    assert (count.unchanged, problems) == (10, [])
+    assert len(workspace.photos.read(photo.sha256)) > 500
     assert contents(workspace) == before
 
 
@@ -188,7 +201,7 @@ def test_a_database_that_cannot_be_written_ends_the_import_in_words(
     assert workspace.catalogue.size().photos == 0  # opens it
     with closing(sqlite3.connect(workspace.folder / "satchel.db")) as database:
         database.execute("DROP TABLE photos")
-    with pytest.raises(StorageError, match="cannot write to the database: no such table"):
+    with pytest.raises(WorkspaceError, match="cannot be used: no such table"):
         run(workspace, catalogue_file)
 
 

@@ -11,12 +11,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from sqlalchemy.exc import OperationalError
-
 from satchel.catalog.importers import CatalogueRow
 from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.store import Catalogue, CatalogueWriter
-from satchel.errors import PhotoError, RowError, StorageError
+from satchel.errors import PhotoError, RowError, StorageError, WorkspaceError
 from satchel.images import CleanPhoto, PhotoLimits, clean, read_photo
 from satchel.parallel import batched, cores, map_in_order
 
@@ -75,7 +73,8 @@ def import_rows(
         on_progress: called after each batch with the number of rows read in it.
 
     Raises:
-        StorageError: photos or rows cannot be written at all, as on a full disk.
+        StorageError: photos cannot be written at all, as on a full disk.
+        WorkspaceError: the database cannot be written at all.
     """
     count = ImportCount()
 
@@ -99,12 +98,12 @@ def _prepare(
         data = read_photo(row.photo, limits)
         source = sha256(data)
         known = catalogue.photo_from(source)
-        if known is not None:
-            return _Prepared(row, source, known, None, "")
+        if known is not None and store.path(known[1]).exists():
+            return _Prepared(row, source, known[0], None, "")
         stored = clean(data, limits)
     except PhotoError as error:
         return RowError(row.line, "photo", str(row.photo), str(error))
-    except StorageError:
+    except (StorageError, WorkspaceError):  # the disk or the database itself
         raise
     except Exception as error:  # whatever one row raises must not cost the others
         return _unexpected(row, error)
@@ -122,11 +121,8 @@ def _write_batch(
     """Write a batch in one transaction; if a row breaks it, each row in one of its own."""
     try:
         return _write(batch, catalogue, update=update)
-    except OperationalError as error:
-        raise StorageError(
-            f"cannot write to the database: {error.orig}; check the disk's free space and that no "
-            "other program holds satchel.db, then run the command again"
-        ) from None
+    except WorkspaceError:  # the database itself, not a row
+        raise
     except Exception as error:
         if len(batch) > 1:
             return _one_by_one(batch, catalogue, update=update)

@@ -234,12 +234,16 @@ class Catalogue:
                 connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256)) is not None
             )
 
-    def photo_from(self, source_sha256: str) -> int | None:
-        """Return the id of the photo that bytes with this SHA-256 became, if they were seen."""
+    def photo_from(self, source_sha256: str) -> tuple[int, str] | None:
+        """Return id and SHA-256 of the photo that bytes with this SHA-256 became, if any."""
+        chosen = (
+            select(PhotoRow.id, PhotoRow.sha256)
+            .join(PhotoSourceRow, PhotoSourceRow.photo_id == PhotoRow.id)
+            .where(PhotoSourceRow.source_sha256 == source_sha256)
+        )
         with self._engine.connect() as connection:
-            return connection.scalar(
-                select(PhotoSourceRow.photo_id).where(PhotoSourceRow.source_sha256 == source_sha256)
-            )
+            found = connection.execute(chosen).one_or_none()
+        return None if found is None else (found.id, found.sha256)
 
     # -- vectors ----------------------------------------------------------------------------
 
