@@ -185,11 +185,11 @@ def worst_accepted() -> dict[str, bytes]:
         return buffer.getvalue()
 
     return {
-        "WebP, 14.3 MP": saved("RGBA", 14.3, "WEBP", lossless=True),
-        "AVIF, 13 MP": saved("RGBA", 13, "AVIF", speed=10),
-        "PNG, 26 MP": saved("RGBA", 26, "PNG"),
-        "PNG, palette, 35 MP": saved("P", 35, "PNG"),
-        "progressive JPEG 4:4:4, 47 MP": saved("RGB", 47, "JPEG", progressive=True, subsampling=0),
+        "WebP, 15 MP": saved("RGBA", 15, "WEBP", lossless=True),
+        "AVIF, 13.6 MP": saved("RGBA", 13.6, "AVIF", speed=10),
+        "PNG, 27 MP": saved("RGBA", 27, "PNG"),
+        "PNG, palette, 37 MP": saved("P", 37, "PNG"),
+        "progressive JPEG 4:4:4, 49 MP": saved("RGB", 49, "JPEG", progressive=True, subsampling=0),
         "JPEG, 79 MP": saved("RGB", 79, "JPEG"),
     }
 

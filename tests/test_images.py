@@ -4,6 +4,7 @@ import contextlib
 import struct
 import subprocess
 import sys
+import types
 import zlib
 from io import BytesIO
 from pathlib import Path
@@ -156,6 +157,15 @@ def test_empty_file() -> None:
 def test_what_is_no_photo_is_told_by_its_bytes(data: bytes, what: str) -> None:
     with pytest.raises(UnsupportedFormat, match=rf"expected a JPEG, PNG, WebP or AVIF.*{what}"):
         decode(data)
+
+
+def test_a_damaged_heic_is_no_reason_to_install_the_extra_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    extra = types.SimpleNamespace(register_heif_opener=lambda **_: None)
+    monkeypatch.setitem(sys.modules, "pi_heif", extra)
+    with pytest.raises(CorruptPhoto):
+        decode(b"\0\0\0\x18ftypheic" + bytes(32))
 
 
 def test_heic_without_the_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:

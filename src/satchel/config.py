@@ -31,7 +31,7 @@ class Photos(_Section):
     max_pixels: int = Field(80_000_000, gt=0, description="width × height of a photo, at most")
     max_side_px: int = Field(30_000, gt=0, description="width and height of a photo, each, at most")
     max_decode_mb: int = Field(
-        512,
+        640,
         gt=0,
         description="memory that decoding a photo may take, in MB, estimated from its header; as "
         "many photos are decoded at once as there are cores",
@@ -90,10 +90,10 @@ class Serve(_Section):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every one")
     port: int = Field(8000, ge=0, le=65535, description="0 lets the system choose")
     max_decode_mb: int = Field(
-        288,
+        300,
         gt=0,
-        description="as under [photos], for a photo that is uploaded; the smaller one counts. 288 "
-        "is enough for 12 megapixels in every format, and for JPEGs of 80",
+        description="as under [photos], for a photo that is uploaded; the smaller one counts. 300 "
+        "is enough for 12 megapixels in every format, HEIC of 24, and JPEGs of 80",
     )
     hosts: list[Annotated[str, AfterValidator(_host)]] = Field(
         [],

@@ -32,6 +32,7 @@ from satchel.errors import (
     PhotoTooLarge,
     UnreadablePhoto,
     UnsupportedFormat,
+    install_extra,
 )
 from satchel.jpeg import Frame, read_frame, strip_jpeg
 from satchel.records import Box
@@ -77,7 +78,7 @@ class PhotoLimits:
     max_bytes: int = 40_000_000
     max_pixels: int = 80_000_000
     max_side_px: int = 30_000
-    max_decode_bytes: int = 512 * MEGABYTE
+    max_decode_bytes: int = 640 * MEGABYTE
 
 
 @contextmanager
@@ -305,7 +306,7 @@ def _check_size(width: int, height: int, limits: PhotoLimits) -> None:
         )
 
 
-DECODER_BYTES: Final = {"PNG": 1, "WEBP": 10, "AVIF": 12, "HEIF": 12}
+DECODER_BYTES: Final = {"PNG": 1, "WEBP": 10, "AVIF": 12, "HEIF": 2}
 """What Pillow's decoders keep for themselves, in bytes per pixel: measured, rounded up."""
 
 MODE_BYTES: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2}
@@ -386,15 +387,18 @@ MAGIC: Final = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WebP": b"
 
 def _unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
     """Tell a damaged photo of a known format from something that is no photo."""
-    for name, magic in MAGIC.items():
-        if data.startswith(magic) and (name != "WebP" or data[8:12] == b"WEBP"):
-            return CorruptPhoto(
-                f"the file begins like a {name} and its header is damaged or cut off; send it again"
-            )
+    known = [name for name, magic in MAGIC.items() if data.startswith(magic)]
+    if known == ["WebP"] and data[8:12] != b"WEBP":  # another kind of RIFF
+        known = []
     if _is_heic(data):
-        return UnsupportedFormat(
-            "HEIC photos need the extra 'heic': in the folder with Satchel's source code, type "
-            "pip install '.[heic]'; or send a JPEG"
+        if not _register_heic():
+            return UnsupportedFormat(
+                f"HEIC photos need the extra 'heic': {install_extra('heic')}; or send a JPEG"
+            )
+        known = ["HEIC"]
+    if known:
+        return CorruptPhoto(
+            f"the file begins like a {known[0]} and its header is damaged or cut off; send it again"
         )
     return UnsupportedFormat(f"expected a JPEG, PNG, WebP or AVIF photo, got {_what_else(data)}")
 
