@@ -23,7 +23,7 @@ from satchel.parallel import batched
 from satchel.records import WHOLE_PHOTO, Box
 from satchel.train.backbones import LITE_MEAN, LITE_STD, create
 from satchel.train.builtin import ARCHITECTURE, SIDE_PX
-from satchel.train.export import aligned
+from satchel.train.export import centred
 
 LOOKS = 3
 POOLINGS = ("avg", "gem")
@@ -60,7 +60,7 @@ def look(backbone: torch.nn.Module, photos: list[RGB]) -> dict[str, np.ndarray]:
             found[f"{name}{number}"] = rows
         for name, rows in pooled(flipped).items():
             found[f"{name}{number} flipped"] = rows
-        seen = aligned(maps.sum(1)).numpy()
+        seen = centred(maps.sum(1), SIDE_PX).numpy()
         boxes = [salient_box(s).within(box) for s, box in zip(seen, boxes, strict=True)]
     return found
 

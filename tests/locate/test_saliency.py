@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import itertools
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from conftest import SHARED, draw
+from conftest import SHAPES, SHARED, draw
+from satchel.encode.card import BUILTIN, LITE
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
@@ -38,14 +42,89 @@ def test_boxes_are_checked(corners: tuple[float, ...]) -> None:
         Box(*corners)
 
 
-def test_finds_a_shape_in_a_corner_of_a_photo(encoder: Encoder) -> None:
+def test_finds_a_shape_in_any_corner_alike(encoder: Encoder) -> None:
     photo = np.full((480, 640, 3), 230, np.uint8)
-    photo[300:460, 400:600] = draw("cross", size_wh=(200, 160))
-    (seen,) = embed(encoder, [photo])
-    x, y = (seen.box.x0 + seen.box.x1) / 2, (seen.box.y0 + seen.box.y1) / 2
-    assert 400 / 640 < x < 600 / 640
-    assert 300 / 480 < y < 460 / 480
-    assert (seen.box.x1 - seen.box.x0) < 0.6
+    photo[200:460, 300:620] = draw("cross", size_wh=(320, 260))
+    boxes = []
+    for down, across in itertools.product((1, -1), repeat=2):
+        (seen,) = embed(encoder, [np.ascontiguousarray(photo[::down, ::across])])
+        corners = np.array(seen.box.xyxy).reshape(2, 2)
+        boxes.append(np.sort((corners - 0.5) * (across, down) + 0.5, axis=0))
+    for (left, top), (right, bottom) in boxes:
+        assert 300 / 640 < (left + right) / 2 < 620 / 640
+        assert 200 / 480 < (top + bottom) / 2 < 460 / 480
+    assert np.ptp(boxes, axis=0).max() < 0.1  # 0.16 where boxes lay too far right and down
+
+
+SHIFT = 0.05
+"""Of a side. Boxes that lay half a cell too far right and down differed by 0.1 and 0.15."""
+
+FLIPS = {"half turn": (-1, -1), "left to right": (1, -1), "upside down": (-1, 1)}
+STUDIO = Path(__file__).resolve().parents[2] / "examples" / "maison" / "photos"
+
+both_encoders = pytest.mark.parametrize("card", [BUILTIN, LITE], ids=lambda path: path.stem)
+
+
+def placed_shapes() -> list[np.ndarray]:
+    """Drawn shapes of several sizes, anywhere in photos of several proportions."""
+    rng = np.random.default_rng(0)
+    photos = []
+    for number in range(30):
+        height, width = [(300, 300), (320, 240), (240, 320)][number % 3]
+        side = int(rng.uniform(0.4, 0.8) * min(height, width))
+        photo = np.full((height, width, 3), 235, np.uint8)
+        top, left = (int(rng.integers(0, length - side)) for length in (height, width))
+        shape = draw(SHAPES[number % len(SHAPES)], 1, (side, side))
+        photo[top : top + side, left : left + side] = shape
+        photos.append(photo)
+    return photos
+
+
+def decoded(paths: list[Path]) -> list[np.ndarray]:
+    return [decode(path.read_bytes()) for path in paths]
+
+
+def mean_shift(
+    encoder: Encoder, photos: list[np.ndarray], rows: int, columns: int
+) -> tuple[float, float]:
+    """How far boxes lie right and down of those of flipped photos, flipped back; sides' share."""
+    middles = []
+    for down, across in ((1, 1), (rows, columns)):
+        flipped = [np.ascontiguousarray(photo[::down, ::across]) for photo in photos]
+        corners = np.array([one.box.xyxy for one in embed(encoder, flipped)]).reshape(-1, 2, 2)
+        middles.append((corners.mean(1) - 0.5) * (across, down))
+    right, below = (middles[0] - middles[1]).mean(0)
+    return float(right), float(below)
+
+
+@both_encoders
+def test_boxes_of_shapes_turn_with_their_photo(card: Path) -> None:
+    """Where the locator looks differs a little with what it sees: flat shapes lie left by 0.03."""
+    encoder, photos = Encoder.load(card, threads=2), placed_shapes()
+    right, below = mean_shift(encoder, photos, *FLIPS["half turn"])
+    assert abs(right) < 0.07  # twice that
+    assert abs(below) < SHIFT
+
+
+@pytest.mark.parametrize("flip", FLIPS)
+@both_encoders
+def test_boxes_of_studio_pictures_turn_with_their_photo(card: Path, flip: str) -> None:
+    photos = decoded(sorted(STUDIO.rglob("*.jpg"))[::2])
+    assert len(photos) > 20
+    right, below = mean_shift(Encoder.load(card, threads=2), photos, *FLIPS[flip])
+    assert max(abs(right), abs(below)) < SHIFT
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("flip", FLIPS)
+@both_encoders
+def test_boxes_of_real_photos_turn_with_their_photo(card: Path, flip: str) -> None:
+    folder = SHARED / "data"
+    paths = sorted((folder / "dreambooth").glob("*/00.jpg"))
+    photos = decoded(paths + sorted((folder / "luma").rglob("*.jpg"))[7::60][:20])
+    assert len(photos) > 30
+    right, below = mean_shift(Encoder.load(card, threads=2), photos, *FLIPS[flip])
+    assert max(abs(right), abs(below)) < SHIFT
 
 
 @pytest.mark.shared

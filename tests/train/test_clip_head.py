@@ -90,7 +90,7 @@ def test_both_heads_answer_side_by_side_and_all_else_stays(
     head = AdaptedHead(changed(read_head(base)), 0.3)
     made = with_head(further, head.head, head.beside)
     assert [o.name for o in made.graph.output] == [
-        *("vectors", "saliency", "patches", "attention", "negative")
+        *("vectors", "saliency", "patches", "attention", "centred_saliency", "negative")
     ]
     import onnxruntime
 
@@ -100,7 +100,7 @@ def test_both_heads_answer_side_by_side_and_all_else_stays(
     assert look.patches is not None
     seen = tower.passed(crops)
     for count in (1, 5):
-        found, map_, patches, _, negative = session.run(None, {"crops": crops[:count]})
+        found, _, patches, _, map_, negative = session.run(None, {"crops": crops[:count]})
         assert np.allclose(found, head.beside_start(seen)[:count], atol=5e-4)
         assert np.allclose(found[:, :768], math.sqrt(0.7) * look.vectors[:count], atol=1e-6)
         assert np.array_equal(negative, -look.vectors[:count])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from threading import Lock
@@ -21,6 +22,15 @@ INPUT: Final = "crops"
 OUTPUTS: Final = ("vectors", "saliency")
 PATCH_OUTPUTS: Final = ("patches", "attention")
 """What an encoder that gives patches has besides: they come in the order of their attention."""
+
+CENTRED: Final = "centred_saliency"
+"""Replaces the saliency of a model that was exported before maps were centred; see
+`satchel.train.saliency_part`."""
+
+
+def saliency_output(names: Collection[str]) -> str:
+    """Which of a model's outputs is the saliency map whose cells tile the crop."""
+    return CENTRED if CENTRED in names else OUTPUTS[1]
 
 
 class Encoder:
@@ -48,10 +58,13 @@ class Encoder:
         except Exception as error:  # ONNX Runtime has no exception tree of its own
             raise EncoderError(f"ONNX Runtime cannot load {card.file}: {error}") from error
         names = tuple(output.name for output in self._session.get_outputs())
-        if names not in (OUTPUTS, OUTPUTS + PATCH_OUTPUTS):
+        if tuple(name for name in names if name != CENTRED) not in (
+            OUTPUTS,
+            OUTPUTS + PATCH_OUTPUTS,
+        ):
             raise EncoderError(
-                f"{card.file}: expected the outputs {OUTPUTS}, and {PATCH_OUTPUTS} or none "
-                f"besides, got {names}"
+                f"{card.file}: expected the outputs {OUTPUTS}, and {PATCH_OUTPUTS} or none, and "
+                f"{CENTRED} or none besides, got {names}"
             )
         size = self._session.get_outputs()[0].shape[-1]
         if isinstance(size, int) and size != card.dimension:
@@ -59,7 +72,8 @@ class Encoder:
                 f"{card.file}: its card says that vectors have {card.dimension} numbers, the model "
                 f"gives {size}; restore the card from a backup"
             )
-        self._names = list(names[: len(OUTPUTS) + 1])  # attention is told to nobody
+        vectors, patches = OUTPUTS[0], PATCH_OUTPUTS[0]  # attention is told to nobody
+        self._names = [vectors, saliency_output(names), *(n for n in names if n == patches)]
         self._turn: AbstractContextManager[object] = Lock() if threads > 1 else nullcontext()
         self.card = card
 
@@ -95,8 +109,9 @@ class Encoder:
     @property
     def patch_dimension(self) -> int | None:
         """Length of a patch's vector; None where it gives no patches."""
-        outputs = self._session.get_outputs()[len(OUTPUTS) :]
-        return int(outputs[0].shape[-1]) if outputs else None
+        shapes = {output.name: output.shape for output in self._session.get_outputs()}
+        patches = shapes.get(PATCH_OUTPUTS[0])
+        return int(patches[-1]) if patches else None
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
         """Run the model.

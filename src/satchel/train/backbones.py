@@ -95,10 +95,14 @@ class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by my
         return features
 
     @property
-    def strides(self) -> bool:
-        """Whether maps come of strided convolutions, rather than of a transformer's patches."""
-        tokens = getattr(self.network, "num_prefix_tokens", None) is not None
-        return not tokens and self._channels_first
+    def pads_strides(self) -> bool:
+        """Whether strided layers pad: cell i of a map is then about pixel i × stride.
+
+        Where they do not (patches of a transformer or a ConvNeXt), cells tile the photo.
+        """
+        kinds = (torch.nn.Conv2d, torch.nn.MaxPool2d, torch.nn.AvgPool2d)
+        layers = (module for module in self.network.modules() if isinstance(module, kinds))
+        return any(_most(one.padding) > 0 for one in layers if _most(one.stride) > 1)
 
     @property
     def _channels_first(self) -> bool:
@@ -111,6 +115,11 @@ class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by my
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Vectors, shape (n, dimension), float32: the maps averaged over their places."""
         return self.maps(crops).float().mean((2, 3))
+
+
+def _most(sides: Any) -> int:
+    """The greater of a layer's two numbers, which torch keeps as one where they are equal."""
+    return max(sides) if isinstance(sides, tuple) else int(sides)
 
 
 class Pair(Backbone):

@@ -19,7 +19,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from satchel.encode.card import EncoderCard
-from satchel.encode.encoder import INPUT, OUTPUTS
+from satchel.encode.encoder import INPUT, OUTPUTS, saliency_output
 from satchel.train.clip import BLOCKS, CONTRIB, EPSILON, QUICK, Graph, stored_layer
 
 Floats = npt.NDArray[np.float32]
@@ -125,6 +125,7 @@ class TellingEncoder:
     def __init__(self, card: EncoderCard, model: onnx.ModelProto) -> None:
         self.card = card
         self._inputs = head_inputs(model.graph)
+        self._saliency = saliency_output([output.name for output in model.graph.output])
         told = onnx.ModelProto()
         told.CopyFrom(model)
         for name in self._inputs:
@@ -138,7 +139,7 @@ class TellingEncoder:
 
     def passed(self, crops: npt.NDArray[np.uint8]) -> Passed:
         """Run the model on crops, shape (n, side, side, 3), uint8."""
-        names = [*OUTPUTS[:2], *self._inputs]
+        names = [OUTPUTS[0], self._saliency, *self._inputs]
         vectors, saliency, *tokens = self._session.run(names, {INPUT: crops})
         return Passed(vectors, saliency, np.stack([t[:, 0] for t in tokens], 1).astype(np.float16))
 

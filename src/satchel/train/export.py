@@ -8,6 +8,7 @@ with the network is not served, whatever its speed.
 from __future__ import annotations
 
 import io
+import math
 import tempfile
 import time
 import warnings
@@ -52,6 +53,13 @@ LEAST_COSINE: Final[dict[Kind, float]] = {"fp32": 0.9999, "fp16": 0.999, "int8":
 LEAST_OVERLAP: Final = 0.9
 """Of the five nearest other photos, share that are the same, on average."""
 
+EARLY: Final = 0.1
+"""Of a cell: how far before the middle of its receptive field a cell of EfficientNet-Lite0 looks.
+
+Measured (docs/decisions/0003-vector.md). Its weights were trained with TensorFlow's padding, whose
+strides sample rows 1, 3, 5 …, and make up for a part of that.
+"""
+
 CHECKED_PHOTOS: Final = 200
 CALIBRATION_PHOTOS: Final = 64
 TIMED_BATCH: Final = 8
@@ -70,25 +78,40 @@ class Exportable(torch.nn.Module):  # type: ignore[misc] # torch is not read by 
         vectors = self.backbone.vectors(crops, maps)
         unit = vectors / vectors.norm(dim=1, keepdim=True).clamp_min(1e-12)
         saliency = maps.sum(1).clamp_min(0)
-        # A network that strides sees half a cell beside its map's places; a transformer does not.
-        return unit, aligned(saliency) if self.backbone.strides else saliency
+        side_px = int(crops.shape[1])
+        return unit, centred(saliency, side_px) if self.backbone.pads_strides else saliency
 
 
-def aligned(saliency: torch.Tensor) -> torch.Tensor:
-    """Move a map of this network by half a cell, to where its cells really look.
-
-    Each of its five strides pads both sides alike, so that of an even number of rows it samples
-    rows 0, 2, 4 …: cell i of the last map is centred on pixel 32 i, not on the middle of its 32
-    pixels. Left alone, every box would lie a fourteenth of the photo too far right and down.
+def centred(saliency: torch.Tensor, side_px: int) -> torch.Tensor:
+    """Resample a map of a network whose strides are padded, so that its cells tile the photo.
 
     Args:
-        saliency: shape (n, h, w).
+        saliency: shape (n, cells, cells).
+        side_px: of the square crop that it is of.
 
     Returns:
-        shape (n, h, w); a cell's value is the mean of the four cells around its middle.
+        shape (n, cells, cells); cell i is about the i-th of `cells` equal parts of the side.
     """
-    widened = torch.nn.functional.pad(saliency[:, None], (0, 1, 0, 1), mode="replicate")
-    return torch.nn.functional.avg_pool2d(widened, 2, stride=1)[:, 0]
+    weights = centring(saliency.shape[-1], side_px).to(saliency)
+    return weights @ saliency @ weights.T
+
+
+def centring(cells: int, side_px: int) -> torch.Tensor:
+    """Weights that make a row of centred cells of a row of a network's own.
+
+    Each stride pads both sides alike, so that of an even number of rows it samples rows 0, 2, 4 …:
+    with strides of 32 together, the network's cell i is centred on pixel 32 i, and a little before
+    it (`EARLY`). The first is centred on the border and sees padding by half; there is none on the
+    other border. Both count as zero, else the map would be higher at the right and at the bottom.
+
+    Returns:
+        shape (`cells`, `cells`), float32: linear interpolation at the middles of equal parts.
+    """
+    stride = 2 ** math.ceil(math.log2(side_px / cells))
+    middles = (torch.arange(cells) + 0.5) * (side_px / cells / stride) + EARLY
+    weights = (1 - (middles[:, None] - torch.arange(cells)).abs()).clamp_min(0)
+    weights[:, 0] = 0
+    return weights
 
 
 @dataclass(frozen=True, slots=True)
