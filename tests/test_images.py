@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import struct
 import subprocess
 import sys
@@ -211,7 +212,7 @@ def test_a_jpeg_of_very_many_scans_is_refused_before_decoding() -> None:
     data = saved(PICTURE, "JPEG", progressive=True)
     last = data.rindex(b"\xff\xda")
     bomb = data[:-2] + data[last:-2] * 1_000 + data[-2:]
-    with pytest.raises(CorruptPhoto, match="at most 100 scans"):
+    with pytest.raises(UnsupportedFormat, match="at most 100 scans"):
         decode(bomb)
     assert decode(data).shape == (240, 320, 3)
 
@@ -391,6 +392,13 @@ def test_byte_cap(tmp_path: Path) -> None:
     path.write_bytes(bytes(2_000))
     with pytest.raises(PhotoTooLarge, match="2,000"):
         read_photo(path, limits)
+
+
+def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")  # reading it would wait for ever
+    for path in (tmp_path / "pipe.jpg", Path("/dev/zero"), tmp_path):
+        with pytest.raises(UnreadablePhoto, match="is no file but a folder, pipe or device"):
+            read_photo(path, PhotoLimits())
 
 
 def test_a_missing_file_says_so(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from io import BytesIO
 
 import numpy as np
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from conftest import SHARED, draw
-from satchel.errors import CorruptPhoto, PhotoError, UnsupportedFormat
+from satchel.errors import CorruptPhoto, PhotoError, UnsupportedJpeg
 from satchel.images import clean, decode, thumbnail
-from satchel.jpeg import Frame, read_frame, strip_jpeg
+from satchel.jpeg import Frame, count_scans, read_frame, strip_jpeg
 
 PICTURE = Image.fromarray(draw("box"))
 
@@ -51,16 +52,14 @@ def test_extended_frames_are_accepted() -> None:
 )
 def test_other_frames_are_refused_in_words(marker: int) -> None:
     for function in (decode, clean, lambda data: thumbnail(data, 160)):
-        with pytest.raises(
-            UnsupportedFormat, match=r"expected a baseline, .* JPEG, got a .*; save"
-        ):
+        with pytest.raises(UnsupportedJpeg, match=r"expected a baseline, .* JPEG, got a .*; save"):
             function(with_frame(marker))
 
 
 @pytest.mark.parametrize("before", [b"\xff\xfe\0\6c\xff\xc0c", b"\xff\xff\xff", b"stray \xff\0"])
 def test_a_lossless_frame_is_found_behind_anything_that_libjpeg_passes_over(before: bytes) -> None:
     lossless = with_frame(0xC3)
-    with pytest.raises(UnsupportedFormat, match="lossless"):
+    with pytest.raises(UnsupportedJpeg, match="lossless"):
         decode(lossless[:2] + b"\xff\xfe\0\2" + before + lossless[2:])
 
 
@@ -76,7 +75,7 @@ def test_a_frame_behind_the_first_is_refused() -> None:
 def test_frames_of_more_than_8_bits_are_refused_in_words(bits: int) -> None:
     data = bytearray(with_frame(0xC1))
     data[data.index(b"\xff\xc1") + 4] = bits
-    with pytest.raises(UnsupportedFormat, match=f"of 8 bits, got one of {bits}"):
+    with pytest.raises(UnsupportedJpeg, match=f"of 8 bits, got one of {bits}"):
         decode(bytes(data))
 
 
@@ -84,8 +83,51 @@ def test_frames_of_more_than_8_bits_are_refused_in_words(bits: int) -> None:
 def test_a_lossless_photo_that_overran_the_heap() -> None:
     data = (SHARED / "data/hostile/bugs-lossless-64.jpg").read_bytes()
     for function in (decode, clean):
-        with pytest.raises(UnsupportedFormat, match="lossless"):
+        with pytest.raises(UnsupportedJpeg, match="lossless"):
             function(data)
+
+
+def test_a_run_of_fill_bytes_takes_linear_time() -> None:
+    """A million of them would take hours where each begins a search of its own."""
+    data = saved()
+    filled = data[:2] + b"\xff" * 1_000_000 + b"\0" + data[2:]
+    assert np.array_equal(decode(filled), decode(data))
+    scan = data.index(b"\xff\xda") + 20
+    with contextlib.suppress(PhotoError):
+        clean(data[:scan] + b"\xff" * 1_000_000 + b"\0" + data[scan:])
+
+
+def test_a_film_behind_the_picture_does_not_count() -> None:
+    data = saved(progressive=True)
+    film = b"\xff\xda\0\0" * 1_000
+    assert count_scans(data + film) == count_scans(data)
+    assert np.array_equal(decode(data + film), decode(data))
+    assert film not in clean(data + film).data
+
+
+def test_scans_behind_a_marker_that_libjpeg_may_pass_over_do_count() -> None:
+    data = saved(progressive=True)
+    last = data.rindex(b"\xff\xda")
+    hidden = b"\xff\x28\x01\x00" + b"\xff\xda" * 120 + b"\xff\xd9"
+    assert count_scans(data[: last + 30] + hidden + data[last + 30 :]) > 120
+
+
+def test_scans_of_a_large_picture_are_bounded_by_its_pixels() -> None:
+    data = saved(PICTURE.resize((5_200, 4_800)), progressive=True)
+    assert decode(data).shape[2] == 3
+    last = data.rindex(b"\xff\xda")
+    many = data[:-2] + data[last:-2] * 50 + data[-2:]
+    with pytest.raises(UnsupportedJpeg, match="1,200,000,000 pixels in all"):
+        decode(many)
+
+
+def test_segments_are_bounded_in_number() -> None:
+    data = saved()
+    with pytest.raises(CorruptPhoto, match="at most 5,000 segments"):
+        decode(data[:2] + b"\xff\xfe\0\2" * 6_000 + data[2:])
+    scan = data.index(b"\xff\xda")
+    many = data[:-2] + b"\xff\xfe\0\2" * 6_000 + data[-2:]  # behind the scan: decoded, encoded anew
+    assert many[scan : scan + 50] not in clean(many).data
 
 
 HEADER = saved()[: saved().index(b"\xff\xda") + 2]

@@ -9,6 +9,7 @@ SatchelError
 │   ├── UnreadablePhoto     no such file, or not allowed to read it
 │   ├── EmptyPhoto
 │   ├── UnsupportedFormat   not an image, or a format that is not on the allow-list
+│   │   └── UnsupportedJpeg a JPEG of a kind that cameras do not write
 │   ├── PhotoTooLarge       more pixels or bytes than the cap
 │   └── CorruptPhoto        truncated or damaged
 ├── CatalogueError          the catalogue cannot answer: it is empty, a code is unknown
@@ -107,6 +108,10 @@ class EmptyPhoto(PhotoError):
 
 class UnsupportedFormat(PhotoError):
     """The bytes are no image, or one in a format that is not on the allow-list."""
+
+
+class UnsupportedJpeg(UnsupportedFormat):
+    """A JPEG of a kind that is not on the allow-list, such as a lossless one."""
 
 
 class PhotoTooLarge(PhotoError):

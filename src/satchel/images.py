@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from math import ceil
 from pathlib import Path
+from stat import S_ISREG
 from typing import Final
 
 import cv2
@@ -32,9 +33,10 @@ from satchel.errors import (
     PhotoTooLarge,
     UnreadablePhoto,
     UnsupportedFormat,
+    UnsupportedJpeg,
     install_extra,
 )
-from satchel.jpeg import Frame, read_frame, strip_jpeg
+from satchel.jpeg import Frame, count_scans, read_frame, strip_jpeg
 from satchel.records import Box
 
 RGB = npt.NDArray[np.uint8]
@@ -59,6 +61,9 @@ STORED_QUALITY: Final = 95
 MAX_JPEG_SCANS: Final = 100
 """A progressive JPEG has about ten. Each costs a walk over the whole picture, and a small file
 can hold tens of thousands."""
+
+MAX_SCANNED_PIXELS: Final = 1_200_000_000
+"""Scans × width × height: 15 scans of the largest picture, some seconds of one core."""
 
 
 MEGABYTE: Final = 1_000_000
@@ -116,10 +121,13 @@ def read_photo(path: Path, limits: PhotoLimits) -> bytes:
 
     Raises:
         PhotoTooLarge: before reading.
-        UnreadablePhoto: there is no such file, it is a folder, or reading is not allowed.
+        UnreadablePhoto: there is no such file, it is no regular file, or reading is not allowed.
     """
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        if not S_ISREG(status.st_mode):  # reading a pipe or a device may never end
+            raise UnreadablePhoto("is no file but a folder, pipe or device; check the path")
+        size = status.st_size
         data = path.read_bytes() if size <= limits.max_bytes else b""
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
@@ -286,10 +294,11 @@ def _open(data: bytes, limits: PhotoLimits) -> _Photo:
 def _check_jpeg(data: bytes, frame: Frame, image: Image.Image) -> None:
     if (frame.width, frame.height) != image.size:
         raise CorruptPhoto("the photo's header contradicts itself; send it again")
-    if data.count(b"\xff\xda") > MAX_JPEG_SCANS:
-        raise CorruptPhoto(
-            f"expected a JPEG of at most {MAX_JPEG_SCANS} scans, got more; save it again as a "
-            "plain JPEG"
+    scans = count_scans(data)
+    if scans > MAX_JPEG_SCANS or scans * frame.width * frame.height > MAX_SCANNED_PIXELS:
+        raise UnsupportedJpeg(
+            f"expected a JPEG of at most {MAX_JPEG_SCANS} scans, and {MAX_SCANNED_PIXELS:,} pixels "
+            f"in all of them together, got {scans} scans; save it again as a plain JPEG"
         )
 
 

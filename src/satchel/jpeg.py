@@ -7,17 +7,19 @@ what is decoded later.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from satchel.errors import CorruptPhoto, UnsupportedFormat
+from satchel.errors import CorruptPhoto, UnsupportedJpeg
 
-_MARKER = re.compile(rb"\xff+([^\x00\xff])")
-_MARKER_IN_SCAN = re.compile(rb"\xff+([^\x00\xd0-\xd7\xff])")  # restart markers belong to a scan
+# A single 0xFF before the code: with a run of them, searching would take quadratic time.
+_MARKER = re.compile(rb"\xff([^\x00\xff])")
+_MARKER_IN_SCAN = re.compile(rb"\xff([^\x00\xd0-\xd7\xff])")  # restart markers belong to a scan
 
 _SOI, _EOI, _SOS, _COM, _APP0, _APP15 = 0xD8, 0xD9, 0xDA, 0xFE, 0xE0, 0xEF
+_FIRST_KNOWN: Final = 0xC0  # SOF0; libjpeg may pass over what is below
 _WITHOUT_LENGTH: Final = frozenset({0x01, *range(0xD0, 0xD8)})  # TEM, RST0 to RST7
-_FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # not: DHT, JPG, DAC
 
 _HUFFMAN: Final = {0xC0: "baseline", 0xC1: "extended", 0xC2: "progressive"}
 """Frames that are accepted: what cameras, phones and web pages write."""
@@ -37,6 +39,9 @@ _OTHERS: Final = {
     0xF7: "a JPEG-LS picture",
 }
 _SAVE_AGAIN: Final = "save it again as a plain JPEG or as PNG"
+
+MAX_SEGMENTS: Final = 5_000
+"""An ICC profile and extended XMP take some hundreds, a hundred scans with tables three hundred."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,33 +71,25 @@ def read_frame(data: bytes) -> Frame:
     made by nothing that takes photos.
 
     Raises:
-        UnsupportedFormat: the frame is of another kind.
+        UnsupportedJpeg: the frame is of another kind.
         CorruptPhoto: the headers are damaged or cut off.
     """
     frame: tuple[int, bytes] | None = None
-    at = 2
-    while (found := _MARKER.search(data, at)) is not None:
-        marker = found[1][0]
-        at = found.end()
-        if marker in _WITHOUT_LENGTH:
-            continue
+    for segment in _segments(data):
+        marker, payload = segment.marker, data[segment.start + 4 : segment.end]
         if marker in _OTHERS:
-            raise UnsupportedFormat(
+            raise UnsupportedJpeg(
                 "expected a baseline, extended or progressive JPEG, "
                 f"got {_OTHERS[marker]}; {_SAVE_AGAIN}"
             )
-        if marker in (_SOI, _EOI):
-            break
-        payload = data[at + 2 : _segment_end(data, at)]
         if marker in _HUFFMAN:
             if frame is not None:
                 raise CorruptPhoto("a JPEG with two frame headers is damaged; send it again")
             frame = (marker, payload)
         elif marker == _SOS and frame is not None:
             return _frame(*frame, scan=payload)
-        elif marker == _SOS:
+        elif marker in (_SOS, _EOI):
             break
-        at += 2 + len(payload)
     raise CorruptPhoto("the photo's header is damaged or cut off; send it again")
 
 
@@ -102,7 +99,7 @@ def _frame(marker: int, payload: bytes, scan: bytes) -> Frame:
     bits, components = payload[0], payload[5]
     height, width = int.from_bytes(payload[1:3]), int.from_bytes(payload[3:5])
     if bits != 8:
-        raise UnsupportedFormat(f"expected a JPEG of 8 bits, got one of {bits}; {_SAVE_AGAIN}")
+        raise UnsupportedJpeg(f"expected a JPEG of 8 bits, got one of {bits}; {_SAVE_AGAIN}")
     sampling = [(byte >> 4, byte & 15) for byte in payload[7::3]]
     if not (
         width
@@ -117,6 +114,24 @@ def _frame(marker: int, payload: bytes, scan: bytes) -> Frame:
     return Frame(width, height, components, samples, buffered)
 
 
+def count_scans(data: bytes) -> int:
+    """Count the scans that a decoder may find in the first picture of a JPEG, or a few more.
+
+    What follows the picture does not count: phones append whole films. Where a damaged scan holds
+    a marker that libjpeg may pass over, the picture's end is not certain: all of the file counts.
+    """
+    end = len(data)
+    try:
+        for segment in _segments(data):
+            if segment.marker < _FIRST_KNOWN:
+                break
+            if segment.marker == _EOI:
+                end = segment.end
+    except CorruptPhoto:
+        pass  # the end is not certain either
+    return data.count(b"\xff\xda", 0, end)
+
+
 def strip_jpeg(data: bytes) -> bytes:
     """Return a JPEG with the same coded picture and nothing else of what a file can carry.
 
@@ -128,25 +143,46 @@ def strip_jpeg(data: bytes) -> bytes:
     picture: compare the pixels of both, or strip only what decodes without a warning.
 
     Raises:
-        CorruptPhoto: a segment runs past the end of the file.
+        CorruptPhoto: a segment's length does not fit the file, or there are too many segments.
     """
-    kept, at, scanning = [data[:2]], 2, False
-    while (found := (_MARKER_IN_SCAN if scanning else _MARKER).search(data, at)) is not None:
-        marker = found[1][0]
-        if scanning:
-            kept.append(data[at : found.start()])
-        at, scanning = found.end(), False
-        if marker == _EOI:
-            break
+    kept, scan = [data[:2]], None
+    for segment in _segments(data):
+        if scan is not None:
+            kept.append(data[scan : segment.start])
+        if _carries_pixels(segment.marker, data[segment.start + 4 : segment.end]):
+            kept.append(data[segment.start : segment.end])
+        scan = segment.end if segment.marker == _SOS else None
+    if scan is not None:
+        kept.append(data[scan:])
+    return b"".join([*kept, b"\xff\xd9"])
+
+
+@dataclass(frozen=True, slots=True)
+class _Segment:
+    """A marker with what belongs to it: bytes `start` to `end`; coded pixels follow after SOS."""
+
+    marker: int
+    start: int
+    end: int
+
+
+def _segments(data: bytes) -> Iterator[_Segment]:
+    """Yield the segments of the first picture, its end (EOI) being the last one."""
+    at, scanning = 2, False
+    for _ in range(MAX_SEGMENTS):
+        found = (_MARKER_IN_SCAN if scanning else _MARKER).search(data, at)
+        if found is None or found[1][0] == _SOI:
+            return
+        marker, at, scanning = found[1][0], found.end(), False
         if marker in _WITHOUT_LENGTH:
             continue
-        end = _segment_end(data, at)
-        if _carries_pixels(marker, data[at + 2 : end]):
-            kept.append(data[at - 2 : end])
-        at, scanning = end, marker == _SOS
-    if scanning:
-        kept.append(data[at:])
-    return b"".join([*kept, b"\xff\xd9"])
+        if marker != _EOI:
+            at = _segment_end(data, at)
+        yield _Segment(marker, found.start(), at)
+        if marker == _EOI:
+            return
+        scanning = marker == _SOS
+    raise CorruptPhoto(f"expected a JPEG of at most {MAX_SEGMENTS:,} segments; {_SAVE_AGAIN}")
 
 
 def _segment_end(data: bytes, at: int) -> int:
@@ -166,4 +202,4 @@ def _carries_pixels(marker: int, payload: bytes) -> bool:
         case 0xEE:
             return payload.startswith(b"Adobe")
         case _:
-            return marker != _COM and not _APP0 <= marker <= _APP15
+            return marker not in (_COM, _EOI) and not _APP0 <= marker <= _APP15

@@ -29,6 +29,7 @@ from satchel.errors import (
     PhotoError,
     PhotoTooLarge,
     UnsupportedFormat,
+    UnsupportedJpeg,
     UsageError,
     WorkspaceError,
 )
@@ -92,6 +93,7 @@ UNREADABLE_BODY: Final = (
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     PhotoTooLarge: Kind(413, "photo-too-large", "A photo is too large"),
+    UnsupportedJpeg: Kind(415, "unsupported-jpeg", "A JPEG is of a kind that is not read"),
     UnsupportedFormat: Kind(415, "unsupported-format", "A file is not a photo of a known format"),
     EmptyPhoto: Kind(422, "empty-photo", "A photo is empty"),
     CorruptPhoto: Kind(422, "corrupt-photo", "A photo is damaged"),
