@@ -210,7 +210,13 @@ def test_photos_folder_can_be_named(photo: Path, tmp_path: Path) -> None:
         ("c.csv", b"code,photo\nM1,\xff\xff\xff.jpg\n", "UTF-8"),
         ("c.csv", 'code,"photo\nM1,a.jpg\n', "a quote opened here"),
         ("c.csv", "x" * 1_100_000, "longer than"),
-        ("c.csv", "code,photo\n".encode("utf-16-le"), r"found 'c\\x00o"),
+        ("c.csv", "code,photo\n".encode("utf-16-le"), "UTF-16 without a byte order mark"),
+        ("c.csv", "code,photo\n".encode("utf-16-be"), "say --encoding utf-16"),
+        (
+            "c.csv",
+            "code,photo\n에르메스,a\n".encode() + b"Herm\xe8s,\x81b\n",
+            "line 3 is the first",
+        ),
     ],
 )
 def test_files_that_are_no_catalogue(

@@ -79,6 +79,11 @@ def inspect_text(path: Path, encoding: str | None = None) -> TextFile:
 def _byte_order_mark(path: Path) -> str | None:
     with path.open("rb") as file:
         head = file.read(3)
+    if b"\0" in head[:2]:
+        raise UsageError(
+            f"expected text in UTF-8, {path.name} begins as UTF-16 without a byte order mark; save "
+            "it again as 'CSV UTF-8', or say --encoding utf-16"
+        )
     if head == codecs.BOM_UTF8:
         return "utf-8"
     return "utf-16" if head[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else None
@@ -92,8 +97,9 @@ def _count_lines(path: Path, codec: str) -> int:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             line = lines + error.object[: error.start].count(b"\n") + 1
+            told = codec.removesuffix("-sig").upper()
             raise UsageError(
-                f"expected {path.name} in {codec.upper()}, got other bytes in line {line:,}; "
+                f"expected {path.name} in {told}, got other bytes in line {line:,}; "
                 "save the file again as 'CSV UTF-8', or correct --encoding"
             ) from None
         lines += text.count("\n")
@@ -285,9 +291,9 @@ class _Survey:
         name = self._path.name
         if not possible:
             return UsageError(
-                "expected text in UTF-8, CP949 (Korean Excel) or CP1252 (Western Excel), got "
-                f"other bytes in {name}, line {line:,} ({ascii(word[:20])[2:-1]}); "
-                "save the file again as 'CSV UTF-8'"
+                "expected text in UTF-8, CP949 (Korean Excel) or CP1252 (Western Excel), found "
+                f"none of them in {name}: line {self._not_utf8:,} is the first that is not UTF-8; "
+                "correct it, or save the file again as 'CSV UTF-8'"
             )
         other = f"line {self._not_utf8:,} is not UTF-8, and " if self._not_utf8 else ""
         readings = " or ".join(
