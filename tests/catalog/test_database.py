@@ -190,10 +190,26 @@ def test_a_database_that_is_deleted_meanwhile_is_not_made_again(tmp_path: Path) 
     path = tmp_path / "a.db"
     Catalogue.open(path, create=True).close()
     catalogue = Catalogue.open(path)
+    assert catalogue.size().products == 0  # by a connection that stays open
     path.unlink()
-    with pytest.raises(WorkspaceError, match="unable to open"):
-        catalogue.size()
+    for use in (catalogue.size, catalogue.writing):
+        with pytest.raises(WorkspaceError, match="found none; restore"):
+            use()
     assert not path.exists()
+
+
+def test_a_database_that_is_restored_meanwhile_is_used(tmp_path: Path) -> None:
+    path, backup = tmp_path / "a.db", tmp_path / "backup.db"
+    Catalogue.open(path, create=True).close()
+    backup.write_bytes(path.read_bytes())
+    catalogue = Catalogue.open(path)
+    with catalogue.writing() as writer:
+        writer.add_product("M1", {})
+    assert catalogue.size().products == 1
+    for old in tmp_path.glob("a.db*"):
+        old.unlink()
+    backup.rename(path)
+    assert catalogue.size().products == 0
 
 
 # -- init -----------------------------------------------------------------------------------------

@@ -44,7 +44,6 @@ def test_a_database_that_is_lost_is_told_without_its_inside(
 ) -> None:
     client = serve_app(create_app(own_workspace))
     assert client.get("/healthz").status_code == 200
-    own_workspace.catalogue.close()
     database = own_workspace.folder / "satchel.db"
     database.unlink()
     if damage == "garbage":

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, update
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.exc import DisconnectionError
 
 from satchel.catalog.tables import PhotoRow, RevisionRow
 from satchel.errors import WorkspaceError
@@ -48,6 +49,8 @@ def open_database(path: Path, *, create: bool = False) -> Engine:
         )
     engine = create_engine(_url(path, "rwc" if create else "rw"))
     event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
+    event.listen(engine, "checkout", partial(_require_same_file, path))
     event.listen(engine, "begin", _begin_immediately_when_writing)
     event.listen(engine, "handle_error", partial(_in_words, path), retval=True)
     if schema != SCHEMA:
@@ -91,6 +94,21 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
         "foreign_keys=ON",
     ):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another that came into its place; None where there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _require_same_file(path: Path, _connection: Any, record: Any, _proxy: Any) -> None:
+    """Connect anew if the file was moved away or replaced: what is written to it would be lost."""
+    if record.info["file"] != _identity(path):
+        raise DisconnectionError
 
 
 def _begin_immediately_when_writing(connection: Connection) -> None:
@@ -182,6 +200,8 @@ def _in_words(path: Path, context: ExceptionContext) -> WorkspaceError | None:
 
 def _refused(path: Path, error: sqlite3.Error) -> WorkspaceError:
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+    if code == sqlite3.SQLITE_CANTOPEN and not path.exists():
+        return _expected(path, "none")
     if code in _DAMAGED:
         return _expected(path, f"a damaged file ({error})")
     remedy = _REMEDIES.get(code, "if this goes on, restore the workspace from a backup")
@@ -191,6 +211,6 @@ def _refused(path: Path, error: sqlite3.Error) -> WorkspaceError:
 def _expected(path: Path, found: str) -> WorkspaceError:
     return WorkspaceError(
         f"expected Satchel's database at {path}, found {found}; restore {path.name} and photos/ "
-        f"from one backup (its {path.name}-wal too, or none: move one that lies here away), "
-        "or begin anew: `satchel init` in an empty folder"
+        f"from the same backup (first move away a {path.name}-wal that is not from it), "
+        "or begin anew with `satchel init` in an empty folder"
     )
