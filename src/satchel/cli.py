@@ -11,6 +11,7 @@ import glob
 import json
 import re
 import sys
+import warnings
 from collections import Counter
 from collections.abc import Iterator
 from datetime import datetime
@@ -67,6 +68,7 @@ def main() -> None:
     Commands import what they need as they run. So a missing extra shows here, whatever the command.
     """
     write_anything()
+    warnings.filterwarnings("ignore", module="PIL")  # what is wrong with a photo is told in words
     try:
         app()
     except SatchelError as error:
