@@ -26,6 +26,7 @@ import numpy.typing as npt
 import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
+from satchel.avif import coded_pixels
 from satchel.errors import (
     CorruptPhoto,
     EmptyPhoto,
@@ -254,11 +255,12 @@ def encode_jpeg(pixels: RGB, quality: int) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Photo:
-    """A photo whose header is read; `frame` is a JPEG's."""
+    """A photo whose header is read; `frame` is a JPEG's; `pixels` are what decoding costs."""
 
     data: bytes
     image: Image.Image
     frame: Frame | None
+    pixels: float
 
     @property
     def is_plain_jpeg(self) -> bool:
@@ -287,8 +289,10 @@ def _open(data: bytes, limits: PhotoLimits) -> _Photo:
         ) from None
     if frame is not None:
         _check_jpeg(data, frame, image)
-    _check_size(*image.size, limits)
-    return _Photo(data, image, frame)
+    width, height = image.size
+    _check_size(width, height, limits)
+    coded = coded_pixels(data) / 2 if image.format == "AVIF" else 0  # transparency is coded apart
+    return _Photo(data, image, frame, max(width * height, coded))
 
 
 def _check_jpeg(data: bytes, frame: Frame, image: Image.Image) -> None:
@@ -329,13 +333,12 @@ COEFFICIENT_BYTES: Final = 2
 
 
 def _check_memory(photo: _Photo, bytes_per_pixel: float, limits: PhotoLimits) -> None:
-    width, height = photo.image.size
-    needed = width * height * bytes_per_pixel
+    needed = photo.pixels * bytes_per_pixel
     if needed > limits.max_decode_bytes:
         raise PhotoTooLarge(
             f"expected a photo that takes at most {limits.max_decode_bytes // MEGABYTE:,} MB of "
-            f"memory to decode, got {width} × {height} pixels of {photo.image.format}, which take "
-            f"about {ceil(needed / MEGABYTE):,} MB; send a smaller copy, or a JPEG"
+            f"memory to decode, got {photo.pixels / 1e6:,.1f} megapixels of {photo.image.format}, "
+            f"which take about {ceil(needed / MEGABYTE):,} MB; send a smaller copy, or a JPEG"
         )
 
 
