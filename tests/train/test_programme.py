@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,15 @@ def test_a_split_is_frozen_and_never_made_over(house: Path) -> None:
     assert "split's name" in done.stderr
 
 
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let processes that are started here heed Ctrl-C, also where this one was told not to."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("sent", "shown"), [(signal.SIGKILL, "crashed"), (signal.SIGINT, "stopped")]
 )
