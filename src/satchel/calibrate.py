@@ -60,12 +60,12 @@ class LeftOut:
     repeated: int = 0
 
     def __str__(self) -> str:
-        told = []
+        parts = []
         if self.known:
-            told.append(f"{self.known:,} that the catalogue has, or has a copy of")
+            parts.append(f"{self.known:,} that the catalogue has, or has a copy of")
         if self.repeated:
-            told.append(f"{self.repeated:,} that are copies of others among them")
-        return f"left out: {', '.join(told)}" if told else "none left out"
+            parts.append(f"{self.repeated:,} that are copies of others among them")
+        return f"left out: {', '.join(parts)}" if parts else "none left out"
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ def main() -> None:
     Commands import what they need as they run. So a missing extra shows here, whatever the command.
     """
     write_anything()
-    warnings.filterwarnings("ignore", module="PIL")  # what is wrong with a photo is told in words
+    warnings.filterwarnings("ignore", module="PIL")  # errors of photos are reported in words
     try:
         app()
     except SatchelError as error:

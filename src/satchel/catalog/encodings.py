@@ -65,7 +65,7 @@ def inspect_text(path: Path, encoding: str | None = None) -> TextFile:
         encoding: one of `ENCODINGS`, where the caller knows it.
 
     Raises:
-        UsageError: the text is not in `encoding`, or its encoding cannot be told with certainty.
+        UsageError: the text is not in `encoding`, or its encoding is uncertain.
     """
     if encoding is not None and encoding not in ENCODINGS:
         raise UsageError(f"expected one of {', '.join(ENCODINGS)} as encoding, got {encoding!r}")
@@ -97,9 +97,9 @@ def _count_lines(path: Path, codec: str) -> int:
             text = decoder.decode(chunk, final=not chunk)
         except UnicodeDecodeError as error:
             line = lines + error.object[: error.start].count(b"\n") + 1
-            told = codec.removesuffix("-sig").upper()
+            name = codec.removesuffix("-sig").upper()
             raise UsageError(
-                f"expected {path.name} in {told}, got other bytes in line {line:,}; "
+                f"expected {path.name} in {name}, got other bytes in line {line:,}; "
                 "save the file again as 'CSV UTF-8', or correct --encoding"
             ) from None
         lines += text.count("\n")

@@ -80,7 +80,7 @@ def open_rows(path: Path, photos: Path | None = None, encoding: str | None = Non
 
     Raises:
         UsageError: it is not there, cannot be read, is of no known kind, has no usable header, or
-            its encoding cannot be told.
+            its encoding cannot be detected.
     """
     try:
         if path.is_dir():

@@ -72,7 +72,7 @@ class Encoder:
                 f"{card.file}: its card says that vectors have {card.dimension} numbers, the model "
                 f"gives {size}; restore the card from a backup"
             )
-        vectors, patches = OUTPUTS[0], PATCH_OUTPUTS[0]  # attention is told to nobody
+        vectors, patches = OUTPUTS[0], PATCH_OUTPUTS[0]  # attention is not returned
         self._names = [vectors, saliency_output(names), *(n for n in names if n == patches)]
         self._turn: AbstractContextManager[object] = Lock() if threads > 1 else nullcontext()
         self.card = card
