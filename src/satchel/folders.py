@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
-from satchel.images import PHOTO_SUFFIXES
+from satchel.photo_formats import PHOTO_SUFFIXES
 
 SYSTEM_FOLDERS: Final = frozenset(
     {

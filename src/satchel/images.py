@@ -33,19 +33,14 @@ from satchel.errors import (
     PhotoError,
     PhotoTooLarge,
     UnreadablePhoto,
-    UnsupportedFormat,
     UnsupportedJpeg,
-    install_extra,
 )
 from satchel.jpeg import Frame, count_scans, read_frame, strip_jpeg
+from satchel.photo_formats import MAGIC, formats_of, unreadable
 from satchel.records import Box
 
 RGB = npt.NDArray[np.uint8]
 """Pixels, shape (height, width, 3), uint8, red-green-blue, upright."""
-
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "AVIF")  # Pillow opens an MPO as a kind of JPEG
-PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
-"""How photo files are named. Only for finding them in folders: the bytes tell what they are."""
 
 ORIENTATION_TAG: Final = 0x0112
 WHITE: Final = (255, 255, 255, 255)
@@ -279,9 +274,9 @@ def _open(data: bytes, limits: PhotoLimits) -> _Photo:
         )
     frame = read_frame(data) if data.startswith(MAGIC["JPEG"]) else None
     try:
-        image = Image.open(BytesIO(data), formats=_formats(data))
+        image = Image.open(BytesIO(data), formats=formats_of(data))
     except UnidentifiedImageError:
-        raise _unreadable(data) from None
+        raise unreadable(data) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         raise PhotoTooLarge(
             f"expected at most {limits.max_pixels:,} pixels, got far more; "
@@ -362,72 +357,6 @@ def _jpeg_scale(width: int, height: int, min_side_px: int | None) -> float:
     if min_side_px is None:
         return 1
     return min(8, ceil(8 * min_side_px / min(width, height))) / 8
-
-
-def _formats(data: bytes) -> tuple[str, ...]:
-    return (*FORMATS, "HEIF") if _is_heic(data) and _register_heic() else FORMATS
-
-
-def _is_heic(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
-
-
-def _register_heic() -> bool:
-    try:
-        import pi_heif  # noqa: PLC0415 - an extra that most installs lack
-    except ImportError:
-        return False
-    pi_heif.register_heif_opener(thumbnails=False)
-    return True
-
-
-def readable_formats() -> tuple[str, ...]:
-    """Return the formats that can be read here, JPEG first; HEIC where its extra is installed."""
-    return ("JPEG", "PNG", "WebP", "AVIF", *(("HEIC",) if _register_heic() else ()))
-
-
-NO_PHOTOS: Final = {
-    b"GIF8": "a GIF picture; save it as JPEG or PNG",
-    b"BM": "a BMP picture; save it as JPEG or PNG",
-    b"II*\0": "a TIFF picture; save it as JPEG or PNG",
-    b"MM\0*": "a TIFF picture; save it as JPEG or PNG",
-    b"%PDF": "a PDF document; save the picture in it as JPEG or PNG",
-}
-"""What files begin like that are often among photos, and what to do about them."""
-
-MAGIC: Final = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WebP": b"RIFF"}
-
-
-def _unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
-    """Tell a damaged photo of a known format from something that is no photo."""
-    known = [name for name, magic in MAGIC.items() if data.startswith(magic)]
-    if known == ["WebP"] and data[8:12] != b"WEBP":  # another kind of RIFF
-        known = []
-    if _is_heic(data):
-        if not _register_heic():
-            return UnsupportedFormat(
-                f"HEIC photos need the extra 'heic': {install_extra('heic')}; or send a JPEG"
-            )
-        known = ["HEIC"]
-    if known:
-        return CorruptPhoto(
-            f"the file begins like a {known[0]} and its header is damaged or cut off; send it again"
-        )
-    return UnsupportedFormat(f"expected a JPEG, PNG, WebP or AVIF photo, got {_what_else(data)}")
-
-
-def _what_else(data: bytes) -> str:
-    """Say what a file that is no photo is, where that can be told, and what to do."""
-    for magic, what in NO_PHOTOS.items():
-        if data.startswith(magic):
-            return what
-    begins = data[:1_000].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
-    if begins.startswith((b"<!doctype html", b"<html", b"<?xml", b"<head")):
-        return "a web page that was saved under a photo's name; download the photo itself"
-    return (
-        f"a file that is none of them (it begins with {data[:8]!r}); "
-        "the name of a file does not make it a photo"
-    )
 
 
 def _orientation(image: Image.Image) -> int:

@@ -16,7 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.errors import PhotoError, UsageError
-from satchel.images import PHOTO_SUFFIXES, RGB, PhotoLimits, decode, read_photo
+from satchel.folders import is_photo, walk_files
+from satchel.images import RGB, PhotoLimits, decode, read_photo
 from satchel.parallel import cores, map_in_order
 
 Rng = np.random.Generator
@@ -70,7 +71,7 @@ def load_backgrounds(
     Raises:
         UsageError: the folder holds no photo that can be read.
     """
-    paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in PHOTO_SUFFIXES)
+    paths = sorted(file for file in walk_files(folder) if is_photo(file))
     paths = paths[:: max(1, -(-len(paths) // MOST_PHOTOS))]
 
     def work(path: Path) -> RGB | None:

@@ -14,7 +14,7 @@ from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
 from satchel.catalog.store import Catalogue
 from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
-from satchel.images import readable_formats
+from satchel.photo_formats import readable_formats
 from satchel.web.problems import ProblemDetails
 from satchel.web.schemas import (
     Health,
