@@ -74,15 +74,15 @@ NAME: Final = "clip-b16"
 """Stem of the files that ship."""
 
 CONFIDENCE: Final = Confidence(
-    presence=(-0.6857, 0.226, 0.2894, -0.0883, 0.7424, -0.3921, -0.2708),
-    sharpness=(0.9297, 0.2603, 1.0394),
-    further=(-3.5812, -3.0028),
+    presence=(-0.4382, 0.2323, 0.2933, -0.0901, 0.646, -0.4157, -0.3645),
+    sharpness=(0.8369, 0.2676, 1.1203),
+    further=(-3.3757, -3.0607),
     absent_share=0.33,
     precision=0.95,
     coverage=0.9,
     identified_at=1.0,
-    absent_at=0.3646,
-    likely_at=0.9753,
+    absent_at=0.3661,
+    likely_at=0.9699,
     queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
