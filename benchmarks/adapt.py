@@ -36,21 +36,21 @@ import numpy as np
 from accuracy import Seen, all_described, nearest_ranks, ranks, vectors_of
 from datasets import SHARED, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
+from satchel.adapt.run import Outcome, averaged, begin_adapting
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
 from satchel.encode.encoder import Encoder
-from satchel.encode.serving import BUILTINS
+from satchel.encode.registry import BUILTINS
 from satchel.files import write_atomically
-from satchel.search.build import embed_gallery
+from satchel.search.indexing import embed_gallery
 from satchel.search.rules import SearchRules
-from satchel.search.switch import switch
-from satchel.train.adapt import Outcome, averaged, begin_adapting
 from satchel.train.fit import below, save_weights
 from satchel.train.loaded import ADAPTED
-from satchel.train.programme import go_on
-from satchel.train.promote import export_run, model_name
 from satchel.train.runs import Run
 from satchel.train.settings import AdaptSettings, HeadSettings, read_settings_file
+from satchel.workflows.promote import export_run, model_name
+from satchel.workflows.switch import switch
+from satchel.workflows.train import go_on
 from satchel.workspace import Workspace
 
 TOP = (1, 2, 3, 5)

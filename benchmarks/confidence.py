@@ -22,10 +22,7 @@ import numpy as np
 from accuracy import Asking, Seen, all_described, by_product, index_of, vectors_of
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
-from satchel.encode.card import Confidence
-from satchel.encode.embed import Embedded, embed
-from satchel.encode.encoder import Encoder
-from satchel.evaluate.calibration import (
+from satchel.confidence.fit import (
     NOT_THERE,
     Asked,
     Measured,
@@ -38,9 +35,12 @@ from satchel.evaluate.calibration import (
     outcomes_of,
     reliability_by_count,
 )
+from satchel.confidence.model import Rankings, presence, shares
+from satchel.encode.card import Confidence
+from satchel.encode.embed import Embedded, embed
+from satchel.encode.encoder import Encoder
 from satchel.images import decode
 from satchel.parallel import small_products
-from satchel.search.confidence import Rankings, presence, shares
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.search.rules import SearchRules

@@ -17,8 +17,8 @@ from pathlib import Path
 
 from datasets import SHARED
 from reporting import print_table, write_json
-from satchel.train.experiment import Experiment
-from satchel.train.plan import Plan, Results
+from satchel.experiment.plan import Plan, Results
+from satchel.experiment.run import Experiment
 from satchel.workspace import Workspace
 
 NAME = "seed"

@@ -30,15 +30,15 @@ from datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
 from satchel.catalog.lookalikes import Decided, GroupState, Proposal
 from satchel.catalog.store import GalleryVectors, ProductKind
+from satchel.confidence.model import weigh
 from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
 from satchel.identify import STATES, Identifier
 from satchel.images import PhotoLimits
+from satchel.lookalikes.groups import fold, grouped
+from satchel.lookalikes.near_pairs import Least, Pairs, near_pairs
 from satchel.records import WHOLE_PHOTO
-from satchel.search.confidence import weigh
 from satchel.search.index import GalleryIndex
-from satchel.search.lookalikes import fold, grouped
-from satchel.search.near import Least, Pairs, near_pairs
 from satchel.search.ranking import POOL, SHARPNESS, rank_products
 from satchel.search.rules import LookAlikeRules
 from satchel.workspace import Workspace

@@ -39,11 +39,11 @@ from satchel.evaluate.bootstrap import difference, interval
 from satchel.evaluate.metrics import Retrieval, retrieval
 from satchel.parallel import cores
 from satchel.train.backbones import Backbone, create
-from satchel.train.data import Named, Split
+from satchel.train.encoder import load_encoder, vectors_of
 from satchel.train.memory import keep_freed_memory
-from satchel.train.metric import load_encoder, vectors_of
 from satchel.train.runs import Run
-from satchel.train.task import part_photos, workspace_photos
+from satchel.train.splits import Named, Split
+from satchel.workflows.split import part_photos, workspace_photos
 from satchel.workspace import Workspace
 
 SEED = 0

@@ -22,8 +22,8 @@ from satchel.locate.saliency import salient_box
 from satchel.parallel import batched
 from satchel.records import WHOLE_PHOTO, Box
 from satchel.train.backbones import LITE_MEAN, LITE_STD, create
-from satchel.train.builtin import ARCHITECTURE, SIDE_PX
 from satchel.train.export import centred
+from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
 
 LOOKS = 3
 POOLINGS = ("avg", "gem")

@@ -19,10 +19,10 @@ from rich.progress import Progress
 from accuracy import Seen, ranks, vectors_of
 from datasets import Task, tasks
 from reporting import print_table, write_json
+from satchel.encode.crops import CropShape
 from satchel.encode.embed import Embedded, Looking, embed
 from satchel.encode.encoder import Encoder
-from satchel.encode.look import Look
-from satchel.encode.shape import CropShape
+from satchel.encode.output import Look
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.search.rules import SearchRules

@@ -26,18 +26,18 @@ from accuracy import Seen, all_described, nearest_ranks, ranks, vectors_of
 from adapt import Told, workspace_of
 from datasets import SHARED, LabelledPhoto, Task, tasks
 from reporting import RESULTS, print_table, write_json
+from satchel.adapt.clip_head import AdaptedHead, TellingEncoder
+from satchel.adapt.head import HeadsLook, RememberedPasses
+from satchel.adapt.run import begin_adapting
 from satchel.encode.card import BUILTIN, read_card, read_model
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
 from satchel.parallel import batched
 from satchel.search.rules import SearchRules
-from satchel.train.adapt import begin_adapting
-from satchel.train.adapt_head import HeadsLook, RememberedPasses
-from satchel.train.clip_head import AdaptedHead, TellingEncoder
 from satchel.train.loaded import read_head_file
-from satchel.train.programme import go_on
 from satchel.train.settings import HeadSettings, SynthSettings
+from satchel.workflows.train import go_on
 
 TOP = (1, 3, 5)
 NAME = "sources-dev"

@@ -25,6 +25,7 @@ import torch
 from PIL import Image
 
 from datasets import SHARED
+from recipes.clip_b16.patches import KEPT
 from reporting import print_table, write_json
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import embed
@@ -33,8 +34,7 @@ from satchel.identify import Identifier
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import Box
-from satchel.search.build import BATCH_PHOTOS, build_index
-from satchel.train.clip_patches import KEPT
+from satchel.search.indexing import BATCH_PHOTOS, build_index
 from satchel.train.torchvision_ops import declare_missing_ops
 from satchel.workspace import Workspace
 

@@ -32,9 +32,9 @@ import torch
 from datasets import SHARED
 from reporting import print_table, write_json
 from satchel.parallel import cores
-from satchel.train.classify import Head
+from satchel.train.batches import TrainingPhotos, shown_batches
+from satchel.train.classifier import Head
 from satchel.train.fit import Fitting, Trainable, fit
-from satchel.train.loading import TrainingPhotos, shown_batches
 from satchel.train.memory import keep_freed_memory
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings

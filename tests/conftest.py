@@ -13,7 +13,7 @@ from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
 from satchel.encode.encoder import Encoder
 from satchel.images import encode_jpeg
-from satchel.search.build import build_index, embed_gallery
+from satchel.search.indexing import build_index, embed_gallery
 from satchel.workspace import Workspace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"

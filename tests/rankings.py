@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from satchel.search.confidence import Rankings
+from satchel.confidence.model import Rankings
 
 
 def ranking_of_one(

@@ -25,7 +25,9 @@ def test_base_install_imports_and_identifies(tmp_path: Path) -> None:
     probe = f"import importlib.util as u; print([m for m in {HEAVY} if u.find_spec(m)])"
     assert run(python, "-c", probe).strip() == "[]"
     run(
-        python, "-c", "import satchel.cli, satchel.identify, satchel.web.server; satchel.Identifier"
+        python,
+        "-c",
+        "import satchel.cli, satchel.identify, satchel.web.server; satchel.Identifier",
     )
 
     maison = ROOT / "examples" / "maison"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx
 
+from satchel.adapt import clip_file
 from satchel.encode.card import BUILTIN, read_card, read_model
-from satchel.train import clip
 
 
 def shipped_model() -> onnx.ModelProto:
@@ -13,6 +13,6 @@ def shipped_model() -> onnx.ModelProto:
     return onnx.load_from_string(read_model(read_card(), BUILTIN.parent))
 
 
-def shipped_weights() -> clip.Weights:
+def shipped_weights() -> clip_file.Weights:
     """The tower's weights, smoothed, out of the file that ships: what its int8 stands for."""
-    return clip.weights_of(shipped_model())
+    return clip_file.weights_of(shipped_model())

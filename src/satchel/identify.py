@@ -16,13 +16,16 @@ import numpy as np
 
 from satchel.catalog.lookalikes import GroupState
 from satchel.catalog.store import Catalogue
-from satchel.encode.calibration import confidence_of
+from satchel.confidence.model import Sureness, weigh
+from satchel.confidence.stored import confidence_of
 from satchel.encode.card import Confidence
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
-from satchel.encode.serving import serving_card
+from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
 from satchel.images import PhotoLimits, decode
+from satchel.lookalikes.differences import differences
+from satchel.lookalikes.groups import fold, folded_likely
 from satchel.parallel import cores, small_products
 from satchel.records import (
     Candidate,
@@ -32,11 +35,8 @@ from satchel.records import (
     Product,
     Verdict,
 )
-from satchel.search.build import open_index
-from satchel.search.confidence import Sureness, weigh
-from satchel.search.differences import differences
 from satchel.search.index import GalleryIndex
-from satchel.search.lookalikes import fold, folded_likely
+from satchel.search.indexing import open_index
 from satchel.search.matching import Matcher
 from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.workspace import Workspace

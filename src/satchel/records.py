@@ -155,7 +155,7 @@ class Candidate:
         score: cosine in [-1, 1] between the item and the product's nearest photos.
         confidence: chance that this is the right model, or one of its look-alikes, in [0, 1];
             over all candidates they sum to 1 at most, what is left being "something else". See
-            `satchel.search.confidence`.
+            `satchel.confidence.model`.
         photo: SHA-256 of the product's photo that is nearest to the item.
         likely: whether this is one of those that together hold the right model 9 times in 10.
         look_alikes: the group that it stands for, where photos cannot tell it apart from others.

@@ -247,7 +247,7 @@ def test_a_hundred_thousand_rows_in_bounded_memory(workspace: Workspace, tmp_pat
             file.writelines(f"P{row // 4},{row % 1_000}.jpg\n" for row in range(rows))
         code = (
             "import resource, sys\n"
-            "from satchel.cli import app\n"
+            "from satchel.cli.app import app\n"
             "try:\n    app(sys.argv[1:])\n"
             "finally:\n    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)"
         )

@@ -14,9 +14,9 @@ from satchel.catalog.store import Catalogue
 from satchel.curate.content import Shown, shown
 from satchel.curate.marks import measure_marks, shops_to_look_at
 from satchel.curate.rules import ContentThresholds
-from satchel.curate.run import measure_photos
 from satchel.encode.encoder import Encoder
 from satchel.images import encode_jpeg
+from satchel.workflows.curate import measure_photos
 from satchel.workspace import Workspace
 
 

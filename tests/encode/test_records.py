@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from satchel.encode.calibration import (
+from satchel.confidence.stored import (
     Calibration,
     calibration_path,
     confidence_of,
@@ -17,7 +17,7 @@ from satchel.encode.calibration import (
 )
 from satchel.encode.card import BUILTIN, LITE, read_card, read_model
 from satchel.encode.encoder import Encoder
-from satchel.encode.serving import serve_model, serving_card
+from satchel.encode.registry import serve_model, serving_card
 from satchel.errors import EncoderError
 
 

@@ -15,8 +15,8 @@ from damage import flip_a_bit_of
 from satchel.catalog.store import GalleryVectors
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, WorkspaceError
-from satchel.search.build import open_index
 from satchel.search.index import GalleryIndex
+from satchel.search.indexing import open_index
 from satchel.search.matching import PatchSpace
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Whitening

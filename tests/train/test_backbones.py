@@ -10,10 +10,10 @@ from satchel.errors import UsageError
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.train.backbones import create  # noqa: E402
-from satchel.train.classify import Head  # noqa: E402
-from satchel.train.fit import Trainable, parameter_groups  # noqa: E402
-from satchel.train.settings import ClassifierSettings  # noqa: E402
+from satchel.train.backbones import create
+from satchel.train.classifier import Head
+from satchel.train.fit import Trainable, parameter_groups
+from satchel.train.settings import ClassifierSettings
 
 MAKES = ("mobilenetv3_small_050", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224")
 

@@ -18,17 +18,17 @@ torch = pytest.importorskip("torch", reason="needs the train extra: pip install 
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-from satchel.train.classify import ClassifierTask, load_classifier, train_classifier  # noqa: E402
-from satchel.train.fit import (  # noqa: E402
+from satchel.train.batches import TrainingPhotos
+from satchel.train.classifier import ClassifierTask, load_classifier, train_classifier
+from satchel.train.fit import (
     CHECKPOINT_S,
     Trainable,
     parameter_groups,
     set_rates,
     side_of_epoch,
 )
-from satchel.train.loading import TrainingPhotos  # noqa: E402
-from satchel.train.runs import Run, new_record  # noqa: E402
-from satchel.train.settings import ClassifierSettings, FitSettings  # noqa: E402
+from satchel.train.runs import Run, new_record
+from satchel.train.settings import ClassifierSettings, FitSettings
 
 NAMES = tuple(SHAPES)[:3]
 TINY = ClassifierSettings(
@@ -84,7 +84,7 @@ def new_run(folder: Path, settings: ClassifierSettings) -> Run:
         "classifier", settings, name="r", split="s", split_hash="0", products=3, photos=15
     )
     run = Run.create(folder / "runs", record)
-    from satchel.train.classify import write_products
+    from satchel.train.classifier import write_products
 
     write_products(run, NAMES)
     return run
@@ -158,7 +158,7 @@ def test_the_faster_precision_is_measured_once_and_leaves_no_trace(
 
 
 def test_it_learns_and_is_read_back(task: ClassifierTask, tmp_path: Path) -> None:
-    from satchel.train.classify import validate
+    from satchel.train.classifier import validate
 
     settings = TINY.model_copy(update={"epochs": 8, "recipe": "none", "mix": 0.0})
     run = new_run(tmp_path, settings)
@@ -213,7 +213,7 @@ def test_sides_grow_in_steps_and_end_at_the_last() -> None:
 @pytest.mark.parametrize(("stage", "trained"), [("head", 0.0), ("partial", 0.6), ("full", 1.0)])
 def test_stages_train_so_much_of_the_backbone(stage: str, trained: float) -> None:
     from satchel.train.backbones import create
-    from satchel.train.classify import Head
+    from satchel.train.classifier import Head
 
     settings = TINY.model_copy(update={"stage": stage, "layer_decay": 0.5})
     backbone = create(settings.backbone, weights="none")

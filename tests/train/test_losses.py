@@ -15,8 +15,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra: pip install 
 pytest.importorskip("pytorch_metric_learning", reason="needs the train extra")
 pytestmark = pytest.mark.train
 
-from satchel.train import losses  # noqa: E402 - needs torch
-from satchel.train.losses import make_loss  # noqa: E402
+from satchel.train import losses
+from satchel.train.losses import make_loss
 
 PRODUCTS, DIMENSION = 5, 6
 LABELS = np.array([0, 0, 0, 1, 1, 2, 2, 4])  # 4 is alone, 3 is absent

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from satchel.cli import main
+from satchel.cli.app import main
 from satchel.errors import UsageError
 from satchel.workspace import Workspace
 
@@ -16,11 +16,11 @@ torch = pytest.importorskip("torch", reason="needs the train extra: pip install 
 pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.train.classify import notes_of, read_products  # noqa: E402
-from satchel.train.evaluation import _told_of  # noqa: E402
-from satchel.train.fit import save_weights  # noqa: E402
-from satchel.train.runs import CURVES, RECORD, Run, RunRecord, new_record, readable  # noqa: E402
-from satchel.train.settings import ClassifierSettings  # noqa: E402
+from satchel.train.classifier import notes_of, read_products
+from satchel.train.fit import save_weights
+from satchel.train.runs import CURVES, RECORD, Run, RunRecord, new_record, readable
+from satchel.train.settings import ClassifierSettings
+from satchel.workflows.evaluate import _told_of
 
 
 def record_of(name: str) -> RunRecord:

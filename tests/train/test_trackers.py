@@ -9,8 +9,8 @@ pytest.importorskip("mlflow", reason="needs the train extra: pip install 'satche
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]  # MLflow's own
 
-from satchel.train.runs import Run  # noqa: E402
-from satchel.train.trackers import _experiment, mlflow_client  # noqa: E402
+from satchel.train.runs import Run
+from satchel.train.trackers import _experiment, mlflow_client
 
 
 def test_mlflow_keeps_to_its_workspace_whatever_the_name(

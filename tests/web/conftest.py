@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
 from satchel.encode.encoder import Encoder
-from satchel.search.build import build_index, embed_gallery
+from satchel.search.indexing import build_index, embed_gallery
 from satchel.web.app import create_app
 from satchel.web.server import configuration, listen, url_of
 from satchel.workspace import Workspace

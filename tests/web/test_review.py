@@ -9,7 +9,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from satchel.catalog.review import Choice
+from satchel.catalog.decisions import Choice
 from satchel.curate.rules import CurationRules
 from satchel.search.index import GalleryIndex
 from satchel.web.app import create_app
@@ -223,14 +223,14 @@ def test_a_rebuild_that_was_still_to_come_is_made_at_the_end(doubted: Workspace)
 
 
 def test_decisions_outlive_another_curation(site: httpx.Client, doubted: Workspace) -> None:
-    from satchel.curate.run import (
+    from satchel.encode.encoder import Encoder
+    from satchel.workflows.curate import (
         compare_pairs,
         compared_pairs,
         decide_all,
         measure_photos,
         pairs_to_compare,
     )
-    from satchel.encode.encoder import Encoder
 
     link = link_of(doubted, "M22675")
     site.post("/review/decide", data={"link_id": link, "choice": "drop"})

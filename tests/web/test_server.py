@@ -47,7 +47,7 @@ def test_url_is_one_that_a_browser_here_reaches():
 
 
 def test_it_serves_until_interrupted(workspace_folder: Path):
-    script = "from satchel.cli import main; main()"
+    script = "from satchel.cli.app import main; main()"
     environment = {**os.environ, "SATCHEL_WORKSPACE": str(workspace_folder)}
     with subprocess.Popen(
         [sys.executable, "-c", script, "serve", "--host", "0.0.0.0", "--port", "0"],

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from satchel.catalog.database import by_photo_id, count_up, writing
-from satchel.catalog.review import standing_decisions
+from satchel.catalog.decisions import standing_decisions
 from satchel.catalog.tables import (
     DecisionRow,
     PhotoFiguresRow,

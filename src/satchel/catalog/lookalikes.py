@@ -1,6 +1,6 @@
 """Groups of products that photos cannot tell apart: what was proposed, and what people decided.
 
-A group is proposed by `satchel.search.lookalikes`, and confirmed or rejected by a person, as a
+A group is proposed by `satchel.lookalikes.groups`, and confirmed or rejected by a person, as a
 whole or in part. A decision stays until it is undone: a later proposal holds confirmed groups
 together and never brings rejected ones back.
 """
@@ -39,7 +39,7 @@ class Proposal:
 
     Attributes:
         products: database ids, ascending, two or more.
-        likeness: least cosine of two members; see `satchel.search.lookalikes`.
+        likeness: least cosine of two members; see `satchel.lookalikes.groups`.
         photos: SHA-256 of the picture of each to look at first; None where any will do.
     """
 

@@ -28,8 +28,8 @@ from sqlalchemy.orm import aliased
 
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import by_photo_id, count_up, open_database, writing
+from satchel.catalog.decisions import ReviewStore
 from satchel.catalog.lookalikes import LookAlikeStore
-from satchel.catalog.review import ReviewStore
 from satchel.catalog.tables import (
     PhotoRow,
     PhotoSourceRow,

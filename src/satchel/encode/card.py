@@ -15,7 +15,7 @@ from pydantic import (
     field_validator,
 )
 
-from satchel.encode.shape import CropShape
+from satchel.encode.crops import CropShape
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
 from satchel.validation import reason
@@ -32,7 +32,7 @@ WEIGHTS_BEFORE: Final = 4
 class Confidence(BaseModel):
     """How scores become confidences and a verdict; fitted, see `measured_on`.
 
-    The models that the weights belong to are in `satchel.search.confidence`.
+    The models that the weights belong to are in `satchel.confidence.model`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.encode.colour import colour_histogram
-from satchel.encode.look import Look
-from satchel.encode.shape import CropShape
+from satchel.encode.crops import CropShape
+from satchel.encode.output import Look
 from satchel.images import RGB
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box

@@ -13,8 +13,8 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 from satchel.encode.card import BUILTIN, EncoderCard, read_card, read_model
-from satchel.encode.look import Look
-from satchel.encode.shape import CropShape
+from satchel.encode.crops import CropShape
+from satchel.encode.output import Look
 from satchel.errors import EncoderError
 from satchel.validation import reason
 
@@ -25,7 +25,7 @@ PATCH_OUTPUTS: Final = ("patches", "attention")
 
 CENTRED: Final = "centred_saliency"
 """Replaces the saliency of a model that was exported before maps were centred; see
-`satchel.train.saliency_part`."""
+`recipes.saliency_part`."""
 
 
 def saliency_output(names: Collection[str]) -> str:

@@ -17,7 +17,7 @@ from satchel.evaluate import charts
 from satchel.evaluate.bootstrap import Interval, interval
 from satchel.evaluate.charts import Chart, Line, Point
 from satchel.evaluate.metrics import TOP, ConfidenceBin, GroupFigures, Ranks, hits
-from satchel.evaluate.seed import classifiers_by_photos
+from satchel.experiment.published import classifiers_by_photos
 from satchel.files import write_atomically
 from satchel.images import decode, thumbnail
 

@@ -32,11 +32,11 @@ from onnxruntime.quantization import (
 )
 from torch.onnx import TrainingMode
 
+from satchel.adapt.clip_head import AdaptedHead, TellingEncoder, with_head
 from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.train.backbones import Backbone
-from satchel.train.clip_head import AdaptedHead, TellingEncoder, with_head
-from satchel.train.loading import TrainingPhotos, looks
+from satchel.train.batches import TrainingPhotos, looks
 
 Kind = Literal["fp32", "fp16", "int8"]
 KINDS: Final[tuple[Kind, ...]] = ("fp32", "fp16", "int8")

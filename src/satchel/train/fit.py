@@ -27,7 +27,7 @@ from safetensors.torch import load_file, save_file
 from satchel.errors import UsageError
 from satchel.files import replacing
 from satchel.train.backbones import Backbone
-from satchel.train.loading import Batch, Step
+from satchel.train.batches import Batch, Step
 from satchel.train.runs import readable
 from satchel.train.samplers import Batches
 from satchel.train.settings import FitSettings

@@ -7,12 +7,12 @@ from pathlib import Path
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from satchel.adapt.clip_head import AdaptedHead, head_like
 from satchel.errors import UsageError
 from satchel.train import runs
 from satchel.train.backbones import Backbone, Pair, create
-from satchel.train.classify import load_classifier
-from satchel.train.clip_head import AdaptedHead, head_like
-from satchel.train.metric import load_encoder
+from satchel.train.classifier import load_classifier
+from satchel.train.encoder import load_encoder
 from satchel.train.runs import Run, readable
 from satchel.train.settings import AdaptSettings, HeadSettings
 

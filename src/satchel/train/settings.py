@@ -261,7 +261,7 @@ class SynthSettings(_Settings):
 
 
 class _CatalogueSettings(_Settings):
-    """What both ways of adapting have in common, see `satchel.train.adapt`."""
+    """What both ways of adapting have in common, see `satchel.adapt.run`."""
 
     held_out: float = Field(
         0.05, ge=0, le=0.5, description="share of the products that is kept for choosing"

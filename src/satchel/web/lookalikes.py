@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.catalog.lookalikes import GroupState
-from satchel.search.differences import differences
+from satchel.lookalikes.differences import differences
 from satchel.web.pages import is_fragment, pages_of
 from satchel.web.review import MOST_ID, WHO_CHARS, render_for, reviewer, signed
 from satchel.web.serving import Served, Serving

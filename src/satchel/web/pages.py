@@ -18,8 +18,8 @@ from starlette.types import Scope
 from satchel.catalog.store import Catalogue
 from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
+from satchel.lookalikes.differences import differences
 from satchel.photo_formats import readable_formats
-from satchel.search.differences import differences
 from satchel.web.api import MAX_OFFSET
 from satchel.web.headers import POLICY, SECURITY_HEADERS
 from satchel.web.hosts import BAD_HOST, UNKNOWN_HOST

@@ -7,9 +7,9 @@ from threading import Lock, Timer
 from typing import Final
 
 from satchel.encode.encoder import Encoder
-from satchel.encode.serving import serving_card
+from satchel.encode.registry import serving_card
 from satchel.errors import IndexMissing, SatchelError
-from satchel.search.build import build_index
+from satchel.search.indexing import build_index
 from satchel.workspace import Workspace
 
 QUIET_S: Final = 2.0

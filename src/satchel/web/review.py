@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from satchel.catalog.review import Choice, ReviewPhoto
+from satchel.catalog.decisions import Choice, ReviewPhoto
 from satchel.curate.decide import CONFLICT, COPY
 from satchel.curate.garbage import Reason
 from satchel.web.links import product_link

@@ -12,7 +12,7 @@ from satchel import records
 from satchel.catalog import store
 from satchel.catalog.lookalikes import GroupState
 from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
-from satchel.search.differences import (
+from satchel.lookalikes.differences import (
     advice,
     differences,
     differences_as_json,

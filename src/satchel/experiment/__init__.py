@@ -1,0 +1,1 @@
+"""Many runs as the cells of one table. Needs torch."""

@@ -1,0 +1,1 @@
+"""Products that photos cannot tell apart."""

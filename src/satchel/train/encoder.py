@@ -1,0 +1,338 @@
+"""The encoder: photo → a vector near those of the same product, of products never seen too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from accelerate import PartialState
+from safetensors.torch import load_file
+
+from satchel.errors import UsageError
+from satchel.evaluate.metrics import retrieval
+from satchel.train.backbones import SCRATCH, Backbone, create
+from satchel.train.batches import TrainingPhotos, looks, shown_batches
+from satchel.train.classifier import Reporter, notes_of, read_products
+from satchel.train.distances import Whitening
+from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
+from satchel.train.losses import CascadedHeads, Whiten, make_loss
+from satchel.train.runs import Run, readable
+from satchel.train.samplers import ProductBatches
+from satchel.train.settings import EncoderSettings
+
+Floats = npt.NDArray[np.float32]
+
+
+CASCADED: Final = "cascaded"
+DEPTHS: Final = 3
+TRAINED_SHARE: Final = "trained_share"
+"""Figure and note: how much of the best weights is trained, where they were blended."""
+
+
+class Cascade(Backbone):
+    """A backbone with a head at each of several depths: a vector each to train, all to search by.
+
+    See `satchel.train.losses.CascadedHeads`.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        super().__init__(
+            backbone.network,
+            name=backbone.name,
+            weights=backbone.weights,
+            mean=tuple(backbone.mean.flatten().tolist()),
+            std=tuple(backbone.std.flatten().tolist()),
+        )
+        with torch.no_grad():
+            shown = self._depths(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
+        self.heads = CascadedHeads([m.shape[1] for m in shown], self.dimension)
+
+    def forward(self, crops: torch.Tensor) -> Any:
+        """While training a vector of each depth; else all of them as one, shape (n, d)."""
+        vectors = self.heads([m.float() for m in self._depths(crops)])
+        return vectors if self.training else self.heads.joined(vectors)
+
+    def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """All depths as one vector; the last map alone is not enough for them."""
+        joined: torch.Tensor = self.heads.joined(
+            self.heads([m.float() for m in self._depths(crops)])
+        )
+        return joined
+
+    def _depths(self, crops: torch.Tensor) -> list[torch.Tensor]:
+        maps: list[torch.Tensor] = self.network.forward_intermediates(
+            self.scaled(crops), indices=DEPTHS, intermediates_only=True
+        )
+        return maps
+
+
+class MetricObjective(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+    """A loss on vectors, as the training loop calls it, of whitened ones if it is told to."""
+
+    def __init__(self, loss: torch.nn.Module, whiten: Whiten | None = None) -> None:
+        super().__init__()
+        self.loss = loss
+        self.whiten = whiten
+
+    def forward(
+        self, vectors: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, share: float
+    ) -> torch.Tensor:
+        """The loss of a batch; photos are not blended here."""
+        if self.whiten is not None:
+            vectors = self.whiten(vectors)
+        loss: torch.Tensor = self.loss(vectors, labels)
+        return loss
+
+
+@dataclass(frozen=True, slots=True)
+class EncoderTask:
+    """What an encoder is trained on.
+
+    Attributes:
+        train: labelled by place among the training products.
+        val: photos to choose by; labels of any numbering.
+        gallery: what `val` is searched in, labelled as `val`; None: in itself, each photo left out
+            in turn, as where its products are unseen ones.
+    """
+
+    products: tuple[str, ...]
+    train: TrainingPhotos
+    val: TrainingPhotos
+    gallery: TrainingPhotos | None
+
+
+def train_encoder(
+    task: EncoderTask,
+    settings: EncoderSettings,
+    run: Run,
+    *,
+    report: Reporter,
+    on_epoch: Callable[[int, dict[str, float]], None],
+) -> Progress:
+    """Train, or go on where the run stopped; the run's folder gets `best.safetensors`.
+
+    Raises:
+        UsageError: the loss or its options do not exist, or the batch holds too few products.
+    """
+    if settings.mix:
+        raise UsageError("expected mix = 0: losses on vectors do not know blended photos")
+    each = settings.photos_each
+    products = min(settings.batch // each, len(task.products))
+    if products < 2:
+        raise UsageError(
+            f"expected a batch of two products or more, got batch = {settings.batch} with "
+            f"photos_each = {each} and {len(task.products)} products"
+        )
+    torch.manual_seed(settings.seed)
+    model = _model(settings, len(task.products), settings.weights)
+    start = _start(model.backbone, settings)
+    if settings.whiten and not run.checkpoint.exists():
+        model.objective.whiten.set(_whitening(model.backbone, task.train, settings, report))
+
+    def batches(process: int, processes: int) -> ProductBatches:
+        return ProductBatches(
+            task.train.labels,
+            products=products,
+            photos=each,
+            seed=settings.seed,
+            process=process,
+            processes=processes,
+        )
+
+    progress = fit(
+        Fitting(
+            trainable=model,
+            shown=shown_batches(task.train, settings),
+            batches=batches,
+            settings=settings,
+            validate=lambda averaged: validate(averaged.backbone, task, settings.side_px),
+            on_epoch=on_epoch,
+            on_begin=partial(report.begin, "train"),
+            on_step=report.advance,
+        ),
+        checkpoint=run.checkpoint,
+        best=run.best,
+    )
+    if settings.blend_with_start and PartialState().is_main_process:
+        _blend(run, model, start, task, settings)
+    return progress
+
+
+def _whitening(
+    backbone: Backbone, photos: TrainingPhotos, settings: EncoderSettings, report: Reporter
+) -> Floats:
+    """W of how the training photos differ within products before training, shape (d, d).
+
+    At a scale at which photos of different products lie as far apart, squared and on average, as
+    vectors of length 1 at a right angle: margins keep their meaning.
+    """
+    report.begin("covariance", len(photos))
+    seen = see(backbone, photos, settings.side_px, advance=report.advance).plain
+    try:
+        whitening = Whitening.fit(seen, photos.labels)
+    except ValueError as error:
+        raise UsageError(f"whiten compares photos of one product: {error}") from None
+    spread = whitening.apply(seen - seen.mean(0))
+    matrix: Floats = (whitening.matrix / np.sqrt((spread**2).sum(1).mean())).astype(np.float32)
+    return matrix
+
+
+def _start(backbone: Backbone, settings: EncoderSettings) -> dict[str, torch.Tensor]:
+    """The weights that training begins with, where they are wanted at its end."""
+    if not settings.blend_with_start:
+        return {}
+    if backbone.weights == SCRATCH:
+        raise UsageError(
+            f"blend_with_start averages with the weights that {backbone.name} came with, and it "
+            "came with none; give --weights, or leave blend_with_start out"
+        )
+    return {name: value.clone() for name, value in backbone.network.state_dict().items()}
+
+
+def _blend(
+    run: Run,
+    model: Trainable,
+    start: Mapping[str, torch.Tensor],
+    task: EncoderTask,
+    settings: EncoderSettings,
+) -> None:
+    """Replace the best weights by their average with the starting ones that validates best.
+
+    Fine-tuning on few products forgets what tells others apart; between the two there are often
+    weights that are better than either. Wortsman et al., "Robust fine-tuning of zero-shot models",
+    CVPR 2022, section 3: all weights, θ = (1 − α) θ_start + α θ_trained. What training began anew
+    (proxies, heads) stays as it is.
+    """
+    if TRAINED_SHARE in notes_of(run.best):
+        return  # killed after it was done
+    with readable(run.best):
+        trained = load_file(run.best)
+    found: list[tuple[float, float, dict[str, float]]] = []
+    for share in (1.0, *settings.blend_with_start):
+        model.load_state_dict(blended(start, trained, share))
+        figures = validate(model.backbone, task, settings.side_px)
+        found.append((figures["score"], share, figures))
+    _, share, figures = max(found, key=lambda tried: tried[:2])
+    model.load_state_dict(blended(start, trained, share))
+    run.update(figures={**run.read().figures, **figures, TRAINED_SHARE: share})
+    save_weights(model, run.best, {TRAINED_SHARE: str(share)})
+
+
+def blended(
+    start: Mapping[str, torch.Tensor], trained: Mapping[str, torch.Tensor], share: float
+) -> dict[str, torch.Tensor]:
+    """(1 − share) × the network's starting weights + share × the trained ones.
+
+    Args:
+        start: of `Backbone.network`.
+        trained: of the whole `Trainable`; what is not of the network is returned as it is.
+        share: in [0, 1].
+    """
+    mixed = dict(trained)
+    for name, before in start.items():
+        key = f"backbone.network.{name}"
+        if before.is_floating_point():
+            mixed[key] = torch.lerp(before.to(trained[key].device), trained[key], share)
+    return mixed
+
+
+def _model(settings: EncoderSettings, products: int, weights: str) -> Trainable:
+    backbone = create(
+        settings.backbone,
+        weights=weights,
+        side_px=settings.side_px,
+        first_side_px=settings.first_side_px,
+    )
+    whiten = None
+    if settings.loss == CASCADED:
+        backbone = Cascade(backbone)
+    elif settings.whiten:
+        whiten = Whiten(np.eye(backbone.dimension))
+    options: Mapping[str, Any] = settings.options
+    try:
+        loss = make_loss(settings.loss, products=products, dimension=backbone.dimension, **options)
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    return Trainable(backbone, MetricObjective(loss, whiten))
+
+
+def validate(backbone: Backbone, task: EncoderTask, side_px: int) -> dict[str, float]:
+    """Recall@1 and 5, MAP@R of the validation photos."""
+    queries = vectors_of(backbone, task.val, side_px)
+    if task.gallery is None:
+        gallery, labels, own = queries, task.val.labels, np.arange(len(queries))
+    else:
+        gallery, labels = vectors_of(backbone, task.gallery, side_px), task.gallery.labels
+        own = None
+    found = retrieval(queries, task.val.labels, gallery, labels, own=own, ks=(1, 5))
+    return {
+        # Few photos soon all find one of their own; MAP@R still tells encoders apart (Musgrave,
+        # Belongie and Lim, "A Metric Learning Reality Check", ECCV 2020, section 3.2).
+        "score": found.map_at_r,
+        "recall1": found.recall_at[1],
+        "recall5": found.recall_at[5],
+        "map_at_r": found.map_at_r,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Vectors of n photos, float32: of the whole photo and of the object in it, together.
+
+    Attributes:
+        unit: shape (n, d), of length 1: the sum of both at length 1; what is searched.
+        plain: shape (n, d): the mean of both as the network gives them.
+    """
+
+    unit: Floats
+    plain: Floats
+
+
+def see(
+    backbone: Backbone,
+    photos: TrainingPhotos,
+    side_px: int,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Seen:
+    """Look at photos as identification does."""
+    device = next(backbone.parameters()).device
+    backbone.eval()
+    unit, plain = [], []
+    normalised = torch.nn.functional.normalize
+    with torch.inference_mode():
+        for crops in looks(photos, side_px):
+            seen = backbone(torch.from_numpy(crops).to(device).flatten(0, 1))
+            both = normalised(seen, dim=1).view(len(crops), 2, -1).sum(1)
+            unit.append(normalised(both, dim=1).cpu().numpy())
+            plain.append(seen.view(len(crops), 2, -1).mean(1).cpu().numpy())
+            advance(len(crops))
+    return Seen(np.concatenate(unit).astype(np.float32), np.concatenate(plain).astype(np.float32))
+
+
+def vectors_of(
+    backbone: Backbone,
+    photos: TrainingPhotos,
+    side_px: int,
+    *,
+    advance: Callable[[int], None] = lambda _: None,
+) -> Floats:
+    """Vectors for search, shape (n, d), float32, of length 1."""
+    return see(backbone, photos, side_px, advance=advance).unit
+
+
+def load_encoder(run: Run) -> tuple[Backbone, EncoderSettings]:
+    """Load the best weights of a run, ready to encode."""
+    settings = run.read().settings_as(EncoderSettings)
+    products = read_products(run)
+    weights = "auto" if settings.weights == "auto" else "none"  # they are replaced
+    model = _model(settings, len(products), weights)
+    with readable(run.best):
+        model.load_state_dict(load_file(run.best))
+    model.eval()
+    return model.backbone.to(memory_format=torch.channels_last), settings

@@ -1,0 +1,1 @@
+"""One stage of the product from beginning to end, on a workspace."""

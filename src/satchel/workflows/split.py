@@ -1,0 +1,125 @@
+"""From a workspace to what a model is trained on: photos, groups of copies, splits, labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from satchel.catalog.training import KeptPhoto
+from satchel.curate.duplicates import Groups
+from satchel.encode.card import read_card
+from satchel.encode.registry import serving_card
+from satchel.errors import UsageError
+from satchel.train.batches import TrainingPhotos
+from satchel.train.splits import LabelledPhoto, Named, Split, SplitOptions, make_split
+from satchel.workflows.curate import compared_pairs
+from satchel.workspace import Workspace
+
+ITEM = "item"
+"""Column of a catalogue file that tells which photos show one physical item."""
+
+
+def workspace_photos(workspace: Workspace) -> list[KeptPhoto]:
+    """Every kept photo of the workspace, with the boxes of the encoder that is served.
+
+    Raises:
+        UsageError: there are none.
+    """
+    photos = workspace.catalogue.kept_photos(read_card(serving_card(workspace.models)).sha256)
+    if not photos:
+        raise UsageError("the catalogue has no photos to train on; run `satchel import` first")
+    return photos
+
+
+def labelled(
+    workspace: Workspace, photos: Sequence[KeptPhoto], *, column: str | None
+) -> list[LabelledPhoto]:
+    """Photos with their groups: one picture, copies that curation confirmed, one item.
+
+    Args:
+        column: of the catalogue file, that names each photo's part of the split.
+
+    Raises:
+        UsageError: the column is missing from a photo or names something else than a part.
+    """
+    groups = _groups(workspace, photos)
+    return [
+        LabelledPhoto(photo.code, photo.sha256, group, _part(photo, column))
+        for photo, group in zip(photos, groups, strict=True)
+    ]
+
+
+def split_workspace(
+    workspace: Workspace, path: Path, options: SplitOptions, *, column: str | None = None
+) -> Split:
+    """Make a split of the workspace's photos and freeze it in a file.
+
+    Raises:
+        UsageError: the file exists (what is frozen stays), or nothing would be left to train on.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists, and a split is never changed; give another name")
+    photos = workspace_photos(workspace)
+    split = make_split(labelled(workspace, photos, column=column), options)
+    split.save(path)
+    return split
+
+
+def part_photos(
+    workspace: Workspace,
+    photos: Sequence[KeptPhoto],
+    named: Sequence[Named],
+    products: Sequence[str],
+) -> TrainingPhotos:
+    """The photos of a part of a split, labelled by place in `products`.
+
+    Raises:
+        UsageError: the catalogue no longer has one of them as a kept photo.
+    """
+    known: Mapping[Named, KeptPhoto] = {(p.code, p.sha256): p for p in photos}
+    missing = [name for name in named if name not in known]
+    if missing:
+        code, sha256 = missing[0]
+        raise UsageError(
+            f"{len(missing)} photos of the split are no longer kept photos of the catalogue, the "
+            f"first {sha256[:12]} of {code}; make a new split with `satchel split`"
+        )
+    place = {code: at for at, code in enumerate(products)}
+    return TrainingPhotos(
+        names=tuple(sha256 for _, sha256 in named),
+        labels=np.array([place.get(code, -1) for code, _ in named], np.int64),
+        boxes=tuple(known[name].box for name in named),
+        read=workspace.photos.read,
+    )
+
+
+def _groups(workspace: Workspace, photos: Sequence[KeptPhoto]) -> list[int]:
+    pairs: list[tuple[int, int]] = []
+    first: dict[object, int] = {}
+    for row, photo in enumerate(photos):
+        marks: list[object] = [photo.sha256]
+        if photo.digest is not None:
+            marks.append(photo.digest)
+        if item := photo.attributes.get(ITEM):
+            marks.append((photo.code, item))
+        pairs += [(first.setdefault(mark, row), row) for mark in marks]
+    limits = workspace.settings.curate.duplicates
+    for (a, b), comparison in compared_pairs(workspace.catalogue.curation()).items():
+        if a in first and b in first and comparison.same(limits):
+            pairs.append((first[a], first[b]))
+    labels: list[int] = Groups.connected(len(photos), np.array(pairs, np.int64)).labels.tolist()
+    return labels
+
+
+def _part(photo: KeptPhoto, column: str | None) -> str | None:
+    if column is None:
+        return None
+    part = photo.attributes.get(column)
+    if part not in ("train", "val", "test"):
+        raise UsageError(
+            f"expected train, val or test in the column {column!r} of every photo, got {part!r} "
+            f"for {photo.sha256[:12]} of {photo.code}"
+        )
+    return str(part)

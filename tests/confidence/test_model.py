@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from rankings import ranking_of_one
+from satchel.confidence.model import (
+    FURTHEST,
+    GAP_UNIT,
+    SMALL_GAP,
+    likely_counts,
+    presence,
+    presence_features,
+    shares,
+)
+from satchel.encode.card import Confidence, read_card
+from satchel.search.ranking import POOL
+
+
+def made(**changes: object) -> Confidence:
+    return read_card().confidence.model_copy(update=changes)
+
+
+def naive_shares(confidence: Confidence, scores: list[float], photos: int) -> list[float]:
+    """By the module's docstring, in plain loops."""
+    log = np.log(min(photos, 50))
+    powers = []
+    for score in scores:
+        gap = scores[0] - score
+        g = (gap / GAP_UNIT, gap / GAP_UNIT * log, np.log(1 + gap / SMALL_GAP))
+        powers.append(np.exp(-sum(w * x for w, x in zip(confidence.sharpness, g, strict=True))))
+    further = np.exp(confidence.further[0] + confidence.further[1] * log)
+    total = sum(powers) + (further if len(scores) == POOL else 0)
+    return [power / total for power in powers]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.floats(-1, 1), min_size=1, max_size=POOL),
+    st.integers(1, 200),
+)
+def test_shares_are_what_the_docstring_says(scores: list[float], photos: int) -> None:
+    scores = sorted(scores, reverse=True)
+    confidence = made()
+    found = shares(confidence, ranking_of_one(scores, photos))[0]
+    assert found == pytest.approx(naive_shares(confidence, scores, photos))
+    assert (np.diff(found) <= 1e-12).all()
+
+
+def test_something_further_down_is_possible_only_where_not_all_were_ranked() -> None:
+    scores = list(np.linspace(0.9, 0.5, POOL))
+    assert shares(made(), ranking_of_one(scores, 1)).sum() < 1
+    assert shares(made(), ranking_of_one(scores[:-1], 1)).sum() == pytest.approx(1)
+    padded = [*scores[:-1], FURTHEST]
+    assert shares(made(), ranking_of_one(padded, 1))[0, -1] == 0
+    assert shares(made(), ranking_of_one(padded, 1)).sum() == pytest.approx(1)
+
+
+@given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
+def test_odds_are_shifted_to_another_share_of_absent_items(one: float, other: float) -> None:
+    # Bayes: odds(present) = likelihood ratio × (1 − absent) / absent
+    confidence = made(absent_share=one)
+    ranked = ranking_of_one([0.7, 0.6], 1)
+    before, after = (presence(confidence, ranked, absent=share)[0] for share in (one, other))
+    ratio = (after / (1 - after)) / (before / (1 - before))
+    assert ratio == pytest.approx((1 - other) / other * one / (1 - one), rel=1e-6)
+    assert before == pytest.approx(presence(confidence, ranked)[0])
+
+
+def test_likely_ones_are_the_fewest_that_reach_the_sum() -> None:
+    conditional = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [0.4, 0.2, 0.1]])
+    assert likely_counts(made(likely_at=0.8), conditional).tolist() == [2, 1, 4]
+    assert likely_counts(made(likely_at=0.5), conditional).tolist() == [1, 1, 2]
+    assert likely_counts(made(likely_at=2.0), conditional).tolist() == [4, 4, 4]
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 30), st.integers(1, 99), st.integers(0, 3))
+def test_presence_rests_on_what_the_docstring_says(
+    seed: int, products: int, photos: int, gone: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    scores = sorted(rng.uniform(0.2, 0.9, products).tolist(), reverse=True)
+    evidence = [tuple(rng.random(2)) if rng.random() < 0.7 else (None, None) for _ in scores]
+    padded, seen = [*scores, *[FURTHEST] * gone], [*evidence, *[(2.0, 2.0)] * gone]
+    found = presence_features(ranking_of_one(padded, photos, seen))[0]
+
+    def lead(place: int) -> float:
+        if products == 1:
+            return np.log(1 + 0.5 / SMALL_GAP)
+        gap = scores[0] - scores[min(place, products) - 1]
+        return np.log(1 + min(gap, 0.5) / SMALL_GAP)
+
+    def ahead(kind: int) -> float:
+        first = evidence[0][kind]
+        others = [one[kind] for one in evidence[:20] if one[kind] is not None]
+        return np.log(1 + sum(other > first for other in others if first is not None))
+
+    assert found == pytest.approx(
+        [
+            1,
+            (scores[0] - 0.6) / 0.1,
+            lead(2),
+            np.log(min(photos, 50)),
+            lead(5),
+            ahead(0),
+            ahead(1),
+        ]
+    )
+
+
+def test_weights_that_were_fitted_without_evidence_give_it_none() -> None:
+    told = read_card().confidence.model_dump(mode="json") | {"presence": [1.0, 2.0, 3.0, 4.0]}
+    read = Confidence.model_validate_json(json.dumps(told))
+    assert read.presence == (1, 2, 3, 4, 0, 0, 0)
+    with pytest.raises(ValidationError):
+        Confidence.model_validate(told | {"presence": [1.0, 2.0, 3.0]})

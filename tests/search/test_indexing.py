@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from conftest import fill, jpeg
+from satchel.catalog.importers import open_rows
+from satchel.encode.encoder import Encoder
+from satchel.errors import DamagedIndex, IndexMissing
+from satchel.records import Box
+from satchel.search.index import GalleryIndex
+from satchel.search.indexing import PhotoProblem, build_index, embed_gallery, open_index
+from satchel.search.rules import SearchRules
+from satchel.workspace import Workspace
+
+
+def same(a: GalleryIndex, b: GalleryIndex) -> bool:
+    return (
+        a.encoder == b.encoder
+        and a.gallery.revision == b.gallery.revision
+        and np.array_equal(a.gallery.vectors, b.gallery.vectors)
+        and np.array_equal(a.gallery.products, b.gallery.products)
+        and np.array_equal(a.gallery.photos, b.gallery.photos)
+        and np.array_equal(a.whitening.matrix, b.whitening.matrix)
+        and a.rules == b.rules
+    )
+
+
+def test_what_is_saved_is_loaded(filled: Workspace, encoder: Encoder) -> None:
+    built = build_index(filled.catalogue, encoder, filled.index_path, filled.settings.search)
+    assert len(built) == 10
+    assert same(GalleryIndex.load(filled.index_path), built)
+
+
+def test_every_indexed_photo_finds_itself(filled: Workspace, encoder: Encoder) -> None:
+    index = open_index(filled.catalogue, encoder, filled.index_path, filled.settings.search)
+    cosines, rows = index.search(index.gallery.vectors, 1)
+    assert (rows[:, 0] == np.arange(len(index))).all()
+    assert cosines[:, 0] == pytest.approx(1, abs=1e-3)
+
+
+def test_search_agrees_with_sorting_all_products_of_vectors(filled: Workspace) -> None:
+    index = GalleryIndex.load(filled.index_path)
+    query = index.gallery.vectors[3:5]
+    cosines, rows = index.search(query, 4)
+    everything = query @ index.gallery.vectors.T
+    expected = np.argsort(-everything, axis=1)[:, :4]
+    assert (rows == expected).all()
+    assert cosines == pytest.approx(np.take_along_axis(everything, expected, 1), abs=1e-5)
+
+
+@pytest.mark.parametrize("damage", ["gone", "empty", "cut", "header", "altered", "text"])
+def test_damaged_it_is_made_again(filled: Workspace, encoder: Encoder, damage: str) -> None:
+    path = filled.index_path
+    built = GalleryIndex.load(path)
+    data = bytearray(path.read_bytes())
+    data[-100] ^= 1
+    contents = {
+        "empty": b"",
+        "cut": bytes(data[: len(data) // 2]),
+        "header": b"\xff" * 8 + bytes(data[8:]),
+        "altered": bytes(data),
+        "text": b"this is no index",
+    }
+    path.unlink()
+    if damage in contents:
+        path.write_bytes(contents[damage])
+    with pytest.raises(DamagedIndex):
+        GalleryIndex.load(path)
+    assert same(open_index(filled.catalogue, encoder, path, filled.settings.search), built)
+    assert same(GalleryIndex.load(path), built)
+
+
+def test_stale_or_another_encoder_s_it_is_made_again(filled: Workspace, encoder: Encoder) -> None:
+    index = GalleryIndex.load(filled.index_path)
+    GalleryIndex(index.gallery, "another encoder").save(filled.index_path)
+    assert (
+        open_index(filled.catalogue, encoder, filled.index_path, filled.settings.search).encoder
+        == encoder.id
+    )
+    with filled.catalogue.writing() as writer:
+        known = writer.product("M0")
+        assert known is not None
+        photo = writer.add_photo("0" * 64, 1, 1, 1)
+        writer.link(known[0], photo, {}, {})
+    again = open_index(filled.catalogue, encoder, filled.index_path, filled.settings.search)
+    assert again.gallery.revision == filled.catalogue.revision()
+    assert len(again) == 10  # the new photo has no vector yet
+
+
+def test_other_rules_make_it_anew(filled: Workspace, encoder: Encoder) -> None:
+    rules = SearchRules(view_power=0, product_power=0, colour_weight=0)
+    plain = open_index(filled.catalogue, encoder, filled.index_path, rules)
+    assert plain.rules == GalleryIndex.load(filled.index_path).rules == rules
+    raw = filled.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
+    assert np.array_equal(plain.gallery.vectors, raw.vectors)
+    whitened = open_index(filled.catalogue, encoder, filled.index_path, filled.settings.search)
+    described = np.hstack([raw.vectors, raw.colours])
+    assert np.allclose(whitened.gallery.vectors, whitened.prepared(described), atol=1e-6)
+    assert np.array_equal(plain.prepared(described), raw.vectors)
+
+
+def test_an_index_of_the_layout_before_is_made_again(filled: Workspace, encoder: Encoder) -> None:
+    gallery = GalleryIndex.load(filled.index_path).gallery
+    tensors = {n: getattr(gallery, n) for n in ("vectors", "products", "photos")}
+    metadata = {"layout": "satchel-index-1", "encoder": encoder.id, "revision": "1"}
+    save_file(tensors, filled.index_path, metadata)
+    with pytest.raises(DamagedIndex):
+        GalleryIndex.load(filled.index_path)
+    again = open_index(filled.catalogue, encoder, filled.index_path, filled.settings.search)
+    assert len(again.whitening.matrix) == encoder.card.dimension
+
+
+def test_deviations_between_looks(workspace: Workspace) -> None:
+    rng = np.random.default_rng(0)
+    looks = rng.normal(size=(2, 5, 8)).astype(np.float16).astype(np.float32)
+    with workspace.catalogue.writing() as writer:
+        product = writer.add_product("M1", {})
+        ids = [writer.add_photo(f"{number:064x}", 1, 1, 1) for number in range(5)]
+        for number in ids[:4]:  # the fifth shows no product
+            writer.link(product, number, {}, {})
+    box = Box(0, 0, 1, 1)
+    workspace.catalogue.put_vectors(
+        "e", ((n, box, v, w, v[:3], None) for n, v, w in zip(ids, *looks, strict=True))
+    )
+    deviations = workspace.catalogue.view_deviations("e", 8, at_most=4)
+    assert np.array_equal(deviations, (looks[1] - looks[0])[:4])
+    assert np.array_equal(
+        workspace.catalogue.view_deviations("e", 8, at_most=3), deviations[[0, 2]]
+    )
+    assert workspace.catalogue.view_deviations("another", 8, at_most=3).shape == (0, 8)
+
+
+def test_only_new_photos_are_embedded(
+    filled: Workspace, encoder: Encoder, catalogue_file: Path
+) -> None:
+    (catalogue_file.parent / "photos" / "new.jpg").write_bytes(jpeg("ring", 77))
+    catalogue_file.write_text("code,photo\nNEW,photos/new.jpg\n")
+    done: list[int] = []
+
+    class Counting(Encoder):
+        def encode(self, crops):
+            done.append(len(crops))
+            return super().encode(crops)
+
+    counting = Counting.load()
+    fill(filled, catalogue_file, counting)
+    assert done == [1, 1]  # one photo of the gallery, two looks
+    assert len(GalleryIndex.load(filled.index_path)) == 11
+
+
+def test_nothing_to_index_says_what_to_do(workspace: Workspace, encoder: Encoder) -> None:
+    with pytest.raises(IndexMissing, match="the catalogue is empty: import"):
+        open_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+    with workspace.catalogue.writing() as writer:
+        product = writer.add_product("M1", {})
+        writer.link(product, writer.add_photo("0" * 64, 1, 1, 1), {}, {})
+    with pytest.raises(IndexMissing, match="run `satchel index`"):
+        open_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+
+
+def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
+    workspace: Workspace, encoder: Encoder, catalogue_file: Path
+) -> None:
+    from satchel.catalog.ingest import import_rows
+
+    import_rows(
+        open_rows(catalogue_file).rows(),
+        workspace.catalogue,
+        workspace.photos,
+        limits=workspace.settings.photos.limits(),
+        on_problem=print,
+        on_progress=lambda _: None,
+    )
+    lost = workspace.catalogue.photos_of("M1")[0].sha256
+    workspace.photos.path(lost).unlink()
+    problems: list[PhotoProblem] = []
+    embed_gallery(
+        workspace.catalogue,
+        workspace.photos,
+        encoder,
+        on_progress=lambda _: None,
+        on_problem=problems.append,
+    )
+    assert [problem.sha256 for problem in problems] == [lost]
+    assert workspace.catalogue.count_without_vector(encoder.id) == 1
+
+
+def test_killed_while_embedding_it_goes_on(workspace: Workspace, tmp_path: Path) -> None:
+    folder = tmp_path / "many"
+    for code in range(40):
+        (folder / f"C{code:02}").mkdir(parents=True)
+        for seed in range(10):
+            (folder / f"C{code:02}" / f"{seed}.jpg").write_bytes(
+                jpeg("disc", seed, (200 + code, 150))
+            )
+    satchel = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
+    subprocess.run([*satchel, "import", folder], stderr=subprocess.DEVNULL, check=True)
+    encoder_id = Encoder.load().id
+    process = subprocess.Popen([*satchel, "index"], stderr=subprocess.DEVNULL)
+    while workspace.catalogue.count_without_vector(encoder_id) == 400:
+        assert process.poll() is None
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    left = workspace.catalogue.count_without_vector(encoder_id)
+    assert 0 < left < 400
+    assert not workspace.index_path.exists()
+    done = subprocess.run([*satchel, "index"], capture_output=True, text=True, check=True)
+    assert f"{left} photos embedded; the index holds 400" in done.stderr

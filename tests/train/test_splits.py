@@ -1,0 +1,128 @@
+"""Splits: what belongs together stays together, and what is frozen stays as it is."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from satchel.errors import UsageError
+from satchel.train.splits import PARTS, LabelledPhoto, Split, SplitOptions, make_split
+
+
+def photos_of(counts: list[int], *, groups: dict[int, int] | None = None) -> list[LabelledPhoto]:
+    """So many photos of each product; `groups` maps a photo's number to another one's group."""
+    joined = groups or {}
+    found = []
+    for product, count in enumerate(counts):
+        for _ in range(count):
+            number = len(found)
+            found.append(
+                LabelledPhoto(f"P{product:03}", f"{number:064x}", joined.get(number, number))
+            )
+    return found
+
+
+def side_of(split: Split) -> dict[str, str]:
+    return {sha: part for part in PARTS for _, sha in split.part(part)}
+
+
+catalogues = st.lists(st.integers(1, 12), min_size=2, max_size=12).flatmap(
+    lambda counts: st.tuples(
+        st.just(counts),
+        st.dictionaries(
+            st.integers(0, sum(counts) - 1), st.integers(0, sum(counts) - 1), max_size=8
+        ),
+    )
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(catalogues, st.sampled_from(["closed", "open"]), st.integers(0, 5))
+def test_groups_are_never_torn_and_nothing_is_lost(
+    catalogue: tuple[list[int], dict[int, int]], protocol: str, seed: int
+) -> None:
+    counts, joined = catalogue
+    # One step of joining is enough: a group's number is that of a photo that stands for itself.
+    photos = photos_of(counts, groups={a: b for a, b in joined.items() if b not in joined})
+    split = make_split(photos, SplitOptions(protocol=protocol, val=0.1, test=0.2, seed=seed))
+    sides = side_of(split)
+    by_group = defaultdict(set)
+    for photo in photos:
+        if photo.sha256 in sides:
+            by_group[photo.group].add(sides[photo.sha256])
+    assert all(len(found) == 1 for found in by_group.values())
+    assert len(sides) + split.left_out == len(photos)
+    if protocol == "open":
+        codes = [set(split.products(part)) for part in PARTS]
+        assert not (codes[0] & codes[1] | codes[0] & codes[2] | codes[1] & codes[2])
+    else:
+        assert split.left_out == 0
+
+
+def test_closed_gives_every_product_its_shares() -> None:
+    split = make_split(photos_of([50] * 20), SplitOptions(val=0.1, test=0.2))
+    for part, wanted in (("train", 35), ("val", 5), ("test", 10)):
+        counts = defaultdict(int)
+        for code, _ in split.part(part):
+            counts[code] += 1
+        assert set(counts.values()) == {wanted}
+
+
+def test_a_product_of_one_photo_is_trained_on() -> None:
+    split = make_split(photos_of([1, 10]), SplitOptions())
+    assert "P000" in split.products("train")
+
+
+def test_more_products_and_more_photos_only_add() -> None:
+    photos = photos_of([12] * 30)
+    few = make_split(photos, SplitOptions(products=5, photos_per_product=3))
+    more = make_split(photos, SplitOptions(products=20, photos_per_product=6))
+    assert len(few.products()) == 5
+    assert len(few.train) == 15
+    assert set(few.train) < set(more.train)
+    assert set(few.test) < set(more.test)
+
+
+def test_the_same_options_freeze_the_same_split_whatever_the_order() -> None:
+    photos = photos_of([7, 9, 4])
+    one = make_split(photos, SplitOptions(seed=3))
+    assert make_split(photos[::-1], SplitOptions(seed=3)) == one
+    assert make_split(photos, SplitOptions(seed=4)).hash != one.hash
+
+
+def test_a_column_decides_and_torn_copies_are_told() -> None:
+    photos = [
+        LabelledPhoto("A", "1" * 64, 0, "train"),
+        LabelledPhoto("A", "2" * 64, 0, "test"),
+        LabelledPhoto("B", "3" * 64, 1, "train"),
+        LabelledPhoto("B", "4" * 64, 2, "val"),
+    ]
+    split = make_split(photos, SplitOptions())
+    assert [len(split.part(part)) for part in PARTS] == [2, 1, 1]
+    assert split.torn_groups == 1
+    with pytest.raises(UsageError, match="all photos to name their part"):
+        make_split([*photos, LabelledPhoto("C", "5" * 64, 9)], SplitOptions())
+
+
+def test_a_frozen_split_is_read_back_and_a_changed_one_refused(tmp_path: Path) -> None:
+    path = tmp_path / "splits" / "one.json"
+    split = make_split(photos_of([5, 5]), SplitOptions())
+    split.save(path)
+    assert Split.load(path) == split
+    path.write_text(path.read_text().replace("P000", "P009", 1))
+    with pytest.raises(UsageError, match="changed after it was frozen"):
+        Split.load(path)
+    path.write_text("{")
+    with pytest.raises(UsageError, match="is not a split"):
+        Split.load(path)
+    with pytest.raises(UsageError, match="satchel split"):
+        Split.load(tmp_path / "none.json")
+
+
+def test_asking_for_more_products_than_there_are() -> None:
+    with pytest.raises(UsageError, match="expected 9 products with 3 photos or more, there are 1"):
+        make_split(photos_of([2, 3]), SplitOptions(products=9, fewest_photos=3))

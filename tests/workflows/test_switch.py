@@ -1,0 +1,57 @@
+"""Another of the encoders that Satchel carries begins to answer, and goes back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from conftest import jpeg
+from satchel.encode.card import BUILTIN, LITE
+from satchel.encode.encoder import Encoder
+from satchel.encode.registry import serve_model, serving_card
+from satchel.errors import EncoderError
+from satchel.identify import Identifier
+from satchel.workflows.switch import embed_beside
+from satchel.workspace import Workspace
+
+
+def satchel(workspace: Workspace, *arguments: str) -> int:
+    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder), *arguments]
+    return subprocess.run(command, capture_output=True, check=False).returncode
+
+
+def test_the_light_encoder_answers_and_is_taken_back(filled: Workspace) -> None:
+    before = Identifier.open(filled).identify(jpeg("ring", 3))
+    assert satchel(filled, "promote", "lite0") == 0
+    identifier = Identifier.open(filled)
+    assert identifier.encoder_id == Encoder.load(LITE).id
+    assert identifier.identify(jpeg("ring", 3)).candidates[0].product.code == "M3"
+    assert filled.catalogue.count_without_vector(Encoder.load(BUILTIN).id) == 0  # kept
+    assert satchel(filled, "promote", "--rollback") == 0
+    again = Identifier.open(filled).identify(jpeg("ring", 3))
+    assert [c.product.code for c in again.candidates] == [c.product.code for c in before.candidates]
+    assert again.candidates[0].confidence == pytest.approx(before.candidates[0].confidence)
+
+
+def test_an_empty_catalogue_can_switch_before_anything_is_embedded(workspace: Workspace) -> None:
+    assert satchel(workspace, "promote", "lite0") == 0
+    assert serving_card(workspace.models) == LITE
+    assert satchel(workspace, "promote", "clip-b16") == 0
+    assert serving_card(workspace.models) == BUILTIN
+
+
+def test_a_photo_that_cannot_be_embedded_stops_it(filled: Workspace) -> None:
+    stored = next(path for path in Path(filled.folder, "photos").rglob("*") if path.is_file())
+    stored.write_bytes(b"damaged")
+    with pytest.raises(EncoderError, match="1 photos could not be embedded"):
+        embed_beside(filled, Encoder.load(LITE), lambda _total: lambda _done: None)
+    assert serving_card(filled.models) == BUILTIN
+
+
+def test_a_model_of_a_built_in_name_never_shadows_it(tmp_path: Path) -> None:
+    (tmp_path / "lite0").mkdir()
+    serve_model(tmp_path, "lite0")
+    assert serving_card(tmp_path) == LITE

@@ -1,0 +1,212 @@
+"""Training as its user meets it: split, train, be killed, go on, compare, evaluate."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
+pytestmark = pytest.mark.train
+
+MAISON = Path(__file__).resolve().parents[2] / "examples" / "maison"
+QUICK = (
+    "--backbone=small_cnn",
+    "--set=threads=1",
+    "--set=side_px=64",
+    "--set=batch=8",
+    "--set=precision=fp32",
+)
+
+
+def satchel(workspace: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "satchel", "--workspace", str(workspace), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "COLUMNS": "160", "OMP_NUM_THREADS": "1"},
+    )
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The rendered house's catalogue, imported and split."""
+    folder = tmp_path_factory.mktemp("house")
+    for arguments in (
+        ("init", str(folder)),
+        ("import", str(MAISON / "catalogue.csv")),
+        ("index",),
+        ("split", "default", "--val", "0.25", "--test", "0.25"),
+    ):
+        done = satchel(folder, *arguments)
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_a_split_is_frozen_and_never_made_over(house: Path) -> None:
+    done = satchel(house, "split", "default")
+    assert done.returncode == 2
+    assert "never changed" in done.stderr
+    done = satchel(house, "split", "../out")
+    assert done.returncode == 2
+    assert "split's name" in done.stderr
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let processes that are started here heed Ctrl-C, also where this one was told not to."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
+@pytest.mark.parametrize(
+    ("sent", "shown"), [(signal.SIGKILL, "crashed"), (signal.SIGINT, "stopped")]
+)
+def test_what_ended_a_run_is_shown_and_it_goes_on(
+    house: Path, sent: signal.Signals, shown: str
+) -> None:
+    name = f"ended-{shown}"
+    command = [
+        sys.executable,
+        "-m",
+        "satchel",
+        "--workspace",
+        str(house),
+        "train",
+        "classifier",
+        f"--name={name}",
+        "--epochs=200",
+        *QUICK,
+    ]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    curves = house / "runs" / name / "curves.jsonl"
+    deadline = time.monotonic() + 120
+    while not curves.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert "running" in satchel(house, "runs", name).stdout
+    second = satchel(house, "train", "classifier", f"--resume={name}")
+    assert second.returncode == 2
+    assert "running in another process" in second.stderr
+    process.send_signal(sent)
+    process.communicate()
+    told = satchel(house, "runs", name)
+    assert shown in told.stdout
+    assert f"satchel train classifier --resume {name}" in told.stderr
+    # Fewer epochs left than there were, so that the test ends: the record is what is gone on with.
+    record = house / "runs" / name / "run.json"
+    known = json.loads(record.read_text())
+    assert known["epochs"] >= 1
+    assert known["trackers"]["mlflow"]
+
+
+def test_train_compare_and_evaluate(house: Path) -> None:
+    done = satchel(house, "train", "classifier", "--name=head", "--stage=head", "--set=threads=1")
+    assert done.returncode == 0, done.stderr
+    done = satchel(house, "train", "encoder", "--name=near", "--loss=margin", "--epochs=2", *QUICK)
+    assert done.returncode == 0, done.stderr
+    told = satchel(house, "runs", "head", "near", "--sort=top1", "--compare").stdout
+    assert told.index("head") < told.index("near")
+    assert "small_cnn" in told
+    for run in ("head", "near"):
+        done = satchel(house, "evaluate", run)
+        assert done.returncode == 0, done.stderr
+        assert "Top-5" in done.stdout
+        page = (house / "runs" / run / "test" / "report.html").read_text()
+        assert "look at this part" in page or "looked at" in page
+    again = satchel(house, "train", "classifier", "--resume=head")
+    assert (again.returncode, "is finished" in again.stderr) == (0, True)
+    for words, complaint in (
+        (("classifier", "--resume=head", "--epochs=9"), "leave out --epochs"),
+        (("encoder", "--resume=head"), "satchel train classifier --resume head"),
+    ):
+        done = satchel(house, "train", *words)
+        assert (done.returncode, complaint in done.stderr) == (2, True)
+    looks = (house / "splits" / "default.looks.jsonl").read_text().splitlines()
+    assert [json.loads(line)["run"] for line in looks] == ["head", "near"]
+    figures = json.loads((house / "runs" / "head" / "test" / "report.json").read_text())
+    top1 = next(f["value"] for f in figures["figures"] if f["name"] == "Top-1")
+    assert top1 >= 0.9  # twelve rendered models, unseen photos of them
+
+
+def test_without_photos_to_choose_by_nothing_is_trained(house: Path) -> None:
+    assert satchel(house, "split", "bare", "--val", "0").returncode == 0
+    done = satchel(house, "train", "classifier", "--split=bare", "--tracker=none", *QUICK)
+    assert done.returncode == 2
+    assert "no photos to choose" in done.stderr
+
+
+@pytest.mark.slow
+def test_two_processes_make_one_run(house: Path) -> None:
+    launch = ("-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m", "satchel")
+    words = ("train", "classifier", "--name=both", "--tracker=none", "--epochs=2", *QUICK)
+    done = subprocess.run(
+        [sys.executable, *launch, "--workspace", str(house), *words],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    assert [path.name for path in (house / "runs").glob("both*")] == ["both"]
+    record = json.loads((house / "runs" / "both" / "run.json").read_text())
+    assert (record["state"], record["epochs"]) == ("finished", 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--loss=tripplet",), "triplet"),
+        (("--loss=triplet", "--option=minning=all"), "mining"),
+        (("--set=epoch=3",), "epochs"),
+        (("--set=batch=4", "--set=photos_each=4"), "two products"),
+        (("--backbone=resnet9000",), "no network"),
+        (("--backbone=resnet18", "--weights=missing.safetensors"), "safetensors file"),
+        (("--split=none",), "satchel split"),
+        (("--set=oops",), "KEY=VALUE"),
+        (("--resume=nothing",), "expected one run"),
+        (("--set=seed=-1",), "seed"),
+        (("--set=first_side_px=320",), "up to side_px"),
+        (("--set=precision=fp16",), "bf16"),
+    ],
+)
+def test_wrong_wishes_are_told_plainly(
+    house: Path, arguments: tuple[str, ...], complaint: str
+) -> None:
+    done = satchel(house, "train", "encoder", "--tracker=none", "--set=threads=1", *arguments)
+    assert done.returncode == 2, done.stderr
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_scores_of_products_are_those_of_identification() -> None:
+    from satchel.catalog.store import GalleryVectors
+    from satchel.search.index import GalleryIndex
+    from satchel.search.ranking import rank_products
+    from satchel.workflows.evaluate import product_scores
+
+    rng = np.random.default_rng(0)
+    gallery = rng.normal(size=(40, 16)).astype(np.float32)
+    gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
+    labels = np.sort(rng.integers(0, 7, 40))
+    query = gallery[3] + 0.2 * rng.normal(size=16).astype(np.float32)
+    query = (query / np.linalg.norm(query)).astype(np.float32)[None]
+    photos = np.zeros((40, 32), np.uint8)
+    index = GalleryIndex(GalleryVectors(gallery, labels, photos, 0), "0" * 64)
+    ranked = rank_products(index, query, top=7)
+    scores = product_scores(query, gallery, labels, 7)[0]
+    for product in ranked:
+        assert scores[product.product] == pytest.approx(product.score, abs=1e-5)
