@@ -124,12 +124,13 @@ def test_wrong_use_is_told() -> None:
 def test_the_torch_twin_gives_the_same() -> None:
     torch = pytest.importorskip("torch", reason="needs the train extra")
     pytest.importorskip("pytorch_metric_learning", reason="needs the train extra")
-    from satchel.train.losses import Whiten, make_loss
+    from satchel.train.losses import make_loss
+    from satchel.train.losses.whitening import WhiteningLayer
 
     vectors, labels = vectors_of(60, 16), np.arange(60) % 12
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     whitening = Whitening.fit(vectors, labels)
-    twin = Whiten(whitening.matrix)
+    twin = WhiteningLayer(whitening.matrix)
     expected = whitening.apply(vectors)
     got = twin(torch.from_numpy(vectors.astype(np.float32))).numpy()
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * np.abs(expected).max())

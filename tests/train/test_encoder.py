@@ -30,7 +30,8 @@ from satchel.train.encoder import (
     train_encoder,
     validate,
 )
-from satchel.train.losses import Whiten, make_loss
+from satchel.train.losses import make_loss
+from satchel.train.losses.whitening import WhiteningLayer
 from satchel.train.runs import Run, new_record
 from satchel.train.settings import EncoderSettings
 
@@ -162,7 +163,7 @@ def test_a_whitened_loss_is_the_loss_of_whitened_vectors() -> None:
     vectors, matrix = torch.randn(6, 4), torch.randn(4, 4)
     labels = torch.tensor([0, 0, 1, 1, 2, 2])
     loss = make_loss("contrastive", products=3, dimension=4, distance="unnormalised")
-    objective = MetricObjective(loss, Whiten(matrix.numpy()))
+    objective = MetricObjective(loss, WhiteningLayer(matrix.numpy()))
     expected = loss(torch.stack([matrix @ v for v in vectors]), labels)
     assert torch.allclose(objective(vectors, labels, labels, 1.0), expected)
 

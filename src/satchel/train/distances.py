@@ -1,8 +1,8 @@
-"""Distances between vectors: Euclidean, cosine, Mahalanobis. numpy alone, for search too.
+"""Distances between embeddings: Euclidean, cosine, Mahalanobis; numpy only.
 
-Mahalanobis weighs each direction by how little photos of one product differ along it. With the
-covariance S of those differences, `Whitening` holds W = S^(−1/2): vectors are multiplied by W
-once, and Euclidean distance does the rest, at training (`satchel.train.losses.Whiten`) and in any
+Mahalanobis distance weights each direction by how little photos of one product differ along it.
+With the covariance S of those differences, `Whitening` holds W = S^(−1/2): after multiplying
+embeddings by W, Euclidean distance is Mahalanobis, in training (`losses.whitening`) and in an
 index.
 """
 

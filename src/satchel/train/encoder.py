@@ -20,7 +20,9 @@ from satchel.train.batches import TrainingPhotos, looks, shown_batches
 from satchel.train.classifier import Reporter, notes_of, read_products
 from satchel.train.distances import Whitening
 from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
-from satchel.train.losses import CascadedHeads, Whiten, make_loss
+from satchel.train.losses import make_loss
+from satchel.train.losses.cascaded import CascadedHeads
+from satchel.train.losses.whitening import WhiteningLayer
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ProductBatches
 from satchel.train.settings import EncoderSettings
@@ -37,7 +39,7 @@ TRAINED_SHARE: Final = "trained_share"
 class Cascade(Backbone):
     """A backbone with a head at each of several depths: a vector each to train, all to search by.
 
-    See `satchel.train.losses.CascadedHeads`.
+    See `satchel.train.losses.cascaded.CascadedHeads`.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -74,7 +76,7 @@ class Cascade(Backbone):
 class MetricObjective(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
     """A loss on vectors, as the training loop calls it, of whitened ones if it is told to."""
 
-    def __init__(self, loss: torch.nn.Module, whiten: Whiten | None = None) -> None:
+    def __init__(self, loss: torch.nn.Module, whiten: WhiteningLayer | None = None) -> None:
         super().__init__()
         self.loss = loss
         self.whiten = whiten
@@ -252,7 +254,7 @@ def _model(settings: EncoderSettings, products: int, weights: str) -> Trainable:
     if settings.loss == CASCADED:
         backbone = Cascade(backbone)
     elif settings.whiten:
-        whiten = Whiten(np.eye(backbone.dimension))
+        whiten = WhiteningLayer(np.eye(backbone.dimension))
     options: Mapping[str, Any] = settings.options
     try:
         loss = make_loss(settings.loss, products=products, dimension=backbone.dimension, **options)
