@@ -1,7 +1,7 @@
-"""Duplicates on a set of known truth, and how fast they are found.
+"""Duplicate detection on a set of known truth, and the speed of hashing.
 
     python benchmarks/duplicates.py [dev|test] [--imagededup PYTHON]
-    python benchmarks/duplicates.py speed [--imagededup PYTHON]
+    python benchmarks/duplicates.py speed
 
 Photos of the shared sets are copied in nine ways; every pair of files made from one photo is a
 true pair, every other pair is not. All of Luma takes part, with its colour variants of one pose,
@@ -21,9 +21,7 @@ import csv
 import hashlib
 import json
 import os
-import resource
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -38,9 +36,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 from datasets import SHARED
 from reporting import print_table, write_json
-from satchel.curate.duplicates import Groups, duplicate_candidates, group_hashes, near_pairs
+from satchel.curate.duplicates import Groups, duplicate_candidates
 from satchel.curate.geometry import compare, describe
-from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
+from satchel.curate.hash_pairs import near_pairs
+from satchel.curate.hashing import perceptual_hash, pixel_digest
 from satchel.curate.rules import DuplicateThresholds
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
@@ -52,8 +51,6 @@ COPIED = {"luma": 40, "grocery": 50, "dreambooth": 20, "coco_bags": 10}
 LONG_SIDE_PX = 500
 SAME_SOURCE_LEVELS = 0.5
 """Source files whose decoded pixels differ by less on average, of 255, are one original."""
-IMAGEDEDUP_HASHES = 10_000
-"""It compares all with all: a million would take 10,000 times as long."""
 Rng = np.random.Generator
 
 
@@ -261,7 +258,7 @@ def satchel_pairs(samples: list[Sample]) -> dict[str, Any]:
     def work(batch: list[Sample]) -> list[tuple[bytes, np.ndarray, bool, Any, np.ndarray]]:
         photos = [decode(sample.data) for sample in batch]
         return [
-            (pixel_digest(p), perceptual_hash(p), hash_is_informative(p), describe(p), seen.vector)
+            (pixel_digest(p), *perceptual_hash(p), describe(p), seen.vector)
             for p, seen in zip(photos, embed(encoder, photos), strict=True)
         ]
 
@@ -473,70 +470,6 @@ def _cells(figures: dict[str, float], made: tuple[str, ...]) -> list[str]:
 # -- how fast ----------------------------------------------------------------------------------
 
 
-def synthetic_hashes(n: int, max_distance: int) -> np.ndarray:
-    """15 % in groups of 2 to 6, each up to half of `max_distance` from a centre."""
-    rng = np.random.default_rng(0)
-    alone = rng.integers(0, 256, (n - n * 15 // 100, 32), dtype=np.uint8)
-    sizes = rng.integers(2, 7, n)
-    sizes = sizes[np.cumsum(sizes) <= n - len(alone)]
-    copies = np.repeat(rng.integers(0, 256, (len(sizes), 32), dtype=np.uint8), sizes, axis=0)
-    every = np.arange(len(copies))
-    for _ in range(max_distance // 2):
-        flip = rng.random(len(copies)) < 0.8
-        byte, bit = rng.integers(0, 32, len(copies)), rng.integers(0, 8, len(copies))
-        copies[every[flip], byte[flip]] ^= (1 << bit[flip]).astype(np.uint8)
-    return rng.permutation(np.concatenate([alone, copies]))
-
-
-def group_and_tell(n: int) -> None:
-    """Group `n` synthetic hashes and print seconds, gigabytes and groups; runs by itself."""
-    limit = DuplicateThresholds().max_hash_distance
-    hashes = synthetic_hashes(n, limit)
-    began, cpu = time.perf_counter(), time.process_time()
-    labels = group_hashes(hashes, limit, workers=2)
-    figures = {
-        "hashes": len(hashes),
-        "seconds": time.perf_counter() - began,
-        "cpu_seconds": time.process_time() - cpu,
-        "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-        "groups": len(np.unique(labels)),
-    }
-    print(json.dumps(figures))
-
-
-PHASH_GROUPING = """
-import json, os, resource, sys, time
-from satchel.train.torchvision_ops import declare_missing_ops
-declare_missing_ops()
-from imagededup.methods import PHash
-hashes = json.load(open(sys.argv[1]))
-began, cpu = time.perf_counter(), sum(os.times()[:4])
-found = PHash(verbose=False).find_duplicates(encoding_map=hashes, max_distance_threshold=5)
-print(json.dumps({
-    "hashes": len(hashes), "seconds": time.perf_counter() - began,
-    "cpu_seconds": sum(os.times()[:4]) - cpu,
-    "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9,
-    "with_neighbours": sum(map(bool, found.values())),
-}))
-"""
-
-
-def imagededup_grouping(python: str, n: int) -> dict[str, float]:
-    """Seconds and gigabytes that imagededup needs for the neighbours of `n` hashes of 64 bits."""
-    limit = DuplicateThresholds().max_hash_distance
-    with tempfile.TemporaryDirectory() as folder:
-        hashes = Path(folder) / "hashes.json"
-        short = {
-            f"{at}.jpg": row[:8].tobytes().hex()
-            for at, row in enumerate(synthetic_hashes(n, limit))
-        }
-        hashes.write_text(json.dumps(short))
-        command = [python, "-c", PHASH_GROUPING, str(hashes)]
-        answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    figures: dict[str, float] = json.loads(answer.splitlines()[-1])
-    return figures
-
-
 def hashing_share(min_side_px: int | None, rounds: int = 7) -> dict[str, float]:
     """Photos a second of processor time: decoded alone, and decoded and hashed; one thread.
 
@@ -572,19 +505,14 @@ def hashing_share(min_side_px: int | None, rounds: int = 7) -> dict[str, float]:
     return {**rates, "share": float(shares[1]), "share_with_digest": float(shares[2])}
 
 
-def report_speed(python: str | None) -> None:
-    """Print and write how fast hashing and grouping are."""
+def report_speed() -> None:
+    """Print and write how fast hashing is."""
     figures: dict[str, Any] = {}
     cores = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(cores)})
     for side in (128, DECODED_SIDE_PX, None):
         figures[f"hashing, min_side_px={side}"] = hashing_share(side)
     os.sched_setaffinity(0, cores)
-    command = [sys.executable, __file__, "group", "--n", "1000000"]
-    answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    figures["grouping"] = json.loads(answer)
-    if python:
-        figures["grouping, imagededup"] = imagededup_grouping(python, IMAGEDEDUP_HASHES)
     rows = [(name, key, f"{v:,.2f}") for name, f in figures.items() for key, v in f.items()]
     print_table("Speed", ["what", "figure", ""], rows)
     write_json("duplicates-speed", figures)
@@ -593,18 +521,13 @@ def report_speed(python: str | None) -> None:
 def main() -> None:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument(
-        "what", choices=("dev", "test", "speed", "group"), nargs="?", default="test"
-    )
+    parser.add_argument("what", choices=("dev", "test", "speed"), nargs="?", default="test")
     parser.add_argument("--imagededup", metavar="PYTHON")
-    parser.add_argument("--n", type=int, default=1_000_000)
     chosen = parser.parse_args()
     cv2.setNumThreads(1)
     match chosen.what:
         case "speed":
-            report_speed(chosen.imagededup)
-        case "group":
-            group_and_tell(chosen.n)
+            report_speed()
         case split:
             report(split, chosen.imagededup)
 

@@ -32,7 +32,7 @@ import numpy as np
 from accuracy import Seen, Vectors, all_described, ranks, vectors_of
 from datasets import SHARED, LabelledPhoto, Task, _grocery
 from reporting import print_table, write_json
-from satchel.curate.garbage import Judgements, State, judge
+from satchel.curate.garbage import Classification, State, classify
 from satchel.curate.integrity import Fault, faults, measure
 from satchel.curate.rules import GarbageRules
 from satchel.encode.encoder import Encoder
@@ -236,7 +236,7 @@ def curated(
     rules: GarbageRules,
     *,
     without: str | None = None,
-) -> Judgements:
+) -> Classification:
     """Judge a gallery; `without` "whole" or "colours", as if they had not been looked at."""
     codes = sorted({photo.code for photo in gallery.photos})
     number = {code: at for at, code in enumerate(codes)}
@@ -244,23 +244,30 @@ def curated(
         name: np.stack([getattr(seen[photo.path], name) for photo in gallery.photos])
         for name in ("vector", "whole", "colours")
     }
-    return judge(
-        looks.pop("vector"),
-        np.array([number[photo.code] for photo in gallery.photos]),
-        **{name: look for name, look in looks.items() if name != without},
-        faulty=np.array([faulty[photo.path] for photo in gallery.photos]),
+    fine = np.array([not faulty[photo.path] for photo in gallery.photos])
+    found = classify(
+        looks.pop("vector")[fine],
+        np.array([number[photo.code] for photo in gallery.photos])[fine],
+        **{name: look[fine] for name, look in looks.items() if name != without},
         rules=rules,
     )
+    return with_faulty(found, fine)
 
 
-def figures_of(judged: Judgements) -> np.ndarray:
+def with_faulty(found: Classification, fine: np.ndarray) -> Classification:
+    """Add rows for the photos that integrity drops: state dropped, score +inf."""
+    columns = {}
+    for name in Classification.__slots__:
+        values = getattr(found, name)
+        columns[name] = np.zeros((len(fine), *values.shape[1:]), values.dtype)
+        columns[name][fine] = values
+    columns["states"][~fine], columns["score"][~fine] = 2, np.inf
+    return Classification(**columns)
+
+
+def figures_of(classified: Classification) -> np.ndarray:
     """The regression's inputs, in the order of `WEIGHTS`; shape (n, len(WEIGHTS))."""
-    outside = np.maximum(judged.other, judged.background)
-    columns = [
-        outside if name == "other" else getattr(judged, name)  # the others are named as they are
-        for name in WEIGHTS
-    ]
-    return np.stack(columns, axis=1).astype(np.float64)
+    return np.stack([getattr(classified, name) for name in WEIGHTS], axis=1).astype(np.float64)
 
 
 WEIGHTS = ("level", "centre", "near", "other", "enlarged", "off_colour")
@@ -311,26 +318,26 @@ def fitted_on(
 
     Scores once as they are, and once with those of products too small for dropping at the bottom.
     """
-    judged = curated(gallery, seen, faulty, rules)
+    classified = curated(gallery, seen, faulty, rules)
     usable = np.array(
         [
             half(photo.code) == "A" and photo.kind in (RIGHT, *KINDS) and not faulty[photo.path]
             for photo in gallery.photos
         ]
-    ) & np.isfinite(judged.score)
+    ) & np.isfinite(classified.score)
     wrong = np.array([photo.wrong for photo in gallery.photos])[usable]
     weight = np.where(wrong, 1 / wrong.sum(), 1 / (~wrong).sum())
-    score, few = judged.score[usable], judged.peers[usable] < rules.trusted_peers
+    score, few = classified.score[usable], classified.peers[usable] < rules.trusted_peers
     lowest = np.where(few, score.min(), score)
-    return figures_of(judged)[usable], wrong, weight * 1_000, score, lowest
+    return figures_of(classified)[usable], wrong, weight * 1_000, score, lowest
 
 
 # -- tables ------------------------------------------------------------------------------------
 
 
-def found_by_kind(gallery: Gallery, judged: Judgements) -> list[dict[str, object]]:
+def found_by_kind(gallery: Gallery, classified: Classification) -> list[dict[str, object]]:
     """Shares dropped, and dropped or doubtful, of each kind of photo, for either half."""
-    states = np.array([judged.state(row) for row in range(len(gallery.photos))])
+    states = np.array([classified.state(row) for row in range(len(gallery.photos))])
     rows: list[dict[str, object]] = []
     for name in "AB":
         mine = np.array([half(photo.code) == name for photo in gallery.photos])
@@ -371,16 +378,15 @@ def of_few_photos(
     return rows
 
 
-def curve(gallery: Gallery, judged: Judgements) -> list[dict[str, float]]:
+def curve(gallery: Gallery, classified: Classification) -> list[dict[str, float]]:
     """Half B: share of the wrong that is dropped, where a share of the right may be."""
     counted = np.array(
         [half(photo.code) == "B" and photo.kind in (RIGHT, *KINDS) for photo in gallery.photos]
     )
     wrong = np.array([photo.wrong for photo in gallery.photos])
-    out = judged.states == 2
-    few = judged.peers < GarbageRules().trusted_peers
-    itself = judged.reasons[:, 0] & out
-    score = np.where(itself, np.inf, np.where(few, -np.inf, judged.score))
+    few = classified.peers < GarbageRules().trusted_peers
+    itself = np.isposinf(classified.score)
+    score = np.where(itself, np.inf, np.where(few, -np.inf, classified.score))
     points = []
     for lost in (0.01, 0.02, 0.03, 0.05, 0.08, 0.12):
         cut = np.quantile(score[counted & ~wrong], 1 - lost, method="higher")
@@ -407,10 +413,10 @@ def accuracy(gallery: Gallery, vectors: Vectors, kept: np.ndarray) -> tuple[floa
     return float(np.mean(hits)), len(hits)
 
 
-def accuracies(gallery: Gallery, vectors: Vectors, judged: Judgements) -> dict[str, object]:
+def accuracies(gallery: Gallery, vectors: Vectors, classified: Classification) -> dict[str, object]:
     """Top-1 with the never-polluted, the polluted and the curated gallery."""
     wrong = np.array([photo.wrong for photo in gallery.photos])
-    dropped, doubtful = judged.states == 2, judged.states == 1
+    dropped, doubtful = classified.states == 2, classified.states == 1
     clean, queries = accuracy(gallery, vectors, ~wrong)
     return {
         "gallery": gallery.name,
@@ -452,10 +458,10 @@ def report(split: str, galleries: list[Gallery], seen: Seen, faulty: dict[Path, 
     """What was found with the shipped rules, and what it is worth."""
     kinds, top, curves = [], [], {}
     for gallery in galleries:
-        judged = curated(gallery, seen, faulty, GarbageRules())
-        kinds += found_by_kind(gallery, judged)
-        top.append(accuracies(gallery, vectors_of(seen), judged))
-        curves[gallery.name] = {"ships": curve(gallery, judged)} | {
+        classified = curated(gallery, seen, faulty, GarbageRules())
+        kinds += found_by_kind(gallery, classified)
+        top.append(accuracies(gallery, vectors_of(seen), classified))
+        curves[gallery.name] = {"ships": curve(gallery, classified)} | {
             f"without {name}": curve(
                 gallery, curated(gallery, seen, faulty, GarbageRules(), without=look)
             )

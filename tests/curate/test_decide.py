@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from satchel.catalog.curation import GalleryPhotos
 from satchel.curate.content import ContentFigures, Shown
 from satchel.curate.decide import COPY, LAST_PHOTO, SEARCHED, decide
-from satchel.curate.garbage import Reason, State, judge
+from satchel.curate.garbage import Reason, State, classify
 from satchel.curate.integrity import Fault, PhotoFigures
 from satchel.curate.rules import CurationRules, GarbageRules
 
@@ -151,11 +151,11 @@ def test_of_copies_unlike_their_product_the_less_unlike_is_chosen() -> None:
     photos.vectors[6] = photos.vectors[0] + 0.6 * photos.vectors[7]
     photos.vectors[6] /= np.linalg.norm(photos.vectors[6])
     alone = [
-        float(judge(photos.vectors[rows], photos.products[rows], whole=photos.whole[rows]).score[6])
+        classify(photos.vectors[rows], photos.products[rows], whole=photos.whole[rows]).score[6]
         for rows in ([*range(6), 6], [*range(6), 7])
     ]
     assert alone[0] < alone[1]
-    between = GarbageRules(doubtful_at=alone[0] - 0.1, dropped_at=np.mean(alone))
+    between = GarbageRules(doubtful_at=float(alone[0]) - 0.1, dropped_at=np.mean(alone))
     states = decide(photos, copies, CurationRules(best=20, garbage=between))
     assert states[6].state is State.DOUBTFUL
     assert states[7].reasons[-1] == {"kind": COPY, "of": photos.sha256[6]}

@@ -7,15 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.curate import duplicates
+from satchel.curate import hash_pairs
 from satchel.curate.duplicates import (
     Groups,
     best_of,
     duplicate_candidates,
-    group_hashes,
     join,
-    near_pairs,
 )
+from satchel.curate.hash_pairs import near_pairs
 
 
 def hashes_around(seed: int, centres: int, per_centre: int, flips: int) -> np.ndarray:
@@ -51,7 +50,7 @@ def naive_labels(n: int, pairs: list[tuple[int, int]]) -> list[int]:
     st.sampled_from((0, 1, 7, 10, 11, 22, 31, 64)),
 )
 @settings(deadline=None, max_examples=25)
-def test_pairs_and_groups_are_those_of_comparing_all_with_all(
+def test_pairs_are_those_of_comparing_all_with_all(
     seed: int, centres: int, per_centre: int, flips: int, limit: int
 ) -> None:
     hashes = hashes_around(seed, centres, per_centre, flips)
@@ -59,15 +58,13 @@ def test_pairs_and_groups_are_those_of_comparing_all_with_all(
     pairs, distances = near_pairs(hashes, limit, workers=1)
     assert [tuple(pair) for pair in pairs] == sorted(expected)
     assert dict(zip(map(tuple, pairs), distances, strict=True)) == expected
-    labels = group_hashes(hashes, limit, workers=1)
-    assert list(labels) == naive_labels(len(hashes), list(expected))
 
 
 @pytest.mark.parametrize(("limit", "silent_bits"), [(6, 160), (10, 200), (22, 0)])
 def test_crowds_are_told_apart_exactly(
     monkeypatch: pytest.MonkeyPatch, limit: int, silent_bits: int
 ) -> None:
-    monkeypatch.setattr(duplicates, "CROWD", 8)  # so that a few dozen hashes are a crowd
+    monkeypatch.setattr(hash_pairs, "CROWD", 8)  # so that a few dozen hashes are a crowd
     bits = np.unpackbits(hashes_around(3, 5, 12, 14), axis=1)
     bits[:, :silent_bits] = 0
     bits[:30, 7 :: limit // 2 + 1] = 0  # one chunk that says nothing of half of them
@@ -76,7 +73,6 @@ def test_crowds_are_told_apart_exactly(
     expected = naive_pairs(hashes, limit)
     pairs, distances = near_pairs(hashes, limit)
     assert dict(zip(map(tuple, pairs), distances, strict=True)) == expected
-    assert list(group_hashes(hashes, limit)) == naive_labels(len(hashes), list(expected))
 
 
 def test_every_pair_at_the_limit_is_found_wherever_its_bits_lie() -> None:
@@ -99,7 +95,6 @@ def test_nothing_to_compare(n: int) -> None:
     pairs, distances = near_pairs(hashes, 22)
     assert pairs.shape == (0, 2)
     assert distances.shape == (0,)
-    assert list(group_hashes(hashes, 22)) == list(range(n))
 
 
 def test_hashes_of_another_length_are_refused() -> None:

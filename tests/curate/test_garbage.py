@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from satchel.curate import garbage
-from satchel.curate.garbage import REASONS, Judgements, Reason, State, judge
+from satchel.curate.garbage import REASONS, Classification, Reason, State, classify
 from satchel.curate.rules import GarbageRules
 
 DIMENSIONS = 64
@@ -43,14 +43,14 @@ def catalogue(
     return np.concatenate(vectors), np.array(codes), np.array(bad)
 
 
-def states(judged: Judgements) -> np.ndarray:
-    return np.array([judged.state(row) for row in range(len(judged.states))])
+def states(classified: Classification) -> np.ndarray:
+    return np.array([classified.state(row) for row in range(len(classified.states))])
 
 
 @pytest.mark.parametrize(("right", "wrong"), [(7, 3), (14, 6), (20, 1), (5, 2)])
 def test_wrong_photos_are_dropped_and_right_ones_kept(right: int, wrong: int) -> None:
     vectors, products, bad = catalogue(right, wrong)
-    found = states(judge(vectors, products))
+    found = states(classify(vectors, products))
     assert (found[bad] == State.DROPPED).mean() >= 0.9
     assert (found[~bad] == State.DROPPED).mean() <= 0.05
 
@@ -60,10 +60,10 @@ def test_wrong_photos_are_dropped_and_right_ones_kept(right: int, wrong: int) ->
 def test_the_order_of_the_photos_does_not_matter(seed: int) -> None:
     vectors, products, _ = catalogue(6, 2, seed=seed)
     order = np.random.default_rng(seed).permutation(len(vectors))
-    judged, again = judge(vectors, products), judge(vectors[order], products[order])
-    assert np.array_equal(judged.states[order], again.states)
-    assert np.allclose(judged.score[order], again.score, atol=1e-3)
-    assert np.array_equal(judged.other_product[order], again.other_product)
+    classified, again = classify(vectors, products), classify(vectors[order], products[order])
+    assert np.array_equal(classified.states[order], again.states)
+    assert np.allclose(classified.score[order], again.score, atol=1e-3)
+    assert np.array_equal(classified.other_product[order], again.other_product)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -71,11 +71,11 @@ def test_of_few_photos_none_is_dropped(count: int) -> None:
     rng = np.random.default_rng(0)
     vectors, products, _ = catalogue(8, 0)
     stray = unit(rng.normal(size=(count, DIMENSIONS)))
-    judged = judge(np.concatenate([vectors, stray]), np.r_[products, [99] * count])
+    classified = classify(np.concatenate([vectors, stray]), np.r_[products, [99] * count])
     rows = range(len(vectors), len(vectors) + count)
-    assert {judged.state(row) for row in rows} <= {State.KEPT, State.DOUBTFUL}
+    assert {classified.state(row) for row in rows} <= {State.KEPT, State.DOUBTFUL}
     if count > 1:
-        assert all(Reason.FEW_PHOTOS in judged.reasons_of(row) for row in rows)
+        assert all(Reason.FEW_PHOTOS in classified.reasons_of(row) for row in rows)
 
 
 def test_figures_against_plain_loops() -> None:
@@ -94,7 +94,6 @@ def test_figures_against_plain_loops() -> None:
         vectors[order],
         whole[order],
         colours[order],
-        np.zeros(len(order), bool),
         ids,
         np.r_[starts, len(order)],
     )
@@ -104,7 +103,7 @@ def test_figures_against_plain_loops() -> None:
         float(unit(np.sum([colours[j] for j in peers_of(row)], axis=0)) @ colours[row])
         for row in range(len(products))
     ]
-    found = garbage._figures(photos, flat, np.full(len(order), -1, np.float32), rules)
+    found = garbage._figures(photos, flat, rules)
     for row in range(len(products)):  # the catalogue is in order of its products already
         peers = peers_of(row)
         centre = unit(np.sum([vectors[j] for j in peers], axis=0))
@@ -128,61 +127,31 @@ def test_figures_against_plain_loops() -> None:
 
 def test_rows_at_once_do_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors, products, _ = catalogue(7, 3)
-    whole = judge(vectors, products)
+    whole = classify(vectors, products)
     monkeypatch.setattr(garbage, "ROWS_AT_ONCE", 3)
-    parts = judge(vectors, products)
+    parts = classify(vectors, products)
     assert np.array_equal(whole.states, parts.states)
     assert np.allclose(whole.score, parts.score, atol=1e-4)
 
 
 def test_a_photo_of_another_product_names_it() -> None:
     vectors, products, bad = catalogue(10, 2)
-    judged = judge(vectors, products)
+    classified = classify(vectors, products)
     strays = np.flatnonzero(bad)[::2]  # the first wrong photo of each product is the next one's
-    assert all(Reason.OTHER_PRODUCT in judged.reasons_of(row) for row in strays)
+    assert all(Reason.OTHER_PRODUCT in classified.reasons_of(row) for row in strays)
     expected = (products[strays] // 10 + 1) % 6 * 10 + 7
-    assert np.array_equal(judged.other_product[strays], expected)
-    assert (judged.margin()[strays] < 0).all()
+    assert np.array_equal(classified.other_product[strays], expected)
+    assert (classified.margin()[strays] < 0).all()
 
 
 def test_reasons_go_with_states() -> None:
     vectors, products, _ = catalogue(8, 3)
-    judged = judge(vectors, products)
-    kept = np.array([judged.state(row) == State.KEPT for row in range(len(vectors))])
+    classified = classify(vectors, products)
+    kept = np.array([classified.state(row) == State.KEPT for row in range(len(vectors))])
     assert kept.any()
     assert not kept.all()
-    assert np.array_equal(judged.reasons.any(1), ~kept)
-    assert judged.reasons.shape == (len(vectors), len(REASONS))
-
-
-def test_faulty_photos_are_out_and_vouch_for_nothing() -> None:
-    vectors, products, _ = catalogue(8, 0)
-    page = unit(np.random.default_rng(5).normal(size=DIMENSIONS))
-    pages = np.tile(page, (6, 1))  # six screenshots of one product, all alike
-    stacked, codes = np.concatenate([vectors, pages]), np.r_[products, [7] * 6]
-    faulty = np.arange(len(stacked)) >= len(vectors)
-    judged = judge(stacked, codes, faulty=faulty)
-    assert all(judged.reasons_of(row) == (Reason.FAULTY,) for row in np.flatnonzero(faulty))
-    assert (judged.states[faulty] == 2).all()
-    alone = judge(vectors, products)
-    assert np.allclose(judged.score[~faulty], alone.score, atol=1e-4)
-    assert judged.peers[0] == 7
-
-
-def test_a_background_is_a_reason_of_its_own() -> None:
-    rng = np.random.default_rng(2)
-    vectors, products, _ = catalogue(8, 0)
-    street = unit(rng.normal(size=DIMENSIONS))
-    shots = around(street, 30, rng)
-    stacked, codes = np.concatenate([vectors, shots[:1]]), np.r_[products, 7]
-    without = judge(stacked, codes)
-    judged = judge(stacked, codes, background=shots[1:])
-    assert without.background[-1] == -1
-    best = np.sort(shots[1:] @ shots[0])[-5:].mean()
-    assert judged.background[-1] == pytest.approx(best, abs=1e-5)
-    assert judged.score[-1] > without.score[-1]
-    assert Reason.BACKGROUND in judged.reasons_of(len(vectors))
-    assert judged.state(len(vectors)) == State.DROPPED
+    assert np.array_equal(classified.reasons.any(1), ~kept)
+    assert classified.reasons.shape == (len(vectors), len(REASONS))
 
 
 def test_a_detail_is_a_partial_view() -> None:
@@ -195,14 +164,14 @@ def test_a_detail_is_a_partial_view() -> None:
     vectors[8] = detail
     whole = np.concatenate([wide, detail[None]])
     second = around(unit(near + far + 2 * unit(rng.normal(size=DIMENSIONS))), 8, rng)
-    judged = judge(
+    classified = classify(
         np.concatenate([vectors, second]),
         np.array([1] * 9 + [2] * 8),
         whole=np.concatenate([whole, second]),
     )
-    assert judged.enlarged[8] > 0.1
-    assert judged.enlarged[:8].max() < 0
-    assert Reason.PARTIAL_VIEW in judged.reasons_of(8)
+    assert classified.enlarged[8] > 0.1
+    assert classified.enlarged[:8].max() < 0
+    assert Reason.PARTIAL_VIEW in classified.reasons_of(8)
 
 
 def test_a_photo_of_other_colours_is_doubted_for_them() -> None:
@@ -210,11 +179,11 @@ def test_a_photo_of_other_colours_is_doubted_for_them() -> None:
     red, blue = np.eye(2, 3, dtype=np.float32)
     colours = np.tile(red, (len(vectors), 1))
     colours[3] = blue
-    plain = judge(vectors, products)
+    plain = classify(vectors, products)
     # Its weight is stated, since those that ship are fitted to an encoder.
     rules = GarbageRules(off_colour=3.3, doubtful_at=float(plain.score.max()) + 1)
-    same = judge(vectors, products, colours=np.tile(red, (len(vectors), 1)), rules=rules)
-    other = judge(vectors, products, colours=colours, rules=rules)
+    same = classify(vectors, products, colours=np.tile(red, (len(vectors), 1)), rules=rules)
+    other = classify(vectors, products, colours=colours, rules=rules)
     assert np.array_equal(same.score, plain.score)
     assert not same.states.any()
     assert other.off_colour[3] == pytest.approx(1, abs=0.05)  # it vouches for others a little
@@ -222,7 +191,7 @@ def test_a_photo_of_other_colours_is_doubted_for_them() -> None:
     assert other.reasons_of(3) == (Reason.OTHER_COLOURS,)
 
 
-def test_photos_whose_colours_are_not_known_are_judged_without_them() -> None:
+def test_photos_whose_colours_are_not_known_are_classified_without_them() -> None:
     rng = np.random.default_rng(4)
     vectors, products, _ = catalogue(8, 2)
     colours = unit(rng.uniform(size=(len(vectors), 5)))
@@ -230,20 +199,20 @@ def test_photos_whose_colours_are_not_known_are_judged_without_them() -> None:
     colours[unknown] = 0
     colours[products == products[0]] = 0
     colours[0] = unit(rng.uniform(size=5))  # of its product the only one that is known
-    judged, plain = judge(vectors, products, colours=colours), judge(vectors, products)
-    assert (judged.off_colour[unknown] == 0).all()
-    assert (judged.off_colour[products == products[0]] == 0).all()
+    classified, plain = classify(vectors, products, colours=colours), classify(vectors, products)
+    assert (classified.off_colour[unknown] == 0).all()
+    assert (classified.off_colour[products == products[0]] == 0).all()
     assert np.array_equal(
-        judged.states[products == products[0]], plain.states[products == products[0]]
+        classified.states[products == products[0]], plain.states[products == products[0]]
     )
-    assert (judged.off_colour != 0).any()
+    assert (classified.off_colour != 0).any()
 
 
 def test_one_product_alone_and_no_photos() -> None:
     vectors, products, _ = catalogue(6, 0, products=1)
-    judged = judge(vectors, products)
-    assert (judged.other == -1).all()
-    assert (judged.other_product == -1).all()
-    assert (judged.states == 0).all()
-    none = judge(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
+    classified = classify(vectors, products)
+    assert (classified.other == -1).all()
+    assert (classified.other_product == -1).all()
+    assert (classified.states == 0).all()
+    none = classify(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     assert len(none.states) == 0

@@ -13,7 +13,6 @@ from satchel.curate.geometry import (
     compare,
     describe,
     mirrored,
-    same_picture,
 )
 from satchel.curate.rules import DuplicateThresholds
 from satchel.images import decode, encode_jpeg
@@ -58,6 +57,10 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 
 
 LIMITS = DuplicateThresholds()
+
+
+def same_picture(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(compared(a, b).same(LIMITS))
 
 
 def compared(a: np.ndarray, b: np.ndarray) -> Comparison:

@@ -5,19 +5,19 @@ import numpy as np
 import pytest
 
 from conftest import draw
-from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
+from satchel.curate.hashing import perceptual_hash, pixel_digest
 from satchel.images import decode, encode_jpeg
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> int:
-    return int(np.bitwise_count(perceptual_hash(a) ^ perceptual_hash(b)).sum())
+    return int(np.bitwise_count(perceptual_hash(a).bits ^ perceptual_hash(b).bits).sum())
 
 
 def test_the_hash_is_that_of_opencvs_cosine_transform() -> None:
     picture = draw("ring", 3, (64, 64))
     grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float64)
     low = cv2.dct(grey)[:16, :16]
-    assert np.array_equal(perceptual_hash(picture), np.packbits(low > np.median(low)))
+    assert np.array_equal(perceptual_hash(picture).bits, np.packbits(low > np.median(low)))
 
 
 def test_sampling_first_flips_few_bits_of_the_hash_of_all_pixels() -> None:
@@ -27,7 +27,7 @@ def test_sampling_first_flips_few_bits_of_the_hash_of_all_pixels() -> None:
         small = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float64)
         low = cv2.dct(small)[:16, :16]
         exact = np.packbits(low > np.median(low))
-        assert np.bitwise_count(exact ^ perceptual_hash(picture)).sum() <= 4
+        assert np.bitwise_count(exact ^ perceptual_hash(picture).bits).sum() <= 4
 
 
 def clouds(seed: int) -> np.ndarray:
@@ -49,9 +49,9 @@ def test_copies_are_near_and_other_pictures_far(seed: int) -> None:
 
 def test_a_blank_picture_says_that_its_hash_is_noise() -> None:
     noise = np.random.default_rng(0).integers(0, 4, (300, 300, 3))
-    assert not hash_is_informative((200 + noise).astype(np.uint8))
-    assert not hash_is_informative(np.full((80, 90, 3), 255, np.uint8))
-    assert hash_is_informative(draw("disc"))
+    assert not perceptual_hash((200 + noise).astype(np.uint8)).informative
+    assert not perceptual_hash(np.full((80, 90, 3), 255, np.uint8)).informative
+    assert perceptual_hash(draw("disc")).informative
 
 
 def test_the_digest_is_of_pixels_and_shape_alone() -> None:

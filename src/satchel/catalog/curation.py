@@ -43,8 +43,8 @@ class MeasuredPhoto:
     """What is kept of a photo's pixels.
 
     Attributes:
-        pixel_digest: 32 bytes, equal for equal pixels.
-        hash: 32 bytes, near for like pixels.
+        pixel_digest: 16 bytes, equal for equal pixels.
+        hash: 32 bytes, the perceptual hash.
         informative: whether the picture has enough in it for its hash to mean something.
         figures: see `satchel.curate.integrity.PhotoFigures`.
         content: see `satchel.curate.content.ContentFigures`.
@@ -69,7 +69,7 @@ class GalleryPhotos:
         decided: the state that a person gave them, or None.
         sha256: of the photos.
         size_bytes: of the photos' files.
-        digests: shape (n,), 32 bytes each.
+        digests: of the photos' pixels, 16 bytes each.
         hashes: shape (n, 32), uint8.
         informative: shape (n,), bool.
         figures: of `satchel.curate.integrity.PhotoFigures`.

@@ -108,7 +108,7 @@ class VectorRow(Base):
 class PhotoFiguresRow(Base):
     """What was measured of a photo's pixels, once; thresholds are applied later.
 
-    `pixel_digest` and `hash` are of 32 bytes; `figures` holds `curate.integrity.PhotoFigures`,
+    `pixel_digest` is of 16 bytes, `hash` of 32; `figures` holds `curate.integrity.PhotoFigures`,
     `content` holds `curate.content.ContentFigures` and, where a shop's mark was looked for, `mark`.
     """
 

@@ -24,7 +24,7 @@ class KeptPhoto:
     Attributes:
         attributes: the further columns of its row of the catalogue file.
         box: of the object; the whole photo where no encoder looked at it.
-        digest: 32 bytes, equal for equal pixels; None where it was not measured.
+        digest: 16 bytes, equal for equal pixels; None where it was not measured.
     """
 
     code: str

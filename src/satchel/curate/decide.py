@@ -17,7 +17,7 @@ from satchel.catalog.curation import GalleryPhotos
 from satchel.catalog.decisions import DECIDED
 from satchel.curate.content import shown
 from satchel.curate.duplicates import Groups, best_of
-from satchel.curate.garbage import REASONS, Judgements, Reason, State, judge
+from satchel.curate.garbage import REASONS, Classification, Reason, State, classify
 from satchel.curate.integrity import Fault, PhotoFigures, faults
 from satchel.curate.rules import CurationRules
 from satchel.curate.selection import best_n
@@ -61,7 +61,7 @@ class PhotoState:
     reasons: Reasons
     decided: bool = False
 
-    def worsen(self, state: State, reason: dict[str, Any]) -> None:
+    def downgrade(self, state: State, reason: dict[str, Any]) -> None:
         """Add a reason, unless a person decided; the state never gets better by it."""
         if self.decided:
             return
@@ -126,7 +126,7 @@ def _by_themselves(
 ) -> None:
     for state, measured in zip(states, figures, strict=True):
         for found in faults(measured, rules.integrity):
-            state.worsen(
+            state.downgrade(
                 State.DROPPED if found.kind in DROPPING else State.DOUBTFUL,
                 {"kind": found.kind, "figure": found.figure, "threshold": found.threshold},
             )
@@ -138,7 +138,7 @@ def _by_content(states: Sequence[PhotoState], photos: GalleryPhotos, rules: Cura
             continue
         for kind, figure, limit in shown(content, rules.content):
             reason = {"kind": kind, "figure": round(figure, 3), "threshold": limit}
-            state.worsen(State.DOUBTFUL, reason)
+            state.downgrade(State.DOUBTFUL, reason)
 
 
 def _as_copies(
@@ -169,13 +169,13 @@ def _as_copies(
                 preferred += chosen
             for row in own:
                 if row not in chosen:
-                    states[row].worsen(
+                    states[row].downgrade(
                         State.DROPPED, {"kind": COPY, "of": photos.sha256[chosen[0]]}
                     )
         for row in kept:
             others = [other for other in kept if photos.products[other] != photos.products[row]]
             if others:
-                states[row].worsen(State.DOUBTFUL, _conflict(photos, others))
+                states[row].downgrade(State.DOUBTFUL, _conflict(photos, others))
     return preferred
 
 
@@ -232,7 +232,7 @@ def _among_others(
     if not len(rows):
         return
     code_of = dict(zip(photos.products.tolist(), photos.codes, strict=True))
-    judged = judge(
+    classified = classify(
         photos.vectors[rows],
         photos.products[rows],
         whole=photos.whole[rows],
@@ -240,19 +240,19 @@ def _among_others(
         rules=rules.garbage,
     )
     for place, row in enumerate(rows):
-        for kind in judged.reasons_of(place):
-            reason = {"kind": kind, **_figures_of(judged, place)}
-            if kind is Reason.OTHER_PRODUCT and judged.other_product[place] >= 0:
-                reason["codes"] = [code_of[int(judged.other_product[place])]]
-            states[row].worsen(judged.state(place), reason)
+        for kind in classified.reasons_of(place):
+            reason = {"kind": kind, **_figures_of(classified, place)}
+            if kind is Reason.OTHER_PRODUCT and classified.other_product[place] >= 0:
+                reason["codes"] = [code_of[int(classified.other_product[place])]]
+            states[row].downgrade(classified.state(place), reason)
 
 
-def _figures_of(judged: Judgements, row: int) -> dict[str, Any]:
-    score = float(judged.score[row])
+def _figures_of(classified: Classification, row: int) -> dict[str, Any]:
+    score = float(classified.score[row])
     return {
         "score": round(score, 3) if np.isfinite(score) else 0.0,
-        "cosine_to_product": round(float(judged.centre[row]), 3),
-        "cosine_to_other": round(float(judged.other[row]), 3),
+        "cosine_to_product": round(float(classified.centre[row]), 3),
+        "cosine_to_other": round(float(classified.other[row]), 3),
     }
 
 
@@ -274,7 +274,7 @@ def _best_of_each(
         )
         for row in rows:
             if int(row) not in chosen:
-                states[row].worsen(State.DROPPED, {"kind": BEYOND_BEST, "best": rules.best})
+                states[row].downgrade(State.DROPPED, {"kind": BEYOND_BEST, "best": rules.best})
 
 
 def _keep_findable(

@@ -1,10 +1,10 @@
-"""Which photos do not show their product, or show too little of it.
+"""Outlier detection: photos that do not show their product, or show too little of it.
 
-No photo is known to be right. A product's photos vouch for each other: `judge` compares each one
-with the others of its product, with the other products, and with photos that show no product at
-all, weighs what it finds into one score, and does so again with the photos trusted as far as they
-just scored, so that the wrong ones stop vouching. What was measured, and where the weights come
-from: docs/decisions/0008-garbage.md.
+No photo is known to be right, so a product's photos are checked against each other. `classify`
+compares each one with the others of its product and with the other products, combines the cosines
+into one score by logistic regression, and repeats this with every photo weighted by how little its
+first score speaks against it. Measurements and the origin of the weights:
+docs/decisions/0008-garbage.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -29,13 +28,12 @@ ROWS_AT_ONCE: Final = 2_048
 """Photos compared with all centres, or with the photos of their product, in one product of
 matrices: with 20,000 products, 160 MB."""
 
-BACKGROUND_NEIGHBOURS: Final = 5
 ROUNDS: Final = 2
 """The second round finds 1 to 3 % more of the wrong photos than the first, a third no more."""
 
 
 class State(StrEnum):
-    """What becomes of a photo."""
+    """State of a photo of a product."""
 
     KEPT = "kept"
     DOUBTFUL = "doubtful"
@@ -43,13 +41,11 @@ class State(StrEnum):
 
 
 class Reason(StrEnum):
-    """What speaks against a photo, among the others of the catalogue."""
+    """Why a photo is doubtful or dropped, compared with the other photos of the catalogue."""
 
-    FAULTY = "faulty"
     FAR_FROM_PRODUCT = "far_from_product"
     ISOLATED = "isolated"
     OTHER_PRODUCT = "other_product"
-    BACKGROUND = "background"
     PARTIAL_VIEW = "partial_view"
     OTHER_COLOURS = "other_colours"
     FEW_PHOTOS = "few_photos"
@@ -60,8 +56,8 @@ REASONS: Final = tuple(Reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Judgements:
-    """What was found of each photo; every array has a row per photo.
+class Classification:
+    """Scores, states and reasons of photos; every array has a row per photo.
 
     Attributes:
         states: int8, places in `STATES`.
@@ -72,13 +68,12 @@ class Judgements:
         near: float32, mean cosine to the nearest photos of the product: the local density.
         other: float32, cosine to the nearest centre of another product; -1 where there is none.
         other_product: int64, the id of that product; -1 where there is none.
-        background: float32, mean cosine to the nearest background photos; -1 without any.
-        enlarged: float32, how much more the whole photo is like the product's photos looked at
-            closely than like them whole: above 0 it is likely to be a part of them. 0 where
+        enlarged: float32, how much more similar the whole photo is to crops of the product's
+            photos than to the whole photos: above 0 it is likely to be a partial view. 0 where
             whole-photo vectors were not given.
-        off_colour: float32, how much less its colours are like those of the product's other
-            photos than is usual there: 0 is usual, 1 the most. 0 where its colours, or theirs,
-            are not known.
+        off_colour: float32, how much less similar its colours are to those of the product's
+            other photos than is usual there: 0 is usual, 1 the most. 0 where its colours, or
+            theirs, are not known.
         peers: int64, other trusted photos of the product.
     """
 
@@ -90,7 +85,6 @@ class Judgements:
     near: Floats
     other: Floats
     other_product: Ids
-    background: Floats
     enlarged: Floats
     off_colour: Floats
     peers: Ids
@@ -106,8 +100,8 @@ class Judgements:
         )
 
     def margin(self) -> Floats:
-        """Cosine to the own centre less that to the nearest other one, or to the background."""
-        return self.centre - np.maximum(self.other, self.background)
+        """Cosine to the product's own centre minus that to the nearest other one."""
+        return self.centre - self.other
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +111,6 @@ class _Photos:
     vectors: Vectors
     whole: Vectors | None
     colours: Vectors | None
-    faulty: Bools
     ids: Ids
     starts: Ids
 
@@ -132,33 +125,27 @@ class _Photos:
             yield slice(int(first), int(end))
 
 
-def judge(
+def classify(
     vectors: Vectors,
     products: Ids,
     *,
     whole: Vectors | None = None,
     colours: Vectors | None = None,
-    faulty: Bools | None = None,
-    background: Vectors | None = None,
     rules: GarbageRules | None = None,
-) -> Judgements:
-    """Judge every photo of every product.
+) -> Classification:
+    """Classify every photo of every product as kept, doubtful or dropped.
 
     Args:
         vectors: shape (n, d), float32, of length 1: the photos' vectors, as `encode.embed` gives.
         products: shape (n,), int64, the product of each, in any order.
-        whole: shape (n, d), float32, of length 1: the encoder's vectors of the whole photos, the
-            first look. Partial views are hardly found without them.
+        whole: shape (n, d), float32, of length 1: the vectors of the whole photos, from the
+            encoder's first pass. Partial views are hardly found without them.
         colours: shape (n, c), float32: histograms of their colours (`encode.colour`), of length
             1, or 0 where a photo's are not known.
-        faulty: shape (n,), bool: photos already dropped for themselves (`curate.integrity`).
-            They vouch for nothing.
-        background: shape (m, d), float32, of length 1: vectors of photos that show no product of
-            the catalogue. Without any, "nearer to other products" is all the background there is.
         rules: weights and thresholds.
 
     Returns:
-        Judgements, in the photos' order. Memory beyond them and a copy of the vectors does not
+        a Classification in the photos' order. Memory beyond it and a copy of the vectors does not
         grow with n.
     """
     chosen = rules or GarbageRules()
@@ -168,36 +155,23 @@ def judge(
         np.ascontiguousarray(vectors[order]),
         None if whole is None else np.ascontiguousarray(whole[order]),
         None if colours is None else np.ascontiguousarray(colours[order]),
-        np.zeros(len(order), bool) if faulty is None else faulty[order],
         ids,
         np.r_[starts, len(order)],
     )
-    likeness = _background(photos.vectors, background)
-    trust = np.where(photos.faulty, 0.0, 1.0).astype(np.float32)
+    trust = np.ones(len(order), np.float32)
     for _ in range(ROUNDS):
-        figures = _figures(photos, trust, likeness, chosen)
-        # Twice the log-odds: doubtful photos vouch for little, but no photo is out for good.
-        trusted = 1 / (1 + np.exp(np.clip(2 * figures.score, -30, 30)))
-        trust = np.where(photos.faulty, 0, trusted).astype(np.float32)
-    judged = _decide(figures, photos.faulty, chosen)
+        figures = _figures(photos, trust, chosen)
+        # Twice the log-odds: doubtful photos count little, but no photo is excluded for good.
+        trust = (1 / (1 + np.exp(np.clip(2 * figures.score, -30, 30)))).astype(np.float32)
+    classified = _decide(figures, chosen)
     back = np.argsort(order, kind="stable")
-    return Judgements(**{name: getattr(judged, name)[back] for name in Judgements.__slots__})
-
-
-def _background(vectors: Vectors, background: Vectors | None) -> Floats:
-    """Mean cosine of each photo to its nearest background photos; shape (n,), -1 without any."""
-    if background is None or not len(background):
-        return np.full(len(vectors), -1, np.float32)
-    k = min(BACKGROUND_NEIGHBOURS, len(background))
-    cosines, _ = faiss.knn(
-        vectors, np.ascontiguousarray(background), k, metric=faiss.METRIC_INNER_PRODUCT
+    return Classification(
+        **{name: getattr(classified, name)[back] for name in Classification.__slots__}
     )
-    mean: Floats = cosines.mean(1).astype(np.float32)
-    return mean
 
 
-def _figures(photos: _Photos, trust: Floats, background: Floats, rules: GarbageRules) -> Judgements:
-    """Take every figure with the photos trusted as given, and the score; decide nothing yet."""
+def _figures(photos: _Photos, trust: Floats, rules: GarbageRules) -> Classification:
+    """Compute all figures and the score with the photos weighted by `trust`; set no states."""
     n = len(trust)
     centre, level, near, enlarged, off = (np.zeros(n, np.float32) for _ in range(5))
     peers = np.zeros(n, np.int64)
@@ -214,7 +188,7 @@ def _figures(photos: _Photos, trust: Floats, background: Floats, rules: GarbageR
         trusted = trust[rows] > 0.5
         peers[rows] = trusted.sum() - trusted
     other, nearest = _nearest_other(photos.vectors, photos.owner, centres)
-    judged = Judgements(
+    classified = Classification(
         states=np.zeros(n, np.int8),
         reasons=np.zeros((n, len(REASONS)), bool),
         score=np.zeros(n, np.float32),
@@ -223,19 +197,18 @@ def _figures(photos: _Photos, trust: Floats, background: Floats, rules: GarbageR
         near=near,
         other=other,
         other_product=np.where(nearest < 0, -1, photos.ids[nearest]),
-        background=background,
         enlarged=enlarged,
         off_colour=off,
         peers=peers,
     )
-    score = np.sum(list(_terms(judged, rules).values()), axis=0) + rules.constant
+    score = np.sum(list(_terms(classified, rules).values()), axis=0) + rules.constant
     size = np.diff(photos.starts)
-    judged.score[:] = np.where(np.repeat(size, size) > 1, score, -np.inf)
-    return judged
+    classified.score[:] = np.where(np.repeat(size, size) > 1, score, -np.inf)
+    return classified
 
 
 def _some_trust(trust: Floats) -> Floats:
-    """The trust in a product's photos; equal where less than one photo's worth is left."""
+    """The trust in a product's photos; equal where the sum is less than one photo."""
     return trust if trust.sum() >= 1 else np.ones_like(trust)
 
 
@@ -254,7 +227,7 @@ def _without_itself(own: Vectors, trust: Floats) -> Floats:
 
 
 def _off_colour(colours: Vectors, trust: Floats) -> Floats:
-    """How much less each photo's colours are like the product's other photos' than usual.
+    """How much less similar each photo's colours are to the product's other photos than usual.
 
     Args:
         colours: shape (k, c), float32, of length 1, or 0 where they are not known.
@@ -332,40 +305,33 @@ def _nearest_other(vectors: Vectors, owner: Ids, centres: Vectors) -> tuple[Floa
     return cosine, place
 
 
-def _terms(judged: Judgements, rules: GarbageRules) -> dict[Reason, Floats]:
-    """What each figure adds to the score, in log-odds, under the reason that it would be."""
-    outside = np.maximum(judged.other, judged.background)
+def _terms(classified: Classification, rules: GarbageRules) -> dict[Reason, Floats]:
+    """Contribution of each figure to the score, in log-odds, by the reason that it stands for."""
     terms = {
-        Reason.FAR_FROM_PRODUCT: rules.centre * judged.centre + rules.level * judged.level,
-        Reason.ISOLATED: rules.near * judged.near,
-        Reason.OTHER_PRODUCT: rules.other * outside,
-        Reason.PARTIAL_VIEW: rules.enlarged * judged.enlarged,
-        Reason.OTHER_COLOURS: rules.off_colour * judged.off_colour,
+        Reason.FAR_FROM_PRODUCT: rules.centre * classified.centre + rules.level * classified.level,
+        Reason.ISOLATED: rules.near * classified.near,
+        Reason.OTHER_PRODUCT: rules.other * classified.other,
+        Reason.PARTIAL_VIEW: rules.enlarged * classified.enlarged,
+        Reason.OTHER_COLOURS: rules.off_colour * classified.off_colour,
     }
     return {reason: term.astype(np.float32) for reason, term in terms.items()}
 
 
-def _decide(judged: Judgements, faulty: Bools, rules: GarbageRules) -> Judgements:
+def _decide(classified: Classification, rules: GarbageRules) -> Classification:
     """Fill in states and reasons."""
-    few = judged.peers < rules.trusted_peers
-    doubtful = judged.score >= rules.doubtful_at
-    dropped = faulty | ((judged.score >= rules.dropped_at) & ~few)
-    judged.states[:] = np.where(dropped, 2, np.where(doubtful, 1, 0))
-    terms = _terms(judged, rules)
+    few = classified.peers < rules.trusted_peers
+    doubtful = classified.score >= rules.doubtful_at
+    dropped = (classified.score >= rules.dropped_at) & ~few
+    classified.states[:] = np.where(dropped, 2, np.where(doubtful, 1, 0))
+    terms = _terms(classified, rules)
     usual = [np.median(term) if len(term) else 0 for term in terms.values()]
     added = np.stack(list(terms.values()), axis=1) - np.array(usual)
-    # Some figure adds the most, even where none adds much: a state without a reason helps nobody.
+    # One figure adds the most, even where none adds much: a state without a reason helps nobody.
     speaks = (added >= rules.reason_at) | (added == added.max(1, keepdims=True))
     holds = dict(zip(terms, speaks.T, strict=True))
-    # That something else is nearer says more than what it adds: it says what the photo may show.
-    outside = judged.margin() < 0
-    holds[Reason.BACKGROUND] = outside & (judged.background > judged.other)
-    holds[Reason.OTHER_PRODUCT] = (outside | holds[Reason.OTHER_PRODUCT]) & ~holds[
-        Reason.BACKGROUND
-    ]
-    holds[Reason.FEW_PHOTOS] = few & (judged.score >= rules.dropped_at)
+    # Being nearer to another product is always a reason: it says what the photo may show.
+    holds[Reason.OTHER_PRODUCT] |= classified.margin() < 0
+    holds[Reason.FEW_PHOTOS] = few & (classified.score >= rules.dropped_at)
     for column, reason in enumerate(REASONS):
-        judged.reasons[:, column] = (
-            faulty if reason is Reason.FAULTY else holds[reason] & doubtful & ~faulty
-        )
-    return judged
+        classified.reasons[:, column] = holds[reason] & doubtful
+    return classified

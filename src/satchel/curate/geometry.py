@@ -131,16 +131,6 @@ class Comparison:
         return cls(tuple(Overlay(*figures) for figures in kept["overlays"]), kept["complete"])
 
 
-def same_picture(a: RGB, b: RGB, thresholds: DuplicateThresholds | None = None) -> bool:
-    """Say whether one picture is a transformed copy of the other.
-
-    Args:
-        a, b: shape (height, width, 3), uint8.
-    """
-    limits = thresholds or DuplicateThresholds()
-    return bool(compare(describe(a), describe(b), limits).same(limits))
-
-
 def describe(pixels: RGB) -> PictureFeatures:
     """Find what a picture is compared by: RootSIFT keypoints and a small copy.
 

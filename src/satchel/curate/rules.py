@@ -145,7 +145,7 @@ class DuplicateThresholds(_Rules):
 class GarbageRules(_Rules):
     """How a photo's place among the others becomes a score, and the score a state.
 
-    The score is a logistic regression on cosines (`satchel.curate.garbage.Judgements`): the
+    The score is a logistic regression on cosines (`satchel.curate.garbage.Classification`): the
     log-odds that a photo is wrong where every second one is. Weights are per 1 of cosine, fitted
     for the built-in encoder by `benchmarks/garbage.py fit` on half A of the products of two
     galleries; for another encoder they have to be fitted again.
@@ -158,9 +158,7 @@ class GarbageRules(_Rules):
     near: float = Field(
         -7.1, description="weight of the cosine to the nearest photos of the product"
     )
-    other: float = Field(
-        3.0, description="weight of the cosine to the nearest other product, or the background"
-    )
+    other: float = Field(3.0, description="weight of the cosine to the nearest other product")
     enlarged: float = Field(
         50.4, description="weight of the likeness to enlarged photos of the product"
     )

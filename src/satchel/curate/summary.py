@@ -43,7 +43,6 @@ STAGES: Final[dict[str, frozenset[str]]] = {
             Reason.ISOLATED,
             Reason.OTHER_PRODUCT,
             Reason.OTHER_COLOURS,
-            Reason.BACKGROUND,
             Reason.FEW_PHOTOS,
             DECIDED,
         )

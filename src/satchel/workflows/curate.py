@@ -18,9 +18,10 @@ from satchel.catalog.curation import CurationStore, GalleryPhotos, MeasuredPhoto
 from satchel.catalog.photos import PhotoStore
 from satchel.curate.content import FaceFinder, look
 from satchel.curate.decide import decide
-from satchel.curate.duplicates import duplicate_candidates, near_pairs
+from satchel.curate.duplicates import duplicate_candidates
 from satchel.curate.geometry import Comparison, PictureFeatures, compare, describe
-from satchel.curate.hashing import hash_is_informative, perceptual_hash, pixel_digest
+from satchel.curate.hash_pairs import near_pairs
+from satchel.curate.hashing import perceptual_hash, pixel_digest
 from satchel.curate.integrity import measure
 from satchel.curate.rules import CurationRules
 from satchel.curate.summary import CurationSummary, summarise
@@ -56,11 +57,12 @@ def measure_photos(
             pixels = decode(store.read(sha256))
         except (PhotoError, CatalogueError) as error:
             return sha256, str(error)
+        hashed = perceptual_hash(pixels)
         return MeasuredPhoto(
             photo_id,
             pixel_digest(pixels),
-            perceptual_hash(pixels).tobytes(),
-            hash_is_informative(pixels),
+            hashed.bits.tobytes(),
+            hashed.informative,
             asdict(measure(pixels, width=width, height=height)),
             asdict(look(pixels, faces)),
         )
