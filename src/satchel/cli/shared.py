@@ -7,7 +7,8 @@ import io
 import json
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,9 +19,20 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
+    from satchel.encode.encoder import Encoder
+    from satchel.search.indexing import PhotoProblem
     from satchel.workspace import Workspace
 
+SOME_FAILED = 1
+WRONG_USAGE = 2
 STOPPED = 130
+PROBLEMS_SHOWN = 10
+"""Problems named on stderr; a report or the count says the rest."""
+
+Encoding = Annotated[
+    str | None,
+    typer.Option(help="Of the file: utf-8, utf-16, cp949, cp1252; default: detected."),
+]
 
 
 def open_workspace(context: typer.Context) -> Workspace:
@@ -143,3 +155,28 @@ def pairs(given: list[str] | None) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             table[key] = value
     return found
+
+
+def embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
+    """Embed what is new, under a progress bar; name the first photos that fail."""
+    from satchel.search.indexing import embed_gallery
+
+    problems: list[PhotoProblem] = []
+    waiting = workspace.catalogue.count_without_vector(encoder.id)
+    if waiting:
+        with progress_bar("embed", waiting) as advance:
+            embed_gallery(
+                workspace.catalogue,
+                workspace.photos,
+                encoder,
+                on_progress=advance,
+                on_problem=problems.append,
+            )
+    for problem in problems[:PROBLEMS_SHOWN]:
+        say(f"photo {problem.sha256}: {problem.reason}")
+    return problems
+
+
+def timestamp() -> str:
+    """Return the local time as it stands in names of reports."""
+    return datetime.now().strftime("%Y%m%d-%H%M%S")

@@ -1,0 +1,109 @@
+"""`satchel calibrate`: measure confidence on photos whose codes are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from satchel.cli.shared import (
+    PROBLEMS_SHOWN,
+    SOME_FAILED,
+    Encoding,
+    open_workspace,
+    print_table,
+    progress_bar,
+    say,
+    timestamp,
+)
+from satchel.errors import UsageError
+
+if TYPE_CHECKING:
+    from satchel.confidence.fit import Measured
+    from satchel.encode.card import Confidence
+
+
+def calibrate(
+    context: typer.Context,
+    photos: Annotated[
+        Path | None,
+        typer.Argument(help="Photos as people send them, with their codes: as for import."),
+    ] = None,
+    forget: Annotated[
+        bool, typer.Option("--forget", help="Go back to what the encoder's card says.")
+    ] = False,
+    encoding: Encoding = None,
+) -> None:
+    """Measure how sure answers are on photos whose codes are known, and answer accordingly."""
+    from satchel.catalog.importers import open_rows
+    from satchel.confidence.stored import calibration_path, write_calibration
+    from satchel.encode.encoder import Encoder
+    from satchel.encode.registry import serving_card
+    from satchel.workflows.calibrate import STEPS, LeftOut
+    from satchel.workflows.calibrate import calibrate as calibrate_workspace
+
+    workspace = open_workspace(context)
+    encoder = Encoder.load(serving_card(workspace.models), threads=1)
+    if forget == (photos is not None):
+        raise UsageError(
+            "expected photos to calibrate with (CSV, JSONL, a folder per code), or --forget alone"
+        )
+    if photos is None:
+        calibration_path(workspace.models, encoder.id).unlink(missing_ok=True)
+        say("forgotten; answers rest on the encoder's card again")
+        return
+    problems: list[object] = []
+
+    def tell(name: str, reason: object) -> None:
+        problems.append(reason)
+        if len(problems) <= PROBLEMS_SHOWN:
+            say(f"{name}: {reason}")
+
+    source = open_rows(photos, encoding=encoding)
+    for note in source.notes:
+        say(note)
+    with progress_bar("calibrate", STEPS * source.total) as advance:
+        calibration, measured, left_out = calibrate_workspace(
+            workspace,
+            encoder,
+            source,
+            f"{photos.name}, {timestamp()}",
+            on_progress=advance,
+            on_problem=tell,
+        )
+    write_calibration(workspace.models, calibration)
+    if left_out != LeftOut():
+        say(f"{left_out}: such a photo finds itself, or counts twice")
+    _print_measured(measured, calibration.confidence)
+    if problems:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _print_measured(measured: Measured, confidence: Confidence) -> None:
+    from rich.table import Table
+
+    table = Table("measured on photos that the fit had not seen", "")
+    table.columns[1].justify = "right"
+    said = measured.right_when_identified
+    for what, shown in (
+        ("photos of products in the catalogue", f"{measured.queries:,}"),
+        ("first candidate right", f"{measured.right:.1%}"),
+        ("confidence is off by, on average", f"{measured.calibration_error:.3f}"),
+        ("called identified", f"{measured.identified:.1%}"),
+        ("right when identified", "–" if said is None else f"{said:.1%}"),
+        ("identified from a confidence of", f"{confidence.identified_at:.2f}"),
+        ("not in the catalogue, and called so", f"{measured.absent_caught:.1%}"),
+        ("in the catalogue or not, AUROC", f"{measured.auroc:.3f}"),
+        (
+            f"likely codes, so that {confidence.coverage:.0%} hold the right one",
+            f"{measured.likely:g}" if measured.likely <= measured.ranked else "too many to say",
+        ),
+    ):
+        table.add_row(what, shown)
+    print_table(table)
+    if confidence.identified_at == 1:
+        say(
+            f"no confidence was high enough to be right {confidence.precision:.0%} of the time for "
+            "certain: nothing will be called identified"
+        )

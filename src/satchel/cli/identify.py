@@ -1,0 +1,204 @@
+"""`satchel identify`: name the likeliest catalogue models for photos."""
+
+from __future__ import annotations
+
+import glob
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from satchel.cli.shared import SOME_FAILED, open_workspace, print_json, print_table, say
+from satchel.errors import PhotoError, UsageError
+from satchel.text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from satchel.identify import Identifier
+    from satchel.records import Identification
+    from satchel.workspace import Workspace
+
+
+def identify(
+    context: typer.Context,
+    photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns.")],
+    top: Annotated[
+        int | None, typer.Option(min=1, max=50, help="Candidates given; default from satchel.toml.")
+    ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
+    ] = False,
+    item: Annotated[
+        bool, typer.Option("--item", help="All photos show one and the same item.")
+    ] = False,
+) -> None:
+    """Name the likeliest catalogue models for photos."""
+    from satchel.identify import Identifier
+
+    workspace = open_workspace(context)
+    identifier = Identifier.open(workspace)
+    _warn_of_unindexed(workspace, identifier)
+    answers = _Answers(workspace, identifier, top or workspace.settings.identify.top, as_json)
+    paths = list(_photo_paths(photos, answers.fail))
+    if item:
+        answers.answer(paths)
+    else:
+        for path in paths:
+            answers.answer([path])
+    if answers.failed:
+        raise typer.Exit(SOME_FAILED)
+
+
+class _Answers:
+    """Identifies photos and prints the answers; a photo that fails is named and left out."""
+
+    def __init__(
+        self, workspace: Workspace, identifier: Identifier, top: int, as_json: bool
+    ) -> None:
+        from satchel.identify import MAX_ITEM_PHOTOS
+
+        self._workspace = workspace
+        self._identifier = identifier
+        self._top = top
+        self._print = self._print_json if as_json else self._print_table
+        self._most = MAX_ITEM_PHOTOS
+        self.failed = False
+
+    def fail(self, path: Path | str, reason: object) -> None:
+        """Name an input that failed."""
+        say(f"{printable(str(path))}: {reason}")
+        self.failed = True
+
+    def answer(self, paths: list[Path]) -> None:
+        """Identify the one item that these photos show, by those that can be read."""
+        if len(paths) > self._most:
+            raise UsageError(f"expected at most {self._most} photos of an item, got {len(paths)}")
+        from satchel.images import read_photo
+
+        used, seen = [], []
+        for path in paths:
+            try:
+                data = read_photo(path, self._workspace.settings.photos.limits())
+                seen += self._identifier.look_at([data])
+                used.append(path)
+            except PhotoError as error:
+                self.fail(path, error)
+        if seen:
+            self._print(used, self._identifier.name(seen, top=self._top))
+
+    def _print_json(self, paths: list[Path], found: Identification) -> None:
+        from satchel.lookalikes.differences import look_alikes_as_json
+
+        names = [str(path) for path in paths]
+        candidates = [
+            {
+                "rank": candidate.rank,
+                "code": candidate.product.code,
+                "brand": candidate.product.brand,
+                "name": candidate.product.name,
+                "confidence": round(candidate.confidence, 4),
+                "photo": str(self._workspace.photos.path(candidate.photo)),
+                "likely": candidate.likely,
+                "look_alikes": candidate.look_alikes and look_alikes_as_json(candidate.look_alikes),
+            }
+            for candidate in found.candidates
+        ]
+        answer = {
+            "photo": names if len(names) > 1 else names[0],
+            "verdict": found.verdict,
+            "candidates": candidates,
+            "in_catalogue": round(found.in_catalogue, 4),
+            "likely": found.likely,
+        }
+        print_json(answer)
+
+    def _print_table(self, paths: list[Path], found: Identification) -> None:
+        from rich.table import Table
+
+        from satchel.lookalikes.differences import advice
+
+        names = printable(", ".join(map(str, paths)))
+        table = Table(title=f"{names}: {found.verdict.replace('_', ' ')}")
+        for heading in ("", "code", "brand", "name", "confidence"):
+            table.add_column(heading, overflow="fold", no_wrap=heading in ("code", "confidence"))
+        for candidate in found.candidates:
+            product = candidate.product
+            others = candidate.look_alikes.members[1:] if candidate.look_alikes else ()
+            table.add_row(
+                str(candidate.rank),
+                "\n".join([product.code, *(f"= {other.product.code}" for other in others)]),
+                product.brand,
+                ", ".join(filter(None, (product.name, product.colour, product.size))),
+                f"{_meter(candidate.confidence)} {candidate.confidence:4.0%}",
+            )
+        print_table(table)
+        for candidate in found.candidates:
+            if candidate.look_alikes:
+                print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
+        print(_said_likely(found))
+        for candidate in found.candidates:  # below: a path broken over lines cannot be copied
+            print(f"  {candidate.rank}  {_short(self._workspace.photos.path(candidate.photo))}")
+
+
+def _said_likely(found: Identification) -> str:
+    """Say how many candidates are worth comparing."""
+    if found.likely is None:
+        return "  even the first fifty may not hold the right one"
+    which = "the first one is" if found.likely == 1 else f"one of the first {found.likely} is"
+    return f"  if it is in the catalogue, {which} right, {found.coverage:.0%} of the time"
+
+
+def _meter(share: float, width: int = 10) -> str:
+    full = round(share * width)
+    return "█" * full + "░" * (width - full)
+
+
+def _short(path: Path) -> str:
+    """Return the path from here where it lies below, else the whole."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def _photo_paths(arguments: list[str], fail: Callable[[str, str], None]) -> Iterator[Path]:
+    """Expand folders and patterns; arguments that stand for nothing are told to `fail`."""
+    from satchel.folders import say_passed_over
+
+    passed_over: Counter[str] = Counter()
+    for argument in arguments:
+        try:
+            yield from _paths_of(argument, passed_over, fail)
+        except OSError as error:
+            fail(argument, f"is no usable path ({error.strerror})")
+    if passed_over:
+        say(say_passed_over(passed_over))
+
+
+def _paths_of(
+    argument: str, passed_over: Counter[str], fail: Callable[[str, str], None]
+) -> list[Path]:
+    from satchel.folders import is_photo, walk_files
+
+    if Path(argument).is_dir():
+
+        def unlisted(error: OSError) -> None:
+            fail(str(error.filename), f"folder cannot be listed ({error.strerror})")
+
+        files = walk_files(argument, passed_over=passed_over, on_error=unlisted)
+        found = sorted(file for file in files if is_photo(file))
+        if not found:
+            fail(argument, "no photos in this folder; expected files such as .jpg or .png")
+        return found
+    if Path(argument).exists() or not glob.has_magic(argument):
+        return [Path(argument)]
+    found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
+    if not found:
+        fail(argument, "no file matches this pattern")
+    return found
+
+
+def _warn_of_unindexed(workspace: Workspace, identifier: Identifier) -> None:
+    waiting = workspace.catalogue.count_without_vector(identifier.encoder_id)
+    if waiting:
+        say(f"{waiting:,} photos are not in the index yet: run `satchel index` to include them")
