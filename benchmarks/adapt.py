@@ -192,7 +192,7 @@ def measured(
         workspace = workspace_of(chosen[0], Path(folder) / "w", encoder)
         run = begin_adapting(workspace, settings, "adapt")
         began = time.monotonic()
-        record = go_on(workspace, run, report=Told(), trackers=(), on_epoch=tell)
+        record = go_on(workspace, run, progress=Told(), trackers=(), on_epoch=tell)
         minutes = (time.monotonic() - began) / 60
         outcome = Outcome.read(run)
         print(f"{minutes:.1f} minutes", outcome, flush=True)

@@ -133,7 +133,7 @@ def adapted(task: Task, settings: HeadSettings) -> AdaptedHead:
     with tempfile.TemporaryDirectory() as folder:
         workspace = workspace_of(task, Path(folder) / "w", "clip-b16")
         run = begin_adapting(workspace, settings, "adapt")
-        go_on(workspace, run, report=Told(), trackers=(), on_epoch=lambda *_: None)
+        go_on(workspace, run, progress=Told(), trackers=(), on_epoch=lambda *_: None)
         return read_head_file(run.best)
 
 

@@ -46,8 +46,8 @@ from satchel.adapt.compose.foreground import make_cutouts
 from satchel.adapt.validation import LiveEncoder
 from satchel.encode.crops import CropShape
 from satchel.parallel import cores
+from satchel.progress import Progress
 from satchel.train.backbones import create
-from satchel.train.classifier import Reporter
 from satchel.train.fit import share_of_rate
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
 from satchel.train.settings import SynthSettings
@@ -294,7 +294,7 @@ def tune_to_free_pictures(
     folder: Path,
     settings: TuneSettings,
     *,
-    report: Reporter,
+    progress: Progress,
     tell: Callable[[int, dict[str, float]], None],
 ) -> Path:
     """Train the tower on compositions of free pictures.
@@ -309,14 +309,14 @@ def tune_to_free_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     photos = training_photos(pictures, LiveEncoder(create(ARCHITECTURE), SIDE_PX))
-    report.begin("cut out", len(pictures))
+    progress.begin("cut out", len(pictures))
     cutouts = make_cutouts(
         folder / CUTOUTS,
         photos.names,
         photos.boxes,
         photos.read,
         side_px=COMPOSED_PX,
-        advance=report.advance,
+        advance=progress.advance,
     )
     np.save(folder / BACKGROUNDS, backgrounds.photos)
     compositions = Compositions(
@@ -358,7 +358,7 @@ def main() -> None:
             load_backgrounds(photos, BACKGROUND_PX),
             asked.run,
             TuneSettings(),
-            report=bars,
+            progress=bars,
             tell=tell,
         )
     print(written)

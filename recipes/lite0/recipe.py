@@ -22,8 +22,8 @@ from satchel.adapt.run import AdaptTask, adapt
 from satchel.adapt.validation import LiveEncoder
 from satchel.encode.card import Confidence, EncoderCard, write_model
 from satchel.parallel import cores
+from satchel.progress import Progress
 from satchel.train.backbones import LITE_MEAN, LITE_STD, Pair, create
-from satchel.train.classifier import Reporter
 from satchel.train.fit import save_weights
 from satchel.train.lite0 import ARCHITECTURE, SHARE, SIDE_PX, export
 from satchel.train.loaded import ADAPTED, START
@@ -52,7 +52,7 @@ CONFIDENCE: Final = Confidence(
 
 
 def adapt_to_free_pictures(
-    emoji_folder: Path, street_folder: Path, folder: Path, report: Reporter
+    emoji_folder: Path, street_folder: Path, folder: Path, progress: Progress
 ) -> Path:
     """Adapt the ImageNet weights to the free pictures, or go on where that was stopped.
 
@@ -85,7 +85,7 @@ def adapt_to_free_pictures(
         run = Run.create(folder.parent, record)
     if not (run.folder / START).exists():  # killed before they were written
         save_weights(start, run.folder / START)
-    adapt(task, settings, run, report=report, on_epoch=print)
+    adapt(task, settings, run, progress=progress, on_epoch=print)
     return run.folder / ADAPTED
 
 

@@ -133,8 +133,8 @@ def adapted(workspace: Workspace, run: Run, *kills: Quiet) -> Outcome:
     settings = HeadSettings.model_validate(record.settings)
     for dying in kills:
         with pytest.raises(Killed):
-            adapt_head.adapt_head(task, settings, run, report=dying, on_epoch=lambda *_: None)
-    adapt_head.adapt_head(task, settings, run, report=Quiet(), on_epoch=lambda *_: None)
+            adapt_head.adapt_head(task, settings, run, progress=dying, on_epoch=lambda *_: None)
+    adapt_head.adapt_head(task, settings, run, progress=Quiet(), on_epoch=lambda *_: None)
     return Outcome.read(run)
 
 
@@ -223,7 +223,7 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TellingEn
     assert settings_kind(workspace) is HeadSettings
     before = Identifier.open(workspace)
     run = begin_adapting(workspace, TINY, "adapt")
-    go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    go_on(workspace, run, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt_head", "finished")
     assert record["figures"]["each"] == 2
@@ -270,11 +270,11 @@ def test_adapting_again_starts_from_the_built_in_head_and_is_held_against_what_a
     first, second = "first", "second"
     run = begin_adapting(workspace, TINY, first)
     assert not (run.folder / "served.safetensors").exists()
-    go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    go_on(workspace, run, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
     promote(workspace, run, on_total=total)
     assert settings_kind(workspace) is HeadSettings
     again = begin_adapting(workspace, TINY, second)
-    go_on(workspace, again, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    go_on(workspace, again, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
     assert Outcome.read(again).start == Outcome.read(run).chosen
     # The same start, pictures and seed: the same end.
     ours, theirs = (read_head_file(one.best).head.state_dict() for one in (run, again))

@@ -199,8 +199,8 @@ def adapted(workspace: Workspace, run: Run, kills: list[int]) -> Outcome:
     settings = AdaptSettings.model_validate(record.settings)
     for dies_after in kills:
         with pytest.raises(Killed):
-            adapt(task, settings, run, report=Quiet(dies_after), on_epoch=lambda *_: None)
-    adapt(task, settings, run, report=Quiet(), on_epoch=lambda *_: None)
+            adapt(task, settings, run, progress=Quiet(dies_after), on_epoch=lambda *_: None)
+    adapt(task, settings, run, progress=Quiet(), on_epoch=lambda *_: None)
     return Outcome.read(run)
 
 
@@ -264,7 +264,7 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
     served = load_file(run.folder / "served.safetensors")  # what it is held against
     light = builtin_backbone().second.state_dict()
     assert all(torch.equal(value, light[name]) for name, value in served.items())
-    go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    go_on(workspace, run, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt", "finished")
     outcome = Outcome.read(run)
@@ -308,7 +308,7 @@ def test_adapting_again_begins_with_what_adapting_began_with(workspace: Workspac
     assert isinstance(fresh, Pair)
     assert same(fresh, builtin_backbone())
     run = begin_adapting(workspace, TINY, "first")
-    go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    go_on(workspace, run, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
     promote(workspace, run, on_total=lambda _: lambda _: None)
     again, known = served_backbone(workspace)
     assert isinstance(again, Pair)
@@ -318,7 +318,7 @@ def test_adapting_again_begins_with_what_adapting_began_with(workspace: Workspac
     assert known["serve_side_px"] == 224
     # What is judged against is what answers now: the pair.
     second = begin_adapting(workspace, TINY, "second")
-    go_on(workspace, second, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    go_on(workspace, second, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
     assert Outcome.read(second).start == Outcome.read(run).chosen
     shutil.rmtree(run.folder)
     with pytest.raises(UsageError, match="no longer"):
@@ -349,7 +349,7 @@ def test_time_that_is_left_is_not_spent_on_further_compositions(workspace: Works
 
     settings = TINY.model_copy(update={"minutes": 600.0, "each": 2 * LEAST_REPEATS + 1})
     run = begin_adapting(workspace, settings, "short")
-    record = go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    record = go_on(workspace, run, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
     assert record.epochs == 2  # of LEAST_REPEATS compositions of each picture
 
 

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file, save_file
 from satchel.adapt import clip_file
 from satchel.errors import UsageError
 from satchel.images import encode_jpeg
+from satchel.progress import SILENT
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
@@ -30,11 +31,6 @@ from towers import shipped_weights
 SMALL = clip_tune.TuneSettings(
     steps=8, batch=3, rounds=2, rate=4e-6, warmup=1, side_px=96, teacher_px=112
 )
-
-
-class Silent:
-    def begin(self, what: str, total: int, done: int = 0) -> None: ...
-    def advance(self, photos: int) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -273,7 +269,7 @@ def test_the_run_s_file_is_what_the_recipe_reads(
         backgrounds,
         tmp_path / "run",
         settings,
-        report=Silent(),
+        progress=SILENT,
         tell=lambda step, found: losses.append(found),
     )
     found = clip_recipe.read_tuned(written, start)

@@ -10,6 +10,7 @@ import pytest
 from conftest import SHAPES, draw
 from satchel.errors import UsageError
 from satchel.images import encode_jpeg
+from satchel.progress import SILENT
 from satchel.records import WHOLE_PHOTO
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
@@ -37,14 +38,6 @@ from satchel.train.settings import EncoderSettings
 
 NAMES = tuple(SHAPES)[:3]
 SHARES = (0.0, 0.5)
-
-
-class Quiet:
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        pass
-
-    def advance(self, photos: int) -> None:
-        pass
 
 
 def photos(seeds: range) -> TrainingPhotos:
@@ -83,7 +76,7 @@ def trained(task: EncoderTask, settings: EncoderSettings, folder: Path) -> Run:
     )
     run = Run.create(folder, record)
     write_products(run, NAMES)
-    train_encoder(task, settings, run, report=Quiet(), on_epoch=lambda epoch, figures: None)
+    train_encoder(task, settings, run, progress=SILENT, on_epoch=lambda epoch, figures: None)
     return run
 
 
@@ -125,7 +118,7 @@ def test_going_on_after_the_blend_does_not_blend_again(
     run = trained(task, tried, tmp_path)
     kept = run.best.read_bytes()
     assert run.read().figures["trained_share"] == 0.5
-    train_encoder(task, tried, run, report=Quiet(), on_epoch=lambda epoch, figures: None)
+    train_encoder(task, tried, run, progress=SILENT, on_epoch=lambda epoch, figures: None)
     assert run.best.read_bytes() == kept
 
 

@@ -97,7 +97,7 @@ def curve_of(task: ClassifierTask, run: Run, kills: list[int]) -> list[dict[str,
     for dies_after in [*kills, 10**9]:
         try:
             train_classifier(
-                task, settings, run, report=Quiet(dies_after), on_epoch=epochs.__setitem__
+                task, settings, run, progress=Quiet(dies_after), on_epoch=epochs.__setitem__
             )
         except Killed:
             continue

@@ -15,6 +15,7 @@ from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
+from satchel.progress import SILENT
 from satchel.workspace import Workspace
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
@@ -24,12 +25,6 @@ pytestmark = [
     # torch's TorchScript exporter warns of itself; it is the one that folds batch norms
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
 ]
-
-
-class Quiet:
-    def begin(self, what: str, total: int, done: int = 0) -> None: ...
-
-    def advance(self, photos: int) -> None: ...
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ):
         run = start(workspace, "s", settings, name)
-        go_on(workspace, run, report=Quiet(), trackers=(), on_epoch=lambda *_: None)
+        go_on(workspace, run, progress=SILENT, trackers=(), on_epoch=lambda *_: None)
     workspace.catalogue.close()
     return workspace.folder
 

@@ -54,9 +54,9 @@ from satchel.encode.output import Look
 from satchel.files import write_atomically
 from satchel.images import RGB
 from satchel.parallel import batched, cores, map_in_order
+from satchel.progress import Progress
 from satchel.records import WHOLE_PHOTO
-from satchel.train.classifier import Reporter
-from satchel.train.fit import Progress, save_weights
+from satchel.train.fit import TrainingState, save_weights
 from satchel.train.loaded import BESIDE, read_head_file, same_base
 from satchel.train.runs import Run, readable
 from satchel.train.settings import HeadSettings, SynthSettings
@@ -196,7 +196,7 @@ class Composing:
     run: Run
     ends: float | None
 
-    def tokens(self, report: Reporter) -> tuple[Halves, Plan]:
+    def tokens(self, progress: Progress) -> tuple[Halves, Plan]:
         """Make them, or go on; shape (each × pictures, 2, d), and what was planned."""
         count = len(self.pictures)
         rows = self._opened()
@@ -206,9 +206,9 @@ class Composing:
             per_second = self._rate(rows, done, min(len(rows), done + REHEARSED * self.tower.batch))
             done = int(rows["done"].sum())
             plan = self._planned(per_second, done).write(self.run)
-        report.begin("compose", plan.each * count, min(done, plan.each * count))
+        progress.begin("compose", plan.each * count, min(done, plan.each * count))
         for made in self._made(rows, done, plan.each * count):
-            report.advance(made)
+            progress.advance(made)
             done += made
             if self.ends is not None and time.monotonic() > self.ends and done >= count:
                 plan = Plan(min(plan.each, done // count), plan.per_second).write(self.run)
@@ -284,13 +284,13 @@ class Shown:
 
 
 def train_head(
-    head: Head, objective: MarginSoftmax, shown: Shown, settings: HeadSettings, report: Reporter
+    head: Head, objective: MarginSoftmax, shown: Shown, settings: HeadSettings, progress: Progress
 ) -> None:
     """Train a head: AdamW, its rates warmed up and let down by a cosine."""
     count = len(shown.classes)
     size = min(settings.batch, count)
     steps = settings.epochs * (count // size)
-    report.begin("adapt", steps * size)
+    progress.begin("adapt", steps * size)
     groups = ((head, settings.learning_rate), (objective, settings.head_rate))
     optimizer = torch.optim.AdamW(
         [{"params": list(part.parameters()), "lr": rate} for part, rate in groups],
@@ -309,7 +309,7 @@ def train_head(
         loss.backward()
         optimizer.step()
         rates.step()
-        report.advance(len(rows))
+        progress.advance(len(rows))
     head.eval()
 
 
@@ -328,9 +328,9 @@ def adapt_head(
     settings: HeadSettings,
     run: Run,
     *,
-    report: Reporter,
+    progress: Progress,
     on_epoch: Callable[[int, dict[str, float]], None],
-) -> Progress:
+) -> TrainingState:
     """Adapt, or go on where the run stopped; the run's folder gets the head and its `Outcome`.
 
     Raises:
@@ -343,28 +343,30 @@ def adapt_head(
     same_base(run, settings, card.sha256)
     model = onnx.load_from_string(read_model(card, BUILTIN.parent))
     tower, side_px = TellingEncoder(card, model), card.input_side_px
-    cutouts = cut_outs(task, side_px, run, report)
+    cutouts = cut_outs(task, side_px, run, progress)
     seen, unseen = backgrounds_of(settings, side_px)
     checks = held_out_checks(task, cutouts, settings, unseen, side_px)
     most = 2 * len(cutouts) + len(checks.queries)
-    passes = RememberedPasses(tower, run.folder / PASSES, most, report.advance)
-    judge = _Judge(checks, passes, most, report)
+    passes = RememberedPasses(tower, run.folder / PASSES, most, progress.advance)
+    judge = _Judge(checks, passes, most, progress)
     before = judge.figures("look", _served_before(run))
     composer = Composer(cutouts, _whole(settings), side_px=side_px, backgrounds=seen)
     ends = _composing_ends(began, settings)
     telling = composing_tower(tower, model)
-    composed, plan = Composing(composer, telling, task.trained, settings, run, ends).tokens(report)
-    own, vectors = _own_looks(passes, cutouts, task, report)
+    composed, plan = Composing(composer, telling, task.trained, settings, run, ends).tokens(
+        progress
+    )
+    own, vectors = _own_looks(passes, cutouts, task, progress)
     shown = Shown((composed, *own), np.tile(task.trained_classes, plan.each + len(own)))
     head = AdaptedHead(read_head(model), settings.beside)
-    train_head(head.head, objective_of(task, vectors, settings), shown, settings, report)
+    train_head(head.head, objective_of(task, vectors, settings), shown, settings, progress)
     chosen = judge.figures("check", head)
     Outcome(share=settings.beside, start=before, chosen=chosen).write(run)
     save_weights(head.head, run.best, {BESIDE: str(head.beside)})
     on_epoch(settings.epochs, chosen | {"each": plan.each, "per_second": plan.per_second})
     for name in (CUTOUTS, PASSES, COMPOSED):  # made again in minutes
         (run.folder / name).unlink(missing_ok=True)
-    return Progress(step=settings.epochs, epochs=settings.epochs)
+    return TrainingState(step=settings.epochs, epochs=settings.epochs)
 
 
 def composing_tower(tower: TellingEncoder, model: onnx.ModelProto) -> Telling:
@@ -405,19 +407,19 @@ class _Judge:
     checks: Checks
     passes: RememberedPasses
     crops: int
-    report: Reporter
+    progress: Progress
 
     def figures(self, stage: str, head: AdaptedHead | None) -> dict[str, float]:
         """Of one head; None: of the tower's own alone."""
-        self.report.begin(stage, self.crops)
+        self.progress.begin(stage, self.crops)
         return self.checks.figures(self.checks.ask(HeadsLook(self.passes, head)))
 
 
 def _own_looks(
-    passes: RememberedPasses, cutouts: Cutouts, task: AdaptTask, report: Reporter
+    passes: RememberedPasses, cutouts: Cutouts, task: AdaptTask, progress: Progress
 ) -> tuple[tuple[Halves, Halves], Floats]:
     """Tokens of the trained pictures, whole and at their box; and their vectors by the start."""
-    report.begin("look again", 4 * len(task.trained))
+    progress.begin("look again", 4 * len(task.trained))
     look = HeadsLook(passes)
     whole: list[Halves] = []
     boxes: list[Halves] = []

@@ -42,11 +42,11 @@ from satchel.encode.registry import BUILTINS, read_serving, serving_card
 from satchel.errors import UsageError
 from satchel.files import write_atomically
 from satchel.parallel import cores, map_in_order
+from satchel.progress import Progress
 from satchel.train.backbones import Backbone, Pair
 from satchel.train.batches import DECODE_MARGIN, Batch, Step, TrainingPhotos
-from satchel.train.classifier import Reporter
 from satchel.train.encoder import Cascade
-from satchel.train.fit import Fitting, Progress, Trainable, below, fit, save_weights
+from satchel.train.fit import Fitting, Trainable, TrainingState, below, fit, save_weights
 from satchel.train.lite0 import ARCHITECTURE, builtin_backbone
 from satchel.train.loaded import (
     ADAPTED,
@@ -279,17 +279,17 @@ def _in_threads(work: Callable[[Step], Batch], steps: Iterable[Step]) -> Iterato
     yield from map_in_order(work, steps, workers=cores(), ahead=1)
 
 
-def cut_outs(task: AdaptTask, side_px: int, run: Run, report: Reporter) -> Cutouts:
+def cut_outs(task: AdaptTask, side_px: int, run: Run, progress: Progress) -> Cutouts:
     """Cut out all of a task's pictures, for compositions of a side, into the run's folder."""
     photos = task.photos
-    report.begin("cut out", len(photos))
+    progress.begin("cut out", len(photos))
     return make_cutouts(
         run.folder / CUTOUTS,
         photos.names,
         photos.boxes,
         photos.read,
         side_px=round(DECODE_MARGIN * side_px),
-        advance=report.advance,
+        advance=progress.advance,
     )
 
 
@@ -542,9 +542,9 @@ def adapt(
     settings: AdaptSettings,
     run: Run,
     *,
-    report: Reporter,
+    progress: Progress,
     on_epoch: Callable[[int, dict[str, float]], None],
-) -> Progress:
+) -> TrainingState:
     """Adapt, or go on where the run stopped; the run's folder gets what was chosen (`Outcome`).
 
     Raises:
@@ -552,7 +552,7 @@ def adapt(
     """
     torch.manual_seed(settings.seed)
     cv2.setNumThreads(1)  # compositions are made one a core, beside the network
-    cutouts = cut_outs(task, settings.side_px, run, report)
+    cutouts = cut_outs(task, settings.side_px, run, progress)
     seen, unseen = backgrounds_of(settings, settings.side_px)
     start = settings_backbone(settings, run.folder / START)
     start = start.to(memory_format=torch.channels_last)
@@ -579,7 +579,7 @@ def adapt(
             processes=processes,
         )
 
-    progress = fit(
+    state = fit(
         Fitting(
             trainable=_trainable(task, cutouts, start, settings),
             shown=composed_batches(composer, task.trained, task.trained_classes, settings.seed),
@@ -587,8 +587,8 @@ def adapt(
             settings=settings,
             validate=validate,
             on_epoch=on_epoch,
-            on_begin=partial(report.begin, "adapt"),
-            on_step=report.advance,
+            on_begin=partial(progress.begin, "adapt"),
+            on_step=progress.advance,
             most_epochs=max(1, settings.each // repeats),
         ),
         checkpoint=run.checkpoint,
@@ -596,7 +596,7 @@ def adapt(
     )
     _choose(judge, run, settings)
     (run.folder / CUTOUTS).unlink(missing_ok=True)  # hundreds of megabytes, made again in minutes
-    return progress
+    return state
 
 
 def _trainable(

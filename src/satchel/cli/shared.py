@@ -103,7 +103,7 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 class Bars:
-    """One progress bar after another, and a line for each epoch."""
+    """A `satchel.progress.Progress` that shows one bar after another, and a line for each epoch."""
 
     def __enter__(self) -> Bars:
         self._open = contextlib.ExitStack()
@@ -113,23 +113,23 @@ class Bars:
     def __exit__(self, *_: object) -> None:
         self._open.close()
 
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        """Begin a stage."""
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        """Close the bar before, and open one for this stage."""
         self.end()
-        self._advance = self._open.enter_context(progress_bar(what, total))
+        self._advance = self._open.enter_context(progress_bar(stage, total))
         self._advance(done)
 
-    def advance(self, photos: int) -> None:
-        """So many more photos are done."""
-        self._advance(photos)
+    def advance(self, count: int = 1) -> None:
+        """Move the bar on."""
+        self._advance(count)
 
     def end(self) -> None:
-        """The stage is over; what comes next is told without a bar."""
+        """Close the bar, so that lines can be printed."""
         self._open.close()
         self._advance = lambda count: None
 
     def epoch(self, epoch: int, figures: dict[str, float]) -> None:
-        """Tell an epoch's figures."""
+        """Print an epoch's figures."""
         told = "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "score")
         say(f"epoch {epoch}: {told}")
 

@@ -518,7 +518,7 @@ def _train(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
     say(f"run {run.name}, in {run.folder}")
     try:
         with Bars() as bars:
-            record = go_on(workspace, run, report=bars, trackers=chosen, on_epoch=bars.epoch)
+            record = go_on(workspace, run, progress=bars, trackers=chosen, on_epoch=bars.epoch)
     except KeyboardInterrupt:
         say(f"stopped; go on with: satchel {run.read().command} --resume {run.name}")
         raise typer.Exit(STOPPED) from None

@@ -38,9 +38,10 @@ from satchel.experiment.plan import (
 )
 from satchel.experiment.tables import best_classifier, experiment_report
 from satchel.files import write_atomically
+from satchel.progress import Progress
 from satchel.train.backbones import create
 from satchel.train.batches import TrainingPhotos
-from satchel.train.classifier import ClassifierTask, Reporter, train_classifier
+from satchel.train.classifier import ClassifierTask, train_classifier
 from satchel.train.encoder import see
 from satchel.train.losses import make_loss
 from satchel.train.runs import RECORD, Run, locked, new_record
@@ -66,7 +67,7 @@ SLOWEST: Final = 4.0
 R = TypeVar("R", bound=BaseModel)
 
 
-class Teller(Reporter, typing.Protocol):
+class Teller(Progress, typing.Protocol):
     """Whom an experiment tells how far it is."""
 
     def cell(self, number: int, cell: Cell, left_s: float) -> None:
@@ -154,7 +155,7 @@ class Prepared:
 
 
 def prepare(
-    workspace: Workspace, name: str, settings: ExperimentSettings, report: Reporter
+    workspace: Workspace, name: str, settings: ExperimentSettings, report: Progress
 ) -> Prepared:
     """Look at what there is, measure what it costs on this machine, and plan; writes nothing.
 
@@ -283,13 +284,13 @@ class _Stopwatch:
         self.begun: dict[str, float] = {}
         self.steps: dict[str, list[tuple[float, int]]] = {}
 
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        self._what = what
-        self.begun[what] = time.monotonic()
-        self.steps[what] = []
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        self._what = stage
+        self.begun[stage] = time.monotonic()
+        self.steps[stage] = []
 
-    def advance(self, photos: int) -> None:
-        self.steps[self._what].append((time.monotonic(), photos))
+    def advance(self, count: int = 1) -> None:
+        self.steps[self._what].append((time.monotonic(), count))
 
     def per_photo(self, what: str) -> float:
         """Seconds; without the first of several batches, which warms up."""
@@ -319,7 +320,7 @@ class _Shown:
 
 
 def _measured(
-    shown: _Shown, settings: ExperimentSettings, backbone: str, report: Reporter
+    shown: _Shown, settings: ExperimentSettings, backbone: str, report: Progress
 ) -> tuple[str, Costs]:
     """Train a backbone for three steps and see what it costs; the origin of its weights too."""
     weights = settings.weights.get(backbone, "auto")
@@ -333,7 +334,7 @@ def _measured(
         )
         run = Run.create(Path(folder), record)
         task = ClassifierTask(shown.products, shown.train, shown.val)
-        train_classifier(task, chosen, run, report=watch, on_epoch=lambda *_: None)
+        train_classifier(task, chosen, run, progress=watch, on_epoch=lambda *_: None)
     report.advance(1)
     made = create(backbone, weights=weights, side_px=chosen.side_px)
     made = made.to(memory_format=torch.channels_last)
@@ -354,15 +355,15 @@ def _measured(
 class _Watched:
     """Passes on what is reported, and stops the work when the time is up."""
 
-    def __init__(self, told: Reporter, deadline: float, clock: Callable[[], float]) -> None:
+    def __init__(self, told: Progress, deadline: float, clock: Callable[[], float]) -> None:
         self._told, self._deadline, self._clock = told, deadline, clock
 
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        self._told.begin(what, total, done)
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        self._told.begin(stage, total, done)
         self._check()
 
-    def advance(self, photos: int) -> None:
-        self._told.advance(photos)
+    def advance(self, count: int = 1) -> None:
+        self._told.advance(count)
         self._check()
 
     def _check(self) -> None:
@@ -467,7 +468,7 @@ class _Work:
     workspace: Workspace
     plan: Plan
     cell: Cell
-    report: Reporter
+    report: Progress
     trackers: Sequence[str]
 
     @property
@@ -488,7 +489,7 @@ class _Work:
         record = go_on(
             self.workspace,
             run,
-            report=self.report,
+            progress=self.report,
             trackers=self.trackers,
             on_epoch=on_epoch,
         )

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,10 @@ from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from satchel.progress import Progress
 from satchel.train.backbones import Backbone, create
 from satchel.train.batches import TrainingPhotos, looks, shown_batches
-from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
+from satchel.train.fit import Fitting, Trainable, TrainingState, fit, save_weights
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings
@@ -68,16 +69,6 @@ class Head(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
         return share * loss + (1 - share) * entropy(logits, others) if share < 1 else loss
 
 
-class Reporter(Protocol):
-    """Whom training tells how far it is."""
-
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        """A stage begins; `total` photos are to be looked at, `done` of them were before."""
-
-    def advance(self, photos: int) -> None:
-        """So many more are done."""
-
-
 @dataclass(frozen=True, slots=True)
 class ClassifierTask:
     """What a classifier is trained on.
@@ -96,9 +87,9 @@ def train_classifier(
     settings: ClassifierSettings,
     run: Run,
     *,
-    report: Reporter,
+    progress: Progress,
     on_epoch: Callable[[int, dict[str, float]], None],
-) -> Progress:
+) -> TrainingState:
     """Train, or go on where the run stopped.
 
     The run's folder gets `best.safetensors`, read by `load_classifier`.
@@ -112,12 +103,12 @@ def train_classifier(
     )
     model = Trainable(backbone, Head(backbone.dimension, len(task.products), settings))
     if not run.checkpoint.exists():
-        begin_head(model, task, settings, report)
+        begin_head(model, task, settings, progress)
         if settings.stage == "head":
             figures = validate(model, task.val, settings)
             on_epoch(1, figures)
             save_weights(model, run.best)
-            return Progress(epochs=1, best=figures["score"])
+            return TrainingState(epochs=1, best=figures["score"])
 
     def batches(process: int, processes: int) -> ShuffledBatches:
         return ShuffledBatches(
@@ -136,8 +127,8 @@ def train_classifier(
             settings=settings,
             validate=lambda averaged: validate(averaged, task.val, settings),
             on_epoch=on_epoch,
-            on_begin=partial(report.begin, "train"),
-            on_step=report.advance,
+            on_begin=partial(progress.begin, "train"),
+            on_step=progress.advance,
         ),
         checkpoint=run.checkpoint,
         best=run.best,
@@ -191,12 +182,12 @@ def predict(
 
 
 def begin_head(
-    model: Trainable, task: ClassifierTask, settings: ClassifierSettings, report: Reporter
+    model: Trainable, task: ClassifierTask, settings: ClassifierSettings, progress: Progress
 ) -> None:
     """Train the head on features of the frozen backbone, each photo seen once."""
     model.eval()
-    report.begin("features", len(task.train))
-    features = frozen_features(model.backbone, task.train, settings.side_px, report.advance)
+    progress.begin("features", len(task.train))
+    features = frozen_features(model.backbone, task.train, settings.side_px, progress.advance)
     views = features.shape[1]
     vectors = torch.from_numpy(features).flatten(0, 1)
     labels = torch.from_numpy(np.repeat(task.train.labels, views))

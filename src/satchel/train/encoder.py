@@ -15,11 +15,12 @@ from safetensors.torch import load_file
 
 from satchel.errors import UsageError
 from satchel.evaluate.metrics import retrieval
+from satchel.progress import Progress
 from satchel.train.backbones import SCRATCH, Backbone, create
 from satchel.train.batches import TrainingPhotos, looks, shown_batches
-from satchel.train.classifier import Reporter, notes_of, read_products
+from satchel.train.classifier import notes_of, read_products
 from satchel.train.distances import Whitening
-from satchel.train.fit import Fitting, Progress, Trainable, fit, save_weights
+from satchel.train.fit import Fitting, Trainable, TrainingState, fit, save_weights
 from satchel.train.losses import make_loss
 from satchel.train.losses.cascaded import CascadedHeads
 from satchel.train.losses.whitening import WhiteningLayer
@@ -113,9 +114,9 @@ def train_encoder(
     settings: EncoderSettings,
     run: Run,
     *,
-    report: Reporter,
+    progress: Progress,
     on_epoch: Callable[[int, dict[str, float]], None],
-) -> Progress:
+) -> TrainingState:
     """Train, or go on where the run stopped; the run's folder gets `best.safetensors`.
 
     Raises:
@@ -134,7 +135,7 @@ def train_encoder(
     model = _model(settings, len(task.products), settings.weights)
     start = _start(model.backbone, settings)
     if settings.whiten and not run.checkpoint.exists():
-        model.objective.whiten.set(_whitening(model.backbone, task.train, settings, report))
+        model.objective.whiten.set(_whitening(model.backbone, task.train, settings, progress))
 
     def batches(process: int, processes: int) -> ProductBatches:
         return ProductBatches(
@@ -146,7 +147,7 @@ def train_encoder(
             processes=processes,
         )
 
-    progress = fit(
+    state = fit(
         Fitting(
             trainable=model,
             shown=shown_batches(task.train, settings),
@@ -154,27 +155,27 @@ def train_encoder(
             settings=settings,
             validate=lambda averaged: validate(averaged.backbone, task, settings.side_px),
             on_epoch=on_epoch,
-            on_begin=partial(report.begin, "train"),
-            on_step=report.advance,
+            on_begin=partial(progress.begin, "train"),
+            on_step=progress.advance,
         ),
         checkpoint=run.checkpoint,
         best=run.best,
     )
     if settings.blend_with_start and PartialState().is_main_process:
         _blend(run, model, start, task, settings)
-    return progress
+    return state
 
 
 def _whitening(
-    backbone: Backbone, photos: TrainingPhotos, settings: EncoderSettings, report: Reporter
+    backbone: Backbone, photos: TrainingPhotos, settings: EncoderSettings, progress: Progress
 ) -> Floats:
     """W of how the training photos differ within products before training, shape (d, d).
 
     At a scale at which photos of different products lie as far apart, squared and on average, as
     vectors of length 1 at a right angle: margins keep their meaning.
     """
-    report.begin("covariance", len(photos))
-    seen = see(backbone, photos, settings.side_px, advance=report.advance).plain
+    progress.begin("covariance", len(photos))
+    seen = see(backbone, photos, settings.side_px, advance=progress.advance).plain
     try:
         whitening = Whitening.fit(seen, photos.labels)
     except ValueError as error:

@@ -97,7 +97,7 @@ class Fitting:
 
 
 @dataclass(slots=True)
-class Progress:
+class TrainingState:
     """How far training has come; kept in the checkpoint.
 
     Attributes:
@@ -117,7 +117,7 @@ class Progress:
     seconds: float = 0.0
 
 
-def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
+def fit(work: Fitting, *, checkpoint: Path, best: Path) -> TrainingState:
     """Train, or go on from the checkpoint if there is one.
 
     Args:
@@ -137,7 +137,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> Progress:
     else:
         precision = _precision(work, batches, accelerator, model)
         epochs = _epochs(work, batches, accelerator, model, precision)
-        progress = Progress(epochs=epochs, precision=precision)
+        progress = TrainingState(epochs=epochs, precision=precision)
         accelerator.wait_for_everyone()  # all have seen that there was no checkpoint
         if accelerator.is_main_process:
             state.save(progress)  # what was measured would not be measured alike again
@@ -163,7 +163,7 @@ class _Loop:
     optimizer: Any
     average: _Average
     state: _State
-    progress: Progress
+    progress: TrainingState
 
     def epoch(self, best: Path) -> None:
         """Train to the end of the epoch under way, validate, keep the best, write a checkpoint."""
@@ -446,19 +446,19 @@ class _State:
     ) -> None:
         self._model, self._average, self._optimizer, self._path = model, average, optimizer, path
 
-    def save(self, progress: Progress) -> None:
+    def save(self, progress: TrainingState) -> None:
         tensors = {f"model/{k}": v for k, v in self._model.state_dict().items()}
         tensors |= {f"average/{k}": v for k, v in self._average.state().items()}
         for at, moments in self._moments():
             tensors |= {f"moments/{at}/{name}": value for name, value in moments.items()}
-        told = {name: getattr(progress, name) for name in Progress.__slots__}
+        told = {name: getattr(progress, name) for name in TrainingState.__slots__}
         _save(tensors, self._path, {"progress": json.dumps(told)})
 
-    def restore(self) -> Progress:
+    def restore(self) -> TrainingState:
         with readable(self._path):
             return self._restored()
 
-    def _restored(self) -> Progress:
+    def _restored(self) -> TrainingState:
         tensors = load_file(self._path)
         self._model.load_state_dict(below("model/", tensors))
         self._average.load(below("average/", tensors))
@@ -470,7 +470,7 @@ class _State:
                 for name, value in moments.items()
             }
         with safe_open(self._path, "pt") as file:
-            return Progress(**json.loads(file.metadata()["progress"]))
+            return TrainingState(**json.loads(file.metadata()["progress"]))
 
     def _parameters(self) -> Iterator[torch.Tensor]:
         for group in self._optimizer.param_groups:

@@ -20,9 +20,10 @@ from satchel.adapt.head import adapt_head
 from satchel.adapt.run import AdaptTask, adapt, task_of
 from satchel.errors import UsageError
 from satchel.parallel import cores
-from satchel.train.classifier import ClassifierTask, Reporter, train_classifier, write_products
+from satchel.progress import Progress
+from satchel.train.classifier import ClassifierTask, train_classifier, write_products
 from satchel.train.encoder import EncoderTask, train_encoder
-from satchel.train.fit import Progress, has_gpu
+from satchel.train.fit import TrainingState, has_gpu
 from satchel.train.memory import keep_freed_memory
 from satchel.train.runs import ADAPT_HEAD, FINISHED, STOPPED, Run, RunRecord, new_record
 from satchel.train.settings import (
@@ -88,7 +89,7 @@ def go_on(
     workspace: Workspace,
     run: Run,
     *,
-    report: Reporter,
+    progress: Progress,
     trackers: Sequence[str],
     on_epoch: OnEpoch,
 ) -> RunRecord:
@@ -96,7 +97,7 @@ def go_on(
 
     Raises:
         UsageError: it runs elsewhere, or its split was changed.
-        TimeUp: raised by `report` or `on_epoch`; like Ctrl-C, it leaves the run as stopped.
+        TimeUp: raised by `progress` or `on_epoch`; like Ctrl-C, it leaves the run as stopped.
     """
     main = processes().is_main_process
     with contextlib.ExitStack() as held:
@@ -124,7 +125,7 @@ def go_on(
 
         began = time.monotonic()
         try:
-            progress = _train(workspace, run, record, report, keep)
+            state = _train(workspace, run, record, progress, keep)
         except STOPS:
             told.end(STOPPED)
             raise
@@ -136,15 +137,15 @@ def go_on(
             return run.read()
         return run.update(
             state=FINISHED,
-            precision=progress.precision,
+            precision=state.precision,
             ended_at=datetime.now(UTC),
             seconds=record.seconds + time.monotonic() - began,
         )
 
 
 def _train(
-    workspace: Workspace, run: Run, record: RunRecord, report: Reporter, on_epoch: OnEpoch
-) -> Progress:
+    workspace: Workspace, run: Run, record: RunRecord, progress: Progress, on_epoch: OnEpoch
+) -> TrainingState:
     split = Split.load(workspace.split_path(record.split))
     if split.hash != record.split_hash:
         raise UsageError(
@@ -152,7 +153,7 @@ def _train(
             "begin a new run"
         )
     if record.adapts:
-        return _adapt(task_of(workspace, split, run), run, record, report, on_epoch)
+        return _adapt(task_of(workspace, split, run), run, record, progress, on_epoch)
     if not split.answerable("val"):
         raise UsageError(
             f"the split {record.split} has no photos to choose the best weights by: its products "
@@ -165,7 +166,9 @@ def _train(
         settings = record.settings_as(ClassifierSettings)
         val = part_photos(workspace, photos, split.answerable("val"), products)
         classifier_task = ClassifierTask(products, train, val)
-        return train_classifier(classifier_task, settings, run, report=report, on_epoch=on_epoch)
+        return train_classifier(
+            classifier_task, settings, run, progress=progress, on_epoch=on_epoch
+        )
     unseen = split.protocol == "open"
     to_find = split.products("val") if unseen else products
     encoder_task = EncoderTask(
@@ -175,14 +178,14 @@ def _train(
         None if unseen else train,
     )
     encoder_settings = record.settings_as(EncoderSettings)
-    return train_encoder(encoder_task, encoder_settings, run, report=report, on_epoch=on_epoch)
+    return train_encoder(encoder_task, encoder_settings, run, progress=progress, on_epoch=on_epoch)
 
 
 def _adapt(
-    task: AdaptTask, run: Run, record: RunRecord, report: Reporter, on_epoch: OnEpoch
-) -> Progress:
+    task: AdaptTask, run: Run, record: RunRecord, progress: Progress, on_epoch: OnEpoch
+) -> TrainingState:
     if record.kind == ADAPT_HEAD:
         head = record.settings_as(HeadSettings)
-        return adapt_head(task, head, run, report=report, on_epoch=on_epoch)
+        return adapt_head(task, head, run, progress=progress, on_epoch=on_epoch)
     settings = record.settings_as(AdaptSettings)
-    return adapt(task, settings, run, report=report, on_epoch=on_epoch)
+    return adapt(task, settings, run, progress=progress, on_epoch=on_epoch)
