@@ -1,6 +1,6 @@
 """Render the catalogue and the query photos of Maison Orvane, a house that does not exist.
 
-Run `python examples/maison/render.py [--out DIR]`. Everything is computed: shapes, materials,
+Run `python -m recipes.maison.render [--out DIR]`. Everything is computed: shapes, materials,
 light, noise; the random numbers have fixed seeds, so a second run writes the same bytes.
 """
 
@@ -18,6 +18,7 @@ from recipes.maison.models import MODELS, Model
 from recipes.maison.places import STUDIO, Query, queries
 from recipes.maison.raymarch import Array, Camera, Placed, Pose, Scene, frame, render, rotation
 
+MAISON = Path(__file__).resolve().parents[2] / "examples" / "maison"
 HOUSE = "Maison Orvane"
 LICENSE = "Apache-2.0"
 VIEWS = [(0.0, 6.0), (-38.0, 13.0), (38.0, 13.0), (12.0, 34.0)]
@@ -107,7 +108,7 @@ def write_queries(out: Path) -> None:
 def main() -> None:
     """Read the command line and render everything."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent)
+    parser.add_argument("--out", type=Path, default=MAISON)
     out: Path = parser.parse_args().out
     cv2.setNumThreads(1)
     out.mkdir(parents=True, exist_ok=True)
