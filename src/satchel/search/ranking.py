@@ -77,7 +77,7 @@ def rank_products(
     average; and what the photo finds of its parts in the best of them `patch_weight` / n², both
     being brought to one spread among these products.
     Chosen by measurement: docs/decisions/0005-ranking.md, 0012-ranking.md, 0017-local-matching.md
-    and 0020-rivals.md.
+    and 0020-re-ranking.md.
 
     Args:
         index: of at least one photo.

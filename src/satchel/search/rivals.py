@@ -11,7 +11,7 @@ Learning by the neighbours of what is asked is L. Bottou, V. Vapnik, "Local lear
 Neural Computation 4(6), 1992; classes by weights of all their pictures at once is L. Zhang,
 M. Yang, X. Feng, "Sparse representation or collaborative representation: which helps face
 recognition?", ICCV 2011, here in the space of an exponential kernel. Nothing is learned beforehand:
-a new product is a rival as soon as it is indexed. Measured in docs/decisions/0020-rivals.md.
+a new product is a rival as soon as it is indexed. Measured in docs/decisions/0020-re-ranking.md.
 """
 
 from __future__ import annotations

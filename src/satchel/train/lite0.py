@@ -30,7 +30,7 @@ PREFIX: Final = "backbone."
 
 SECOND: Final = "second."
 SHARE: Final = 0.4
-"""Of the adapted network's vector beside ImageNet's (docs/decisions/0015-built-in-encoder.md)."""
+"""Of the adapted network's vector beside ImageNet's (docs/decisions/0015-light-encoder.md)."""
 
 
 def export(pair: Pair) -> bytes:
