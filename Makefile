@@ -10,7 +10,7 @@ PORT ?= 8000
 TRAIN ?= 1
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow check bench bench-slow serve browser clean
+.PHONY: demo test test-slow check docs docs-serve bench bench-slow serve browser clean
 
 demo: $(VENV)/.base  ## import the demo catalogue, identify two unseen photos, serve the page
 	@$(BIN)/satchel init $(DEMO)
@@ -32,6 +32,14 @@ check: $(VENV)/.dev  ## lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(VENV)/.docs  ## the documentation site, into site/; warnings are errors
+	$(BIN)/python scripts/docs_reference.py
+	$(BIN)/zensical build --clean --strict
+
+docs-serve: $(VENV)/.docs  ## the documentation site at http://127.0.0.1:8000, built anew on every change
+	$(BIN)/python scripts/docs_reference.py
+	$(BIN)/zensical serve
 
 bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSON
 	$(BIN)/python benchmarks/speed.py
@@ -83,7 +91,12 @@ $(VENV)/.dev: $(VENV)/.base
 	@$(INSTALL) --editable ".[dev$(if $(filter-out 0,$(TRAIN)),$(comma)train)]"
 	@touch $@
 
+$(VENV)/.docs: $(VENV)/.base
+	@echo "installing what the documentation needs into $(VENV) …"
+	@$(INSTALL) --editable ".[docs]"
+	@touch $@
+
 comma := ,
 
 clean:  ## remove the virtual environment and all workspaces made here
-	rm -rf $(VENV) $(DEMO) .bench
+	rm -rf $(VENV) $(DEMO) .bench site docs/reference
