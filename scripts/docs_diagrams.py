@@ -1,4 +1,4 @@
-"""Draw the diagrams of the explanation pages into docs/assets/: `python scripts/docs_diagrams.py`."""
+"""Draw the diagrams of the explanation pages into docs/assets/."""
 
 from __future__ import annotations
 
