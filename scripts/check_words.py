@@ -46,7 +46,6 @@ WORDS: Final = {
     r"held_out": "val_share",
     r"centred_prototypes?": "prototype_centering",
     r"likest": "most similar",
-    r"betters?": "improves on, exceeds the baseline",
 }
 """A regular expression, between word boundaries, of a word, and what to say instead."""
 
