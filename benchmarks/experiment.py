@@ -1,10 +1,9 @@
-"""The seed's programme on Grocery, in a given time, as its user runs it.
+"""The seed's protocol on Grocery, in a given time, by the command line.
 
     python benchmarks/experiment.py WORKSPACE [--minutes 13] [--side-px 96]
 
-Split as Grocery's authors did (trained on train, chosen by val, tested on test); unseen products by
-halves of all photos. Run it again to go on. The page lies in the workspace; figures go to
-results/experiment-grocery.json.
+Grocery's official split (training, validation and test photos); unseen products: half of all. Run
+it again to resume. The page is in the workspace; figures go to results/experiment-grocery.json.
 """
 
 from __future__ import annotations
@@ -17,8 +16,8 @@ from pathlib import Path
 
 from datasets import SHARED
 from reporting import print_table, write_json
-from satchel.experiment.plan import Plan, Results
-from satchel.experiment.run import Experiment
+from satchel.experiment.plan import Plan
+from satchel.experiment.store import Experiment, Results
 from satchel.workspace import Workspace
 
 NAME = "seed"
@@ -31,7 +30,7 @@ SHOWN = ("Top-1", "Top-5", "Recall@1, by photo", "Recall@1, Euclidean", "Recall@
 
 
 def main() -> None:
-    """Make the workspace if it is not there, run or go on, and report."""
+    """Make the workspace if it does not exist, run or resume, and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("workspace", type=Path)
     parser.add_argument("--minutes", type=float, default=13)
@@ -50,7 +49,7 @@ def main() -> None:
 
 
 def make_workspace(folder: Path) -> None:
-    """Import Grocery's photos, each with the part its authors put it in."""
+    """Import Grocery's photos, each with its part of the official split."""
     satchel(folder, "init", str(folder))
     path = folder / "grocery.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -65,7 +64,7 @@ def make_workspace(folder: Path) -> None:
 
 
 def satchel(workspace: Path, *arguments: str) -> None:
-    """Run a command as its user does."""
+    """Run a command."""
     command = [sys.executable, "-m", "satchel", "--workspace", str(workspace), *arguments]
     subprocess.run(command, check=True)
 
@@ -74,15 +73,18 @@ def report(plan: Plan, results: Results) -> None:
     """Print a table and write the JSON."""
     rows = []
     for cell in plan.cells:
-        found = results.of(cell)
-        figures = [found.figure(name) if found else None for name in SHOWN]
-        told = (f"{100 * figure.value:.1f}" if figure else "" for figure in figures)
-        minutes = f"{found.seconds / 60:.1f}" if found else "not run"
-        rows.append((cell.data, cell.method, str(cell.epochs), minutes, *told))
+        result = results.get(cell.name)
+        figures = [result.figure(name) if result else None for name in SHOWN]
+        shares = (f"{100 * figure.value:.1f}" if figure else "" for figure in figures)
+        minutes = f"{result.seconds / 60:.1f}" if result else "not finished"
+        rows.append((cell.dataset, cell.method, str(cell.epochs), minutes, *shares))
     print_table("Grocery, per cent", ("data set", "method", "epochs", "min", *SHOWN), rows)
     write_json(
         "experiment-grocery",
-        {"plan": plan.model_dump(mode="json"), "results": results.model_dump(mode="json")},
+        {
+            "plan": plan.model_dump(mode="json"),
+            "results": {name: found.model_dump(mode="json") for name, found in results.items()},
+        },
     )
 
 

@@ -13,7 +13,6 @@ from conftest import jpeg
 from satchel.evaluate.charts import Line, Point
 from satchel.evaluate.metrics import ConfidenceBin, GroupFigures
 from satchel.evaluate.report import (
-    SEED_BY_PRODUCTS,
     ConfusionExample,
     ConfusionRow,
     DataFacts,
@@ -43,7 +42,7 @@ def full() -> EvaluationReport:
         notes=("Test set touched once.",),
         figures=(Figure("Top-1", 0.7425, 0.7, 0.8, 2485), Figure("mAP@R", 0.25)),
         top_k=(line,),
-        by_products=(line, *SEED_BY_PRODUCTS),
+        by_products=(line, Line("published", (Point(829, 0.70742),), reference=True)),
         training=Training((Line("train", (Point(1, 2.0), Point(2, 1.0))),), (line,)),
         reliability=Reliability((ConfidenceBin(0.3, 0.2, 10), ConfidenceBin(0.9, 0.8, 9)), 0.1),
         categories=groups,

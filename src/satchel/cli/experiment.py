@@ -1,7 +1,8 @@
-"""`satchel experiment seed-protocol`: the seed's programme on this catalogue, in a given time."""
+"""`satchel experiment seed-protocol`: the seed's protocol on this catalogue, in a given time."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,9 +12,9 @@ from satchel.cli.shared import STOPPED, Bars, open_workspace, pairs, say
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
-    from satchel.experiment.plan import Cell, CellResult, Plan, Results
-    from satchel.experiment.run import Experiment
-    from satchel.train.settings import ExperimentSettings
+    from satchel.experiment.plan import Cell, Plan
+    from satchel.experiment.settings import ExperimentSettings
+    from satchel.experiment.store import CellResult, Experiment
     from satchel.workspace import Workspace
 
 experiment = typer.Typer(no_args_is_help=True, help="Many runs as one table, in a given time.")
@@ -26,27 +27,29 @@ List = list[str] | None
 @experiment.command(SEED_PROTOCOL)
 def seed_protocol(
     context: typer.Context,
-    name: Annotated[str, typer.Option(help="Of the experiment; known: go on.")] = SEED_PROTOCOL,
+    name: Annotated[
+        str, typer.Option(help="Name of the experiment; one that exists is resumed.")
+    ] = SEED_PROTOCOL,
     config: Annotated[
-        Path | None, typer.Option(help="TOML file of settings; what is given here wins over it.")
+        Path | None, typer.Option(help="TOML file of settings; options take precedence.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="For all of it; more than before: go on further.")
+        float | None, typer.Option(help="Time for this call; default: that of the settings, 60.")
     ] = None,
     classify: Annotated[
-        List, typer.Option(metavar="KxN", help="Classifiers on K products × N photos: 81x50 …")
+        List, typer.Option(metavar="KxN", help="Classifiers of K products × N photos: 81x50 …")
     ] = None,
     embed: Annotated[
-        List, typer.Option(metavar="KxN", help="Encoders on K products × N photos: 81xall …")
+        List, typer.Option(metavar="KxN", help="Encoders of K products × N photos: 81xall …")
     ] = None,
     unseen: Annotated[
-        List, typer.Option(metavar="KxN", help="Encoders on some of K products, for the others.")
+        List, typer.Option(metavar="KxN", help="Encoders tested on unseen ones of K products.")
     ] = None,
     backbone: Annotated[List, typer.Option(help="A timm network, or small_cnn.")] = None,
     stage: Annotated[List, typer.Option(help="Of classifiers: head, partial, full.")] = None,
     loss: Annotated[List, typer.Option(help="Of encoders: triplet, margin, arcface …")] = None,
     column: Annotated[
-        str | None, typer.Option(help="Column of the catalogue file that says train, val or test.")
+        str | None, typer.Option(help="Column of the catalogue file with train, val or test.")
     ] = None,
     setting: Annotated[
         List, typer.Option("--set", metavar="KEY=VALUE", help="Of every run, as for train.")
@@ -55,15 +58,16 @@ def seed_protocol(
         None
     ),
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the plan with its times, and stop.")
+        bool, typer.Option("--dry-run", help="Print the plan with estimated times, and stop.")
     ] = False,
 ) -> None:
-    """Run the seed's tables on this catalogue, and write one page with its figures beside ours.
+    """Train and evaluate the seed's table of models; write one page with its figures beside ours.
 
-    Run the same command again to go on. Lists may be repeated: --loss triplet --loss margin.
+    Run the same command again to resume. Lists may be repeated: --loss triplet --loss margin.
     """
-    from satchel.experiment.run import Experiment
+    from satchel.experiment.store import Experiment
 
+    began = time.monotonic()
     given = {
         "classify": classify,
         "embed": embed,
@@ -78,21 +82,23 @@ def seed_protocol(
     found = Experiment.named(workspace, name)
     settings = _settings(config, minutes, given)
     try:
-        if found.begun:
-            plan = _known(found, settings, minutes, config is not None or any(given.values()))
+        if found.planned:
+            plan = _known_plan(found, settings, config is not None or any(given.values()))
         else:
-            plan = _planned(workspace, found, settings, dry_run)
-        _announce(plan, found.results())
+            plan = _new_plan(workspace, found, settings, dry_run)
+        _announce(plan, found)
         if not dry_run:
-            _run(workspace, found, [t for t in tracker or ["mlflow"] if t != "none"])
+            seconds = 60 * settings.minutes - (time.monotonic() - began)
+            trackers = [t for t in tracker or ["mlflow"] if t != "none"]
+            _run(workspace, found, seconds, trackers)
     except KeyboardInterrupt:
-        say(f"stopped; go on with: satchel experiment {SEED_PROTOCOL} --name {name}")
+        say(f"stopped; resume with: satchel experiment {SEED_PROTOCOL} --name {name}")
         raise typer.Exit(STOPPED) from None
 
 
 def _split_settings(given: dict[str, Any]) -> dict[str, Any]:
-    """The experiment's own settings, and those of every run."""
-    from satchel.train.settings import ExperimentSettings
+    """Settings of the experiment, and under `fit` those of every run."""
+    from satchel.experiment.settings import ExperimentSettings
 
     own = {k: v for k, v in given.items() if k in ExperimentSettings.model_fields}
     fit = {k: v for k, v in given.items() if k not in own}
@@ -102,88 +108,77 @@ def _split_settings(given: dict[str, Any]) -> dict[str, Any]:
 def _settings(
     config: Path | None, minutes: float | None, given: dict[str, Any]
 ) -> ExperimentSettings:
-    from satchel.train.settings import ExperimentSettings, read_settings_file
+    from satchel.experiment.settings import ExperimentSettings
+    from satchel.train.settings import read_settings_file
 
     return read_settings_file(ExperimentSettings, config, minutes=minutes, **given)
 
 
-def _planned(
+def _new_plan(
     workspace: Workspace, found: Experiment, settings: ExperimentSettings, dry_run: bool
 ) -> Plan:
-    from satchel.experiment.run import prepare
+    from satchel.experiment.prepare import prepare
 
     with Bars() as bars:
         prepared = prepare(workspace, found.folder.name, settings, bars)
     if not dry_run:
-        prepared.freeze(workspace, found)
+        prepared.write(workspace, found)
     return prepared.plan
 
 
-def _known(
-    found: Experiment, settings: ExperimentSettings, minutes: float | None, asked: bool
-) -> Plan:
-    """The plan of an experiment that was begun, with more minutes if they are given."""
+def _known_plan(found: Experiment, settings: ExperimentSettings, given: bool) -> Plan:
     plan = found.plan()
     same = settings.model_copy(update={"minutes": plan.settings.minutes}) == plan.settings
-    if asked and not same:
+    if given and not same:
         raise UsageError(
-            f"the experiment {found.folder.name} was planned otherwise; leave the settings out to "
-            "go on with it, or give another --name"
+            f"the experiment {found.folder.name} has other settings; leave the settings out to "
+            "resume it, or give another --name"
         )
-    if minutes is not None and minutes != plan.settings.minutes:
-        plan = plan.lasting(minutes)
-        found.write(plan)
     return plan
 
 
-def _announce(plan: Plan, results: Results) -> None:
+def _announce(plan: Plan, found: Experiment) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from satchel.experiment.plan import total
-    from satchel.experiment.tables import planned_table
-
-    budget = f"{plan.settings.minutes:g} min, of which {results.spent_s / 60:.1f} are spent"
-    table = Table(
-        "data set", "method", "backbone", "epochs", "about, min", "", title=f"{plan.name}: {budget}"
-    )
-    for row in planned_table(plan, results):
-        table.add_row(*row)
+    results = found.results() if found.planned else {}
+    table = Table("data set", "method", "backbone", "epochs", "about, min", "", title=plan.name)
+    for cell in plan.cells:
+        state = "finished" if cell.name in results and not results[cell.name].error else ""
+        epochs = str(cell.epochs) if cell.fine_tuned else ""
+        minutes = f"{cell.seconds / 60:.1f}"
+        table.add_row(cell.dataset, cell.method, cell.backbone, epochs, minutes, state)
     Console().print(table)
-    say(f"together about {total(plan.cells) / 60:.1f} min")
-    for facts in plan.data:
+    say(f"all cells: about {sum(cell.seconds for cell in plan.cells) / 60:.1f} min")
+    for dataset in plan.datasets:
         say(
-            f"{facts.name}: {facts.products:,} products, {facts.train:,} photos to train on, "
-            f"{facts.val:,} to choose by, {facts.test:,} to test on"
+            f"{dataset.name}: {dataset.products:,} products, {dataset.train:,} training, "
+            f"{dataset.val:,} validation and {dataset.test:,} test photos"
         )
     for backbone, weights in plan.weights.items():
         say(f"{backbone}: weights {weights}")
 
 
-def _run(workspace: Workspace, found: Experiment, trackers: list[str]) -> None:
+def _run(workspace: Workspace, found: Experiment, seconds: float, trackers: list[str]) -> None:
     from satchel.experiment.run import run_experiment, write_page
+    from satchel.experiment.tables import finished
 
-    with _Lines(len(found.plan().cells)) as lines:
-        results = run_experiment(
-            workspace,
-            found,
-            teller=lines,
-            trackers=trackers,
-            on_result=lambda plan, results: write_page(workspace, found, plan, results),
-        )
     plan = found.plan()
-    page = write_page(workspace, found, plan, results)
-    waiting = [cell for cell in plan.cells if results.of(cell) is None]
-    if waiting:
-        say(
-            f"{len(waiting)} of {len(plan.cells)} are not done; with more time: satchel "
-            f"experiment {SEED_PROTOCOL} --name {plan.name} --minutes N"
+    with _Lines(len(plan.cells)) as lines:
+        results = run_experiment(
+            workspace, found, progress=lines, seconds=seconds, trackers=trackers
         )
-    say(f"the page: {page}")
+    left = len(plan.cells) - len(finished(plan, results))
+    if left:
+        say(
+            f"{left} of {len(plan.cells)} cells are not finished; resume with: satchel experiment "
+            f"{SEED_PROTOCOL} --name {plan.name}"
+        )
+    say(f"the page: {write_page(workspace, found)}")
 
 
 class _Lines(Bars):
-    """A progress bar for each stage, and two lines for each cell."""
+    """Progress bars, and two lines for each cell."""
 
     def __init__(self, cells: int) -> None:
         self._cells = cells
@@ -192,22 +187,21 @@ class _Lines(Bars):
         super().__enter__()
         return self
 
-    def cell(self, number: int, cell: Cell, left_s: float) -> None:
-        """A cell begins."""
+    def begin_cell(self, number: int, cell: Cell, seconds_left: float) -> None:
+        """Print what begins."""
         self.end()
         epochs = f"{cell.epochs} epochs, " if cell.fine_tuned else ""
         say(
             f"[{number}/{self._cells}] {cell.name}: {epochs}about {cell.seconds / 60:.1f} min; "
-            f"{left_s / 60:.1f} min left"
+            f"{seconds_left / 60:.1f} min left"
         )
 
-    def result(self, cell: Cell, result: CellResult) -> None:
-        """What came of it."""
+    def end_cell(self, cell: Cell, result: CellResult) -> None:
+        """Print its figures, or the error."""
         self.end()
-        told = [
+        shown = [
             f"{figure.name} {figure.value:.1%}"
             for figure in result.figures
             if figure.name in ("Top-1", "Top-5", "Recall@1, by photo")
         ]
-        took = f"{result.seconds / 60:.1f} min"
-        say("  " + ", ".join([*(told or [f"{result.state}: {result.why}"]), took]))
+        say("  " + ", ".join([*(shown or [result.error]), f"{result.seconds / 60:.1f} min"]))

@@ -17,7 +17,6 @@ from satchel.evaluate import charts
 from satchel.evaluate.bootstrap import Interval, interval
 from satchel.evaluate.charts import Chart, Line, Point
 from satchel.evaluate.metrics import TOP, ConfidenceBin, GroupFigures, Ranks, hits
-from satchel.experiment.published import classifiers_by_photos
 from satchel.files import write_atomically
 from satchel.images import decode, thumbnail
 
@@ -157,7 +156,7 @@ class EvaluationReport:
         about: what else there is to say: model, revision, machine, date.
         notes: sentences on how to read the figures.
         top_k: x is k, y the share of queries whose right answer is among the first k.
-        by_products: x is the number of products, y such a share; `SEED_BY_PRODUCTS` goes here.
+        by_products: x is the number of products, y such a share.
         categories, products: figures by group, in the order in which they are to be shown.
         confusions: the most frequent first.
     """
@@ -192,23 +191,6 @@ class EvaluationReport:
 
 
 _ADAPTER: Final = TypeAdapter(EvaluationReport)
-
-
-SEED_BY_PRODUCTS: Final = tuple(
-    Line(
-        f"seed, {name}: top-{k}",
-        tuple(Point(size.products, size.top[k]) for size in sizes if k in size.top),
-        reference=True,
-        kind=f"top-{k}",
-    )
-    for name, sizes in classifiers_by_photos().items()
-    for k in TOP
-)
-"""What the project's seed published, by products and photos of each, on its own private data: a
-reference, and no baseline.
-
-Of kind `top-k`: lines of ours with that kind have the same colour.
-"""
 
 
 def accuracy_figures(

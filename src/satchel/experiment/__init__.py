@@ -1,1 +1,1 @@
-"""Many runs as the cells of one table. Needs torch."""
+"""The seed's protocol: many runs, planned for a given time, as one page. Needs torch."""

@@ -1,7 +1,4 @@
-"""The page of an experiment: tables and charts in sections, and what went wrong, in one HTML file.
-
-It knows nothing of training; `satchel.experiment.tables` says what stands where.
-"""
+"""The page of an experiment: sections of tables, charts and confusions in one HTML file."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ from satchel.files import write_atomically
 PAGE: Final = "report.html"
 
 Entry = str | Figure | None
-"""What stands in a table: words, a share with its interval, or nothing."""
+"""An entry of a table: text, a figure with its interval, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +22,8 @@ class TableRow:
     """A row.
 
     Attributes:
-        reference: whether it holds somebody else's figures.
-        link: address of a page that tells more, from this one's folder; of the first entry.
+        reference: whether it holds published figures of others.
+        link: relative address of a page on this row; its first entry links there.
     """
 
     entries: tuple[Entry, ...]
@@ -39,8 +36,8 @@ class ReportTable:
     """A table, sorted by clicks on its headings.
 
     Attributes:
-        words: how many columns, from the left, hold words rather than figures.
-        references: names of the columns that hold somebody else's figures.
+        words: number of columns, from the left, that hold text rather than figures.
+        references: headings of the columns that hold published figures of others.
     """
 
     columns: tuple[str, ...]
@@ -52,7 +49,7 @@ class ReportTable:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of the page; what is empty is left out."""
+    """A section of the page; what is empty is left out."""
 
     title: str
     text: tuple[str, ...] = ()
@@ -68,11 +65,11 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentReport:
-    """All that the page shows.
+    """Everything that the page shows.
 
     Attributes:
-        warning: the sentence that nobody may miss.
-        facts: name → value, above everything.
+        warning: a sentence shown prominently.
+        facts: name → value, shown at the top.
     """
 
     title: str
@@ -85,8 +82,7 @@ def render_experiment(report: ExperimentReport, photos: Photos) -> str:
     """Return the page.
 
     Args:
-        report: what to show.
-        photos: where photos come from; one that is gone or damaged leaves an empty frame.
+        photos: SHA-256 → bytes of a photo; a missing or damaged one leaves an empty frame.
     """
     return page("experiment.html").render(
         report=report,

@@ -1,8 +1,8 @@
-"""The seed's programme as a plan: which runs, on which photos, for how long. Pure, without torch.
+"""The plan of an experiment: its cells in order, with epochs and estimated times. Without torch.
 
-A cell of its tables is a data set, a backbone and a method. Time is shared out so that every cell
-that is fine-tuned gets the same, or less where it needs no more: methods on one data set are then
-compared at one cost, and a small data set gets more epochs than a large one.
+A cell is a data set, a backbone and a method. Every fine-tuned cell gets the same training time, or
+less where it needs less for the maximum of epochs: methods on one data set are compared at equal
+cost, and a small data set gets more epochs than a large one.
 """
 
 from __future__ import annotations
@@ -12,84 +12,63 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from satchel.evaluate.report import Figure
-from satchel.train.settings import (
-    STAGES,
-    ClassifierSettings,
-    DataSize,
-    EncoderSettings,
-    ExperimentSettings,
-    FitSettings,
-)
+from satchel.experiment.settings import ExperimentSettings
+from satchel.train.settings import STAGES, ClassifierSettings, EncoderSettings, FitSettings
 from satchel.train.splits import Protocol
 
 UNTRAINED: Final = "untrained"
-"""The method that trains nothing: a backbone as it came."""
+"""The method that trains nothing: the zero-shot baseline of a backbone."""
 
-OVERHEAD_S: Final = 5.0
-"""Of a cell: making the network, telling trackers, intervals, a report."""
+OVERHEAD_S: Final = 10.0
+"""Estimated time of a cell besides encoder passes and training steps."""
 
-HELD_BACK: Final = 0.1
-"""Share of the budget that is not shared out: estimates are off, and there is a page to write."""
+RESERVE: Final = 0.1
+"""Share of the time that is not planned for, since estimates are inexact."""
 
 Kind = Literal["classifier", "encoder", "untrained"]
-State = Literal["done", "stopped", "failed"]
 
 
 class _Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class DataFacts(_Record):
-    """A data set as it was found; counts of photos.
+class Dataset(_Record):
+    """A data set, frozen by a split; numbers of photos and products."""
 
-    Attributes:
-        name: as asked for, such as 81x50, with the products there are; of unseen products, so
-            many on both sides together, unseen-81x50.
-        split: name of the file that freezes it.
-        drawn: photos that an epoch of an encoder sees: so many of each product in every batch.
-        tested: products of the test part.
-    """
-
-    name: str
+    name: str = Field(description="such as 81x50, or unseen-81x50")
     split: str
     split_hash: str
     protocol: Protocol
     products: int
-    photos_each: int | None = Field(description="training photos of a product, at most")
+    photos_per_product: int | None = Field(description="training photos at most; None: all")
     train: int
-    drawn: int
     val: int
     test: int
-    tested: int
+    test_products: int
 
 
 class Costs(_Record):
-    """What a backbone costs on this machine, in seconds as measured.
+    """Measured cost of a backbone on this machine, in seconds per photo.
 
     Attributes:
-        features_s: of a photo: four crops for a classifier, decoding included.
-        look_s: of a photo: two crops for an encoder, decoding included.
-        step_s: of a photo in a training step.
-        head_s: of fitting a head on frozen features, with the most products.
+        encode_s: encoder pass of two crops, decoding included.
+        step_s: training step.
     """
 
-    features_s: float = Field(ge=0)
-    look_s: float = Field(ge=0)
+    encode_s: float = Field(ge=0)
     step_s: float = Field(ge=0)
-    head_s: float = Field(ge=0)
 
 
 class Cell(_Record):
     """One cell of the tables, and the run that fills it.
 
     Attributes:
-        method: a stage (a classifier), a loss (an encoder), or "untrained".
-        epochs: of training; 0 where only a head is fitted, or nothing.
-        seconds: that it is expected to take.
+        method: a stage (of a classifier), a loss (of an encoder), or "untrained".
+        epochs: 0 where only a head is fitted, or nothing.
+        seconds: estimated time.
     """
 
-    data: str
+    dataset: str
     backbone: str
     method: str
     epochs: int = 0
@@ -97,8 +76,8 @@ class Cell(_Record):
 
     @property
     def name(self) -> str:
-        """What it is called, within its experiment."""
-        return f"{self.data}-{self.backbone}-{self.method}"
+        """Unique within the experiment."""
+        return f"{self.dataset}-{self.backbone}-{self.method}"
 
     @property
     def kind(self) -> Kind:
@@ -126,173 +105,92 @@ class Cell(_Record):
 
 
 class Plan(_Record):
-    """An experiment before it begins; frozen in a file as it does.
+    """An experiment before it is run; frozen in a file.
 
     Attributes:
-        weights: backbone → where its weights come from, in words.
-        costs: backbone → what it costs.
+        weights: backbone → origin of its initial weights.
     """
 
     name: str
     settings: ExperimentSettings
     weights: dict[str, str]
-    costs: dict[str, Costs]
-    data: tuple[DataFacts, ...]
+    datasets: tuple[Dataset, ...]
     cells: tuple[Cell, ...]
 
-    def lasting(self, minutes: float) -> Plan:
-        """The same with another budget; its cells stay as they were planned."""
-        settings = self.settings.model_copy(update={"minutes": minutes})
-        return self.model_copy(update={"settings": settings})
-
-    def unseen(self, cell: Cell) -> bool:
-        """Whether it is tested on products that it was not trained on."""
-        return self.facts(cell.data).protocol == "open"
-
-    def facts(self, name: str) -> DataFacts:
-        """The facts of a data set."""
-        return next(data for data in self.data if data.name == name)
+    def dataset(self, cell: Cell) -> Dataset:
+        """The data set of a cell."""
+        return next(dataset for dataset in self.datasets if dataset.name == cell.dataset)
 
 
-class CellResult(_Record):
-    """What came of a cell.
-
-    Attributes:
-        run: name of its run; None where nothing was trained.
-        why: it is not done, in words.
-        seconds: spent on it so far, evaluation included.
-        score: of the best epoch on the validation part: what models are chosen by.
-        figures: of the test part, looked at once.
-    """
-
-    state: State
-    run: str | None = None
-    why: str = ""
-    seconds: float = 0.0
-    epochs: float = 0.0
-    score: float | None = None
-    figures: tuple[Figure, ...] = ()
-
-    def figure(self, name: str) -> Figure | None:
-        """A figure by name; None where it was not measured."""
-        return next((figure for figure in self.figures if figure.name == name), None)
-
-
-class Results(_Record):
-    """What came of an experiment so far. Cells that were not begun are missing."""
-
-    spent_s: float = Field(0.0, description="all resumptions together")
-    cells: dict[str, CellResult] = {}
-
-    def of(self, cell: Cell) -> CellResult | None:
-        """What came of a cell that is done; None of any other."""
-        found = self.cells.get(cell.name)
-        return found if found is not None and found.state == "done" else None
-
-
-# -- data sets -------------------------------------------------------------------------------------
-
-
-def as_there_are(wanted: Sequence[DataSize], products: int) -> tuple[DataSize, ...]:
-    """Data sets with at most so many products, each once, in the order asked for."""
-    found = (
-        DataSize(products=min(size.products or products, products), photos=size.photos)
-        for size in wanted
-    )
-    return tuple(dict.fromkeys(found))
-
-
-# -- cells -----------------------------------------------------------------------------------------
-
-
-def cells_of(
+def make_cells(
     settings: ExperimentSettings, classify: Iterable[str], embed: Iterable[str]
 ) -> tuple[Cell, ...]:
-    """Every cell in the order in which they are run: what trains nothing or a head comes first.
+    """Every cell in the order in which they are run: those that need no fine-tuning first.
 
     Args:
         classify, embed: names of the data sets of classifiers and of encoders.
     """
     cells = [
-        Cell(data=data, backbone=backbone, method=method)
+        Cell(dataset=dataset, backbone=backbone, method=method)
         for names, methods in (
             (classify, settings.stages),
             (embed, (UNTRAINED, *settings.losses)),
         )
-        for data in names
-        for backbone in settings.backbones
+        for dataset in names
+        for backbone in dict.fromkeys(settings.backbones)
         for method in dict.fromkeys(methods)
     ]
     return tuple(sorted(cells, key=lambda cell: cell.fine_tuned))
 
 
-# -- time ------------------------------------------------------------------------------------------
-
-
-def epoch_seconds(cell: Cell, data: DataFacts, costs: Costs) -> float:
-    """Time of an epoch: its steps, and its validation."""
-    if not cell.fine_tuned:
-        return 0.0
-    if cell.kind == "classifier":
-        return data.train * costs.step_s + data.val * costs.features_s
-    searched = data.train if data.protocol == "closed" else 0
-    return data.drawn * costs.step_s + (data.val + searched) * costs.look_s
-
-
-def fixed_seconds(cell: Cell, data: DataFacts, costs: Costs) -> float:
-    """Time of all that is done once: beginning, frozen features and a head, the evaluation."""
-    if cell.kind == "classifier":
-        photos = data.train + data.val + data.test
-        return OVERHEAD_S + photos * costs.features_s + costs.head_s
-    return OVERHEAD_S + (data.train + data.test) * costs.look_s
-
-
-def shared_out(
+def schedule(
     cells: Sequence[Cell],
-    data: Mapping[str, DataFacts],
+    datasets: Mapping[str, Dataset],
     costs: Mapping[str, Costs],
     *,
     seconds: float,
-    most_epochs: int,
+    max_epochs: int,
 ) -> tuple[Cell, ...]:
-    """Give cells their epochs: as many as fit into a time that is the same for all.
+    """Set epochs and estimated time of each cell, so that all together take about `seconds`.
 
-    That time is the longest with which all of them together take no more than `seconds`; each
-    cell that is fine-tuned gets one epoch at least, whatever that takes.
+    Every fine-tuned cell gets at least one epoch.
     """
-    epoch = [epoch_seconds(cell, data[cell.data], costs[cell.backbone]) for cell in cells]
-    fixed = [fixed_seconds(cell, data[cell.data], costs[cell.backbone]) for cell in cells]
-
-    def planned(each_s: float) -> tuple[Cell, ...]:
-        found = []
-        for cell, once, one in zip(cells, fixed, epoch, strict=True):
-            epochs = 0
-            if cell.fine_tuned:
-                fitting = int(each_s / one) if one > 0 else most_epochs
-                epochs = max(1, min(most_epochs, fitting))
-            time = once + epochs * one
-            found.append(cell.model_copy(update={"epochs": epochs, "seconds": time}))
-        return tuple(found)
-
-    low, high = 0.0, max(epoch, default=0.0) * most_epochs
-    if total(planned(high)) <= seconds:
-        return planned(high)
-    for _ in range(60):
-        middle = (low + high) / 2
-        low, high = (middle, high) if total(planned(middle)) <= seconds else (low, middle)
-    return planned(low)
+    fixed = {c.name: fixed_seconds(c, datasets[c.dataset], costs[c.backbone]) for c in cells}
+    epoch = {c.name: epoch_seconds(c, datasets[c.dataset], costs[c.backbone]) for c in cells}
+    left = max(0.0, seconds - sum(fixed.values()))
+    epochs = dict.fromkeys(fixed, 0)
+    tuned = sorted((c.name for c in cells if c.fine_tuned), key=epoch.__getitem__)
+    for at, name in enumerate(tuned):
+        share = min(max_epochs * epoch[name], left / (len(tuned) - at))
+        left -= share
+        # Rounding errors of `left` must not give methods on one data set different epochs.
+        epochs[name] = max(1, int(share / epoch[name] + 1e-6)) if epoch[name] else max_epochs
+    return tuple(
+        cell.model_copy(
+            update={
+                "epochs": epochs[cell.name],
+                "seconds": fixed[cell.name] + epochs[cell.name] * epoch[cell.name],
+            }
+        )
+        for cell in cells
+    )
 
 
-def total(cells: Sequence[Cell]) -> float:
-    """Time that cells are expected to take, in seconds."""
-    return sum(cell.seconds for cell in cells)
+def epoch_seconds(cell: Cell, dataset: Dataset, costs: Costs) -> float:
+    """Estimated time of an epoch and its validation."""
+    if not cell.fine_tuned:
+        return 0.0
+    if cell.kind == "classifier":  # validation by four crops
+        validation = 2 * dataset.val
+    else:
+        validation = dataset.val + (dataset.train if dataset.protocol == "closed" else 0)
+    return dataset.train * costs.step_s + validation * costs.encode_s
 
 
-def that_fit(cells: Sequence[Cell], seconds: float) -> tuple[str, ...]:
-    """Names of the cells that a time holds, taken in turn: one that does not fit is passed over."""
-    names, left = [], seconds
-    for cell in cells:
-        if cell.seconds <= left:
-            names.append(cell.name)
-            left -= cell.seconds
-    return tuple(names)
+def fixed_seconds(cell: Cell, dataset: Dataset, costs: Costs) -> float:
+    """Estimated time of all but the epochs: frozen features, a head, evaluation."""
+    if cell.kind == "classifier":
+        photos = 2 * (dataset.train + dataset.val + dataset.test)
+    else:
+        photos = dataset.train + dataset.test
+    return OVERHEAD_S + photos * costs.encode_s

@@ -5,7 +5,6 @@ Light on purpose: the command line reads this without torch.
 
 from __future__ import annotations
 
-import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
@@ -15,13 +14,10 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
-    field_validator,
-    model_serializer,
     model_validator,
 )
 
 from satchel.errors import UsageError
-from satchel.train.distances import DISTANCES, Distance
 
 Stage = Literal["head", "partial", "full"]
 STAGES: Final[tuple[Stage, ...]] = ("head", "partial", "full")
@@ -31,7 +27,7 @@ class _Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-S = TypeVar("S", bound=_Settings)
+S = TypeVar("S", bound=BaseModel)
 
 
 class FitSettings(_Settings):
@@ -123,103 +119,6 @@ class EncoderSettings(FitSettings):
         if self.whiten and self.loss == "cascaded":
             raise ValueError("expected whiten = false: the cascaded loss has vectors of each depth")
         return self
-
-
-class DataSize(_Settings):
-    """So many products with so many training photos each, written as 81x50, 81xall or allx10."""
-
-    products: int | None = Field(None, ge=2, description="None: all there are")
-    photos: int | None = Field(None, ge=1, description="at most; None: all there are")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _parse(cls, given: Any) -> Any:
-        if not isinstance(given, str):
-            return given
-        parts = re.fullmatch(r"(\d+|all)x(\d+|all)", given)
-        if parts is None:
-            raise ValueError(
-                "expected numbers of products and photos, such as 81x50, 81xall or allx10"
-            )
-        numbers = (None if part == "all" else int(part) for part in parts.groups())
-        return dict(zip(("products", "photos"), numbers, strict=True))
-
-    @model_serializer
-    def __str__(self) -> str:
-        return f"{self.products or 'all'}x{self.photos or 'all'}"
-
-
-def _sizes(*written: str) -> tuple[DataSize, ...]:
-    return tuple(DataSize.model_validate(size) for size in written)
-
-
-CELLS_OWN: Final = ("backbone", "weights", "stage", "minutes", "loss", "options")
-"""Settings of a run that the experiment sets for each of its runs."""
-
-
-class ExperimentSettings(_Settings):
-    """`satchel experiment seed-protocol`: the seed's data sets, networks and losses.
-
-    Where the catalogue has fewer products than a data set asks for, it takes those there are.
-    """
-
-    classify: tuple[DataSize, ...] = Field(
-        _sizes("81x50", "286x50", "480x50", "829x10"), description="data sets of the classifiers"
-    )
-    embed: tuple[DataSize, ...] = Field(
-        _sizes("10x110", "81x50"), description="data sets of the encoders"
-    )
-    unseen: tuple[DataSize, ...] = Field(
-        _sizes("allx50"), description="encoders trained on some of the products to find the others"
-    )
-    backbones: tuple[str, ...] = Field(("efficientnet_lite0",), min_length=1)
-    weights: dict[str, str] = Field(
-        {}, description="of a backbone: none, hub or a safetensors file; else those pip brings"
-    )
-    stages: tuple[Stage, ...] = Field(("head", "full"), description="of the classifiers")
-    losses: tuple[str, ...] = Field(
-        ("contrastive", "triplet", "margin", "center", "cascaded"), description="of the encoders"
-    )
-    options: dict[str, dict[str, float | int | str | bool]] = Field({}, description="of each loss")
-    distances: tuple[Distance, ...] = Field(DISTANCES, description="at search, in the tables")
-    minutes: float = Field(60.0, gt=0, description="for all of it, all resumptions together")
-    fit: dict[str, Any] = Field(
-        {}, description="what all runs have in common; epochs: at most so many"
-    )
-    column: str | None = Field(
-        None, description="of the catalogue file: each photo's part, but for unseen products"
-    )
-    val: float = Field(0.1, gt=0, le=0.4, description="share for choosing the best epoch")
-    test: float = Field(0.2, gt=0, le=0.5)
-    unseen_test: float = Field(0.5, gt=0, le=0.8, description="share of the products never seen")
-    fewest_photos: int = Field(5, ge=1, description="products with fewer take no part")
-    seed: int = Field(0, ge=0, description="which products and photos")
-
-    @field_validator("fit")
-    @classmethod
-    def _common(cls, given: dict[str, Any]) -> dict[str, Any]:
-        for key in given:
-            if key in CELLS_OWN:
-                raise ValueError(f"{key} is each run's own: name it outside of fit")
-            if not any(key in kind.model_fields for kind in (ClassifierSettings, EncoderSettings)):
-                raise ValueError(f"no run has a setting {key}")
-        for kind in (ClassifierSettings, EncoderSettings):
-            try:
-                kind.model_validate(_of_kind(kind, given))
-            except ValidationError as error:
-                first = error.errors()[0]
-                raise ValueError(f"{first['loc'][0]}: {first['msg'].lower()}") from None
-        return given
-
-    def of_run(self, kind: type[S], **own: Any) -> S:
-        """Settings of one run: what all have in common, and its own."""
-        return kind.model_validate({**_of_kind(kind, self.fit), **own})
-
-
-def _of_kind(kind: type[BaseModel], given: dict[str, Any]) -> dict[str, Any]:
-    """Those settings that a kind of run has; blended photos are for classifiers alone."""
-    known = set(kind.model_fields) - ({"mix"} if kind is EncoderSettings else set())
-    return {key: value for key, value in given.items() if key in known}
 
 
 class SynthSettings(_Settings):
