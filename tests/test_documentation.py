@@ -1,0 +1,59 @@
+"""What the documentation names exists: commands, options, settings and files."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer
+
+from satchel.cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").glob("[!r]*/*.md")),  # research notes are of their time
+]
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def options(arguments: list[str]) -> set[str]:
+    """All options of the command that these arguments begin with."""
+    command = typer.main.get_command(app)
+    known: set[str] = set()
+    for argument in arguments:
+        known |= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+        if argument in getattr(command, "commands", {}):
+            command = command.commands[argument]
+    assert not hasattr(command, "commands"), f"no such command: {arguments}"
+    return known | {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
+
+
+def commands(page: Path) -> list[str]:
+    text = page.read_text(encoding="utf-8")
+    blocks = "\n".join(FENCED.findall(text)).splitlines()
+    inline = re.findall(r"`(satchel [^`]+)`", text)
+    return [line.strip() for line in blocks if line.strip().startswith("satchel ")] + inline
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_commands_and_options_exist(page: Path) -> None:
+    for line in commands(page):
+        for part in re.split(r"&&|>|\|", line.partition(" #")[0]):
+            words = shlex.split(part)
+            if words[:1] != ["satchel"] or len(words) < 2 or words[1] in ("…", "import…"):
+                continue
+            named = {word.partition("=")[0] for word in words if word.startswith("--")}
+            assert named <= options(words[1:]), line
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_to_files_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if "://" not in target and "reference/" not in target:  # the reference is generated
+            assert (page.parent / target).exists(), target
