@@ -8,9 +8,10 @@ SERVE ?= 1
 PORT ?= 8000
 # TRAIN=0 leaves torch out, and with it the tests that hold the ONNX file against PyTorch.
 TRAIN ?= 1
+PARALLEL = -n auto --dist loadfile
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow check docs docs-serve bench bench-slow serve browser clean
+.PHONY: demo test test-fast test-slow coverage check docs docs-serve bench bench-slow serve browser clean
 
 demo: $(VENV)/.base  ## import the demo catalogue, identify two unseen photos, serve the page
 	@$(BIN)/satchel init $(DEMO)
@@ -22,8 +23,14 @@ ifneq ($(SERVE),0)
 	@$(BIN)/satchel --workspace $(DEMO) serve --port $(PORT)
 endif
 
-test: $(VENV)/.dev browser  ## every test but the slow ones
-	$(BIN)/pytest -m "not slow"
+test: $(VENV)/.dev browser  ## every test but the slow ones, on all cores
+	$(BIN)/pytest -m "not slow" $(PARALLEL)
+
+test-fast: $(VENV)/.dev  ## while developing: without torch, browser and shared data
+	$(BIN)/pytest -m "not slow and not train and not browser and not shared" $(PARALLEL)
+
+coverage: $(VENV)/.dev browser  ## lines of src that the tests run; fails below 95 %
+	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term --cov-fail-under=95
 
 test-slow: $(VENV)/.dev browser  ## the slow tests: 100,000 rows in bounded memory
 	$(BIN)/pytest -m slow
@@ -32,6 +39,7 @@ check: $(VENV)/.dev  ## lint, format, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
 
 docs: $(VENV)/.docs  ## the documentation site, into site/; warnings are errors
 	$(BIN)/python scripts/docs_reference.py
