@@ -15,6 +15,7 @@ from satchel.encode.encoder import Encoder
 from satchel.images import encode_jpeg
 from satchel.search.indexing import build_index, embed_gallery
 from satchel.workspace import Workspace
+from support.stub_encoder import serve_stub, stub_encoder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SHAPES = ("disc", "box", "cross", "ring", "bars")
@@ -57,13 +58,20 @@ def jpeg(shape: str, seed: int = 0, size_wh: tuple[int, int] = (320, 240)) -> by
 
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
+    """The stub encoder, which workspaces of tests are served with."""
+    return stub_encoder()
+
+
+@pytest.fixture(scope="session")
+def shipped_encoder() -> Encoder:
+    """The built-in encoder."""
     return Encoder.load()
 
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    """An empty workspace."""
-    return Workspace.create(tmp_path / "workspace")
+    """An empty workspace, served with the stub encoder."""
+    return serve_stub(Workspace.create(tmp_path / "workspace"))
 
 
 @pytest.fixture

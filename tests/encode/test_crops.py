@@ -16,6 +16,11 @@ from satchel.records import WHOLE_PHOTO, Box
 SHAPE = CropShape(176, 16)
 
 
+@pytest.fixture(scope="module")
+def encoder(shipped_encoder: Encoder) -> Encoder:
+    return shipped_encoder
+
+
 @pytest.mark.parametrize(
     ("height", "width", "expected"),
     [

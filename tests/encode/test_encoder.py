@@ -14,6 +14,11 @@ from satchel.encode.encoder import Encoder
 from satchel.errors import EncoderError
 
 
+@pytest.fixture(scope="module")
+def encoder(shipped_encoder: Encoder) -> Encoder:
+    return shipped_encoder
+
+
 def crops(encoder: Encoder, count: int) -> np.ndarray:
     side = encoder.crop_shape.side_px
     return np.stack([draw(SHAPES[n % 5], n, (side, side)) for n in range(count)])

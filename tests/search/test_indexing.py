@@ -18,6 +18,7 @@ from satchel.search.index import GalleryIndex
 from satchel.search.indexing import PhotoProblem, build_index, embed_gallery, open_index
 from satchel.search.rules import SearchRules
 from satchel.workspace import Workspace
+from support.stub_encoder import stub_card, stub_model
 
 
 def same(a: GalleryIndex, b: GalleryIndex) -> bool:
@@ -149,7 +150,7 @@ def test_only_new_photos_are_embedded(
             done.append(len(crops))
             return super().encode(crops)
 
-    counting = Counting.load()
+    counting = Counting(stub_card(), stub_model(), threads=1)
     fill(filled, catalogue_file, counting)
     assert done == [1, 1]  # one photo of the gallery, two looks
     assert len(GalleryIndex.load(filled.index_path)) == 11
@@ -192,7 +193,8 @@ def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
     assert workspace.catalogue.count_without_vector(encoder.id) == 1
 
 
-def test_killed_while_embedding_it_goes_on(workspace: Workspace, tmp_path: Path) -> None:
+def test_killed_while_embedding_it_goes_on(tmp_path: Path) -> None:
+    workspace = Workspace.create(tmp_path / "shop")  # the shipped encoder: slow enough to be killed
     folder = tmp_path / "many"
     for code in range(40):
         (folder / f"C{code:02}").mkdir(parents=True)

@@ -18,11 +18,11 @@ from fastapi import FastAPI
 
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
-from satchel.encode.encoder import Encoder
 from satchel.search.indexing import build_index, embed_gallery
 from satchel.web.app import create_app
 from satchel.web.server import configuration, listen, url_of
 from satchel.workspace import Workspace
+from support.stub_encoder import serve_stub, stub_encoder
 
 CODES = ("M22675", "A/01 B?", "가방-7", "Z-9")
 SIDE = 480
@@ -97,7 +97,7 @@ def put_in(workspace: Workspace, path: Path) -> None:
 
 def make_index(workspace: Workspace) -> None:
     """`satchel index`."""
-    encoder = Encoder.load()
+    encoder = stub_encoder()
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
@@ -135,7 +135,7 @@ def codes() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def workspace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with four products of two photos each, indexed. Not to be changed."""
-    workspace = Workspace.create(tmp_path_factory.mktemp("workspace"))
+    workspace = serve_stub(Workspace.create(tmp_path_factory.mktemp("workspace")))
     put_in(workspace, write_catalogue(tmp_path_factory.mktemp("source"), CODES))
     make_index(workspace)
     workspace.catalogue.close()
@@ -152,7 +152,7 @@ def own_workspace(workspace_folder: Path, tmp_path: Path) -> Iterator[Workspace]
 
 @pytest.fixture
 def empty_workspace(tmp_path: Path) -> Iterator[Workspace]:
-    workspace = Workspace.create(tmp_path / "empty")
+    workspace = serve_stub(Workspace.create(tmp_path / "empty"))
     yield workspace
     workspace.catalogue.close()
 
