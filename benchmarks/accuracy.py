@@ -19,7 +19,7 @@ from rich.progress import Progress
 
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.embed import Embedded, as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode

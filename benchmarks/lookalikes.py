@@ -28,8 +28,10 @@ from accuracy import Seen, all_described, index_of, vectors_of
 from confidence import shipped_index
 from datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
-from satchel.catalog.lookalikes import Decided, GroupState, Proposal
-from satchel.catalog.store import GalleryVectors, ProductKind
+from satchel.catalog.decisions import Choice
+from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
+from satchel.catalog.products import ProductKind
+from satchel.catalog.vectors import GalleryVectors
 from satchel.confidence.model import weigh
 from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
@@ -376,11 +378,11 @@ def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, flo
         workspace = Workspace.create(Path(folder) / "w")
         with workspace.catalogue.writing() as writer:
             ids = [writer.add_product(f"P{at:06d}", {"size": f"{at} cm"}) for at in range(products)]
-        store = workspace.catalogue.look_alikes()
+        store = workspace.catalogue.look_alikes
         sets = [tuple(ids[at : at + 3]) for at in range(0, in_groups, 3)]
         store.propose(Proposal(group, 0.99, (None,) * 3) for group in sets)
         for group in store.in_state(GroupState.PROPOSED):
-            store.confirm(group.number)
+            store.decide(Choice.CONFIRM_GROUP, group.number)
         vectors = rng.normal(size=(3 * products, 1424)).astype(np.float32)
         vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
         gallery = GalleryVectors(

@@ -206,7 +206,7 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     shape = (GALLERY, KEPT, dimension or 0)
     patches = rng.integers(-40, 40, shape, np.int8) if dimension else repeat(None)
     embedded = zip(photo_ids, repeat(box), vectors, whole, colours, patches, strict=False)
-    workspace.catalogue.put_vectors(encoder.id, embedded)
+    workspace.catalogue.vectors.put(encoder.id, embedded)
     build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
     return workspace
 

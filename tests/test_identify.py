@@ -7,7 +7,8 @@ import pytest
 
 from conftest import SHAPES, jpeg
 from satchel import Identifier
-from satchel.catalog.lookalikes import GroupState, Proposal
+from satchel.catalog.decisions import Choice
+from satchel.catalog.lookalike_groups import GroupState, Proposal
 from satchel.encode.card import read_card
 from satchel.encode.encoder import Encoder
 from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError
@@ -99,7 +100,7 @@ def grouped(filled: Workspace, counted: str, *codes: str) -> Identifier:
     """An identifier of the workspace in which these codes are a proposed group."""
     catalogue = filled.catalogue
     ids = catalogue.ids_of_codes()
-    catalogue.look_alikes().propose(
+    catalogue.look_alikes.propose(
         [Proposal(tuple(ids[code] for code in codes), 0.97, (None,) * len(codes))]
     )
     settings = filled.settings.model_copy(
@@ -113,9 +114,9 @@ def test_confirmed_look_alikes_are_one_candidate(filled: Workspace) -> None:
     photo = jpeg("box", 50)
     apart = identifier.identify(photo)  # proposed only: nothing changes
     assert [one.look_alikes for one in apart.candidates] == [None] * 5
-    store = filled.catalogue.look_alikes()
+    store = filled.catalogue.look_alikes
     (group,) = store.in_state(GroupState.PROPOSED)
-    store.confirm(group.number)
+    store.decide(Choice.CONFIRM_GROUP, group.number)
     together = identifier.identify(photo)  # at once, without a new index
     alone = {one.product.code: one for one in apart.candidates}
     first, *others = together.candidates
@@ -149,7 +150,7 @@ def test_a_group_is_identified_where_its_members_together_are_sure_enough(
     filled: Workspace, encoder: Encoder
 ) -> None:
     grouped(filled, "confirmed", "M0", "M1")
-    store = filled.catalogue.look_alikes()
+    store = filled.catalogue.look_alikes
     index = GalleryIndex.load(filled.index_path)
     flat = encoder.card.confidence.model_copy(
         update={"sharpness": (0.0, 0.0, 0.1), "absent_at": 0.0}
@@ -165,7 +166,7 @@ def test_a_group_is_identified_where_its_members_together_are_sure_enough(
 
     alone, _ = verdict_at(1.0)
     assert verdict_at(1.3 * alone)[1] is Verdict.UNCERTAIN
-    store.confirm(store.in_state(GroupState.PROPOSED)[0].number)
+    store.decide(Choice.CONFIRM_GROUP, store.in_state(GroupState.PROPOSED)[0].number)
     together, said = verdict_at(1.3 * alone)
     assert together > 1.3 * alone
     assert said is Verdict.IDENTIFIED
@@ -175,8 +176,8 @@ def test_which_groups_count_is_a_setting(filled: Workspace) -> None:
     photo = jpeg("box", 50)
     assert len(grouped(filled, "proposed", "M1", "M3").identify(photo).candidates) == 4
     assert len(grouped(filled, "confirmed", "M1", "M3").identify(photo).candidates) == 5
-    store = filled.catalogue.look_alikes()
-    store.confirm(store.in_state(GroupState.PROPOSED)[0].number)
+    store = filled.catalogue.look_alikes
+    store.decide(Choice.CONFIRM_GROUP, store.in_state(GroupState.PROPOSED)[0].number)
     assert len(grouped(filled, "off", "M1", "M3").identify(photo).candidates) == 5
 
 

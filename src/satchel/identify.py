@@ -14,7 +14,7 @@ from typing import Final
 
 import numpy as np
 
-from satchel.catalog.lookalikes import GroupState
+from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
 from satchel.confidence.model import Sureness, weigh
 from satchel.confidence.stored import confidence_of
@@ -176,7 +176,7 @@ class Identifier:
         """
         described = np.stack([photo.described for photo in seen])
         parts = [photo.patches for photo in seen if photo.patches is not None]
-        read = partial(self._catalogue.patches, self._encoder.id)
+        read = partial(self._catalogue.vectors.patches, self._encoder.id)
         with small_products():
             return rank_products(
                 self._index,
@@ -207,7 +207,7 @@ class Identifier:
         """The groups that count as one, of those that hold one of these products."""
         if not self._look_alikes:
             return []
-        return self._catalogue.look_alikes().of_products(products, self._look_alikes)
+        return self._catalogue.look_alikes.of_products(products, self._look_alikes)
 
     def _candidates(
         self,

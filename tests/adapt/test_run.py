@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from conftest import fill, fill_with_shapes
-from satchel.catalog.lookalikes import GroupState, Proposal
+from satchel.catalog.decisions import Choice
+from satchel.catalog.lookalike_groups import GroupState, Proposal
 from satchel.encode.card import LITE, read_card
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serve_model, serving_card
@@ -139,13 +140,13 @@ def test_look_alikes_are_near_pictures_and_equal_ones() -> None:
 def test_confirmed_look_alikes_are_those_of_when_the_run_began(workspace: Workspace) -> None:
     catalogue = workspace.catalogue
     ids = catalogue.ids_of_codes()
-    store = catalogue.look_alikes()
+    store = catalogue.look_alikes
 
     def confirm(*codes: str) -> None:
         members = tuple(sorted(ids[code] for code in codes))
         store.propose([Proposal(members, 0.9, (None,) * len(members))])
         (group,) = store.in_state(GroupState.PROPOSED)
-        store.confirm(group.number)
+        store.decide(Choice.CONFIRM_GROUP, group.number)
 
     codes = sorted(ids)
     confirm(codes[0], codes[1])

@@ -12,7 +12,7 @@ pytestmark = pytest.mark.train
 from satchel.adapt.compose.foreground import Cutouts, row_type
 from satchel.adapt.compose.synthesis import Composer
 from satchel.adapt.validation import Answers, Checks, make_checks, searched
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import Embedded
 from satchel.records import WHOLE_PHOTO

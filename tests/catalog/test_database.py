@@ -93,7 +93,7 @@ def without_tables(path: Path) -> None:
 
 def of_an_unknown_schema(path: Path) -> None:
     with closing(sqlite3.connect(path)) as database, database:
-        database.execute("UPDATE alembic_version SET version_num = '0004'")
+        database.execute("UPDATE alembic_version SET version_num = '0000'")
 
 
 def a_folder(path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.catalog.decisions import Choice, ReviewStore
+from satchel.catalog.decisions import Choice, Subject
+from satchel.catalog.review import PhotoReview
 from satchel.catalog.store import Catalogue
 from satchel.errors import CatalogueError
 
@@ -25,7 +26,7 @@ def catalogue_of(folder: Path, links: dict[str, list[str]]) -> Catalogue:
     return catalogue
 
 
-def state_of(review: ReviewStore) -> dict[str, tuple[str, tuple[dict, ...]]]:
+def state_of(review: PhotoReview) -> dict[str, tuple[str, tuple[dict, ...]]]:
     return {
         f"{photo.code}/{photo.sha256[0]}": (photo.state, photo.reasons)
         for state in ("kept", "doubtful", "dropped")
@@ -38,30 +39,33 @@ def catalogue(tmp_path: Path) -> Catalogue:
     return catalogue_of(tmp_path, {"A": ["a", "b"], "B": ["b", "c"]})
 
 
-def by_name(review: ReviewStore) -> dict[str, int]:
+def by_name(review: PhotoReview) -> dict[str, int]:
     return {f"{p.code}/{p.sha256[0]}": p.link_id for p in review.in_state("kept", limit=100)}
 
 
 def test_dropping_and_undoing_lead_back(catalogue: Catalogue) -> None:
-    review = catalogue.review()
+    review = catalogue.review
     before, revision = state_of(review), catalogue.revision()
-    action = review.decide(Choice.DROP, [by_name(review)["A/a"]], by="Kim")
+    made = review.decide(Choice.DROP, [by_name(review)["A/a"]], by="Kim", why="a label")
     assert state_of(review)["A/a"] == ("dropped", ({"kind": "decided", "choice": "drop"},))
     assert catalogue.revision() > revision  # the index is out of date
-    (decision,) = review.decisions()
-    assert (decision.action, decision.kind, decision.by) == (action, Choice.DROP, "Kim")
-    assert decision.photos == (("A", "a" * 64, "dropped"),)
-    review.undo(action)
+    assert review.history() == [made]
+    assert (made.kind, made.by, made.why, made.undone) == (Choice.DROP, "Kim", "a label", False)
+    assert made.subjects == (Subject("A", "a" * 64, "dropped"),)
+    undone = review.undo(made.id, by="Lee")
     assert state_of(review) == before
-    assert [d.undone for d in review.decisions()] == [True]
+    assert review.history() == [undone]
+    assert review.history(standing=True) == []
+    assert (undone.by, undone.at, undone.undone_by) == ("Kim", made.at, "Lee")
+    assert undone.undone_at is not None
     with pytest.raises(CatalogueError, match="no decision"):
-        review.undo(action)
+        review.undo(made.id)
 
 
 def test_moving_drops_here_and_keeps_there(catalogue: Catalogue) -> None:
-    review = catalogue.review()
+    review = catalogue.review
     before, names = state_of(review), by_name(review)
-    action = review.move(names["A/a"], "B")
+    action = review.decide(Choice.MOVE, [names["A/a"]], code="B").id
     after = state_of(review)
     assert after["A/a"] == ("dropped", ({"kind": "decided", "choice": "move", "code": "B"},))
     assert after["B/a"][0] == "kept"
@@ -70,9 +74,9 @@ def test_moving_drops_here_and_keeps_there(catalogue: Catalogue) -> None:
 
 
 def test_moving_to_a_code_that_has_the_photo_makes_nothing(catalogue: Catalogue) -> None:
-    review = catalogue.review()
+    review = catalogue.review
     before, names = state_of(review), by_name(review)
-    action = review.move(names["A/b"], "B")
+    action = review.decide(Choice.MOVE, [names["A/b"]], code="B").id
     assert len(state_of(review)) == len(before)
     review.undo(action)
     assert state_of(review) == before
@@ -84,18 +88,18 @@ def test_moving_to_a_code_that_has_the_photo_makes_nothing(catalogue: Catalogue)
 def test_a_move_that_cannot_be_changes_nothing(
     catalogue: Catalogue, code: str, complaint: str
 ) -> None:
-    review = catalogue.review()
+    review = catalogue.review
     before = state_of(review)
     with pytest.raises(CatalogueError, match=complaint):
-        review.move(by_name(review)["A/a"], code)
+        review.decide(Choice.MOVE, [by_name(review)["A/a"]], code=code)
     with pytest.raises(CatalogueError, match="no photo 999"):
         review.decide(Choice.DROP, [by_name(review)["A/a"], 999])
     assert state_of(review) == before
-    assert review.decisions() == []
+    assert review.history() == []
 
 
 def test_photos_in_question_by_reason(catalogue: Catalogue) -> None:
-    review, curation = catalogue.review(), catalogue.curation()
+    review, curation = catalogue.review, catalogue.curation
     names = by_name(review)
     curation.set_states(
         [
@@ -131,16 +135,16 @@ def test_undoing_everything_in_any_order_leads_back(
         TEMPLATE.append((folder / "satchel.db").read_bytes())
     (folder / "satchel.db").write_bytes(TEMPLATE[0])
     catalogue = Catalogue.open(folder / "satchel.db")
-    review = catalogue.review()
+    review = catalogue.review
     before, links = state_of(review), sorted(by_name(review).values())
     actions = []
     for what, which in done:
         if what.startswith("move"):
             code = what[-1]
             if review.photo(links[which]).code != code:
-                actions.append(review.move(links[which], code))
+                actions.append(review.decide(Choice.MOVE, [links[which]], code=code).id)
         else:
-            actions.append(review.decide(Choice(what), [links[which]]))
+            actions.append(review.decide(Choice(what), [links[which]]).id)
     order.shuffle(actions)  # type: ignore[attr-defined]
     for action in actions:
         review.undo(action)
@@ -149,7 +153,7 @@ def test_undoing_everything_in_any_order_leads_back(
 
 
 def test_the_first_kept_photo_is_the_cover(catalogue: Catalogue) -> None:
-    review = catalogue.review()
+    review = catalogue.review
     review.decide(Choice.DROP, [by_name(review)["A/a"]])
     page = catalogue.products().products
     assert [(p.code, cover) for p, cover in page] == [("A", "b" * 64), ("B", "b" * 64)]

@@ -8,7 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.catalog.lookalikes import Decided, GroupState, LookAlikeStore, Proposal
+from satchel.catalog.decisions import Choice, Decision
+from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
+from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.store import Catalogue
 from satchel.errors import CatalogueError, UsageError
 
@@ -30,7 +32,17 @@ def filled(folder: Path) -> Catalogue:
 
 @pytest.fixture
 def store(tmp_path: Path) -> LookAlikeStore:
-    return filled(tmp_path).look_alikes()
+    return filled(tmp_path).look_alikes
+
+
+def confirm(
+    store: LookAlikeStore, number: int, codes: list[str] | None = None, by: str | None = None
+) -> Decision:
+    return store.decide(Choice.CONFIRM_GROUP, number, codes, by=by)
+
+
+def reject(store: LookAlikeStore, number: int, by: str | None = None) -> Decision:
+    return store.decide(Choice.REJECT_GROUP, number, by=by)
 
 
 def numbers(store: LookAlikeStore, state: GroupState) -> dict[str, int]:
@@ -53,51 +65,77 @@ def test_proposals_replace_those_before_and_keep_their_numbers(store: LookAlikeS
 
 def test_a_decision_is_never_overruled(store: LookAlikeStore) -> None:
     store.propose([proposal(1, 2), proposal(3, 4)])
-    store.confirm(numbers(store, PROPOSED)["AB"], by="Kim")
-    store.reject(numbers(store, PROPOSED)["CD"], by="Lee")
+    confirm(store, numbers(store, PROPOSED)["AB"], by="Kim")
+    reject(store, numbers(store, PROPOSED)["CD"], by="Lee")
     assert store.decided() == Decided(((1, 2),), frozenset({(3, 4)}))
     store.propose([proposal(1, 2), proposal(3, 4), proposal(3, 4, 5), proposal(1, 2, 6)])
     assert set(numbers(store, PROPOSED)) == {"ABF"}  # more than was confirmed may be proposed
     assert set(numbers(store, CONFIRMED)) == {"AB"}
-    assert [(group.codes, group.by) for group in store.decisions()] == [
-        (("C", "D"), "Lee"),
-        (("A", "B"), "Kim"),
+    assert [(codes_of(decision), decision.by) for decision in store.history()] == [
+        ("CD", "Lee"),
+        ("AB", "Kim"),
     ]
+    assert [(group.by, group.at is None) for group in store.in_state(CONFIRMED)] == [("Kim", False)]
+
+
+def test_an_undone_decision_stays_as_history(store: LookAlikeStore) -> None:
+    store.propose([proposal(1, 2)])
+    number = numbers(store, PROPOSED)["AB"]
+    made = confirm(store, number, by="Kim")
+    undone = store.undo(store.decision_on(number), by="Lee")
+    assert store.history() == [undone]
+    assert store.history(standing=True) == []
+    assert (undone.id, undone.by, undone.at) == (made.id, "Kim", made.at)
+    assert (undone.undone_by, undone.undone_at is None) == ("Lee", False)
+    assert (store.group(number).by, store.group(number).at) == (None, None)
+    again = reject(store, number)
+    store.propose([])
+    assert [d.id for d in store.history()] == [again.id, made.id]
+    store.undo(again.id)
+    store.propose([])  # the group is proposed no more
+    assert [(codes_of(d), d.group) for d in store.history()] == [("AB", None), ("AB", None)]
+
+
+def codes_of(decision: Decision) -> str:
+    return "".join(subject.code for subject in decision.subjects)
 
 
 def test_a_part_is_confirmed_and_the_rest_is_different(store: LookAlikeStore) -> None:
     store.propose([proposal(1, 2, 3)])
     whole = numbers(store, PROPOSED)["ABC"]
-    part = store.confirm(whole, ["A", "C"])
+    decision = confirm(store, whole, ["A", "C"])
+    part = decision.group
+    assert part is not None
     assert store.decided() == Decided(((1, 3),), frozenset({(1, 2), (2, 3)}))
     assert store.group(part).photos == ("1" * 64, "3" * 64)
     assert numbers(store, REJECTED) == {}  # it was not rejected as a whole
     assert store.count(REJECTED) == 0
-    assert [group.codes for group in store.decisions()] == [("A", "C")]
-    assert store.undo(part) == whole
+    assert [codes_of(one) for one in store.history()] == ["AC"]
+    assert store.undo(decision.id).group == whole
+    assert [codes_of(one) for one in store.history()] == ["AC"]
     assert numbers(store, PROPOSED) == {"ABC": whole}
     assert store.decided() == Decided()
 
 
 def test_a_group_that_took_another_in_gives_it_back(store: LookAlikeStore) -> None:
     store.propose([proposal(1, 2)])
-    store.confirm(numbers(store, PROPOSED)["AB"])
+    confirm(store, numbers(store, PROPOSED)["AB"])
     store.propose([proposal(1, 2, 3)])
     larger = numbers(store, PROPOSED)["ABC"]
     with pytest.raises(UsageError, match="stand in a confirmed group"):
-        store.confirm(larger, ["B", "C"])  # it would tear A and B apart
-    store.confirm(larger)
+        confirm(store, larger, ["B", "C"])  # it would tear A and B apart
+    confirm(store, larger)
     assert store.decided().same == ((1, 2, 3),)
     assert store.of_products([2], [CONFIRMED]) == [(1, 2, 3)]
-    store.undo(larger)
+    store.undo(store.decision_on(larger))
     assert store.decided().same == ((1, 2),)
-    store.reject(larger)
+    reject(store, larger)
     assert store.decided() == Decided(((1, 2),), frozenset({(1, 3), (2, 3)}))
 
 
 def test_groups_of_products(store: LookAlikeStore) -> None:
     store.propose([proposal(1, 2), proposal(3, 4, 5), proposal(6, 7)])
-    store.confirm(numbers(store, PROPOSED)["CDE"])
+    confirm(store, numbers(store, PROPOSED)["CDE"])
     assert store.of_products([4, 5, 1, 8], [CONFIRMED]) == [(3, 4, 5)]
     assert store.of_products([4, 5, 1, 8], [CONFIRMED, PROPOSED]) == [(3, 4, 5), (1, 2)]
     assert store.of_products([8], [CONFIRMED, PROPOSED]) == []
@@ -115,7 +153,7 @@ def test_codes_that_make_no_group(store: LookAlikeStore, codes: list[str], compl
     store.propose([proposal(1, 2, 3)])
     number = numbers(store, PROPOSED)["ABC"]
     with pytest.raises(UsageError, match=complaint):
-        store.confirm(number, codes)
+        confirm(store, number, codes)
     assert numbers(store, PROPOSED) == {"ABC": number}
 
 
@@ -123,12 +161,12 @@ def test_what_cannot_be_decided(store: LookAlikeStore) -> None:
     store.propose([proposal(1, 2)])
     number = numbers(store, PROPOSED)["AB"]
     with pytest.raises(CatalogueError, match="no group 99"):
-        store.confirm(99)
+        confirm(store, 99)
     with pytest.raises(CatalogueError, match="no decision on group"):
-        store.undo(number)
-    store.confirm(number)
+        store.decision_on(number)
+    confirm(store, number)
     with pytest.raises(UsageError, match="confirmed already"):
-        store.reject(number)
+        reject(store, number)
 
 
 TEMPLATE: list[bytes] = []
@@ -148,20 +186,20 @@ def test_undoing_everything_in_any_order_leads_back(
         TEMPLATE.append((folder / "satchel.db").read_bytes())
     (folder / "satchel.db").write_bytes(TEMPLATE[0])
     catalogue = Catalogue.open(folder / "satchel.db")
-    store = catalogue.look_alikes()
+    store = catalogue.look_alikes
     store.propose([proposal(1, 2, 3), proposal(4, 5, 6), proposal(7, 8)])
     before = numbers(store, PROPOSED)
     decided = []
     for (codes, number), what in zip(before.items(), done, strict=True):
         if what == "reject":
-            store.reject(number)
-            decided.append(number)
+            decided.append(reject(store, number).id)
         else:
-            decided.append(store.confirm(number, codes[:2] if what == "part" else None))
+            part = list(codes[:2]) if what == "part" else None
+            decided.append(confirm(store, number, part).id)
     assert numbers(store, PROPOSED) == {}
     order.shuffle(decided)  # type: ignore[attr-defined]
-    for number in decided:
-        store.undo(number)
+    for decision in decided:
+        store.undo(decision)
     assert numbers(store, PROPOSED) == before
     assert store.decided() == Decided()
     catalogue.close()

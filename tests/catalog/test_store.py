@@ -97,22 +97,22 @@ def test_vectors_come_back_by_product_and_only_of_their_encoder(filled: Workspac
     catalogue = filled.catalogue
     rng = np.random.default_rng(0)
     expected = {}
-    for photo_id, digest in catalogue.photos_without_vector("other", page=3):
+    for photo_id, digest in catalogue.vectors.missing("other", page=3):
         vector = rng.normal(size=8).astype(np.float32)
         expected[digest] = vector / np.linalg.norm(vector)
         vector = expected[digest]
         row = (photo_id, Box(0, 0, 1, 1), vector, vector, vector[:3], None)
-        catalogue.put_vectors("other", [row])
-    gallery = catalogue.gallery_vectors("other", 8)
+        catalogue.vectors.put("other", [row])
+    gallery = catalogue.vectors.gallery("other", 8)
     assert len(gallery.vectors) == len(expected) == 10
     assert (np.diff(gallery.products) >= 0).all()
     for row, digest in zip(gallery.vectors, gallery.photos, strict=True):
         assert np.abs(row - expected[digest.tobytes().hex()]).max() < 1e-3  # float16
     assert gallery.colours is not None
     assert np.allclose(gallery.colours, gallery.vectors[:, :3])
-    assert len(catalogue.gallery_vectors("third", 8).vectors) == 0
-    assert catalogue.count_without_vector("other") == 0
-    assert catalogue.count_without_vector("third") == 10
+    assert len(catalogue.vectors.gallery("third", 8).vectors) == 0
+    assert catalogue.vectors.count_missing("other") == 0
+    assert catalogue.vectors.count_missing("third") == 10
 
 
 def test_reopening_does_not_migrate_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_patches_are_read_by_photo_and_searched_for_not_gone_through(workspace: 
         ids = [writer.add_photo(name, 1, 1, 1) for name in names]
     for encoder, patches in (("one", [*kept, None]), ("other", [None] * 4)):
         rows = zip(ids, patches, strict=True)
-        workspace.catalogue.put_vectors(
+        workspace.catalogue.vectors.put(
             encoder, ((number, box, vector, vector, vector, values) for number, values in rows)
         )
     plans: list[str] = []
@@ -174,8 +174,8 @@ def test_patches_are_read_by_photo_and_searched_for_not_gone_through(workspace: 
 
     asked = [names[2], "f" * 64, names[0], names[3], names[2]]
     expected = [kept[2].tobytes(), b"", kept[0].tobytes(), b"", kept[2].tobytes()]
-    assert workspace.catalogue.patches("one", asked) == expected
-    assert workspace.catalogue.patches("other", asked) == [b""] * 5
+    assert workspace.catalogue.vectors.patches("one", asked) == expected
+    assert workspace.catalogue.vectors.patches("other", asked) == [b""] * 5
     assert any("encoder=? AND photo_id=?" in plan for plan in plans)
     assert not any("SCAN" in plan or plan.endswith("(encoder=?)") for plan in plans), plans
-    assert workspace.catalogue.patches("one", []) == []
+    assert workspace.catalogue.vectors.patches("one", []) == []

@@ -57,7 +57,7 @@ def shops(workspace: Workspace, tmp_path: Path, encoder: Encoder) -> Workspace:
     (tmp_path / "catalogue.csv").write_text("\n".join(lines))
     fill(workspace, tmp_path / "catalogue.csv", encoder)
     measure_photos(
-        workspace.catalogue.curation(),
+        workspace.catalogue.curation,
         workspace.photos,
         on_progress=lambda _: None,
         on_problem=lambda *problem: pytest.fail(str(problem)),
@@ -66,7 +66,7 @@ def shops(workspace: Workspace, tmp_path: Path, encoder: Encoder) -> Workspace:
 
 
 def gallery(catalogue: Catalogue, encoder: Encoder) -> GalleryPhotos:
-    return catalogue.curation().gallery_photos(encoder.id, encoder.card.dimension)
+    return catalogue.curation.gallery_photos(encoder.id, encoder.card.dimension)
 
 
 def test_marks_are_found_kept_and_not_looked_for_again(shops: Workspace, encoder: Encoder) -> None:
@@ -74,7 +74,7 @@ def test_marks_are_found_kept_and_not_looked_for_again(shops: Workspace, encoder
     todo = shops_to_look_at(photos)
     assert sorted(len(rows) for rows in todo.values()) == [30, 30]
     done = []
-    measure_marks(shops.catalogue.curation(), shops.photos, photos, todo, on_progress=done.append)
+    measure_marks(shops.catalogue.curation, shops.photos, photos, todo, on_progress=done.append)
     assert done == [30, 30]
     kept = gallery(shops.catalogue, encoder)
     assert kept.contents == photos.contents

@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.catalog.lookalikes import Decided
+from satchel.catalog.lookalike_groups import Decided
 from satchel.lookalikes.groups import fold, folded_likely, grouped
 from satchel.lookalikes.near_pairs import Near, Pairs
 

@@ -11,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankings import ranking_of_one
-from satchel.catalog.lookalikes import Decided
-from satchel.catalog.store import GalleryVectors, ProductKind
+from satchel.catalog.lookalike_groups import Decided
+from satchel.catalog.products import ProductKind
+from satchel.catalog.vectors import GalleryVectors
 from satchel.confidence.model import shares
 from satchel.encode.card import read_card
 from satchel.lookalikes import near_pairs as near

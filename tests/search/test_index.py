@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from damage import flip_a_bit_of
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, WorkspaceError
 from satchel.search.index import GalleryIndex

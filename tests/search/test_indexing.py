@@ -99,7 +99,7 @@ def test_other_rules_make_it_anew(filled: Workspace, encoder: Encoder) -> None:
     rules = SearchRules(view_power=0, product_power=0, colour_weight=0)
     plain = open_index(filled.catalogue, encoder, filled.index_path, rules)
     assert plain.rules == GalleryIndex.load(filled.index_path).rules == rules
-    raw = filled.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
+    raw = filled.catalogue.vectors.gallery(encoder.id, encoder.card.dimension)
     assert np.array_equal(plain.gallery.vectors, raw.vectors)
     whitened = open_index(filled.catalogue, encoder, filled.index_path, filled.settings.search)
     described = np.hstack([raw.vectors, raw.colours])
@@ -127,15 +127,15 @@ def test_deviations_between_looks(workspace: Workspace) -> None:
         for number in ids[:4]:  # the fifth shows no product
             writer.link(product, number, {}, {})
     box = Box(0, 0, 1, 1)
-    workspace.catalogue.put_vectors(
+    workspace.catalogue.vectors.put(
         "e", ((n, box, v, w, v[:3], None) for n, v, w in zip(ids, *looks, strict=True))
     )
-    deviations = workspace.catalogue.view_deviations("e", 8, at_most=4)
+    deviations = workspace.catalogue.vectors.view_deviations("e", 8, at_most=4)
     assert np.array_equal(deviations, (looks[1] - looks[0])[:4])
     assert np.array_equal(
-        workspace.catalogue.view_deviations("e", 8, at_most=3), deviations[[0, 2]]
+        workspace.catalogue.vectors.view_deviations("e", 8, at_most=3), deviations[[0, 2]]
     )
-    assert workspace.catalogue.view_deviations("another", 8, at_most=3).shape == (0, 8)
+    assert workspace.catalogue.vectors.view_deviations("another", 8, at_most=3).shape == (0, 8)
 
 
 def test_only_new_photos_are_embedded(
@@ -190,7 +190,7 @@ def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
         on_problem=problems.append,
     )
     assert [problem.sha256 for problem in problems] == [lost]
-    assert workspace.catalogue.count_without_vector(encoder.id) == 1
+    assert workspace.catalogue.vectors.count_missing(encoder.id) == 1
 
 
 def test_killed_while_embedding_it_goes_on(tmp_path: Path) -> None:
@@ -206,11 +206,11 @@ def test_killed_while_embedding_it_goes_on(tmp_path: Path) -> None:
     subprocess.run([*satchel, "import", folder], stderr=subprocess.DEVNULL, check=True)
     encoder_id = Encoder.load().id
     process = subprocess.Popen([*satchel, "index"], stderr=subprocess.DEVNULL)
-    while workspace.catalogue.count_without_vector(encoder_id) == 400:
+    while workspace.catalogue.vectors.count_missing(encoder_id) == 400:
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    left = workspace.catalogue.count_without_vector(encoder_id)
+    left = workspace.catalogue.vectors.count_missing(encoder_id)
     assert 0 < left < 400
     assert not workspace.index_path.exists()
     done = subprocess.run([*satchel, "index"], capture_output=True, text=True, check=True)

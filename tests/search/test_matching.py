@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.search.index import GalleryIndex
 from satchel.search.matching import FOUND, Matcher, PatchSpace, explained, learn_space

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.vectors import GalleryVectors
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import PICTURES, rank_products
 from satchel.search.rivals import RIDGE, STEEPNESS, shares_of

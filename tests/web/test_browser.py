@@ -19,7 +19,7 @@ from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
-from satchel.catalog.lookalikes import GroupState, Proposal
+from satchel.catalog.lookalike_groups import GroupState, Proposal
 from satchel.web.app import create_app
 from satchel.workspace import Workspace
 
@@ -325,11 +325,11 @@ def test_a_whole_review_by_keyboard(
     run_server: Callable[[FastAPI], AbstractContextManager[str]],
 ) -> None:
     catalogue = own_workspace.catalogue
-    review = catalogue.review()
+    review = catalogue.review
     links = {code: review.of_product(code)[0].link_id for code in CODES}
     twin = review.photo(links["Z-9"])
     conflict = {"kind": "two_codes", "codes": ["Z-9"], "photos": [twin.sha256]}
-    catalogue.curation().set_states(
+    catalogue.curation.set_states(
         (links[code], "doubtful", [conflict if code == "가방-7" else {"kind": "blurred"}])
         for code in CODES
         if code != "Z-9"
@@ -377,7 +377,7 @@ def test_a_whole_review_by_keyboard(
         chrome.execute_script("document.activeElement.blur()")
         press("k")
         reader.until(lambda: reader.texts(".nothing strong") == ["Nothing is in doubt"])
-        assert review.decisions()[0].by == "kdkd"
+        assert review.history()[0].by == "kdkd"
         assert reader.complaints() == []
 
 
@@ -387,7 +387,7 @@ def test_look_alikes_by_keyboard(
     run_server: Callable[[FastAPI], AbstractContextManager[str]],
 ) -> None:
     catalogue = own_workspace.catalogue
-    ids, store = catalogue.ids_of_codes(), catalogue.look_alikes()
+    ids, store = catalogue.ids_of_codes(), catalogue.look_alikes
     groups = [("M22675", "A/01 B?", "가방-7"), ("Z-9", "가방-7"), ("M22675", "Z-9")]
     store.propose(
         Proposal(tuple(sorted(ids[code] for code in codes)), 0.96, (None,) * len(codes))
@@ -447,7 +447,7 @@ def test_look_alikes_work_without_javascript(
     own_workspace: Workspace,
     run_server: Callable[[FastAPI], AbstractContextManager[str]],
 ) -> None:
-    ids, store = own_workspace.catalogue.ids_of_codes(), own_workspace.catalogue.look_alikes()
+    ids, store = own_workspace.catalogue.ids_of_codes(), own_workspace.catalogue.look_alikes
     store.propose([Proposal(tuple(sorted(ids[c] for c in CODES[:3])), 0.96, (None,) * 3)])
     with run_server(create_app(own_workspace)) as url:
         reader = Reader(chrome, url)
@@ -468,9 +468,9 @@ def test_review_works_without_javascript(
     own_workspace: Workspace,
     run_server: Callable[[FastAPI], AbstractContextManager[str]],
 ) -> None:
-    review = own_workspace.catalogue.review()
+    review = own_workspace.catalogue.review
     link = review.of_product("M22675")[0].link_id
-    own_workspace.catalogue.curation().set_states([(link, "doubtful", [{"kind": "blurred"}])])
+    own_workspace.catalogue.curation.set_states([(link, "doubtful", [{"kind": "blurred"}])])
     with run_server(create_app(own_workspace)) as url:
         reader = Reader(chrome, url)
         chrome.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})

@@ -8,7 +8,9 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from satchel.catalog.lookalikes import Decided, GroupState, LookAlikeStore, Proposal
+from satchel.catalog.decisions import Choice
+from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
+from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.web.app import create_app
 from satchel.workspace import Workspace
 
@@ -24,7 +26,7 @@ def ids(own_workspace: Workspace) -> dict[str, int]:
 @pytest.fixture
 def store(own_workspace: Workspace, ids: dict[str, int]) -> LookAlikeStore:
     """M22675 and A/01 B? are proposed, and Z-9 with 가방-7."""
-    store = own_workspace.catalogue.look_alikes()
+    store = own_workspace.catalogue.look_alikes
     pairs = (("M22675", "A/01 B?"), ("Z-9", "가방-7"))
     store.propose(
         Proposal(tuple(sorted(ids[code] for code in codes)), 0.96, (None, None)) for codes in pairs
@@ -65,7 +67,7 @@ def test_products_stand_side_by_side_with_what_separates_them(
 def test_review_counts_the_groups_that_wait(site: httpx.Client, store: LookAlikeStore) -> None:
     assert '<a href="/review/look-alikes">Review <span class="badge">2</span>' in site.get("/").text
     for code in ("M22675", "Z-9"):
-        store.reject(number_of(store, code))
+        store.decide(Choice.REJECT_GROUP, number_of(store, code))
     assert "badge" not in site.get("/").text
     assert "No look-alikes are proposed" in site.get(PATH).text
 
@@ -84,9 +86,12 @@ def test_confirming_rejecting_and_undoing(
     listed = site.get(f"{PATH}/decisions").text
     assert listed.index("They differ") < listed.index("They look the same")
     assert "김" in listed
-    answer = site.post(f"{PATH}/undo", data={"group": second, "back": "decisions"})
+    form = {"decision": store.decision_on(second), "back": "decisions", "who": "이"}
+    answer = site.post(f"{PATH}/undo", data=form)
     assert answer.headers["location"] == f"{PATH}/decisions"
-    answer = site.post(f"{PATH}/undo", data={"group": first})
+    listed = site.get(f"{PATH}/decisions").text
+    assert listed.index("undone") < listed.index("이") < listed.index("They look the same")
+    answer = site.post(f"{PATH}/undo", data={"decision": store.decision_on(first)})
     assert answer.headers["location"] == f"{PATH}?after={first - 1}"
     assert store.decided() == Decided()
 
@@ -155,7 +160,7 @@ def test_an_answer_shows_a_group_as_one(
     photos = {"photos": ("bag.jpg", draw("M22675"))}
     apart = site.post("/api/v1/identify", files=photos).json()["candidates"]
     assert [one["look_alikes"] for one in apart] == [None] * 4
-    store.confirm(number_of(store, "M22675"))
+    store.decide(Choice.CONFIRM_GROUP, number_of(store, "M22675"))
     first, *others = site.post("/api/v1/identify", files=photos).json()["candidates"]
     assert len(others) == 2
     assert [one["code"] for one in first["look_alikes"]["members"]] == ["M22675", "A/01 B?"]

@@ -28,10 +28,10 @@ CROSS_SITE = [
 def doubted(own_workspace: Workspace) -> Workspace:
     """One photo of each of two products in doubt, one of them said to stand under both."""
     catalogue = own_workspace.catalogue
-    review = catalogue.review()
+    review = catalogue.review
     first, second = review.of_product("M22675")[0], review.of_product("Z-9")[0]
     reason = {"kind": "two_codes", "codes": ["Z-9"], "photos": [second.sha256]}
-    catalogue.curation().set_states(
+    catalogue.curation.set_states(
         [
             (
                 first.link_id,
@@ -52,14 +52,14 @@ def site(doubted: Workspace, serve_app: Callable[[FastAPI], httpx.Client]) -> ht
 
 
 def link_of(workspace: Workspace, code: str) -> int:
-    return workspace.catalogue.review().of_product(code)[0].link_id
+    return workspace.catalogue.review.of_product(code)[0].link_id
 
 
 def test_the_photo_in_question_stands_beside_the_kept_ones(
     site: httpx.Client, doubted: Workspace
 ) -> None:
     page = site.get("/review", headers={"Accept": "text/html"}).text
-    asked, kept = doubted.catalogue.review().of_product("M22675")
+    asked, kept = doubted.catalogue.review.of_product("M22675")
     assert f"/photos/{asked.sha256}.jpg" in page
     assert f"/thumbnails/{kept.sha256}.jpg?side=320" in page
     assert "2 photos in doubt" in page
@@ -73,7 +73,7 @@ def test_the_photo_in_question_stands_beside_the_kept_ones(
 def test_what_a_photo_is_nearer_to_is_shown_and_proposed(
     site: httpx.Client, doubted: Workspace
 ) -> None:
-    store = doubted.catalogue.review()
+    store = doubted.catalogue.review
     photo = store.of_product("M22675")[1]
     reason = {
         "kind": "other_product",
@@ -82,7 +82,7 @@ def test_what_a_photo_is_nearer_to_is_shown_and_proposed(
         "cosine_to_other": 0.6,
         "codes": ["A/01 B?"],
     }
-    doubted.catalogue.curation().set_states([(photo.link_id, "doubtful", [reason])])
+    doubted.catalogue.curation.set_states([(photo.link_id, "doubtful", [reason])])
     page = site.get("/review", params={"after": photo.link_id - 1}).text
     assert "Photos of A/01 B?, which it is nearer to" in page
     for other in store.of_product("A/01 B?"):
@@ -92,9 +92,9 @@ def test_what_a_photo_is_nearer_to_is_shown_and_proposed(
 
 
 def test_a_copy_is_shown_beside_its_original(site: httpx.Client, doubted: Workspace) -> None:
-    original, copy = doubted.catalogue.review().of_product("M22675")
+    original, copy = doubted.catalogue.review.of_product("M22675")
     reason = {"kind": "copy", "of": original.sha256}
-    doubted.catalogue.curation().set_states([(copy.link_id, "dropped", [reason])])
+    doubted.catalogue.curation.set_states([(copy.link_id, "dropped", [reason])])
     page = site.get("/review?state=dropped").text
     after = page[page.index("What it is a copy of") :]
     assert f"/thumbnails/{original.sha256}.jpg?side=320" in after
@@ -102,12 +102,12 @@ def test_a_copy_is_shown_beside_its_original(site: httpx.Client, doubted: Worksp
 
 
 def test_keeping_dropping_and_undoing(site: httpx.Client, doubted: Workspace) -> None:
-    review, link = doubted.catalogue.review(), link_of(doubted, "M22675")
+    review, link = doubted.catalogue.review, link_of(doubted, "M22675")
     form = {"link_id": link, "choice": "drop", "who": " 김 "}
     answer = site.post("/review/decide", data=form)
     assert (answer.status_code, answer.headers["location"]) == (303, f"/review?after={link}")
     assert review.photo(link).state == "dropped"
-    (decision,) = review.decisions()
+    (decision,) = review.history()
     assert decision.by == "김"
     page = site.get("/review").text
     assert 'value="김"' in page  # the name is still there for the next one
@@ -115,7 +115,7 @@ def test_keeping_dropping_and_undoing(site: httpx.Client, doubted: Workspace) ->
     listed = site.get("/review/decisions").text
     assert "M22675" in listed
     assert "김" in listed
-    answer = site.post("/review/undo", data={"action": decision.action, "after": link})
+    answer = site.post("/review/undo", data={"decision": decision.id, "after": link})
     assert answer.status_code == 303
     assert review.photo(link).state == "doubtful"
     assert "undone" in site.get("/review/decisions").text
@@ -124,16 +124,16 @@ def test_keeping_dropping_and_undoing(site: httpx.Client, doubted: Workspace) ->
 def test_keep_both_keeps_the_picture_under_both_codes(
     site: httpx.Client, doubted: Workspace
 ) -> None:
-    review = doubted.catalogue.review()
+    review = doubted.catalogue.review
     first, second = link_of(doubted, "M22675"), link_of(doubted, "Z-9")
     site.post("/review/decide", data={"link_id": first, "choice": "keep_both"})
     assert [review.photo(link).state for link in (first, second)] == ["kept", "kept"]
-    assert review.decisions()[0].kind is Choice.KEEP_BOTH
+    assert review.history()[0].kind is Choice.KEEP_BOTH
     assert "Nothing is in doubt" in site.get("/review").text
 
 
 def test_moving_to_another_code(site: httpx.Client, doubted: Workspace) -> None:
-    review, link = doubted.catalogue.review(), link_of(doubted, "M22675")
+    review, link = doubted.catalogue.review, link_of(doubted, "M22675")
     options = site.get("/review/codes", params={"code": "A/0"}).text
     assert 'value="A/01 B?"' in options
     site.post("/review/decide", data={"link_id": link, "choice": "move", "code": "A/01 B?"})
@@ -159,7 +159,7 @@ def test_wrong_forms_change_nothing(
     site: httpx.Client, doubted: Workspace, form: dict[str, object], status: int
 ) -> None:
     assert site.post("/review/decide", data=form).status_code == status
-    assert doubted.catalogue.review().decisions() == []
+    assert doubted.catalogue.review.history() == []
 
 
 @pytest.mark.parametrize("headers", CROSS_SITE)
@@ -174,10 +174,10 @@ def test_other_sites_decide_nothing(
     page = site.post("/review/decide", data=form, headers={**headers, "Accept": "text/html"})
     assert page.status_code == 403
     assert "another site" in page.text
-    assert doubted.catalogue.review().decisions() == []
+    assert doubted.catalogue.review.history() == []
     # Programs say nothing of where they come from, and our own pages say that they are ours.
     for own in ({}, {"Sec-Fetch-Site": "same-origin"}, {"Origin": str(site.base_url).rstrip("/")}):
-        assert site.post("/review/undo", data={"action": 1}, headers=own).status_code == 404
+        assert site.post("/review/undo", data={"decision": 1}, headers=own).status_code == 404
 
 
 def test_a_name_is_text_and_nothing_else(site: httpx.Client, doubted: Workspace) -> None:
@@ -190,7 +190,7 @@ def test_a_name_is_text_and_nothing_else(site: httpx.Client, doubted: Workspace)
 def test_the_product_page_brings_a_dropped_photo_back(
     site: httpx.Client, doubted: Workspace
 ) -> None:
-    review, link = doubted.catalogue.review(), link_of(doubted, "M22675")
+    review, link = doubted.catalogue.review, link_of(doubted, "M22675")
     page = site.get("/products/M22675").text
     assert "1 photo left out or in doubt" in page
     answer = site.post(
@@ -203,7 +203,7 @@ def test_the_product_page_brings_a_dropped_photo_back(
 
 def test_the_index_follows_a_moment_later(site: httpx.Client, doubted: Workspace) -> None:
     before = len(GalleryIndex.load(doubted.index_path))
-    link = doubted.catalogue.review().of_product("가방-7")[1].link_id
+    link = doubted.catalogue.review.of_product("가방-7")[1].link_id
     site.post("/review/decide", data={"link_id": link, "choice": "drop"})
     deadline = time.monotonic() + 20
     while len(GalleryIndex.load(doubted.index_path)) == before and time.monotonic() < deadline:
@@ -234,7 +234,7 @@ def test_decisions_outlive_another_curation(site: httpx.Client, doubted: Workspa
 
     link = link_of(doubted, "M22675")
     site.post("/review/decide", data={"link_id": link, "choice": "drop"})
-    curation, encoder, rules = doubted.catalogue.curation(), Encoder.load(), CurationRules()
+    curation, encoder, rules = doubted.catalogue.curation, Encoder.load(), CurationRules()
     measure_photos(
         curation,
         doubted.photos,
@@ -245,4 +245,4 @@ def test_decisions_outlive_another_curation(site: httpx.Client, doubted: Workspa
     pairs = pairs_to_compare(photos, rules, compared_pairs(curation))
     compare_pairs(curation, doubted.photos, pairs, rules, on_progress=lambda _: None)
     decide_all(curation, photos, rules)
-    assert doubted.catalogue.review().photo(link).state == "dropped"
+    assert doubted.catalogue.review.photo(link).state == "dropped"

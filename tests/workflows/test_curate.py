@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 from conftest import SHAPES, draw, fill, jpeg
-from satchel.catalog.decisions import DECIDED, Choice
+from satchel.catalog.decisions import Choice
+from satchel.catalog.review import DECIDED
 from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, LAST_PHOTO
 from satchel.curate.rules import CurationRules
 from satchel.curate.summary import CurationSummary, Example, StageCount, Unfindable
@@ -32,7 +33,7 @@ from satchel.workspace import Workspace
 
 
 def curate(workspace: Workspace, encoder: Encoder, rules: CurationRules) -> CurationSummary:
-    curation = workspace.catalogue.curation()
+    curation = workspace.catalogue.curation
     problems: list[tuple[str, str]] = []
     measure_photos(
         curation,
@@ -144,7 +145,7 @@ def test_a_second_run_works_on_nothing_and_changes_nothing(
 ) -> None:
     curate(messy, encoder, CurationRules())
     before, revision = states(messy, encoder), messy.catalogue.revision()
-    curation = messy.catalogue.curation()
+    curation = messy.catalogue.curation
     photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
     assert curation.count_unmeasured() == 0
     assert pairs_to_compare(photos, CurationRules(), compared_pairs(curation)) == []
@@ -174,7 +175,7 @@ def test_new_photos_alone_are_worked_on(messy: Workspace, encoder: Encoder, tmp_
     path.parent.mkdir(parents=True)
     path.write_bytes(encode_jpeg(textured(9), 95))
     fill(messy, tmp_path / "later", encoder)
-    curation = messy.catalogue.curation()
+    curation = messy.catalogue.curation
     assert curation.count_unmeasured() == 1
     curate(messy, encoder, CurationRules())
     assert curation.count_unmeasured() == 0
@@ -188,7 +189,7 @@ def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) 
             path.write_bytes(jpeg(shape, seed, (240 + seed, 200)))
     command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
     subprocess.run([*command, "import", tmp_path / "many"], check=True, capture_output=True)
-    curation = workspace.catalogue.curation()
+    curation = workspace.catalogue.curation
     process = subprocess.Popen([*command, "curate"], stderr=subprocess.DEVNULL)
     while curation.count_unmeasured() == 80:
         assert process.poll() is None
@@ -219,7 +220,7 @@ def test_products_that_cannot_be_found_are_named(workspace: Workspace, tmp_path:
         (tmp_path / "few" / code / "0.jpg").write_bytes(encode_jpeg(pixels, 95))
     command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
     subprocess.run([*command, "import", tmp_path / "few"], check=True, capture_output=True)
-    review = workspace.catalogue.review()
+    review = workspace.catalogue.review
     review.decide(Choice.DROP, [review.of_product("BYHAND")[0].link_id])
     lost = workspace.catalogue.photos_of("LOST")[0].sha256
     workspace.photos.path(lost).unlink()
@@ -325,7 +326,7 @@ def link(workspace: Workspace, key: str) -> int:
     code, sha256 = key.split("/")
     (found,) = [
         photo.link_id
-        for photo in workspace.catalogue.review().of_product(code)
+        for photo in workspace.catalogue.review.of_product(code)
         if photo.sha256 == sha256
     ]
     return found
@@ -333,7 +334,7 @@ def link(workspace: Workspace, key: str) -> int:
 
 def test_no_run_overrules_a_person(messy: Workspace, encoder: Encoder) -> None:
     curate(messy, encoder, CurationRules())
-    review = messy.catalogue.review()
+    review = messy.catalogue.review
     copy = sha_of(messy, "A", (384, 288))
     (stolen,) = [
         key
@@ -366,7 +367,7 @@ def test_what_a_person_kept_is_among_the_best(
         path.write_bytes(encode_jpeg(textured(seed), 90))
     fill(workspace, tmp_path / "many", encoder)
     curate(workspace, encoder, CurationRules(best=2))
-    review = workspace.catalogue.review()
+    review = workspace.catalogue.review
     out = [photo for photo in review.of_product("A") if photo.state == "dropped"]
     review.decide(Choice.KEEP, [out[0].link_id, out[1].link_id])
     summary = curate(workspace, encoder, CurationRules(best=2))
@@ -379,7 +380,7 @@ def test_what_a_person_kept_is_among_the_best(
 
 def test_a_decision_made_while_a_run_decides_stands(messy: Workspace, encoder: Encoder) -> None:
     curate(messy, encoder, CurationRules())
-    curation, review = messy.catalogue.curation(), messy.catalogue.review()
+    curation, review = messy.catalogue.curation, messy.catalogue.review
     photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
     kept = review.in_state("kept")[0]
     review.decide(Choice.DROP, [kept.link_id])

@@ -117,7 +117,7 @@ def test_promoting_and_rolling_back(workspace: Workspace) -> None:
 
     roll_back(workspace.models)
     assert Identifier.open(workspace).encoder_id == before.encoder_id
-    assert workspace.catalogue.count_without_vector(before.encoder_id) == 0
+    assert workspace.catalogue.vectors.count_missing(before.encoder_id) == 0
 
 
 def test_what_does_not_agree_is_not_served(

@@ -29,7 +29,7 @@ def test_the_light_encoder_answers_and_is_taken_back(filled: Workspace) -> None:
     identifier = Identifier.open(filled)
     assert identifier.encoder_id == Encoder.load(LITE).id
     assert identifier.identify(jpeg("ring", 3)).candidates[0].product.code == "M3"
-    assert filled.catalogue.count_without_vector(Encoder.load(BUILTIN).id) == 0  # kept
+    assert filled.catalogue.vectors.count_missing(Encoder.load(BUILTIN).id) == 0  # kept
     assert satchel(filled, "promote", "--rollback") == 0
     again = Identifier.open(filled).identify(jpeg("ring", 3))
     assert [c.product.code for c in again.candidates] == [c.product.code for c in before.candidates]

@@ -193,7 +193,7 @@ def test_wrong_wishes_are_told_plainly(
 
 
 def test_scores_of_products_are_those_of_identification() -> None:
-    from satchel.catalog.store import GalleryVectors
+    from satchel.catalog.vectors import GalleryVectors
     from satchel.search.index import GalleryIndex
     from satchel.search.ranking import rank_products
     from satchel.workflows.evaluate import product_scores

@@ -36,7 +36,7 @@ from satchel.adapt.compose.backgrounds import Backgrounds, load_backgrounds
 from satchel.adapt.compose.foreground import Cutouts, make_cutouts
 from satchel.adapt.compose.synthesis import Composer
 from satchel.adapt.validation import Checks, LiveEncoder, make_checks, vectors_of
-from satchel.catalog.lookalikes import GroupState
+from satchel.catalog.lookalike_groups import GroupState
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.registry import BUILTINS, read_serving, serving_card
 from satchel.errors import UsageError
@@ -478,7 +478,7 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings | HeadSettings,
         run = _begin_network(workspace, settings, name)
     options = SplitOptions(protocol="open", val=settings.held_out, test=0.0, seed=settings.seed)
     split = split_workspace(workspace, workspace.split_path(run.name), options)
-    groups = workspace.catalogue.look_alikes().in_state(GroupState.CONFIRMED)
+    groups = workspace.catalogue.look_alikes.in_state(GroupState.CONFIRMED)
     told = json.dumps([group.codes for group in groups], ensure_ascii=False)
     write_atomically(run.folder / LOOK_ALIKES, told.encode())
     run.update(

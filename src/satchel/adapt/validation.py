@@ -16,7 +16,7 @@ import torch
 
 from satchel.adapt.compose.foreground import Cutouts
 from satchel.adapt.compose.synthesis import Composer
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import Embedded, Looking, as_query, embed
 from satchel.encode.output import Look

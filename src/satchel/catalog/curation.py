@@ -9,23 +9,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from sqlalchemy import (
-    ColumnElement,
     Engine,
     Select,
     and_,
     bindparam,
     case,
     func,
-    insert,
     select,
     update,
 )
 from sqlalchemy.orm import aliased
 
-from satchel.catalog.database import by_photo_id, count_up, writing
-from satchel.catalog.decisions import standing_decisions
+from satchel.catalog.database import by_photo_id, increment_revision, writing
+from satchel.catalog.decisions import has_standing_decision
+from satchel.catalog.dialect import insert_or_replace, with_json_key
 from satchel.catalog.tables import (
-    DecisionRow,
     PhotoFiguresRow,
     PhotoPairRow,
     PhotoRow,
@@ -140,7 +138,7 @@ class CurationStore:
         ]
         if rows:
             with writing(self._engine) as connection:
-                connection.execute(insert(PhotoFiguresRow).prefix_with("OR REPLACE"), rows)
+                connection.execute(insert_or_replace(PhotoFiguresRow), rows)
                 connection.commit()
 
     def put_marks(self, marks: Mapping[str, float]) -> None:
@@ -151,7 +149,7 @@ class CurationStore:
                 connection.execute(
                     update(PhotoFiguresRow)
                     .where(PhotoFiguresRow.photo_id == photo)
-                    .values(content=func.json_set(PhotoFiguresRow.content, "$.mark", share))
+                    .values(content=with_json_key(PhotoFiguresRow.content, "mark", share))
                 )
             connection.commit()
 
@@ -162,7 +160,7 @@ class CurationStore:
                 ProductPhotoRow.id,
                 ProductPhotoRow.product_id,
                 ProductRow.code,
-                case((_decided(), ProductPhotoRow.state)).label("decided"),
+                case((has_standing_decision(), ProductPhotoRow.state)).label("decided"),
                 PhotoRow.sha256,
                 PhotoRow.size_bytes,
                 PhotoFiguresRow.pixel_digest,
@@ -233,7 +231,7 @@ class CurationStore:
                 {"first_id": ids[first], "second_id": ids[second], "comparison": comparison}
                 for (first, second), comparison in pairs
             ]
-            connection.execute(insert(PhotoPairRow).prefix_with("OR REPLACE"), rows)
+            connection.execute(insert_or_replace(PhotoPairRow), rows)
             connection.commit()
 
     def set_states(self, states: Iterable[tuple[int, str, list[dict[str, Any]]]]) -> int:
@@ -253,7 +251,7 @@ class CurationStore:
                 for row in connection.execute(
                     select(
                         ProductPhotoRow.id, ProductPhotoRow.state, ProductPhotoRow.reasons
-                    ).where(~_decided())
+                    ).where(~has_standing_decision())
                 )
             }
             changed = [
@@ -264,13 +262,13 @@ class CurationStore:
             if changed:
                 this_one = ProductPhotoRow.id == bindparam("link_id")
                 connection.execute(update(ProductPhotoRow).where(this_one), changed)
-                count_up(connection)
+                increment_revision(connection)
             connection.commit()
         return len(changed)
 
     def photo_counts(self) -> dict[str, PhotoCounts]:
         """Count the photos of every product, by code; those without any, too."""
-        dropped = and_(ProductPhotoRow.state == "dropped", _decided())
+        dropped = and_(ProductPhotoRow.state == "dropped", has_standing_decision())
         counted = (
             select(
                 ProductRow.code,
@@ -290,15 +288,6 @@ class CurationStore:
                 select(ProductPhotoRow.state, func.count()).group_by(ProductPhotoRow.state)
             )
             return {row[0]: row[1] for row in rows}
-
-
-def _decided() -> ColumnElement[bool]:
-    """Whether a person decided on the photo of a product."""
-    standing = standing_decisions().where(
-        DecisionRow.product_id == ProductPhotoRow.product_id,
-        DecisionRow.photo_id == ProductPhotoRow.photo_id,
-    )
-    return standing.correlate(ProductPhotoRow).exists()
 
 
 def _unmeasured() -> Select[int, str, int, int]:

@@ -1,4 +1,4 @@
-"""Opening the database: connections set for safety, and the schema brought up to date.
+"""Opening the SQLite database: safe connection settings, and migration of the schema.
 
 Whatever SQLite refuses, here or later, is a `WorkspaceError` that says what to do.
 """
@@ -12,24 +12,35 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Engine, Select, create_engine, event, update
+from sqlalchemy import (
+    URL,
+    Connection,
+    Engine,
+    Insert,
+    Select,
+    create_engine,
+    event,
+    select,
+    update,
+)
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 
+from satchel.catalog.dialect import begin
 from satchel.catalog.tables import PhotoRow, RevisionRow
 from satchel.errors import WorkspaceError
 
-SCHEMA: Final = "0008"
+SCHEMA: Final = "0001"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000
 
 
 def open_database(path: Path, *, create: bool = False) -> Engine:
-    """Open the SQLite database at `path`, migrated as needed.
+    """Open the SQLite database at `path` and migrate it if needed.
 
-    WAL lets readers go on beside a writer; synchronous=FULL keeps every acknowledged commit
-    through a power cut; foreign keys are enforced.
+    WAL lets readers work during a write; synchronous=FULL keeps every acknowledged commit through
+    a power cut; foreign keys are enforced.
 
     Args:
         create: make the database where there is none, or an empty one. Otherwise it is never
@@ -51,8 +62,8 @@ def open_database(path: Path, *, create: bool = False) -> Engine:
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
     event.listen(engine, "checkout", partial(_require_same_file, path))
-    event.listen(engine, "begin", _begin_immediately_when_writing)
-    event.listen(engine, "handle_error", partial(_in_words, path), retval=True)
+    event.listen(engine, "begin", begin)
+    event.listen(engine, "handle_error", partial(_translate, path), retval=True)
     if schema != SCHEMA:
         _migrate(engine, path)
     return engine
@@ -80,9 +91,21 @@ def by_photo_id(engine: Engine, chosen: Select[*tuple[Any, ...]], page: int) -> 
         last = rows[-1].id
 
 
-def count_up(connection: Connection) -> None:
-    """Count up the revision: something that an index depends on has changed."""
+def current_revision(connection: Connection) -> int:
+    """Return the count of changes so far that an index depends on."""
+    return connection.execute(select(RevisionRow.value)).scalar_one()
+
+
+def increment_revision(connection: Connection) -> None:
+    """Record that something has changed that an index depends on."""
     connection.execute(update(RevisionRow).values(value=RevisionRow.value + 1))
+
+
+def inserted_id(connection: Connection, statement: Insert) -> int:
+    """Execute an insert of one row and return its id."""
+    key = connection.execute(statement).inserted_primary_key
+    assert key is not None
+    return int(key[0])
 
 
 def _set_pragmas(connection: Any, _record: Any) -> None:
@@ -97,7 +120,7 @@ def _set_pragmas(connection: Any, _record: Any) -> None:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """What tells a file from another that came into its place; None where there is none."""
+    """Device and inode of a file, which differ from those of a replacement; None without one."""
     try:
         status = path.stat()
     except OSError:
@@ -106,15 +129,9 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 def _require_same_file(path: Path, _connection: Any, record: Any, _proxy: Any) -> None:
-    """Connect anew if the file was moved away or replaced: what is written to it would be lost."""
+    """Reconnect if the file was moved away or replaced: what is written to it would be lost."""
     if record.info["file"] != _identity(path):
         raise DisconnectionError
-
-
-def _begin_immediately_when_writing(connection: Connection) -> None:
-    """Take the write lock at the start: a reader that becomes a writer half way can deadlock."""
-    writes = connection.get_execution_options().get("writes", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
 def _url(path: Path, mode: str) -> URL:
@@ -124,7 +141,7 @@ def _url(path: Path, mode: str) -> URL:
 
 
 def _schema(path: Path) -> str | None:
-    """Read which migration a database has come to; None where it is missing or has no tables.
+    """Read the migration that a database is at; None where it is missing or has no tables.
 
     Asks SQLite itself, which takes a fraction of a millisecond, and changes nothing.
 
@@ -173,7 +190,7 @@ def _migrate(engine: Engine, path: Path) -> None:
         connection.commit()
 
 
-# -- what goes wrong, in words --------------------------------------------------------------------
+# -- errors ---------------------------------------------------------------------------------------
 
 _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -190,8 +207,8 @@ _REMEDIES: Final = {
 """What to do, by SQLite's primary result code."""
 
 
-def _in_words(path: Path, context: ExceptionContext) -> WorkspaceError | None:
-    """Say what SQLite refused; a statement that breaks a constraint is left to its caller."""
+def _translate(path: Path, context: ExceptionContext) -> WorkspaceError | None:
+    """Translate what SQLite refused; a broken constraint is left to the caller."""
     error = context.original_exception
     if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
         return _refused(path, error)

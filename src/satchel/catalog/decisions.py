@@ -1,370 +1,202 @@
-"""People's decisions on photos: what is in question, what was decided, and taking it back."""
+"""The ledger of decisions: what people decided about photos and look-alikes, and what was undone.
+
+A decision stands until somebody undoes it; then it stays as history, with who and when. Photos are
+decided on through `satchel.catalog.review`, groups of look-alikes through
+`satchel.catalog.lookalikes`; both have `decide`, `undo` and `history`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
 
-from satchel.catalog.database import count_up, writing
-from satchel.catalog.tables import DecisionRow, PhotoRow, ProductPhotoRow, ProductRow
+from satchel.catalog.database import inserted_id
+from satchel.catalog.tables import (
+    DecisionRow,
+    DecisionSubjectRow,
+    PhotoRow,
+    ProductPhotoRow,
+    ProductRow,
+    now,
+)
 from satchel.errors import CatalogueError
-
-DECIDED: Final = "decided"
-"""Kind of the one reason of a photo that a person decided on."""
 
 
 class Choice(StrEnum):
-    """What a person says of a photo of a product."""
+    """What a person decides."""
 
     KEEP = "keep"
     DROP = "drop"
     MOVE = "move"
     KEEP_BOTH = "keep_both"
+    CONFIRM_GROUP = "confirm_group"
+    REJECT_GROUP = "reject_group"
+
+
+GROUP_CHOICES: Final = frozenset((Choice.CONFIRM_GROUP, Choice.REJECT_GROUP))
+PHOTO_CHOICES: Final = frozenset(Choice) - GROUP_CHOICES
 
 
 @dataclass(frozen=True, slots=True)
-class ReviewPhoto:
-    """A photo of a product, with its state and what speaks against it.
+class Subject:
+    """What a decision is about: a photo of a product, or a product of a group.
 
     Attributes:
-        link_id: of "this photo shows this product".
-        reasons: each a JSON object with a `kind`; see `satchel.curate.decide`.
+        photo: SHA-256; None in a decision about a group.
+        state: given by the decision.
     """
 
-    link_id: int
     code: str
-    sha256: str
-    width: int
-    height: int
+    photo: str | None
     state: str
-    reasons: tuple[dict[str, Any], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """One thing that a person did; `undone` where it was taken back.
+    """One decision.
 
     Attributes:
-        action: its number, by which it is undone.
-        photos: (code, SHA-256, state it was given) of every photo that it changed.
-        by: who, where that was told.
-        at: when, UTC, without a time zone.
+        id: by which it is undone.
+        subjects: at least one; of a move, the photo under its old code first.
+        group: the group of look-alikes that it is about; None for photos, and where the group is
+            proposed no more.
+        at: UTC, without a time zone, like `undone_at`.
+        undone_at: None where the decision stands.
     """
 
-    action: int
+    id: int
     kind: Choice
-    photos: tuple[tuple[str, str, str], ...]
+    subjects: tuple[Subject, ...]
+    group: int | None
     by: str | None
     at: datetime
-    undone: bool
+    why: str | None = None
+    undone_by: str | None = None
+    undone_at: datetime | None = None
+
+    @property
+    def undone(self) -> bool:
+        """Whether it stands no more."""
+        return self.undone_at is not None
 
 
-class ReviewStore:
-    """What the review of photos reads and writes. A decision is kept until it is undone."""
-
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-
-    # -- asked ------------------------------------------------------------------------------
-
-    def photo(self, link_id: int) -> ReviewPhoto:
-        """Return one photo of one product.
-
-        Raises:
-            CatalogueError: there is none.
-        """
-        with self._engine.connect() as connection:
-            return _photo(connection, link_id)
-
-    def count(self, state: str) -> int:
-        """Count the photos of products in this state."""
-        with self._engine.connect() as connection:
-            return (
-                connection.scalar(
-                    select(func.count())
-                    .select_from(ProductPhotoRow)
-                    .where(ProductPhotoRow.state == state)
-                )
-                or 0
-            )
-
-    def in_state(
-        self, state: str, *, kind: str | None = None, after: int = 0, limit: int = 1
-    ) -> list[ReviewPhoto]:
-        """Return photos in this state by link id, from the first one beyond `after` on.
-
-        Args:
-            kind: only those with a reason of this kind.
-        """
-        chosen = _photos().where(ProductPhotoRow.state == state, ProductPhotoRow.id > after)
-        if kind is not None:
-            reason = func.json_each(ProductPhotoRow.reasons).table_valued("value")
-            found = select(1).select_from(reason)
-            chosen = chosen.where(
-                found.where(func.json_extract(reason.c.value, "$.kind") == kind).exists()
-            )
-        with self._engine.connect() as connection:
-            rows = connection.execute(chosen.order_by(ProductPhotoRow.id).limit(limit)).all()
-        return [_review_photo(row) for row in rows]
-
-    def of_product(self, code: str, *, state: str | None = None) -> list[ReviewPhoto]:
-        """Return a product's photos, or those of them in a state, in the order they came in."""
-        chosen = _photos().where(ProductRow.code == code)
-        if state is not None:
-            chosen = chosen.where(ProductPhotoRow.state == state)
-        with self._engine.connect() as connection:
-            rows = connection.execute(chosen.order_by(ProductPhotoRow.id)).all()
-        return [_review_photo(row) for row in rows]
-
-    def by_sha256(self, names: Sequence[str]) -> list[ReviewPhoto]:
-        """Return these photos of every product that has them, by code."""
-        chosen = _photos().where(PhotoRow.sha256.in_(names)).order_by(ProductRow.code)
-        with self._engine.connect() as connection:
-            return [_review_photo(row) for row in connection.execute(chosen)]
-
-    def decisions(self, *, limit: int = 50) -> list[Decision]:
-        """Return what was decided last, the latest first, undone ones included."""
-        last = (
-            select(DecisionRow.action)
-            .group_by(DecisionRow.action)
-            .order_by(DecisionRow.action.desc())
-            .limit(limit)
+def has_standing_decision() -> ColumnElement[bool]:
+    """Whether a decision stands on the photo of a product (`ProductPhotoRow`)."""
+    return (
+        select(DecisionSubjectRow.id)
+        .join(DecisionRow, DecisionRow.id == DecisionSubjectRow.decision_id)
+        .where(
+            DecisionSubjectRow.product_id == ProductPhotoRow.product_id,
+            DecisionSubjectRow.photo_id == ProductPhotoRow.photo_id,
+            DecisionRow.undone_at.is_(None),
         )
-        with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(DecisionRow.__table__, ProductRow.code, PhotoRow.sha256)
-                .join(ProductRow, ProductRow.id == DecisionRow.product_id)
-                .join(PhotoRow, PhotoRow.id == DecisionRow.photo_id)
-                .where(DecisionRow.action.in_(last))
-                .order_by(DecisionRow.action.desc(), DecisionRow.id)
-            ).all()
-        by_action: dict[int, list[Any]] = {}
-        for row in rows:
-            by_action.setdefault(row.action, []).append(row)
-        return [_decision(group) for group in by_action.values()]
-
-    # -- decided ----------------------------------------------------------------------------
-
-    def decide(self, choice: Choice, link_ids: Sequence[int], *, by: str | None = None) -> int:
-        """Keep or drop photos, in one action.
-
-        Args:
-            choice: `KEEP`, `KEEP_BOTH` (the same, of a photo under several codes) or `DROP`.
-
-        Returns:
-            the action's number, by which it can be undone.
-
-        Raises:
-            CatalogueError: one of the photos does not exist; nothing is decided then.
-        """
-        state = "dropped" if choice is Choice.DROP else "kept"
-        with writing(self._engine) as connection:
-            action = _Action(connection, choice, by)
-            for link_id in link_ids:
-                action.set_state(link_id, state)
-            return action.done()
-
-    def move(self, link_id: int, code: str, *, by: str | None = None) -> int:
-        """Say that a photo shows another product: it is dropped here and kept there.
-
-        Returns:
-            the action's number, by which it can be undone.
-
-        Raises:
-            CatalogueError: the photo or the code does not exist, or the code is the photo's own.
-        """
-        with writing(self._engine) as connection:
-            action = _Action(connection, Choice.MOVE, by)
-            photo = _photo(connection, link_id)
-            if photo.code == code:
-                raise CatalogueError(f"the photo belongs to {code!r} already; name another code")
-            product_id = connection.scalar(select(ProductRow.id).where(ProductRow.code == code))
-            if product_id is None:
-                raise CatalogueError(
-                    f"no product has the code {code!r}; search the catalogue for a part of it"
-                )
-            action.set_state(link_id, "dropped", moved_to=code)
-            other, made = _link_of(connection, product_id, link_id, photo.code)
-            action.set_state(other, "kept", made=made)
-            return action.done()
-
-    def undo(self, action: int) -> None:
-        """Take an action back: its photos are again as they were before it.
-
-        A photo that was decided on once more since keeps the later decision.
-
-        Raises:
-            CatalogueError: there is no such action, or it was undone before.
-        """
-        with writing(self._engine) as connection:
-            rows = connection.execute(
-                select(DecisionRow.__table__).where(
-                    DecisionRow.action == action, DecisionRow.undone_at.is_(None)
-                )
-            ).all()
-            if not rows:
-                raise CatalogueError(f"there is no decision {action} that could be undone")
-            for row in rows:
-                _take_back(connection, row)
-            count_up(connection)
-            connection.commit()
-
-
-class _Action:
-    """Everything that is decided in one go, in one transaction."""
-
-    def __init__(self, connection: Connection, kind: Choice, by: str | None) -> None:
-        self._connection = connection
-        last = connection.scalar(select(func.max(DecisionRow.action))) or 0
-        self._shared = {"action": last + 1, "kind": kind.value, "decided_by": by}
-
-    def set_state(
-        self, link_id: int, state: str, *, moved_to: str | None = None, made: bool = False
-    ) -> None:
-        """Give one photo a state, and remember how it was; `made`: by this action itself."""
-        row = self._connection.execute(
-            select(ProductPhotoRow.__table__).where(ProductPhotoRow.id == link_id)
-        ).one_or_none()
-        if row is None:
-            raise CatalogueError(f"there is no photo {link_id}; it may have been moved back since")
-        self._connection.execute(
-            insert(DecisionRow).values(
-                **self._shared,
-                product_id=row.product_id,
-                photo_id=row.photo_id,
-                state=state,
-                state_before=None if made else row.state,
-                reasons_before=row.reasons,
-            )
-        )
-        self._connection.execute(
-            update(ProductPhotoRow)
-            .where(ProductPhotoRow.id == link_id)
-            .values(state=state, reasons=[decided_reason(self._shared["kind"], moved_to)])
-        )
-
-    def done(self) -> int:
-        """Commit and return the action's number."""
-        count_up(self._connection)
-        self._connection.commit()
-        return int(self._shared["action"] or 0)
-
-
-def decided_reason(kind: Any, moved_to: str | None = None) -> dict[str, Any]:
-    """The reason of a photo's state where a person decided it."""
-    reason = {"kind": DECIDED, "choice": str(kind)}
-    return reason if moved_to is None else {**reason, "code": moved_to}
-
-
-def standing_decisions() -> Select[int, int]:
-    """Product and photo of every decision that is not undone."""
-    return select(DecisionRow.product_id, DecisionRow.photo_id).where(
-        DecisionRow.undone_at.is_(None)
+        .correlate(ProductPhotoRow)
+        .exists()
     )
 
 
-def _photos() -> Select[Any]:
-    return (
+# -- inside a transaction -------------------------------------------------------------------------
+
+
+def record(
+    connection: Connection,
+    kind: Choice,
+    subjects: Sequence[dict[str, Any]],
+    *,
+    group: int | None = None,
+    by: str | None,
+    why: str | None,
+) -> int:
+    """Write a decision and return its id.
+
+    Args:
+        subjects: columns of `DecisionSubjectRow` but for the decision.
+        by, why: as the person says, if at all.
+    """
+    statement = insert(DecisionRow).values(kind=kind.value, group_id=group, decided_by=by, why=why)
+    decision = inserted_id(connection, statement)
+    rows = [{"decision_id": decision, **subject} for subject in subjects]
+    connection.execute(insert(DecisionSubjectRow), rows)
+    return decision
+
+
+def mark_undone(
+    connection: Connection, decision: int, kinds: Collection[Choice], by: str | None
+) -> list[Any]:
+    """Mark a decision as undone and return its subjects' rows, with `group_id`.
+
+    Raises:
+        CatalogueError: there is no such decision, or it was undone before.
+    """
+    rows = connection.execute(
+        select(DecisionSubjectRow.__table__, DecisionRow.group_id)
+        .join(DecisionRow, DecisionRow.id == DecisionSubjectRow.decision_id)
+        .where(DecisionRow.id == decision, DecisionRow.undone_at.is_(None))
+        .where(DecisionRow.kind.in_(kinds))
+        .order_by(DecisionSubjectRow.id)
+    ).all()
+    if not rows:
+        raise CatalogueError(f"there is no decision {decision} that could be undone")
+    connection.execute(
+        update(DecisionRow).where(DecisionRow.id == decision).values(undone_at=now(), undone_by=by)
+    )
+    return list(rows)
+
+
+def read_history(
+    connection: Connection, kinds: Collection[Choice], *, limit: int, standing: bool = False
+) -> list[Decision]:
+    """Return the last decisions of these kinds, the latest first.
+
+    Args:
+        standing: without those that were undone.
+    """
+    last = select(DecisionRow.id).where(DecisionRow.kind.in_(kinds))
+    if standing:
+        last = last.where(DecisionRow.undone_at.is_(None))
+    return _read(connection, last.order_by(DecisionRow.id.desc()).limit(limit))
+
+
+def read_decision(connection: Connection, decision: int) -> Decision:
+    """Return the decision of this id, which must exist."""
+    return _read(connection, select(DecisionRow.id).where(DecisionRow.id == decision))[0]
+
+
+def _read(connection: Connection, ids: Select[int]) -> list[Decision]:
+    rows = connection.execute(
         select(
-            ProductPhotoRow.id,
+            DecisionRow.__table__,
             ProductRow.code,
             PhotoRow.sha256,
-            PhotoRow.width,
-            PhotoRow.height,
-            ProductPhotoRow.state,
-            ProductPhotoRow.reasons,
+            DecisionSubjectRow.state,
         )
-        .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
-        .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
-    )
+        .join(DecisionSubjectRow, DecisionSubjectRow.decision_id == DecisionRow.id)
+        .join(ProductRow, ProductRow.id == DecisionSubjectRow.product_id)
+        .outerjoin(PhotoRow, PhotoRow.id == DecisionSubjectRow.photo_id)
+        .where(DecisionRow.id.in_(ids))
+        .order_by(DecisionRow.id.desc(), DecisionSubjectRow.id)
+    ).all()
+    by_id: dict[int, list[Any]] = {}
+    for row in rows:
+        by_id.setdefault(row.id, []).append(row)
+    return [_decision(subjects) for subjects in by_id.values()]
 
 
-def _review_photo(row: Any) -> ReviewPhoto:
-    return ReviewPhoto(
-        row.id, row.code, row.sha256, row.width, row.height, row.state, tuple(row.reasons)
-    )
-
-
-def _photo(connection: Connection, link_id: int) -> ReviewPhoto:
-    row = connection.execute(_photos().where(ProductPhotoRow.id == link_id)).one_or_none()
-    if row is None:
-        raise CatalogueError(f"there is no photo {link_id}; it may have been moved back since")
-    return _review_photo(row)
-
-
-def _decision(rows: Iterable[Any]) -> Decision:
-    rows = list(rows)
+def _decision(rows: Sequence[Any]) -> Decision:
     first = rows[0]
     return Decision(
-        action=first.action,
+        id=first.id,
         kind=Choice(first.kind),
-        photos=tuple((row.code, row.sha256, row.state) for row in rows),
+        subjects=tuple(Subject(row.code, row.sha256, row.state) for row in rows),
+        group=first.group_id,
         by=first.decided_by,
         at=first.decided_at,
-        undone=first.undone_at is not None,
+        why=first.why,
+        undone_by=first.undone_by,
+        undone_at=first.undone_at,
     )
-
-
-def _link_of(
-    connection: Connection, product_id: int, link_id: int, moved_from: str
-) -> tuple[int, bool]:
-    """The link of the same photo to another product, and whether it had to be made."""
-    photo_id = connection.scalar(
-        select(ProductPhotoRow.photo_id).where(ProductPhotoRow.id == link_id)
-    )
-    known = connection.scalar(
-        select(ProductPhotoRow.id).where(
-            ProductPhotoRow.product_id == product_id, ProductPhotoRow.photo_id == photo_id
-        )
-    )
-    if known is not None:
-        return known, False
-    made = connection.execute(
-        insert(ProductPhotoRow).values(
-            product_id=product_id,
-            photo_id=photo_id,
-            source=f"moved from {moved_from}",
-        )
-    ).inserted_primary_key
-    assert made is not None
-    return int(made[0]), True
-
-
-def _take_back(connection: Connection, row: Any) -> None:
-    """Undo one decision on one photo; the photo follows unless decided on again since."""
-    connection.execute(
-        update(DecisionRow)
-        .where(DecisionRow.id == row.id)
-        .values(undone_at=datetime.now(UTC).replace(tzinfo=None))
-    )
-    mine = (
-        DecisionRow.product_id == row.product_id,
-        DecisionRow.photo_id == row.photo_id,
-        DecisionRow.undone_at.is_(None),
-        DecisionRow.id > row.id,
-    )
-    later = connection.execute(
-        select(DecisionRow.id).where(*mine).order_by(DecisionRow.id).limit(1)
-    ).scalar()
-    before = {"state_before": row.state_before, "reasons_before": row.reasons_before}
-    if later is not None:
-        # Undoing the later one must then lead to what was before both.
-        connection.execute(update(DecisionRow).where(DecisionRow.id == later).values(**before))
-        return
-    this_photo = (
-        ProductPhotoRow.product_id == row.product_id,
-        ProductPhotoRow.photo_id == row.photo_id,
-    )
-    if row.state_before is None:
-        connection.execute(delete(ProductPhotoRow).where(*this_photo))
-    else:
-        connection.execute(
-            update(ProductPhotoRow)
-            .where(*this_photo)
-            .values(state=row.state_before, reasons=row.reasons_before)
-        )

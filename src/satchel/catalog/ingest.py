@@ -13,7 +13,8 @@ from typing import Final
 
 from satchel.catalog.importers import CatalogueRow
 from satchel.catalog.photos import PhotoStore, sha256
-from satchel.catalog.store import Catalogue, CatalogueWriter
+from satchel.catalog.store import Catalogue
+from satchel.catalog.writer import CatalogueWriter
 from satchel.errors import PhotoError, RowError, StorageError, WorkspaceError
 from satchel.images import CleanPhoto, PhotoLimits, clean, read_photo
 from satchel.parallel import batched, cores, map_in_order

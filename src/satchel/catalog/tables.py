@@ -1,4 +1,4 @@
-"""The database's tables. The migrations beside this module must lead to exactly these."""
+"""The database's tables. The migrations of `satchel.catalog.migrations` lead to exactly these."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConst
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
-def _now() -> datetime:
+def now() -> datetime:
+    """The time in UTC, without a time zone, as the database keeps it."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
@@ -29,7 +30,7 @@ class ProductRow(Base):
     category: Mapped[str | None]
     colour: Mapped[str | None]
     size: Mapped[str | None]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class PhotoRow(Base):
@@ -42,7 +43,7 @@ class PhotoRow(Base):
     width: Mapped[int]
     height: Mapped[int]
     size_bytes: Mapped[int]
-    created_at: Mapped[datetime] = mapped_column(default=_now)
+    created_at: Mapped[datetime] = mapped_column(default=now)
 
 
 class PhotoSourceRow(Base):
@@ -59,7 +60,7 @@ class PhotoSourceRow(Base):
 
 
 class ProductPhotoRow(Base):
-    """A photo shows a product. `attributes` holds the row's further columns, as they came.
+    """A photo shows a product. `attributes` holds the further columns of its catalogue row.
 
     `state` is kept, doubtful or dropped, and `reasons` say why: see `satchel.curate`.
     """
@@ -81,11 +82,11 @@ class ProductPhotoRow(Base):
 
 
 class VectorRow(Base):
-    """What one encoder made of one photo: where the object is, its vector and its colours.
+    """The embedding of one photo by one encoder: the object's box, its vectors and its colours.
 
-    `vector` is of all looks together, `whole` of the first alone, `colours` of what the encoder
-    found salient; all float16, little-endian. `patches`, where the encoder gives them, are int8:
-    so many vectors one after the other.
+    `vector` is of all passes, `whole` of the first alone, `colours` a histogram of the salient
+    pixels; all float16, little-endian. `patches` are the local features, one after the other,
+    int8; null where the encoder gives none.
     `encoder` is the SHA-256 of the model file.
     """
 
@@ -106,10 +107,10 @@ class VectorRow(Base):
 
 
 class PhotoFiguresRow(Base):
-    """What was measured of a photo's pixels, once; thresholds are applied later.
+    """Measurements of a photo's pixels, made once; thresholds are applied later.
 
     `pixel_digest` is of 16 bytes, `hash` of 32; `figures` holds `curate.integrity.PhotoFigures`,
-    `content` holds `curate.content.ContentFigures` and, where a shop's mark was looked for, `mark`.
+    `content` holds `curate.content.ContentFigures` and, if a shop's mark was searched for, `mark`.
     """
 
     __tablename__ = "photo_figures"
@@ -125,7 +126,7 @@ class PhotoFiguresRow(Base):
 
 
 class PhotoPairRow(Base):
-    """Two photos that were compared, the first by SHA-256 first, and what that showed."""
+    """Two photos that were compared, in the order of their SHA-256, and the result."""
 
     __tablename__ = "photo_pairs"
 
@@ -139,34 +140,54 @@ class PhotoPairRow(Base):
 
 
 class DecisionRow(Base):
-    """What a person decided of one photo of one product; undone ones stay as history.
+    """One decision of a person, about photos of products or about a group of look-alikes.
 
-    What was decided in one go shares an `action`. `state_before` is null where the action made
-    the photo one of the product's; its undoing takes that back.
+    `kind` is a `satchel.catalog.decisions.Choice`. A decision is never deleted: `undone_at` and
+    `undone_by` say when it was undone and by whom. What it was about, and what was before, are
+    its subjects. `group_id` is the group that a decision on look-alikes stands for.
     """
 
     __tablename__ = "decisions"
-    __table_args__ = (Index("ix_decisions_product_id_photo_id", "product_id", "photo_id"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
-    action: Mapped[int] = mapped_column(index=True)
     kind: Mapped[str] = mapped_column(String(16))
+    group_id: Mapped[int | None] = mapped_column(
+        ForeignKey("look_alike_groups.id", ondelete="SET NULL"), index=True
+    )
+    decided_by: Mapped[str | None]
+    decided_at: Mapped[datetime] = mapped_column(default=now)
+    why: Mapped[str | None]
+    undone_by: Mapped[str | None]
+    undone_at: Mapped[datetime | None]
+
+
+class DecisionSubjectRow(Base):
+    """One photo of one product, or one product of a group, that a decision is about.
+
+    `state` is what it was given and `state_before` what it had: null where the decision made the
+    photo one of the product's, which undoing takes back.
+    """
+
+    __tablename__ = "decision_subjects"
+    __table_args__ = (Index("ix_decision_subjects_product_id_photo_id", "product_id", "photo_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    decision_id: Mapped[int] = mapped_column(
+        ForeignKey("decisions.id", ondelete="CASCADE"), index=True
+    )
     product_id: Mapped[int] = mapped_column(ForeignKey("products.id", ondelete="CASCADE"))
-    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"))
+    photo_id: Mapped[int | None] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"))
     state: Mapped[str] = mapped_column(String(16))
     state_before: Mapped[str | None] = mapped_column(String(16))
     reasons_before: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
-    decided_by: Mapped[str | None]
-    decided_at: Mapped[datetime] = mapped_column(default=_now)
-    undone_at: Mapped[datetime | None]
 
 
 class LookAlikeGroupRow(Base):
     """Products that photos are thought not to tell apart: see `satchel.catalog.lookalikes`.
 
-    `state` is proposed, confirmed or rejected; `likeness` is the least of any two members.
-    `taken_from` is the proposal of which a person confirmed these members alone.
-    Numbers are never given twice: a page that is open names a group by its own.
+    `state` is proposed, confirmed or rejected; `likeness` is the least cosine of any two members.
+    `taken_from` is the proposal of which only these members were confirmed. Ids are never reused:
+    a page that is open names a group by its id.
     """
 
     __tablename__ = "look_alike_groups"
@@ -178,12 +199,10 @@ class LookAlikeGroupRow(Base):
     taken_from: Mapped[int | None] = mapped_column(
         ForeignKey("look_alike_groups.id", ondelete="CASCADE"), index=True
     )
-    decided_by: Mapped[str | None]
-    decided_at: Mapped[datetime | None]
 
 
 class LookAlikeMemberRow(Base):
-    """A product is one of a group; `photo` is the SHA-256 of its picture to look at first."""
+    """A product is one of a group; `photo` is the SHA-256 of its photo to show first."""
 
     __tablename__ = "look_alike_members"
 
@@ -197,7 +216,7 @@ class LookAlikeMemberRow(Base):
 
 
 class RevisionRow(Base):
-    """One row, counted up by every change that an index depends on."""
+    """One row, incremented by every change that an index depends on."""
 
     __tablename__ = "revision"
 

@@ -50,7 +50,7 @@ def curate(
     rules = workspace.settings.curate
     if best is not None:
         rules = rules.model_copy(update={"best": best})
-    curation = workspace.catalogue.curation()
+    curation = workspace.catalogue.curation
     problems: list[object] = list(embed(workspace, encoder))
     unmeasured = curation.count_unmeasured()
     if unmeasured:

@@ -199,6 +199,6 @@ def _paths_of(
 
 
 def _warn_of_unindexed(workspace: Workspace, identifier: Identifier) -> None:
-    waiting = workspace.catalogue.count_without_vector(identifier.encoder_id)
+    waiting = workspace.catalogue.vectors.count_missing(identifier.encoder_id)
     if waiting:
         say(f"{waiting:,} photos are not in the index yet: run `satchel index` to include them")

@@ -15,7 +15,7 @@ def index(context: typer.Context) -> None:
 
     workspace = open_workspace(context)
     encoder = Encoder.load(serving_card(workspace.models), threads=1)
-    waiting = workspace.catalogue.count_without_vector(encoder.id)
+    waiting = workspace.catalogue.vectors.count_missing(encoder.id)
     problems = embed(workspace, encoder)
     built = build_index(
         workspace.catalogue, encoder, workspace.index_path, workspace.settings.search

@@ -1,4 +1,4 @@
-"""`satchel lookalikes`: products that photos cannot tell apart, found, listed and decided on."""
+"""`satchel lookalikes`: find products that photos cannot tell apart, list them, decide on them."""
 
 from __future__ import annotations
 
@@ -11,48 +11,54 @@ from satchel.cli.shared import open_workspace, print_json, print_table, progress
 from satchel.errors import UsageError
 
 MOST_SHOWN = 40
-"""Groups in a table; a person goes through more of them on the page."""
+"""Groups in a table; more of them are easier to review on the page."""
 
 if TYPE_CHECKING:
-    from satchel.catalog.lookalikes import LookAlikeGroup, LookAlikeStore
+    from satchel.catalog.lookalike_groups import LookAlikeGroup
+    from satchel.catalog.lookalikes import LookAlikeStore
     from satchel.workspace import Workspace
 
 
 def lookalikes(
     context: typer.Context,
     confirm: Annotated[
-        int | None, typer.Option(metavar="GROUP", help="Say that a group looks the same.")
+        int | None, typer.Option(metavar="GROUP", help="Confirm that a group looks the same.")
     ] = None,
     reject: Annotated[
-        int | None, typer.Option(metavar="GROUP", help="Say that a group does not.")
+        int | None, typer.Option(metavar="GROUP", help="Reject a group: its products differ.")
     ] = None,
     undo: Annotated[
-        int | None, typer.Option(metavar="GROUP", help="Take back what was said of a group.")
+        int | None, typer.Option(metavar="GROUP", help="Undo the decision on a group.")
     ] = None,
     code: Annotated[
         list[str] | None,
         typer.Option(help="With --confirm: only these codes of the group; several times."),
     ] = None,
     by: Annotated[str | None, typer.Option(help="Who decides, kept with the decision.")] = None,
+    why: Annotated[str | None, typer.Option(help="Why, kept with the decision.")] = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
     ] = False,
 ) -> None:
     """Find products that photos cannot tell apart; list, confirm or reject them."""
+    from satchel.catalog.decisions import Choice
+
     if sum(one is not None for one in (confirm, reject, undo)) > 1 or (code and confirm is None):
         raise UsageError("expected one of --confirm, --reject and --undo; --code with --confirm")
     workspace = open_workspace(context)
-    store = workspace.catalogue.look_alikes()
+    store = workspace.catalogue.look_alikes
     if confirm is not None:
-        _show(workspace, [store.group(store.confirm(confirm, code, by=by))], as_json)
+        decision = store.decide(Choice.CONFIRM_GROUP, confirm, code, by=by, why=why)
     elif reject is not None:
-        store.reject(reject, by=by)
-        _show(workspace, [store.group(reject)], as_json)
+        decision = store.decide(Choice.REJECT_GROUP, reject, by=by, why=why)
     elif undo is not None:
-        _show(workspace, [store.group(store.undo(undo))], as_json)
+        decision = store.undo(store.decision_on(undo), by=by)
     else:
         _find(workspace)
         _show(workspace, _all(store), as_json)
+        return
+    assert decision.group is not None
+    _show(workspace, [store.group(decision.group)], as_json)
 
 
 def _find(workspace: Workspace) -> None:
@@ -78,13 +84,13 @@ def _find(workspace: Workspace) -> None:
 
 
 def _all(store: LookAlikeStore) -> list[LookAlikeGroup]:
-    from satchel.catalog.lookalikes import GroupState
+    from satchel.catalog.lookalike_groups import GroupState
 
     return [group for state in GroupState for group in store.in_state(state)]
 
 
 def _show(workspace: Workspace, groups: Sequence[LookAlikeGroup], as_json: bool) -> None:
-    from satchel.catalog.lookalikes import GroupState
+    from satchel.catalog.lookalike_groups import GroupState
 
     if as_json:
         for group in groups:

@@ -162,7 +162,7 @@ def embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
     from satchel.search.indexing import embed_gallery
 
     problems: list[PhotoProblem] = []
-    waiting = workspace.catalogue.count_without_vector(encoder.id)
+    waiting = workspace.catalogue.vectors.count_missing(encoder.id)
     if waiting:
         with progress_bar("embed", waiting) as advance:
             embed_gallery(

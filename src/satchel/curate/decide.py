@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.curation import GalleryPhotos
-from satchel.catalog.decisions import DECIDED
+from satchel.catalog.review import DECIDED
 from satchel.curate.content import shown
 from satchel.curate.duplicates import Groups, best_of
 from satchel.curate.garbage import REASONS, Classification, Reason, State, classify

@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from satchel.catalog.curation import GalleryPhotos, PhotoCounts
-from satchel.catalog.decisions import DECIDED
+from satchel.catalog.review import DECIDED
 from satchel.curate.content import Shown
 from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, SEARCHED, PhotoState
 from satchel.curate.garbage import Reason, State

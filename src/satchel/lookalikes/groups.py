@@ -13,7 +13,7 @@ from itertools import product as crossed
 from pathlib import Path
 from typing import Final
 
-from satchel.catalog.lookalikes import Decided, Proposal
+from satchel.catalog.lookalike_groups import Decided, Proposal
 from satchel.catalog.store import Catalogue
 from satchel.encode.card import Confidence
 from satchel.lookalikes.near_pairs import Journal, Least, Pairs, near_pairs
@@ -77,7 +77,7 @@ def propose(
     least, kinds = Least.of(confidence, rules), catalogue.product_kinds()
     kept = Journal.of(journal, index, least, kinds)
     pairs = near_pairs(index, least, kinds, on_progress=on_progress, journal=kept)
-    store = catalogue.look_alikes()
+    store = catalogue.look_alikes
     store.propose(
         Proposal(group, *_shown(group, pairs)) for group in grouped(pairs, store.decided())
     )

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from satchel.catalog.store import ProductKind
+from satchel.catalog.products import ProductKind
 from satchel.confidence.model import Rankings, shares
 from satchel.encode.card import Confidence
 from satchel.files import write_atomically

@@ -20,7 +20,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from satchel.catalog.store import GalleryVectors
+from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex, WorkspaceError
 from satchel.files import replacing
@@ -68,7 +68,7 @@ class GalleryIndex:
         """Make the index of a gallery as it is embedded.
 
         Args:
-            view_deviations: shape (m, d), float32; see `Catalogue.view_deviations`.
+            view_deviations: shape (m, d), float32; see `VectorStore.view_deviations`.
             patches: shape (p, e), of some of its photos; None where the encoder gives none.
         """
         whitening = whiten_gallery(gallery.vectors, gallery.products, view_deviations, rules)

@@ -53,12 +53,12 @@ def embed_gallery(
         encoder: with one thread, since several batches are under way at once.
         on_progress: called with the number of photos done since the last call.
     """
-    photos = catalogue.photos_without_vector(encoder.id)
+    photos = catalogue.vectors.missing(encoder.id)
     jobs = batched(photos, BATCH_PHOTOS)
     done = map_in_order(lambda job: _embed_job(job, store, encoder), jobs, workers=cores())
     for group in batched(done, COMMIT_BATCHES):
         results = [result for batch in group for result in batch]
-        catalogue.put_vectors(
+        catalogue.vectors.put(
             encoder.id,
             (
                 (number, seen.box, seen.vector, seen.whole, seen.colours, seen.patches)
@@ -97,10 +97,12 @@ def build_index(
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to search.
     """
-    gallery = catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
+    gallery = catalogue.vectors.gallery(encoder.id, encoder.card.dimension)
     if not len(gallery.vectors):
         raise IndexMissing(_nothing_embedded(catalogue))
-    views = catalogue.view_deviations(encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS)
+    views = catalogue.vectors.view_deviations(
+        encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS
+    )
     index = GalleryIndex.of(
         gallery, encoder.id, views, rules, _some_patches(catalogue, encoder, gallery.photos)
     )
@@ -116,7 +118,9 @@ def _some_patches(
         return None
     step = -(-len(photos) // MOST_PICTURES)
     names = [photo.tobytes().hex() for photo in photos[::step]]
-    stored = [data for some in batched(names, 500) for data in catalogue.patches(encoder.id, some)]
+    stored = [
+        data for some in batched(names, 500) for data in catalogue.vectors.patches(encoder.id, some)
+    ]
     return np.frombuffer(b"".join(stored), np.int8).reshape(-1, encoder.patch_dimension)
 
 

@@ -74,7 +74,7 @@ def whiten_gallery(
     Args:
         vectors: shape (n, d), float32, each of length 1.
         products: shape (n,), int64, ascending; whose photo each is.
-        view_deviations: shape (m, d), float32; see `Catalogue.view_deviations`.
+        view_deviations: shape (m, d), float32; see `VectorStore.view_deviations`.
     """
     views = learn_whitening(view_deviations, power=rules.view_power)
     photos, degrees = product_deviations(views(vectors), products)

@@ -9,8 +9,9 @@ from fastapi import APIRouter, File, Path, Query, UploadFile
 from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 
-from satchel.catalog.lookalikes import GroupState
-from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
+from satchel.catalog.decisions import Choice
+from satchel.catalog.lookalike_groups import GroupState
+from satchel.catalog.lookalike_groups import LookAlikeGroup as GroupOfProducts
 from satchel.catalog.store import Catalogue
 from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
@@ -155,7 +156,7 @@ def look_alikes(
     `satchel lookalikes` proposes them; a confirmed group counts as one candidate.
     """
     catalogue = serving.workspace.catalogue
-    store = catalogue.look_alikes()
+    store = catalogue.look_alikes
     groups = store.in_state(state, after=after, limit=limit)
     return LookAlikePage(
         total=store.count(state), groups=[_group(catalogue, group) for group in groups]
@@ -181,15 +182,15 @@ def decide_look_alikes(
     A part that is confirmed becomes a group of its own, which is given.
     """
     catalogue = serving.workspace.catalogue
-    store = catalogue.look_alikes()
-    match decision.choice:
-        case "confirm":
-            group = store.confirm(group, decision.codes, by=decision.by)
-        case "reject":
-            store.reject(group, by=decision.by)
-        case "undo":
-            group = store.undo(group)
-    return _group(catalogue, store.group(group))
+    store = catalogue.look_alikes
+    if decision.choice == "undo":
+        decided = store.undo(store.decision_on(group), by=decision.by)
+    else:
+        confirm = decision.choice == "confirm"
+        choice = Choice.CONFIRM_GROUP if confirm else Choice.REJECT_GROUP
+        decided = store.decide(choice, group, decision.codes, by=decision.by)
+    assert decided.group is not None
+    return _group(catalogue, store.group(decided.group))
 
 
 def _group(catalogue: Catalogue, group: GroupOfProducts) -> LookAlikeGroup:

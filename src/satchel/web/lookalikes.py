@@ -1,4 +1,4 @@
-"""Look-alikes in review: people say of one proposed group after the other if it looks the same."""
+"""Review of look-alikes: people confirm or reject one proposed group after the other."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from satchel.catalog.lookalikes import GroupState
+from satchel.catalog.decisions import Choice
+from satchel.catalog.lookalike_groups import GroupState
 from satchel.lookalikes.differences import differences
 from satchel.web.pages import is_fragment, pages_of
-from satchel.web.review import MOST_ID, WHO_CHARS, render_for, reviewer, signed
+from satchel.web.review import MOST_ID, WHO_CHARS, render_for, render_history, reviewer, signed
 from satchel.web.serving import Served, Serving
 
 PATH: Final = "/review/look-alikes"
@@ -22,7 +23,7 @@ PHOTOS_SHOWN: Final = 4
 
 
 class GroupForm(BaseModel):
-    """What a person says of a group; `code`: which of its products look the same."""
+    """A decision on a group; `code`: which of its products look the same."""
 
     group: int = Field(ge=0, le=MOST_ID)
     choice: Literal["confirm", "reject"]
@@ -31,9 +32,9 @@ class GroupForm(BaseModel):
 
 
 class UndoGroupForm(BaseModel):
-    """Which group's decision to take back."""
+    """Which decision to undo."""
 
-    group: int = Field(ge=0, le=MOST_ID)
+    decision: int = Field(ge=0, le=MOST_ID)
     who: str = Field("", max_length=WHO_CHARS)
     back: Literal["review", "decisions"] = "review"
 
@@ -52,19 +53,17 @@ def look_alikes(
 
 @router.get("/decisions")
 def decided_groups(request: Request, serving: Served) -> Response:
-    """Show what was decided last, each with its undoing."""
-    groups = serving.workspace.catalogue.look_alikes().decisions()
-    return pages_of(request).render(request, "look_alike_decisions.html", groups=groups)
+    """Show the last decisions, each with a button to undo it."""
+    history = serving.workspace.catalogue.look_alikes.history()
+    return render_history(request, history, review=PATH, here="look-alikes")
 
 
 @router.post("/decide")
 def decide_group(request: Request, serving: Served, form: Annotated[GroupForm, Form()]) -> Response:
-    """Confirm a group or a part of it, or reject it, and go on to the next."""
-    store, by = serving.workspace.catalogue.look_alikes(), form.who.strip() or None
-    if form.choice == "confirm":
-        store.confirm(form.group, form.code, by=by)
-    else:
-        store.reject(form.group, by=by)
+    """Confirm a group or a part of it, or reject it, and show the next."""
+    choice = Choice.CONFIRM_GROUP if form.choice == "confirm" else Choice.REJECT_GROUP
+    store = serving.workspace.catalogue.look_alikes
+    store.decide(choice, form.group, form.code, by=form.who.strip() or None)
     return _onwards(request, serving, form.who, after=form.group)
 
 
@@ -72,15 +71,16 @@ def decide_group(request: Request, serving: Served, form: Annotated[GroupForm, F
 def undo_group(
     request: Request, serving: Served, form: Annotated[UndoGroupForm, Form()]
 ) -> Response:
-    """Take a decision back, and show its group again."""
-    group = serving.workspace.catalogue.look_alikes().undo(form.group)
+    """Undo a decision, and show its group again."""
+    store = serving.workspace.catalogue.look_alikes
+    undone = store.undo(form.decision, by=form.who.strip() or None)
     if form.back == "decisions":
         return RedirectResponse(f"{PATH}/decisions", 303)
-    return _onwards(request, serving, form.who, after=max(0, group - 1))
+    return _onwards(request, serving, form.who, after=max(0, (undone.group or 0) - 1))
 
 
 def _onwards(request: Request, serving: Serving, who: str, *, after: int) -> Response:
-    """Answer with the group after this one; the reviewer's name goes along."""
+    """Answer with the group after this one, and keep the reviewer's name."""
     if is_fragment(request):
         values = _question(request, serving, after)
         return signed(render_for(request, "_look_alikes.html", values, who), who)
@@ -88,9 +88,9 @@ def _onwards(request: Request, serving: Serving, who: str, *, after: int) -> Res
 
 
 def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
-    """Everything that the page shows of the next group."""
+    """Return what the page shows of the next group."""
     catalogue = serving.workspace.catalogue
-    store = catalogue.look_alikes()
+    store = catalogue.look_alikes
     group = next(iter(store.in_state(GroupState.PROPOSED, after=after, limit=1)), None)
     products = catalogue.products_by_id(group.products) if group else []
     return {
@@ -103,14 +103,14 @@ def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
             for product, first in zip(products, group.photos if group else (), strict=True)
         ],
         "differences": differences(products) if group else (),
-        "last": next(iter(store.decisions(limit=1)), None),
+        "last": next(iter(store.history(limit=1, standing=True)), None),
         "skip": f"{PATH}?after={group.number}" if group else None,
         "again": PATH,
     }
 
 
 def _photos(serving: Serving, code: str, first: str | None) -> list[Any]:
-    """A product's kept photos, or where it has none, any; `first` before the others."""
+    """Return a product's kept photos, or any where it has none; `first` before the others."""
     photos = serving.workspace.catalogue.photos_of(code)
     shown = [photo for photo in photos if photo.state == "kept"] or photos
     return sorted(shown, key=lambda photo: photo.sha256 != first)[:PHOTOS_SHOWN]

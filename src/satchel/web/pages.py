@@ -234,7 +234,7 @@ def _serving(request: Request) -> Serving:
 
 def _look_alikes(catalogue: Catalogue, code: str) -> dict[str, Any]:
     """The confirmed group of a product: all its members, and in what they differ."""
-    group = catalogue.look_alikes().confirmed_of(code)
+    group = catalogue.look_alikes.confirmed_of(code)
     members = catalogue.products_by_id(group) if group else []
     return {
         "alike": [member.code for member in members],

@@ -1,7 +1,8 @@
-"""The review of photos: people decide on what curation doubts, one photo after the other."""
+"""Review of photos: people decide on doubtful and dropped photos, one after the other."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import quote, unquote, urlencode
 
@@ -11,7 +12,8 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from satchel.catalog.decisions import Choice, ReviewPhoto
+from satchel.catalog.decisions import Choice, Decision
+from satchel.catalog.review import ReviewPhoto
 from satchel.curate.decide import CONFLICT, COPY
 from satchel.curate.garbage import Reason
 from satchel.web.links import product_link
@@ -28,11 +30,12 @@ SUGGESTIONS: Final = 8
 MOST_ID: Final = 2**63 - 1
 
 State = Literal["doubtful", "dropped"]
+PhotoChoice = Literal[Choice.KEEP, Choice.DROP, Choice.MOVE, Choice.KEEP_BOTH]
 KIND: Final = r"^[a-z_]{0,40}$"
 
 
 class _Place(BaseModel):
-    """Where in the review a form was sent from, and by whom."""
+    """Where in the review a form was sent from, and the reviewer's name."""
 
     state: State = "doubtful"
     kind: str = Field("", pattern=KIND)
@@ -40,18 +43,18 @@ class _Place(BaseModel):
 
 
 class DecisionForm(_Place):
-    """What a person says of a photo; `code` where it shows another product."""
+    """A decision on a photo; `code` of the product that it shows instead."""
 
     link_id: int = Field(ge=0, le=MOST_ID)
-    choice: Choice
+    choice: PhotoChoice
     code: str = Field("", max_length=200)
     back: Literal["review", "product"] = "review"
 
 
 class UndoForm(_Place):
-    """Which action to take back; `after` is the photo that it was on."""
+    """Which decision to undo; `after` is the photo that it was on."""
 
-    action: int = Field(ge=0, le=MOST_ID)
+    decision: int = Field(ge=0, le=MOST_ID)
     after: int = Field(0, ge=0, le=MOST_ID)
     back: Literal["review", "decisions"] = "review"
 
@@ -67,7 +70,7 @@ def review(
     kind: Annotated[str, Query(pattern=KIND)] = "",
     after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
 ) -> Response:
-    """Show the next photo in question, beside what is kept of its product."""
+    """Show the next photo in question, with the kept photos of its product."""
     values = _question(request, serving, state, kind, after)
     template = "_review.html" if is_fragment(request) else "review.html"
     return pages_of(request).render(request, template, **values)
@@ -86,23 +89,18 @@ def codes(
 
 @router.get("/decisions")
 def decisions(request: Request, serving: Served) -> Response:
-    """Show what was decided last, each with its undoing."""
-    return pages_of(request).render(
-        request, "decisions.html", decisions=serving.workspace.catalogue.review().decisions()
-    )
+    """Show the last decisions, each with a button to undo it."""
+    history = serving.workspace.catalogue.review.history()
+    return render_history(request, history, review="/review", here="photos")
 
 
 @router.post("/decide")
 def decide(request: Request, serving: Served, form: Annotated[DecisionForm, Form()]) -> Response:
-    """Keep, drop or move a photo, and go on to the next."""
-    store, by = serving.workspace.catalogue.review(), form.who.strip() or None
+    """Keep, drop or move a photo, and show the next."""
+    store = serving.workspace.catalogue.review
     photo = store.photo(form.link_id)
-    if form.choice is Choice.MOVE:
-        store.move(form.link_id, form.code.strip(), by=by)
-    elif form.choice is Choice.KEEP_BOTH:
-        store.decide(form.choice, _both(serving, photo), by=by)
-    else:
-        store.decide(form.choice, [form.link_id], by=by)
+    links = _both(serving, photo) if form.choice is Choice.KEEP_BOTH else [form.link_id]
+    store.decide(form.choice, links, code=form.code.strip(), by=form.who.strip() or None)
     serving.reindexing.soon()
     if form.back == "product":
         return RedirectResponse(product_link(photo.code), 303)
@@ -111,8 +109,8 @@ def decide(request: Request, serving: Served, form: Annotated[DecisionForm, Form
 
 @router.post("/undo")
 def undo(request: Request, serving: Served, form: Annotated[UndoForm, Form()]) -> Response:
-    """Take a decision back, and show its photo again."""
-    serving.workspace.catalogue.review().undo(form.action)
+    """Undo a decision, and show its photo again."""
+    serving.workspace.catalogue.review.undo(form.decision, by=form.who.strip() or None)
     serving.reindexing.soon()
     if form.back == "decisions":
         return RedirectResponse("/review/decisions", 303)
@@ -120,7 +118,7 @@ def undo(request: Request, serving: Served, form: Annotated[UndoForm, Form()]) -
 
 
 def _onwards(request: Request, serving: Serving, place: _Place, *, after: int) -> Response:
-    """Answer with the photo after this one; the reviewer's name goes along."""
+    """Answer with the photo after this one, and keep the reviewer's name."""
     if is_fragment(request):
         values = _question(request, serving, place.state, place.kind, after)
         return signed(render_for(request, "_review.html", values, place.who), place.who)
@@ -128,8 +126,22 @@ def _onwards(request: Request, serving: Serving, place: _Place, *, after: int) -
 
 
 def render_for(request: Request, template: str, values: dict[str, Any], who: str) -> Response:
-    """Render the next question for a reviewer whose name the form brought."""
+    """Render the next question, with the reviewer's name from the form."""
     return pages_of(request).render(request, template, **{**values, "who": who.strip()})
+
+
+def render_history(
+    request: Request, history: Sequence[Decision], *, review: str, here: str
+) -> Response:
+    """Render a page of decisions, those that were undone included."""
+    return pages_of(request).render(
+        request,
+        "decisions.html",
+        decisions=history,
+        review=review,
+        here=here,
+        who=reviewer(request),
+    )
 
 
 def signed(response: Response, who: str) -> Response:
@@ -139,19 +151,19 @@ def signed(response: Response, who: str) -> Response:
 
 
 def reviewer(request: Request) -> str:
-    """The name under which this browser decided before; empty where it has not."""
+    """Return the name under which this browser decided before; empty where it has not."""
     return unquote(request.cookies.get(WHO, ""))[:WHO_CHARS]
 
 
 def _question(
     request: Request, serving: Serving, state: State, kind: str, after: int
 ) -> dict[str, Any]:
-    """Everything that the page shows of the next photo."""
+    """Return what the page shows of the next photo."""
     catalogue = serving.workspace.catalogue
-    store = catalogue.review()
+    store = catalogue.review
     found = store.in_state(state, kind=kind or None, after=after, limit=2)
     photo = found[0] if found else None
-    last = next((one for one in store.decisions(limit=5) if not one.undone), None)
+    last = next(iter(store.history(limit=1, standing=True)), None)
     values = {
         "state": state,
         "kind": kind,
@@ -181,23 +193,23 @@ def _question(
     }
 
 
-def _link_of(serving: Serving, decision: Any) -> int:
-    """The link id of the photo that a decision was on; 0 where it is gone."""
+def _link_of(serving: Serving, decision: Decision | None) -> int:
+    """Return the link id of the photo that a decision was on; 0 where it is gone."""
     if decision is None:
         return 0
-    code, sha256, _ = decision.photos[0]
-    photos = serving.workspace.catalogue.review().by_sha256([sha256])
-    return next((photo.link_id for photo in photos if photo.code == code), 0)
+    subject = decision.subjects[0]
+    photos = serving.workspace.catalogue.review.by_sha256([subject.photo or ""])
+    return next((photo.link_id for photo in photos if photo.code == subject.code), 0)
 
 
 def _nearer_to(photo: ReviewPhoto) -> str | None:
-    """The code of the product that curation found the photo to be nearer to."""
+    """Return the code of the product that curation found the photo to be nearer to."""
     found = (reason.get("codes") for reason in photo.reasons if reason["kind"] == NEARER)
     return next((codes[0] for codes in found if codes), None)
 
 
 def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
-    """The same picture under other codes, where that is what is in question."""
+    """Return the same photo under other codes, where that is what is in question."""
     named = {
         (code, name)
         for reason in photo.reasons
@@ -206,19 +218,19 @@ def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
     }
     if not named:
         return []
-    found = serving.workspace.catalogue.review().by_sha256(sorted({name for _, name in named}))
+    found = serving.workspace.catalogue.review.by_sha256(sorted({name for _, name in named}))
     return [other for other in found if (other.code, other.sha256) in named]
 
 
 def _copied(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
-    """The photo of the product that this one is a copy of, where that is why it was left out."""
+    """Return the photo of the product that a photo was dropped as a copy of."""
     names = [reason["of"] for reason in photo.reasons if reason["kind"] == COPY]
-    found = serving.workspace.catalogue.review().by_sha256(names)
+    found = serving.workspace.catalogue.review.by_sha256(names)
     return [other for other in found if other.code == photo.code]
 
 
 def _both(serving: Serving, photo: ReviewPhoto) -> list[int]:
-    """The photo, and the same picture under other codes."""
+    """Return the links of the photo, and of the same photo under other codes."""
     return [photo.link_id, *(other.link_id for other in _elsewhere(serving, photo))]
 
 

@@ -9,9 +9,9 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from satchel import records
-from satchel.catalog import store
-from satchel.catalog.lookalikes import GroupState
-from satchel.catalog.lookalikes import LookAlikeGroup as GroupOfProducts
+from satchel.catalog.lookalike_groups import GroupState
+from satchel.catalog.lookalike_groups import LookAlikeGroup as GroupOfProducts
+from satchel.catalog.products import ProductPage as ProductRange
 from satchel.lookalikes.differences import (
     advice,
     differences,
@@ -235,7 +235,7 @@ class ProductPage(BaseModel):
     products: list[Product]
 
     @classmethod
-    def of(cls, page: store.ProductPage, offset: int, limit: int) -> ProductPage:
+    def of(cls, page: ProductRange, offset: int, limit: int) -> ProductPage:
         """Lay out a stretch of products."""
         products = [Product.of(product, cover) for product, cover in page.products]
         return cls(total=page.total, offset=offset, limit=limit, products=products)

@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
-from satchel.catalog.lookalikes import GroupState
+from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
 from satchel.encode.card import read_card
@@ -100,11 +100,11 @@ class Serving:
 
     def in_doubt(self) -> int:
         """Count the photos that wait for a person's decision."""
-        return self.workspace.catalogue.review().count("doubtful")
+        return self.workspace.catalogue.review.count("doubtful")
 
     def proposed(self) -> int:
         """Count the groups of look-alikes that wait for a person's decision."""
-        return self.workspace.catalogue.look_alikes().count(GroupState.PROPOSED)
+        return self.workspace.catalogue.look_alikes.count(GroupState.PROPOSED)
 
     def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> Embedded:
         """Look at one photo: one at a time, so that a request holds the pixels of one."""

@@ -212,7 +212,7 @@ def _ask(
 def _pictures(workspace: Workspace, encoder: Encoder, looked: Sequence[_Looked]) -> KnownPictures:
     """The photos beside those of the gallery, as they are before they are whitened."""
     dimension = encoder.card.dimension
-    gallery = workspace.catalogue.gallery_vectors(encoder.id, dimension)
+    gallery = workspace.catalogue.vectors.gallery(encoder.id, dimension)
     limits = workspace.settings.photos.limits()
     vectors = [one.seen.vector for one in looked]
     return KnownPictures(

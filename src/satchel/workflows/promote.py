@@ -183,7 +183,7 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     if record.adapts:
         return encoder.card.confidence
     split = Split.load(workspace.split_path(record.split))
-    gallery = workspace.catalogue.gallery_vectors(encoder.id, encoder.card.dimension)
+    gallery = workspace.catalogue.vectors.gallery(encoder.id, encoder.card.dimension)
     row_of = {photo.tobytes().hex(): row for row, photo in enumerate(gallery.photos)}
 
     def known(part: tuple[Named, ...]) -> tuple[list[int], list[str]]:
@@ -204,7 +204,7 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
     index = GalleryIndex.of(
         replace(gallery.rows(known_rows), products=numbers),
         encoder.id,
-        workspace.catalogue.view_deviations(
+        workspace.catalogue.vectors.view_deviations(
             encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS
         ),
         workspace.settings.search,

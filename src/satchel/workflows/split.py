@@ -106,7 +106,7 @@ def _groups(workspace: Workspace, photos: Sequence[KeptPhoto]) -> list[int]:
             marks.append((photo.code, item))
         pairs += [(first.setdefault(mark, row), row) for mark in marks]
     limits = workspace.settings.curate.duplicates
-    for (a, b), comparison in compared_pairs(workspace.catalogue.curation()).items():
+    for (a, b), comparison in compared_pairs(workspace.catalogue.curation).items():
         if a in first and b in first and comparison.same(limits):
             pairs.append((first[a], first[b]))
     labels: list[int] = Groups.connected(len(photos), np.array(pairs, np.int64)).labels.tolist()

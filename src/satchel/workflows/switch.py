@@ -30,7 +30,7 @@ def embed_beside(
         workspace.catalogue,
         workspace.photos,
         encoder,
-        on_progress=on_total(workspace.catalogue.count_without_vector(encoder.id)),
+        on_progress=on_total(workspace.catalogue.vectors.count_missing(encoder.id)),
         on_problem=problems.append,
     )
     if problems:

@@ -1,0 +1,58 @@
+"""SQL that differs between databases, in one place: SQLite today.
+
+A further database (PostgreSQL) needs these functions, and its own way of opening and of naming
+errors in `satchel.catalog.database`. Nothing else in the package is written for SQLite.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Connection, Insert, func, select
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.orm import InstrumentedAttribute
+
+MAX_PARAMETERS: Final = 500
+"""Values of one `IN (…)`, at most: older versions of SQLite allow 999 parameters in all."""
+
+
+def insert_or_replace(table: Any) -> Insert:
+    """Insert rows; a row whose primary key exists is replaced.
+
+    Args:
+        table: a mapped class.
+    """
+    keys = [column.name for column in table.__table__.primary_key]
+    statement = insert(table)
+    values = {c.name: c for c in statement.excluded if c.name not in keys}
+    return statement.on_conflict_do_update(index_elements=keys, set_=values)
+
+
+def insert_or_ignore(table: Any) -> Insert:
+    """Insert rows; a row whose primary key exists stays as it is.
+
+    Args:
+        table: a mapped class.
+    """
+    return insert(table).on_conflict_do_nothing()
+
+
+def with_json_key(column: InstrumentedAttribute[Any], key: str, value: Any) -> ColumnElement[Any]:
+    """Return the JSON object of `column` with one key set."""
+    return func.json_set(column, f"$.{key}", value)
+
+
+def has_item_with(column: InstrumentedAttribute[Any], key: str, value: str) -> ColumnElement[bool]:
+    """Whether the JSON array of `column` has an object whose `key` has this value."""
+    items = func.json_each(column).table_valued("value")
+    found = select(1).select_from(items)
+    return found.where(func.json_extract(items.c.value, f"$.{key}") == value).exists()
+
+
+def begin(connection: Connection) -> None:
+    """Begin a transaction; a writing one takes the write lock at once.
+
+    A reader that becomes a writer half way can deadlock.
+    """
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,229 @@
+"""Products and their photos in the database: queries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Engine, Select, case, func, or_, select
+
+from satchel.catalog.database import current_revision
+from satchel.catalog.tables import PhotoRow, PhotoSourceRow, ProductPhotoRow, ProductRow
+from satchel.errors import CatalogueError
+from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueSize:
+    """How much there is."""
+
+    products: int
+    photos: int
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPage:
+    """A stretch of the products that match, each with its first photo's SHA-256."""
+
+    total: int
+    products: tuple[tuple[Product, str | None], ...]
+
+
+class ProductKind(NamedTuple):
+    """What look-alikes have in common, lower case; empty where the catalogue does not say.
+
+    Attributes:
+        colours: the words of its colour.
+    """
+
+    brand: str
+    category: str
+    colours: frozenset[str]
+
+
+class ProductStore:
+    """Queries of products and of the photos that show them."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def revision(self) -> int:
+        """Count of the changes so far that an index depends on."""
+        with self._engine.connect() as connection:
+            return current_revision(connection)
+
+    def size(self) -> CatalogueSize:
+        """Count products, and photos over all products."""
+        with self._engine.connect() as connection:
+            return CatalogueSize(
+                connection.scalar(select(func.count()).select_from(ProductRow)) or 0,
+                connection.scalar(select(func.count()).select_from(ProductPhotoRow)) or 0,
+            )
+
+    def product(self, code: str) -> Product:
+        """Return the product of this code.
+
+        Raises:
+            CatalogueError: there is none.
+        """
+        with self._engine.connect() as connection:
+            row = connection.execute(
+                select(ProductRow.__table__).where(ProductRow.code == code)
+            ).one_or_none()
+            if row is None:
+                raise CatalogueError(
+                    f"no product has the code {code!r}; search the catalogue for a part of it"
+                )
+            return _products(connection, [row])[0]
+
+    def products_by_id(self, ids: Sequence[int]) -> list[Product]:
+        """Return the products of these database ids, in their order."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(ProductRow.__table__).where(ProductRow.id.in_(ids))
+            ).all()
+            found = {
+                row.id: product
+                for row, product in zip(rows, _products(connection, rows), strict=True)
+            }
+        return [found[number] for number in ids]
+
+    def ids_of_codes(self) -> dict[str, int]:
+        """Return the database id of every product, by its code."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(select(ProductRow.code, ProductRow.id)).all()
+        return {row.code: row.id for row in rows}
+
+    def product_kinds(self) -> dict[int, ProductKind]:
+        """Return of what kind every product is, by its id."""
+        chosen = select(ProductRow.id, ProductRow.brand, ProductRow.category, ProductRow.colour)
+        with self._engine.connect() as connection:
+            return {
+                number: ProductKind(
+                    (brand or "").strip().lower(),
+                    (category or "").strip().lower(),
+                    frozenset(re.findall(r"\w+", (colour or "").lower())),
+                )
+                for number, brand, category, colour in connection.execute(chosen)
+            }
+
+    def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
+        """Return products whose code, brand, name, category or colour hold every word of `query`.
+
+        Ordered by code.
+        """
+        matches = _matching(query)
+        with self._engine.connect() as connection:
+            total = connection.scalar(select(func.count()).select_from(matches.subquery())) or 0
+            rows = connection.execute(
+                matches.order_by(ProductRow.code).offset(offset).limit(limit)
+            ).all()
+            covers = _covers(connection, [row.id for row in rows])
+            products = _products(connection, rows)
+        return ProductPage(
+            total,
+            tuple(
+                (product, covers.get(row.id)) for row, product in zip(rows, products, strict=True)
+            ),
+        )
+
+    def photos_of(self, code: str) -> list[ProductPhoto]:
+        """Return a product's photos in the order in which they came."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(
+                    PhotoRow.sha256,
+                    PhotoRow.width,
+                    PhotoRow.height,
+                    ProductPhotoRow.role,
+                    ProductPhotoRow.source,
+                    ProductPhotoRow.license,
+                    ProductPhotoRow.id.label("link_id"),
+                    ProductPhotoRow.state,
+                    ProductPhotoRow.reasons,
+                )
+                .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
+                .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
+                .where(ProductRow.code == code)
+                .order_by(ProductPhotoRow.id)
+            ).all()
+        return [ProductPhoto(**{**row._mapping, "reasons": tuple(row.reasons)}) for row in rows]
+
+    def has_photo(self, sha256: str) -> bool:
+        """Whether a photo with this SHA-256 belongs to the catalogue."""
+        with self._engine.connect() as connection:
+            return (
+                connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256)) is not None
+            )
+
+    def photo_from(self, source_sha256: str) -> tuple[int, str] | None:
+        """Return id and SHA-256 of the photo that bytes with this SHA-256 became, if any."""
+        chosen = (
+            select(PhotoRow.id, PhotoRow.sha256)
+            .join(PhotoSourceRow, PhotoSourceRow.photo_id == PhotoRow.id)
+            .where(PhotoSourceRow.source_sha256 == source_sha256)
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(chosen).one_or_none()
+        return None if found is None else (found.id, found.sha256)
+
+
+def _matching(query: str) -> Select[Any]:
+    matches = select(ProductRow.__table__)
+    fields = [ProductRow.code, *(getattr(ProductRow, name) for name in PRODUCT_FIELDS)]
+    for word in query.split()[:8]:
+        matches = matches.where(or_(*(f.icontains(word, autoescape=True) for f in fields)))
+    return matches
+
+
+def _covers(connection: Connection, ids: Sequence[int]) -> dict[int, str]:
+    """First photo of each product, a kept one where there is one, as {product id: SHA-256}."""
+    kept = case((ProductPhotoRow.state == "kept", ProductPhotoRow.id))
+    first = (
+        select(func.coalesce(func.min(kept), func.min(ProductPhotoRow.id)))
+        .where(ProductPhotoRow.product_id.in_(ids))
+        .group_by(ProductPhotoRow.product_id)
+    )
+    rows = connection.execute(
+        select(ProductPhotoRow.product_id, PhotoRow.sha256)
+        .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
+        .where(ProductPhotoRow.id.in_(first))
+    )
+    return {row.product_id: row.sha256 for row in rows}
+
+
+def _products(connection: Connection, rows: Sequence[Any]) -> list[Product]:
+    attributes = _common_attributes(connection, [row.id for row in rows])
+    return [
+        Product(
+            row.code,
+            **{name: getattr(row, name) for name in PRODUCT_FIELDS},
+            attributes=attributes.get(row.id, {}),
+        )
+        for row in rows
+    ]
+
+
+def _common_attributes(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:
+    """What no two photo rows of a product disagree on.
+
+    A catalogue's further columns describe the product (material: leather) or the photo (view:
+    back), and only the values tell which: what differs from photo to photo is no attribute of
+    the product.
+    """
+    rows = connection.execute(
+        select(ProductPhotoRow.product_id, ProductPhotoRow.attributes)
+        .where(ProductPhotoRow.product_id.in_(ids))
+        .order_by(ProductPhotoRow.id)
+    )
+    seen: dict[int, dict[str, set[str]]] = {}
+    for product_id, attributes in rows:
+        values = seen.setdefault(product_id, {})
+        for name, value in attributes.items():
+            values.setdefault(name, set()).add(value)
+    return {
+        product_id: {name: next(iter(v)) for name, v in values.items() if len(v) == 1}
+        for product_id, values in seen.items()
+    }

@@ -1,0 +1,209 @@
+"""Embeddings of photos in the database: what each encoder computed, and the gallery to search."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
+from sqlalchemy.orm import aliased
+
+from satchel.catalog.database import (
+    by_photo_id,
+    current_revision,
+    increment_revision,
+    writing,
+)
+from satchel.catalog.dialect import insert_or_replace
+from satchel.catalog.tables import PhotoRow, ProductPhotoRow, VectorRow
+from satchel.records import Box
+
+Vector = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryVectors:
+    """The embedded gallery, one row for each photo of each product, ordered by product.
+
+    Attributes:
+        vectors: shape (n, d), float32, each of length 1.
+        products: shape (n,), int64, database ids, ascending.
+        photos: shape (n, 32), uint8, SHA-256 digests.
+        revision: of the catalogue when this was read.
+        colours: shape (n, c), float32, each of length 1; None where colours are not used.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    products: npt.NDArray[np.int64]
+    photos: npt.NDArray[np.uint8]
+    revision: int
+    colours: npt.NDArray[np.float32] | None = None
+
+    def described(self) -> npt.NDArray[np.float32]:
+        """Vectors and colours concatenated, shape (n, d + c), like the queries'."""
+        if self.colours is None:
+            return self.vectors
+        return np.hstack([self.vectors, self.colours])
+
+    def rows(self, chosen: npt.NDArray[np.int64]) -> GalleryVectors:
+        """Return these rows alone, in this order."""
+        return GalleryVectors(
+            self.vectors[chosen],
+            self.products[chosen],
+            self.photos[chosen],
+            self.revision,
+            None if self.colours is None else self.colours[chosen],
+        )
+
+
+class VectorStore:
+    """Reads and writes embeddings, each under the SHA-256 of its encoder."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def count_missing(self, encoder: str) -> int:
+        """Count the photos that this encoder has not embedded."""
+        with self._engine.connect() as connection:
+            missing = _missing(encoder).subquery()
+            return connection.scalar(select(func.count()).select_from(missing)) or 0
+
+    def missing(self, encoder: str, *, page: int = 1_000) -> Iterator[tuple[int, str]]:
+        """Yield (id, SHA-256) of the photos that this encoder has not embedded, by id."""
+        for row in by_photo_id(self._engine, _missing(encoder), page):
+            yield row.id, row.sha256
+
+    def put(
+        self,
+        encoder: str,
+        embedded: Iterable[tuple[int, Box, Vector, Vector, Vector, npt.NDArray[np.int8] | None]],
+    ) -> None:
+        """Store embeddings in one transaction.
+
+        Args:
+            embedded: (photo id, box, vector of all passes, vector of the first pass, colours,
+                local features); the three vectors of length 1.
+        """
+        rows = [
+            {
+                "encoder": encoder,
+                "photo_id": photo_id,
+                **dict(zip(("x0", "y0", "x1", "y1"), box.xyxy, strict=True)),
+                "vector": vector.astype("<f2").tobytes(),
+                "whole": whole.astype("<f2").tobytes(),
+                "colours": colours.astype("<f2").tobytes(),
+                "patches": None if patches is None else patches.tobytes(),
+            }
+            for photo_id, box, vector, whole, colours, patches in embedded
+        ]
+        if rows:
+            with writing(self._engine) as connection:
+                connection.execute(insert_or_replace(VectorRow), rows)
+                increment_revision(connection)
+                connection.commit()
+
+    def gallery(self, encoder: str, dimension: int) -> GalleryVectors:
+        """Read the whole embedded gallery of an encoder, straight into one array.
+
+        Dropped photos are left out, and doubtful ones where their product has a kept one. Vectors
+        of another length than `dimension` cannot come from this encoder and are skipped.
+        """
+        chosen = (
+            select(ProductPhotoRow.product_id, PhotoRow.sha256, VectorRow.vector, VectorRow.colours)
+            .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
+            .join(VectorRow, _is_of(encoder))
+            .where(func.length(VectorRow.vector) == 2 * dimension)
+            .where(_searched())
+        )
+        with self._engine.connect() as connection:  # one transaction: one state of the catalogue
+            revision = current_revision(connection)
+            count = connection.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+            vectors = np.empty((count, dimension), np.float32)
+            products = np.empty(count, np.int64)
+            photos = np.empty((count, 32), np.uint8)
+            colours: list[Vector] = []
+            ordered = chosen.order_by(ProductPhotoRow.product_id, ProductPhotoRow.id)
+            for at, row in enumerate(
+                connection.execution_options(yield_per=1_000).execute(ordered)
+            ):
+                products[at] = row.product_id
+                photos[at] = np.frombuffer(bytes.fromhex(row.sha256), np.uint8)
+                vectors[at] = np.frombuffer(row.vector, "<f2")
+                colours.append(np.frombuffer(row.colours, "<f2").astype(np.float32))
+        return GalleryVectors(
+            vectors, products, photos, revision, np.stack(colours) if colours else None
+        )
+
+    def view_deviations(
+        self, encoder: str, dimension: int, *, at_most: int
+    ) -> npt.NDArray[np.float32]:
+        """Return how embeddings differ between passes: that of the first − that of all of them.
+
+        Returns:
+            shape (n, d), float32, n ≤ `at_most`: of every searched photo, or of every second,
+            third … by id.
+        """
+        searched = (
+            select(PhotoRow.id, VectorRow.vector, VectorRow.whole)
+            .join(VectorRow, _is_of(encoder))
+            .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
+            .where(func.length(VectorRow.vector) == 2 * dimension)
+            .where(func.length(VectorRow.whole) == 2 * dimension)
+            .where(_searched())
+            .distinct()
+        )
+        with self._engine.connect() as connection:
+            count = connection.scalar(select(func.count()).select_from(searched.subquery())) or 0
+            step = max(1, -(-count // at_most))
+            rows = connection.execution_options(yield_per=1_000).execute(
+                searched.order_by(PhotoRow.id)
+            )
+            deviations = [
+                np.frombuffer(row.whole, "<f2").astype(np.float32)
+                - np.frombuffer(row.vector, "<f2")
+                for row in islice(rows, 0, None, step)
+            ]
+        return np.stack(deviations) if deviations else np.empty((0, dimension), np.float32)
+
+    def patches(self, encoder: str, photos: Sequence[str]) -> list[bytes]:
+        """Read the local features of photos; empty where an encoder has none of a photo.
+
+        Args:
+            photos: SHA-256 of each.
+        """
+        # Not by a join: SQLite would go through all of the encoder's vectors for it.
+        name = select(PhotoRow.sha256).where(PhotoRow.id == VectorRow.photo_id).scalar_subquery()
+        named = select(PhotoRow.id).where(PhotoRow.sha256.in_(photos))
+        chosen = select(name.label("photo"), VectorRow.patches).where(
+            VectorRow.encoder == encoder, VectorRow.photo_id.in_(named)
+        )
+        with self._engine.connect() as connection:
+            found = {row.photo: row.patches for row in connection.execute(chosen)}
+        return [found.get(photo) or b"" for photo in photos]
+
+
+def _is_of(encoder: str) -> ColumnElement[bool]:
+    return and_(VectorRow.photo_id == PhotoRow.id, VectorRow.encoder == encoder)
+
+
+def _searched() -> ColumnElement[bool]:
+    """Whether the photo of a product is one of those that queries are compared with."""
+    kept = aliased(ProductPhotoRow)
+    has_kept = (
+        select(kept.id)
+        .where(kept.product_id == ProductPhotoRow.product_id, kept.state == "kept")
+        .exists()
+    )
+    state = ProductPhotoRow.state
+    return or_(state == "kept", and_(state == "doubtful", ~has_kept))
+
+
+def _missing(encoder: str) -> Select[int, str]:
+    return (
+        select(PhotoRow.id, PhotoRow.sha256)
+        .outerjoin(VectorRow, _is_of(encoder))
+        .where(VectorRow.photo_id.is_(None))
+    )
