@@ -29,10 +29,11 @@ from reporting import RESULTS, print_table, write_json
 from satchel.adapt.clip_head import AdaptedHead, TellingEncoder
 from satchel.adapt.head import HeadsLook, RememberedPasses
 from satchel.adapt.run import begin_adapting
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
+from satchel.onnx_model import read_model
 from satchel.parallel import batched
 from satchel.search.rules import SearchRules
 from satchel.train.loaded import read_head_file

@@ -202,12 +202,12 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     box = Box(0, 0, 1, 1)
     whole = vectors + rng.normal(scale=0.005, size=vectors.shape).astype(np.float32)
     colours = np.sqrt(rng.dirichlet(np.ones(COLOURS), GALLERY)).astype(np.float32)
-    dimension = encoder.patch_dimension
+    dimension = encoder.card.patch_dimension
     shape = (GALLERY, KEPT, dimension or 0)
     patches = rng.integers(-40, 40, shape, np.int8) if dimension else repeat(None)
     embedded = zip(photo_ids, repeat(box), vectors, whole, colours, patches, strict=False)
     workspace.catalogue.vectors.put(encoder.id, embedded)
-    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
     return workspace
 
 

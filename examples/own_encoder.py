@@ -16,8 +16,9 @@ import hashlib
 from pathlib import Path
 
 from satchel import Workspace
-from satchel.encode.card import LITE, read_card, write_model
+from satchel.encode.card import LITE, read_card
 from satchel.encode.registry import serve_model
+from satchel.onnx_model import write_model
 
 
 def main(workspace: Path, model: Path, dimension: int, side_px: int) -> None:

@@ -17,9 +17,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from satchel.encode.card import EncoderCard, read_card, read_model, write_model
+from satchel.encode.card import EncoderCard, read_card
 from satchel.encode.encoder import CENTRED, OUTPUTS
 from satchel.errors import UsageError
+from satchel.onnx_model import read_model, write_model
 from satchel.train.export import centring
 from satchel.train.onnx_graph import Graph
 

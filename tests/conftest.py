@@ -120,7 +120,7 @@ def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
         on_problem=problems.append,
     )
     assert problems == []
-    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
 
 
 @pytest.fixture

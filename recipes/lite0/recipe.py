@@ -20,7 +20,8 @@ from safetensors.torch import load_file
 from recipes.free_pictures import emoji, street, training_photos
 from satchel.adapt.run import AdaptTask, adapt
 from satchel.adapt.validation import LiveEncoder
-from satchel.encode.card import Confidence, EncoderCard, write_model
+from satchel.encode.card import Confidence, EncoderCard
+from satchel.onnx_model import write_model
 from satchel.parallel import cores
 from satchel.progress import Progress
 from satchel.train.backbones import LITE_MEAN, LITE_STD, Pair, create

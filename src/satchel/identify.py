@@ -97,7 +97,7 @@ class Identifier:
             workspace = Workspace.open(workspace)
         encoder = Encoder.load(serving_card(workspace.models), threads=cores())
         index = open_index(
-            workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+            workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
         )
         return cls.of(workspace, encoder, index)
 

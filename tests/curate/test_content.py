@@ -84,7 +84,7 @@ def test_products_have_no_faces(finder: FaceFinder) -> None:
 def test_an_altered_model_is_refused(tmp_path: Path) -> None:
     card = json.loads(CENTERFACE.read_text())
     (tmp_path / "card.json").write_text(json.dumps(card))
-    with pytest.raises(EncoderError, match="beside it"):
+    with pytest.raises(EncoderError, match="expected the model at"):
         FaceFinder.load(tmp_path / "card.json")
     (tmp_path / card["file"]).write_bytes(b"another model")
     with pytest.raises(EncoderError, match="SHA-256"):

@@ -47,10 +47,10 @@ def test_patches_are_of_the_first_look_and_alike_in_a_batch(encoder: Encoder) ->
         (alone,) = embed(encoder, [photo])
         assert seen.patches is not None
         assert alone.patches is not None
-        assert seen.patches.shape == (64, encoder.patch_dimension)
+        assert seen.patches.shape == (64, encoder.card.patch_dimension)
         assert np.abs(np.linalg.norm(seen.patches.astype(float), axis=1) - 127).max() < 4
         assert np.abs(alone.patches.astype(int) - seen.patches).max() <= 1
-    assert Encoder.load(LITE).patch_dimension is None
+    assert read_card(LITE).patch_dimension is None
     assert embed(Encoder.load(LITE), photos[:1])[0].patches is None
 
 
@@ -86,15 +86,15 @@ def test_a_model_without_one_of_its_parts_is_refused(copied: Path, number: int) 
     with pytest.raises(EncoderError, match="expected SHA-256"):
         Encoder.load(copied)
     (copied.parent / part).unlink()
-    with pytest.raises(EncoderError, match="expected the encoder's model at"):
+    with pytest.raises(EncoderError, match="expected the model at"):
         Encoder.load(copied)
 
 
 def test_missing_model_or_card(copied: Path) -> None:
     copied.with_suffix(".onnx").unlink()
-    with pytest.raises(EncoderError, match="expected the encoder's model at"):
+    with pytest.raises(EncoderError, match="expected the model at"):
         Encoder.load(copied)
-    with pytest.raises(EncoderError, match="expected an encoder's card at"):
+    with pytest.raises(EncoderError, match="expected a model card at"):
         Encoder.load(copied.with_name("nothing.json"))
 
 

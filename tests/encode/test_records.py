@@ -15,10 +15,11 @@ from satchel.confidence.stored import (
     confidence_of,
     write_calibration,
 )
-from satchel.encode.card import BUILTIN, LITE, read_card, read_model
+from satchel.encode.card import BUILTIN, LITE, read_card
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serve_model, serving_card
 from satchel.errors import EncoderError
+from satchel.onnx_model import read_model
 
 
 def damaged(data: bytes) -> Iterator[bytes]:

@@ -17,8 +17,9 @@ from examples import (
     several_photos_of_one_item,
 )
 from satchel.cli.app import app
-from satchel.encode.card import LITE, read_card, read_model
+from satchel.encode.card import LITE, read_card
 from satchel.encode.registry import read_serving
+from satchel.onnx_model import read_model
 
 MAISON = Path(identify_folder_to_csv.__file__).parent / "maison"
 QUERIES = MAISON / "queries"

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 from conftest import SHAPES, draw
-from satchel.encode.card import BUILTIN, LITE, read_card, write_model
+from satchel.encode.card import BUILTIN, LITE, read_card
 from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
+from satchel.onnx_model import write_model
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
 pytestmark = pytest.mark.train

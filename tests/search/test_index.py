@@ -142,7 +142,7 @@ def test_damaged_notes_make_it_anew(filled: Workspace, encoder: Encoder, field: 
     path, rules = filled.index_path, filled.settings.search
     built = parts(GalleryIndex.load(path))
     flip_a_bit_of(path, field)
-    assert parts(open_index(filled.catalogue, encoder, path, rules)) == built
+    assert parts(open_index(filled.catalogue, encoder.card, path, rules)) == built
     assert parts(GalleryIndex.load(path)) == built
 
 
@@ -153,6 +153,6 @@ def test_a_folder_in_its_place_is_told_and_kept(filled: Workspace, encoder: Enco
     with pytest.raises(DamagedIndex):
         GalleryIndex.load(path)
     with pytest.raises(WorkspaceError, match="remove what is in its place"):
-        open_index(filled.catalogue, encoder, path, filled.settings.search)
+        open_index(filled.catalogue, encoder.card, path, filled.settings.search)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert (path / "photos of mine").is_dir()

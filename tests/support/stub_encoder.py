@@ -15,9 +15,10 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from satchel.encode.card import EncoderCard, read_card, write_model
+from satchel.encode.card import EncoderCard, read_card
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.encode.registry import CARD, serve_model
+from satchel.onnx_model import write_model
 from satchel.workspace import Workspace
 
 NAME = "stub"

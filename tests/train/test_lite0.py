@@ -11,10 +11,11 @@ import onnx
 import pytest
 
 from conftest import SHARED
-from satchel.encode.card import LITE, read_card, read_model
+from satchel.encode.card import LITE, read_card
 from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.images import crop, decode
+from satchel.onnx_model import read_model
 from satchel.records import WHOLE_PHOTO
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")

@@ -105,7 +105,7 @@ def make_index(workspace: Workspace) -> None:
         on_progress=lambda count: None,
         on_problem=pytest.fail,
     )
-    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
 
 
 @contextmanager

@@ -132,7 +132,7 @@ def test_dropped_photos_leave_the_index_and_nothing_is_deleted(
     messy: Workspace, encoder: Encoder
 ) -> None:
     curate(messy, encoder, CurationRules())
-    index = build_index(messy.catalogue, encoder, messy.index_path, messy.settings.search)
+    index = build_index(messy.catalogue, encoder.card, messy.index_path, messy.settings.search)
     # A's other photo and B's own are kept; what stands under both codes is doubtful.
     assert len(index) == 2 == sum(s == "kept" for s, _ in states(messy, encoder).values())
     assert len(messy.catalogue.photos_of("A")) == 3

@@ -47,12 +47,13 @@ from satchel.adapt.run import (
     objective_of,
 )
 from satchel.adapt.validation import Checks
-from satchel.encode.card import BUILTIN, read_card, read_model
+from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.output import Look
 from satchel.files import write_atomically
 from satchel.images import RGB
+from satchel.onnx_model import read_model
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import Progress
 from satchel.records import WHOLE_PHOTO

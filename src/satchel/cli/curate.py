@@ -74,7 +74,7 @@ def curate(
         with progress_bar("compare", len(pairs)) as advance:
             compare_pairs(curation, workspace.photos, pairs, rules, on_progress=advance)
     summary = decide_all(curation, photos, rules)
-    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
     _print_summary(summary)
     path = workspace.reports / f"curate-{timestamp()}.json"
     figures = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)

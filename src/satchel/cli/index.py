@@ -18,7 +18,7 @@ def index(context: typer.Context) -> None:
     waiting = workspace.catalogue.vectors.count_missing(encoder.id)
     problems = embed(workspace, encoder)
     built = build_index(
-        workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+        workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
     )
     say(f"{waiting - len(problems):,} photos embedded; the index holds {len(built):,}")
     if problems:

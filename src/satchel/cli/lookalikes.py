@@ -70,7 +70,7 @@ def _find(workspace: Workspace) -> None:
 
     encoder = Encoder.load(serving_card(workspace.models), threads=1)
     index = open_index(
-        workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+        workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
     )
     with progress_bar("compare", len(index)) as advance:
         propose(

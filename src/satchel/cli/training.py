@@ -384,7 +384,7 @@ def _roll_back(workspace: Workspace) -> None:
     back = roll_back(workspace.models)
     encoder = Encoder.load(serving_card(workspace.models))
     waiting = workspace.catalogue.vectors.count_missing(encoder.id)
-    build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
     say(f"{back or 'the built-in encoder'} answers again")
     if waiting:
         say(f"{waiting:,} photos came since and are not in the index: run `satchel index`")

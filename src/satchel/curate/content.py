@@ -9,7 +9,6 @@ the thresholds: docs/decisions/0009-content.md.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,13 +18,11 @@ from typing import Final
 import cv2
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
 from satchel.curate.rules import ContentThresholds
-from satchel.errors import EncoderError
 from satchel.images import RGB
-from satchel.validation import reason
+from satchel.onnx_model import ModelCard, load_card, open_session, read_model
 
 Grey = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
@@ -122,20 +119,10 @@ class Shown(StrEnum):
 # -- faces -------------------------------------------------------------------------------------
 
 
-class FaceCard(BaseModel):
-    """What stands beside the face finder's model file, as JSON."""
+class FaceCard(ModelCard):
+    """The card of the face detector."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    file: str = Field(pattern=r"^[\w.-]+\.onnx$", description="model file, beside the card")
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the model file")
-    architecture: str
-    weights: str = Field(description="where they come from")
-    licence: str
     changes: str = Field(description="how the file differs from its source")
-    parity: str = Field(description="agreement with its source")
-    recipe: str = Field(description="the command that makes the file again")
 
 
 class FaceFinder:
@@ -146,17 +133,7 @@ class FaceFinder:
     """
 
     def __init__(self, model: bytes, *, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = ort.InferenceSession(
-                model, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no exception tree of its own
-            raise EncoderError(f"ONNX Runtime cannot load the face finder: {error}") from error
+        self._session = open_session(model, "the face detector", threads=threads)
 
     @classmethod
     def load(cls, card_path: Path = CENTERFACE, *, threads: int = 1) -> FaceFinder:
@@ -165,20 +142,7 @@ class FaceFinder:
         Raises:
             EncoderError: card or model are missing or altered.
         """
-        try:
-            card = FaceCard.model_validate_json(card_path.read_bytes())
-            model = (card_path.parent / card.file).read_bytes()
-        except (OSError, ValidationError) as error:
-            raise EncoderError(
-                f"expected the face finder's card at {card_path}, and its model beside it: "
-                f"{reason(error)}; reinstall satchel"
-            ) from None
-        found = hashlib.sha256(model).hexdigest()
-        if found != card.sha256:
-            raise EncoderError(
-                f"{card.file} is not the model that its card names: expected SHA-256 "
-                f"{card.sha256}, got {found}; reinstall satchel"
-            )
+        model = read_model(load_card(card_path, FaceCard), card_path.parent)
         return cls(model, threads=threads)
 
     def find(self, pixels: RGB) -> Floats:

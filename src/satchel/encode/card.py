@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
-    ValidationError,
     field_validator,
 )
 
 from satchel.encode.crops import CropShape
-from satchel.errors import EncoderError
-from satchel.files import write_atomically
-from satchel.validation import reason
+from satchel.onnx_model import ModelCard, load_card
 
 MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
@@ -80,23 +76,9 @@ class Confidence(BaseModel):
         return [*weights, 0.0, 0.0, 0.0] if of_before else weights
 
 
-PartName = Annotated[str, Field(pattern=r"^[\w.-]+\.onnx$")]
+class EncoderCard(ModelCard):
+    """The card of an encoder."""
 
-
-class EncoderCard(BaseModel):
-    """What stands beside a model file, as JSON."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str
-    file: PartName = Field(description="model file, beside the card")
-    parts: tuple[PartName, ...] = Field(
-        (), description="files whose bytes follow the model file's; all together are the model"
-    )
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the model, all its parts")
-    architecture: str
-    weights: str = Field(description="where they come from")
-    licence: str
     input_side_px: int = Field(gt=0, description="side of a square crop")
     patch_px: int | None = Field(
         None,
@@ -109,8 +91,9 @@ class EncoderCard(BaseModel):
     looks: Literal[1, 3] = Field(
         3, description="looks that make a photo's vector; see satchel.encode.embed"
     )
-    parity: str = Field(description="agreement with the model it was exported from")
-    recipe: str = Field(description="the command that makes the file again")
+    patch_dimension: int | None = Field(
+        None, gt=0, description="length of a local feature; none: the encoder gives none"
+    )
     confidence: Confidence
 
     @property
@@ -120,48 +103,9 @@ class EncoderCard(BaseModel):
 
 
 def read_card(path: Path = BUILTIN) -> EncoderCard:
-    """Read a card.
+    """Read an encoder's card.
 
     Raises:
-        EncoderError: it is missing or says something else than a card should.
+        EncoderError: it is missing or not valid.
     """
-    try:
-        return EncoderCard.model_validate_json(path.read_bytes())
-    except OSError as error:
-        raise EncoderError(f"expected an encoder's card at {path}: {error}") from None
-    except ValidationError as error:
-        raise EncoderError(
-            f"the encoder's card {path} is not valid: {reason(error)}; "
-            "restore the file, or reinstall satchel if it is the built-in one"
-        ) from None
-
-
-def write_model(path: Path, card: EncoderCard, model: bytes, *parts: bytes) -> None:
-    """Write a model, its further parts, and then, to `path` beside them, its card."""
-    for name, data in zip((card.file, *card.parts), (model, *parts), strict=True):
-        write_atomically(path.parent / name, data)
-    write_atomically(path, (card.model_dump_json(indent=2) + "\n").encode())
-
-
-def read_model(card: EncoderCard, folder: Path) -> bytes:
-    """Read the card's model; nothing else than the bytes that the card names is returned.
-
-    A model in several files is their bytes, one after the other: protobuf messages that are put
-    together so are one message, whose lists of nodes, tensors and outputs are joined. So what is
-    added to a large model is a small file.
-
-    Raises:
-        EncoderError: a file is missing, or the SHA-256 is another.
-    """
-    paths = [folder / name for name in (card.file, *card.parts)]
-    try:
-        data = b"".join(path.read_bytes() for path in paths)
-    except OSError as error:
-        raise EncoderError(f"expected the encoder's model at {paths[0]}: {error}") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != card.sha256:
-        raise EncoderError(
-            f"{paths[0]} is not the model that its card names: expected SHA-256 {card.sha256}, "
-            f"got {found}; restore the file, or reinstall satchel if it is the built-in one"
-        )
-    return data
+    return load_card(path, EncoderCard)

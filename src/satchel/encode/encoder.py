@@ -10,12 +10,12 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime as ort
 
-from satchel.encode.card import BUILTIN, EncoderCard, read_card, read_model
+from satchel.encode.card import BUILTIN, EncoderCard, read_card
 from satchel.encode.crops import CropShape
 from satchel.encode.output import Look
 from satchel.errors import EncoderError
+from satchel.onnx_model import open_session, read_model
 from satchel.validation import reason
 
 INPUT: Final = "crops"
@@ -44,19 +44,8 @@ class Encoder:
     """
 
     def __init__(self, card: EncoderCard, model: bytes, *, threads: int) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Threads that sleep between two layers cost a tenth of the pass; those that go on spinning
-        # after it burn the cores that decoding needs.
-        options.add_session_config_entry("session.force_spinning_stop", "1")
-        try:
-            self._session = ort.InferenceSession(
-                model, sess_options=options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # ONNX Runtime has no exception tree of its own
-            raise EncoderError(f"ONNX Runtime cannot load {card.file}: {error}") from error
+        self.card = card
+        self._session = open_session(model, card.file, threads=threads)
         names = tuple(output.name for output in self._session.get_outputs())
         if tuple(name for name in names if name != CENTRED) not in (
             OUTPUTS,
@@ -66,16 +55,14 @@ class Encoder:
                 f"{card.file}: expected the outputs {OUTPUTS}, and {PATCH_OUTPUTS} or none, and "
                 f"{CENTRED} or none besides, got {names}"
             )
-        size = self._session.get_outputs()[0].shape[-1]
-        if isinstance(size, int) and size != card.dimension:
-            raise EncoderError(
-                f"{card.file}: its card says that vectors have {card.dimension} numbers, the model "
-                f"gives {size}; restore the card from a backup"
-            )
+        for name, length in (
+            (OUTPUTS[0], card.dimension),
+            (PATCH_OUTPUTS[0], card.patch_dimension),
+        ):
+            self._check_length(name, length)
         vectors, patches = OUTPUTS[0], PATCH_OUTPUTS[0]  # attention is not returned
         self._names = [vectors, saliency_output(names), *(n for n in names if n == patches)]
         self._turn: AbstractContextManager[object] = Lock() if threads > 1 else nullcontext()
-        self.card = card
 
     @classmethod
     def load(cls, card_path: Path = BUILTIN, *, threads: int = 1) -> Encoder:
@@ -106,12 +93,15 @@ class Encoder:
         """Looks that make a photo's vector: 1 or 3."""
         return self.card.looks
 
-    @property
-    def patch_dimension(self) -> int | None:
-        """Length of a patch's vector; None where it gives no patches."""
-        shapes = {output.name: output.shape for output in self._session.get_outputs()}
-        patches = shapes.get(PATCH_OUTPUTS[0])
-        return int(patches[-1]) if patches else None
+    def _check_length(self, output: str, expected: int | None) -> None:
+        """Hold the length of an output's vectors against the card's, where the model says one."""
+        shapes = {one.name: one.shape for one in self._session.get_outputs()}
+        found = shapes[output][-1] if output in shapes else None
+        if found != expected and not isinstance(found, str):
+            raise EncoderError(
+                f"{self.card.file}: its card says that {output} have {expected} numbers, the model "
+                f"gives {found}; restore the card from a backup"
+            )
 
     def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
         """Run the model.

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
+from satchel.encode.card import EncoderCard
 from satchel.encode.embed import Embedded, embed
 from satchel.encode.encoder import Encoder
 from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
@@ -90,42 +91,42 @@ def _embed_job(
 
 
 def build_index(
-    catalogue: Catalogue, encoder: Encoder, path: Path, rules: SearchRules
+    catalogue: Catalogue, card: EncoderCard, path: Path, rules: SearchRules
 ) -> GalleryIndex:
     """Write the index of all embedded photos to `path` and return it.
 
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to search.
     """
-    gallery = catalogue.vectors.gallery(encoder.id, encoder.card.dimension)
+    gallery = catalogue.vectors.gallery(card.sha256, card.dimension)
     if not len(gallery.vectors):
         raise IndexMissing(_nothing_embedded(catalogue))
-    views = catalogue.vectors.view_deviations(
-        encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS
-    )
+    views = catalogue.vectors.view_deviations(card.sha256, card.dimension, at_most=MOST_DEVIATIONS)
     index = GalleryIndex.of(
-        gallery, encoder.id, views, rules, _some_patches(catalogue, encoder, gallery.photos)
+        gallery, card.sha256, views, rules, _some_patches(catalogue, card, gallery.photos)
     )
     index.save(path)
     return index
 
 
 def _some_patches(
-    catalogue: Catalogue, encoder: Encoder, photos: npt.NDArray[np.uint8]
+    catalogue: Catalogue, card: EncoderCard, photos: npt.NDArray[np.uint8]
 ) -> npt.NDArray[np.int8] | None:
     """Patches of some of the gallery's photos, shape (p, e); None where the encoder gives none."""
-    if encoder.patch_dimension is None:
+    if card.patch_dimension is None:
         return None
     step = -(-len(photos) // MOST_PICTURES)
     names = [photo.tobytes().hex() for photo in photos[::step]]
     stored = [
-        data for some in batched(names, 500) for data in catalogue.vectors.patches(encoder.id, some)
+        data
+        for some in batched(names, 500)
+        for data in catalogue.vectors.patches(card.sha256, some)
     ]
-    return np.frombuffer(b"".join(stored), np.int8).reshape(-1, encoder.patch_dimension)
+    return np.frombuffer(b"".join(stored), np.int8).reshape(-1, card.patch_dimension)
 
 
 def open_index(
-    catalogue: Catalogue, encoder: Encoder, path: Path, rules: SearchRules
+    catalogue: Catalogue, card: EncoderCard, path: Path, rules: SearchRules
 ) -> GalleryIndex:
     """Load the index; absent, stale, damaged or of other rules, make it again from the database.
 
@@ -137,10 +138,10 @@ def open_index(
     try:
         index = GalleryIndex.load(path)
     except DamagedIndex:
-        return build_index(catalogue, encoder, path, rules)
-    wanted = (encoder.id, catalogue.revision(), rules)
+        return build_index(catalogue, card, path, rules)
+    wanted = (card.sha256, catalogue.revision(), rules)
     if (index.encoder, index.gallery.revision, index.rules) != wanted:
-        return build_index(catalogue, encoder, path, rules)
+        return build_index(catalogue, card, path, rules)
     return index
 
 

@@ -19,7 +19,8 @@ import onnx
 import torch
 from onnx import numpy_helper
 
-from satchel.encode.card import LITE, read_card, read_model
+from satchel.encode.card import LITE, read_card
+from satchel.onnx_model import read_model
 from satchel.train.backbones import Pair, create, load_tensors
 from satchel.train.export import HALVED, Exportable, halve_weights, to_onnx
 

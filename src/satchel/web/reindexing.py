@@ -6,7 +6,7 @@ import logging
 from threading import Lock, Timer
 from typing import Final
 
-from satchel.encode.encoder import Encoder
+from satchel.encode.card import read_card
 from satchel.encode.registry import serving_card
 from satchel.errors import IndexMissing, SatchelError
 from satchel.search.indexing import build_index
@@ -49,9 +49,9 @@ class Reindexing:
         with self._building:
             workspace = self._workspace
             try:
-                encoder = Encoder.load(serving_card(workspace.models))
+                card = read_card(serving_card(workspace.models))
                 build_index(
-                    workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+                    workspace.catalogue, card, workspace.index_path, workspace.settings.search
                 )
             except IndexMissing:
                 pass  # nothing is embedded: there is nothing that could be out of date

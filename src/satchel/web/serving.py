@@ -145,7 +145,7 @@ class Serving:
         if card != self._encoder.card:  # another model was promoted, or this one rolled back
             self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
         index = open_index(
-            workspace.catalogue, self._encoder, workspace.index_path, workspace.settings.search
+            workspace.catalogue, self._encoder.card, workspace.index_path, workspace.settings.search
         )
         identifier = Identifier.of(workspace, self._encoder, index, self._limits)
         return _Current(stamp, identifier, len(index))

@@ -101,7 +101,7 @@ def calibrate(
         IndexMissing: there is nothing to search.
     """
     index = open_index(
-        workspace.catalogue, encoder, workspace.index_path, workspace.settings.search
+        workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
     )
     identifier = Identifier.of(workspace, encoder, index)
     indexed = set(np.unique(index.gallery.products).tolist())

@@ -19,19 +19,12 @@ from satchel.confidence.fit import (
     fit_confidence,
     outcomes_of,
 )
-from satchel.encode.card import (
-    BUILTIN,
-    LITE,
-    Confidence,
-    EncoderCard,
-    read_card,
-    read_model,
-    write_model,
-)
+from satchel.encode.card import BUILTIN, LITE, Confidence, EncoderCard, read_card
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import CARD
 from satchel.errors import UsageError
 from satchel.files import write_atomically
+from satchel.onnx_model import read_model, write_model
 from satchel.parallel import small_products
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, rank_products

@@ -47,6 +47,8 @@ def switch(workspace: Workspace, name: str, encoder: Encoder) -> None:
     """
     serve_model(workspace.models, name)
     try:
-        build_index(workspace.catalogue, encoder, workspace.index_path, workspace.settings.search)
+        build_index(
+            workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
+        )
     except IndexMissing:  # an empty catalogue: there is nothing to search yet
         return
