@@ -18,16 +18,14 @@ SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif"}
 
 
 def main(workspace: Path, folder: Path, answers: Path) -> None:
-    """Write one row per photo: file, verdict, then code and confidence of the first candidates."""
+    """Write one row per photo: file, verdict, the first codes with their confidence."""
     identifier = Identifier.open(workspace)
-    photos = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    photos = sorted(file for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES)
     # utf-8-sig: Excel then reads Korean and accented names correctly.
     with answers.open("w", encoding="utf-8-sig", newline="") as file:
         writer = csv.writer(file)
-        numbers = range(1, TOP + 1)
-        writer.writerow(
-            ["photo", "verdict", *(f"{key}_{n}" for n in numbers for key in ("code", "confidence"))]
-        )
+        places = [f"{key}_{n}" for n in range(1, TOP + 1) for key in ("code", "confidence")]
+        writer.writerow(["photo", "verdict", *places])
         for photo in photos:
             try:
                 found = identifier.identify(photo.read_bytes(), top=TOP)
