@@ -1,11 +1,10 @@
-"""The Grocery Store Dataset's official split: how good a classifier gets, and how soon.
+"""A classifier on the Grocery Store Dataset's official split: accuracy by training time.
 
     python benchmarks/grocery_classifier.py [FOLDER]
 
-Two runs, as a user would make them by the command line: a first usable model within five minutes,
-and the best within ninety, on two cores. Both are trained on `train` and chosen on `val`; at the
-end, each is asked once about the 2,485 test photos. FOLDER keeps the workspace: a benchmark that
-was stopped goes on there, and does not repeat what is finished.
+Two runs by the command line, on two cores: a usable model within five minutes, and the best within
+ninety. Both are trained on `train` and chosen on `val`, and evaluated once on the 2,485 test
+photos. FOLDER keeps the workspace: an interrupted benchmark resumes there.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from datasets import grocery_workspace
 from reporting import print_table, write_json
 
 PUBLISHED_TOP1 = 0.860
-"""The best published figure that was found for the 81 fine classes."""
+"""The best published figure known for the 81 fine classes."""
 
 LINEAR_PROBE = {"top1": 0.749, "top5": 0.962}
 """A linear classifier on frozen EfficientNet-Lite0 features, whole photos at 224 pixels."""
@@ -39,24 +38,24 @@ RUNS: dict[str, tuple[str, ...]] = {
         *("--set", "layer_decay=0.9", "--set", "threads=1"),
     ),
 }
-"""The best is held to one core: what it takes in an hour there, two cores do in less."""
+"""The best runs on one core: two cores need less time."""
 
 
 def satchel(folder: Path, *words: str) -> None:
-    """Run one command, its output to the screen."""
+    """Run a command."""
     command = [sys.executable, "-m", "satchel", "--workspace", str(folder), *words]
     subprocess.run(command, check=True, env={**os.environ, "NO_COLOR": "1"})
 
 
 def prepare(folder: Path) -> None:
-    """Import and index the photos; freeze the split that the data set's own lists tell."""
+    """Import and index the photos; freeze the official split."""
     grocery_workspace(folder)
     if not (folder / "splits" / "official.json").exists():
         satchel(folder, "split", "official", "--column", "part")
 
 
 def train(folder: Path, name: str) -> dict[str, Any]:
-    """Train a run, or go on with it; return its record."""
+    """Train a run, or resume it; return its record."""
     path = folder / "runs" / name / "run.json"
     if not path.exists():
         begin = ("--split", "official", "--name", name, "--tracker", "none", *RUNS[name])
@@ -68,7 +67,7 @@ def train(folder: Path, name: str) -> dict[str, Any]:
 
 
 def tested(folder: Path, name: str) -> dict[str, Any]:
-    """Ask a run about the test photos, once; return the report's figures by name."""
+    """Evaluate a run on the test photos, once; return the figures by name."""
     path = folder / "runs" / name / "test" / "report.json"
     if not path.exists():
         satchel(folder, "evaluate", name)
@@ -77,7 +76,7 @@ def tested(folder: Path, name: str) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Train, evaluate, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path)
     folder = parser.parse_args().folder or Path(tempfile.mkdtemp(prefix="satchel-grocery-"))
@@ -85,7 +84,7 @@ def main() -> None:
     records = {name: train(folder, name) for name in RUNS}
     figures: dict[str, Any] = {"published top-1": PUBLISHED_TOP1, "linear probe": LINEAR_PROBE}
     rows: list[list[str]] = [
-        ["published, best found", "", "", f"{PUBLISHED_TOP1:.1%}", ""],
+        ["best published", "", "", f"{PUBLISHED_TOP1:.1%}", ""],
         ["linear probe", "", "", *(f"{value:.1%}" for value in LINEAR_PROBE.values())],
     ]
     for name, record in records.items():

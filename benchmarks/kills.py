@@ -1,11 +1,11 @@
-"""Killed again and again, a run ends where a run ends that nobody touched.
+"""A run that is killed repeatedly ends with the weights of an undisturbed one.
 
     python benchmarks/kills.py [--kills 20]                       (some minutes on two cores)
 
-`satchel train` on some hundred Grocery photos, once undisturbed, once killed with SIGKILL at
-random moments (every other time while it starts; else in the middle of a step, of a validation, of
-writing) and gone on with by `--resume` each time. Compared: the figures of every epoch, and SHA-256
-of the weights. Told too: what the kills cost.
+`satchel train` on 200 Grocery photos, once undisturbed, once killed with SIGKILL at random moments
+(every other time while it starts; else during a step, a validation or a write) and resumed with
+`--resume` each time. Compared: the figures of every epoch, and SHA-256 of the weights. Reported as
+well: the time that a kill costs.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SETTINGS = (
 
 
 def satchel(folder: Path, *words: str) -> subprocess.Popen[bytes]:
-    """Begin a command."""
+    """Start a command."""
     command = [sys.executable, "-m", "satchel", "--workspace", str(folder), *words]
     quiet = subprocess.DEVNULL
     return subprocess.Popen(
@@ -46,7 +46,7 @@ def satchel(folder: Path, *words: str) -> subprocess.Popen[bytes]:
 
 
 def prepare(folder: Path) -> None:
-    """A workspace of a few classes with a few photos each."""
+    """Make a workspace of a few classes with a few photos each."""
     gallery = tasks("dev")[1].gallery  # Grocery's training photos
     codes = sorted({photo.code for photo in gallery}, key=int)[:CLASSES]
     with (folder / "some.csv").open("w", newline="") as file:
@@ -67,7 +67,7 @@ def prepare(folder: Path) -> None:
 
 
 def undisturbed(folder: Path) -> tuple[Run, float, float]:
-    """A run that nobody kills; seconds until its first epoch was over, and in all."""
+    """An undisturbed run; seconds until the end of its first epoch, and in all."""
     run = Run(folder / "runs" / "whole")
     began = time.monotonic()
     process = satchel(folder, "train", "classifier", "--name", "whole", *SETTINGS)
@@ -80,7 +80,7 @@ def undisturbed(folder: Path) -> tuple[Run, float, float]:
 
 
 def killed(folder: Path, kills: int, first_s: float, epoch_s: float) -> tuple[Run, float, int]:
-    """A run killed so often; seconds in all, and how many kills came before any step was made."""
+    """A run killed so often; seconds in all, and the number of kills without a new epoch."""
     rng = random.Random(0)
     run = Run(folder / "runs" / "killed")
     words: tuple[str, ...] = ("--name", "killed", *SETTINGS)
@@ -96,7 +96,7 @@ def killed(folder: Path, kills: int, first_s: float, epoch_s: float) -> tuple[Ru
         else:
             time.sleep(rng.uniform(0.3, 1) * first_s)
         if process.poll() is not None:
-            raise SystemExit("the run ended before it was killed so often; give it more epochs")
+            raise SystemExit("the run finished before all kills; give it more epochs")
         process.kill()
         process.wait()
         spent += time.monotonic() - began
@@ -107,7 +107,7 @@ def killed(folder: Path, kills: int, first_s: float, epoch_s: float) -> tuple[Ru
                 raise SystemExit(f"a killed run shows as {run.state()}")
     began = time.monotonic()
     if satchel(folder, "train", "classifier", *words).wait():
-        raise SystemExit("the killed run did not come to its end")
+        raise SystemExit("the killed run did not finish")
     return run, spent + time.monotonic() - began, fruitless
 
 
@@ -132,10 +132,10 @@ def main() -> None:
         broken, broken_s, fruitless = killed(folder, kills, first_s, epoch_s)
         figures = {
             "kills": kills,
-            "of them before another epoch was over": fruitless,
+            "of them without a new epoch": fruitless,
             "epochs": EPOCHS,
             "undisturbed, s": whole_s,
-            "until its first epoch was over, s": first_s,
+            "until the end of its first epoch, s": first_s,
             "killed, s": broken_s,
             "cost of a kill, s": (broken_s - whole_s) / kills,
             "figures of all epochs equal": whole.curves() == broken.curves(),

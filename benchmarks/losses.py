@@ -1,19 +1,19 @@
-"""Every loss of metric learning on one split with one budget, beside the encoder as it came.
+"""Metric-learning losses on one split with equal epochs, against the zero-shot baseline.
 
     python benchmarks/losses.py [FOLDER] [--only NAME …]         (25 minutes on two idle cores)
 
-The Grocery Store Dataset, its 81 fine classes dealt out by a seed. Of 41 classes the official
-training and validation photos are used: 31 classes are trained on, 10 are what weights and the
-share of the starting weights are chosen by. The official test photos of the other 40 are the
-queries, each class asked about once, when all runs are finished:
+The Grocery Store Dataset, its 81 fine classes divided by a seed. Of 41 classes the official
+training and validation photos are used: 31 for training, 10 for validation (best epoch and
+interpolation weight). The official test photos of the other 40 are the queries, evaluated once,
+when all runs are finished:
 
 - among themselves: each query searched among the other queries;
-- in a gallery: among the official training and validation photos of those 40 classes, as a
-  product that came after training is searched;
-- seen classes: test photos of the 31 trained classes among their training photos.
+- in a gallery: among the official training and validation photos of those 40 classes, as products
+  added after training are searched;
+- seen classes: test photos of the 31 training classes among their training photos.
 
-FOLDER keeps the workspace. Each loss is an ordinary run of `satchel train encoder`: a benchmark
-that was stopped goes on there, to the same result.
+FOLDER keeps the workspace. Each loss is a run of `satchel train encoder`: an interrupted benchmark
+resumes there, with the same result.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ from satchel.workspace import Workspace
 
 SEED = 0
 KNOWN = 41
-"""Classes whose training and validation photos are used while training."""
+"""Classes used in training and validation."""
 
-CHOSEN_BY = 10
-"""Of them, those that are not trained on."""
+N_VALIDATION = 10
+"""Of them, those used only for validation."""
 
 SPLIT = "half"
 SIDE_PX = 128
@@ -82,7 +82,7 @@ LOSSES: dict[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True)
 class Searches:
-    """Who is searched where: name → queries, gallery; None: among the queries themselves."""
+    """Searches by name: queries and gallery; None: among the queries themselves."""
 
     photos: list[KeptPhoto]
     split: Split
@@ -102,23 +102,23 @@ def _official(photos: list[KeptPhoto], codes: set[str], *parts: str) -> tuple[Na
     return tuple(sorted((p.code, p.sha256) for p in chosen))
 
 
-def deal_out(photos: list[KeptPhoto]) -> Split:
-    """The split that the head of this file describes."""
+def make_split(photos: list[KeptPhoto]) -> Split:
+    """The split described at the head of this file."""
     codes = sorted({photo.code for photo in photos})
     order = np.random.default_rng(SEED).permutation(len(codes))
     known = [codes[at] for at in order[:KNOWN]]
     return Split(
         protocol="open",
         seed=SEED,
-        made_by={"known": KNOWN, "chosen_by": CHOSEN_BY},
-        train=_official(photos, set(known[:-CHOSEN_BY]), "train", "val"),
-        val=_official(photos, set(known[-CHOSEN_BY:]), "train", "val"),
+        made_by={"known": KNOWN, "validation": N_VALIDATION},
+        train=_official(photos, set(known[:-N_VALIDATION]), "train", "val"),
+        val=_official(photos, set(known[-N_VALIDATION:]), "train", "val"),
         test=_official(photos, set(codes) - set(known), "test"),
     )
 
 
 def train(folder: Path, name: str) -> Run:
-    """Train with a loss, or go on with it."""
+    """Train with a loss, or resume."""
     loss, *options = LOSSES[name]
     label = "-".join([loss, *(option.split("=")[1] for option in options)])
     command = [sys.executable, "-m", "satchel", "--workspace", str(folder), "train", "encoder"]
@@ -138,7 +138,7 @@ def train(folder: Path, name: str) -> Run:
 def search(
     workspace: Workspace, searches: Searches, backbone: Backbone, side_px: int
 ) -> dict[str, tuple[Retrieval, list[str]]]:
-    """What an encoder finds, and the class of each query."""
+    """Retrieval of each search, and the class of each query."""
     vectors: dict[Named, np.ndarray] = {}
     wanted = {
         name: None
@@ -161,8 +161,8 @@ def search(
     return found
 
 
-def told(found: dict[str, tuple[Retrieval, list[str]]]) -> dict[str, Any]:
-    """Figures with their intervals, and what later comparisons need, as JSON."""
+def summary(found: dict[str, tuple[Retrieval, list[str]]]) -> dict[str, Any]:
+    """Figures with their intervals, and hits for paired comparisons, as JSON."""
     figures: dict[str, Any] = {}
     for name, (result, codes) in found.items():
         hit = {k: (result.first_rank >= 1) & (result.first_rank <= k) for k in (1, 5)}
@@ -180,36 +180,36 @@ def told(found: dict[str, tuple[Retrieval, list[str]]]) -> dict[str, Any]:
     return figures
 
 
-def tested(folder: Path, key: str, ask: Any) -> dict[str, Any]:
-    """Ask once and keep the answer."""
+def tested(folder: Path, key: str, evaluate: Any) -> dict[str, Any]:
+    """Evaluate once and keep the figures."""
     path = folder / "tested" / f"{key}.json"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(told(ask())))
+        path.write_text(json.dumps(summary(evaluate())))
     figures: dict[str, Any] = json.loads(path.read_text())
     return figures
 
 
-def better(figures: dict[str, Any], zero: dict[str, Any], name: str) -> dict[str, float]:
-    """By how much Recall@1 is above the untrained encoder's: paired, by class."""
+def gain(figures: dict[str, Any], zero: dict[str, Any], name: str) -> dict[str, float]:
+    """Recall@1 minus that of the zero-shot baseline, paired by query, resampled by class."""
 
     def hits(of: dict[str, Any]) -> np.ndarray:
         hit = np.zeros(of[name]["queries"])
         hit[of[name]["first hits"]] = 1
         return hit
 
-    gain = difference(hits(zero), hits(figures), zero[name]["classes"])
-    return {"value": gain.value, "low": gain.low, "high": gain.high}
+    found = difference(hits(zero), hits(figures), zero[name]["classes"])
+    return {"value": found.value, "low": found.low, "high": found.high}
 
 
 def report(tested_of: dict[str, dict[str, Any]], runs: dict[str, Run]) -> None:
     """Print the tables, write the JSON."""
-    zero = tested_of[f"as it came, {SIDE_PX}²"]
+    zero = tested_of[f"zero-shot, {SIDE_PX}²"]
     out: dict[str, Any] = {}
     for name, figures in tested_of.items():
         out[name] = {
             search_name: {k: v for k, v in own.items() if k not in ("first hits", "classes")}
-            | {"gain over as it came": better(figures, zero, search_name)}
+            | {"gain over zero-shot": gain(figures, zero, search_name)}
             for search_name, own in figures.items()
         }
         if name in runs:
@@ -224,17 +224,24 @@ def report(tested_of: dict[str, dict[str, Any]], runs: dict[str, Run]) -> None:
         rows = []
         for name, figures in out.items():
             own, val = figures[search_name], figures.get("run", {}).get("val", {})
-            gain = own["gain over as it came"]
+            over = own["gain over zero-shot"]
             rows.append(
                 [
                     name,
                     f"{val['trained_share']:g}" if val else "",
                     *(_cell(own[key]) for key in ("Recall@1", "Recall@5", "MAP@R")),
-                    f"{100 * gain['value']:+.1f} ({100 * gain['low']:+.1f} … "
-                    f"{100 * gain['high']:+.1f})",
+                    f"{100 * over['value']:+.1f} ({100 * over['low']:+.1f} … "
+                    f"{100 * over['high']:+.1f})",
                 ]
             )
-        header = ["loss", "share trained", "Recall@1", "Recall@5", "MAP@R", "Recall@1, gain"]
+        header = [
+            "loss",
+            "weight of the trained",
+            "Recall@1",
+            "Recall@5",
+            "MAP@R",
+            "Recall@1, gain",
+        ]
         print_table(f"{search_name}: {zero[search_name]['queries']} queries", header, rows)
     write_json("losses", out)
 
@@ -244,17 +251,17 @@ def _cell(figure: dict[str, float]) -> str:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Train, evaluate, report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--only", nargs="+", choices=LOSSES, help="train these; test nothing")
+    parser.add_argument("--only", nargs="+", choices=LOSSES, help="train these; evaluate nothing")
     given = parser.parse_args()
     folder = given.folder or Path(tempfile.mkdtemp(prefix="satchel-losses-"))
     workspace = grocery_workspace(folder)
     photos = workspace_photos(workspace)
     path = workspace.split_path(SPLIT)
     if not path.exists():
-        deal_out(photos).save(path)
+        make_split(photos).save(path)
     runs = {name: train(folder, name) for name in given.only or LOSSES}
     if given.only:
         return
@@ -264,7 +271,7 @@ def main() -> None:
     tested_of = {}
     for side_px in (SIDE_PX, 224):
         backbone = create("efficientnet_lite0").eval().to(memory_format=torch.channels_last)
-        tested_of[f"as it came, {side_px}²"] = tested(
+        tested_of[f"zero-shot, {side_px}²"] = tested(
             folder,
             f"zero-{side_px}",
             lambda b=backbone, s=side_px: search(workspace, searches, b, s),

@@ -1,11 +1,10 @@
-"""Exact retrieval figures in a million gallery vectors: time and memory.
+"""Exact retrieval metrics over a million gallery vectors: time and memory.
 
     python benchmarks/metrics_at_a_million.py                     (some minutes, 6 GB of disk)
 
-Beside pytorch-metric-learning's AccuracyCalculator (faiss, exact), at the largest gallery of
-which its figures, MAP@R among them, are had in reasonable memory: it keeps as many neighbours of
-every query as the largest class has photos. Each side of each size is a process of its own, whose
-peak is its own.
+Compared with pytorch-metric-learning's AccuracyCalculator (faiss, exact), up to the largest gallery
+for which it computes MAP@R in reasonable memory: it keeps as many neighbours of every query as the
+largest class has photos. Each measurement runs in a process of its own.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ BLOCK = 50_000
 
 
 def make(folder: Path, size: int) -> None:
-    """Vectors around as many centres as there are products, written block by block."""
+    """Gaussian clusters, one a product, written block by block."""
     rng = np.random.default_rng(0)
     centres = rng.normal(size=(PRODUCTS, DIMENSION)).astype(np.float32)
     shape = (size, DIMENSION)
@@ -56,7 +55,7 @@ def make(folder: Path, size: int) -> None:
 
 
 def measure(side: str, folder: Path) -> dict[str, float]:
-    """One side's figures, seconds and peak memory beside what it began with."""
+    """Metrics, seconds, and peak memory above that of the vectors."""
     rest = np.load(folder / "rest.npz")
     queries, labels, of_queries = rest["queries"], rest["labels"], rest["of_queries"]
     if side == "ours":
@@ -100,13 +99,13 @@ def measure(side: str, folder: Path) -> dict[str, float]:
         )
     return {
         "seconds": took,
-        "MB beside the vectors": memory.end(),
+        "MB above the vectors": memory.end(),
         **{name: float(value) for name, value in figures.items()},
     }
 
 
 class Memory:
-    """Peak of the process's own memory; pages of a mapped file are the system's to take back."""
+    """Peak anonymous memory; pages of a mapped file, which the system can reclaim, do not count."""
 
     def __init__(self) -> None:
         self._before = self._peak = self._now()
@@ -115,7 +114,7 @@ class Memory:
         self._thread.start()
 
     def end(self) -> float:
-        """Megabytes at most, beside what there was."""
+        """Peak megabytes above the start."""
         self._over.set()
         self._thread.join()
         return (self._peak - self._before) / 1e3

@@ -1,14 +1,13 @@
-"""Training: photos a second of Satchel's loop, beside a plain PyTorch loop on the same network.
+"""Training speed of Satchel's loop against a plain PyTorch loop on the same network.
 
     python benchmarks/training_speed.py [--sides 160 224] [--photos shop big]
 
-Plain is what a tutorial shows: Pillow, torchvision's RandomResizedCrop, flip and ColorJitter, a
-DataLoader with 0, 1 or 2 workers (whichever is fastest), AdamW, cross-entropy, fp32. Beside it
-the same in the channels-last layout, which many tutorials name and few use. Satchel's side is
-`satchel.train.fit.fit` as it ships, with its strongest augmentation, its moving average and its
-clipping. Each side lives in a process of its own, and they take turns: ratios are medians over
-the rounds. Counted is from the first photo read to the last step's end, with processor time beside
-the clock's, since whatever else a machine does changes the one and not the other.
+The plain loop is that of tutorials: Pillow, torchvision's RandomResizedCrop, flip and ColorJitter,
+a DataLoader with 0, 1 or 2 workers (whichever is fastest), AdamW, cross-entropy, fp32; and the same
+in channels-last layout. Satchel's is `satchel.train.fit.fit`, with the strongest augmentation,
+moving average and gradient clipping. Each runs in its own process, in turns; ratios are medians
+over the rounds. Time is measured from the first photo read to the end of the last step, as wall
+time and as processor time, which other load on the machine does not change.
 """
 
 from __future__ import annotations
@@ -51,24 +50,24 @@ CLOCKS = ("wall", "processor")
 
 @dataclass(frozen=True)
 class Took:
-    """Seconds of a turn: by the clock, and of all processors together."""
+    """Seconds of a turn: wall time, and processor time of all cores."""
 
     wall: float
     processor: float
 
 
 class Stopwatch:
-    """Measures a turn; workers count once they have ended."""
+    """Measures a turn; processor time of workers is counted once they have ended."""
 
     def __init__(self) -> None:
         self._wall, self._processor = time.perf_counter(), _processor_s()
 
     def wall(self) -> float:
-        """Seconds by the clock so far."""
+        """Wall time so far."""
         return time.perf_counter() - self._wall
 
     def processor(self) -> float:
-        """Seconds of all processors so far."""
+        """Processor time so far."""
         return _processor_s() - self._processor
 
 
@@ -80,8 +79,8 @@ def _processor_s() -> float:
 # -- Satchel's side -----------------------------------------------------------------------------
 
 
-def ships(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]:
-    """One epoch of `fit`; the precision that it took."""
+def satchel(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]:
+    """One epoch of `fit`; and the precision that it used."""
     from satchel.records import WHOLE_PHOTO
     from satchel.train.backbones import create
 
@@ -124,10 +123,10 @@ def ships(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]:
 
 
 def plain(paths: list[Path], side_px: int, workers: int, channels_last: bool) -> Took:
-    """One epoch of a loop as tutorials show it."""
+    """One epoch of a tutorial's loop."""
     from satchel.train.backbones import create
 
-    create(BACKBONE)  # makes torchvision importable beside a CPU build of torch
+    create(BACKBONE)  # makes torchvision importable with a CPU build of torch
     import timm
     from PIL import Image
     from torchvision import transforms
@@ -180,17 +179,17 @@ def plain(paths: list[Path], side_px: int, workers: int, channels_last: bool) ->
 
 
 def serve(side: str, pipe: Connection) -> None:
-    """A side's process: works when it is asked to, else waits."""
+    """A side's process: runs a turn for each message."""
     torch.set_num_threads(cores())
-    if side == "ships":
+    if side == "satchel":
         keep_freed_memory()  # as `satchel train` does
-    work: Callable[..., Any] = {"ships": ships, "plain": plain}[side]
+    work: Callable[..., Any] = {"satchel": satchel, "plain": plain}[side]
     while True:
         pipe.send(work(*pipe.recv()))
 
 
 class Side:
-    """A side's process, seen from the outside."""
+    """A side's process, controlled by the parent."""
 
     def __init__(self, name: str) -> None:
         context = multiprocessing.get_context("spawn")
@@ -198,19 +197,19 @@ class Side:
         self._process = context.Process(target=serve, args=(name, theirs))
         self._process.start()
 
-    def __call__(self, *asked: Any) -> Any:
-        """Let it take a turn; what it returns."""
-        self._pipe.send(asked)
+    def __call__(self, *arguments: Any) -> Any:
+        """Run a turn; return its result."""
+        self._pipe.send(arguments)
         return self._pipe.recv()
 
     def close(self) -> None:
-        """End its process, whatever it is doing."""
+        """Kill its process."""
         self._process.kill()
         self._process.join()
 
 
 def compare(paths: list[Path], side_px: int, ours: Side, theirs: Side) -> dict[str, Any]:
-    """Photos a second of all ways, and ratios; one round first to warm up and to choose."""
+    """Photos a second of each loop, and ratios; a first round warms up and chooses the workers."""
     _, precision = ours(paths, side_px, "auto")
     first = {workers: theirs(paths, side_px, workers, True).wall for workers in WORKERS}
     workers = min(first, key=first.__getitem__)
@@ -218,7 +217,7 @@ def compare(paths: list[Path], side_px: int, ours: Side, theirs: Side) -> dict[s
     for _ in range(ROUNDS):
         rounds.append(
             {
-                "ships": ours(paths, side_px, precision)[0],
+                "satchel": ours(paths, side_px, precision)[0],
                 "plain": theirs(paths, side_px, workers, False),
                 "plain, channels-last": theirs(paths, side_px, workers, True),
             }
@@ -228,8 +227,10 @@ def compare(paths: list[Path], side_px: int, ours: Side, theirs: Side) -> dict[s
         seconds = {way: [getattr(r[way], clock) for r in rounds] for way in rounds[0]}
         figures[clock] = {
             "photos/s": {w: len(paths) / statistics.median(s) for w, s in seconds.items()},
-            "times plain": _ratio(seconds["plain"], seconds["ships"]),
-            "times plain, channels-last": _ratio(seconds["plain, channels-last"], seconds["ships"]),
+            "times plain": _ratio(seconds["plain"], seconds["satchel"]),
+            "times plain, channels-last": _ratio(
+                seconds["plain, channels-last"], seconds["satchel"]
+            ),
         }
     return figures
 
@@ -254,7 +255,7 @@ def main() -> None:
     figures: dict[str, Any] = {}
     rows = []
     with (
-        closing(Side("ships")) as ours,
+        closing(Side("satchel")) as ours,
         closing(Side("plain")) as theirs,
         tempfile.TemporaryDirectory() as folder,
     ):
