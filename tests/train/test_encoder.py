@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from satchel.train.backbones import create
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import write_products
-from satchel.train.distances import euclidean, ledoit_wolf, mahalanobis
+from satchel.train.distances import ledoit_wolf
 from satchel.train.encoder import (
     EncoderTask,
     MetricObjective,
@@ -35,6 +35,7 @@ from satchel.train.losses import make_loss
 from satchel.train.losses.whitening import WhiteningLayer
 from satchel.train.runs import Run, new_record
 from satchel.train.settings import EncoderSettings
+from support.naive_distances import euclidean, mahalanobis
 
 NAMES = tuple(SHAPES)[:3]
 SHARES = (0.0, 0.5)

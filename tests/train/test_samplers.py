@@ -1,4 +1,4 @@
-"""Batches as properties: everything comes, nothing twice in a batch, any batch without its past."""
+"""Samplers as properties: an epoch is complete, batches do not depend on earlier ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def both_kinds(draw: st.DrawFn) -> Maker:
 
 
 @given(samplers(), st.integers(0, 3), st.integers(1, 4))
-def test_a_batch_holds_so_many_photos_of_so_many_products(
+def test_a_batch_has_k_photos_of_p_products(
     given_: tuple[np.ndarray, dict[str, int]], epoch: int, processes: int
 ) -> None:
     labels, options = given_
@@ -80,7 +80,7 @@ def test_an_epoch_is_as_short_as_it_can_be(
 
 
 @given(both_kinds(), st.integers(0, 3), st.integers(1, 5))
-def test_processes_share_out_an_epoch_that_holds_every_photo(
+def test_processes_divide_an_epoch_that_contains_every_photo(
     make: Maker, epoch: int, processes: int
 ) -> None:
     parts = [make(process, processes) for process in range(processes)]
@@ -96,14 +96,14 @@ def test_processes_share_out_an_epoch_that_holds_every_photo(
 
 
 @given(both_kinds(), st.integers(0, 5), st.data())
-def test_any_batch_can_be_had_without_its_past(
+def test_batches_do_not_depend_on_earlier_ones(
     make: Maker, epoch: int, data: st.DataObject
 ) -> None:
     whole = list(make().epoch(epoch))
     start = data.draw(st.integers(0, len(whole) - 1))
     fresh = make()
     np.testing.assert_array_equal(fresh.batch(epoch, start), whole[start])
-    fresh.batch(epoch + 1, 0)  # whatever was asked before
+    fresh.batch(epoch + 1, 0)  # whatever was computed before
     np.testing.assert_array_equal(np.stack(list(fresh.epoch(epoch, start))), whole[start:])
 
 
@@ -127,7 +127,7 @@ def test_epochs_and_seeds_differ() -> None:
     assert len(orders) == 9
 
 
-def test_shuffled_batches_hold_each_row_once_but_for_the_fill() -> None:
+def test_shuffled_batches_contain_each_row_once_before_the_fill() -> None:
     """10 rows in batches of 4: three batches, the last one filled up with the first two rows."""
     batches = list(ShuffledBatches(10, batch_size=4, seed=1).epoch(0))
     order = np.concatenate(batches)
@@ -135,7 +135,7 @@ def test_shuffled_batches_hold_each_row_once_but_for_the_fill() -> None:
     assert order[10:].tolist() == order[:2].tolist()
 
 
-def test_all_products_meet() -> None:
+def test_all_pairs_of_products_are_equally_frequent() -> None:
     """Over 200 epochs of 8 equal products in pairs, each of 28 pairs comes about as often."""
     labels = np.repeat(np.arange(8), 6)
     sampler, met = ProductBatches(labels, products=2, photos=2, seed=0), np.zeros((8, 8))
@@ -148,7 +148,7 @@ def test_all_products_meet() -> None:
     assert 0.6 < each.min() / each.mean() < each.max() / each.mean() < 1.4
 
 
-def test_a_product_with_many_photos_does_not_wait_for_the_end() -> None:
+def test_a_large_product_is_spread_over_the_epoch() -> None:
     """One product of 20 photos beside 40 of 2: its 5 batches stand anywhere among the 9."""
     labels = np.repeat(np.arange(41), [20] + [2] * 40)
     sampler, times = ProductBatches(labels, products=5, photos=4, seed=0), np.zeros(9)
@@ -159,7 +159,7 @@ def test_a_product_with_many_photos_does_not_wait_for_the_end() -> None:
     assert 0.6 < times.min() / times.mean() < times.max() / times.mean() < 1.4
 
 
-def test_wrong_use_is_told() -> None:
+def test_wrong_arguments_are_refused() -> None:
     labels = np.array([0, 0, 1])
     for options in (
         {"products": 3, "photos": 2},
@@ -170,7 +170,7 @@ def test_wrong_use_is_told() -> None:
     ):
         with pytest.raises(ValueError, match="expected"):
             ProductBatches(labels, **options)
-    with pytest.raises(ValueError, match="a row or more"):
+    with pytest.raises(ValueError, match="at least one row"):
         ShuffledBatches(0, batch_size=4)
     with pytest.raises(ValueError, match="from 0 to 0"):
         ShuffledBatches(3, batch_size=4).batch(0, 1)

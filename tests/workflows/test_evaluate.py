@@ -12,7 +12,7 @@ pytestmark = pytest.mark.train
 from satchel.errors import UsageError
 from satchel.search.ranking import SHARPNESS
 from satchel.train.backbones import create
-from satchel.train.distances import Whitening, cosine, euclidean, mahalanobis
+from satchel.train.distances import WithinClassWhitening
 from satchel.train.encoder import Seen, vectors_of
 from satchel.train.splits import Split
 from satchel.workflows.evaluate import (
@@ -22,6 +22,7 @@ from satchel.workflows.evaluate import (
 )
 from satchel.workflows.split import part_photos, workspace_photos
 from satchel.workspace import Workspace
+from support.naive_distances import cosine, euclidean, mahalanobis
 
 PRODUCTS = 6
 
@@ -45,7 +46,7 @@ def recall_at_1(distances: np.ndarray, of: np.ndarray, labels: np.ndarray) -> fl
 
 def test_each_distance_finds_what_it_says() -> None:
     (queries, of), (gallery, labels) = seen(50, 1), seen(120, 2)
-    whitening = Whitening.fit(gallery.unit, labels)
+    whitening = WithinClassWhitening.fit(gallery.unit, labels)
     found = by_distance(queries, of, gallery, labels, whitening=whitening)
     covariance = np.linalg.inv(whitening.matrix @ whitening.matrix)
     expected = {

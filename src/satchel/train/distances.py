@@ -1,15 +1,14 @@
-"""Distances between embeddings: Euclidean, cosine, Mahalanobis; numpy only.
+"""Mahalanobis distance between embeddings, by whitening; numpy only.
 
-Mahalanobis distance weights each direction by how little photos of one product differ along it.
-With the covariance S of those differences, `Whitening` holds W = S^(−1/2): after multiplying
-embeddings by W, Euclidean distance is Mahalanobis, in training (`losses.whitening`) and in an
-index.
+Mahalanobis distance weights each direction by how little photos of one product vary along it. With
+the covariance S within products, `WithinClassWhitening` holds W = S^(−1/2): after multiplying
+embeddings by W, Euclidean distance is Mahalanobis, in training (`losses.whitening`) and in search.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Final, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,37 +17,18 @@ Floats = npt.NDArray[np.floating[Any]]
 Float64s = npt.NDArray[np.float64]
 
 Distance = Literal["cosine", "euclidean", "mahalanobis"]
-DISTANCES: Final[tuple[Distance, ...]] = get_args(Distance)
+"""Distances by which encoders are evaluated."""
 
 
-def euclidean(left: Floats, right: Floats) -> Float64s:
-    """Distances of all pairs: shapes (n, d) and (m, d) → (n, m), ≥ 0."""
-    left, right = np.asarray(left, np.float64), np.asarray(right, np.float64)
-    squares = (left**2).sum(1)[:, None] + (right**2).sum(1)[None] - 2 * left @ right.T
-    distances: Float64s = np.sqrt(np.maximum(squares, 0))
-    return distances
-
-
-def cosine(left: Floats, right: Floats) -> Float64s:
-    """1 − cosine of all pairs: shapes (n, d) and (m, d) → (n, m), in [0, 2]."""
-    return np.clip(1 - _of_length_1(left) @ _of_length_1(right).T, 0, 2)
-
-
-def mahalanobis(left: Floats, right: Floats, covariance: Floats) -> Float64s:
-    """√((x − y)ᵀ S⁻¹ (x − y)) of all pairs: shapes (n, d), (m, d) and (d, d) → (n, m)."""
-    whitening = Whitening.of(covariance)
-    return euclidean(whitening.apply(left), whitening.apply(right))
-
-
-def within_product(vectors: Floats, labels: npt.NDArray[Any]) -> Float64s:
-    """Return how photos differ from the mean of their product.
+def within_class_residuals(vectors: Floats, labels: npt.NDArray[Any]) -> Float64s:
+    """Return embeddings minus the mean of their product.
 
     Args:
         vectors: shape (n, d).
         labels: shape (n,), of any kind.
 
     Returns:
-        shape (k, d): of the photos whose product has another one.
+        shape (k, d), of the photos whose product has another photo.
 
     Raises:
         ValueError: shapes do not fit, or no product has two photos.
@@ -62,15 +42,15 @@ def within_product(vectors: Floats, labels: npt.NDArray[Any]) -> Float64s:
     means = np.zeros((len(counts), vectors.shape[1]))
     np.add.at(means, product, vectors)
     means /= counts[:, None]
-    able = counts[product] > 1
-    if not able.any():
+    repeated = counts[product] > 1
+    if not repeated.any():
         raise ValueError("expected a product with two photos or more, got one photo of each")
-    differences: Float64s = (vectors - means[product])[able]
-    return differences
+    residuals: Float64s = (vectors - means[product])[repeated]
+    return residuals
 
 
 def ledoit_wolf(centred: Floats) -> tuple[Float64s, float]:
-    """Estimate a covariance, shrunk towards a multiple of the identity just as much as pays.
+    """Estimate a covariance with Ledoit–Wolf shrinkage towards a multiple of the identity.
 
     Ledoit and Wolf, "A Well-Conditioned Estimator for Large-Dimensional Covariance Matrices",
     Journal of Multivariate Analysis 88, 2004, section 3.3: with S = XᵀX/n and μ = tr S / d,
@@ -80,10 +60,10 @@ def ledoit_wolf(centred: Floats) -> tuple[Float64s, float]:
         centred: shape (n, d), of mean zero.
 
     Returns:
-        the covariance, shape (d, d), and the share of the identity, in [0, 1].
+        the covariance, shape (d, d), and the shrinkage: the weight of the identity, in [0, 1].
 
     Raises:
-        ValueError: nothing varies.
+        ValueError: all vectors are zero.
     """
     x = np.asarray(centred, np.float64)
     n, d = x.shape
@@ -94,29 +74,31 @@ def ledoit_wolf(centred: Floats) -> tuple[Float64s, float]:
     identity = np.eye(d)
     spread = ((sample - scale * identity) ** 2).sum()
     noise = (((x**2).sum(1) ** 2).sum() / n - (sample**2).sum()) / n
-    share = float(min(noise, spread) / spread) if spread > 0 else 0.0
-    covariance: Float64s = (1 - share) * sample + share * scale * identity
-    return covariance, share
+    shrinkage = float(min(noise, spread) / spread) if spread > 0 else 0.0
+    covariance: Float64s = (1 - shrinkage) * sample + shrinkage * scale * identity
+    return covariance, shrinkage
 
 
 @dataclass(frozen=True, slots=True)
-class Whitening:
-    """W, with which Euclidean distance becomes Mahalanobis.
+class WithinClassWhitening:
+    """Within-class covariance normalisation: W makes Euclidean distance Mahalanobis.
+
+    Hatch, Kajarekar and Stolcke, "Within-Class Covariance Normalization", Interspeech 2006.
 
     Attributes:
         matrix: shape (d, d), float64, symmetric: S^(−1/2).
-        shrinkage: share of the identity in S, in [0, 1]; 0 where S was given.
+        shrinkage: weight of the identity in S, in [0, 1]; 0 where S was given.
     """
 
     matrix: Float64s
     shrinkage: float = 0.0
 
     @classmethod
-    def of(cls, covariance: Floats, shrinkage: float = 0.0) -> Whitening:
-        """Make W of a covariance.
+    def of(cls, covariance: Floats, shrinkage: float = 0.0) -> WithinClassWhitening:
+        """W of a covariance.
 
         Raises:
-            ValueError: it is not symmetric and positive.
+            ValueError: it is not symmetric and positive definite.
         """
         covariance = np.asarray(covariance, np.float64)
         if covariance.ndim != 2 or not np.allclose(covariance, covariance.T):
@@ -129,27 +111,27 @@ class Whitening:
         return cls((axes / np.sqrt(values)) @ axes.T, shrinkage)
 
     @classmethod
-    def fit(cls, vectors: Floats, labels: npt.NDArray[Any]) -> Whitening:
-        """Fit to the differences within products, shrunk (Ledoit–Wolf).
+    def fit(cls, vectors: Floats, labels: npt.NDArray[Any]) -> WithinClassWhitening:
+        """Fit to residuals within products, with Ledoit–Wolf shrinkage.
 
         Raises:
             ValueError: no product has two photos that differ.
         """
-        return cls.of(*ledoit_wolf(within_product(vectors, labels)))
+        return cls.of(*ledoit_wolf(within_class_residuals(vectors, labels)))
 
     def apply(self, vectors: Floats, *, normalise: bool = False) -> Float64s:
         """W x for each vector x.
 
         Args:
-            vectors: shape (n, d). Such as W was fitted to: lengths count.
-            normalise: make them length 1 after, for an index that compares by cosine: then the
-                angle between whitened vectors counts, no longer the Mahalanobis distance.
+            vectors: shape (n, d), normalised or not, as those that W was fitted to.
+            normalise: L2-normalise the result, for search by cosine; this compares the angle
+                between whitened vectors, no longer the Mahalanobis distance.
         """
         whitened: Float64s = np.asarray(vectors, np.float64) @ self.matrix.T
-        return _of_length_1(whitened) if normalise else whitened
+        return _normalized(whitened) if normalise else whitened
 
 
-def _of_length_1(vectors: Floats) -> Float64s:
+def _normalized(vectors: Floats) -> Float64s:
     vectors = np.asarray(vectors, np.float64)
     scaled: Float64s = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
     return scaled

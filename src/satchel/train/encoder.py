@@ -19,7 +19,7 @@ from satchel.progress import Progress
 from satchel.train.backbones import SCRATCH, Backbone, create
 from satchel.train.batches import TrainingPhotos, looks, shown_batches
 from satchel.train.classifier import notes_of, read_products
-from satchel.train.distances import Whitening
+from satchel.train.distances import WithinClassWhitening
 from satchel.train.fit import Fitting, Trainable, TrainingState, fit, save_weights
 from satchel.train.losses import make_loss
 from satchel.train.losses.cascaded import CascadedHeads
@@ -177,7 +177,7 @@ def _whitening(
     progress.begin("covariance", len(photos))
     seen = see(backbone, photos, settings.side_px, advance=progress.advance).plain
     try:
-        whitening = Whitening.fit(seen, photos.labels)
+        whitening = WithinClassWhitening.fit(seen, photos.labels)
     except ValueError as error:
         raise UsageError(f"whiten compares photos of one product: {error}") from None
     spread = whitening.apply(seen - seen.mean(0))

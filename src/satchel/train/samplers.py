@@ -1,8 +1,8 @@
-"""Which photos a batch holds: plain shuffles, or so many photos of so many products.
+"""Batch samplers: shuffled batches, and P products × K photos.
 
-A batch is a pure function of (seed, epoch, number): training goes on from any batch without
-replaying those before, and every process of several works out its own. An epoch holds every photo
-at least once; all batches are of one size, filled up with photos that come again.
+A batch is a pure function of (seed, epoch, number): training resumes at any batch without replaying
+the earlier ones, and in distributed training every process computes its own. An epoch contains
+every photo at least once; all batches have the same size, filled up with repeated photos.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ class Batches:
 
     Attributes:
         batch_size: rows of each batch.
-        process, processes: this process deals with batches process, process + processes … of
-            the epoch. All have as many.
+        process, processes: this process takes batches process, process + processes, … of the
+            epoch. Every process has equally many.
     """
 
     def __init__(self, *, batch_size: int, seed: int, process: int, processes: int) -> None:
@@ -57,8 +57,8 @@ class Batches:
             yield self.batch(epoch, number)
 
     def _plan_of(self, epoch: int) -> Rows:
-        # The last epoch's plan is kept: it is asked for once a batch, and takes its time to make.
-        planned = self._planned  # read once: another thread may ask for another epoch
+        # The last epoch's plan is cached: it is needed for every batch, and slow to make.
+        planned = self._planned  # read once: another thread may replace it
         if planned is None or planned[0] != epoch:
             planned = epoch, self._plan(np.random.default_rng([self.seed, epoch]))
             self._planned = planned
@@ -69,19 +69,19 @@ class Batches:
         raise NotImplementedError
 
     def _even(self, batches: int) -> int:
-        """So many that every process has as many."""
+        """Round up to a multiple of the number of processes."""
         return -(-batches // self.processes) * self.processes
 
 
 class ShuffledBatches(Batches):
-    """All rows in random order; the last batches are filled up from the front of that order."""
+    """All rows in random order; the last batches are filled up from the start of that order."""
 
     def __init__(
         self, rows: int, *, batch_size: int, seed: int = 0, process: int = 0, processes: int = 1
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, process=process, processes=processes)
         if rows < 1:
-            raise ValueError(f"expected a row or more, got {rows}")
+            raise ValueError(f"expected at least one row, got {rows}")
         self.rows = rows
         self._count = self._even(-(-rows // batch_size))
 
@@ -95,12 +95,12 @@ class ShuffledBatches(Batches):
 
 
 class ProductBatches(Batches):
-    """`products` different products to a batch, `photos` of each.
+    """P × K batches: `products` different products in a batch, `photos` of each.
 
-    A product's photos are shuffled and cut into groups of `photos`; the last group is filled up
-    with others of the same product, and a product with fewer photos repeats them. There are as
-    many batches as the groups need, or as the product with most groups has, since no product
-    comes twice in a batch; places left over go to further groups drawn at random.
+    A product's photos are shuffled and divided into groups of `photos`; the last group is filled up
+    with other photos of the product, and a product with fewer photos repeats them. The number of
+    batches is what the groups need, or the number of groups of the largest product, since no
+    product occurs twice in a batch; remaining places get further groups drawn at random.
 
     Args:
         labels: shape (n,), of any kind: the product of each row.
@@ -129,8 +129,7 @@ class ProductBatches(Batches):
         _, self._product, self._counts = np.unique(labels, return_inverse=True, return_counts=True)
         if not 1 <= products <= len(self._counts):
             raise ValueError(
-                f"expected from 1 to {len(self._counts)} products to a batch, as there are, got "
-                f"{products}"
+                f"expected from 1 to {len(self._counts)} products in a batch, got {products}"
             )
         self._groups = -(-self._counts // photos)
         self._first_group = np.cumsum(self._groups) - self._groups
@@ -142,7 +141,7 @@ class ProductBatches(Batches):
 
     def _plan(self, rng: np.random.Generator) -> Rows:
         members = self._shuffled(rng)
-        groups = self._cut(members)
+        groups = self._grouped(members)
         left = self._groups.copy()
         plan = np.empty((self._count, self.products, self.photos), np.int64)
         for number in range(self._count):
@@ -162,11 +161,11 @@ class ProductBatches(Batches):
         by_product = order[self._product[order].argsort(kind="stable")].astype(np.int64)
         return np.split(by_product, np.cumsum(self._counts)[:-1])
 
-    def _cut(self, members: list[Rows]) -> Rows:
-        """All products' groups, shape (groups, photos), a product's one after the other.
+    def _grouped(self, members: list[Rows]) -> Rows:
+        """All products' groups, shape (groups, photos), in the order of the products.
 
-        The last group of a product goes on from its first photos, so that no photo comes twice in
-        a group unless the product has too few.
+        The last group of a product is filled up with its first photos, so that no photo occurs
+        twice in a group unless the product has too few.
         """
         full = [
             np.resize(rows, (groups, self.photos))
@@ -179,9 +178,9 @@ class ProductBatches(Batches):
     ) -> npt.NDArray[np.int64]:
         """Draw the products of the next batch.
 
-        Those with as many groups left as there are batches must come, or they would not fit;
-        the others come by weight of what they have left (Efraimidis and Spirakis, 2006: the
-        smallest of exponential variables with these rates), and then any.
+        Products with as many groups left as there are batches are required; the others are drawn
+        without replacement, weighted by their number of groups left (Efraimidis and Spirakis, 2006:
+        the smallest of exponential variables with these rates); then any.
         """
         waiting = rng.exponential(size=len(left))
         keys = np.where(left > 0, waiting / np.maximum(left, 1), 1e9 + waiting)

@@ -46,7 +46,7 @@ from satchel.search.ranking import SHARPNESS
 from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import load_classifier, predict
-from satchel.train.distances import Distance, Whitening
+from satchel.train.distances import Distance, WithinClassWhitening
 from satchel.train.encoder import Seen, load_encoder, see, vectors_of
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
@@ -296,7 +296,7 @@ def by_distance(
     gallery_labels: npt.NDArray[Any],
     *,
     own: npt.NDArray[np.int64] | None = None,
-    whitening: Whitening | None = None,
+    whitening: WithinClassWhitening | None = None,
 ) -> dict[Distance, Retrieval]:
     """Search by each distance: which photo is nearest depends on it.
 
@@ -327,9 +327,9 @@ def by_distance(
     return found
 
 
-def _whitening(vectors: Floats, labels: npt.NDArray[np.int64]) -> Whitening | None:
+def _whitening(vectors: Floats, labels: npt.NDArray[np.int64]) -> WithinClassWhitening | None:
     try:
-        return Whitening.fit(vectors, labels)
+        return WithinClassWhitening.fit(vectors, labels)
     except ValueError:  # every product has one photo: nothing tells how photos of one differ
         return None
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class WhiteningLayer(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
-    """A fixed linear map x → W x, with the W of `satchel.train.distances.Whitening` in float32.
+    """A fixed linear map x → W x in float32, W of `distances.WithinClassWhitening`.
 
     Before a loss with the distance "unnormalised" it makes Mahalanobis of Euclidean; before one
     that normalises, the cosine of whitened embeddings. W is a buffer, not learned: set it again
