@@ -161,13 +161,13 @@ def test_places_are_resampled_around_the_same_middle() -> None:
 @pytest.mark.shared
 @pytest.mark.parametrize("size_px", [(176, 176), (192, 144), (112, 240)])
 def test_int8_activations_cost_next_to_nothing_on_real_photos(
-    encoder: Encoder, size_px: tuple[int, int]
+    shipped_encoder: Encoder, size_px: tuple[int, int]
 ) -> None:
     plain = clip.image_encoder_model(shipped_weights())[0]
     folder = SHARED / "data" / "dreambooth"
     paths = sorted(folder.rglob("*.jpg"))[::4]
     crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, size_px) for p in paths])
-    cosines = (vectors(plain, crops) * encoder.encode(crops).vectors).sum(1)
+    cosines = (vectors(plain, crops) * shipped_encoder.encode(crops).vectors).sum(1)
     assert len(crops) > 20
     assert cosines.min() > 0.97
 
