@@ -20,12 +20,13 @@ from rich.progress import Progress
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.catalog.vectors import GalleryVectors
-from satchel.encode.embed import Embedded, as_query, embed
+from satchel.encode.embed import as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order, small_products
+from satchel.records import PhotoEmbedding
 from satchel.search.index import PLAIN, GalleryIndex
-from satchel.search.matching import MOST_PICTURES, Matcher
+from satchel.search.patch_matching import MAX_SAMPLED_PHOTOS, PatchMatcher
 from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
 
@@ -33,29 +34,29 @@ TOP = (1, 2, 3, 5)
 Vectors = dict[Path, np.ndarray]
 
 
-class Seen(dict[Path, Embedded]):
+class Seen(dict[Path, PhotoEmbedding]):
     """Photos as the gallery has them; `asked` gives them as queries."""
 
-    def __init__(self, photos: dict[Path, Embedded], looks: int) -> None:
+    def __init__(self, photos: dict[Path, PhotoEmbedding], n_passes: int) -> None:
         super().__init__(photos)
-        self.looks = looks
+        self.n_passes = n_passes
 
-    def asked(self, path: Path) -> Embedded:
+    def asked(self, path: Path) -> PhotoEmbedding:
         """The photo as it is searched for."""
-        return as_query(self[path], self.looks)
+        return as_query(self[path], self.n_passes)
 
 
 def all_described(paths: list[Path], encoder: Encoder, *, gallery: bool = True) -> Seen:
     """Look at every photo as `Identifier` does; those that are only asked, once is enough."""
 
-    def work(batch: list[Path]) -> list[Embedded]:
+    def work(batch: list[Path]) -> list[PhotoEmbedding]:
         return embed(encoder, [decode(path.read_bytes()) for path in batch], gallery=gallery)
 
     batches = list(batched(paths, 8))
     done = map_in_order(work, batches, workers=cores())
     with Progress() as progress:
         found = [seen for batch in progress.track(done, len(batches)) for seen in batch]
-    return Seen(dict(zip(paths, found, strict=True)), encoder.looks)
+    return Seen(dict(zip(paths, found, strict=True)), encoder.n_passes)
 
 
 def all_vectors(paths: list[Path], encoder: Encoder) -> dict[str, Vectors]:
@@ -97,7 +98,7 @@ def index_of(
     views = np.stack([seen[photo.path].whole - seen[photo.path].vector for photo in photos])
     described = replace(gallery, colours=colours)
     patches = [part for photo in photos if (part := seen[photo.path].patches) is not None]
-    some = np.concatenate(patches[:: -(-len(patches) // MOST_PICTURES)]) if patches else None
+    some = np.concatenate(patches[:: -(-len(patches) // MAX_SAMPLED_PHOTOS)]) if patches else None
     return GalleryIndex.of(described, "benchmark", views, rules, some), codes
 
 
@@ -124,9 +125,9 @@ class Asking:
         """As `Catalogue.patches`."""
         return [self._stored[int(name, 16)] for name in photos]
 
-    def __call__(self, query: Embedded) -> Matcher | None:
+    def __call__(self, query: PhotoEmbedding) -> PatchMatcher | None:
         """The matcher of one photo."""
-        return None if query.patches is None else Matcher([query.patches], self.read)
+        return None if query.patches is None else PatchMatcher([query.patches], self.read)
 
 
 def ranks(
@@ -162,10 +163,10 @@ def nearest_ranks(task: Task, vectors: Vectors) -> np.ndarray:
 STEPS = {
     "as the gallery is": PLAIN,
     "+ whitened by views": SearchRules(
-        product_power=0, colour_weight=0, rival_weight=0, patch_weight=0
+        product_power=0, colour_weight=0, rerank_weight=0, patch_weight=0
     ),
-    "+ whitened by products": SearchRules(colour_weight=0, rival_weight=0, patch_weight=0),
-    "+ colours": SearchRules(rival_weight=0, patch_weight=0),
+    "+ whitened by products": SearchRules(colour_weight=0, rerank_weight=0, patch_weight=0),
+    "+ colours": SearchRules(rerank_weight=0, patch_weight=0),
     "+ rivals": SearchRules(patch_weight=0),
     "+ patches (ships)": SearchRules(),
 }

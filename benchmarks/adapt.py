@@ -165,7 +165,7 @@ def _part(seen: Seen, part: slice) -> Seen:
         path: replace(photo, whole=cut(photo.whole), vector=cut(photo.vector))
         for path, photo in seen.items()
     }
-    return Seen(photos, seen.looks)
+    return Seen(photos, seen.n_passes)
 
 
 def network_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Seen]:
@@ -213,7 +213,7 @@ def figures_of(task: Task, by_encoder: dict[str, Seen], rules: SearchRules) -> l
     for encoder, seen in by_encoder.items():
         whole = {path: photo.whole for path, photo in seen.items()}
         found[f"{encoder}, plain"] = nearest_ranks(task, whole)
-        if seen.looks > 1:
+        if seen.n_passes > 1:
             found[f"{encoder}, three looks"] = ranks(task, vectors_of(seen))
         found[f"{encoder}, as it ships"] = ranks(task, vectors_of(seen), seen, rules)
     plain = found["zero-shot, plain"]

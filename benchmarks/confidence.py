@@ -37,10 +37,11 @@ from satchel.confidence.fit import (
 )
 from satchel.confidence.model import Rankings, presence, shares
 from satchel.encode.card import Confidence
-from satchel.encode.embed import Embedded, embed
+from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
 from satchel.parallel import small_products
+from satchel.records import PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.search.rules import SearchRules
@@ -89,7 +90,7 @@ def shipped_index(task: Task, seen: Seen) -> tuple[GalleryIndex, list[str]]:
 def compare_rules(task: Task, seen: Seen) -> list[list[object]]:
     """Top-1/3/5 of each rule by plain loops over products, where products have several photos."""
     index, codes = shipped_index(task, seen)
-    queries = np.stack([seen.asked(query.path).described for query in task.queries])
+    queries = np.stack([seen.asked(query.path).descriptor for query in task.queries])
     cosines = index.prepared(queries) @ index.gallery.vectors.T
     right = np.array([codes.index(query.code) for query in task.queries])
     rows: list[list[object]] = []
@@ -139,7 +140,7 @@ class Queries:
 
     index: GalleryIndex
     asking: Asking
-    photos: Sequence[Embedded]
+    photos: Sequence[PhotoEmbedding]
     right: np.ndarray
     groups: np.ndarray
     own: Sequence[bytes] = ()
@@ -154,7 +155,7 @@ class Queries:
         with small_products():
             return rank_products(
                 index,
-                asked.described[None],
+                asked.descriptor[None],
                 top=POOL,
                 matcher=self.asking(asked),
                 without=without,

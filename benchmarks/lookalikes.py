@@ -33,13 +33,12 @@ from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
 from satchel.catalog.products import ProductKind
 from satchel.catalog.vectors import GalleryVectors
 from satchel.confidence.model import weigh
-from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
 from satchel.identify import STATES, Identifier
 from satchel.images import PhotoLimits
 from satchel.lookalikes.groups import fold, grouped
 from satchel.lookalikes.near_pairs import Least, Pairs, near_pairs
-from satchel.records import WHOLE_PHOTO
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, SHARPNESS, rank_products
 from satchel.search.rules import LookAlikeRules
@@ -98,7 +97,7 @@ def searched(task: Task, seen: Seen) -> Searched:
     index, codes = shipped_index(task, seen)
     known = catalogue_kinds()
     kinds = {number: known[code] for number, code in enumerate(codes)}
-    asked = np.array([seen.asked(query.path).described for query in task.queries])
+    asked = np.array([seen.asked(query.path).descriptor for query in task.queries])
     right = np.array([codes.index(query.code) for query in task.queries])
     plain, _ = index_of(task, vectors_of(seen))
     return Searched(task.name, index, codes, kinds, asked, right, plain)
@@ -397,9 +396,9 @@ def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, flo
             taken = []
             for at in range(rounds):
                 row = vectors[at * 7 % len(vectors)]
-                seen = Embedded(WHOLE_PHOTO, row[:1280], row[:1280], row[1280:])
+                seen = PhotoEmbedding(WHOLE_PHOTO, row[:1280], row[:1280], row[1280:])
                 began = time.perf_counter()
-                identifier.name([seen])
+                identifier.identify_embedded([seen])
                 taken.append(time.perf_counter() - began)
             told[f"{name}_ms"] = 1000 * float(np.median(taken))
         workspace.catalogue.close()
@@ -418,8 +417,8 @@ def kept_described(paths: list[Path], encoder: Encoder, file: Path) -> Seen:
             if all(name in at for name in names):
                 rows = [at[name] for name in names]
                 columns = [kept[key][rows] for key in ("vector", "whole", "colours")]
-                made = (Embedded(WHOLE_PHOTO, *one) for one in zip(*columns, strict=True))
-                return Seen(dict(zip(paths, made, strict=True)), encoder.looks)
+                made = (PhotoEmbedding(WHOLE_PHOTO, *one) for one in zip(*columns, strict=True))
+                return Seen(dict(zip(paths, made, strict=True)), encoder.n_passes)
     seen = all_described(paths, encoder)
     columns_of = {
         key: np.stack([getattr(seen[path], key) for path in paths])

@@ -20,11 +20,12 @@ from accuracy import Seen, ranks, vectors_of
 from datasets import Task, tasks
 from reporting import print_table, write_json
 from satchel.encode.crops import CropShape
-from satchel.encode.embed import Embedded, Looking, embed
+from satchel.encode.embed import PhotoEncoder, embed
 from satchel.encode.encoder import Encoder
-from satchel.encode.output import Look
+from satchel.encode.output import EncoderOutput
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
+from satchel.records import PhotoEmbedding
 from satchel.search.rules import SearchRules
 
 FRAMES = {"as it is": None, "1:1": 1.0, "3:4": 3 / 4, "4:3": 4 / 3, "9:16": 9 / 16}
@@ -46,11 +47,11 @@ class Squeezing:
         return CropShape(self.encoder.crop_shape.side_px)
 
     @property
-    def looks(self) -> int:
+    def n_passes(self) -> int:
         """The encoder's."""
-        return self.encoder.looks
+        return self.encoder.n_passes
 
-    def encode(self, crops: np.ndarray) -> Look:
+    def encode(self, crops: np.ndarray) -> EncoderOutput:
         """The encoder's."""
         return self.encoder.encode(crops)
 
@@ -66,15 +67,15 @@ def framed(photo: RGB, proportion: float | None) -> RGB:
 
 
 def seen_by(
-    encoder: Looking,
+    encoder: PhotoEncoder,
     paths: list[Path],
     *,
     gallery: bool = False,
     cut: Callable[[RGB], RGB] = lambda photo: photo,
-) -> dict[Path, Embedded]:
-    """Look at photos as `Identifier` does."""
+) -> dict[Path, PhotoEmbedding]:
+    """Embed photos as `Identifier` does."""
 
-    def work(batch: list[Path]) -> list[Embedded]:
+    def work(batch: list[Path]) -> list[PhotoEmbedding]:
         photos = [cut(decode(path.read_bytes())) for path in batch]
         return embed(encoder, photos, gallery=gallery)
 
@@ -104,7 +105,7 @@ def main() -> None:
                     [query.path for query in task.queries],
                     cut=lambda photo, proportion=proportion: framed(photo, proportion),
                 )
-                seen = Seen(gallery | queries, encoder.looks)
+                seen = Seen(gallery | queries, encoder.n_passes)
                 line = {"task": task.name, "queries": len(queries), "frame": frame, "side": side}
                 for parts in (0.0, SearchRules().patch_weight):
                     rank = ranks(task, vectors_of(seen), seen, SearchRules(patch_weight=parts))

@@ -30,11 +30,12 @@ from satchel.adapt.clip_head import AdaptedHead, TellingEncoder
 from satchel.adapt.head import HeadsLook, RememberedPasses
 from satchel.adapt.run import begin_adapting
 from satchel.encode.card import BUILTIN, read_card
-from satchel.encode.embed import Embedded, embed
+from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.images import decode
 from satchel.onnx_model import read_model
 from satchel.parallel import batched
+from satchel.records import PhotoEmbedding
 from satchel.search.rules import SearchRules
 from satchel.train.loaded import read_head_file
 from satchel.train.settings import HeadSettings, SynthSettings
@@ -111,7 +112,7 @@ class Searched:
         look = HeadsLook(self._passes, head)
         found = self._seen(look, self._task.gallery, gallery=True)
         found |= self._seen(look, self._task.queries, gallery=False)
-        seen = Seen(found, look.looks)
+        seen = Seen(found, look.n_passes)
         whole = {path: photo.whole for path, photo in seen.items()}
         return {
             "plain": nearest_ranks(self._task, whole),
@@ -120,7 +121,7 @@ class Searched:
 
     def _seen(
         self, look: HeadsLook, photos: Sequence[LabelledPhoto], *, gallery: bool
-    ) -> dict[Path, Embedded]:
+    ) -> dict[Path, PhotoEmbedding]:
         found = {}
         for some in batched(photos, 8):
             seen = embed(look, [decode(one.path.read_bytes()) for one in some], gallery=gallery)

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from satchel.encode.embed import Looking, embed
+from satchel.encode.embed import PhotoEncoder, embed
 from satchel.errors import UsageError
 from satchel.images import RGB, decode, encode_jpeg
 from satchel.records import WHOLE_PHOTO, Box
@@ -98,7 +98,7 @@ def street(annotations: Path, images: Path) -> list[FreePicture]:
     return found + people
 
 
-def training_photos(pictures: list[FreePicture], encoder: Looking) -> TrainingPhotos:
+def training_photos(pictures: list[FreePicture], encoder: PhotoEncoder) -> TrainingPhotos:
     """Number the pictures: each is a product of its own.
 
     Args:

@@ -51,7 +51,6 @@ WORDS: Final = {
 
 ALLOWED: Final = (
     r"allow-word",  # a line that has to say it
-    r"rival_weight",  # a key of satchel.toml
 )
 """Lines that match one of these are not checked."""
 

@@ -219,7 +219,7 @@ def write_builtin(folder: Path, model: bytes, patches: bytes) -> EncoderCard:
         patch_px=PATCH,
         preprocessing="inside the model: RGB uint8; mean and spread of CLIP",
         dimension=WIDTH,
-        looks=1,
+        n_passes=1,
         patch_dimension=DIMENSIONS,
         parity="cosine ≥ 0.97 to the image encoder in float32 (tests/train/test_clip.py)",
         recipe=(

@@ -1,8 +1,9 @@
-"""Photo in, five likeliest catalogue models out. Read this first.
+"""Identify an item: photos in, ranked catalogue models out. Read this first.
 
-bytes → decode → look (box, vector, colours) → search → rank by product → calibrate → Identification
+bytes → decode → embed (box, vector, colours, patches) → search → rank products → score confidence
+→ Identification
 
-The command line, the web service, evaluation and benchmarks all come through here.
+The command line and the web service both call this module.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from satchel.catalog.store import Catalogue
 from satchel.confidence.model import Sureness, weigh
 from satchel.confidence.stored import confidence_of
 from satchel.encode.card import Confidence
-from satchel.encode.embed import Embedded, embed
+from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
@@ -32,12 +33,13 @@ from satchel.records import (
     Identification,
     LookAlike,
     LookAlikes,
+    PhotoEmbedding,
     Product,
     Verdict,
 )
 from satchel.search.index import GalleryIndex
 from satchel.search.indexing import open_index
-from satchel.search.matching import Matcher
+from satchel.search.patch_matching import PatchMatcher
 from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.workspace import Workspace
 
@@ -156,10 +158,10 @@ class Identifier:
             raise UsageError(
                 f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
             )
-        return self.name(self.look_at(photos), top=top)
+        return self.identify_embedded(self.embed(photos), top=top)
 
-    def look_at(self, photos: Sequence[bytes]) -> list[Embedded]:
-        """Decode photos, find the object in each, and encode it.
+    def embed(self, photos: Sequence[bytes]) -> list[PhotoEmbedding]:
+        """Decode photos, locate the object in each, and encode it.
 
         Raises:
             PhotoError: one of the photos cannot be used.
@@ -167,28 +169,30 @@ class Identifier:
         return embed(self._encoder, [decode(photo, limits=self._limits) for photo in photos])
 
     def rank(
-        self, seen: Sequence[Embedded], *, top: int, without: int | None = None
+        self, photos: Sequence[PhotoEmbedding], *, top: int, without: int | None = None
     ) -> list[RankedProduct]:
-        """Rank the products of the gallery for the item whose photos were looked at.
+        """Rank the products of the gallery for one item.
 
         Args:
-            without: id of a product that is passed over, as if it were not there.
+            without: id of a product to leave out.
         """
-        described = np.stack([photo.described for photo in seen])
-        parts = [photo.patches for photo in seen if photo.patches is not None]
+        queries = np.stack([photo.descriptor for photo in photos])
+        patches = [photo.patches for photo in photos if photo.patches is not None]
         read = partial(self._catalogue.vectors.patches, self._encoder.id)
         with small_products():
             return rank_products(
                 self._index,
-                described,
+                queries,
                 top=top,
-                matcher=Matcher(parts, read) if len(parts) == len(seen) else None,
+                matcher=PatchMatcher(patches, read) if len(patches) == len(photos) else None,
                 without=without,
             )
 
-    def name(self, seen: Sequence[Embedded], *, top: int = 5) -> Identification:
-        """Name the item whose photos were looked at; look-alikes count as one candidate."""
-        ranked = self.rank(seen, top=max(top, POOL))
+    def identify_embedded(
+        self, photos: Sequence[PhotoEmbedding], *, top: int = 5
+    ) -> Identification:
+        """Identify one item from embedded photos; look-alikes count as one candidate."""
+        ranked = self.rank(photos, top=max(top, POOL))
         sure = weigh(self._confidence, self._index, ranked, absent=self._absent)
         groups = self._groups_of([found.product for found in ranked])
         folded = fold([found.product for found in ranked], sure.confidences, groups)
@@ -197,7 +201,7 @@ class Identifier:
         return Identification(
             verdict(candidates[0].confidence, sure.in_catalogue, self._confidence),
             tuple(candidates),
-            tuple(photo.box for photo in seen),
+            tuple(photo.box for photo in photos),
             sure.in_catalogue,
             likely,
             self._confidence.coverage,

@@ -8,6 +8,9 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 
 @dataclass(frozen=True, slots=True)
 class Box:
@@ -57,6 +60,33 @@ class Box:
 
 
 WHOLE_PHOTO = Box(0.0, 0.0, 1.0, 1.0)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoEmbedding:
+    """The embedding of one photo. Vectors are float32, of length 1.
+
+    Attributes:
+        box: the located object, from the saliency map of the first pass. The box of a third pass
+            is tighter and often loses handles and straps: good for an embedding, wrong as a box.
+        vector: shape (d,), the weighted mean of all passes; this one is searched.
+        whole: shape (d,), of the first pass alone (the whole photo).
+        colours: shape (c,), colour histogram; see `satchel.encode.colour`.
+        patches: shape (p, e), int8, patch embeddings of the first pass; None where the encoder has
+            no patch output.
+    """
+
+    box: Box
+    vector: npt.NDArray[np.float32]
+    whole: npt.NDArray[np.float32]
+    colours: npt.NDArray[np.float32]
+    patches: npt.NDArray[np.int8] | None = None
+
+    @property
+    def descriptor(self) -> npt.NDArray[np.float32]:
+        """Vector and colours concatenated, shape (d + c,): the input of `rank_products`."""
+        return np.concatenate([self.vector, self.colours])
+
 
 PRODUCT_FIELDS = ("brand", "name", "category", "colour", "size")
 

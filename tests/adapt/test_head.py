@@ -230,7 +230,7 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TellingEn
     assert record["figures"]["per_second"] > 0
     card = promote(workspace, run, on_total=total)
     builtin = read_card()
-    assert (card.dimension, card.looks) == (2 * builtin.dimension, builtin.looks)
+    assert (card.dimension, card.n_passes) == (2 * builtin.dimension, builtin.n_passes)
     assert card.confidence == builtin.confidence  # compositions do not tell it
     assert serving_card(workspace.models).parent.name == "adapt-fp16"
     with pytest.raises(UsageError, match="not made"):

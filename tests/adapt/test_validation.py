@@ -14,8 +14,7 @@ from satchel.adapt.compose.synthesis import Composer
 from satchel.adapt.validation import Answers, Checks, make_checks, searched
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
-from satchel.encode.embed import Embedded
-from satchel.records import WHOLE_PHOTO
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
@@ -62,13 +61,13 @@ def test_half_of_the_queries_are_of_products_that_are_not_trained_on() -> None:
     assert any((a != b).any() for a, b in zip(made.queries, make(1).queries, strict=True))
 
 
-def seen(count: int, rng: np.random.Generator) -> list[Embedded]:
+def seen(count: int, rng: np.random.Generator) -> list[PhotoEmbedding]:
     def unit(size: int) -> np.ndarray:
         rows = rng.random((count, size), dtype=np.float32)
         return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
     rows = zip(unit(16), unit(16), unit(COLOURS), strict=True)
-    return [Embedded(WHOLE_PHOTO, vector, whole, colours) for vector, whole, colours in rows]
+    return [PhotoEmbedding(WHOLE_PHOTO, vector, whole, colours) for vector, whole, colours in rows]
 
 
 def test_scores_are_those_that_identification_ranks_by() -> None:
@@ -86,7 +85,7 @@ def test_scores_are_those_that_identification_ranks_by() -> None:
     )
     index = GalleryIndex.of(vectors_of_gallery, "", wholes - vectors, SearchRules())
     for query, own in zip(queries, scores, strict=True):
-        ranked = rank_products(index, query.described[None], top=4)
+        ranked = rank_products(index, query.descriptor[None], top=4)
         assert [product.product for product in ranked] == np.argsort(-own).tolist()
         told = [product.score for product in ranked]
         np.testing.assert_allclose(told, np.sort(own)[::-1], atol=1e-5)

@@ -119,13 +119,13 @@ def test_photos_of_the_gallery_are_looked_at_twice(encoder: Encoder) -> None:
     photo = np.full((480, 640, 3), 230, np.uint8)
     photo[200:460, 300:620] = draw("cross", size_wh=(320, 260))
     (asked,), (kept,) = (embed(encoder, [photo], gallery=gallery) for gallery in (False, True))
-    assert encoder.looks == 1
+    assert encoder.n_passes == 1
     assert np.allclose(asked.vector, asked.whole, atol=1e-6)
     assert kept.whole @ asked.whole == pytest.approx(1, abs=1e-6)
     assert kept.box == asked.box
     assert np.allclose(kept.colours, asked.colours, atol=1e-6)
     assert 0.8 < kept.vector @ kept.whole < 0.999
-    as_asked = as_query(kept, encoder.looks)
+    as_asked = as_query(kept, encoder.n_passes)
     assert as_asked.vector @ asked.vector == pytest.approx(1, abs=1e-6)
 
 
@@ -134,6 +134,6 @@ def test_three_looks_are_three_looks_for_both() -> None:
     (asked,), (kept,) = (
         embed(light, [draw("ring", 1)], gallery=gallery) for gallery in (False, True)
     )
-    assert light.looks == 3
+    assert light.n_passes == 3
     assert np.array_equal(asked.vector, kept.vector)
-    assert as_query(kept, light.looks) is kept
+    assert as_query(kept, light.n_passes) is kept

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from satchel.encode.crops import CropShape
-from satchel.encode.output import Look
+from satchel.encode.output import EncoderOutput
 from satchel.errors import UsageError
 from satchel.images import decode
 from satchel.records import WHOLE_PHOTO, Box
@@ -74,12 +74,12 @@ def test_each_picture_is_a_product_and_people_are_found(streets: Path) -> None:
         """Finds its object in the upper left quarter."""
 
         crop_shape = CropShape(32)
-        looks = 3
+        n_passes = 3
 
-        def encode(self, crops: np.ndarray) -> Look:
+        def encode(self, crops: np.ndarray) -> EncoderOutput:
             saliency = np.zeros((len(crops), 4, 4), np.float32)
             saliency[:, :2, :2] = 1
-            return Look(np.ones((len(crops), 2), np.float32) / np.sqrt(2), saliency)
+            return EncoderOutput(np.ones((len(crops), 2), np.float32) / np.sqrt(2), saliency)
 
     photos = training_photos(street(streets / "train.json", streets / "images"), Sees())
     assert photos.labels.tolist() == [0, 1]

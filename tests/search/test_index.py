@@ -17,7 +17,7 @@ from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, WorkspaceError
 from satchel.search.index import GalleryIndex
 from satchel.search.indexing import open_index
-from satchel.search.matching import PatchSpace
+from satchel.search.patch_matching import PatchSpace
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Whitening
 from satchel.workspace import Workspace

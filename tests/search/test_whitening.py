@@ -95,7 +95,7 @@ def test_deviations_of_products_by_plain_loops() -> None:
 
 
 def test_of_very_many_photos_whole_products_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("satchel.search.whitening.MOST_DEVIATIONS", 10)
+    monkeypatch.setattr("satchel.search.whitening.MAX_DEVIATIONS", 10)
     gallery, _ = random_gallery(7, 30)
     everything = int((np.unique(gallery.products, return_counts=True)[1] > 1).sum())
     found, independent = product_deviations(gallery.vectors, gallery.products)
@@ -133,7 +133,7 @@ def test_order_within_products_changes_nothing(seed: int) -> None:
 
 def test_queries_are_ranked_in_the_space_of_the_gallery() -> None:
     gallery, views = random_gallery(11, 8)
-    rules = RULES.model_copy(update={"rival_weight": 0.0})
+    rules = RULES.model_copy(update={"rerank_weight": 0.0})
     index = GalleryIndex.of(gallery, "test", views, rules)
     plain = GalleryIndex(index.gallery, "test")
     asked = unit(np.random.default_rng(5).normal(size=(2, 12)))

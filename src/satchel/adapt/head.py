@@ -49,14 +49,14 @@ from satchel.adapt.run import (
 from satchel.adapt.validation import Checks
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.crops import CropShape
-from satchel.encode.embed import Embedded, embed
-from satchel.encode.output import Look
+from satchel.encode.embed import embed
+from satchel.encode.output import EncoderOutput
 from satchel.files import write_atomically
 from satchel.images import RGB
 from satchel.onnx_model import read_model
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import Progress
-from satchel.records import WHOLE_PHOTO
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.train.fit import TrainingState, save_weights
 from satchel.train.loaded import BESIDE, read_head_file, same_base
 from satchel.train.runs import Run, readable
@@ -143,16 +143,16 @@ class HeadsLook:
         return self.passes.tower.card.crop_shape
 
     @property
-    def looks(self) -> int:
+    def n_passes(self) -> int:
         """As the built-in encoder's."""
-        return self.passes.tower.card.looks
+        return self.passes.tower.card.n_passes
 
-    def encode(self, crops: Crops) -> Look:
+    def encode(self, crops: Crops) -> EncoderOutput:
         """As `satchel.encode.encoder.Encoder.encode`; patches, the same for all heads, left out."""
         seen = self.passes.passed(crops)
         if self.head is None:
-            return Look(seen.vectors, seen.saliency)
-        return Look(self.head.beside_start(seen), seen.saliency)
+            return EncoderOutput(seen.vectors, seen.saliency)
+        return EncoderOutput(self.head.beside_start(seen), seen.saliency)
 
 
 # -- compositions ----------------------------------------------------------------------------------
@@ -427,7 +427,7 @@ def _own_looks(
     vectors: list[Floats] = []
     for rows in batched(task.trained.tolist(), passes.tower.batch):
         pictures: list[RGB] = [cutouts.picture(row) for row in rows]
-        seen: list[Embedded] = embed(look, pictures, gallery=True)
+        seen: list[PhotoEmbedding] = embed(look, pictures, gallery=True)
         vectors += [one.vector for one in seen]
         for kept, places in ((whole, [WHOLE_PHOTO] * len(rows)), (boxes, [s.box for s in seen])):
             crops = [look.crop_shape.cut(*one) for one in zip(pictures, places, strict=True)]

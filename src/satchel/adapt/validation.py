@@ -18,10 +18,11 @@ from satchel.adapt.compose.foreground import Cutouts
 from satchel.adapt.compose.synthesis import Composer
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.crops import CropShape
-from satchel.encode.embed import Embedded, Looking, as_query, embed
-from satchel.encode.output import Look
+from satchel.encode.embed import PhotoEncoder, as_query, embed
+from satchel.encode.output import EncoderOutput
 from satchel.images import RGB
 from satchel.parallel import batched, small_products
+from satchel.records import PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
@@ -46,13 +47,13 @@ class LiveEncoder:
         self._model = Exportable(backbone).eval()
         self._device = next(backbone.parameters()).device
         self.crop_shape = CropShape(side_px)
-        self.looks = 3
+        self.n_passes = 3
 
-    def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
+    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
         """As `satchel.encode.encoder.Encoder.encode`."""
         with torch.inference_mode():
             vectors, saliency = self._model(torch.from_numpy(crops).to(self._device))
-        return Look(vectors.float().cpu().numpy(), saliency.float().cpu().numpy())
+        return EncoderOutput(vectors.float().cpu().numpy(), saliency.float().cpu().numpy())
 
 
 def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:
@@ -60,15 +61,17 @@ def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:
     return np.stack([seen.vector for seen in _seen(encoder, photos)]).astype(np.float32)
 
 
-def _seen(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> list[Embedded]:
+def _seen(
+    encoder: PhotoEncoder, photos: Sequence[RGB], *, gallery: bool = False
+) -> list[PhotoEmbedding]:
     return [
         seen for batch in batched(photos, BATCH) for seen in embed(encoder, batch, gallery=gallery)
     ]
 
 
 def searched(
-    queries: Sequence[Embedded],
-    gallery: Sequence[Embedded],
+    queries: Sequence[PhotoEmbedding],
+    gallery: Sequence[PhotoEmbedding],
     labels: Ints,
     products: int,
     rules: SearchRules,
@@ -98,7 +101,7 @@ def searched(
     scores = np.full((len(queries), products), -1, np.float32)
     with small_products():
         for own, query in zip(scores, queries, strict=True):
-            ranked = rank_products(index, query.described[None], top=products)
+            ranked = rank_products(index, query.descriptor[None], top=products)
             own[[one.product for one in ranked]] = [one.score for one in ranked]
     return scores
 
@@ -134,7 +137,7 @@ class Checks:
     own: Ints
     rules: SearchRules = field(default_factory=SearchRules)
 
-    def ask(self, encoder: Looking) -> Answers:
+    def ask(self, encoder: PhotoEncoder) -> Answers:
         """Search the queries, and the catalogue's own ones if they are enough."""
         gallery = _seen(encoder, self.pictures, gallery=True)
         queries = _seen(encoder, self.queries)
@@ -143,7 +146,7 @@ class Checks:
         if len(self.own) < FEWEST_QUERIES:
             return Answers(scores, None)
         others = np.setdiff1d(np.arange(len(gallery)), self.own)
-        own = [as_query(gallery[row], encoder.looks) for row in self.own]
+        own = [as_query(gallery[row], encoder.n_passes) for row in self.own]
         rest = [gallery[row] for row in others]
         return Answers(scores, searched(own, rest, labels[others], products, rules))
 

@@ -82,12 +82,12 @@ class _Answers:
         for path in paths:
             try:
                 data = read_photo(path, self._workspace.settings.photos.limits())
-                seen += self._identifier.look_at([data])
+                seen += self._identifier.embed([data])
                 used.append(path)
             except PhotoError as error:
                 self.fail(path, error)
         if seen:
-            self._print(used, self._identifier.name(seen, top=self._top))
+            self._print(used, self._identifier.identify_embedded(seen, top=self._top))
 
     def _print_json(self, paths: list[Path], found: Identification) -> None:
         from satchel.lookalikes.differences import look_alikes_as_json

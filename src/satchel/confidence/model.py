@@ -1,7 +1,7 @@
 """Scores → how likely each candidate is right, and whether the item is in the catalogue at all.
 
 Two small models, one after the other. With gap_k = score_1 − score_k, photos the number of gallery
-photos of the first product, and ahead_c and ahead_p how many of the first `MATCHED` products have
+photos of the first product, and ahead_c and ahead_p how many of the first `RERANKED` products have
 likelier colours, and likelier parts, than the first one:
 
     P(in the catalogue)     = 1 / (1 + exp(−presence · x))
@@ -33,7 +33,7 @@ import numpy.typing as npt
 
 from satchel.encode.card import Confidence
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import MATCHED, POOL, RankedProduct
+from satchel.search.ranking import POOL, RERANKED, RankedProduct
 
 Floats = npt.NDArray[np.float64]
 
@@ -87,7 +87,9 @@ class Rankings:
         for row, ranked in enumerate(rankings):
             pool = ranked[:POOL]
             scores[row, : len(pool)] = [one.score for one in pool]
-            evidence[row, : len(pool)] = [(one.colours, one.parts) for one in pool]
+            evidence[row, : len(pool)] = [
+                (one.colour_similarity, one.patch_similarity) for one in pool
+            ]
         first = [np.array([ranked[0].product]) for ranked in rankings]
         return cls(scores, np.array([len(index.rows_of(one)) for one in first]), evidence)
 
@@ -243,7 +245,7 @@ def _lead(ranked: Rankings, place: int) -> Floats:
 
 def _ahead(ranked: Rankings) -> npt.NDArray[np.int64]:
     """How many products are ahead of the first by colours, and by parts; shape (n, 2)."""
-    seen, there = ranked.evidence[:, :MATCHED], ranked.scores[:, :MATCHED] > FURTHEST
+    seen, there = ranked.evidence[:, :RERANKED], ranked.scores[:, :RERANKED] > FURTHEST
     ahead = (seen > seen[:, :1]) & there[:, :, None]  # NaN is ahead of nothing
     result: npt.NDArray[np.int64] = ahead.sum(1)
     return result

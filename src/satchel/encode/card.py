@@ -88,8 +88,8 @@ class EncoderCard(ModelCard):
     )
     preprocessing: str
     dimension: int = Field(gt=0, description="length of a vector")
-    looks: Literal[1, 3] = Field(
-        3, description="looks that make a photo's vector; see satchel.encode.embed"
+    n_passes: Literal[1, 3] = Field(
+        3, description="forward passes averaged into a photo's vector; see satchel.encode.embed"
     )
     patch_dimension: int | None = Field(
         None, gt=0, description="length of a local feature; none: the encoder gives none"

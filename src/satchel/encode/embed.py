@@ -1,17 +1,19 @@
-"""Photo → box and vectors, in one look or three, as the encoder's card says.
+"""Embed photos: photo → object box and vectors, in one forward pass or three.
 
-Each look is one forward pass that gives a vector and a saliency map; the map says where the object
-is. Where one look is enough, it is at the whole photo; photos of the gallery are looked at once
-more, at their object, so that the index learns what changes between the two. Where three are
-taken (the whole photo, the object, the object again), what they give is summed, so that what the
-locator costs is not lost. Measured in docs/decisions/0003-vector.md and 0016-clip.md. Gallery and
-query photos both go through here, and only here.
+The first pass encodes the whole photo; its saliency map gives the object's box. An encoder whose
+card says `n_passes: 1` stops there, except for gallery photos: those get a second pass on the
+object, so that the index can learn what changes between the two crops (see
+`satchel.search.whitening`). With `n_passes: 3`, the second pass encodes the object, the third the
+object within that crop, and the three vectors are averaged, so that a wrong box costs little.
+Measured in docs/decisions/0003-vector.md and 0016-clip.md.
+
+Gallery photos and query photos are both embedded here, and only here.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import repeat
 from typing import Final, Protocol
 
@@ -20,100 +22,88 @@ import numpy.typing as npt
 
 from satchel.encode.colour import colour_histogram
 from satchel.encode.crops import CropShape
-from satchel.encode.output import Look
+from satchel.encode.output import EncoderOutput
 from satchel.images import RGB
 from satchel.locate.saliency import salient_box
-from satchel.records import WHOLE_PHOTO, Box
+from satchel.records import WHOLE_PHOTO, Box, PhotoEmbedding
 
-SHARES: Final = {1: (1.0,), 2: (2.0, 1.0), 3: (1.0, 1.0, 1.0)}
-"""What each look's vector counts, by how many looks were taken."""
+PASS_WEIGHTS: Final = {1: (1.0,), 2: (2.0, 1.0), 3: (1.0, 1.0, 1.0)}
+"""Weight of each pass in the mean vector, by the number of passes."""
 
-COLOUR_LOOK: Final = 2
-"""The look whose colours count where three are taken: the object's; the third often loses parts."""
+COLOUR_PASS: Final = 2
+"""Of three passes, the one whose crop gives the colours; the third crop often loses parts."""
 
 
-class Looking(Protocol):
-    """What looks at crops: `satchel.encode.encoder.Encoder`, or a network that is in training."""
+class PhotoEncoder(Protocol):
+    """Encodes crops: `satchel.encode.encoder.Encoder`, or a network in training."""
 
     @property
     def crop_shape(self) -> CropShape:
-        """What crops it takes."""
+        """Shape of its input crops."""
 
     @property
-    def looks(self) -> int:
-        """Looks that make a photo's vector: 1 or 3."""
+    def n_passes(self) -> int:
+        """Passes averaged into a photo's vector: 1 or 3."""
 
-    def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
-        """As `satchel.encode.encoder.Encoder.encode`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Embedded:
-    """Where the object is, and the photo's vectors, float32, of length 1.
-
-    `vector`, shape (d,), is of all looks together and what is searched; `whole`, shape (d,), is
-    of the first look alone; `colours`, shape (`COLOURS`,), is of the second of three looks, else
-    of the first. `patches`, shape (p, e), int8, are of the first look, None where the encoder gives
-    none.
-    The box is what the first look's map gives. A third look's is closer, and often cuts off
-    handles and straps: right for telling models apart, wrong as an answer to where the object is.
-    """
-
-    box: Box
-    vector: npt.NDArray[np.float32]
-    whole: npt.NDArray[np.float32]
-    colours: npt.NDArray[np.float32]
-    patches: npt.NDArray[np.int8] | None = None
-
-    @property
-    def described(self) -> npt.NDArray[np.float32]:
-        """What is compared with the gallery: vector and colours, shape (d + `COLOURS`,)."""
-        return np.concatenate([self.vector, self.colours])
+    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
+        """Encode crops; see `satchel.encode.encoder.Encoder.encode`."""
 
 
-def embed(encoder: Looking, photos: Sequence[RGB], *, gallery: bool = False) -> list[Embedded]:
-    """Locate and encode the object in each photo; crops of one size pass as one batch.
+def embed(
+    encoder: PhotoEncoder, photos: Sequence[RGB], *, gallery: bool = False
+) -> list[PhotoEmbedding]:
+    """Locate and encode the object in each photo; crops of equal size share a batch.
 
     Args:
         photos: upright RGB pixels, each of its own size; at least one.
-        gallery: the photos are to be searched, not searched for: two looks at the least.
+        gallery: the photos belong to the gallery, which takes two passes at least.
     """
-    count = max(encoder.looks, 2) if gallery else encoder.looks
-    looks: list[Look] = []
-    looked_at = [[WHOLE_PHOTO] * len(photos)]
-    while len(looks) < count:
-        boxes = looked_at[-1]
-        cut = encoder.crop_shape.cut
-        crops = [cut(photo, box) for photo, box in zip(photos, boxes, strict=True)]
-        look = _looked(encoder, crops)
-        looks.append(look)
-        if len(looks) == min(COLOUR_LOOK, encoder.looks):
-            colours = [colour_histogram(*seen) for seen in zip(crops, look.saliency, strict=True)]
-        nearer = zip(look.saliency, boxes, strict=True)
-        looked_at.append([salient_box(seen).within(box) for seen, box in nearer])
-    vectors = [look.vectors for look in looks]
-    total = np.average(vectors, axis=0, weights=SHARES[count]).astype(np.float32)
-    total /= np.linalg.norm(total, axis=1, keepdims=True)
-    patches = looks[0].patches
-    parts = repeat(None, len(photos)) if patches is None else patches
-    seen = zip(looked_at[1], total, vectors[0], colours, parts, strict=True)
-    return [Embedded(*photo) for photo in seen]
+    count = max(encoder.n_passes, 2) if gallery else encoder.n_passes
+    outputs: list[EncoderOutput] = []
+    boxes_of_pass = [[WHOLE_PHOTO] * len(photos)]
+    for number in range(1, count + 1):
+        boxes = boxes_of_pass[-1]
+        crops = [encoder.crop_shape.cut(*pair) for pair in zip(photos, boxes, strict=True)]
+        output = _encode(encoder, crops)
+        outputs.append(output)
+        if number == min(COLOUR_PASS, encoder.n_passes):
+            colours = [
+                colour_histogram(crop, saliency)
+                for crop, saliency in zip(crops, output.saliency, strict=True)
+            ]
+        boxes_of_pass.append(_boxes(output, boxes))
+    vectors = np.average(
+        [output.vectors for output in outputs], axis=0, weights=PASS_WEIGHTS[count]
+    ).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    first = outputs[0]
+    patches = repeat(None, len(photos)) if first.patches is None else first.patches
+    columns = zip(boxes_of_pass[1], vectors, first.vectors, colours, patches, strict=True)
+    return [PhotoEmbedding(*row) for row in columns]
 
 
-def as_query(seen: Embedded, looks: int) -> Embedded:
-    """What a photo of the gallery is when it is searched for.
+def as_query(embedding: PhotoEmbedding, n_passes: int) -> PhotoEmbedding:
+    """Turn a gallery photo's embedding into the one it would have as a query photo.
 
     Args:
-        looks: that make a photo's vector; of one, the look at the object is left out.
+        n_passes: of the encoder; with one pass, a query has no pass on the object.
     """
-    return replace(seen, vector=seen.whole) if looks == 1 else seen
+    return replace(embedding, vector=embedding.whole) if n_passes == 1 else embedding
 
 
-def _looked(encoder: Looking, crops: Sequence[RGB]) -> Look:
-    """One look at each crop; those of one size pass together."""
+def _boxes(output: EncoderOutput, crops: Sequence[Box]) -> list[Box]:
+    """Locate the object in each crop; boxes are fractions of the whole photo."""
+    return [
+        salient_box(saliency).within(crop)
+        for saliency, crop in zip(output.saliency, crops, strict=True)
+    ]
+
+
+def _encode(encoder: PhotoEncoder, crops: Sequence[RGB]) -> EncoderOutput:
+    """Run one pass over crops, one batch for each crop size."""
     by_size: dict[tuple[int, ...], list[int]] = {}
-    for at, one in enumerate(crops):
-        by_size.setdefault(one.shape, []).append(at)
-    looks = [encoder.encode(np.stack([crops[at] for at in same])) for same in by_size.values()]
-    order = np.argsort([at for same in by_size.values() for at in same])
-    return Look.joined(looks).rows(order)
+    for position, one in enumerate(crops):
+        by_size.setdefault(one.shape, []).append(position)
+    outputs = [encoder.encode(np.stack([crops[i] for i in same])) for same in by_size.values()]
+    order = np.argsort([position for same in by_size.values() for position in same])
+    return EncoderOutput.concatenate(outputs).rows(order)

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from satchel.encode.card import BUILTIN, EncoderCard, read_card
 from satchel.encode.crops import CropShape
-from satchel.encode.output import Look
+from satchel.encode.output import EncoderOutput
 from satchel.errors import EncoderError
 from satchel.onnx_model import open_session, read_model
 from satchel.validation import reason
@@ -85,13 +85,13 @@ class Encoder:
 
     @property
     def crop_shape(self) -> CropShape:
-        """What crops it takes."""
+        """Shape of its input crops."""
         return self.card.crop_shape
 
     @property
-    def looks(self) -> int:
-        """Looks that make a photo's vector: 1 or 3."""
-        return self.card.looks
+    def n_passes(self) -> int:
+        """Passes averaged into a photo's vector: 1 or 3."""
+        return self.card.n_passes
 
     def _check_length(self, output: str, expected: int | None) -> None:
         """Hold the length of an output's vectors against the card's, where the model says one."""
@@ -103,7 +103,7 @@ class Encoder:
                 f"gives {found}; restore the card from a backup"
             )
 
-    def encode(self, crops: npt.NDArray[np.uint8]) -> Look:
+    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
         """Run the model.
 
         Args:
@@ -114,7 +114,7 @@ class Encoder:
         """
         try:
             with self._turn:
-                return Look(*self._session.run(self._names, {INPUT: crops}))
+                return EncoderOutput(*self._session.run(self._names, {INPUT: crops}))
         except Exception as error:  # ONNX Runtime has no exception tree of its own
             raise EncoderError(
                 f"ONNX Runtime cannot run {self.card.file} on crops of the shape {crops.shape}: "

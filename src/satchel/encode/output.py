@@ -1,7 +1,7 @@
-"""What one look at a photo gives: a vector, a saliency map, and patches where the encoder has them.
+"""What one forward pass of an encoder returns: vectors, saliency maps, patch embeddings.
 
-Where a vector says what a photo shows as a whole, patches say what its parts look like: a clasp, a
-stitched edge, a printed letter. `satchel.search.matching` compares them.
+A vector describes a crop as a whole. Patch embeddings describe its parts (a clasp, a stitched edge,
+a printed letter); `satchel.search.patch_matching` compares them.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What one forward pass makes of n crops.
+class EncoderOutput:
+    """The output of one forward pass over n crops.
 
     Attributes:
         vectors: shape (n, d), float32, each of length 1.
-        saliency: shape (n, h, w), float32, ≥ 0: a network's last feature map summed over its
-            channels, from which `satchel.locate.saliency` finds the object.
-        patches: shape (n, p, e), int8, each of length 127: of the p squares of each crop that the
-            encoder looked at most; None where it gives none.
+        saliency: shape (n, h, w), float32, ≥ 0: the last feature map summed over its channels,
+            from which `satchel.locate.saliency` finds the object.
+        patches: shape (n, p, e), int8, each of length 127: the p patches of each crop with the
+            most attention; None where the encoder has no patch output.
     """
 
     vectors: npt.NDArray[np.float32]
     saliency: npt.NDArray[np.float32]
     patches: npt.NDArray[np.int8] | None = None
 
-    def rows(self, chosen: npt.NDArray[np.int64]) -> Look:
-        """Those of some of the crops, in the order that is asked for."""
+    def rows(self, chosen: npt.NDArray[np.int64]) -> EncoderOutput:
+        """Select crops, in the given order."""
         patches = None if self.patches is None else self.patches[chosen]
-        return Look(self.vectors[chosen], self.saliency[chosen], patches)
+        return EncoderOutput(self.vectors[chosen], self.saliency[chosen], patches)
 
     @classmethod
-    def joined(cls, looks: Sequence[Look]) -> Look:
-        """What one encoder made of several batches, as of one."""
-        if len(looks) == 1:
-            return looks[0]
-        parts = [look.patches for look in looks if look.patches is not None]
+    def concatenate(cls, outputs: Sequence[EncoderOutput]) -> EncoderOutput:
+        """Join the outputs of several batches."""
+        if len(outputs) == 1:
+            return outputs[0]
+        patches = [output.patches for output in outputs if output.patches is not None]
         return cls(
-            np.concatenate([look.vectors for look in looks]),
-            np.concatenate([look.saliency for look in looks]),
-            np.concatenate(parts) if parts else None,
+            np.concatenate([output.vectors for output in outputs]),
+            np.concatenate([output.saliency for output in outputs]),
+            np.concatenate(patches) if patches else None,
         )

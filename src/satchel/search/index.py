@@ -24,7 +24,7 @@ from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex, WorkspaceError
 from satchel.files import replacing
-from satchel.search.matching import PatchSpace, learn_space
+from satchel.search.patch_matching import PatchSpace, fit_patch_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
 
@@ -33,7 +33,7 @@ LAYOUT: Final = "satchel-index-4"
 Tensors = Mapping[str, npt.NDArray[Any]]
 
 PLAIN: Final = SearchRules(
-    view_power=0, product_power=0, colour_weight=0, rival_weight=0, patch_weight=0
+    view_power=0, product_power=0, colour_weight=0, rerank_weight=0, patch_weight=0
 )
 """Vectors compared as they are."""
 
@@ -75,7 +75,7 @@ class GalleryIndex:
         if gallery.colours is None:
             rules = rules.model_copy(update={"colour_weight": 0.0})
         searched = _beside(whitening(gallery.vectors), gallery.colours, rules.colour_weight)
-        space = PatchSpace.none() if patches is None else learn_space(patches)
+        space = PatchSpace.none() if patches is None else fit_patch_space(patches)
         searched_gallery = replace(gallery, vectors=searched, colours=None)
         return cls(searched_gallery, encoder, whitening, rules, space)
 

@@ -13,15 +13,16 @@ import numpy.typing as npt
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
 from satchel.encode.card import EncoderCard
-from satchel.encode.embed import Embedded, embed
+from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
+from satchel.records import PhotoEmbedding
 from satchel.search.index import GalleryIndex
-from satchel.search.matching import MOST_PICTURES
+from satchel.search.patch_matching import MAX_SAMPLED_PHOTOS
 from satchel.search.rules import SearchRules
-from satchel.search.whitening import MOST_DEVIATIONS
+from satchel.search.whitening import MAX_DEVIATIONS
 
 BATCH_PHOTOS: Final = 8
 """Photos embedded together by one thread: few, so that its pixels stay near the processor."""
@@ -64,7 +65,7 @@ def embed_gallery(
             (
                 (number, seen.box, seen.vector, seen.whole, seen.colours, seen.patches)
                 for number, seen in results
-                if isinstance(seen, Embedded)
+                if isinstance(seen, PhotoEmbedding)
             ),
         )
         for _, result in results:
@@ -75,10 +76,10 @@ def embed_gallery(
 
 def _embed_job(
     job: list[tuple[int, str]], store: PhotoStore, encoder: Encoder
-) -> list[tuple[int, Embedded | PhotoProblem]]:
+) -> list[tuple[int, PhotoEmbedding | PhotoProblem]]:
     """Embed one batch; a photo that cannot be decoded becomes a problem, the others go on."""
     decoded: list[tuple[int, RGB]] = []
-    results: list[tuple[int, Embedded | PhotoProblem]] = []
+    results: list[tuple[int, PhotoEmbedding | PhotoProblem]] = []
     for photo_id, sha256 in job:
         try:
             decoded.append((photo_id, decode(store.read(sha256))))
@@ -101,7 +102,7 @@ def build_index(
     gallery = catalogue.vectors.gallery(card.sha256, card.dimension)
     if not len(gallery.vectors):
         raise IndexMissing(_nothing_embedded(catalogue))
-    views = catalogue.vectors.view_deviations(card.sha256, card.dimension, at_most=MOST_DEVIATIONS)
+    views = catalogue.vectors.view_deviations(card.sha256, card.dimension, at_most=MAX_DEVIATIONS)
     index = GalleryIndex.of(
         gallery, card.sha256, views, rules, _some_patches(catalogue, card, gallery.photos)
     )
@@ -115,7 +116,7 @@ def _some_patches(
     """Patches of some of the gallery's photos, shape (p, e); None where the encoder gives none."""
     if card.patch_dimension is None:
         return None
-    step = -(-len(photos) // MOST_PICTURES)
+    step = -(-len(photos) // MAX_SAMPLED_PHOTOS)
     names = [photo.tobytes().hex() for photo in photos[::step]]
     stored = [
         data

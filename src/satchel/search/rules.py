@@ -1,4 +1,4 @@
-"""How the gallery is compared with photos, and with itself: `[search]` and `[look_alikes]`."""
+"""Settings of search and of look-alikes: `[search]` and `[look_alikes]` in satchel.toml."""
 
 from __future__ import annotations
 
@@ -16,43 +16,43 @@ class SearchRules(BaseModel):
         0.25,
         ge=0,
         le=0.5,
-        description="how much less a direction counts the more a photo's vector varies along it "
-        "between the whole photo and its object: divided by the variance to this power; 0 does "
-        "without; from 0.2 to 0.3 is as good",
+        description="whitening by views: each direction is divided by its variance between the "
+        "whole photo and its object, to this power; 0 turns it off; 0.2 to 0.3 is equally good",
     )
     product_power: float = Field(
         0.35,
         ge=0,
         le=0.5,
-        description="the same for how photos of one product vary, where products have several",
+        description="whitening by products: the same for the variance between photos of one "
+        "product, where products have several photos",
     )
     colour_weight: float = Field(
         0.1,
         ge=0,
         le=1,
-        description="of the likeness of colours beside the cosine of the vectors; 0 does without; "
-        "for lite0, and what is trained from it, 0.2 is better",
+        description="weight of colour similarity relative to the cosine of the vectors; 0 turns it "
+        "off; 0.2 is better for lite0 and for models trained from it",
     )
-    rival_weight: float = Field(
+    rerank_weight: float = Field(
         0.1,
         ge=0,
         le=10,
-        description="of how much of a photo a candidate's pictures make up beside those of its "
-        "rivals, beside the score; 0 does without; helps where products have many pictures",
+        description="weight of candidate re-ranking relative to the score: the share of the photo "
+        "that each candidate's photos reconstruct in competition with the others'; 0 turns it off; "
+        "helps where products have many photos",
     )
     patch_weight: float = Field(
         1.0,
         ge=0,
         le=10,
-        description="of how much of a photo's parts a candidate's pictures have too, beside the "
-        "score of the whole, both being equally spread; divided by the square of how many pictures "
-        "products have; 0 does without, and asks the database for nothing more; for encoders that "
-        "give patches (clip-b16)",
+        description="weight of patch matching relative to the score, both scaled to one standard "
+        "deviation; divided by the square of the mean number of photos per product; 0 turns it off "
+        "and saves a database query; for encoders with patch output (clip-b16)",
     )
 
 
 class LookAlikeRules(BaseModel):
-    """What look-alikes are. Measured: docs/decisions/0014-look-alikes.md."""
+    """What counts as look-alikes. Measured: docs/decisions/0014-look-alikes.md."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,18 +60,18 @@ class LookAlikeRules(BaseModel):
         0.05,
         gt=0,
         le=0.5,
-        description="that the ranking, asked with the very picture of one product, leaves another "
-        "between the two: from there on they are proposed as look-alikes; less proposes more",
+        description="two products are proposed as look-alikes where a gallery photo of one, used "
+        "as a query, leaves the other at least this posterior probability; lower proposes more",
     )
     colour_chance: float = Field(
         0.15,
         gt=0,
         le=0.5,
-        description="the same where the catalogue gives the two different colours: a photo shows "
-        "those, so that pictures have to be all but equal",
+        description="the same for two products of different colours in the catalogue: photos show "
+        "colours, so their photos have to be nearly equal",
     )
     counted: Literal["confirmed", "proposed", "off"] = Field(
         "confirmed",
-        description="which groups count as one candidate in answers: those that a person has "
-        "confirmed, proposed ones too, or none (off)",
+        description="which groups count as one candidate in answers: confirmed by a person, "
+        "proposed ones too, or none (off)",
     )

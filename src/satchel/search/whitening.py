@@ -26,7 +26,7 @@ Rows = npt.NDArray[np.float32]
 PRIOR_DEGREES: Final = 10
 """Deviations that the even covariance counts for: a handful of photos must not overrule it."""
 
-MOST_DEVIATIONS: Final = 20_000
+MAX_DEVIATIONS: Final = 20_000
 """Of each kind, evenly taken: more change the covariance little and take longer."""
 
 
@@ -149,7 +149,7 @@ def product_deviations(vectors: Rows, products: npt.NDArray[np.int64]) -> tuple[
     several = np.flatnonzero(count > 1)
     if not len(several):
         return np.empty((0, vectors.shape[1]), np.float32), 0
-    several = several[:: -(-int(count[several].sum()) // MOST_DEVIATIONS)]
+    several = several[:: -(-int(count[several].sum()) // MAX_DEVIATIONS)]
     rows = np.flatnonzero(np.isin(place, several))
     means = np.add.reduceat(vectors, starts, axis=0) / count[:, None]
     scale = np.sqrt(count / np.maximum(count - 1, 1))

@@ -14,7 +14,6 @@ from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
 from satchel.encode.card import read_card
-from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import FILE as SERVING_FILE
 from satchel.encode.registry import serving_card
@@ -29,7 +28,7 @@ from satchel.errors import (
 from satchel.identify import MAX_ITEM_PHOTOS, Identifier
 from satchel.images import MEGABYTE, PhotoLimits
 from satchel.parallel import cores
-from satchel.records import Identification
+from satchel.records import Identification, PhotoEmbedding
 from satchel.search.indexing import open_index
 from satchel.web.reindexing import Reindexing
 from satchel.web.uploads import ReceivedPhoto
@@ -89,7 +88,9 @@ class Serving:
                 self._look(identifier, position, photo)
                 for position, photo in enumerate(photos, start=1)
             ]
-            return identifier.name(seen, top=top or self.workspace.settings.identify.top)
+            return identifier.identify_embedded(
+                seen, top=top or self.workspace.settings.identify.top
+            )
 
     def indexed(self) -> int:
         """Count the photos that are searched; 0 where there is no index."""
@@ -106,7 +107,7 @@ class Serving:
         """Count the groups of look-alikes that wait for a person's decision."""
         return self.workspace.catalogue.look_alikes.count(GroupState.PROPOSED)
 
-    def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> Embedded:
+    def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> PhotoEmbedding:
         """Look at one photo: one at a time, so that a request holds the pixels of one."""
         most = self._limits.max_bytes
         try:
@@ -115,7 +116,7 @@ class Serving:
                     f"expected at most {most:,} bytes, got {photo.size_bytes:,}; "
                     "send a smaller copy of the photo"
                 )
-            return identifier.look_at([photo.read()])[0]
+            return identifier.embed([photo.read()])[0]
         except PhotoError as error:
             raise FaultyPhoto(position, photo.name, error) from error
 

@@ -33,12 +33,12 @@ from satchel.confidence.fit import (
 )
 from satchel.confidence.stored import Calibration
 from satchel.curate.known import KnownPictures
-from satchel.encode.embed import Embedded
 from satchel.encode.encoder import Encoder
 from satchel.errors import PhotoError, RowError, UsageError
 from satchel.identify import Identifier
 from satchel.images import decode, read_photo
 from satchel.parallel import cores, map_in_order
+from satchel.records import PhotoEmbedding
 from satchel.search.indexing import open_index
 from satchel.search.ranking import POOL
 from satchel.workspace import Workspace
@@ -74,7 +74,7 @@ class _Looked:
 
     path: Path
     code: str
-    seen: Embedded
+    seen: PhotoEmbedding
 
 
 def calibrate(
@@ -161,7 +161,7 @@ def _look(
             name = sha256(data)
             if workspace.catalogue.photo_from(name) or workspace.catalogue.has_photo(name):
                 return row.code, None
-            return row.code, _Looked(row.photo, row.code, identifier.look_at([data])[0])
+            return row.code, _Looked(row.photo, row.code, identifier.embed([data])[0])
         except PhotoError as error:
             return str(row.photo), error
 

@@ -28,7 +28,7 @@ from satchel.onnx_model import read_model, write_model
 from satchel.parallel import small_products
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, rank_products
-from satchel.search.whitening import MOST_DEVIATIONS
+from satchel.search.whitening import MAX_DEVIATIONS
 from satchel.train.backbones import Backbone
 from satchel.train.export import Exported, Kind, export_encoder, export_head
 from satchel.train.loaded import read_adapted_head, trained_backbone
@@ -198,7 +198,7 @@ def _confidence(workspace: Workspace, run: Run, encoder: Encoder) -> Confidence:
         replace(gallery.rows(known_rows), products=numbers),
         encoder.id,
         workspace.catalogue.vectors.view_deviations(
-            encoder.id, encoder.card.dimension, at_most=MOST_DEVIATIONS
+            encoder.id, encoder.card.dimension, at_most=MAX_DEVIATIONS
         ),
         workspace.settings.search,
     )

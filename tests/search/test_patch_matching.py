@@ -11,8 +11,14 @@ from hypothesis import strategies as st
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.search.index import GalleryIndex
-from satchel.search.matching import FOUND, Matcher, PatchSpace, explained, learn_space
-from satchel.search.ranking import PICTURES, rank_products
+from satchel.search.patch_matching import (
+    KEPT_SHARE,
+    PatchMatcher,
+    PatchSpace,
+    fit_patch_space,
+    patch_similarities,
+)
+from satchel.search.ranking import PHOTOS_PER_PRODUCT, rank_products
 from satchel.search.rules import SearchRules
 
 DIMENSION = 8
@@ -31,7 +37,7 @@ def naive(asked: np.ndarray, space: PatchSpace, picture: np.ndarray) -> float:
         return mapped / np.linalg.norm(mapped)
 
     found = [max(float(placed(patch) @ placed(other)) for other in picture) for patch in asked]
-    best = sorted(found, reverse=True)[: max(1, int(FOUND * len(found)))]
+    best = sorted(found, reverse=True)[: max(1, int(KEPT_SHARE * len(found)))]
     return sum(best) / len(best)
 
 
@@ -40,9 +46,9 @@ def naive(asked: np.ndarray, space: PatchSpace, picture: np.ndarray) -> float:
 def test_agrees_with_plain_loops_where_some_pictures_have_no_patches(seed: int, count: int) -> None:
     rng = np.random.default_rng(seed)
     pictures = [some_patches(rng, int(rng.integers(1, 7))) for _ in range(count)]
-    space = learn_space(np.concatenate([*pictures, some_patches(rng, 3)]))
+    space = fit_patch_space(np.concatenate([*pictures, some_patches(rng, 3)]))
     asked = some_patches(rng, int(rng.integers(1, 8)))
-    found = explained(
+    found = patch_similarities(
         asked, space, [space(picture) for picture in pictures] + [space(pictures[0])[:0]]
     )
     assert found[-1] == 0
@@ -52,8 +58,8 @@ def test_agrees_with_plain_loops_where_some_pictures_have_no_patches(seed: int, 
 def test_a_picture_explains_itself_wholly() -> None:
     rng = np.random.default_rng(1)
     asked = some_patches(rng, 5)
-    space = learn_space(some_patches(rng, 50))
-    (whole,) = explained(asked, space, [space(asked)])
+    space = fit_patch_space(some_patches(rng, 50))
+    (whole,) = patch_similarities(asked, space, [space(asked)])
     assert whole == pytest.approx(1, abs=1e-5)
 
 
@@ -61,11 +67,11 @@ def test_a_hand_before_the_thing_counts_nothing() -> None:
     """What the picture does not have is left out, up to a share; beyond it, it counts."""
     rng = np.random.default_rng(8)
     thing, hand = some_patches(rng, 10), some_patches(rng, 10)
-    space = learn_space(some_patches(rng, 50))
+    space = fit_patch_space(some_patches(rng, 50))
     held = np.concatenate([thing[:7], hand[:3]])
     hidden = np.concatenate([thing[:5], hand[:5]])
-    assert explained(held, space, [space(thing)])[0] == pytest.approx(1, abs=1e-5)
-    assert explained(hidden, space, [space(thing)])[0] < 0.99
+    assert patch_similarities(held, space, [space(thing)])[0] == pytest.approx(1, abs=1e-5)
+    assert patch_similarities(hidden, space, [space(thing)])[0] < 0.99
 
 
 def test_what_every_picture_shows_counts_less() -> None:
@@ -73,19 +79,19 @@ def test_what_every_picture_shows_counts_less() -> None:
     rng = np.random.default_rng(2)
     spread = np.array([60, 8, 8, 8, 8, 8, 8, 8])
     gallery = (rng.normal(size=(400, DIMENSION)) * spread).clip(-127, 127).astype(np.int8)
-    space = learn_space(gallery)
+    space = fit_patch_space(gallery)
     moved = (gallery - gallery.astype(np.float32).mean(0)) @ space.axes
     before, after = gallery.std(0), moved.std(0)
     assert before.max() / before.min() > 2 * after.max() / after.min()
 
 
 def test_fewer_than_two_patches_are_no_space() -> None:
-    assert not learn_space(np.ones((1, DIMENSION), np.int8))
+    assert not fit_patch_space(np.ones((1, DIMENSION), np.int8))
     assert not PatchSpace.none()
 
 
 def test_stored_bytes_of_another_length_are_no_patches() -> None:
-    space = learn_space(some_patches(np.random.default_rng(3), 9))
+    space = fit_patch_space(some_patches(np.random.default_rng(3), 9))
     assert space.read(bytes(3 * DIMENSION)).shape == (3, DIMENSION)
     assert space.read(bytes(3 * DIMENSION + 1)).shape == (0, DIMENSION)
     assert space.read(b"").shape == (0, DIMENSION)
@@ -118,7 +124,9 @@ def test_twins_are_told_apart_by_their_parts() -> None:
     reads: list[list[str]] = []
     query = np.array([[1, 0]], np.float32)
     assert [one.product for one in rank_products(index, query, top=3)] == [0, 1, 2]
-    ranked = rank_products(index, query, top=3, matcher=Matcher([shown], reader(pictures, reads)))
+    ranked = rank_products(
+        index, query, top=3, matcher=PatchMatcher([shown], reader(pictures, reads))
+    )
     assert ranked[0].product == 1
     assert ranked[0].score == pytest.approx(1, abs=1e-5)
     matched = [naive(shown, index.space, picture) for picture in pictures]
@@ -136,7 +144,7 @@ def test_several_photos_of_an_item_count_alike() -> None:
     index, pictures = twins(rng, 2.0)
     asked = [some_patches(rng, 5), some_patches(rng, 5)]
     query = np.array([[1, 0], [1, 0]], np.float32)
-    ranked = rank_products(index, query, top=3, matcher=Matcher(asked, reader(pictures, [])))
+    ranked = rank_products(index, query, top=3, matcher=PatchMatcher(asked, reader(pictures, [])))
     matched = [
         np.mean([naive(seen, index.space, picture) for seen in asked]) for picture in pictures
     ]
@@ -152,7 +160,7 @@ def test_without_a_weight_nothing_is_read() -> None:
     reads: list[list[str]] = []
     shown = pictures[1]
     query = np.array([[1, 0]], np.float32)
-    matcher = Matcher([shown], reader(pictures, reads))
+    matcher = PatchMatcher([shown], reader(pictures, reads))
     assert rank_products(index, query, top=3, matcher=matcher) == rank_products(index, query, top=3)
     assert not reads
 
@@ -165,7 +173,7 @@ def many(rng: np.random.Generator) -> tuple[GalleryIndex, list[np.ndarray]]:
     names = np.arange(len(owners), dtype=np.uint8)[:, None].repeat(32, 1)
     pictures = [some_patches(rng, 4) for _ in owners]
     rules = SearchRules(
-        view_power=0, product_power=0, colour_weight=0, rival_weight=0, patch_weight=0.5
+        view_power=0, product_power=0, colour_weight=0, rerank_weight=0, patch_weight=0.5
     )
     gallery = GalleryVectors(vectors.astype(np.float32), owners, names, revision=1)
     index = GalleryIndex.of(
@@ -180,13 +188,13 @@ def test_parts_are_sought_in_each_products_nearest_pictures(seed: int, matched: 
     rng = np.random.default_rng(seed)
     index, pictures = many(rng)
     asked, query = some_patches(rng, 5), index.gallery.vectors[:1]
-    matcher = Matcher([asked], reader(pictures, []))
+    matcher = PatchMatcher([asked], reader(pictures, []))
     plain = rank_products(index, query, top=6)
     cosines = index.gallery.vectors @ query[0]
     found = {}
     for one in plain[:matched]:
         rows = np.flatnonzero(index.gallery.products == one.product)
-        nearest = rows[np.argsort(-cosines[rows])][:PICTURES]
+        nearest = rows[np.argsort(-cosines[rows])][:PHOTOS_PER_PRODUCT]
         found[one.product] = max(naive(asked, index.space, pictures[row]) for row in nearest)
     least = min(found.values())
     counts = np.bincount(index.gallery.products)
@@ -197,7 +205,7 @@ def test_parts_are_sought_in_each_products_nearest_pictures(seed: int, matched: 
         one.product: (one.score + weight * found.get(one.product, least)) / (1 + weight)
         for one in plain
     }
-    ranked = rank_products(index, query, top=6, matcher=matcher, matched=matched)
+    ranked = rank_products(index, query, top=6, matcher=matcher, reranked=matched)
     assert {one.product: one.score for one in ranked} == pytest.approx(expected, abs=1e-5)
     assert {one.product for one in ranked[:matched]} == found.keys()  # the others stay behind
     assert [one.photo for one in sorted(ranked, key=lambda one: one.product)] == [
@@ -214,15 +222,17 @@ def test_what_colours_and_parts_say_is_told_of_those_that_are_matched() -> None:
     no_views = np.empty((0, 4), np.float32)
     index = GalleryIndex.of(gallery, "test", no_views, rules, np.concatenate(pictures))
     asked, item = some_patches(rng, 5), np.concatenate([gallery.vectors[0], colours[0]])[None]
-    matcher = Matcher([asked], reader(pictures, []))
-    ranked = rank_products(index, item, top=6, matcher=matcher, matched=4)
+    matcher = PatchMatcher([asked], reader(pictures, []))
+    ranked = rank_products(index, item, top=6, matcher=matcher, reranked=4)
     before = rank_products(index, item, top=6)[:4]
     for one in ranked[:4]:
         rows = np.flatnonzero(gallery.products == one.product)
-        assert one.colours == pytest.approx((colours[rows] @ colours[0]).max(), abs=1e-5)
+        assert one.colour_similarity == pytest.approx((colours[rows] @ colours[0]).max(), abs=1e-5)
         nearest = rows[np.argsort(-(index.gallery.vectors @ index.prepared(item)[0])[rows])]
-        matched = [naive(asked, index.space, pictures[row]) for row in nearest[:PICTURES]]
-        assert one.parts == pytest.approx(max(matched), abs=1e-5)
+        matched = [naive(asked, index.space, pictures[row]) for row in nearest[:PHOTOS_PER_PRODUCT]]
+        assert one.patch_similarity == pytest.approx(max(matched), abs=1e-5)
     assert {one.product for one in ranked[:4]} == {one.product for one in before}
-    assert [(one.colours, one.parts) for one in ranked[4:]] == [(None, None)] * 2
-    assert all(one.parts is None for one in before)
+    assert [(one.colour_similarity, one.patch_similarity) for one in ranked[4:]] == [
+        (None, None)
+    ] * 2
+    assert all(one.patch_similarity is None for one in before)

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from satchel.catalog.vectors import GalleryVectors
 from satchel.search.index import GalleryIndex
-from satchel.search.ranking import PICTURES, rank_products
-from satchel.search.rivals import RIDGE, STEEPNESS, shares_of
+from satchel.search.ranking import PHOTOS_PER_PRODUCT, rank_products
+from satchel.search.reranking import RIDGE, STEEPNESS, collaborative_scores
 from satchel.search.rules import SearchRules
 
 
@@ -38,7 +38,7 @@ def test_shares_are_what_a_ridge_regression_answers(seed: int, many: int, count:
     rng = np.random.default_rng(seed)
     pictures, query = unit(rng.normal(size=(many, 5))), unit(rng.normal(size=5))
     products = rng.integers(0, count, many)
-    found = shares_of(query, pictures, products, count)
+    found = collaborative_scores(query, pictures, products, count)
     assert found.shape == (count,)
     assert found == pytest.approx(naive(query, pictures, products, count), abs=1e-4)
 
@@ -47,9 +47,9 @@ def test_nine_copies_say_no_more_than_one() -> None:
     """A product of nine alike pictures gains little on one whose single picture is as near."""
     pictures = unit(np.array([[1, 0.3, 0]] * 9 + [[1, 0, 0.3]]))
     products = np.array([0] * 9 + [1])
-    first, second = shares_of(unit(np.array([1.0, 0, 0])), pictures, products, 2)
+    first, second = collaborative_scores(unit(np.array([1.0, 0, 0])), pictures, products, 2)
     assert second < first < 1.2 * second  # nine times as much, were they counted
-    alone, _ = shares_of(pictures[0], pictures, products, 2)
+    alone, _ = collaborative_scores(pictures[0], pictures, products, 2)
     assert alone == pytest.approx(1, abs=0.03)
 
 
@@ -58,7 +58,7 @@ def crowded(rng: np.random.Generator, weight: float) -> GalleryIndex:
     vectors = unit(rng.normal(size=(24, 6)) + 2)
     names = np.arange(24, dtype=np.uint8)[:, None].repeat(32, 1)
     gallery = GalleryVectors(vectors, np.repeat(np.arange(6), 4), names, revision=1)
-    rules = SearchRules(view_power=0, product_power=0, colour_weight=0, rival_weight=weight)
+    rules = SearchRules(view_power=0, product_power=0, colour_weight=0, rerank_weight=weight)
     return GalleryIndex.of(gallery, "test", np.empty((0, 6), np.float32), rules)
 
 
@@ -74,7 +74,7 @@ def test_rivals_count_beside_the_score(seed: int, matched: int) -> None:
     for query in queries:
         cosines = index.gallery.vectors @ query
         near = [np.flatnonzero(index.gallery.products == product) for product in chosen]
-        near = [rows[np.argsort(-cosines[rows])[:PICTURES]] for rows in near]
+        near = [rows[np.argsort(-cosines[rows])[:PHOTOS_PER_PRODUCT]] for rows in near]
         owners = np.repeat(np.arange(matched), [len(rows) for rows in near])
         pictures = index.gallery.vectors[np.concatenate(near)]
         shares.append(naive(query, pictures, owners, matched))
@@ -84,7 +84,7 @@ def test_rivals_count_beside_the_score(seed: int, matched: int) -> None:
         one.product: (one.score + weight * found.get(one.product, least)) / (1 + weight)
         for one in before
     }
-    after = rank_products(index, queries, top=6, matched=matched)
+    after = rank_products(index, queries, top=6, reranked=matched)
     assert {one.product: one.score for one in after} == pytest.approx(expected, abs=1e-4)
 
 
