@@ -25,8 +25,8 @@ from pydantic import BaseModel
 
 import satchel
 from satchel.config import Settings
+from satchel.web.api.reference import Field, operations, schemas
 from satchel.web.app import create_app
-from satchel.web.reference import Field, operations, schemas
 from satchel.workspace import Workspace
 
 PAGES = Path(__file__).resolve().parents[1] / "docs" / "reference"

@@ -87,7 +87,7 @@ def stub_card() -> EncoderCard:
         input_side_px=SIDE_PX,
         preprocessing="inside the model",
         dimension=DIMENSION,
-        looks=1,
+        n_passes=1,
         parity="exact",
         recipe="tests/support/stub_encoder.py",
         confidence=read_card().confidence,

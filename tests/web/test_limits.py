@@ -13,7 +13,7 @@ from fastapi.routing import iter_route_contexts
 
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.web.app import UPLOADS, create_app
-from satchel.web.uploads import MAX_FORM_FIELDS, MAX_FORM_FILES, SMALL_BYTES
+from satchel.web.middleware.body_limit import MAX_FORM_FIELDS, MAX_FORM_FILES, SMALL_BYTES
 from satchel.workspace import Workspace
 
 PHOTO_BYTES = 100_000

@@ -190,7 +190,7 @@ def test_what_was_searched_for_is_escaped(client):
 
 
 def test_more_products_come_in_stretches(own_workspace, serve_app, monkeypatch):
-    monkeypatch.setattr("satchel.web.pages.PAGE_PRODUCTS", 3)
+    monkeypatch.setattr("satchel.web.pages.products.PAGE_PRODUCTS", 3)
     client = serve_app(create_app(own_workspace))
     first = client.get("/products", headers=HTML).text
     more = unescape(first.split('hx-get="/products?', 1)[1].split('"', 1)[0])

@@ -47,7 +47,7 @@ def doubted(own_workspace: Workspace) -> Workspace:
 @pytest.fixture
 def site(doubted: Workspace, serve_app: Callable[[FastAPI], httpx.Client]) -> httpx.Client:
     app = create_app(doubted)
-    app.state.serving.reindexing = Reindexing(doubted, quiet_s=0.2)
+    app.state.server.reindexing = Reindexing(doubted, quiet_s=0.2)
     return serve_app(app)
 
 

@@ -23,7 +23,7 @@ from satchel.encode.registry import serve_model
 from satchel.errors import EncoderError, UsageError
 from satchel.identify import Identifier
 from satchel.images import decode, encode_jpeg
-from satchel.web.serving import Serving
+from satchel.web.state import ServerState
 from satchel.workflows.calibrate import STEPS, LeftOut, calibrate
 from satchel.workspace import Workspace
 
@@ -181,7 +181,7 @@ def test_a_calibration_belongs_to_one_encoder(filled: Workspace, encoder: Encode
 
 
 def test_a_running_server_follows(filled: Workspace, encoder: Encoder) -> None:
-    serving = Serving(filled)
+    serving = ServerState(filled)
     assert serving.indexed() == 10
     before = serving._up_to_date().identifier
     confidence = encoder.card.confidence

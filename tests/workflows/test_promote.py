@@ -98,10 +98,10 @@ def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name
 
 def test_promoting_and_rolling_back(workspace: Workspace) -> None:
     from satchel.train.runs import Run
-    from satchel.web.serving import Serving
+    from satchel.web.state import ServerState
     from satchel.workflows.promote import promote
 
-    served = Serving(workspace)
+    served = ServerState(workspace)
     photo = encode_jpeg(draw(SHAPES[0], 99), 90)
     before = Identifier.open(workspace)
     assert served.indexed() == 60

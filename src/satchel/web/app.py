@@ -17,14 +17,20 @@ from starlette.responses import Response
 
 from satchel import __version__
 from satchel.errors import SatchelError
-from satchel.web import api, lookalikes, pages, pictures, review
-from satchel.web.headers import SECURITY_HEADERS, SecurityHeaders
-from satchel.web.hosts import KnownHosts
-from satchel.web.origins import OwnOrigin
+from satchel.web import api, pages
+from satchel.web.api.reference import with_problem_types
+from satchel.web.middleware.body_limit import (
+    MAX_FORM_FIELDS,
+    MAX_FORM_FILES,
+    SMALL_BYTES,
+    BodyLimit,
+)
+from satchel.web.middleware.headers import SECURITY_HEADERS, SecurityHeaders
+from satchel.web.middleware.hosts import KnownHosts
+from satchel.web.middleware.origins import OwnOrigin
+from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.problems import problem_json, problem_of
-from satchel.web.reference import with_problem_types
-from satchel.web.serving import Serving
-from satchel.web.uploads import MAX_FORM_FIELDS, MAX_FORM_FILES, SMALL_BYTES, BodyLimit
+from satchel.web.state import ServerState
 from satchel.workspace import Workspace
 
 DESCRIPTION: Final = (
@@ -59,12 +65,12 @@ def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
         generate_unique_id_function=lambda route: route.name,
         lifespan=_lifespan,
     )
-    app.state.serving = Serving(workspace)
-    app.state.pages = pages.Pages()
+    app.state.server = ServerState(workspace)
+    app.state.pages = Pages()
     app.state.answer_error = _answer_error
-    for router in (api.router, pictures.router, review.router, lookalikes.router, pages.router):
+    for router in (api.router, pages.router):
         app.include_router(router)
-    app.mount("/static", pages.VersionedFiles(directory=pages.STATIC), name="static")
+    app.mount("/static", VersionedFiles(directory=STATIC), name="static")
     # The last one is the outermost.
     app.add_middleware(BodyLimit, photos=workspace.settings.photos.limits(), uploads=UPLOADS)
     app.add_middleware(OwnOrigin)
@@ -79,14 +85,14 @@ def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     yield
-    await run_in_threadpool(app.state.serving.reindexing.finish)
+    await run_in_threadpool(app.state.server.reindexing.finish)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem.kind.status >= 500 and isinstance(error, SatchelError):
         logging.getLogger(__name__).warning("%s: %s", problem.kind.slug, error)
-    if pages.wants_page(request):
+    if wants_page(request):
         response: Response = request.app.state.pages.problem(request, problem)
     else:
         response = problem_json(request, problem)

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 
 from satchel.errors import PortInUse, UsageError
 from satchel.web.app import create_app
-from satchel.web.hosts import is_address
+from satchel.web.middleware.hosts import is_address
 from satchel.workspace import Workspace
 
 GRACE_S = 10

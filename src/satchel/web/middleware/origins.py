@@ -13,7 +13,7 @@ from typing import Final
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from satchel.web.hosts import Authority, parse_authority
+from satchel.web.middleware.hosts import Authority, parse_authority
 from satchel.web.problems import Kind, Refusal, refuse
 
 SAFE_METHODS: Final = frozenset(("GET", "HEAD", "OPTIONS"))

@@ -17,8 +17,8 @@ from satchel.catalog.review import ReviewPhoto
 from satchel.curate.decide import CONFLICT, COPY
 from satchel.curate.garbage import Reason
 from satchel.web.links import product_link
-from satchel.web.pages import is_fragment, pages_of
-from satchel.web.serving import Served, Serving
+from satchel.web.pages.rendering import is_fragment, pages_of
+from satchel.web.state import Server, ServerState
 
 WHO: Final = "satchel_reviewer"
 WHO_CHARS: Final = 60
@@ -65,62 +65,62 @@ router = APIRouter(prefix="/review", include_in_schema=False, default_response_c
 @router.get("")
 def review(
     request: Request,
-    serving: Served,
+    server: Server,
     state: Annotated[State, Query()] = "doubtful",
     kind: Annotated[str, Query(pattern=KIND)] = "",
     after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
 ) -> Response:
     """Show the next photo in question, with the kept photos of its product."""
-    values = _question(request, serving, state, kind, after)
+    values = _question(request, server, state, kind, after)
     template = "_review.html" if is_fragment(request) else "review.html"
     return pages_of(request).render(request, template, **values)
 
 
 @router.get("/codes")
 def codes(
-    request: Request, serving: Served, code: Annotated[str, Query(max_length=200)] = ""
+    request: Request, server: Server, code: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Suggest codes for a search word, as the options of a list."""
-    page = serving.workspace.catalogue.products(code, limit=SUGGESTIONS)
+    page = server.workspace.catalogue.products(code, limit=SUGGESTIONS)
     return pages_of(request).render(
         request, "_codes.html", products=[product for product, _ in page.products]
     )
 
 
 @router.get("/decisions")
-def decisions(request: Request, serving: Served) -> Response:
+def decisions(request: Request, server: Server) -> Response:
     """Show the last decisions, each with a button to undo it."""
-    history = serving.workspace.catalogue.review.history()
+    history = server.workspace.catalogue.review.history()
     return render_history(request, history, review="/review", here="photos")
 
 
 @router.post("/decide")
-def decide(request: Request, serving: Served, form: Annotated[DecisionForm, Form()]) -> Response:
+def decide(request: Request, server: Server, form: Annotated[DecisionForm, Form()]) -> Response:
     """Keep, drop or move a photo, and show the next."""
-    store = serving.workspace.catalogue.review
+    store = server.workspace.catalogue.review
     photo = store.photo(form.link_id)
-    links = _both(serving, photo) if form.choice is Choice.KEEP_BOTH else [form.link_id]
+    links = _both(server, photo) if form.choice is Choice.KEEP_BOTH else [form.link_id]
     store.decide(form.choice, links, code=form.code.strip(), by=form.who.strip() or None)
-    serving.reindexing.soon()
+    server.reindexing.soon()
     if form.back == "product":
         return RedirectResponse(product_link(photo.code), 303)
-    return _onwards(request, serving, form, after=form.link_id)
+    return _onwards(request, server, form, after=form.link_id)
 
 
 @router.post("/undo")
-def undo(request: Request, serving: Served, form: Annotated[UndoForm, Form()]) -> Response:
+def undo(request: Request, server: Server, form: Annotated[UndoForm, Form()]) -> Response:
     """Undo a decision, and show its photo again."""
-    serving.workspace.catalogue.review.undo(form.decision, by=form.who.strip() or None)
-    serving.reindexing.soon()
+    server.workspace.catalogue.review.undo(form.decision, by=form.who.strip() or None)
+    server.reindexing.soon()
     if form.back == "decisions":
         return RedirectResponse("/review/decisions", 303)
-    return _onwards(request, serving, form, after=max(0, form.after - 1))
+    return _onwards(request, server, form, after=max(0, form.after - 1))
 
 
-def _onwards(request: Request, serving: Serving, place: _Place, *, after: int) -> Response:
+def _onwards(request: Request, server: ServerState, place: _Place, *, after: int) -> Response:
     """Answer with the photo after this one, and keep the reviewer's name."""
     if is_fragment(request):
-        values = _question(request, serving, place.state, place.kind, after)
+        values = _question(request, server, place.state, place.kind, after)
         return signed(render_for(request, "_review.html", values, place.who), place.who)
     return signed(RedirectResponse(_address(place.state, place.kind, after), 303), place.who)
 
@@ -156,10 +156,10 @@ def reviewer(request: Request) -> str:
 
 
 def _question(
-    request: Request, serving: Serving, state: State, kind: str, after: int
+    request: Request, server: ServerState, state: State, kind: str, after: int
 ) -> dict[str, Any]:
     """Return what the page shows of the next photo."""
-    catalogue = serving.workspace.catalogue
+    catalogue = server.workspace.catalogue
     store = catalogue.review
     found = store.in_state(state, kind=kind or None, after=after, limit=2)
     photo = found[0] if found else None
@@ -173,7 +173,7 @@ def _question(
         "photo": photo,
         "following": found[1] if len(found) > 1 else None,
         "last": last,
-        "last_link": _link_of(serving, last),
+        "last_link": _link_of(server, last),
         "skip": _address(state, kind, photo.link_id) if photo else None,
         "again": _address(state, kind, 0),
     }
@@ -186,19 +186,19 @@ def _question(
         "product": catalogue.product(photo.code),
         "kept": kept[:KEPT_SHOWN],
         "doubted": [other for other in doubted if other.link_id != photo.link_id][:KEPT_SHOWN],
-        "elsewhere": _elsewhere(serving, photo),
-        "copied": _copied(serving, photo),
+        "elsewhere": _elsewhere(server, photo),
+        "copied": _copied(server, photo),
         "nearer": nearer,
         "of_nearer": store.of_product(nearer, state="kept")[:NEARER_SHOWN] if nearer else [],
     }
 
 
-def _link_of(serving: Serving, decision: Decision | None) -> int:
+def _link_of(server: ServerState, decision: Decision | None) -> int:
     """Return the link id of the photo that a decision was on; 0 where it is gone."""
     if decision is None:
         return 0
     subject = decision.subjects[0]
-    photos = serving.workspace.catalogue.review.by_sha256([subject.photo or ""])
+    photos = server.workspace.catalogue.review.by_sha256([subject.photo or ""])
     return next((photo.link_id for photo in photos if photo.code == subject.code), 0)
 
 
@@ -208,7 +208,7 @@ def _nearer_to(photo: ReviewPhoto) -> str | None:
     return next((codes[0] for codes in found if codes), None)
 
 
-def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
+def _elsewhere(server: ServerState, photo: ReviewPhoto) -> list[ReviewPhoto]:
     """Return the same photo under other codes, where that is what is in question."""
     named = {
         (code, name)
@@ -218,20 +218,20 @@ def _elsewhere(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
     }
     if not named:
         return []
-    found = serving.workspace.catalogue.review.by_sha256(sorted({name for _, name in named}))
+    found = server.workspace.catalogue.review.by_sha256(sorted({name for _, name in named}))
     return [other for other in found if (other.code, other.sha256) in named]
 
 
-def _copied(serving: Serving, photo: ReviewPhoto) -> list[ReviewPhoto]:
+def _copied(server: ServerState, photo: ReviewPhoto) -> list[ReviewPhoto]:
     """Return the photo of the product that a photo was dropped as a copy of."""
     names = [reason["of"] for reason in photo.reasons if reason["kind"] == COPY]
-    found = serving.workspace.catalogue.review.by_sha256(names)
+    found = server.workspace.catalogue.review.by_sha256(names)
     return [other for other in found if other.code == photo.code]
 
 
-def _both(serving: Serving, photo: ReviewPhoto) -> list[int]:
+def _both(server: ServerState, photo: ReviewPhoto) -> list[int]:
     """Return the links of the photo, and of the same photo under other codes."""
-    return [photo.link_id, *(other.link_id for other in _elsewhere(serving, photo))]
+    return [photo.link_id, *(other.link_id for other in _elsewhere(server, photo))]
 
 
 def _address(state: str, kind: str, after: int) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from satchel.errors import Busy, UsageError
 from satchel.parallel import cores
-from satchel.web.serving import Serving
+from satchel.web.state import ServerState
 from satchel.web.uploads import ReceivedPhoto
 
 TIMEOUT_S = 60
@@ -53,47 +53,47 @@ def photo(file: BytesIO) -> ReceivedPhoto:
 
 
 def test_who_comes_when_all_places_are_taken_is_sent_away(own_workspace, draw):
-    serving = Serving(own_workspace, places=1)
+    state = ServerState(own_workspace, places=1)
     slow = SlowFile(draw("Z-9"))
     with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(serving.identify, [photo(slow)])
+        first = pool.submit(state.identify, [photo(slow)])
         assert slow.reading.wait(TIMEOUT_S)
         with pytest.raises(Busy):
-            serving.identify([photo(BytesIO(draw("Z-9")))])
+            state.identify([photo(BytesIO(draw("Z-9")))])
         slow.go_on.set()
         assert first.result(TIMEOUT_S).candidates[0].product.code == "Z-9"
-    assert serving.identify([photo(BytesIO(draw("Z-9")))]).candidates
+    assert state.identify([photo(BytesIO(draw("Z-9")))]).candidates
 
 
 def test_at_most_as_many_run_as_there_are_cores(own_workspace, draw):
-    serving = Serving(own_workspace)
+    state = ServerState(own_workspace)
     CountingFile.meeting = Barrier(cores() + 1)
     with ThreadPoolExecutor(cores() + 3) as pool:
         data = draw("Z-9")
         for found in pool.map(
-            lambda _: serving.identify([photo(CountingFile(data))]), range(cores() + 3)
+            lambda _: state.identify([photo(CountingFile(data))]), range(cores() + 3)
         ):
             assert found.candidates[0].product.code == "Z-9"
     assert 1 <= CountingFile.most <= cores()
 
 
 def test_many_threads_find_the_first_index_together(own_workspace, draw):
-    serving = Serving(own_workspace)
+    state = ServerState(own_workspace)
     with ThreadPoolExecutor(8) as pool:
         answers = list(
-            pool.map(lambda _: serving.identify([photo(BytesIO(draw("M22675")))]), range(8))
+            pool.map(lambda _: state.identify([photo(BytesIO(draw("M22675")))]), range(8))
         )
     assert {answer.candidates[0].product.code for answer in answers} == {"M22675"}
 
 
 def test_an_import_without_index_changes_nothing(own_workspace, add_without_index, tmp_path, draw):
-    serving = Serving(own_workspace)
+    state = ServerState(own_workspace)
     add_without_index(own_workspace.folder, tmp_path / "more", "NEW")
-    found = serving.identify([photo(BytesIO(draw("NEW")))])
+    found = state.identify([photo(BytesIO(draw("NEW")))])
     assert "NEW" not in {candidate.product.code for candidate in found.candidates}
-    assert serving.indexed() == 8
+    assert state.indexed() == 8
 
 
 def test_no_photos(own_workspace):
     with pytest.raises(UsageError, match="got 0"):
-        Serving(own_workspace).identify([])
+        ServerState(own_workspace).identify([])

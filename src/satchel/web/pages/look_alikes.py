@@ -13,9 +13,16 @@ from starlette.responses import Response
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.lookalikes.differences import differences
-from satchel.web.pages import is_fragment, pages_of
-from satchel.web.review import MOST_ID, WHO_CHARS, render_for, render_history, reviewer, signed
-from satchel.web.serving import Served, Serving
+from satchel.web.pages.rendering import is_fragment, pages_of
+from satchel.web.pages.review import (
+    MOST_ID,
+    WHO_CHARS,
+    render_for,
+    render_history,
+    reviewer,
+    signed,
+)
+from satchel.web.state import Server, ServerState
 
 PATH: Final = "/review/look-alikes"
 PHOTOS_SHOWN: Final = 4
@@ -44,52 +51,52 @@ router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=
 
 @router.get("")
 def look_alikes(
-    request: Request, serving: Served, after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0
+    request: Request, server: Server, after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0
 ) -> Response:
     """Show the next proposed group, its products side by side."""
     template = "_look_alikes.html" if is_fragment(request) else "look_alikes.html"
-    return pages_of(request).render(request, template, **_question(request, serving, after))
+    return pages_of(request).render(request, template, **_question(request, server, after))
 
 
 @router.get("/decisions")
-def decided_groups(request: Request, serving: Served) -> Response:
+def decided_groups(request: Request, server: Server) -> Response:
     """Show the last decisions, each with a button to undo it."""
-    history = serving.workspace.catalogue.look_alikes.history()
+    history = server.workspace.catalogue.look_alikes.history()
     return render_history(request, history, review=PATH, here="look-alikes")
 
 
 @router.post("/decide")
-def decide_group(request: Request, serving: Served, form: Annotated[GroupForm, Form()]) -> Response:
+def decide_group(request: Request, server: Server, form: Annotated[GroupForm, Form()]) -> Response:
     """Confirm a group or a part of it, or reject it, and show the next."""
     choice = Choice.CONFIRM_GROUP if form.choice == "confirm" else Choice.REJECT_GROUP
-    store = serving.workspace.catalogue.look_alikes
+    store = server.workspace.catalogue.look_alikes
     store.decide(choice, form.group, form.code, by=form.who.strip() or None)
-    return _onwards(request, serving, form.who, after=form.group)
+    return _onwards(request, server, form.who, after=form.group)
 
 
 @router.post("/undo")
 def undo_group(
-    request: Request, serving: Served, form: Annotated[UndoGroupForm, Form()]
+    request: Request, server: Server, form: Annotated[UndoGroupForm, Form()]
 ) -> Response:
     """Undo a decision, and show its group again."""
-    store = serving.workspace.catalogue.look_alikes
+    store = server.workspace.catalogue.look_alikes
     undone = store.undo(form.decision, by=form.who.strip() or None)
     if form.back == "decisions":
         return RedirectResponse(f"{PATH}/decisions", 303)
-    return _onwards(request, serving, form.who, after=max(0, (undone.group or 0) - 1))
+    return _onwards(request, server, form.who, after=max(0, (undone.group or 0) - 1))
 
 
-def _onwards(request: Request, serving: Serving, who: str, *, after: int) -> Response:
+def _onwards(request: Request, server: ServerState, who: str, *, after: int) -> Response:
     """Answer with the group after this one, and keep the reviewer's name."""
     if is_fragment(request):
-        values = _question(request, serving, after)
+        values = _question(request, server, after)
         return signed(render_for(request, "_look_alikes.html", values, who), who)
     return signed(RedirectResponse(f"{PATH}?after={after}", 303), who)
 
 
-def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
+def _question(request: Request, server: ServerState, after: int) -> dict[str, Any]:
     """Return what the page shows of the next group."""
-    catalogue = serving.workspace.catalogue
+    catalogue = server.workspace.catalogue
     store = catalogue.look_alikes
     group = next(iter(store.in_state(GroupState.PROPOSED, after=after, limit=1)), None)
     products = catalogue.products_by_id(group.products) if group else []
@@ -99,7 +106,7 @@ def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
         "who": reviewer(request),
         "group": group,
         "members": [
-            (product, _photos(serving, product.code, first))
+            (product, _photos(server, product.code, first))
             for product, first in zip(products, group.photos if group else (), strict=True)
         ],
         "differences": differences(products) if group else (),
@@ -109,8 +116,8 @@ def _question(request: Request, serving: Serving, after: int) -> dict[str, Any]:
     }
 
 
-def _photos(serving: Serving, code: str, first: str | None) -> list[Any]:
+def _photos(server: ServerState, code: str, first: str | None) -> list[Any]:
     """Return a product's kept photos, or any where it has none; `first` before the others."""
-    photos = serving.workspace.catalogue.photos_of(code)
+    photos = server.workspace.catalogue.photos_of(code)
     shown = [photo for photo in photos if photo.state == "kept"] or photos
     return sorted(shown, key=lambda photo: photo.sha256 != first)[:PHOTOS_SHOWN]

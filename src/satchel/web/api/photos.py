@@ -10,8 +10,8 @@ from starlette.responses import FileResponse
 
 from satchel.errors import CatalogueError
 from satchel.images import thumbnail
-from satchel.web.api import problems
-from satchel.web.serving import Served, Serving
+from satchel.web.api.openapi import problems
+from satchel.web.state import Server, ServerState
 
 
 class Side(IntEnum):
@@ -34,15 +34,15 @@ JPEG: Final[dict[int | str, dict[str, Any]]] = {
 @router.get(
     "/photos/{sha}.jpg", response_class=FileResponse, responses={**JPEG, **problems(404, 422)}
 )
-def photo(serving: Served, sha: Sha256, if_none_match: IfNoneMatch = "") -> Response:
+def photo(server: Server, sha: Sha256, if_none_match: IfNoneMatch = "") -> Response:
     """Give a photo of the catalogue, whole."""
-    _require(serving, sha)
+    _require(server, sha)
     headers = _headers(sha)
     if headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
-    path = serving.workspace.photos.path(sha)
+    path = server.workspace.photos.path(sha)
     if not path.is_file():
-        serving.workspace.photos.read(sha)  # raises, and says what to do
+        server.workspace.photos.read(sha)  # raises, and says what to do
     return FileResponse(path, media_type="image/jpeg", headers=headers)
 
 
@@ -50,25 +50,25 @@ def photo(serving: Served, sha: Sha256, if_none_match: IfNoneMatch = "") -> Resp
     "/thumbnails/{sha}.jpg", response_class=Response, responses={**JPEG, **problems(404, 422)}
 )
 def small_photo(
-    serving: Served,
+    server: Server,
     sha: Sha256,
     side: Annotated[Side, Query(description="Longer side in pixels, at most.")] = Side.MEDIUM,
     if_none_match: IfNoneMatch = "",
 ) -> Response:
     """Give a small copy of a photo of the catalogue."""
-    _require(serving, sha)
+    _require(server, sha)
     headers = _headers(f"{sha}-{side.value}")
     if headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
-    workspace = serving.workspace
+    workspace = server.workspace
     limits = workspace.settings.photos.limits()
     data = thumbnail(workspace.photos.read(sha), side.value, limits)
     return Response(data, media_type="image/jpeg", headers=headers)
 
 
-def _require(serving: Serving, sha: str) -> None:
+def _require(server: ServerState, sha: str) -> None:
     """Refuse what is not in the catalogue, even where the store has a file of it."""
-    if not serving.workspace.catalogue.has_photo(sha):
+    if not server.workspace.catalogue.has_photo(sha):
         raise CatalogueError(
             f"the catalogue has no photo {sha[:80]!r}; its pages link to those it has"
         )

@@ -1,4 +1,4 @@
-"""What every request shares: the workspace, the encoder, and the identifier of the day."""
+"""State shared by all requests: the workspace, the encoder, and the current identifier."""
 
 from __future__ import annotations
 
@@ -51,8 +51,8 @@ class _Current:
     indexed: int
 
 
-class Serving:
-    """The identifier that requests use; follows the index file. Safe to use from many threads.
+class ServerState:
+    """The workspace and its identifier, which follows the index file. Thread-safe.
 
     At most `places` identifications are under way or waiting, and as many run as there are cores.
     """
@@ -180,11 +180,12 @@ def _upload_limits(settings: Settings) -> PhotoLimits:
     return replace(limits, max_decode_bytes=most)
 
 
-def _serving(request: Request) -> Serving:
-    serving = request.app.state.serving
-    assert isinstance(serving, Serving)
-    return serving
+def state_of(request: Request) -> ServerState:
+    """Return the state of the application that a request came to."""
+    state = request.app.state.server
+    assert isinstance(state, ServerState)
+    return state
 
 
-Served = Annotated[Serving, Depends(_serving)]
-"""The parameter type by which an endpoint asks for the `Serving` of its application."""
+Server = Annotated[ServerState, Depends(state_of)]
+"""The parameter type by which an endpoint asks for the `ServerState` of its application."""

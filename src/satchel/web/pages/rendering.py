@@ -1,37 +1,30 @@
-"""The pages: what people see. Fragments for htmx and whole pages come from the same templates."""
+"""Render pages and htmx fragments from one set of templates, in the reader's language."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
-from fastapi import APIRouter, File, Query, UploadFile
-from fastapi.responses import HTMLResponse, RedirectResponse
+from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from satchel.catalog.store import Catalogue
 from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
-from satchel.lookalikes.differences import differences
 from satchel.photo_formats import readable_formats
-from satchel.web.api import MAX_OFFSET
-from satchel.web.headers import POLICY, SECURITY_HEADERS
-from satchel.web.hosts import BAD_HOST, UNKNOWN_HOST
 from satchel.web.languages import COOKIE, HERE, NAMES, chosen_language, load_languages
 from satchel.web.links import photo_link, product_link, thumbnail_link
+from satchel.web.middleware.headers import POLICY, SECURITY_HEADERS
+from satchel.web.middleware.hosts import BAD_HOST, UNKNOWN_HOST
 from satchel.web.problems import Problem
-from satchel.web.reference import operations, schemas
-from satchel.web.serving import Served, Serving
-from satchel.web.uploads import received
+from satchel.web.state import ServerState, state_of
 
 STATIC: Final = HERE / "static"
-PAGE_PRODUCTS: Final = 48
 YEAR_S: Final = 365 * 24 * 60 * 60
 FOR_PROGRAMS: Final = ("/api/", "/photos/", "/thumbnails/", "/healthz", "/openapi.json", "/static/")
 
@@ -62,7 +55,7 @@ class Pages:
         **values: Any,
     ) -> HTMLResponse:
         """Answer a template in the reader's language."""
-        values |= _waiting(_serving(request))
+        values |= _waiting(state_of(request))
         return self._answer(request, template, status, headers or {}, values)
 
     def _answer(
@@ -95,7 +88,7 @@ class Pages:
         if problem.kind in (UNKNOWN_HOST, BAD_HOST):
             return self._host_problem(request, problem)
         template = "_problem.html" if is_fragment(request) else "problem.html"
-        limits = _serving(request).workspace.settings.photos
+        limits = state_of(request).workspace.settings.photos
         return self.render(
             request, template, problem.kind.status, problem.headers, problem=problem, limits=limits
         )
@@ -127,6 +120,13 @@ def wants_page(request: Request) -> bool:
     return is_fragment(request) or "text/html" in request.headers.get("accept", "")
 
 
+def pages_of(request: Request) -> Pages:
+    """The templates of the application that a request came to."""
+    pages = request.app.state.pages
+    assert isinstance(pages, Pages)
+    return pages
+
+
 class VersionedFiles(StaticFiles):
     """Static files; an address that carries the file's version may be kept for ever."""
 
@@ -136,118 +136,6 @@ class VersionedFiles(StaticFiles):
         if scope["query_string"].startswith(b"v=") and response.status_code in (200, 304):
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
         return response
-
-
-# -- addresses ----------------------------------------------------------------------------------
-
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
-
-
-@router.get("/")
-def home(request: Request, serving: Served) -> Response:
-    """Show where photos are dropped."""
-    return pages_of(request).render(request, "index.html", **_home_values(serving), found=None)
-
-
-@router.post("/identify")
-def identify(
-    request: Request, serving: Served, photos: Annotated[list[UploadFile], File()]
-) -> Response:
-    """Answer an identification: the part below the photos, or without JavaScript the page."""
-    found = serving.identify(received(photos))
-    if is_fragment(request):
-        return pages_of(request).render(request, "_result.html", found=found)
-    return pages_of(request).render(request, "index.html", **_home_values(serving), found=found)
-
-
-@router.get("/identify")
-def identify_again() -> Response:
-    """Lead a reader who reloads an answer back to the start."""
-    return RedirectResponse("/", 303)
-
-
-@router.get("/products")
-def products(
-    request: Request,
-    serving: Served,
-    query: Annotated[str, Query(max_length=200)] = "",
-    offset: Annotated[int, Query(ge=0, le=MAX_OFFSET)] = 0,
-) -> Response:
-    """Show the catalogue, or the part of it that matches."""
-    page = serving.workspace.catalogue.products(query, offset=offset, limit=PAGE_PRODUCTS)
-    after = offset + len(page.products)
-    template = "products.html"
-    if is_fragment(request):
-        template = "_more_products.html" if offset else "_products.html"
-    return pages_of(request).render(
-        request,
-        template,
-        page=page,
-        query=query,
-        offset=offset,
-        more="/products?" + urlencode({"query": query, "offset": after})
-        if after < page.total and page.products
-        else None,
-    )
-
-
-@router.get("/products/{code:path}")
-def product(request: Request, serving: Served, code: str) -> Response:
-    """Show one product with all its photos."""
-    if not code:
-        return RedirectResponse("/products", 303)
-    catalogue = serving.workspace.catalogue
-    return pages_of(request).render(
-        request,
-        "_product.html" if is_fragment(request) else "product.html",
-        product=catalogue.product(code),
-        photos=catalogue.photos_of(code),
-        **_look_alikes(catalogue, code),
-    )
-
-
-@router.get("/docs")
-def reference(request: Request) -> Response:
-    """Show the API's reference, made from its OpenAPI description."""
-    schema = request.app.openapi()
-    base = str(request.base_url).rstrip("/")
-    return pages_of(request).render(
-        request, "docs.html", operations=operations(schema, base), schemas=schemas(schema)
-    )
-
-
-# -- helpers ------------------------------------------------------------------------------------
-
-
-def pages_of(request: Request) -> Pages:
-    """The templates of the application that a request came to."""
-    pages = request.app.state.pages
-    assert isinstance(pages, Pages)
-    return pages
-
-
-def _serving(request: Request) -> Serving:
-    serving = request.app.state.serving
-    assert isinstance(serving, Serving)
-    return serving
-
-
-def _look_alikes(catalogue: Catalogue, code: str) -> dict[str, Any]:
-    """The confirmed group of a product: all its members, and in what they differ."""
-    group = catalogue.look_alikes.confirmed_of(code)
-    members = catalogue.products_by_id(group) if group else []
-    return {
-        "alike": [member.code for member in members],
-        "differences": differences(members) if members else (),
-    }
-
-
-def _home_values(serving: Serving) -> dict[str, Any]:
-    return {
-        "size": serving.workspace.catalogue.size(),
-        "indexed": serving.indexed(),
-        "limits": serving.workspace.settings.photos,
-    }
 
 
 def _file_type(photo_format: str) -> str:
@@ -262,10 +150,10 @@ def _file_type(photo_format: str) -> str:
     return f"image/{photo_format.lower()}"
 
 
-def _waiting(serving: Serving) -> dict[str, int]:
+def _waiting(server: ServerState) -> dict[str, int]:
     """How many decisions wait; none without a database, so that the page that says so is shown."""
     try:
-        return {"doubtful": serving.in_doubt(), "proposed": serving.proposed()}
+        return {"doubtful": server.in_doubt(), "proposed": server.proposed()}
     except WorkspaceError:
         return {"doubtful": 0, "proposed": 0}
 

@@ -1,0 +1,80 @@
+"""`/api/v1/look-alikes`: groups of products that photos cannot tell apart."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Path, Query
+
+from satchel.catalog.decisions import Choice
+from satchel.catalog.lookalike_groups import GroupState
+from satchel.catalog.lookalike_groups import LookAlikeGroup as GroupOfProducts
+from satchel.catalog.store import Catalogue
+from satchel.web.api.openapi import curl, problems
+from satchel.web.schemas import LookAlikeDecision, LookAlikeGroup, LookAlikePage
+from satchel.web.state import Server
+
+MAX_GROUPS: Final = 100
+MAX_NUMBER: Final = 2**63 - 1
+
+router = APIRouter()
+
+
+@router.get(
+    "/api/v1/look-alikes",
+    tags=["catalogue"],
+    responses=problems(422),
+    openapi_extra=curl("curl '{base}/api/v1/look-alikes?state=proposed'"),
+)
+def look_alikes(
+    server: Server,
+    state: Annotated[
+        GroupState, Query(description="What has become of the groups.")
+    ] = GroupState.CONFIRMED,
+    after: Annotated[int, Query(ge=0, le=MAX_NUMBER, description="Groups beyond this number.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_GROUPS, description="Groups given.")] = 48,
+) -> LookAlikePage:
+    """List groups of products that photos cannot tell apart.
+
+    `satchel lookalikes` proposes them; a confirmed group counts as one candidate.
+    """
+    catalogue = server.workspace.catalogue
+    store = catalogue.look_alikes
+    groups = store.in_state(state, after=after, limit=limit)
+    return LookAlikePage(
+        total=store.count(state), groups=[_group(catalogue, group) for group in groups]
+    )
+
+
+@router.post(
+    "/api/v1/look-alikes/{group}",
+    tags=["catalogue"],
+    responses=problems(400, 404, 422),
+    openapi_extra=curl(
+        "curl -H 'Content-Type: application/json' -d '{\"choice\": \"confirm\"}' "
+        "'{base}/api/v1/look-alikes/12'"
+    ),
+)
+def decide_look_alikes(
+    server: Server,
+    group: Annotated[int, Path(ge=0, le=MAX_NUMBER, description="The group's number.")],
+    decision: LookAlikeDecision,
+) -> LookAlikeGroup:
+    """Confirm a group, or a part of it, reject it, or undo that.
+
+    A part that is confirmed becomes a group of its own, which is given.
+    """
+    catalogue = server.workspace.catalogue
+    store = catalogue.look_alikes
+    if decision.choice == "undo":
+        decided = store.undo(store.decision_on(group), by=decision.by)
+    else:
+        confirm = decision.choice == "confirm"
+        choice = Choice.CONFIRM_GROUP if confirm else Choice.REJECT_GROUP
+        decided = store.decide(choice, group, decision.codes, by=decision.by)
+    assert decided.group is not None
+    return _group(catalogue, store.group(decided.group))
+
+
+def _group(catalogue: Catalogue, group: GroupOfProducts) -> LookAlikeGroup:
+    return LookAlikeGroup.of(group, catalogue.products_by_id(group.products))

@@ -1,0 +1,29 @@
+"""Helpers that complete the OpenAPI description of the endpoints."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from satchel.web.problems import ProblemDetails
+
+DESCRIPTIONS: Final = {
+    400: "No photos, or more than one item may have; or codes that make no group.",
+    404: "The catalogue does not have it.",
+    413: "A photo, or all of them together, are too large.",
+    415: "A file is not a photo of a known format.",
+    422: "A photo is empty or damaged, or a parameter does not fit.",
+    503: "There is no index yet, or too many are waiting; see Retry-After.",
+}
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Describe which problems an endpoint answers."""
+    return {
+        status: {"model": ProblemDetails, "description": DESCRIPTIONS[status]}
+        for status in statuses
+    }
+
+
+def curl(command: str) -> dict[str, Any]:
+    """An example for the reference, as the OpenAPI extension that documentation tools know."""
+    return {"x-codeSamples": [{"lang": "Shell", "label": "curl", "source": command}]}

@@ -1,0 +1,9 @@
+"""The pages for people, one module a page."""
+
+from fastapi import APIRouter
+
+from satchel.web.pages import home, look_alikes, products, reference, review
+
+router = APIRouter()
+for page in (review, look_alikes, home, products, reference):
+    router.include_router(page.router)
