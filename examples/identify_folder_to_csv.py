@@ -10,8 +10,7 @@ import csv
 import sys
 from pathlib import Path
 
-from satchel import Identifier
-from satchel.errors import PhotoError
+from satchel import Identifier, PhotoError
 
 TOP = 3
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".avif"}

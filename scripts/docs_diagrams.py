@@ -226,7 +226,7 @@ def confidence() -> None:
         (0.55, BLUE, "1st candidate", "0.55"),
         (0.15, "#6f9bea", "2nd", "0.15"),
         (0.1, "#a9c3f2", "others", "0.10"),
-        (0.2, GREY, "not in the catalogue", "0.20"),
+        (0.2, GREY, "something else", "0.20"),
     )
     y = 74.0
     for share, colour, name, shown in shares:

@@ -122,11 +122,18 @@ def _fields(fields: tuple[Field, ...] | list[Field], *, where: bool = False) -> 
 def python_api() -> str:
     """Describe every public name of the package."""
     parts = [f"# Python API\n\n```python\n{_example()}\n```\n"]
-    for name in satchel.__all__:
-        one = getattr(satchel, name)
-        if inspect.isclass(one):
-            parts += _class(name, one)
+    public = {name: getattr(satchel, name) for name in satchel.__all__}
+    classes = {name: one for name, one in public.items() if inspect.isclass(one)}
+    for name in sorted(classes, key=lambda name: (_rank(classes[name]), name)):
+        parts += _class(name, classes[name])
     return "\n".join(parts)
+
+
+def _rank(one: type) -> int:
+    """First what one calls, then what comes back, then what may go wrong."""
+    if issubclass(one, BaseException):
+        return 2
+    return int(one.__module__ == "satchel.records")
 
 
 def _example() -> str:

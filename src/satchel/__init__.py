@@ -1,33 +1,61 @@
 """Satchel names the exact model of a second-hand luxury good from photos.
 
+    from pathlib import Path
     from satchel import Identifier
-    identifier = Identifier.open("my-workspace")
-    print(identifier.identify(Path("bag.jpg").read_bytes()))
 
-Importing the package loads nothing heavy: `Identifier` and `Workspace` are fetched on first use.
+    identifier = Identifier.open("my-workspace")
+    found = identifier.identify(Path("bag.jpg").read_bytes())
+    print(found.verdict, [(c.product.code, c.confidence) for c in found.candidates])
+
+Importing the package loads nothing heavy: each public name is imported on first use.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from satchel.errors import (
+        EncoderError,
+        IndexMissing,
+        PhotoError,
+        SatchelError,
+        UsageError,
+        WorkspaceError,
+    )
     from satchel.identify import Identifier
+    from satchel.records import Candidate, Identification, Product, Verdict
     from satchel.workspace import Workspace
 
 __version__ = "0.1.0"
-__all__ = ["Identifier", "Workspace", "__version__"]
+__all__ = [
+    "Candidate",
+    "EncoderError",
+    "Identification",
+    "Identifier",
+    "IndexMissing",
+    "PhotoError",
+    "Product",
+    "SatchelError",
+    "UsageError",
+    "Verdict",
+    "Workspace",
+    "WorkspaceError",
+    "__version__",
+]
+
+_HOMES = {
+    "Candidate": "satchel.records",
+    "Identification": "satchel.records",
+    "Identifier": "satchel.identify",
+    "Product": "satchel.records",
+    "Verdict": "satchel.records",
+    "Workspace": "satchel.workspace",
+}
 
 
 def __getattr__(name: str) -> object:
-    match name:
-        case "Identifier":
-            from satchel.identify import Identifier  # noqa: PLC0415
-
-            return Identifier
-        case "Workspace":
-            from satchel.workspace import Workspace  # noqa: PLC0415
-
-            return Workspace
-        case _:
-            raise AttributeError(f"module 'satchel' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'satchel' has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "satchel.errors")), name)
