@@ -28,6 +28,17 @@ from satchel.workflows.calibrate import STEPS, LeftOut, calibrate
 from satchel.workspace import Workspace
 
 
+@pytest.fixture(scope="module")
+def encoder(shipped_encoder: Encoder) -> Encoder:
+    """Thresholds are those of the built-in encoder."""
+    return shipped_encoder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "workspace")
+
+
 def elsewhere(shape: str, seed: int) -> np.ndarray:
     """A shape on a ground of its own: another photo of it, and no copy of any."""
     rng = np.random.default_rng(seed)

@@ -32,6 +32,17 @@ from satchel.workflows.curate import (
 from satchel.workspace import Workspace
 
 
+@pytest.fixture(scope="module")
+def encoder(shipped_encoder: Encoder) -> Encoder:
+    """Thresholds are those of the built-in encoder."""
+    return shipped_encoder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "workspace")
+
+
 def curate(workspace: Workspace, encoder: Encoder, rules: CurationRules) -> CurationSummary:
     curation = workspace.catalogue.curation
     problems: list[tuple[str, str]] = []
@@ -351,7 +362,7 @@ def test_no_run_overrules_a_person(messy: Workspace, encoder: Encoder) -> None:
     originals = [found[sha_of(messy, "A", (480, 360), rank)] for rank in (0, 1)]
     assert ("dropped", {COPY}) in originals
     assert not any(CONFLICT in kinds for _, kinds in found.values())
-    review.undo(dropped)
+    review.undo(dropped.id)
     curate(messy, encoder, CurationRules())
     found = states(messy, encoder)
     assert found[stolen] == ("doubtful", {CONFLICT})

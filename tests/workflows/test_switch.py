@@ -18,6 +18,17 @@ from satchel.workflows.switch import embed_beside
 from satchel.workspace import Workspace
 
 
+@pytest.fixture(scope="module")
+def encoder(shipped_encoder: Encoder) -> Encoder:
+    """Thresholds are those of the built-in encoder."""
+    return shipped_encoder
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Workspace:
+    return Workspace.create(tmp_path / "workspace")
+
+
 def satchel(workspace: Workspace, *arguments: str) -> int:
     command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder), *arguments]
     return subprocess.run(command, capture_output=True, check=False).returncode
