@@ -36,7 +36,7 @@ def main(workspace: Path, model: Path, dimension: int, side_px: int) -> None:
             "licence": "my own",
             "input_side_px": side_px,
             "dimension": dimension,
-            "looks": 1,
+            "n_passes": 1,
         }
     )
     path = opened.models / name / "card.json"
