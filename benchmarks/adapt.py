@@ -102,7 +102,6 @@ def workspace_of(task: Task, folder: Path, encoder_name: str) -> Workspace:
         workspace.photos,
         limits=workspace.settings.photos.limits(),
         on_problem=print,
-        on_progress=lambda _: None,
     )
     encoder = Encoder.load(BUILTINS[encoder_name])
     embed_gallery(

@@ -110,7 +110,6 @@ def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
         workspace.photos,
         limits=workspace.settings.photos.limits(),
         on_problem=problems.append,
-        on_progress=lambda _: None,
     )
     embed_gallery(
         workspace.catalogue,

@@ -13,7 +13,6 @@ SatchelError
 │   ├── PhotoTooLarge       more pixels or bytes than the cap
 │   └── CorruptPhoto        truncated or damaged
 ├── CatalogueError          the catalogue cannot answer: it is empty, a code is unknown
-│   └── RowError            one row of a catalogue file; carries line, column and value
 ├── IndexMissing            nothing is embedded yet
 ├── DamagedIndex            the index file is truncated, altered or of another make
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
@@ -28,8 +27,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-
-from satchel.text import printable
 
 EXTRAS: Final[Mapping[str, frozenset[str]]] = {
     "train": frozenset(
@@ -124,25 +121,6 @@ class CorruptPhoto(PhotoError):
 
 class CatalogueError(SatchelError):
     """The catalogue cannot answer."""
-
-
-class RowError(CatalogueError):
-    """One row of a catalogue file cannot be taken.
-
-    Attributes:
-        line: 1-based line in the file (0 where the source has no lines, as a folder).
-        column: the column at fault.
-        value: what stood there.
-        reason: why it cannot be taken and what would be right.
-    """
-
-    def __init__(self, line: int, column: str, value: str, reason: str) -> None:
-        where = f"line {line}, {printable(column)} = {value!r}" if line else printable(value)
-        super().__init__(f"{where}: {reason}")
-        self.line = line
-        self.column = column
-        self.value = value
-        self.reason = reason
 
 
 class IndexMissing(SatchelError):

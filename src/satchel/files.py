@@ -1,4 +1,4 @@
-"""Writing files so that a reader sees the old one or the new one, whole, whatever happens."""
+"""Atomic writes: a reader sees the old file or the new one, whole, whatever happens."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path to write to; on leaving, that file takes the place of `path`.
 
     The temporary file lies beside `path`, whose folder must exist; it is brought to disk before
@@ -32,9 +33,14 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Write `data` to `path`, as `replacing` does."""
-    with replacing(path) as temporary:
+    """Write `data` to `path`, as `atomic_path` does."""
+    with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def timestamp() -> str:
+    """Return the local time for the names of reports."""
+    return datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
 def _to_disk(path: Path) -> None:

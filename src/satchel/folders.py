@@ -1,4 +1,4 @@
-"""Walking folders of photos: what operating systems leave there is passed over, and counted."""
+"""Walking folders of photos; system files and links to folders are passed over and counted."""
 
 from __future__ import annotations
 
@@ -28,8 +28,12 @@ SYSTEM_FOLDERS: Final = frozenset(
 SYSTEM_FILES: Final = frozenset({"thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r"})
 
 
+LINKS: Final = "links to folders"
+"""Counts links to folders among what was passed over."""
+
+
 def system_entry(name: str, *, folder: bool) -> str | None:
-    """Name the kind of a file or folder that a system, not a person, put among the photos.
+    """Name the kind of a file or folder that an operating system put among the photos.
 
     Returns:
         its name, or a pattern for many names; None for everything else.
@@ -50,15 +54,18 @@ def walk_files(
 ) -> Iterator[Path]:
     """Yield the files in a folder and the folders below it, by name.
 
-    Links to folders are not followed.
+    Links to folders are not followed: they can lead anywhere, and round in circles.
 
     Args:
-        folder: where to begin; its own name is not looked at.
-        passed_over: counts the kinds of `system_entry` that were left out.
+        folder: where to begin, whatever its own name.
+        passed_over: counts what was left out, by kind of `system_entry` or as `LINKS`.
         on_error: called for a folder that cannot be listed.
     """
     for parent, folders, files in os.walk(folder, onerror=on_error):
-        folders[:] = sorted(_own(folders, passed_over, folder=True))
+        own = sorted(_own(folders, passed_over, folder=True))
+        folders[:] = [name for name in own if not Path(parent, name).is_symlink()]
+        if passed_over is not None and len(own) > len(folders):
+            passed_over[LINKS] += len(own) - len(folders)
         for name in sorted(_own(files, passed_over, folder=False)):
             yield Path(parent, name)
 
@@ -69,9 +76,13 @@ def is_photo(file: Path) -> bool:
 
 
 def say_passed_over(passed_over: Counter[str]) -> str:
-    """Say what `walk_files` left out; empty where that is nothing."""
-    kinds = ", ".join(f"{kind.strip()} ({count:,})" for kind, count in passed_over.most_common())
-    return f"passed over, made by a NAS, Windows or macOS: {kinds}" if kinds else ""
+    """Describe what `walk_files` left out; empty where that is nothing."""
+    kinds = ", ".join(
+        f"{kind.strip()} ({count:,})" for kind, count in passed_over.most_common() if kind != LINKS
+    )
+    links = f"{LINKS} ({passed_over[LINKS]:,})" if passed_over[LINKS] else ""
+    system = f"made by a NAS, Windows or macOS: {kinds}" if kinds else ""
+    return ", ".join(["passed over", *filter(None, (links, system))]) if links or kinds else ""
 
 
 def _own(names: list[str], passed_over: Counter[str] | None, *, folder: bool) -> Iterator[str]:

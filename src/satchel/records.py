@@ -59,6 +59,21 @@ class Box:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An input that failed, and why; the others are not affected.
+
+    Attributes:
+        what: names the input: a path, a line of a file, a photo.
+    """
+
+    what: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what}: {self.reason}"
+
+
 WHOLE_PHOTO = Box(0.0, 0.0, 1.0, 1.0)
 
 

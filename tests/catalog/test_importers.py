@@ -13,7 +13,8 @@ from conftest import SHARED, jpeg
 from satchel.catalog import encodings
 from satchel.catalog.encodings import inspect_text
 from satchel.catalog.importers import CatalogueRow, open_rows
-from satchel.errors import RowError, UsageError
+from satchel.catalog.rows import RowProblem
+from satchel.errors import UsageError
 
 
 @pytest.fixture
@@ -23,7 +24,7 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def rows(path: Path, text: str | bytes) -> list[CatalogueRow | RowError]:
+def rows(path: Path, text: str | bytes) -> list[CatalogueRow | RowProblem]:
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
     return list(open_rows(path).rows())
 
@@ -68,7 +69,7 @@ def test_jsonl(photo: Path) -> None:
     found = rows(photo.parent / "c.jsonl", "\n".join(lines))
     assert isinstance(found[0], CatalogueRow)
     assert found[0].attributes == {"year": "1998", "tags": '["a", "b"]'}
-    assert [(type(row), row.line) for row in found[1:]] == [(RowError, 3), (RowError, 4)]
+    assert [(type(row), row.line) for row in found[1:]] == [(RowProblem, 3), (RowProblem, 4)]
 
 
 def test_folder_per_code(tmp_path: Path) -> None:
@@ -134,7 +135,7 @@ def test_file_names_that_are_no_text_are_taken_and_codes_refused(tmp_path: Path)
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
     good = [row for row in open_rows(tmp_path).rows() if isinstance(row, CatalogueRow)]
-    (bad,) = (row for row in open_rows(tmp_path).rows() if isinstance(row, RowError))
+    (bad,) = (row for row in open_rows(tmp_path).rows() if isinstance(row, RowProblem))
     assert len(good) == 3
     assert all(row.photo.is_file() and row.code == "M1" for row in good)
     assert (bad.column, "cannot be printed" in bad.reason) == ("code", True)
@@ -178,7 +179,7 @@ def test_bad_rows_are_named_and_good_ones_stay(
     found = rows(photo.parent / "c.csv", f"code,photo,name\nM0,a.jpg,x\n{line}\nM9,a.jpg,x\n")
     assert [getattr(row, "code", None) for row in found] == ["M0", None, "M9"]
     error = found[1]
-    assert isinstance(error, RowError)
+    assert isinstance(error, RowProblem)
     assert (error.line, error.column) == (3, column)
     assert reason in error.reason
 
@@ -188,7 +189,7 @@ def test_a_link_out_of_the_folder_is_refused(photo: Path, tmp_path: Path) -> Non
     folder.mkdir()
     (folder / "link.jpg").symlink_to(photo)
     (row,) = rows(folder / "c.csv", "code,photo\nM1,link.jpg\n")
-    assert isinstance(row, RowError)
+    assert isinstance(row, RowProblem)
     assert "lies outside" in row.reason
 
 
@@ -409,7 +410,7 @@ def test_an_unclosed_quote_costs_its_own_row_only(
     good = [f"G{number}" for number in range(500)]
     lines = ["code,brand,name,photo", "F,B,N,a.jpg", bad, *(f"{code},B,N,a.jpg" for code in good)]
     found = rows(photo.parent / "c.csv", "\n".join(lines))
-    errors = [row for row in found if isinstance(row, RowError)]
+    errors = [row for row in found if isinstance(row, RowProblem)]
     assert [error.line for error in errors] == refused
     assert errors[0].reason.startswith("a quote opened here is not closed in its cell (looked at")
     codes = [row.code for row in found if isinstance(row, CatalogueRow)]
@@ -424,7 +425,7 @@ def test_cells_of_several_lines_are_taken(photo: Path) -> None:
     assert isinstance(found[0], CatalogueRow)
     assert found[0].product["name"] == 'Small bag,\nin "red"'
     assert [row.line for row in found] == [2, 5, 6, 8]
-    assert isinstance(found[2], RowError)
+    assert isinstance(found[2], RowProblem)
     assert found[2].reason == "expected 3 cells as in the header, got 2"
 
 
@@ -432,9 +433,9 @@ def test_a_line_too_long_inside_of_a_quote_costs_no_other(photo: Path) -> None:
     long = "x" * 2_500_000
     found = rows(photo.parent / "c.csv", f'code,photo\nU,"a.jpg\nV,a.jpg\n{long}\nW,a.jpg\n')
     assert [(type(row), row.line) for row in found] == [
-        (RowError, 2),
+        (RowProblem, 2),
         (CatalogueRow, 3),
-        (RowError, 4),
+        (RowProblem, 4),
         (CatalogueRow, 5),
     ]
 
@@ -453,9 +454,9 @@ def test_half_characters_are_refused_in_any_place(photo: Path) -> None:
         {**good, "name": "NUL \0"},
     ]
     found = rows(photo.parent / "c.jsonl", "\n".join(map(json.dumps, [*bad, good])))
-    assert [type(row) for row in found] == [RowError] * 6 + [CatalogueRow]
-    assert all("half a character" in row.reason for row in found if isinstance(row, RowError))
-    assert all(str(row).isprintable() for row in found if isinstance(row, RowError))
+    assert [type(row) for row in found] == [RowProblem] * 6 + [CatalogueRow]
+    assert all("half a character" in row.reason for row in found if isinstance(row, RowProblem))
+    assert all(str(row).isprintable() for row in found if isinstance(row, RowProblem))
 
 
 def test_hangul_file_names_are_found_in_either_form(tmp_path: Path) -> None:
@@ -493,7 +494,7 @@ def test_normalized_names_lead_nowhere_outside(tmp_path: Path) -> None:
     (inside / unicodedata.normalize("NFD", "링크")).symlink_to(outside)
     for value in ("../밖/가.jpg", f"{tmp_path}/밖/가.jpg", "링크/가.jpg"):
         (row,) = rows(inside / "c.csv", f"code,photo\nM1,{value}\n")
-        assert isinstance(row, RowError), value
+        assert isinstance(row, RowProblem), value
         assert "lies outside" in row.reason
 
 
@@ -504,7 +505,7 @@ def test_hostile_files_cost_their_bad_rows_only() -> None:
 
     def reasons(name: str) -> list[tuple[int, str]]:
         found = list(open_rows(folder / name).rows())
-        return [(row.line, row.reason) for row in found if isinstance(row, RowError)]
+        return [(row.line, row.reason) for row in found if isinstance(row, RowProblem)]
 
     unclosed = reasons("unclosed.csv")
     assert len(unclosed) == 59

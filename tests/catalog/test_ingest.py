@@ -14,12 +14,13 @@ from sqlalchemy import create_engine, text
 from conftest import jpeg
 from satchel.catalog.importers import CatalogueRow, open_rows
 from satchel.catalog.ingest import ImportCount, import_rows
-from satchel.errors import RowError, StorageError, WorkspaceError
+from satchel.catalog.rows import RowProblem
+from satchel.errors import StorageError, WorkspaceError
 from satchel.workspace import Workspace
 
 
 def run(workspace: Workspace, path: Path, *, update: bool = False) -> tuple[ImportCount, list]:
-    problems: list[RowError] = []
+    problems: list[RowProblem] = []
     count = import_rows(
         open_rows(path).rows(),
         workspace.catalogue,
@@ -27,7 +28,6 @@ def run(workspace: Workspace, path: Path, *, update: bool = False) -> tuple[Impo
         limits=workspace.settings.photos.limits(),
         update=update,
         on_problem=problems.append,
-        on_progress=lambda _: None,
     )
     return count, problems
 
@@ -170,18 +170,17 @@ def test_whatever_a_row_raises_is_that_rows_reason(workspace: Workspace, tmp_pat
     unreadable = CatalogueRow(91, "A", Path("a\0b.jpg"))  # ValueError, while it is read
     unwritable = CatalogueRow(92, "B\ud800", tmp_path / "a.jpg")  # UnicodeEncodeError, in SQLite
     half = CatalogueRow(93, "C", tmp_path / "a.jpg", link={"role": "\ud800"})
-    problems: list[RowError] = []
+    problems: list[RowProblem] = []
     count = import_rows(
         rows_of(tmp_path, unreadable, unwritable, half),
         workspace.catalogue,
         workspace.photos,
         limits=workspace.settings.photos.limits(),
         on_problem=problems.append,
-        on_progress=lambda _: None,
     )
     assert (count.added, count.new_products) == (6, 6)
     assert [problem.line for problem in problems] == [91, 92, 93]
-    assert all("cannot be taken: " in problem.reason for problem in problems)
+    assert all("cannot be imported: " in problem.reason for problem in problems)
     assert workspace.catalogue.size().products == 6  # nothing is left of a row that failed half way
 
 
@@ -260,3 +259,23 @@ def test_a_hundred_thousand_rows_in_bounded_memory(workspace: Workspace, tmp_pat
         peaks.append(int(done.stdout))
     assert workspace.catalogue.size().photos == 100_000
     assert peaks[1] < peaks[0] + 60
+
+
+def test_values_that_differ_are_counted_and_stay_without_update(
+    workspace: Workspace, tmp_path: Path
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(jpeg("ring"))
+    for material, update, counts in (
+        ("silk", False, (1, 0, 0)),
+        ("silk", False, (0, 1, 0)),
+        ("wool", False, (0, 1, 1)),
+        ("wool", True, (1, 0, 0)),
+    ):
+        path = tmp_path / "catalogue.csv"
+        path.write_text(f"code,photo,material\nM1,a.jpg,{material}\n")
+        before = dict(workspace.catalogue.product("M1").attributes) if counts[1] else {}
+        count, problems = run(workspace, path, update=update)
+        assert (count.added, count.unchanged, count.differing) == counts
+        assert problems == []
+        expected = {"material": material} if counts[0] else before
+        assert workspace.catalogue.product("M1").attributes == expected

@@ -12,11 +12,11 @@ from conftest import fill
 from satchel.catalog.curation import GalleryPhotos
 from satchel.catalog.store import Catalogue
 from satchel.curate.content import Shown, shown
-from satchel.curate.marks import measure_marks, shops_to_look_at
+from satchel.curate.figures import measure_photos
+from satchel.curate.marks import measure_marks, shops_to_search
 from satchel.curate.rules import ContentThresholds
 from satchel.encode.encoder import Encoder
 from satchel.images import encode_jpeg
-from satchel.workflows.curate import measure_photos
 from satchel.workspace import Workspace
 
 
@@ -57,10 +57,9 @@ def shops(workspace: Workspace, tmp_path: Path, encoder: Encoder) -> Workspace:
     (tmp_path / "catalogue.csv").write_text("\n".join(lines))
     fill(workspace, tmp_path / "catalogue.csv", encoder)
     measure_photos(
-        workspace.catalogue.curation,
+        workspace.catalogue,
         workspace.photos,
-        on_progress=lambda _: None,
-        on_problem=lambda *problem: pytest.fail(str(problem)),
+        on_problem=lambda problem: pytest.fail(str(problem)),
     )
     return workspace
 
@@ -69,13 +68,11 @@ def gallery(catalogue: Catalogue, encoder: Encoder) -> GalleryPhotos:
     return catalogue.curation.gallery_photos(encoder.id, encoder.card.dimension)
 
 
-def test_marks_are_found_kept_and_not_looked_for_again(shops: Workspace, encoder: Encoder) -> None:
+def test_marks_are_found_kept_and_not_searched_again(shops: Workspace, encoder: Encoder) -> None:
     photos = gallery(shops.catalogue, encoder)
-    todo = shops_to_look_at(photos)
+    todo = shops_to_search(photos)
     assert sorted(len(rows) for rows in todo.values()) == [30, 30]
-    done = []
-    measure_marks(shops.catalogue.curation, shops.photos, photos, todo, on_progress=done.append)
-    assert done == [30, 30]
+    measure_marks(shops.catalogue.curation, shops.photos, photos, todo)
     kept = gallery(shops.catalogue, encoder)
     assert kept.contents == photos.contents
     limit = ContentThresholds().mark
@@ -83,7 +80,7 @@ def test_marks_are_found_kept_and_not_looked_for_again(shops: Workspace, encoder
     sources = [kept.sources[row] or "" for row in doubted]
     assert len(doubted) == 28
     assert all("stamps.example" in source for source in sources)
-    assert shops_to_look_at(kept) == {}
+    assert shops_to_search(kept) == {}
 
 
 def test_thresholds_say_what_is_doubted() -> None:

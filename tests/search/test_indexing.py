@@ -13,9 +13,9 @@ from conftest import fill, jpeg
 from satchel.catalog.importers import open_rows
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, IndexMissing
-from satchel.records import Box
+from satchel.records import Box, Problem
 from satchel.search.index import GalleryIndex
-from satchel.search.indexing import PhotoProblem, build_index, embed_gallery, open_index
+from satchel.search.indexing import build_index, embed_gallery, open_index
 from satchel.search.rules import SearchRules
 from satchel.workspace import Workspace
 from support.stub_encoder import stub_card, stub_model
@@ -183,11 +183,10 @@ def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
         workspace.photos,
         limits=workspace.settings.photos.limits(),
         on_problem=print,
-        on_progress=lambda _: None,
     )
     lost = workspace.catalogue.photos_of("M1")[0].sha256
     workspace.photos.path(lost).unlink()
-    problems: list[PhotoProblem] = []
+    problems: list[Problem] = []
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
@@ -195,7 +194,7 @@ def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
         on_progress=lambda _: None,
         on_problem=problems.append,
     )
-    assert [problem.sha256 for problem in problems] == [lost]
+    assert [problem.what for problem in problems] == [f"photo {lost} of M1"]
     assert workspace.catalogue.vectors.count_missing(encoder.id) == 1
 
 

@@ -90,7 +90,6 @@ def put_in(workspace: Workspace, path: Path) -> None:
         workspace.photos,
         limits=workspace.settings.photos.limits(),
         on_problem=problems.append,
-        on_progress=lambda count: None,
     )
     assert not problems
 

@@ -15,6 +15,7 @@ from satchel.search.index import GalleryIndex
 from satchel.web.app import create_app
 from satchel.web.reindexing import Reindexing
 from satchel.workspace import Workspace
+from support.stub_encoder import stub_encoder
 
 CROSS_SITE = [
     {"Sec-Fetch-Site": "cross-site"},
@@ -223,26 +224,9 @@ def test_a_rebuild_that_was_still_to_come_is_made_at_the_end(doubted: Workspace)
 
 
 def test_decisions_outlive_another_curation(site: httpx.Client, doubted: Workspace) -> None:
-    from satchel.encode.encoder import Encoder
-    from satchel.workflows.curate import (
-        compare_pairs,
-        compared_pairs,
-        decide_all,
-        measure_photos,
-        pairs_to_compare,
-    )
+    from satchel.workflows.curate import curate_catalogue
 
     link = link_of(doubted, "M22675")
     site.post("/review/decide", data={"link_id": link, "choice": "drop"})
-    curation, encoder, rules = doubted.catalogue.curation, Encoder.load(), CurationRules()
-    measure_photos(
-        curation,
-        doubted.photos,
-        on_progress=lambda _: None,
-        on_problem=lambda *p: pytest.fail(str(p)),
-    )
-    photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
-    pairs = pairs_to_compare(photos, rules, compared_pairs(curation))
-    compare_pairs(curation, doubted.photos, pairs, rules, on_progress=lambda _: None)
-    decide_all(curation, photos, rules)
+    curate_catalogue(doubted, CurationRules(), encoder=stub_encoder())
     assert doubted.catalogue.review.photo(link).state == "dropped"

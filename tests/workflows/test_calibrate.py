@@ -75,7 +75,7 @@ def run(
         rows,
         "made",
         on_progress=steps.append,
-        on_problem=lambda name, _: problems.append(name),
+        on_problem=lambda problem: problems.append(problem.what),
     )
     assert sum(steps) == STEPS * rows.total
     return calibration, left_out, problems

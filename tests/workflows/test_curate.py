@@ -16,47 +16,26 @@ import pytest
 from conftest import SHAPES, draw, fill, jpeg
 from satchel.catalog.decisions import Choice
 from satchel.catalog.review import DECIDED
+from satchel.curate.copies import compared_pairs, pairs_to_compare
 from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, LAST_PHOTO
-from satchel.curate.rules import CurationRules
+from satchel.curate.rules import BEST_N, CurationRules, DuplicateThresholds, GarbageRules
 from satchel.curate.summary import CurationSummary, Example, StageCount, Unfindable
 from satchel.encode.encoder import Encoder
 from satchel.images import decode, encode_jpeg
 from satchel.search.indexing import build_index
-from satchel.workflows.curate import (
-    compare_pairs,
-    compared_pairs,
-    decide_all,
-    measure_photos,
-    pairs_to_compare,
-)
+from satchel.workflows.curate import curate_catalogue, decide_all
 from satchel.workspace import Workspace
 
 
-@pytest.fixture(scope="module")
-def encoder(shipped_encoder: Encoder) -> Encoder:
-    """Thresholds are those of the built-in encoder."""
-    return shipped_encoder
+def rules(best: int = BEST_N) -> CurationRules:
+    """Rules without outlier scores, whose weights are fitted to the built-in encoder."""
+    return CurationRules(best=best, garbage=GarbageRules(doubtful_at=1e9, dropped_at=1e9))
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return Workspace.create(tmp_path / "workspace")
-
-
-def curate(workspace: Workspace, encoder: Encoder, rules: CurationRules) -> CurationSummary:
-    curation = workspace.catalogue.curation
-    problems: list[tuple[str, str]] = []
-    measure_photos(
-        curation,
-        workspace.photos,
-        on_progress=lambda _: None,
-        on_problem=lambda *problem: problems.append(problem),
-    )
-    assert problems == []
-    photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
-    pairs = pairs_to_compare(photos, rules, compared_pairs(curation))
-    compare_pairs(curation, workspace.photos, pairs, rules, on_progress=lambda _: None)
-    return decide_all(curation, photos, rules)
+def curate(workspace: Workspace, encoder: Encoder, chosen: CurationRules) -> CurationSummary:
+    result = curate_catalogue(workspace, chosen, encoder=encoder)
+    assert result.problems == ()
+    return result.summary
 
 
 def states(workspace: Workspace, encoder: Encoder) -> dict[str, tuple[str, set[str]]]:
@@ -119,7 +98,7 @@ def sha_of(workspace: Workspace, code: str, size: tuple[int, int], rank: int = 0
 
 
 def test_copies_conflicts_and_the_rest(messy: Workspace, encoder: Encoder) -> None:
-    summary = curate(messy, encoder, CurationRules())
+    summary = curate(messy, encoder, rules())
     found = states(messy, encoder)
     assert found[sha_of(messy, "A", (384, 288))] == ("dropped", {COPY})
     originals = [found[sha_of(messy, "A", (480, 360), rank)] for rank in (0, 1)]
@@ -142,7 +121,7 @@ def test_copies_conflicts_and_the_rest(messy: Workspace, encoder: Encoder) -> No
 def test_dropped_photos_leave_the_index_and_nothing_is_deleted(
     messy: Workspace, encoder: Encoder
 ) -> None:
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     index = build_index(messy.catalogue, encoder.card, messy.index_path, messy.settings.search)
     # A's other photo and B's own are kept; what stands under both codes is doubtful.
     assert len(index) == 2 == sum(s == "kept" for s, _ in states(messy, encoder).values())
@@ -154,13 +133,13 @@ def test_dropped_photos_leave_the_index_and_nothing_is_deleted(
 def test_a_second_run_works_on_nothing_and_changes_nothing(
     messy: Workspace, encoder: Encoder
 ) -> None:
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     before, revision = states(messy, encoder), messy.catalogue.revision()
     curation = messy.catalogue.curation
     photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
     assert curation.count_unmeasured() == 0
-    assert pairs_to_compare(photos, CurationRules(), compared_pairs(curation)) == []
-    assert curate(messy, encoder, CurationRules()).changed == 0
+    assert pairs_to_compare(photos, DuplicateThresholds(), compared_pairs(curation)) == []
+    assert curate(messy, encoder, rules()).changed == 0
     assert (states(messy, encoder), messy.catalogue.revision()) == (before, revision)
 
 
@@ -172,23 +151,23 @@ def test_the_best_few_are_kept_and_other_rules_bring_the_others_back(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_jpeg(textured(seed), 90))
     fill(workspace, tmp_path / "many", encoder)
-    few = curate(workspace, encoder, CurationRules(best=2))
+    few = curate(workspace, encoder, rules(best=2))
     assert few.reasons.get(BEYOND_BEST) == few.photos["dropped"]
     assert few.photos["kept"] == 2
-    all_of_them = curate(workspace, encoder, CurationRules(best=10))
+    all_of_them = curate(workspace, encoder, rules(best=10))
     assert BEYOND_BEST not in all_of_them.reasons
     assert all_of_them.photos["dropped"] == 0
 
 
 def test_new_photos_alone_are_worked_on(messy: Workspace, encoder: Encoder, tmp_path: Path) -> None:
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     path = tmp_path / "later" / "A" / "new.jpg"
     path.parent.mkdir(parents=True)
     path.write_bytes(encode_jpeg(textured(9), 95))
     fill(messy, tmp_path / "later", encoder)
     curation = messy.catalogue.curation
     assert curation.count_unmeasured() == 1
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     assert curation.count_unmeasured() == 0
 
 
@@ -267,7 +246,6 @@ def test_nothing_to_curate_says_so(workspace: Workspace) -> None:
 def test_pictures_of_the_conftest_are_told_apart(encoder: Encoder) -> None:
     """The drawings of different shapes are not taken for copies of each other."""
     from satchel.curate.geometry import compare, describe
-    from satchel.curate.rules import DuplicateThresholds
 
     drawn = [describe(draw(shape, 1)) for shape in SHAPES]
     for a, b in combinations(drawn, 2):
@@ -344,7 +322,7 @@ def link(workspace: Workspace, key: str) -> int:
 
 
 def test_no_run_overrules_a_person(messy: Workspace, encoder: Encoder) -> None:
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     review = messy.catalogue.review
     copy = sha_of(messy, "A", (384, 288))
     (stolen,) = [
@@ -354,7 +332,7 @@ def test_no_run_overrules_a_person(messy: Workspace, encoder: Encoder) -> None:
     ]
     review.decide(Choice.KEEP, [link(messy, copy)])
     dropped = review.decide(Choice.DROP, [link(messy, stolen)])
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     found = states(messy, encoder)
     assert found[copy] == ("kept", {DECIDED})
     assert found[stolen] == ("dropped", {DECIDED})
@@ -363,7 +341,7 @@ def test_no_run_overrules_a_person(messy: Workspace, encoder: Encoder) -> None:
     assert ("dropped", {COPY}) in originals
     assert not any(CONFLICT in kinds for _, kinds in found.values())
     review.undo(dropped.id)
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     found = states(messy, encoder)
     assert found[stolen] == ("doubtful", {CONFLICT})
     assert found[copy] == ("kept", {DECIDED})
@@ -377,11 +355,11 @@ def test_what_a_person_kept_is_among_the_best(
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(encode_jpeg(textured(seed), 90))
     fill(workspace, tmp_path / "many", encoder)
-    curate(workspace, encoder, CurationRules(best=2))
+    curate(workspace, encoder, rules(best=2))
     review = workspace.catalogue.review
     out = [photo for photo in review.of_product("A") if photo.state == "dropped"]
     review.decide(Choice.KEEP, [out[0].link_id, out[1].link_id])
-    summary = curate(workspace, encoder, CurationRules(best=2))
+    summary = curate(workspace, encoder, rules(best=2))
     assert summary.photos["kept"] == 2
     assert {p.link_id for p in review.of_product("A", state="kept")} == {
         out[0].link_id,
@@ -390,10 +368,10 @@ def test_what_a_person_kept_is_among_the_best(
 
 
 def test_a_decision_made_while_a_run_decides_stands(messy: Workspace, encoder: Encoder) -> None:
-    curate(messy, encoder, CurationRules())
+    curate(messy, encoder, rules())
     curation, review = messy.catalogue.curation, messy.catalogue.review
     photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
     kept = review.in_state("kept")[0]
     review.decide(Choice.DROP, [kept.link_id])
-    decide_all(curation, photos, CurationRules())  # of what was read before the decision
+    decide_all(curation, photos, rules())  # of what was read before the decision
     assert review.photo(kept.link_id).state == "dropped"

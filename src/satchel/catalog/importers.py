@@ -1,7 +1,6 @@
-"""Catalogue files → rows: CSV, JSON lines, or a folder per code; streamed, each row checked.
+"""Catalogue importers: CSV, JSON lines, or a folder per code, read as a stream of checked rows.
 
-A row is one photo of one product. What is wrong with a row becomes a `RowError` in the stream,
-in the row's place, so that bad rows never cost good ones.
+A faulty row becomes a `RowProblem` in the stream, in its place: bad rows never cost good ones.
 """
 
 from __future__ import annotations
@@ -9,51 +8,33 @@ from __future__ import annotations
 import csv
 import json
 import os
-import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from satchel.catalog.csv_records import TOO_LONG, Lines, Record, read_records
 from satchel.catalog.encodings import TextFile, inspect_text
 from satchel.catalog.photo_folder import PhotoFolder
-from satchel.errors import RowError, UsageError
-from satchel.folders import is_photo, say_passed_over, system_entry, walk_files
-from satchel.records import PRODUCT_FIELDS
+from satchel.catalog.rows import (
+    REQUIRED,
+    CatalogueRow,
+    RowProblem,
+    as_text,
+    check_inside,
+    check_row,
+    check_values,
+    column_name,
+    quoted,
+)
+from satchel.errors import UsageError
+from satchel.folders import LINKS, is_photo, say_passed_over, system_entry, walk_files
 from satchel.text import printable
 
-LINK_FIELDS: Final = ("role", "source", "license")
-REQUIRED: Final = ("code", "photo")
-ALIASES: Final = {"color": "colour", "licence": "license"}
-MAX_CODE_CHARS: Final = 200
-MAX_VALUE_CHARS: Final = 4_000
-SHOWN_CHARS: Final = 200
-NOT_TEXT: Final = "holds a control character or half a character"
 CSV_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 """Excel calls its tab-separated "Unicode text" .txt."""
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogueRow:
-    """One photo of one product, as a catalogue file tells it.
-
-    Attributes:
-        line: 1-based line in the file, or 0 for a folder.
-        photo: where the file lies; inside the catalogue's folder.
-        product: values of `PRODUCT_FIELDS`, only those that are not empty.
-        link: values of `LINK_FIELDS`, likewise.
-        attributes: every other column that is not empty.
-    """
-
-    line: int
-    code: str
-    photo: Path
-    product: Mapping[str, str] = field(default_factory=dict)
-    link: Mapping[str, str] = field(default_factory=dict)
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +43,11 @@ class RowSource:
 
     Attributes:
         total: rows expected, for a progress bar.
-        notes: what a person should know of how it is read and what will not be, a sentence each.
+        notes: how it is read and what is left out, a sentence each.
     """
 
     total: int
-    rows: Callable[[], Iterator[CatalogueRow | RowError]]
+    rows: Callable[[], Iterator[CatalogueRow | RowProblem]]
     notes: tuple[str, ...] = ()
 
 
@@ -132,7 +113,9 @@ def _encoding_note(path: Path, text: TextFile) -> tuple[str, ...]:
 # -- the three kinds ----------------------------------------------------------------------------
 
 
-def _csv_rows(path: Path, encoding: str, photos: PhotoFolder) -> Iterator[CatalogueRow | RowError]:
+def _csv_rows(
+    path: Path, encoding: str, photos: PhotoFolder
+) -> Iterator[CatalogueRow | RowProblem]:
     header, dialect = _csv_header(path, encoding)
     at = header.index("photo")
 
@@ -149,13 +132,13 @@ def _csv_rows(path: Path, encoding: str, photos: PhotoFolder) -> Iterator[Catalo
 
 def _csv_row(
     record: Record, header: list[str], delimiter: str, photos: PhotoFolder
-) -> CatalogueRow | RowError:
+) -> CatalogueRow | RowProblem:
     if record.fault:
-        return RowError(record.line, "row", _shown(record.text), record.fault)
+        return RowProblem.of(record.line, "row", quoted(record.text), record.fault)
     if len(record.cells) != len(header):
         reason = f"expected {len(header)} cells as in the header, got {len(record.cells)}"
-        return RowError(record.line, "row", _shown(delimiter.join(record.cells)), reason)
-    return _row(record.line, dict(zip(header, record.cells, strict=True)), photos)
+        return RowProblem.of(record.line, "row", quoted(delimiter.join(record.cells)), reason)
+    return check_row(record.line, dict(zip(header, record.cells, strict=True)), photos)
 
 
 def _csv_header(path: Path, encoding: str) -> tuple[list[str], type[csv.Dialect]]:
@@ -170,13 +153,13 @@ def _csv_header(path: Path, encoding: str) -> tuple[list[str], type[csv.Dialect]
         record = next(read_records(lines, Dialect, lambda _: False))
     if record.fault:
         raise UsageError(f"the first line of {path.name} cannot be read: {record.fault}")
-    header = [_column(cell) for cell in record.cells]
+    header = [column_name(cell) for cell in record.cells]
     missing = [name for name in REQUIRED if name not in header]
     if missing:
         found = ", ".join(name if name.isprintable() else repr(name) for name in header)
         raise UsageError(
             f"expected the columns code and photo in the first line of {path.name}, "
-            f"found {_shown(found) or 'nothing'}; add {' and '.join(missing)}"
+            f"found {quoted(found) or 'nothing'}; add {' and '.join(missing)}"
         )
     double = sorted({name for name in header if name and header.count(name) > 1})
     if double:
@@ -186,25 +169,25 @@ def _csv_header(path: Path, encoding: str) -> tuple[list[str], type[csv.Dialect]
 
 def _jsonl_rows(
     path: Path, encoding: str, photos: PhotoFolder
-) -> Iterator[CatalogueRow | RowError]:
+) -> Iterator[CatalogueRow | RowProblem]:
     with path.open(encoding=encoding) as file:
         lines = Lines(file)
         while (line := lines.take()) is not None:
             if line is TOO_LONG:
-                yield RowError(lines.number, "row", "", f"is {TOO_LONG}")
+                yield RowProblem.of(lines.number, "row", "", f"is {TOO_LONG}")
             elif line.strip():
                 yield _jsonl_row(lines.number, line, photos)
 
 
-def _jsonl_row(number: int, line: str, photos: PhotoFolder) -> CatalogueRow | RowError:
+def _jsonl_row(number: int, line: str, photos: PhotoFolder) -> CatalogueRow | RowProblem:
     try:
         value = json.loads(line)
         if not isinstance(value, dict):
-            return RowError(number, "row", _shown(line), "expected a JSON object")
-        cells = {_column(key): _text(value[key]) for key in value}
+            return RowProblem.of(number, "row", quoted(line), "expected a JSON object")
+        cells = {column_name(key): as_text(value[key]) for key in value}
     except (ValueError, RecursionError) as error:
-        return RowError(number, "row", _shown(line), f"not JSON: {error}")
-    return _row(number, cells, photos)
+        return RowProblem.of(number, "row", quoted(line), f"not JSON: {error}")
+    return check_row(number, cells, photos)
 
 
 # -- a folder per code ----------------------------------------------------------------------------
@@ -212,7 +195,7 @@ def _jsonl_row(number: int, line: str, photos: PhotoFolder) -> CatalogueRow | Ro
 
 @dataclass(slots=True)
 class _FolderSurvey:
-    """What a folder holds, counted before it is read."""
+    """Contents of a folder, counted before it is read."""
 
     photos: int = 0
     loose: int = 0
@@ -220,7 +203,7 @@ class _FolderSurvey:
     passed_over: Counter[str] = field(default_factory=Counter)
 
     def notes(self) -> Iterator[str]:
-        """Say what will not be read: what systems left, photos of no code, other files."""
+        """Yield what will not be read: photos of no code, other files, system files, links."""
         if self.loose:
             yield (
                 f"passed over, photos beside the folders, which have no code ({self.loose:,}): "
@@ -248,16 +231,16 @@ def _survey_folder(path: Path) -> _FolderSurvey:
     return survey
 
 
-def _folder_rows(path: Path) -> Iterator[CatalogueRow | RowError]:
+def _folder_rows(path: Path) -> Iterator[CatalogueRow | RowProblem]:
     root = PhotoFolder(path)
     for code, file in _files_by_code(path):
         if isinstance(file, OSError):
             reason = f"folder cannot be listed ({(file.strerror or 'unknown reason').lower()})"
-            yield RowError(0, "photo", str(file.filename), reason)
+            yield RowProblem.of(0, "photo", str(file.filename), reason)
         elif is_photo(file):
             # The file's own name may hold anything: it is not stored.
-            photo = _inside(0, str(file), file.resolve(), root)
-            yield photo if isinstance(photo, RowError) else _values(0, {"code": code}, photo)
+            photo = check_inside(0, str(file), file.resolve(), root)
+            yield photo if isinstance(photo, RowProblem) else check_values(0, {"code": code}, photo)
 
 
 def _files_by_code(
@@ -265,7 +248,10 @@ def _files_by_code(
 ) -> Iterator[tuple[str, Path | OSError]]:
     """Files in the folders below `path`, by name; a folder inside a code's belongs to it."""
     for folder in sorted(_entries(path), key=lambda entry: entry.name):
-        if folder.is_dir(follow_symlinks=False):
+        if folder.is_dir() and folder.is_symlink():
+            if passed_over is not None:
+                passed_over[LINKS] += 1
+        elif folder.is_dir():
             errors: list[OSError] = []
             for file in walk_files(folder.path, passed_over=passed_over, on_error=errors.append):
                 yield folder.name, file
@@ -282,103 +268,3 @@ def _entries(path: Path, passed_over: Counter[str] | None = None) -> list[os.Dir
             elif passed_over is not None:
                 passed_over[kind] += 1
     return own
-
-
-# -- one row ------------------------------------------------------------------------------------
-
-
-def _row(line: int, cells: Mapping[str, str], photos: PhotoFolder) -> CatalogueRow | RowError:
-    """Check a row of a file, whose cells may hold anything."""
-    for name, value in cells.items():
-        if not _is_text(name):
-            return RowError(line, "row", name, f"is a column's name that {NOT_TEXT}; rename it")
-        if not _is_text(value):
-            return RowError(line, name, _shown(value), f"{NOT_TEXT}; type the value again")
-    values = {name: _tidy(value) for name, value in cells.items() if name and value.strip()}
-    for name in REQUIRED:
-        if name not in values:
-            return RowError(line, name, "", "is missing; every row needs a code and a photo")
-    photo = _photo(line, cells["photo"].strip(), photos)
-    values.pop("photo")
-    return photo if isinstance(photo, RowError) else _values(line, values, photo)
-
-
-def _values(line: int, values: Mapping[str, str], photo: Path) -> CatalogueRow | RowError:
-    for name, value in values.items():
-        limit = MAX_CODE_CHARS if name == "code" else MAX_VALUE_CHARS
-        if len(value) > limit:
-            return RowError(line, name, value[:80] + "…", f"is longer than {limit} characters")
-    code = _tidy(values["code"])
-    if not code.isprintable():
-        return RowError(line, "code", code, "holds characters that cannot be printed")
-    known = {*REQUIRED, *PRODUCT_FIELDS, *LINK_FIELDS}
-    return CatalogueRow(
-        line,
-        code,
-        photo,
-        {name: values[name] for name in PRODUCT_FIELDS if name in values},
-        {name: values[name] for name in LINK_FIELDS if name in values},
-        {name: value for name, value in values.items() if name not in known},
-    )
-
-
-def _photo(line: int, value: str, photos: PhotoFolder) -> Path | RowError:
-    if "://" in value:
-        return RowError(line, "photo", value, "is an address; download the photo and name its file")
-    if len(value) > MAX_VALUE_CHARS:
-        reason = f"is longer than {MAX_VALUE_CHARS} characters"
-        return RowError(line, "photo", value[:80] + "…", reason)
-    try:
-        path = photos.find(value)
-        exists = path.is_file()
-    except (OSError, ValueError) as error:
-        return RowError(line, "photo", value, f"is not a usable path: {error}")
-    inside = _inside(line, value, path, photos)
-    if isinstance(inside, Path) and not exists:
-        return RowError(line, "photo", value, f"no such file in {photos.root}")
-    return inside
-
-
-def _inside(line: int, value: str, path: Path, photos: PhotoFolder) -> Path | RowError:
-    """Refuse a path outside of the photos' folder: a catalogue file is not trusted."""
-    if photos.holds(path):
-        return path
-    reason = f"lies outside {photos.root}; move it there, or name the photos' folder with --photos"
-    return RowError(line, "photo", value, reason)
-
-
-def _column(name: str) -> str:
-    tidy = _tidy(name).lower()
-    return ALIASES.get(tidy, tidy)
-
-
-def _tidy(text: str) -> str:
-    """Trim and compose (NFC): macOS writes Korean file names in pieces, others do not."""
-    return unicodedata.normalize("NFC", text).strip()
-
-
-def _is_text(value: str) -> bool:
-    """Whether a value can be stored, printed and written to a file: no control characters.
-
-    Tabs and line breaks are text; half of a surrogate pair, which JSON can hold, is not.
-    """
-    if value.isprintable():
-        return True
-    return not any(
-        unicodedata.category(character) in ("Cc", "Cs") and character not in "\t\n\r"
-        for character in value
-    )
-
-
-def _shown(text: str) -> str:
-    return text[:SHOWN_CHARS].rstrip()
-
-
-def _text(value: Any) -> str:
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case _:
-            return json.dumps(value, ensure_ascii=False, sort_keys=True)

@@ -1,8 +1,8 @@
-"""`satchel import`: rows → photos cleaned and stored → products and links in the database.
+"""Ingest of catalogue rows: photos are cleaned and stored, products and links written.
 
-Photos are read, hashed, cleaned and stored by a few threads; rows are written in their order, a
-batch a transaction. Killed at any moment, the batches that were written are whole, and the next
-run recognises their photos by the hash of the received bytes and goes on.
+A few threads read, hash, clean and store photos; rows are written in their order, one transaction
+a batch. After a kill the written batches are whole, and the next run recognises their photos by
+the hash of the received bytes and resumes.
 """
 
 from __future__ import annotations
@@ -11,23 +11,29 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from satchel.catalog.importers import CatalogueRow
 from satchel.catalog.photos import PhotoStore, sha256
+from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.catalog.store import Catalogue
-from satchel.catalog.writer import CatalogueWriter
-from satchel.errors import PhotoError, RowError, StorageError, WorkspaceError
+from satchel.catalog.writer import CatalogueWriter, Linked
+from satchel.errors import PhotoError, StorageError, WorkspaceError
 from satchel.images import CleanPhoto, PhotoLimits, clean, read_photo
 from satchel.parallel import batched, cores, map_in_order
+from satchel.progress import SILENT, Progress
 
 BATCH_ROWS: Final = 200
 
 
 @dataclass(slots=True)
 class ImportCount:
-    """What an import did, in rows."""
+    """Result of an import, in rows.
+
+    Attributes:
+        differing: of the unchanged rows, those with values that `update` would have taken.
+    """
 
     added: int = 0
     unchanged: int = 0
+    differing: int = 0
     problems: int = 0
     new_products: int = 0
 
@@ -37,16 +43,17 @@ class ImportCount:
         return self.added + self.unchanged + self.problems
 
     def add(self, other: ImportCount) -> None:
-        """Count what another part of the import did, too."""
+        """Add the counts of another part of the import."""
         self.added += other.added
         self.unchanged += other.unchanged
+        self.differing += other.differing
         self.problems += other.problems
         self.new_products += other.new_products
 
 
 @dataclass(frozen=True, slots=True)
 class _Prepared:
-    """A row whose photo is in the store. `photo_id` where the database knows it already."""
+    """A row whose photo is in the store; `photo_id` if the database knows it already."""
 
     row: CatalogueRow
     source_sha256: str
@@ -56,22 +63,22 @@ class _Prepared:
 
 
 def import_rows(
-    rows: Iterable[CatalogueRow | RowError],
+    rows: Iterable[CatalogueRow | RowProblem],
     catalogue: Catalogue,
     store: PhotoStore,
     *,
     limits: PhotoLimits,
     update: bool = False,
-    on_problem: Callable[[RowError], None],
-    on_progress: Callable[[int], None],
+    on_problem: Callable[[RowProblem], None],
+    progress: Progress = SILENT,
 ) -> ImportCount:
-    """Put rows into the catalogue; rows that cannot be taken go to `on_problem`.
+    """Write rows into the catalogue; rows that cannot be imported go to `on_problem`.
 
     Args:
         rows: a stream; never held as a whole.
         update: let values that differ from a product's known ones replace them, instead of
             refusing the row.
-        on_progress: called after each batch with the number of rows read in it.
+        progress: advanced after each batch by its number of rows.
 
     Raises:
         StorageError: photos cannot be written at all, as on a full disk.
@@ -79,8 +86,8 @@ def import_rows(
     """
     count = ImportCount()
 
-    def prepare(row: CatalogueRow | RowError) -> _Prepared | RowError:
-        return row if isinstance(row, RowError) else _prepare(row, catalogue, store, limits)
+    def prepare(row: CatalogueRow | RowProblem) -> _Prepared | RowProblem:
+        return row if isinstance(row, RowProblem) else _prepare(row, catalogue, store, limits)
 
     prepared = map_in_order(prepare, rows, workers=cores(), ahead=8)
     for batch in batched(prepared, BATCH_ROWS):
@@ -88,13 +95,13 @@ def import_rows(
         count.add(done)
         for problem in problems:
             on_problem(problem)
-        on_progress(len(batch))
+        progress.advance(len(batch))
     return count
 
 
 def _prepare(
     row: CatalogueRow, catalogue: Catalogue, store: PhotoStore, limits: PhotoLimits
-) -> _Prepared | RowError:
+) -> _Prepared | RowProblem:
     try:
         data = read_photo(row.photo, limits)
         source = sha256(data)
@@ -103,22 +110,22 @@ def _prepare(
             return _Prepared(row, source, known[0], None, "")
         stored = clean(data, limits)
     except PhotoError as error:
-        return RowError(row.line, "photo", str(row.photo), str(error))
+        return RowProblem.of(row.line, "photo", str(row.photo), str(error))
     except (StorageError, WorkspaceError):  # the disk or the database itself
         raise
-    except Exception as error:  # whatever one row raises must not cost the others
+    except Exception as error:  # no error of one row may cost the others
         return _unexpected(row, error)
     return _Prepared(row, source, None, stored, store.put(stored.data))
 
 
-def _unexpected(row: CatalogueRow, error: Exception) -> RowError:
-    reason = f"cannot be taken: {type(error).__name__}: {error}"
-    return RowError(row.line, "row", row.code, reason)
+def _unexpected(row: CatalogueRow, error: Exception) -> RowProblem:
+    reason = f"cannot be imported: {type(error).__name__}: {error}"
+    return RowProblem.of(row.line, "row", row.code, reason)
 
 
 def _write_batch(
-    batch: Sequence[_Prepared | RowError], catalogue: Catalogue, *, update: bool
-) -> tuple[ImportCount, list[RowError]]:
+    batch: Sequence[_Prepared | RowProblem], catalogue: Catalogue, *, update: bool
+) -> tuple[ImportCount, list[RowProblem]]:
     """Write a batch in one transaction; if a row breaks it, each row in one of its own."""
     try:
         return _write(batch, catalogue, update=update)
@@ -133,8 +140,8 @@ def _write_batch(
 
 
 def _one_by_one(
-    batch: Sequence[_Prepared | RowError], catalogue: Catalogue, *, update: bool
-) -> tuple[ImportCount, list[RowError]]:
+    batch: Sequence[_Prepared | RowProblem], catalogue: Catalogue, *, update: bool
+) -> tuple[ImportCount, list[RowProblem]]:
     count, problems = ImportCount(), []
     for item in batch:
         done, refused = _write_batch([item], catalogue, update=update)
@@ -144,13 +151,13 @@ def _one_by_one(
 
 
 def _write(
-    batch: Iterable[_Prepared | RowError], catalogue: Catalogue, *, update: bool
-) -> tuple[ImportCount, list[RowError]]:
+    batch: Iterable[_Prepared | RowProblem], catalogue: Catalogue, *, update: bool
+) -> tuple[ImportCount, list[RowProblem]]:
     count, problems = ImportCount(), []
     with catalogue.writing() as writer:
         for item in batch:
             problem = (
-                item if isinstance(item, RowError) else _write_row(item, writer, count, update)
+                item if isinstance(item, RowProblem) else _write_row(item, writer, count, update)
             )
             if problem is not None:
                 count.problems += 1
@@ -160,7 +167,7 @@ def _write(
 
 def _write_row(
     item: _Prepared, writer: CatalogueWriter, count: ImportCount, update: bool
-) -> RowError | None:
+) -> RowProblem | None:
     row = item.row
     known = writer.product(row.code)
     if known is None:
@@ -177,11 +184,12 @@ def _write_row(
             writer.set_product(product_id, new)
         changed = bool(new)
     photo_id = _photo_id(item, writer)
-    changed |= writer.link(product_id, photo_id, row.link, row.attributes, update=update)
-    if changed:
+    linked = writer.link(product_id, photo_id, row.link, row.attributes, update=update)
+    if changed or linked in (Linked.ADDED, Linked.UPDATED):
         count.added += 1
     else:
         count.unchanged += 1
+        count.differing += linked is Linked.DIFFERS
     return None
 
 
@@ -196,11 +204,11 @@ def _photo_id(item: _Prepared, writer: CatalogueWriter) -> int:
     return photo_id
 
 
-def _conflict(row: CatalogueRow, fields: Mapping[str, str | None]) -> RowError | None:
+def _conflict(row: CatalogueRow, fields: Mapping[str, str | None]) -> RowProblem | None:
     for name, value in row.product.items():
         known = fields[name]
         if known is not None and known != value:
-            return RowError(
+            return RowProblem.of(
                 row.line,
                 name,
                 value,

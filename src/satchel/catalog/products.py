@@ -158,6 +158,19 @@ class ProductStore:
                 connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256)) is not None
             )
 
+    def describe_photo(self, sha256: str) -> str:
+        """Name a stored photo in a message, by the products that it shows and its SHA-256."""
+        chosen = (
+            select(ProductRow.code)
+            .join(ProductPhotoRow, ProductPhotoRow.product_id == ProductRow.id)
+            .join(PhotoRow, PhotoRow.id == ProductPhotoRow.photo_id)
+            .where(PhotoRow.sha256 == sha256)
+            .order_by(ProductPhotoRow.id)
+        )
+        with self._engine.connect() as connection:
+            codes = connection.scalars(chosen).all()
+        return f"photo {sha256} of {', '.join(codes)}" if codes else f"photo {sha256}"
+
     def photo_from(self, source_sha256: str) -> tuple[int, str] | None:
         """Return id and SHA-256 of the photo that bytes with this SHA-256 became, if any."""
         chosen = (

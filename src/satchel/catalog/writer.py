@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import Enum, auto
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, insert, select
+from sqlalchemy import update as sql_update
 
 from satchel.catalog.database import increment_revision, inserted_id
 from satchel.catalog.dialect import insert_or_ignore
 from satchel.catalog.tables import PhotoRow, PhotoSourceRow, ProductPhotoRow, ProductRow
 from satchel.records import PRODUCT_FIELDS
+
+
+class Linked(Enum):
+    """Result of recording that a photo shows a product."""
+
+    ADDED = auto()
+    UPDATED = auto()
+    KNOWN = auto()
+    DIFFERS = auto()
+    """Known with other values, which stay."""
 
 
 class CatalogueWriter:
@@ -47,7 +59,7 @@ class CatalogueWriter:
     def set_product(self, product_id: int, fields: Mapping[str, str]) -> None:
         """Set some of a product's fields."""
         self._connection.execute(
-            update(ProductRow).where(ProductRow.id == product_id).values(**fields)
+            sql_update(ProductRow).where(ProductRow.id == product_id).values(**fields)
         )
 
     def add_photo(self, sha256: str, width: int, height: int, size_bytes: int) -> int:
@@ -72,16 +84,16 @@ class CatalogueWriter:
         attributes: Mapping[str, str],
         *,
         update: bool = False,
-    ) -> bool:
-        """Record that a photo shows a product; return whether anything changed.
+    ) -> Linked:
+        """Record that a photo shows a product.
 
         Args:
             product_id: of the product.
             photo_id: of the photo.
             link: role, source and license.
             attributes: the further columns.
-            update: let these values replace those of a link that is known. A value that is not
-                given says nothing: the known one stays.
+            update: let these values replace those of a link that is known. A known value stays
+                where none is given.
         """
         known = self._connection.scalar(
             select(ProductPhotoRow.id).where(
@@ -89,23 +101,25 @@ class CatalogueWriter:
             )
         )
         if known is not None:
-            return update and self._update_link(known, link, attributes)
+            return self._update_link(known, link, attributes, update=update)
         self._connection.execute(
             insert(ProductPhotoRow).values(
                 product_id=product_id, photo_id=photo_id, attributes=dict(attributes), **link
             )
         )
         self._changed = True
-        return True
+        return Linked.ADDED
 
     def _update_link(
-        self, link_id: int, link: Mapping[str, str], attributes: Mapping[str, str]
-    ) -> bool:
+        self, link_id: int, link: Mapping[str, str], attributes: Mapping[str, str], *, update: bool
+    ) -> Linked:
         row = ProductPhotoRow.id == link_id
         columns = [getattr(ProductPhotoRow, name) for name in ("attributes", *link)]
         before = dict(self._connection.execute(select(*columns).where(row)).one()._mapping)
         after = {**link, "attributes": {**before["attributes"], **attributes}}
         if after == before:
-            return False
-        self._connection.execute(update(ProductPhotoRow).where(row).values(**after))
-        return True
+            return Linked.KNOWN
+        if not update:
+            return Linked.DIFFERS
+        self._connection.execute(sql_update(ProductPhotoRow).where(row).values(**after))
+        return Linked.UPDATED

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from satchel.cli.shared import (
-    PROBLEMS_SHOWN,
     SOME_FAILED,
     Encoding,
+    FirstProblems,
     open_workspace,
     print_table,
     progress_bar,
     say,
-    timestamp,
 )
 from satchel.errors import UsageError
 
@@ -40,6 +39,7 @@ def calibrate(
     from satchel.confidence.stored import calibration_path, write_calibration
     from satchel.encode.encoder import Encoder
     from satchel.encode.registry import serving_card
+    from satchel.files import timestamp
     from satchel.workflows.calibrate import STEPS, LeftOut
     from satchel.workflows.calibrate import calibrate as calibrate_workspace
 
@@ -53,13 +53,7 @@ def calibrate(
         calibration_path(workspace.models, encoder.id).unlink(missing_ok=True)
         say("forgotten; answers rest on the encoder's card again")
         return
-    problems: list[object] = []
-
-    def tell(name: str, reason: object) -> None:
-        problems.append(reason)
-        if len(problems) <= PROBLEMS_SHOWN:
-            say(f"{name}: {reason}")
-
+    problems = FirstProblems("… and more")
     source = open_rows(photos, encoding=encoding)
     for note in source.notes:
         say(note)
@@ -70,13 +64,13 @@ def calibrate(
             source,
             f"{photos.name}, {timestamp()}",
             on_progress=advance,
-            on_problem=tell,
+            on_problem=problems,
         )
     write_calibration(workspace.models, calibration)
     if left_out != LeftOut():
         say(f"{left_out}: such a photo finds itself, or counts twice")
     _print_measured(measured, calibration.confidence)
-    if problems:
+    if problems.count:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +10,11 @@ import typer
 from satchel.cli.shared import (
     PROBLEMS_SHOWN,
     SOME_FAILED,
-    embed,
+    Bars,
     open_workspace,
     print_table,
-    progress_bar,
     say,
-    timestamp,
+    say_first,
 )
 
 if TYPE_CHECKING:
@@ -31,58 +29,18 @@ def curate(
     ] = None,
 ) -> None:
     """Sort out copies, faulty photos and photos of other things; nothing is deleted."""
-    from satchel.curate.marks import measure_marks, shops_to_look_at
-    from satchel.curate.report import render_report
-    from satchel.encode.encoder import Encoder
-    from satchel.encode.registry import serving_card
-    from satchel.files import write_atomically
-    from satchel.search.indexing import build_index
-    from satchel.workflows.curate import (
-        compare_pairs,
-        compared_pairs,
-        decide_all,
-        measure_photos,
-        pairs_to_compare,
-    )
+    from satchel.workflows.curate import curate_catalogue
 
     workspace = open_workspace(context)
-    encoder = Encoder.load(serving_card(workspace.models), threads=1)
     rules = workspace.settings.curate
     if best is not None:
         rules = rules.model_copy(update={"best": best})
-    curation = workspace.catalogue.curation
-    problems: list[object] = list(embed(workspace, encoder))
-    unmeasured = curation.count_unmeasured()
-    if unmeasured:
-        with progress_bar("measure", unmeasured) as advance:
-            measure_photos(
-                curation,
-                workspace.photos,
-                on_progress=advance,
-                on_problem=lambda name, reason: problems.append((name, reason)),
-            )
-    photos = curation.gallery_photos(encoder.id, encoder.card.dimension)
-    if not len(photos):
-        say("there are no photos to curate: import some with `satchel import`")
-        raise typer.Exit(SOME_FAILED)
-    shops = shops_to_look_at(photos)
-    if shops:
-        with progress_bar("marks", sum(map(len, shops.values()))) as advance:
-            measure_marks(curation, workspace.photos, photos, shops, on_progress=advance)
-    pairs = pairs_to_compare(photos, rules, compared_pairs(curation))
-    if pairs:
-        with progress_bar("compare", len(pairs)) as advance:
-            compare_pairs(curation, workspace.photos, pairs, rules, on_progress=advance)
-    summary = decide_all(curation, photos, rules)
-    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
-    _print_summary(summary)
-    path = workspace.reports / f"curate-{timestamp()}.json"
-    figures = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
-    write_atomically(path, figures.encode())
-    page = path.with_suffix(".html")
-    write_atomically(page, render_report(summary, workspace.photos).encode())
-    say(f"the whole report: {page}, and as figures: {path}")
-    if problems:
+    with Bars() as bars:
+        done = curate_catalogue(workspace, rules, progress=bars)
+    say_first(done.problems)
+    _print_summary(done.summary)
+    say(f"the whole report: {done.page}, and as figures: {done.figures}")
+    if done.problems:
         raise typer.Exit(SOME_FAILED)
 
 

@@ -12,6 +12,7 @@ import typer
 
 from satchel.cli.shared import SOME_FAILED, open_workspace, print_json, print_table, say
 from satchel.errors import PhotoError, UsageError
+from satchel.records import Problem
 from satchel.text import printable
 
 if TYPE_CHECKING:
@@ -67,9 +68,9 @@ class _Answers:
         self._most = MAX_ITEM_PHOTOS
         self.failed = False
 
-    def fail(self, path: Path | str, reason: object) -> None:
+    def fail(self, problem: Problem) -> None:
         """Name an input that failed."""
-        say(f"{printable(str(path))}: {reason}")
+        say(f"{printable(problem.what)}: {problem.reason}")
         self.failed = True
 
     def answer(self, paths: list[Path]) -> None:
@@ -85,7 +86,7 @@ class _Answers:
                 seen += self._identifier.embed([data])
                 used.append(path)
             except PhotoError as error:
-                self.fail(path, error)
+                self.fail(Problem(str(path), str(error)))
         if seen:
             self._print(used, self._identifier.identify_embedded(seen, top=self._top))
 
@@ -161,8 +162,8 @@ def _short(path: Path) -> str:
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 
-def _photo_paths(arguments: list[str], fail: Callable[[str, str], None]) -> Iterator[Path]:
-    """Expand folders and patterns; arguments that stand for nothing are told to `fail`."""
+def _photo_paths(arguments: list[str], fail: Callable[[Problem], None]) -> Iterator[Path]:
+    """Expand folders and patterns; arguments that match nothing go to `fail`."""
     from satchel.folders import say_passed_over
 
     passed_over: Counter[str] = Counter()
@@ -170,31 +171,32 @@ def _photo_paths(arguments: list[str], fail: Callable[[str, str], None]) -> Iter
         try:
             yield from _paths_of(argument, passed_over, fail)
         except OSError as error:
-            fail(argument, f"is no usable path ({error.strerror})")
+            fail(Problem(argument, f"is no usable path ({error.strerror})"))
     if passed_over:
         say(say_passed_over(passed_over))
 
 
 def _paths_of(
-    argument: str, passed_over: Counter[str], fail: Callable[[str, str], None]
+    argument: str, passed_over: Counter[str], fail: Callable[[Problem], None]
 ) -> list[Path]:
     from satchel.folders import is_photo, walk_files
 
     if Path(argument).is_dir():
 
         def unlisted(error: OSError) -> None:
-            fail(str(error.filename), f"folder cannot be listed ({error.strerror})")
+            fail(Problem(str(error.filename), f"folder cannot be listed ({error.strerror})"))
 
         files = walk_files(argument, passed_over=passed_over, on_error=unlisted)
         found = sorted(file for file in files if is_photo(file))
         if not found:
-            fail(argument, "no photos in this folder; expected files such as .jpg or .png")
+            reason = "no photos in this folder; expected files such as .jpg or .png"
+            fail(Problem(argument, reason))
         return found
     if Path(argument).exists() or not glob.has_magic(argument):
         return [Path(argument)]
     found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
     if not found:
-        fail(argument, "no file matches this pattern")
+        fail(Problem(argument, "no file matches this pattern"))
     return found
 
 

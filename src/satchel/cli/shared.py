@@ -6,8 +6,7 @@ import contextlib
 import io
 import json
 import sys
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -19,8 +18,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from satchel.encode.encoder import Encoder
-    from satchel.search.indexing import PhotoProblem
+    from satchel.records import Problem
     from satchel.workspace import Workspace
 
 SOME_FAILED = 1
@@ -110,8 +108,8 @@ class Bars:
         self._advance: Any = lambda count: None
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._open.close()
+    def __exit__(self, kind: type[BaseException] | None, *error: Any) -> bool | None:
+        return self._open.__exit__(kind, *error)  # which says what a Ctrl-C leaves
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
         """Close the bar before, and open one for this stage."""
@@ -157,26 +155,27 @@ def pairs(given: list[str] | None) -> dict[str, Any]:
     return found
 
 
-def embed(workspace: Workspace, encoder: Encoder) -> list[PhotoProblem]:
-    """Embed what is new, under a progress bar; name the first photos that fail."""
-    from satchel.search.indexing import embed_gallery
+class FirstProblems:
+    """Prints the first problems on stderr, and once that there are more.
 
-    problems: list[PhotoProblem] = []
-    waiting = workspace.catalogue.vectors.count_missing(encoder.id)
-    if waiting:
-        with progress_bar("embed", waiting) as advance:
-            embed_gallery(
-                workspace.catalogue,
-                workspace.photos,
-                encoder,
-                on_progress=advance,
-                on_problem=problems.append,
-            )
+    Attributes:
+        count: of all problems.
+    """
+
+    def __init__(self, more: str) -> None:
+        self._more = more
+        self.count = 0
+
+    def __call__(self, problem: Problem) -> None:
+        """Count a problem, and print it if it is among the first."""
+        self.count += 1
+        if self.count <= PROBLEMS_SHOWN:
+            say(str(problem))
+        elif self.count == PROBLEMS_SHOWN + 1:
+            say(self._more)
+
+
+def say_first(problems: Sequence[Problem]) -> None:
+    """Print the first of some problems on stderr."""
     for problem in problems[:PROBLEMS_SHOWN]:
-        say(f"photo {problem.sha256}: {problem.reason}")
-    return problems
-
-
-def timestamp() -> str:
-    """Return the local time as it stands in names of reports."""
-    return datetime.now().strftime("%Y%m%d-%H%M%S")
+        say(str(problem))

@@ -1,13 +1,13 @@
-"""Marks that a shop stamps on all of its photos, found from many of them together.
+"""Watermarks of shops: searched for in many photos of a shop together.
 
-A mark over a product cannot be told from a print by looking at one photo. What photos of different
-products have in common at one place is a mark.
+In one photo a mark over the product looks like a print on it. What photos of different products
+have in common at one place is a mark.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from satchel.catalog.curation import CurationStore, GalleryPhotos
@@ -15,14 +15,15 @@ from satchel.catalog.photos import PhotoStore
 from satchel.curate.content import MARK_PHOTOS, MOST_MARK_PHOTOS, Mark, carries, find_mark
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
+from satchel.progress import SILENT, Progress
 
 COMMIT_PHOTOS = 256
 Shop = tuple[str, float]
-"""Where photos come from, and their aspect: width ÷ height."""
+"""Host that photos come from, and their aspect: width ÷ height."""
 
 
-def shops_to_look_at(photos: GalleryPhotos) -> dict[Shop, list[int]]:
-    """Rows of each shop that has photos nobody looked for its mark on, and enough to find it.
+def shops_to_search(photos: GalleryPhotos) -> dict[Shop, list[int]]:
+    """Return the rows of each shop that has unsearched photos, and enough to find its mark.
 
     Photos without a source belong to no shop.
     """
@@ -44,12 +45,13 @@ def measure_marks(
     photos: GalleryPhotos,
     shops: Mapping[Shop, Sequence[int]],
     *,
-    on_progress: Callable[[int], None],
+    progress: Progress = SILENT,
 ) -> None:
-    """Look for each shop's mark and keep how much of it every photo of the shop carries.
+    """Find each shop's mark and store what share of it every photo of the shop carries.
 
-    The photos' `contents` get the figure too, so that they need not be read again.
+    The share is added to the photos' `contents`, too, which then need not be read again.
     """
+    progress.begin("marks", sum(map(len, shops.values())))
 
     def pixels(row: int) -> RGB:
         return decode(store.read(photos.sha256[row]))
@@ -65,11 +67,11 @@ def measure_marks(
             for row, carried in zip(batch, shares, strict=True):
                 photos.contents[row]["mark"] = carried
             curation.put_marks({photos.sha256[row]: photos.contents[row]["mark"] for row in batch})
-        on_progress(len(own))
+        progress.advance(len(own))
 
 
 def _mixed(photos: GalleryPhotos, rows: Sequence[int]) -> list[int]:
-    """At most `MOST_MARK_PHOTOS` rows, a photo of each product in turn."""
+    """Return at most `MOST_MARK_PHOTOS` rows, a photo of each product in turn."""
     by_product: dict[int, list[int]] = defaultdict(list)
     for row in rows:
         by_product[int(photos.products[row])].append(row)

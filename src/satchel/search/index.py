@@ -23,7 +23,7 @@ from safetensors.numpy import save_file
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex, WorkspaceError
-from satchel.files import replacing
+from satchel.files import atomic_path
 from satchel.search.patch_matching import PatchSpace, fit_patch_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
@@ -163,7 +163,7 @@ class GalleryIndex:
         checksum = {"checksum": _checksum(metadata, tensors)}
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with replacing(path) as temporary:
+            with atomic_path(path) as temporary:
                 save_file(tensors, temporary, metadata | checksum)
         except OSError as error:
             raise WorkspaceError(

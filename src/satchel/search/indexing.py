@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +16,9 @@ from satchel.encode.card import EncoderCard
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
-from satchel.images import RGB, decode
+from satchel.images import RGB, PhotoLimits, decode
 from satchel.parallel import batched, cores, map_in_order
-from satchel.records import PhotoEmbedding
+from satchel.records import PhotoEmbedding, Problem
 from satchel.search.index import GalleryIndex
 from satchel.search.patch_matching import MAX_SAMPLED_PHOTOS
 from satchel.search.rules import SearchRules
@@ -31,21 +31,14 @@ COMMIT_BATCHES: Final = 16
 """Batches between two commits: what a kill can cost."""
 
 
-@dataclass(frozen=True, slots=True)
-class PhotoProblem:
-    """A stored photo that could not be embedded, and why."""
-
-    sha256: str
-    reason: str
-
-
 def embed_gallery(
     catalogue: Catalogue,
     store: PhotoStore,
     encoder: Encoder,
     *,
+    limits: PhotoLimits | None = None,
     on_progress: Callable[[int], None],
-    on_problem: Callable[[PhotoProblem], None],
+    on_problem: Callable[[Problem], None],
 ) -> None:
     """Embed every photo of the catalogue that this encoder has not seen.
 
@@ -53,11 +46,14 @@ def embed_gallery(
 
     Args:
         encoder: with one thread, since several batches are under way at once.
+        limits: caps on what decoding a stored photo may cost.
         on_progress: called with the number of photos done since the last call.
+        on_problem: called with each stored photo that cannot be embedded.
     """
     photos = catalogue.vectors.missing(encoder.id)
     jobs = batched(photos, BATCH_PHOTOS)
-    done = map_in_order(lambda job: _embed_job(job, store, encoder), jobs, workers=cores())
+    read = partial(_read, catalogue, store, limits)
+    done = map_in_order(lambda job: _embed_job(job, read, encoder), jobs, workers=cores())
     for group in batched(done, COMMIT_BATCHES):
         results = [result for batch in group for result in batch]
         catalogue.vectors.put(
@@ -69,22 +65,33 @@ def embed_gallery(
             ),
         )
         for _, result in results:
-            if isinstance(result, PhotoProblem):
+            if isinstance(result, Problem):
                 on_problem(result)
         on_progress(len(results))
 
 
+def _read(
+    catalogue: Catalogue, store: PhotoStore, limits: PhotoLimits | None, sha256: str
+) -> RGB | Problem:
+    """Decode a stored photo, or say why that is impossible."""
+    try:
+        return decode(store.read(sha256), limits=limits)
+    except (PhotoError, CatalogueError) as error:
+        return Problem(catalogue.describe_photo(sha256), str(error))
+
+
 def _embed_job(
-    job: list[tuple[int, str]], store: PhotoStore, encoder: Encoder
-) -> list[tuple[int, PhotoEmbedding | PhotoProblem]]:
-    """Embed one batch; a photo that cannot be decoded becomes a problem, the others go on."""
+    job: list[tuple[int, str]], read: Callable[[str], RGB | Problem], encoder: Encoder
+) -> list[tuple[int, PhotoEmbedding | Problem]]:
+    """Embed one batch; a photo that cannot be decoded becomes a problem."""
     decoded: list[tuple[int, RGB]] = []
-    results: list[tuple[int, PhotoEmbedding | PhotoProblem]] = []
+    results: list[tuple[int, PhotoEmbedding | Problem]] = []
     for photo_id, sha256 in job:
-        try:
-            decoded.append((photo_id, decode(store.read(sha256))))
-        except (PhotoError, CatalogueError) as error:
-            results.append((photo_id, PhotoProblem(sha256, str(error))))
+        photo = read(sha256)
+        if isinstance(photo, Problem):
+            results.append((photo_id, photo))
+        else:
+            decoded.append((photo_id, photo))
     if decoded:
         embedded = embed(encoder, [pixels for _, pixels in decoded], gallery=True)
         results += zip((photo_id for photo_id, _ in decoded), embedded, strict=True)

@@ -25,7 +25,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from satchel.errors import UsageError
-from satchel.files import replacing
+from satchel.files import atomic_path
 from satchel.train.backbones import Backbone
 from satchel.train.batches import Batch, Step
 from satchel.train.runs import readable
@@ -489,7 +489,7 @@ def save_weights(module: torch.nn.Module, path: Path, notes: dict[str, str] | No
 def _save(tensors: dict[str, torch.Tensor], path: Path, notes: dict[str, str]) -> None:
     # Contiguous copies: safetensors knows neither channels-last nor shared memory.
     plain = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-    with replacing(path) as temporary:
+    with atomic_path(path) as temporary:
         save_file(plain, temporary, notes)
 
 

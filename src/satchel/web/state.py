@@ -26,7 +26,7 @@ from satchel.errors import (
     UsageError,
 )
 from satchel.identify import MAX_ITEM_PHOTOS, Identifier
-from satchel.images import MEGABYTE, PhotoLimits
+from satchel.images import MEGABYTE, PhotoLimits, thumbnail
 from satchel.parallel import cores
 from satchel.records import Identification, PhotoEmbedding
 from satchel.search.indexing import open_index
@@ -66,6 +66,7 @@ class ServerState:
         self._loading = Lock()
         self._places = BoundedSemaphore(places)
         self._running = BoundedSemaphore(cores())
+        self._thumbnails = BoundedSemaphore(cores())
 
     def identify(
         self, photos: Sequence[ReceivedPhoto], *, top: int | None = None
@@ -91,6 +92,20 @@ class ServerState:
             return identifier.identify_embedded(
                 seen, top=top or self.workspace.settings.identify.top
             )
+
+    def thumbnail(self, sha256: str, side_px: int) -> bytes:
+        """Return a small JPEG of a stored photo.
+
+        As many are made at once as there are cores: a large progressive JPEG takes hundreds of
+        megabytes even to be decoded small.
+
+        Raises:
+            CatalogueError: the photo is gone.
+            PhotoError: it cannot be decoded.
+        """
+        with self._thumbnails:
+            data = self.workspace.photos.read(sha256)
+            return thumbnail(data, side_px, self.workspace.settings.photos.limits())
 
     def indexed(self) -> int:
         """Count the photos that are searched; 0 where there is no index."""

@@ -20,8 +20,9 @@ from typing import Final
 
 import numpy as np
 
-from satchel.catalog.importers import CatalogueRow, RowSource
+from satchel.catalog.importers import RowSource
 from satchel.catalog.photos import sha256
+from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.confidence.fit import (
     FEWEST_QUERIES,
     NOT_THERE,
@@ -34,11 +35,11 @@ from satchel.confidence.fit import (
 from satchel.confidence.stored import Calibration
 from satchel.curate.known import KnownPictures
 from satchel.encode.encoder import Encoder
-from satchel.errors import PhotoError, RowError, UsageError
+from satchel.errors import PhotoError, UsageError
 from satchel.identify import Identifier
 from satchel.images import decode, read_photo
 from satchel.parallel import cores, map_in_order
-from satchel.records import PhotoEmbedding
+from satchel.records import PhotoEmbedding, Problem
 from satchel.search.indexing import open_index
 from satchel.search.ranking import POOL
 from satchel.workspace import Workspace
@@ -84,7 +85,7 @@ def calibrate(
     source: str,
     *,
     on_progress: Callable[[int], None],
-    on_problem: Callable[[str, object], None],
+    on_problem: Callable[[Problem], None],
 ) -> tuple[Calibration, Measured, LeftOut]:
     """Fit how sure answers are on photos whose codes are known.
 
@@ -93,7 +94,7 @@ def calibrate(
         photos: a row for each photo, of one item each; rows that are faulty are told and left out.
         source: what to call these photos.
         on_progress: called with a number of steps, `STEPS` for each row in all.
-        on_problem: told the name and the fault of a photo that cannot be used.
+        on_problem: called with each photo that cannot be used.
 
     Raises:
         UsageError: there are fewer than `FEWEST_QUERIES` usable photos of products in the index,
@@ -148,32 +149,32 @@ def _look(
     identifier: Identifier,
     photos: RowSource,
     on_progress: Callable[[int], None],
-    on_problem: Callable[[str, object], None],
+    on_problem: Callable[[Problem], None],
 ) -> tuple[list[_Looked], int]:
     """Encode the photos; return them, and how many others the catalogue has byte by byte."""
     limits = workspace.settings.photos.limits()
 
-    def look(row: CatalogueRow | RowError) -> tuple[str, _Looked | Exception | None]:
-        if isinstance(row, RowError):
-            return f"line {row.line}", row
+    def look(row: CatalogueRow | RowProblem) -> _Looked | Problem | None:
+        if isinstance(row, RowProblem):
+            return row
         try:
             data = read_photo(row.photo, limits)
             name = sha256(data)
             if workspace.catalogue.photo_from(name) or workspace.catalogue.has_photo(name):
-                return row.code, None
-            return row.code, _Looked(row.photo, row.code, identifier.embed([data])[0])
+                return None
+            return _Looked(row.photo, row.code, identifier.embed([data])[0])
         except PhotoError as error:
-            return str(row.photo), error
+            return Problem(str(row.photo), str(error))
 
     looked: list[_Looked] = []
     own = 0
-    for name, found in map_in_order(look, photos.rows(), workers=cores()):
+    for found in map_in_order(look, photos.rows(), workers=cores()):
         if isinstance(found, _Looked):
             looked.append(found)
         elif found is None:
             own += 1
         else:
-            on_problem(name, found)
+            on_problem(found)
         on_progress(1 if isinstance(found, _Looked) else STEPS)
     return looked, own
 

@@ -1,161 +1,93 @@
-"""`satchel curate`: measure what is new, compare what may be copies, decide, write the states.
+"""`satchel curate`: embed and measure new photos, compare possible copies, decide on all photos.
 
-Measuring and comparing are the work; both are kept as they go, so that a run that was killed goes
-on, and a later run looks at new photos alone. Deciding takes all photos and no pixels.
+Embeddings, measurements and comparisons are stored as they come: an interrupted run resumes, and a
+later run works on new photos alone. Deciding takes all photos and no pixels.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
-from functools import lru_cache
-from typing import Any, Final
+import json
+from dataclasses import dataclass
+from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
-from satchel.catalog.curation import CurationStore, GalleryPhotos, MeasuredPhoto, Pair
-from satchel.catalog.photos import PhotoStore
-from satchel.curate.content import FaceFinder, look
+from satchel.catalog.curation import CurationStore, GalleryPhotos
+from satchel.curate.copies import (
+    compare_pairs,
+    compared_pairs,
+    confirmed_copies,
+    pairs_to_compare,
+)
 from satchel.curate.decide import decide
-from satchel.curate.duplicates import duplicate_candidates
-from satchel.curate.geometry import Comparison, PictureFeatures, compare, describe
-from satchel.curate.hash_pairs import near_pairs
-from satchel.curate.hashing import perceptual_hash, pixel_digest
-from satchel.curate.integrity import measure
+from satchel.curate.figures import measure_photos
+from satchel.curate.marks import measure_marks, shops_to_search
+from satchel.curate.report import render_report
 from satchel.curate.rules import CurationRules
 from satchel.curate.summary import CurationSummary, summarise
-from satchel.errors import CatalogueError, PhotoError
-from satchel.images import decode
-from satchel.parallel import batched, cores, map_in_order
+from satchel.encode.encoder import Encoder
+from satchel.encode.registry import serving_card
+from satchel.errors import CatalogueError
+from satchel.files import timestamp, write_atomically
+from satchel.progress import SILENT, Progress
+from satchel.records import Problem
+from satchel.search.indexing import build_index
+from satchel.workflows.index import embed_missing
+from satchel.workspace import Workspace
 
-COMMIT_PHOTOS: Final = 128
-COMMIT_PAIRS: Final = 256
-FEATURES_HELD: Final = 1_000
-"""Pictures whose keypoints are kept at hand while pairs are compared: about 300 MB. Twice as many
-spare a seventh of the decoding (19,186 pairs of 4,620 photos)."""
 
+@dataclass(frozen=True, slots=True)
+class CurationResult:
+    """Result of a curation run.
 
-def measure_photos(
-    curation: CurationStore,
-    store: PhotoStore,
-    *,
-    on_progress: Callable[[int], None],
-    on_problem: Callable[[str, str], None],
-) -> None:
-    """Measure every photo that has no figures yet.
-
-    Args:
-        on_progress: called with the number of photos done since the last call.
-        on_problem: called with SHA-256 and reason for a stored photo that cannot be read.
+    Attributes:
+        problems: photos that could not be read; nothing was decided on them.
+        page: the report as HTML.
+        figures: the report as JSON.
     """
-    faces = FaceFinder.load()
 
-    def work(photo: tuple[int, str, int, int]) -> MeasuredPhoto | tuple[str, str]:
-        photo_id, sha256, width, height = photo
-        try:
-            pixels = decode(store.read(sha256))
-        except (PhotoError, CatalogueError) as error:
-            return sha256, str(error)
-        hashed = perceptual_hash(pixels)
-        return MeasuredPhoto(
-            photo_id,
-            pixel_digest(pixels),
-            hashed.bits.tobytes(),
-            hashed.informative,
-            asdict(measure(pixels, width=width, height=height)),
-            asdict(look(pixels, faces)),
-        )
-
-    done = map_in_order(work, curation.unmeasured(), workers=cores(), ahead=8)
-    for batch in batched(done, COMMIT_PHOTOS):
-        curation.put_figures(photo for photo in batch if isinstance(photo, MeasuredPhoto))
-        for photo in batch:
-            if not isinstance(photo, MeasuredPhoto):
-                on_problem(*photo)
-        on_progress(len(batch))
+    summary: CurationSummary
+    problems: tuple[Problem, ...]
+    page: Path
+    figures: Path
 
 
-def pairs_to_compare(
-    photos: GalleryPhotos, rules: CurationRules, compared: Mapping[Pair, Comparison]
-) -> list[Pair]:
-    """Pairs of different photos that may be one picture, and what is kept does not tell.
-
-    Near by hash, or neighbours by embedding; pictures of equal pixels need no comparing. Pairs of
-    one product follow each other.
-    """
-    telling = np.flatnonzero(photos.informative)
-    by_hash, _ = near_pairs(photos.hashes[telling], rules.duplicates.max_hash_distance)
-    by_vector = duplicate_candidates(
-        photos.vectors, rules.duplicates.neighbours, rules.duplicates.min_cosine
-    )
-    rows = np.concatenate([telling[by_hash], by_vector])
-    digest = dict(zip(photos.sha256, photos.digests, strict=True))
-
-    def open_question(pair: Pair) -> bool:
-        known = compared.get(pair)
-        different = digest[pair[0]] != digest[pair[1]]
-        return different and (known is None or known.same(rules.duplicates) is None)
-
-    # Product by product, as the rows are: what is known of a photo is then still at hand.
-    in_order = np.unique(np.sort(rows, axis=1), axis=0).tolist()
-    pairs = dict.fromkeys(_pair(photos.sha256[a], photos.sha256[b]) for a, b in in_order)
-    return [pair for pair in pairs if open_question(pair)]
-
-
-def compare_pairs(
-    curation: CurationStore,
-    store: PhotoStore,
-    pairs: Sequence[Pair],
+def curate_catalogue(
+    workspace: Workspace,
     rules: CurationRules,
     *,
-    on_progress: Callable[[int], None],
-) -> None:
-    """Compare pairs of photos by their pixels and keep what it shows."""
+    encoder: Encoder | None = None,
+    progress: Progress = SILENT,
+) -> CurationResult:
+    """Curate all photos of a workspace, rebuild the index, and write a report.
 
-    @lru_cache(FEATURES_HELD)
-    def features(sha256: str) -> PictureFeatures:
-        return describe(decode(store.read(sha256)))
+    Args:
+        encoder: default, the served one.
 
-    def work(pair: Pair) -> tuple[Pair, dict[str, Any]]:
-        return pair, compare(features(pair[0]), features(pair[1]), rules.duplicates).as_json()
-
-    done = map_in_order(work, pairs, workers=cores(), ahead=8)
-    for batch in batched(done, COMMIT_PAIRS):
-        curation.put_pairs(batch)
-        on_progress(len(batch))
-
-
-def compared_pairs(curation: CurationStore) -> dict[Pair, Comparison]:
-    """What earlier comparisons showed, by pair."""
-    return {pair: Comparison.from_json(kept) for pair, kept in curation.compared_pairs().items()}
-
-
-def confirmed_copies(
-    photos: GalleryPhotos, compared: Mapping[Pair, Comparison], rules: CurationRules
-) -> npt.NDArray[np.int64]:
-    """Rows that are one picture: of equal pixels, or compared and found so; shape (m, 2)."""
-    first_by_digest: dict[bytes, int] = {}
-    first_by_name: dict[str, int] = {}
-    found = []
-    for row, (digest, name) in enumerate(zip(photos.digests, photos.sha256, strict=True)):
-        found.append((first_by_digest.setdefault(digest, row), row))
-        first_by_name.setdefault(name, row)
-    found += [
-        (first_by_name[a], first_by_name[b])
-        for (a, b), comparison in compared.items()
-        if a in first_by_name and b in first_by_name and comparison.same(rules.duplicates)
-    ]
-    pairs: npt.NDArray[np.int64] = np.array(found, np.int64).reshape(-1, 2)
-    different: npt.NDArray[np.int64] = pairs[pairs[:, 0] != pairs[:, 1]]
-    return different
+    Raises:
+        CatalogueError: there are no photos.
+    """
+    encoder = encoder or Encoder.load(serving_card(workspace.models), threads=1)
+    catalogue, store = workspace.catalogue, workspace.photos
+    problems = list(embed_missing(workspace, encoder, progress=progress))
+    if catalogue.curation.count_unmeasured():
+        measure_photos(catalogue, store, progress=progress, on_problem=problems.append)
+    photos = catalogue.curation.gallery_photos(encoder.id, encoder.card.dimension)
+    if not len(photos):
+        raise CatalogueError("there are no photos to curate: import some with `satchel import`")
+    if shops := shops_to_search(photos):
+        measure_marks(catalogue.curation, store, photos, shops, progress=progress)
+    if pairs := pairs_to_compare(photos, rules.duplicates, compared_pairs(catalogue.curation)):
+        compare_pairs(catalogue.curation, store, pairs, rules.duplicates, progress=progress)
+    summary = decide_all(catalogue.curation, photos, rules)
+    build_index(catalogue, encoder.card, workspace.index_path, workspace.settings.search)
+    page, figures = _write_report(workspace, summary)
+    return CurationResult(summary, tuple(dict.fromkeys(problems)), page, figures)
 
 
 def decide_all(
     curation: CurationStore, photos: GalleryPhotos, rules: CurationRules
 ) -> CurationSummary:
-    """Decide on every photo and write states and reasons, all at once."""
-    copies = confirmed_copies(photos, compared_pairs(curation), rules)
+    """Decide on every photo and write all states and reasons in one transaction."""
+    copies = confirmed_copies(photos, compared_pairs(curation), rules.duplicates)
     states = decide(photos, copies, rules)
     changed = curation.set_states(
         (link, state.state.value, state.reasons)
@@ -164,5 +96,11 @@ def decide_all(
     return summarise(photos, states, rules, changed, curation.photo_counts())
 
 
-def _pair(a: str, b: str) -> Pair:
-    return (a, b) if a <= b else (b, a)
+def _write_report(workspace: Workspace, summary: CurationSummary) -> tuple[Path, Path]:
+    """Write the report as HTML and as JSON; return both paths."""
+    figures = workspace.reports / f"curate-{timestamp()}.json"
+    text = json.dumps(summary.as_json(), indent=2, ensure_ascii=False)
+    write_atomically(figures, text.encode())
+    page = figures.with_suffix(".html")
+    write_atomically(page, render_report(summary, workspace.photos).encode())
+    return page, figures

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from satchel.catalog.training import KeptPhoto
+from satchel.curate.copies import compared_pairs
 from satchel.curate.duplicates import Groups
 from satchel.encode.card import read_card
 from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
 from satchel.train.batches import TrainingPhotos
 from satchel.train.splits import LabelledPhoto, Named, Split, SplitOptions, make_split
-from satchel.workflows.curate import compared_pairs
 from satchel.workspace import Workspace
 
 ITEM = "item"

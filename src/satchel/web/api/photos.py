@@ -9,7 +9,6 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.responses import FileResponse
 
 from satchel.errors import CatalogueError
-from satchel.images import thumbnail
 from satchel.web.api.openapi import problems
 from satchel.web.state import Server, ServerState
 
@@ -60,9 +59,7 @@ def small_photo(
     headers = _headers(f"{sha}-{side.value}")
     if headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
-    workspace = server.workspace
-    limits = workspace.settings.photos.limits()
-    data = thumbnail(workspace.photos.read(sha), side.value, limits)
+    data = server.thumbnail(sha, side.value)
     return Response(data, media_type="image/jpeg", headers=headers)
 
 
