@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import csv
+import os
 from pathlib import Path
+
+# One thread for each process, before numpy and torch are loaded: threads of tests that run in
+# parallel wait for each other far longer than they compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import cv2
 import numpy as np

@@ -29,6 +29,7 @@ from satchel.experiment.settings import ExperimentSettings
 from satchel.experiment.store import CellResult, Experiment, Results
 from satchel.train.runs import Run, all_runs
 from satchel.train.splits import Split
+from support.stub_encoder import serve_stub
 
 SETTINGS = ExperimentSettings.model_validate(
     {
@@ -102,7 +103,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory, encoder: Encoder) -> Workspac
                 name = f"{shape}{seed}.jpg"
                 (folder / name).write_bytes(jpeg(shape, seed, (96, 96)))
                 writer.writerow((shape, name))
-    workspace = Workspace.create(folder / "workspace")
+    workspace = serve_stub(Workspace.create(folder / "workspace"))
     fill(workspace, folder / "catalogue.csv", encoder)
     return workspace
 

@@ -16,7 +16,7 @@ def vectors_of(n: int, d: int, seed: int = 0) -> np.ndarray:
     return rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) + rng.normal(size=d)
 
 
-def test_differences_within_class_residualss_by_hand() -> None:
+def test_residuals_within_products_by_hand() -> None:
     """Product a: 0 and 2, mean 1; b: 5 alone, omitted; c: 4, 4 and 7, mean 5."""
     vectors = np.array([[0.0], [5], [4], [2], [4], [7]])
     labels = np.array(["a", "b", "c", "a", "c", "c"])

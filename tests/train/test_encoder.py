@@ -56,9 +56,9 @@ def task() -> EncoderTask:
 def settings(tmp_path_factory: pytest.TempPathFactory) -> EncoderSettings:
     weights = tmp_path_factory.mktemp("weights") / "start.safetensors"
     torch.manual_seed(3)
-    save_file(create("mobilenetv3_small_050", weights="none").network.state_dict(), weights)
+    save_file(create("small_cnn", weights="none").network.state_dict(), weights)
     return EncoderSettings(
-        backbone="mobilenetv3_small_050",
+        backbone="small_cnn",
         weights=str(weights),
         loss="supcon",
         epochs=1,

@@ -32,7 +32,7 @@ from satchel.train.settings import ClassifierSettings, FitSettings
 
 NAMES = tuple(SHAPES)[:3]
 TINY = ClassifierSettings(
-    backbone="mobilenetv3_small_050",
+    backbone="small_cnn",
     weights="none",
     epochs=3,
     batch=4,
@@ -51,6 +51,11 @@ def photos(seeds: range) -> TrainingPhotos:
     data = {f"{name}{seed}": encode_jpeg(draw(name, seed), 90) for name in NAMES for seed in seeds}
     labels = np.array([NAMES.index(key.rstrip("0123456789")) for key in data])
     return TrainingPhotos(tuple(data), labels, (WHOLE_PHOTO,) * len(data), data.__getitem__)
+
+
+@pytest.fixture(autouse=True)
+def _quick_heads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("satchel.train.classifier.HEAD_STEPS", 50)
 
 
 @pytest.fixture(scope="module")
@@ -215,7 +220,9 @@ def test_stages_train_so_much_of_the_backbone(stage: str, trained: float) -> Non
     from satchel.train.backbones import create
     from satchel.train.classifier import Head
 
-    settings = TINY.model_copy(update={"stage": stage, "layer_decay": 0.5})
+    settings = TINY.model_copy(
+        update={"backbone": "mobilenetv3_small_050", "stage": stage, "layer_decay": 0.5}
+    )
     backbone = create(settings.backbone, weights="none")
     model = Trainable(backbone, Head(backbone.dimension, 3, settings))
     groups = parameter_groups(model, settings)
