@@ -36,8 +36,8 @@ from satchel.confidence.model import weigh
 from satchel.encode.encoder import Encoder
 from satchel.identify import STATES, Identifier
 from satchel.images import PhotoLimits
-from satchel.lookalikes.groups import fold, grouped
-from satchel.lookalikes.near_pairs import Least, Pairs, near_pairs
+from satchel.lookalikes.groups import cluster, fold
+from satchel.lookalikes.near_pairs import LeastCosine, Pairs, near_pairs
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, SHARPNESS, rank_products
@@ -78,8 +78,8 @@ class Searched:
 
     def pairs(self, rules: LookAlikeRules = RULES) -> Pairs:
         """What is near."""
-        least = Least.of(Encoder.load().card.confidence, rules)
-        return near_pairs(self.index, least, self.kinds, on_progress=lambda _: None)
+        least = LeastCosine.of(Encoder.load().card.confidence, rules)
+        return near_pairs(self.index, least, self.kinds)
 
     def pairs_at(self, chance: float) -> Pairs:
         """What is near by one chance for all, whatever their colours."""
@@ -88,7 +88,7 @@ class Searched:
     def plain_pairs(self, count: int) -> Pairs:
         """As many pairs by the plain cosine of vectors, without whitening and colours."""
         assert self.plain is not None
-        pairs = near_pairs(self.plain, Least(0.7, 0.7), self.kinds, on_progress=lambda _: None)
+        pairs = near_pairs(self.plain, LeastCosine(0.7, 0.7), self.kinds)
         return dict(sorted(pairs.items(), key=lambda one: -one[1].cosine)[:count])
 
 
@@ -126,7 +126,7 @@ def by_eye(task: Searched) -> list[dict[str, object]]:
     told = []
     rules = {"one chance for all": task.pairs_at(RULES.chance), "ships": task.pairs()}
     for rule, pairs in rules.items():
-        groups = grouped(pairs, Decided())
+        groups = cluster(pairs, Decided())
         styles = [{task.codes[product].split("-")[0] for product in group} for group in groups]
         told.append(
             {
@@ -203,7 +203,7 @@ def choose(everything: list[Searched]) -> tuple[list[list[object]], list[dict[st
         rules["leave one photo out"] = left_out(task)
         for rule, pairs in rules.items():
             share, queries = decided_rightly(scores, task.right, pairs)
-            groups = grouped(pairs, Decided())
+            groups = cluster(pairs, Decided())
             rows.append([task.name, rule, len(pairs), len(groups), queries, f"{share:.3f}"])
             figures.append(
                 {
@@ -221,7 +221,7 @@ def choose(everything: list[Searched]) -> tuple[list[list[object]], list[dict[st
 def counted_as_one(task: Searched) -> dict[str, float]:
     """Top-1 and top-5 with products alone and with proposed groups as one, by two orders."""
     confidence = Encoder.load().card.confidence
-    groups = grouped(task.pairs(), Decided())
+    groups = cluster(task.pairs(), Decided())
     home = {product: group for group in groups for product in group}
     hits = {name: np.zeros(2) for name in ("before", "after", "after, by best score")}
     in_groups, right_group = 0, 0
@@ -355,11 +355,9 @@ def times(products: int, photos: int) -> dict[str, float]:
         vectors, np.repeat(np.arange(products), photos), np.zeros((count, 32), np.uint8), 0
     )
     began = time.perf_counter()
-    pairs = near_pairs(
-        GalleryIndex(gallery, "times"), Least(0.95, 0.95), {}, on_progress=lambda _: None
-    )
+    pairs = near_pairs(GalleryIndex(gallery, "times"), LeastCosine(0.95, 0.95), {})
     searched_s = time.perf_counter() - began
-    groups = grouped(pairs, Decided())
+    groups = cluster(pairs, Decided())
     return {
         "products": products,
         "pictures": count,

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from satchel.catalog.lookalike_groups import Decided
-from satchel.lookalikes.groups import fold, folded_likely, grouped
+from satchel.lookalikes.groups import cluster, fold, folded_likely
 from satchel.lookalikes.near_pairs import Near, Pairs
 
 
@@ -18,18 +18,18 @@ def near(*pairs: tuple[int, int], cosine: float = 0.95) -> Pairs:
 
 def test_a_chain_is_no_group() -> None:
     pairs = near((1, 2)) | near((2, 3), cosine=0.97)
-    assert grouped(pairs, Decided()) == [(2, 3)]  # the nearer pair; 1 and 3 are not near
-    assert grouped(pairs | near((1, 3)), Decided()) == [(1, 2, 3)]
+    assert cluster(pairs, Decided()) == [(2, 3)]  # the nearer pair; 1 and 3 are not near
+    assert cluster(pairs | near((1, 3)), Decided()) == [(1, 2, 3)]
 
 
 def test_what_people_decided_is_kept() -> None:
     triangle = near((1, 2), (2, 3), (1, 3))
     # A confirmed pair is held together though it is not near any more; 3 joins it, or stays out.
-    assert grouped(near((2, 3), (1, 3)), Decided(same=((1, 2),))) == [(1, 2, 3)]
-    assert grouped(near((2, 3)), Decided(same=((1, 2),))) == []
-    assert grouped(triangle, Decided(same=((1, 2, 3),))) == []  # nothing is left to propose
-    assert grouped(triangle, Decided(different=frozenset({(1, 2), (1, 3), (2, 3)}))) == []
-    without = grouped(triangle, Decided(different=frozenset({(1, 3)})))
+    assert cluster(near((2, 3), (1, 3)), Decided(same=((1, 2),))) == [(1, 2, 3)]
+    assert cluster(near((2, 3)), Decided(same=((1, 2),))) == []
+    assert cluster(triangle, Decided(same=((1, 2, 3),))) == []  # nothing is left to propose
+    assert cluster(triangle, Decided(different=frozenset({(1, 2), (1, 3), (2, 3)}))) == []
+    without = cluster(triangle, Decided(different=frozenset({(1, 3)})))
     assert without == [(1, 2)]  # of equally near pairs the first
 
 
@@ -54,7 +54,7 @@ def test_groups_hold_together_and_cannot_be_merged(
 ) -> None:
     pairs = {pair: Near(cosine, ("", "")) for pair, cosine in cosines.items()}
     decided = Decided(different=frozenset(different))
-    groups = grouped(pairs, decided, most=most)
+    groups = cluster(pairs, decided, max_members=most)
     members = [product for group in groups for product in group]
     assert len(members) == len(set(members))
 
@@ -67,7 +67,7 @@ def test_groups_hold_together_and_cannot_be_merged(
     assert not any(allowed(a + b) for a, b in combinations([*groups, *alone], 2))
     shuffled = list(pairs.items())
     order.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert grouped(dict(shuffled), decided, most=most) == groups
+    assert cluster(dict(shuffled), decided, max_members=most) == groups
 
 
 @settings(deadline=None, max_examples=100)

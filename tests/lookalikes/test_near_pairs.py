@@ -17,11 +17,18 @@ from satchel.catalog.vectors import GalleryVectors
 from satchel.confidence.model import shares
 from satchel.encode.card import read_card
 from satchel.lookalikes import near_pairs as near
-from satchel.lookalikes.groups import MOST_MEMBERS, grouped
-from satchel.lookalikes.near_pairs import Journal, Least, Near, Pairs, least_cosine, near_pairs
+from satchel.lookalikes.groups import MAX_MEMBERS, cluster
+from satchel.lookalikes.near_pairs import (
+    Journal,
+    LeastCosine,
+    Near,
+    Pairs,
+    least_cosine,
+    near_pairs,
+)
 from satchel.search.index import GalleryIndex
 
-LEAST = Least(0.9, 0.97)
+LEAST = LeastCosine(0.9, 0.97)
 
 
 def clustered_index(seed: int, products: int, photos: int) -> GalleryIndex:
@@ -56,6 +63,26 @@ def naive_pairs(index: GalleryIndex, kinds: dict[int, ProductKind]) -> Pairs:
     return found
 
 
+class Killed(Exception):
+    """Stands for a kill between two blocks."""
+
+
+class Counted:
+    """A progress that counts, and can be killed at a count."""
+
+    def __init__(self, killed_at: int | None = None) -> None:
+        self._killed_at = killed_at
+        self.resumed_at = self.done = 0
+
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        self.resumed_at = self.done = done
+
+    def advance(self, count: int = 1) -> None:
+        self.done += count
+        if self._killed_at is not None and self.done >= self._killed_at:
+            raise Killed
+
+
 @pytest.mark.parametrize("neighbours", [2, 32])
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 25), st.integers(1, 4))
@@ -72,27 +99,27 @@ def test_finds_what_a_naive_comparison_finds(
         )
         for at in range(products)
     }
-    done: list[int] = []
+    progress = Counted()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near, "NEIGHBOURS", neighbours)  # so that few are not enough
-        patch.setattr(near, "ROWS", 7)
-        found = near_pairs(index, LEAST, kinds, on_progress=done.append)
+        patch.setattr(near, "BLOCK_ROWS", 7)
+        found = near_pairs(index, LEAST, kinds, progress=progress)
     expected = naive_pairs(index, kinds)
     # Sums in another order differ in the last digits: what lies at a limit may go either way.
     limits = [abs(one.cosine - limit) < 1e-5 for one in expected.values() for limit in LEAST]
     assert any(limits) or set(found) == set(expected)
     for pair in set(found) & set(expected):
         assert found[pair].cosine == pytest.approx(expected[pair].cosine, abs=1e-5)
-    assert sum(done) == len(index)
+    assert (progress.resumed_at, progress.done) == (0, len(index))
 
 
 def test_very_many_equal_pictures_are_not_all_compared() -> None:
     """A placeholder picture under a thousand codes must not cost a million pairs."""
     vectors = np.tile(np.eye(1, 8, dtype=np.float32), (1_000, 1))
     gallery = GalleryVectors(vectors, np.arange(1_000), np.zeros((1_000, 32), np.uint8), 1)
-    pairs = near_pairs(GalleryIndex(gallery, "test"), LEAST, {}, on_progress=lambda _: None)
-    assert len(pairs) <= 1_000 * near.MOST_NEAR
-    assert max(map(len, grouped(pairs, Decided()))) == MOST_MEMBERS
+    pairs = near_pairs(GalleryIndex(gallery, "test"), LEAST, {})
+    assert len(pairs) <= 1_000 * near.MAX_NEAR
+    assert max(map(len, cluster(pairs, Decided()))) == MAX_MEMBERS
 
 
 @pytest.mark.parametrize("chance", [0.01, 0.05, 0.2, 0.5])
@@ -107,30 +134,20 @@ def test_the_least_cosine_leaves_the_other_just_that_chance(chance: float) -> No
     assert left(least - 0.001) < chance
 
 
-class Killed(Exception):
-    """Stands for a kill between two blocks."""
-
-
 @pytest.mark.parametrize("torn", ["", "[9, [[1,", "x"])
 def test_a_killed_search_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, torn: str
 ) -> None:
-    monkeypatch.setattr(near, "ROWS", 5)
+    monkeypatch.setattr(near, "BLOCK_ROWS", 5)
     index, path = clustered_index(3, 20, 3), tmp_path / "journal.jsonl"
-    whole = near_pairs(index, LEAST, {}, on_progress=lambda _: None)
+    whole = near_pairs(index, LEAST, {})
     assert whole
 
-    def killed_at(rows: int) -> list[int]:
-        done: list[int] = []
-
-        def progress(count: int) -> None:
-            done.append(count)
-            if sum(done) >= rows:
-                raise Killed
-
+    def killed_at(rows: int) -> int:
+        progress = Counted(killed_at=rows)
         with pytest.raises(Killed):
-            near_pairs(index, LEAST, {}, on_progress=progress, journal=journal())
-        return done
+            near_pairs(index, LEAST, {}, journal=journal(), progress=progress)
+        return progress.resumed_at
 
     def journal() -> Journal:
         return Journal.of(path, index, LEAST, {})
@@ -138,12 +155,11 @@ def test_a_killed_search_goes_on_where_it_stopped(
     killed_at(20)
     with path.open("a") as file:
         file.write(torn)
-    assert killed_at(40)[0] == 20  # what was done is not done again
-    done: list[int] = []
-    assert near_pairs(index, LEAST, {}, on_progress=done.append, journal=journal()) == whole
-    assert done[0] == 40
-    assert sum(done) == len(index)
-    journal().forget()
+    assert killed_at(40) == 20  # what was done is not done again
+    progress = Counted()
+    assert near_pairs(index, LEAST, {}, journal=journal(), progress=progress) == whole
+    assert (progress.resumed_at, progress.done) == (40, len(index))
+    journal().remove()
     assert not path.exists()
 
 
@@ -151,26 +167,24 @@ def test_a_killed_search_goes_on_where_it_stopped(
 def test_a_damaged_journal_begins_anew(tmp_path: Path, damage: bytes) -> None:
     index, path = clustered_index(3, 20, 3), tmp_path / "journal.jsonl"
     journal = Journal.of(path, index, LEAST, {})
-    whole = near_pairs(index, LEAST, {}, on_progress=lambda _: None, journal=journal)
+    whole = near_pairs(index, LEAST, {}, journal=journal)
     first, *others = path.read_bytes().split(b"\n")
     path.write_bytes(b"\n".join([first, damage, *others]))
     assert journal.read() == (0, {})
-    assert near_pairs(index, LEAST, {}, on_progress=lambda _: None, journal=journal) == whole
+    assert near_pairs(index, LEAST, {}, journal=journal) == whole
 
 
 @pytest.mark.parametrize(
     ("least", "kinds"),
     [
-        (Least(0.8, 0.97), {}),
+        (LeastCosine(0.8, 0.97), {}),
         (LEAST, {10: ProductKind("maison", "", frozenset())}),
     ],
 )
 def test_another_search_begins_anew(
-    tmp_path: Path, least: Least, kinds: dict[int, ProductKind]
+    tmp_path: Path, least: LeastCosine, kinds: dict[int, ProductKind]
 ) -> None:
     index, path = clustered_index(3, 20, 3), tmp_path / "journal.jsonl"
-    near_pairs(
-        index, LEAST, {}, on_progress=lambda _: None, journal=Journal.of(path, index, LEAST, {})
-    )
+    near_pairs(index, LEAST, {}, journal=Journal.of(path, index, LEAST, {}))
     assert Journal.of(path, index, LEAST, {}).read()[0] == len(index)
     assert Journal.of(path, index, least, kinds).read() == (0, {})

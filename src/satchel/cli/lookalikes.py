@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli.shared import open_workspace, print_json, print_table, progress_bar, say
+from satchel.cli.shared import Bars, open_workspace, print_json, print_table, say
 from satchel.errors import UsageError
 
 MOST_SHOWN = 40
@@ -42,6 +42,7 @@ def lookalikes(
 ) -> None:
     """Find products that photos cannot tell apart; list, confirm or reject them."""
     from satchel.catalog.decisions import Choice
+    from satchel.workflows.lookalikes import propose_look_alikes
 
     if sum(one is not None for one in (confirm, reject, undo)) > 1 or (code and confirm is None):
         raise UsageError("expected one of --confirm, --reject and --undo; --code with --confirm")
@@ -54,33 +55,12 @@ def lookalikes(
     elif undo is not None:
         decision = store.undo(store.decision_on(undo), by=by)
     else:
-        _find(workspace)
+        with Bars() as bars:
+            propose_look_alikes(workspace, progress=bars)
         _show(workspace, _all(store), as_json)
         return
     assert decision.group is not None
     _show(workspace, [store.group(decision.group)], as_json)
-
-
-def _find(workspace: Workspace) -> None:
-    from satchel.confidence.stored import confidence_of
-    from satchel.encode.encoder import Encoder
-    from satchel.encode.registry import serving_card
-    from satchel.lookalikes.groups import propose
-    from satchel.search.indexing import open_index
-
-    encoder = Encoder.load(serving_card(workspace.models), threads=1)
-    index = open_index(
-        workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
-    )
-    with progress_bar("compare", len(index)) as advance:
-        propose(
-            workspace.catalogue,
-            index,
-            confidence_of(workspace.models, encoder.card),
-            workspace.settings.look_alikes,
-            workspace.index_path.with_name("look-alikes.jsonl"),
-            on_progress=advance,
-        )
 
 
 def _all(store: LookAlikeStore) -> list[LookAlikeGroup]:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
     NonNegativeFloat,
-    field_validator,
 )
 
 from satchel.encode.crops import CropShape
@@ -20,9 +19,6 @@ MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
 LITE: Final = MODELS / "lite0.json"
 """The light encoder: less accurate, and a third of the work."""
-
-WEIGHTS_BEFORE: Final = 4
-"""That `presence` once had; workspaces keep such cards and calibrations."""
 
 
 class Confidence(BaseModel):
@@ -67,13 +63,6 @@ class Confidence(BaseModel):
     )
     queries: int = Field(ge=0, description="how many this was fitted on")
     measured_on: str
-
-    @field_validator("presence", mode="before")
-    @classmethod
-    def _weights_of_before(cls, weights: Any) -> Any:
-        """What was fitted to the first four alone has no weight for the others."""
-        of_before = isinstance(weights, list | tuple) and len(weights) == WEIGHTS_BEFORE
-        return [*weights, 0.0, 0.0, 0.0] if of_before else weights
 
 
 class EncoderCard(ModelCard):

@@ -1,13 +1,13 @@
-"""Look-alikes: near products put into groups, and groups counted as one candidate.
+"""Look-alikes: near-duplicate products clustered into groups, and groups folded into candidates.
 
-Groups are of products that are all near each other (`satchel.lookalikes.near_pairs`); chains do
-not make one. What is proposed here a person confirms or rejects. Measured in
+Any two products of a group are near-duplicates (`satchel.lookalikes.near_pairs`): complete linkage,
+so that chains do not form a group. People confirm or reject the proposals. Measured in
 docs/decisions/0014-look-alikes.md.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import combinations
 from itertools import product as crossed
 from pathlib import Path
@@ -16,28 +16,31 @@ from typing import Final
 from satchel.catalog.lookalike_groups import Decided, Proposal
 from satchel.catalog.store import Catalogue
 from satchel.encode.card import Confidence
-from satchel.lookalikes.near_pairs import Journal, Least, Pairs, near_pairs
+from satchel.lookalikes.near_pairs import Journal, LeastCosine, Pairs, near_pairs
+from satchel.progress import SILENT, Progress
 from satchel.search.index import GalleryIndex
 from satchel.search.rules import LookAlikeRules
 
-MOST_MEMBERS: Final = 12
-"""Products of a group: more are not looked through by anybody."""
+MAX_MEMBERS: Final = 12
+"""Products of a group: nobody reviews more."""
 
 
-def grouped(pairs: Pairs, decided: Decided, *, most: int = MOST_MEMBERS) -> list[tuple[int, ...]]:
-    """Put near products into groups in which any two are near: complete linkage, nearest first.
+def cluster(
+    pairs: Pairs, decided: Decided, *, max_members: int = MAX_MEMBERS
+) -> list[tuple[int, ...]]:
+    """Cluster near-duplicate products by complete linkage, nearest pairs first.
 
     Of equally near pairs the one with the smaller ids comes first, so that the same pairs give the
-    same groups. D. Defays, "An efficient algorithm for a complete link method", The Computer
-    Journal 20(4), 1977, defines the linkage; here pairs are few and merged as they come.
+    same groups. Source: D. Defays, "An efficient algorithm for a complete link method", The
+    Computer Journal 20(4), 1977; here pairs are few and merged one by one.
 
     Args:
-        decided: confirmed groups are held together, whatever the pairs say, and pairs that are said
-            to be different never come together.
-        most: members of a group, at most.
+        decided: confirmed groups stay together whatever the pairs are, and pairs that were decided
+            to be different never come into one group.
+        max_members: of a group.
 
     Returns:
-        ids, ascending, of each group that nobody has confirmed as it is.
+        ids, ascending, of each group that nobody has confirmed unchanged.
     """
     members = {product: group for group in decided.same for product in group}
     for group in decided.same:
@@ -47,7 +50,7 @@ def grouped(pairs: Pairs, decided: Decided, *, most: int = MOST_MEMBERS) -> list
         across = [(min(a, b), max(a, b)) for a, b in crossed(one, other)]
         if (
             one != other
-            and len(one) + len(other) <= most
+            and len(one) + len(other) <= max_members
             and all(pair in pairs and pair not in decided.different for pair in across)
         ):
             both = tuple(sorted(one + other))
@@ -63,31 +66,28 @@ def propose(
     rules: LookAlikeRules,
     journal: Path,
     *,
-    on_progress: Callable[[int], None],
+    progress: Progress = SILENT,
 ) -> None:
-    """Find look-alikes in the gallery and let them be what is proposed; decisions are kept.
-
-    Killed at any moment, the next call goes on from there.
+    """Find look-alikes in the gallery and replace the proposals by them; decisions stand.
 
     Args:
-        confidence: by which answers are given.
-        journal: file that holds what is found so far; gone afterwards.
-        on_progress: called with the number of pictures done since the last call.
+        confidence: the model's, which answers are given with.
+        journal: file of the results so far, from which a killed run resumes; removed at the end.
     """
-    least, kinds = Least.of(confidence, rules), catalogue.product_kinds()
+    least, kinds = LeastCosine.of(confidence, rules), catalogue.product_kinds()
     kept = Journal.of(journal, index, least, kinds)
-    pairs = near_pairs(index, least, kinds, on_progress=on_progress, journal=kept)
+    pairs = near_pairs(index, least, kinds, journal=kept, progress=progress)
     store = catalogue.look_alikes
     store.propose(
-        Proposal(group, *_shown(group, pairs)) for group in grouped(pairs, store.decided())
+        Proposal(group, *_shown(group, pairs)) for group in cluster(pairs, store.decided())
     )
-    kept.forget()
+    kept.remove()
 
 
 def fold(
     products: Sequence[int], confidences: Sequence[float], groups: Iterable[Sequence[int]]
 ) -> list[tuple[int, ...]]:
-    """Let look-alikes among ranked products be one candidate each, as sure as all of them together.
+    """Fold look-alikes among ranked products into one candidate each, confidences summed.
 
     Args:
         products: database ids, best first.
@@ -95,8 +95,8 @@ def fold(
         groups: of ids; no two share one. Members that were not ranked do not matter.
 
     Returns:
-        places in `products`, ascending, that make up each candidate; surest first, and of equally
-        sure ones the one with the best product.
+        places in `products`, ascending, of each candidate's members; by confidence, descending,
+        and of equals the one with the best product first.
     """
     home = {product: at for at, group in enumerate(groups) for product in group}
     folded: dict[object, list[int]] = {}
@@ -110,7 +110,7 @@ def fold(
 def folded_likely(likely: int | None, folded: Sequence[Sequence[int]]) -> int | None:
     """Return how many of the folded candidates hold all of the first `likely` products.
 
-    So they hold the right one at least as often as was measured for the products.
+    So their coverage is at least the one measured for the products.
     """
     if likely is None:
         return None
@@ -122,7 +122,7 @@ def folded_likely(likely: int | None, folded: Sequence[Sequence[int]]) -> int | 
 
 
 def _shown(group: Sequence[int], pairs: Pairs) -> tuple[float, tuple[str | None, ...]]:
-    """The least cosine of two members, and of each the picture that is nearest to another's."""
+    """Return the least cosine of two members, and of each the photo nearest to another's."""
     known = [(pair, pairs[pair]) for pair in combinations(group, 2) if pair in pairs]
     photos: dict[int, str] = {}
     for pair, near in sorted(known, key=lambda one: -one[1].cosine):

@@ -1,16 +1,16 @@
-"""Products whose pictures are near each other, as the ranking sees them.
+"""Near-duplicate products: found by comparing all photos of the gallery.
 
-Two products are near where, asked with the very picture of one, the ranking leaves the other more
-than a given chance between the two: by the same vectors, colours and fitted weights that answer.
-Where the catalogue gives them different colours, which a photo shows, it takes more. Measured in
-docs/decisions/0014-look-alikes.md.
+Two products are near-duplicates where the model gives the other product a posterior above `chance`
+when queried with a gallery photo of the first, between the two of them, with the vectors, colours
+and fitted weights that answers are given with. Products of different colours in the catalogue need
+a higher posterior, as a photo shows colours. Measured in docs/decisions/0014-look-alikes.md.
 """
 
 from __future__ import annotations
 
 import json
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -22,6 +22,7 @@ from satchel.catalog.products import ProductKind
 from satchel.confidence.model import Rankings, shares
 from satchel.encode.card import Confidence
 from satchel.files import write_atomically
+from satchel.progress import SILENT, Progress
 from satchel.search.index import GalleryIndex
 from satchel.search.rules import LookAlikeRules
 
@@ -33,10 +34,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True, slots=True)
 class Near:
-    """How near two products are: by their nearest pictures.
+    """The nearest photos of two products.
 
     Attributes:
-        cosine: of the two pictures.
+        cosine: of the two photos, in [-1, 1].
         photos: SHA-256 of each, in the order of the pair.
     """
 
@@ -45,29 +46,29 @@ class Near:
 
 
 Pairs = dict[Pair, Near]
-"""Products that are near."""
+"""Near-duplicate products."""
 
-ROWS: Final = 512
-"""Pictures searched at once."""
+BLOCK_ROWS: Final = 512
+"""Photos searched at once."""
 
-CELLS: Final = 2**21
-"""Neighbours held at once, at most."""
+MAX_CELLS: Final = 2**21
+"""Neighbours in memory at once."""
 
 NEIGHBOURS: Final = 32
-"""Pictures first looked at around each; doubled until all near ones are seen."""
+"""Neighbours retrieved of each photo at first; doubled until all near ones are among them."""
 
-MOST_NEAR: Final = 32
-"""Products near one picture that are looked at: more would not come into a group anyway."""
+MAX_NEAR: Final = 32
+"""Near products kept of one photo: more would not come into a group anyway."""
 
 
 def least_cosine(confidence: Confidence, chance: float) -> float:
-    """Return the cosine of two pictures from which on they are near.
+    """Return the least cosine of two photos at which the posterior reaches `chance`.
 
-    Asked with one picture, its own product scores 1 and the other's the cosine of the two. Between
-    the two, the other one's chance falls with the gap; see `satchel.confidence.model`.
+    Queried with one photo, its own product scores 1 and the other the cosine of the two. Between
+    the two, the posterior of the other falls with the gap; see `satchel.confidence.model`.
 
     Args:
-        chance: that the other one is left with at least, in (0, 0.5].
+        chance: least posterior of the other product, in (0, 0.5].
     """
     gaps = np.linspace(0, 1, 4001)
     scores = np.stack([np.ones_like(gaps), 1 - gaps], axis=1)
@@ -76,26 +77,26 @@ def least_cosine(confidence: Confidence, chance: float) -> float:
     return float(1 - gaps[max(0, int(near.argmin()) - 1)]) if not near.all() else 0.0
 
 
-class Least(NamedTuple):
-    """Cosine in the index's space from which on pictures of two products are near.
+class LeastCosine(NamedTuple):
+    """Cosine in the index's space from which on two products are near-duplicates.
 
     Attributes:
         usual: see `least_cosine`.
-        coloured: where the catalogue gives the products different colours.
+        coloured: for products of different colours in the catalogue.
     """
 
     usual: float
     coloured: float
 
     @classmethod
-    def of(cls, confidence: Confidence, rules: LookAlikeRules) -> Least:
-        """What a workspace's rules mean, by the confidence that it answers with."""
+    def of(cls, confidence: Confidence, rules: LookAlikeRules) -> LeastCosine:
+        """Translate a workspace's rules by the confidence model that it answers with."""
         return cls(
             least_cosine(confidence, rules.chance), least_cosine(confidence, rules.colour_chance)
         )
 
     def between(self, one: ProductKind, other: ProductKind) -> float:
-        """For two products; more than any cosine where they are of different kinds.
+        """Return it for two products; infinity where brand or category differ.
 
         Colours that share a word are not different: "black, gold", "black, silver".
         """
@@ -107,10 +108,10 @@ class Least(NamedTuple):
 
 
 class Journal:
-    """Blocks of a search that are done, in a file with a line for each, so that it can go on.
+    """Results of a search so far, one line of a file for each block, from which it resumes.
 
-    The first line says of which gallery, limits and kinds; the file of another search, a damaged
-    one, and a last line that is torn, count for nothing.
+    The first line identifies gallery, limits and kinds; the file of another search, a damaged one,
+    and an incomplete last line are ignored.
     """
 
     def __init__(self, path: Path, search: str) -> None:
@@ -119,16 +120,18 @@ class Journal:
 
     @classmethod
     def of(
-        cls, path: Path, index: GalleryIndex, least: Least, kinds: Mapping[int, ProductKind]
+        cls, path: Path, index: GalleryIndex, least: LeastCosine, kinds: Mapping[int, ProductKind]
     ) -> Journal:
-        """The journal of one search at `path`, whose folder must exist."""
-        told = [(i, kind.brand, kind.category, sorted(kind.colours)) for i, kind in kinds.items()]
-        of_kinds = zlib.crc32(json.dumps(sorted(told)).encode())
+        """Return the journal of one search at `path`, whose folder must exist."""
+        described = [
+            (i, kind.brand, kind.category, sorted(kind.colours)) for i, kind in kinds.items()
+        ]
+        of_kinds = zlib.crc32(json.dumps(sorted(described)).encode())
         gallery = f"{index.encoder} {index.gallery.revision} {index.rules.model_dump_json()}"
-        return cls(path, f"{gallery} {tuple(least)} {of_kinds} {ROWS}")
+        return cls(path, f"{gallery} {tuple(least)} {of_kinds} {BLOCK_ROWS}")
 
     def read(self) -> tuple[int, Pairs]:
-        """Return how many rows are done, and what was found among them; begin the file if none."""
+        """Return how many rows are finished and their pairs; create the file if there is none."""
         try:
             return self._read()
         except (ValueError, TypeError):  # damaged, or of another search
@@ -148,42 +151,41 @@ class Journal:
         return done, found
 
     def add(self, done: int, block: Pairs) -> None:
-        """Write down one block, up to the row `done`."""
+        """Append one block, up to the row `done`."""
         pairs = [[*pair, near.cosine, *near.photos] for pair, near in block.items()]
         with self._path.open("a") as file:
             file.write(json.dumps([done, pairs]) + "\n")
 
-    def forget(self) -> None:
-        """Remove the file: the search is over."""
+    def remove(self) -> None:
+        """Remove the file at the end of the search."""
         self._path.unlink(missing_ok=True)
 
 
 def near_pairs(
     index: GalleryIndex,
-    least: Least,
+    least: LeastCosine,
     kinds: Mapping[int, ProductKind],
     *,
-    on_progress: Callable[[int], None],
     journal: Journal | None = None,
+    progress: Progress = SILENT,
 ) -> Pairs:
-    """Find the products that have pictures at least so near, of one brand and category.
+    """Find the near-duplicate products of one brand and category.
 
     Exact, block by block: memory grows with what is found, not with the square of the gallery.
 
     Args:
         kinds: of each product; one that is missing is of any kind.
-        on_progress: called with the number of pictures done since the last call.
-        journal: goes on from what it holds, and holds each block as soon as it is done.
+        journal: the search resumes from it, and appends each finished block to it.
     """
     done, found = journal.read() if journal else (0, {})
-    on_progress(done)
-    for first in range(done, len(index), ROWS):
-        rows = np.arange(first, min(first + ROWS, len(index)))
+    progress.begin("compare", len(index), done)
+    for first in range(done, len(index), BLOCK_ROWS):
+        rows = np.arange(first, min(first + BLOCK_ROWS, len(index)))
         block = _near_block(index, rows, least, kinds)
         _merge(found, block)
         if journal:
             journal.add(int(rows[-1]) + 1, block)
-        on_progress(len(rows))
+        progress.advance(len(rows))
     return found
 
 
@@ -191,9 +193,9 @@ def near_pairs(
 
 
 def _near_block(
-    index: GalleryIndex, rows: Rows, least: Least, kinds: Mapping[int, ProductKind]
+    index: GalleryIndex, rows: Rows, least: LeastCosine, kinds: Mapping[int, ProductKind]
 ) -> Pairs:
-    """The products that these pictures are near to."""
+    """Return the products that these photos are near to."""
     anything = ProductKind("", "", frozenset())
     found: Pairs = {}
     for row, near in _neighbours(index, rows, min(least)):
@@ -208,7 +210,7 @@ def _near_block(
 
 
 def _merge(found: Pairs, more: Pairs) -> None:
-    """Take further pairs in; of the same pair the nearer pictures, or those seen first."""
+    """Add further pairs; of the same pair the nearer photos win, or those found first."""
     for pair, near in more.items():
         if pair not in found or near.cosine > found[pair].cosine:
             found[pair] = near
@@ -217,20 +219,20 @@ def _merge(found: Pairs, more: Pairs) -> None:
 def _neighbours(
     index: GalleryIndex, rows: Rows, least: float
 ) -> Iterable[tuple[int, list[tuple[int, float]]]]:
-    """Yield each row with the (row, cosine) of every picture that is near, nearest first.
+    """Yield each row with the (row, cosine) of every near photo, nearest first.
 
-    Of more than `MOST_NEAR` products only the nearest are certain to be there.
+    Of more than `MAX_NEAR` products only the nearest are certain to be there.
     """
     k, products = NEIGHBOURS, index.gallery.products
     while len(rows):
         k, unfinished = min(k, len(index)), []
-        at_once = max(1, min(ROWS, CELLS // k))
+        at_once = max(1, min(BLOCK_ROWS, MAX_CELLS // k))
         for first in range(0, len(rows), at_once):
             block = rows[first : first + at_once]
             cosines, found = index.search(index.gallery.vectors[block], k)
             for row, near, there in zip(block.tolist(), cosines, found, strict=True):
                 seen = int((near >= least).sum())
-                if seen == k < len(index) and len(np.unique(products[there])) <= MOST_NEAR:
+                if seen == k < len(index) and len(np.unique(products[there])) <= MAX_NEAR:
                     unfinished.append(row)
                 else:
                     yield row, list(zip(there[:seen].tolist(), near[:seen].tolist(), strict=True))
@@ -241,10 +243,10 @@ def _neighbours(
 def _other_products(
     index: GalleryIndex, near: Iterable[tuple[int, float]], own: int
 ) -> list[tuple[int, tuple[int, float]]]:
-    """The nearest other products, each with its nearest picture; ties by id."""
+    """Return the nearest other products, each with its nearest photo; ties by id."""
     best: dict[int, tuple[int, float]] = {}
     for row, cosine in near:
         product = int(index.gallery.products[row])
         if product != own:
             best.setdefault(product, (row, cosine))
-    return sorted(best.items(), key=lambda one: (-one[1][1], one[0]))[:MOST_NEAR]
+    return sorted(best.items(), key=lambda one: (-one[1][1], one[0]))[:MAX_NEAR]

@@ -1,0 +1,28 @@
+"""`satchel lookalikes`: propose groups of products that photos cannot tell apart."""
+
+from __future__ import annotations
+
+from satchel.confidence.stored import confidence_of
+from satchel.encode.card import read_card
+from satchel.encode.registry import serving_card
+from satchel.lookalikes.groups import propose
+from satchel.progress import SILENT, Progress
+from satchel.search.indexing import open_index
+from satchel.workspace import Workspace
+
+
+def propose_look_alikes(workspace: Workspace, *, progress: Progress = SILENT) -> None:
+    """Find look-alikes in the gallery and propose them; decisions stand. A killed run resumes.
+
+    Raises:
+        IndexMissing: no photo is embedded, so there is nothing to compare.
+    """
+    card = read_card(serving_card(workspace.models))
+    propose(
+        workspace.catalogue,
+        open_index(workspace.catalogue, card, workspace.index_path, workspace.settings.search),
+        confidence_of(workspace.models, card),
+        workspace.settings.look_alikes,
+        workspace.index_path.with_name("look-alikes.jsonl"),
+        progress=progress,
+    )
