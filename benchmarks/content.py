@@ -29,16 +29,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from datasets import SHARED
 from reporting import print_table, write_json
-from satchel.curate.content import (
-    CENTERFACE,
-    FACE_SIDE_PX,
-    ContentFigures,
-    FaceCard,
-    FaceFinder,
-    carries,
-    find_mark,
-    look,
-)
+from satchel.curate.content import ContentFigures, measure_content
+from satchel.curate.faces import CENTERFACE, FACE_SIDE_PX, FaceCard, FaceFinder
+from satchel.curate.shop_mark import find_mark, mark_share
 from satchel.images import RGB, decode, encode_jpeg
 
 FACES, WATERMARK, OBJECTS, MARK = 0.15, 0.3, 2, 0.4
@@ -342,7 +335,7 @@ def mistaken(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[str, Any
         pixels = [pixels_of(path) for path in paths]
         found[name] = {
             "photos": len(pixels),
-            **_judged([look(p, finder) for p in pixels]),
+            **_judged([measure_content(p, finder) for p in pixels]),
             **{
                 f"Haar {kind}": float(np.mean([share(p) > 0 for p in pixels]))
                 for kind, share in haar.items()
@@ -358,7 +351,7 @@ def faces_found(split: str, finder: FaceFinder) -> dict[str, Any]:
     found = {}
     for share in FACE_SHARES:
         crops = face_crops(split, share)
-        seen = [look(crop, finder).faces for crop in crops]
+        seen = [measure_content(crop, finder).faces for crop in crops]
         found[f"face {share:.0%}"] = {
             "photos": len(crops),
             "any face": float(np.mean(np.array(seen) > 0)),
@@ -381,7 +374,9 @@ def watermarks_found(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[
         found[name] = {"photos": len(pixels)}
         for kind in STAMPS:
             seen = [
-                look(stamped(p, stamp(kind, p.shape[1::-1], seed, (0, 110, 170))), finder)
+                measure_content(
+                    stamped(p, stamp(kind, p.shape[1::-1], seed, (0, 110, 170))), finder
+                )
                 for seed, p in enumerate(pixels)
             ]
             found[name][kind] = _judged(seen)["watermark"]
@@ -407,8 +402,8 @@ def shops_found(split: str, *, of: int = 24, shops_each: int = 4) -> dict[str, A
                 if mark is None:
                     results.append((False, 0.0, 0.0))
                     continue
-                carry = np.mean([carries(p, mark) >= MARK for p in under])
-                free = np.mean([carries(p, mark) >= MARK for p in pixels])
+                carry = np.mean([mark_share(p, mark) >= MARK for p in under])
+                free = np.mean([mark_share(p, mark) >= MARK for p in pixels])
                 results.append((True, float(carry), float(free)))
         seen = np.array(results)
         found[name] = {
@@ -434,9 +429,9 @@ def objects_found(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[str
                 composed([paths[i] for i in rng.permutation(len(paths))[:number]], rng)
                 for _ in range(60)
             ]
-            several = float(np.mean([look(p, finder).objects >= OBJECTS for p in made]))
+            several = float(np.mean([measure_content(p, finder).objects >= OBJECTS for p in made]))
             found[f"{name}, {number} different"] = {"photos": len(made), "objects": several}
-        pairs = [look(pair_of(p), finder).objects >= OBJECTS for p in paths]
+        pairs = [measure_content(pair_of(p), finder).objects >= OBJECTS for p in paths]
         found[f"{name}, a pair"] = {"photos": len(pairs), "objects": float(np.mean(pairs))}
     return found
 
@@ -447,12 +442,12 @@ def milliseconds(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[str,
     for name, paths in photos.items():
         pixels = [pixels_of(path) for path in paths[:40]]
         for p in pixels[:3]:
-            look(p, finder)
-        took: dict[str, list[float]] = {"look": [], "faces alone": []}
+            measure_content(p, finder)
+        took: dict[str, list[float]] = {"all": [], "faces alone": []}
         for p in pixels:
-            for what, work in (("look", look), ("faces alone", FaceFinder.find)):
+            for what, work in (("all", measure_content), ("faces alone", FaceFinder.find)):
                 began = time.thread_time()
-                work(*((p, finder) if what == "look" else (finder, p)))
+                work(*((p, finder) if what == "all" else (finder, p)))
                 took[what].append(1000 * (time.thread_time() - began))
         found[name] = {what: float(np.median(times)) for what, times in took.items()}
     return found

@@ -35,9 +35,9 @@ from satchel.catalog.vectors import GalleryVectors
 from satchel.confidence.model import weigh
 from satchel.encode.encoder import Encoder
 from satchel.identify import STATES, Identifier
-from satchel.images import PhotoLimits
 from satchel.lookalikes.groups import cluster, fold
 from satchel.lookalikes.near_pairs import LeastCosine, Pairs, near_pairs
+from satchel.photo_header import PhotoLimits
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, SHARPNESS, rank_products

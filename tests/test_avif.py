@@ -12,7 +12,8 @@ from PIL import Image
 from conftest import draw
 from satchel.avif import coded_pixels
 from satchel.errors import CorruptPhoto, PhotoError, PhotoTooLarge
-from satchel.images import PhotoLimits, decode
+from satchel.images import decode
+from satchel.photo_header import PhotoLimits
 
 PICTURE = Image.fromarray(draw("box"))
 

@@ -13,7 +13,7 @@ from satchel.encode.card import read_card
 from satchel.encode.encoder import Encoder
 from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError
 from satchel.identify import verdict
-from satchel.images import PhotoLimits
+from satchel.photo_header import PhotoLimits
 from satchel.records import Identification, Verdict
 from satchel.search.index import GalleryIndex
 from satchel.workspace import Workspace

@@ -25,15 +25,8 @@ from satchel.errors import (
     UnreadablePhoto,
     UnsupportedFormat,
 )
-from satchel.images import (
-    PhotoLimits,
-    clean,
-    crop,
-    decode,
-    encode_jpeg,
-    read_photo,
-    thumbnail,
-)
+from satchel.images import clean, crop, decode, encode_jpeg, read_photo, thumbnail
+from satchel.photo_header import PhotoLimits
 from satchel.records import Box
 
 

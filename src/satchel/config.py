@@ -13,7 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
-from satchel.images import MEGABYTE, PhotoLimits
+from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
 
 FILE_NAME: Final = "satchel.toml"

@@ -24,10 +24,11 @@ from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
-from satchel.images import PhotoLimits, decode
+from satchel.images import decode
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold, folded_likely
 from satchel.parallel import cores, small_products
+from satchel.photo_header import PhotoLimits
 from satchel.records import (
     Candidate,
     Identification,

@@ -11,15 +11,9 @@ import numpy.typing as npt
 import pytest
 
 from conftest import SHAPES, SHARED, draw
-from satchel.curate.content import (
-    CENTERFACE,
-    FaceFinder,
-    _overlap,
-    _peaks,
-    carries,
-    find_mark,
-    look,
-)
+from satchel.curate.content import measure_content
+from satchel.curate.faces import CENTERFACE, FaceFinder, _overlap, _peaks
+from satchel.curate.shop_mark import find_mark, mark_share
 from satchel.errors import EncoderError
 from satchel.images import RGB, decode, encode_jpeg
 
@@ -78,7 +72,7 @@ def test_of_boxes_that_overlap_the_surest_is_kept() -> None:
 
 def test_products_have_no_faces(finder: FaceFinder) -> None:
     for photo in [*maison(7), *(draw(shape) for shape in SHAPES)]:
-        assert look(photo, finder).faces < FACES
+        assert measure_content(photo, finder).faces < FACES
 
 
 def test_an_altered_model_is_refused(tmp_path: Path) -> None:
@@ -115,7 +109,7 @@ def test_a_face_is_found_where_someone_wears_glasses(finder: FaceFinder) -> None
         middle = np.array([x - left + w / 2, y - top + h / 2])
         inside = [(box[:2] < middle).all() and (middle < box[2:]).all() for box in boxes * size]
         found += any(inside)
-        large += look(crop, finder).faces >= FACES
+        large += measure_content(crop, finder).faces >= FACES
     assert len(worn) >= 20
     assert found >= 19
     assert large >= 18
@@ -124,7 +118,7 @@ def test_a_face_is_found_where_someone_wears_glasses(finder: FaceFinder) -> None
 @pytest.mark.shared
 def test_a_whole_person_is_no_face(finder: FaceFinder) -> None:
     photos = sorted((SHARED / "data" / "street" / "images").glob("*.jpg"))[::25]
-    seen = [look(decode(path.read_bytes()), finder) for path in photos]
+    seen = [measure_content(decode(path.read_bytes()), finder) for path in photos]
     assert len(seen) == 40
     assert all(figures.faces < FACES for figures in seen)
     assert all((figures.watermark, figures.objects) == (0, 1) for figures in seen)
@@ -137,9 +131,9 @@ def test_a_whole_person_is_no_face(finder: FaceFinder) -> None:
 def test_text_beside_the_product_is_found(finder: FaceFinder, opacity: float) -> None:
     for photo in maison(11):
         large = cv2.resize(photo, (720, 720), interpolation=cv2.INTER_CUBIC)
-        assert look(large, finder).watermark < WATERMARK
+        assert measure_content(large, finder).watermark < WATERMARK
         marked = stamped(large, "SHOP-24", (12, 700), size=0.9, opacity=opacity)
-        assert look(marked, finder).watermark >= WATERMARK
+        assert measure_content(marked, finder).watermark >= WATERMARK
 
 
 def test_more_text_is_more_evidence(finder: FaceFinder) -> None:
@@ -147,7 +141,7 @@ def test_more_text_is_more_evidence(finder: FaceFinder) -> None:
     lines = [photo]
     for y, text in ((60, "luxury"), (380, "handbags"), (450, "shoulder")):
         lines.append(stamped(lines[-1], text, (30, y), size=1.0, opacity=0.8))
-    evidence = [look(picture, finder).watermark for picture in lines]
+    evidence = [measure_content(picture, finder).watermark for picture in lines]
     assert evidence[0] == 0
     assert evidence == sorted(set(evidence))
 
@@ -156,9 +150,9 @@ def test_a_print_on_a_white_carton_is_no_watermark(finder: FaceFinder) -> None:
     carton = blank()
     cv2.rectangle(carton, (170, 60), (470, 420), (150, 150, 150), 2)
     printed = stamped(carton, "oatmilk", (220, 240), size=1.2, opacity=1.0)
-    assert look(printed, finder).watermark == 0
+    assert measure_content(printed, finder).watermark == 0
     bare = stamped(blank(), "oatmilk", (220, 240), size=1.2, opacity=1.0)
-    assert look(bare, finder).watermark >= WATERMARK
+    assert measure_content(bare, finder).watermark >= WATERMARK
 
 
 def test_scattered_crumbs_are_no_text(finder: FaceFinder) -> None:
@@ -166,7 +160,7 @@ def test_scattered_crumbs_are_no_text(finder: FaceFinder) -> None:
     photo = blank()
     for x, y in rng.integers((20, 20), (620, 460), (40, 2)):
         cv2.circle(photo, (int(x), int(y)), 5, (90, 60, 30), -1)
-    assert look(photo, finder).watermark < WATERMARK
+    assert measure_content(photo, finder).watermark < WATERMARK
 
 
 def test_nothing_is_said_of_uneven_ground(finder: FaceFinder) -> None:
@@ -174,7 +168,7 @@ def test_nothing_is_said_of_uneven_ground(finder: FaceFinder) -> None:
     clouds = cv2.GaussianBlur(rng.normal(size=(480, 640, 3)), (0, 0), 6)
     ground = ((clouds - clouds.min()) / np.ptp(clouds) * 255).astype(np.uint8)
     marked = stamped(ground, "www.shop-24.example", (40, 400), size=1.5, opacity=1.0)
-    figures = look(with_box(marked, (400, 50, 100, 100), (0, 0, 0)), finder)
+    figures = measure_content(with_box(marked, (400, 50, 100, 100), (0, 0, 0)), finder)
     assert (figures.watermark, figures.objects) == (0.0, 1)
 
 
@@ -188,7 +182,7 @@ def test_objects_are_counted(finder: FaceFinder) -> None:
         picture = blank()
         for xywh, colour in boxes:
             picture = with_box(picture, xywh, colour)
-        return look(picture, finder).objects
+        return measure_content(picture, finder).objects
 
     one = ((60, 60, 150, 150), RED)
     assert count() == 1
@@ -207,25 +201,25 @@ def test_a_thing_inside_a_loop_is_one_with_it(finder: FaceFinder) -> None:
     picture = blank()
     cv2.ellipse(picture, (320, 200), (200, 160), 0, 0, 360, (160, 130, 30), 14)
     pendant = with_box(picture, (280, 150, 80, 100), BLUE)
-    assert look(pendant, finder).objects == 1
+    assert measure_content(pendant, finder).objects == 1
     beside = with_box(picture, (550, 360, 80, 100), BLUE)
-    assert look(beside, finder).objects == 2
+    assert measure_content(beside, finder).objects == 2
 
 
 def test_a_pair_is_one_product_and_two_products_are_two(finder: FaceFinder) -> None:
     bag, *_, watch = maison(9)
     pair = np.hstack([bag, bag[:, ::-1]])
-    assert look(bag, finder).objects == 1
-    assert look(np.ascontiguousarray(pair), finder).objects == 1
+    assert measure_content(bag, finder).objects == 1
+    assert measure_content(np.ascontiguousarray(pair), finder).objects == 1
     row = np.hstack([bag, watch, maison(13)[2]])
-    assert look(np.ascontiguousarray(row), finder).objects == 3
+    assert measure_content(np.ascontiguousarray(row), finder).objects == 3
 
 
 # -- any photo ---------------------------------------------------------------------------------
 
 
 def test_good_photos_of_products_are_left_alone(finder: FaceFinder) -> None:
-    seen = [look(photo, finder) for photo in maison(3)]
+    seen = [measure_content(photo, finder) for photo in maison(3)]
     assert len(seen) >= 10
     assert all((f.watermark, f.objects) == (0, 1) and f.faces < FACES for f in seen)
 
@@ -240,14 +234,14 @@ def test_figures_do_not_depend_on_the_scale_of_decoding(finder: FaceFinder) -> N
     )
     small = with_box(small, (350, 60, 200, 200), BLUE)
     large = cv2.resize(small, (1800, 1350), interpolation=cv2.INTER_CUBIC)
-    ours, theirs = look(small, finder), look(large, finder)
+    ours, theirs = measure_content(small, finder), measure_content(large, finder)
     assert ours.objects == theirs.objects == 2
     assert ours.watermark == pytest.approx(theirs.watermark, abs=1 / 16)
 
 
 @pytest.mark.parametrize("size_wh", [(1, 1), (3, 2000), (2000, 3), (16, 16), (161, 159)])
 def test_any_size_can_be_looked_at(finder: FaceFinder, size_wh: tuple[int, int]) -> None:
-    figures = look(blank(size_wh), finder)
+    figures = measure_content(blank(size_wh), finder)
     assert json.loads(json.dumps(asdict(figures))) == {"faces": 0, "watermark": 0, "objects": 1}
 
 
@@ -257,7 +251,7 @@ def test_real_product_photos_are_left_alone(finder: FaceFinder) -> None:
     files = sorted((data / "luma" / "images").glob("*_main.jpg"))[::8]
     files += sorted((data / "dreambooth").glob("*/*.jpg"))[::6]
     files += sorted((data / "grocery" / "dataset").glob("iconic*/**/*.jpg"))[::4]
-    seen = [look(decode(path.read_bytes()), finder) for path in files]
+    seen = [measure_content(decode(path.read_bytes()), finder) for path in files]
     assert len(seen) > 75
     wrong = [f for f in seen if f.faces >= FACES or f.watermark >= WATERMARK or f.objects > 1]
     assert len(wrong) <= 1
@@ -290,10 +284,10 @@ def test_what_a_shop_stamps_is_found_across_the_products() -> None:
     # 144 to 185.
     assert np.percentile(rows, 2) > 120
     assert np.percentile(rows, 98) < 190
-    assert min(carries(photo, mark) for photo in marked) >= 0.5
-    assert max(carries(photo, mark) for photo in clean) < 0.3
+    assert min(mark_share(photo, mark) for photo in marked) >= 0.5
+    assert max(mark_share(photo, mark) for photo in clean) < 0.3
     again = mark_all(clean)
-    assert min(carries(photo, mark) for photo in again) >= 0.5, "photos it was not found in"
+    assert min(mark_share(photo, mark) for photo in again) >= 0.5, "photos it was not found in"
 
 
 def test_photos_without_a_mark_have_nothing_in_common() -> None:
@@ -333,4 +327,4 @@ def test_share_of_a_mark_is_that_of_a_slow_count() -> None:
     mark = find_mark(marked)
     assert mark is not None
     for photo in (marked[0], shop(3, seed=9)[2]):
-        assert carries(photo, mark) == pytest.approx(naive_share(photo, mark.at, mark.gradients))
+        assert mark_share(photo, mark) == pytest.approx(naive_share(photo, mark.at, mark.gradients))

@@ -9,11 +9,11 @@ import pytest
 from satchel.curate.geometry import (
     Comparison,
     Overlay,
-    _unexplained,
     compare,
     describe,
     mirrored,
 )
+from satchel.curate.pixel_difference import residual
 from satchel.curate.rules import DuplicateThresholds
 from satchel.images import decode, encode_jpeg
 
@@ -156,7 +156,7 @@ def test_unexplained_is_what_a_loop_over_channels_says() -> None:
     a, b = (rng.choice((0, 3, 6, 7, 90, 130, 248, 249, 255), (40, 40, 3)) for _ in range(2))
     gain, offset = 1.2, -9.0
     told = (gain * b + offset).astype(np.float32)
-    found = _unexplained(a.astype(np.float32), b.astype(np.uint8), told)
+    found = residual(a.astype(np.float32), b.astype(np.uint8), told)
     for at in np.ndindex(a.shape):
         # What b may have been in a's brightness: clipped ends are open.
         low = -np.inf if b[at] <= 6 else min(told[at], 249)

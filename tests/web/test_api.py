@@ -14,7 +14,8 @@ from fastapi import FastAPI
 from PIL import Image
 
 from satchel.identify import Identifier
-from satchel.images import PhotoLimits, decode
+from satchel.images import decode
+from satchel.photo_header import PhotoLimits
 from satchel.web.app import create_app
 from satchel.workspace import Workspace
 

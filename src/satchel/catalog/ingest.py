@@ -16,8 +16,9 @@ from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.catalog.store import Catalogue
 from satchel.catalog.writer import CatalogueWriter, Linked
 from satchel.errors import PhotoError, StorageError, WorkspaceError
-from satchel.images import CleanPhoto, PhotoLimits, clean, read_photo
+from satchel.images import CleanPhoto, clean, read_photo
 from satchel.parallel import batched, cores, map_in_order
+from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT, Progress
 
 BATCH_ROWS: Final = 200

@@ -9,7 +9,8 @@ from typing import Final
 from satchel.catalog.curation import MeasuredPhoto
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
-from satchel.curate.content import FaceFinder, look
+from satchel.curate.content import measure_content
+from satchel.curate.faces import FaceFinder
 from satchel.curate.hashing import perceptual_hash, pixel_digest
 from satchel.curate.integrity import measure
 from satchel.errors import CatalogueError, PhotoError
@@ -48,7 +49,7 @@ def measure_photos(
             hashed.bits.tobytes(),
             hashed.informative,
             asdict(measure(pixels, width=width, height=height)),
-            asdict(look(pixels, faces)),
+            asdict(measure_content(pixels, faces)),
         )
 
     progress.begin("measure", catalogue.curation.count_unmeasured())

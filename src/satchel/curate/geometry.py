@@ -1,9 +1,9 @@
-"""Telling whether one picture is a transformed copy of another, or only alike.
+"""Copy detection: whether one photo is a transformed copy of another, or only similar.
 
 Copies are cropped, mirrored, turned a little, framed, stamped, brightened. Look-alikes show the
 same model in the same pose in a garment of another colour, or the next apple. So two things must
 hold: one similarity transform lays one picture over the other, and where they then overlap the
-pixels say the same. The second is what tells a colour variant from a copy; neither a perceptual
+pixels agree. The second condition separates a colour variant from a copy; neither a perceptual
 hash nor an embedding does.
 """
 
@@ -17,48 +17,36 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from satchel.curate.pixel_difference import correlation, differences, fit_brightness, grey
 from satchel.curate.rules import DuplicateThresholds
 from satchel.images import RGB
 
 Floats = npt.NDArray[np.float32]
 
 SIDE_PX: Final = 240
-"""Long side that pictures are compared at, keypoints and pixels: copies come in all sizes, so all
+"""Long side that photos are compared at, keypoints and pixels: copies come in all sizes, so all
 are brought to one. Of strings of 3 px in 500 that are dyed anew, 0.38 go unseen at 160, 0.20 at
 240, 0.12 at 320, which is 1.8 times as many pixels (decision 7)."""
 
-NOISE_LEVELS: Final = 4.0
-"""Levels of 255 that recompressing changes an even surface by, at most."""
-
-LUMA_NOISE: Final = 0.57
-CHROMA_NOISE: Final = 0.94
-"""How far recompressing and resizing take brightness and colour, in units of `NOISE_LEVELS` and
-the strength of the edges around: 999 of 1,000 copies stay below either (decision 7)."""
 
 FEWEST_INLIERS: Final = 8
-"""Keypoints that agree below which a transform is not worth looking at."""
+"""Matching keypoints, below which a transform is not tried."""
 
 LEAST_CORRELATION: Final = 0.5
-"""Of brightness, below which two pictures laid over each other are not worth measuring."""
+"""Of brightness, below which two overlaid photos are not compared further."""
 
 LEAST_COARSE_CORRELATION: Final = 0.3
-"""The same of 16 × 16 parts, which costs next to nothing: lower, as it is looked at first."""
+"""The same of 16 × 16 parts, which costs next to nothing: lower, as it is computed first."""
 
 _MAX_FEATURES: Final = 400
 _RATIO: Final = 0.85  # Lowe's is 0.8; the pixels decide afterwards, so more may come through
 _REPROJECTION_PX: Final = 2.25
-_SOFTENED_PX: Final = 1.1  # at half of SIDE_PX; finer than this is coding noise
-_DARK, _BRIGHT = 6.0, 249.0  # beyond these, what a channel was is lost by clipping
 _MAX_TURN_DEG: Final = 6.0
-_YCC: Final = np.array(
-    [[0.299, 0.587, 0.114], [0.5, -0.4187, -0.0813], [-0.1687, -0.3313, 0.5]], np.float32
-)
-"""RGB → brightness and two colour differences (ITU-T T.871, section 7), offsets left out."""
 
 
 @dataclass(frozen=True, slots=True)
 class PictureFeatures:
-    """What a picture is compared by, made once for all its comparisons.
+    """Local features of a photo, computed once for all its comparisons.
 
     Attributes:
         pixels: shape (h, w, 3), uint8, the longer side at most `SIDE_PX`: nothing is enlarged.
@@ -73,7 +61,7 @@ class PictureFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Overlay:
-    """One way of laying one picture over another, and what is seen where they overlap.
+    """One way of laying one photo over another, and the figures of their overlap.
 
     Attributes:
         flipped: it is mirrored.
@@ -90,7 +78,7 @@ class Overlay:
     turned: float
 
     def fits(self, limits: DuplicateThresholds) -> bool:
-        """Whether the two pictures are one, laid like this."""
+        """Whether the two photos are copies, overlaid like this."""
         return (
             (self.inliers == 0 or self.inliers >= limits.min_inliers)
             and self.overlap >= limits.min_overlap
@@ -105,7 +93,7 @@ class Overlay:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What comparing two pictures showed, kept so that other thresholds need no pixels.
+    """Result of comparing two photos, stored so that other thresholds need no pixels.
 
     Attributes:
         overlays: the ways that were tried, the cheapest first.
@@ -132,7 +120,7 @@ class Comparison:
 
 
 def describe(pixels: RGB) -> PictureFeatures:
-    """Find what a picture is compared by: RootSIFT keypoints and a small copy.
+    """Compute what a photo is compared by: RootSIFT keypoints and a small copy.
 
     Source: D. Lowe, Distinctive Image Features from Scale-Invariant Keypoints (2004);
     R. Arandjelović and A. Zisserman, Three things everyone should know (2012), for the root.
@@ -157,7 +145,7 @@ def describe(pixels: RGB) -> PictureFeatures:
 
 
 def mirrored(features: PictureFeatures) -> PictureFeatures:
-    """Return the features of a picture's mirror image, without looking at it again.
+    """Return the features of a photo's mirror image, without detecting them again.
 
     A descriptor is 4 × 4 places × 8 directions in the keypoint's own frame. Mirroring reverses
     the places across the keypoint's direction and the sign of every angle.
@@ -175,7 +163,7 @@ def mirrored(features: PictureFeatures) -> PictureFeatures:
 def compare(
     a: PictureFeatures, b: PictureFeatures, thresholds: DuplicateThresholds | None = None
 ) -> Comparison:
-    """Find out whether one picture is a transformed copy of the other.
+    """Determine whether one photo is a transformed copy of the other.
 
     Args:
         thresholds: by which a way fits, so that no further one is tried.
@@ -190,23 +178,23 @@ def compare(
 
 
 def _overlays(a: PictureFeatures, b: PictureFeatures) -> Iterator[Overlay]:
-    """Ways of laying `b` over `a` that are worth looking at, the cheapest first."""
+    """Yield the ways of laying `b` over `a` that are worth comparing, the cheapest first."""
     stretch = _stretch(a.pixels, b.pixels)
-    looked_at = set()
+    tried = set()
     for flipped in (False, True):
         pixels: RGB = np.ascontiguousarray(b.pixels[:, ::-1]) if flipped else b.pixels
         if _coarse_correlation(a.pixels, pixels) < LEAST_COARSE_CORRELATION:
             continue
         for overlay in _laid(a.pixels, pixels, stretch, flipped=flipped, inliers=0):
-            looked_at.add(flipped)
+            tried.add(flipped)
             yield overlay
     for flipped in (False, True):
         way = mirrored(b) if flipped else b
         matrix, inliers = _similarity(a, way)
         if matrix is None or inliers < FEWEST_INLIERS:
             continue
-        if flipped in looked_at and _lays_alike(matrix, stretch, b.pixels):
-            continue  # seen already: this is how look-alikes in one pose are told apart cheaply
+        if flipped in tried and _lays_alike(matrix, stretch, b.pixels):
+            continue  # tried already: this separates look-alikes in one pose cheaply
         yield from _laid(a.pixels, way.pixels, matrix, flipped=flipped, inliers=inliers)
 
 
@@ -221,7 +209,7 @@ def _stretch(a: RGB, b: RGB) -> Floats:
 def _coarse_correlation(a: RGB, b: RGB) -> float:
     """Of the brightness of 16 × 16 parts, when all of `b` is laid over all of `a`."""
     x, y = (cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA) for p in (a, b))
-    return _correlation(_grey(x.astype(np.uint8)).ravel(), _grey(y.astype(np.uint8)).ravel())
+    return correlation(grey(x.astype(np.uint8)).ravel(), grey(y.astype(np.uint8)).ravel())
 
 
 def _lays_alike(first: Floats, second: Floats, pixels: RGB) -> bool:
@@ -266,7 +254,7 @@ def _matched(a: Floats, b: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[n
 
 
 def _laid(a: RGB, b: RGB, b_to_a: Floats, *, flipped: bool, inliers: int) -> Iterator[Overlay]:
-    """Yield what is seen of `b` laid over `a`, unless that is nothing worth looking at."""
+    """Yield the figures of `b` laid over `a`, unless the two hardly overlap or correlate."""
     a, b, b_to_a = _at_one_scale(a, b, b_to_a)
     (height, width), (height_b, width_b) = a.shape[:2], b.shape[:2]
     ones = np.ones((height_b, width_b), np.uint8)
@@ -282,12 +270,12 @@ def _laid(a: RGB, b: RGB, b_to_a: Floats, *, flipped: bool, inliers: int) -> Ite
         np.uint8, copy=False
     )
     coarse = inside[::3, ::3]  # every ninth pixel is enough for three numbers of all of them
-    x, y = (_grey(pixels[::3, ::3])[coarse] for pixels in (a, laid))
-    correlation = _correlation(x, y)
-    if correlation < LEAST_CORRELATION:
+    x, y = (grey(pixels[::3, ::3])[coarse] for pixels in (a, laid))
+    correlated = correlation(x, y)
+    if correlated < LEAST_CORRELATION:
         return
-    figures = _differences(a, laid, inside, *_brightness(x, y))
-    yield Overlay(flipped, inliers, overlap, correlation, *figures)
+    figures = differences(a, laid, inside, *fit_brightness(x, y))
+    yield Overlay(flipped, inliers, overlap, correlated, *figures)
 
 
 def _at_one_scale(a: RGB, b: RGB, b_to_a: Floats) -> tuple[RGB, RGB, Floats]:
@@ -333,115 +321,6 @@ def _without_rim(covered: npt.NDArray[np.uint8], b_to_a: Floats) -> npt.NDArray[
     framed = cv2.copyMakeBorder(covered, 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     eroded = cv2.erode(framed, np.ones((2 * rim + 1, 2 * rim + 1), np.uint8))
     return eroded[1:-1, 1:-1].astype(bool)
-
-
-def _differences(
-    a: RGB, b: RGB, inside: npt.NDArray[np.bool_], gain: float, offset: float
-) -> tuple[float, float, float]:
-    """`difference`, `marked` and `turned` of `DuplicateThresholds`.
-
-    Recompressing, resizing and half a pixel of misalignment leave differences that change sign
-    across edges and grow with them; a surface of another colour leaves one that does not. So what
-    is left after softening is held against the softened strength of the edges there.
-    """
-    told = gain * b.astype(np.float32) + np.float32(offset)
-    signed = _unexplained(a.astype(np.float32), b, told)
-    signed[~inside] = 0
-    y, u, v = cv2.split(_softened(_ycc(signed)))
-    seen, other = _ycc(a.astype(np.float32)), _ycc(told)
-    edges = NOISE_LEVELS + _softened(np.maximum(_edges(seen), _edges(other)))
-    within = inside[::2, ::2]
-    by_luma = np.abs(y) / (LUMA_NOISE * edges[..., 0])
-    by_chroma = cv2.magnitude(u, v) / (CHROMA_NOISE * edges.max(2))
-    difference = np.maximum(by_luma, by_chroma)[within]
-    turned = by_chroma[_turned(_softened(seen), _softened(other)) & within]
-    return (
-        float(difference.max()),
-        float((difference > 1).mean()),
-        float(turned.max(initial=0.0)),
-    )
-
-
-def _ycc(pixels: Floats) -> Floats:
-    """Brightness and two colour differences of RGB, all shape (h, w, 3), float32."""
-    return cv2.transform(pixels, _YCC).astype(np.float32, copy=False)
-
-
-def _unexplained(a: Floats, b: RGB, told: Floats) -> Floats:
-    """By how much `a` is above or below `told`, which is `b` in `a`'s brightness.
-
-    Where a channel is clipped in one picture, it only has to be as far out in the other.
-    """
-    low, high = np.minimum(told, _BRIGHT), np.maximum(told, _DARK)
-    low[b <= _DARK], high[b >= _BRIGHT] = -np.inf, np.inf
-    above = np.where(a <= _DARK, 0, np.maximum(a - high, 0))
-    below = np.where(a >= _BRIGHT, 0, np.maximum(low - a, 0))
-    signed: Floats = above - below
-    return signed
-
-
-def _edges(colours: Floats) -> Floats:
-    """Strength of each channel's gradient, levels per pixel; float32."""
-    across, down = (
-        cv2.Sobel(colours, cv2.CV_32F, *order, scale=1 / 8) for order in ((1, 0), (0, 1))
-    )
-    strength: Floats = np.sqrt(across * across + down * down)
-    return strength
-
-
-def _turned(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:
-    """Where colours, shape (h, w, 3), do not lie in one direction from grey.
-
-    Ink takes colour away in proportion; only a hue that turns, or appears, is a recolouring.
-    """
-    (_, u, v), (_, p, q) = cv2.split(a), cv2.split(b)
-    turned: npt.NDArray[np.bool_] = u * p + v * q < 0.9 * cv2.magnitude(u, v) * cv2.magnitude(p, q)
-    return turned
-
-
-def _softened(values: Floats) -> Floats:
-    """Blurred and halved, so that recompression and half a pixel do not count."""
-    return cv2.GaussianBlur(cv2.pyrDown(values), (0, 0), _SOFTENED_PX).astype(
-        np.float32, copy=False
-    )
-
-
-def _grey(pixels: RGB) -> Floats:
-    return cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY).astype(np.float32)
-
-
-def _brightness(a: Floats, b: Floats) -> tuple[float, float]:
-    """Gain and offset that take most of `b` to `a`, both shape (n,): brightness.
-
-    Least squares, thrice over what fits best: a minority that changed has no say.
-    """
-    usable = (a > _DARK) & (a < _BRIGHT) & (b > _DARK) & (b < _BRIGHT)
-    x, y = b[usable], a[usable]
-    gain, offset = 1.0, float(np.median(y - x)) if len(x) else 0.0
-    for _ in range(3):
-        if len(x) < 50:
-            break
-        gain, offset = _line(x, y)
-        error = np.abs(gain * x + offset - y)
-        kept = error <= np.quantile(error, 0.7)
-        x, y = x[kept], y[kept]
-    return gain, offset
-
-
-def _line(x: Floats, y: Floats) -> tuple[float, float]:
-    """Least squares through (x, y), shape (n,), held to gains that pictures are edited by."""
-    variance = float(x.var())
-    slope = float(((x - x.mean()) * (y - y.mean())).mean()) / variance if variance > 20 else 1.0
-    gain = min(max(slope, 0.5), 2.0)
-    return gain, float(y.mean() - gain * x.mean())
-
-
-def _correlation(x: Floats, y: Floats) -> float:
-    """Of brightness, both shape (n,); in [-1, 1]."""
-    spread = float(x.std() * y.std())
-    if spread < 1:
-        return 1.0 if abs(float(x.std() - y.std())) < 1 else 0.0  # nothing to correlate
-    return float(((x - x.mean()) * (y - y.mean())).mean()) / spread
 
 
 def _with_long_side(pixels: RGB, side_px: int) -> RGB:

@@ -12,7 +12,13 @@ from urllib.parse import urlsplit
 
 from satchel.catalog.curation import CurationStore, GalleryPhotos
 from satchel.catalog.photos import PhotoStore
-from satchel.curate.content import MARK_PHOTOS, MOST_MARK_PHOTOS, Mark, carries, find_mark
+from satchel.curate.shop_mark import (
+    MARK_PHOTOS,
+    MAX_MARK_PHOTOS,
+    Mark,
+    find_mark,
+    mark_share,
+)
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import SILENT, Progress
@@ -60,7 +66,7 @@ def measure_marks(
         mark = find_mark([pixels(row) for row in _mixed(photos, own)])
 
         def share(row: int, mark: Mark | None = mark) -> float:
-            return round(carries(pixels(row), mark), 3) if mark is not None else 0.0
+            return round(mark_share(pixels(row), mark), 3) if mark is not None else 0.0
 
         for batch in batched(own, COMMIT_PHOTOS):
             shares = map_in_order(share, batch, workers=cores())
@@ -71,11 +77,11 @@ def measure_marks(
 
 
 def _mixed(photos: GalleryPhotos, rows: Sequence[int]) -> list[int]:
-    """Return at most `MOST_MARK_PHOTOS` rows, a photo of each product in turn."""
+    """Return at most `MAX_MARK_PHOTOS` rows, a photo of each product in turn."""
     by_product: dict[int, list[int]] = defaultdict(list)
     for row in rows:
         by_product[int(photos.products[row])].append(row)
     turns = sorted(
         (turn, product, row) for product, own in by_product.items() for turn, row in enumerate(own)
     )
-    return [row for _, _, row in turns[:MOST_MARK_PHOTOS]]
+    return [row for _, _, row in turns[:MAX_MARK_PHOTOS]]

@@ -16,8 +16,9 @@ from satchel.encode.card import EncoderCard
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
-from satchel.images import RGB, PhotoLimits, decode
+from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
+from satchel.photo_header import PhotoLimits
 from satchel.records import PhotoEmbedding, Problem
 from satchel.search.index import GalleryIndex
 from satchel.search.patch_matching import MAX_SAMPLED_PHOTOS

@@ -26,8 +26,9 @@ from satchel.errors import (
     UsageError,
 )
 from satchel.identify import MAX_ITEM_PHOTOS, Identifier
-from satchel.images import MEGABYTE, PhotoLimits, thumbnail
+from satchel.images import thumbnail
 from satchel.parallel import cores
+from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.records import Identification, PhotoEmbedding
 from satchel.search.indexing import open_index
 from satchel.web.reindexing import Reindexing

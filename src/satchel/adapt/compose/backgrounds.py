@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from satchel.errors import PhotoError, UsageError
 from satchel.folders import is_photo, walk_files
-from satchel.images import RGB, PhotoLimits, decode, read_photo
+from satchel.images import RGB, decode, read_photo
 from satchel.parallel import cores, map_in_order
+from satchel.photo_header import PhotoLimits
 
 Rng = np.random.Generator
 

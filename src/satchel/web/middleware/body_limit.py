@@ -9,7 +9,7 @@ from typing import Final
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from satchel.identify import MAX_ITEM_PHOTOS
-from satchel.images import PhotoLimits
+from satchel.photo_header import PhotoLimits
 from satchel.web.problems import Kind, Refusal, refuse
 
 SMALL_BYTES: Final = 65_536

@@ -1,0 +1,166 @@
+"""Header of a photo: format allow-list, caps, and memory estimate, before a pixel is decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from math import ceil
+from typing import Final
+
+from PIL import Image, UnidentifiedImageError
+
+from satchel.avif import coded_pixels
+from satchel.errors import CorruptPhoto, EmptyPhoto, PhotoTooLarge, UnsupportedJpeg
+from satchel.jpeg import Frame, count_scans, read_frame
+from satchel.photo_formats import MAGIC, formats_of, unreadable
+
+ORIENTATION_TAG: Final = 0x0112
+
+MAX_JPEG_SCANS: Final = 100
+"""A progressive JPEG has about ten. Each costs a walk over the whole picture, and a small file
+can hold tens of thousands."""
+
+MAX_SCANNED_PIXELS: Final = 1_200_000_000
+"""Scans × width × height: 15 scans of the largest picture, some seconds of one core."""
+
+MEGABYTE: Final = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoLimits:
+    """Caps on a single photo.
+
+    Attributes:
+        max_bytes: of the file.
+        max_pixels: width × height from its header.
+        max_side_px: of width and height, each.
+        max_decode_bytes: of memory while it is decoded, estimated from its header.
+    """
+
+    max_bytes: int = 40_000_000
+    max_pixels: int = 80_000_000
+    max_side_px: int = 30_000
+    max_decode_bytes: int = 640 * MEGABYTE
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoHeader:
+    """A photo whose header was read.
+
+    Attributes:
+        frame: of a JPEG; None for other formats.
+        pixels: that a decoder works on, which can be more than the photo shows.
+    """
+
+    data: bytes
+    image: Image.Image
+    frame: Frame | None
+    pixels: float
+
+    @property
+    def is_plain_jpeg(self) -> bool:
+        """Whether it is a JPEG in colour or grey; CMYK is left to Pillow."""
+        return self.frame is not None and self.image.mode in ("RGB", "L")
+
+
+def read_header(data: bytes, limits: PhotoLimits) -> PhotoHeader:
+    """Read the header and check allow-list and caps; no pixel is decoded.
+
+    Raises:
+        EmptyPhoto, UnsupportedFormat, PhotoTooLarge, CorruptPhoto
+    """
+    if not data:
+        raise EmptyPhoto("expected a photo, got a file of 0 bytes; send it again")
+    if len(data) > limits.max_bytes:
+        raise PhotoTooLarge(
+            f"expected at most {limits.max_bytes:,} bytes, got {len(data):,}; "
+            "send a smaller copy of the photo"
+        )
+    frame = read_frame(data) if data.startswith(MAGIC["JPEG"]) else None
+    try:
+        image = Image.open(BytesIO(data), formats=formats_of(data))
+    except UnidentifiedImageError:
+        raise unreadable(data) from None
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        raise PhotoTooLarge(
+            f"expected at most {limits.max_pixels:,} pixels, got far more; "
+            "send a smaller copy of the photo"
+        ) from None
+    if frame is not None:
+        _check_jpeg(data, frame, image)
+    width, height = image.size
+    _check_size(width, height, limits)
+    coded = coded_pixels(data) / 2 if image.format == "AVIF" else 0  # transparency is coded apart
+    return PhotoHeader(data, image, frame, max(width * height, coded))
+
+
+def _check_jpeg(data: bytes, frame: Frame, image: Image.Image) -> None:
+    if (frame.width, frame.height) != image.size:
+        raise CorruptPhoto("the photo's header contradicts itself; send it again")
+    most = min(MAX_JPEG_SCANS, MAX_SCANNED_PIXELS // (frame.width * frame.height))
+    # Counting bytes takes a fraction of finding segments, and is enough for nearly every photo.
+    if data.count(b"\xff\xda") > most and (scans := count_scans(data)) > most:
+        raise UnsupportedJpeg(
+            f"expected a JPEG of at most {MAX_JPEG_SCANS} scans, and {MAX_SCANNED_PIXELS:,} pixels "
+            f"in all of them together, got {scans} scans; save it again as a plain JPEG"
+        )
+
+
+def _check_size(width: int, height: int, limits: PhotoLimits) -> None:
+    if width * height > limits.max_pixels:
+        raise PhotoTooLarge(
+            f"expected at most {limits.max_pixels:,} pixels, got {width} × {height}; "
+            "send a smaller copy of the photo"
+        )
+    if max(width, height) > limits.max_side_px:
+        raise PhotoTooLarge(
+            f"expected sides of at most {limits.max_side_px:,} pixels, got {width} × {height}; "
+            "cut the photo to what it shows"
+        )
+
+
+DECODER_BYTES: Final = {"PNG": 1, "WEBP": 10, "AVIF": 12, "HEIF": 2}
+"""Memory of Pillow's decoders, in bytes per pixel: measured, rounded up."""
+
+MODE_BYTES: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2}
+"""Memory of Pillow's pixels, in bytes per pixel; 4 in every other mode."""
+
+OUTPUT_BYTES: Final = 6
+"""RGB pixels, and once more while they are turned upright."""
+
+COEFFICIENT_BYTES: Final = 2
+"""Of each sample, where libjpeg keeps the coefficients of the whole picture."""
+
+
+def check_memory(photo: PhotoHeader, bytes_per_pixel: float, limits: PhotoLimits) -> None:
+    """Raise PhotoTooLarge where decoding takes more memory than allowed."""
+    needed = photo.pixels * bytes_per_pixel
+    if needed > limits.max_decode_bytes:
+        raise PhotoTooLarge(
+            f"expected a photo that takes at most {limits.max_decode_bytes // MEGABYTE:,} MB of "
+            f"memory to decode, got {photo.pixels / 1e6:,.1f} megapixels of {photo.image.format}, "
+            f"which take about {ceil(needed / MEGABYTE):,} MB; send a smaller copy, or a JPEG"
+        )
+
+
+def jpeg_bytes(frame: Frame, scale: float, of_pixel: float) -> float:
+    """Estimate the memory to decode a JPEG, in bytes per pixel of the file."""
+    coefficients = COEFFICIENT_BYTES * frame.samples if frame.buffered else 0
+    return coefficients + scale * scale * of_pixel
+
+
+def pillow_bytes(photo: PhotoHeader, scale: float = 1) -> float:
+    """Estimate the memory to decode with Pillow, in bytes per pixel of the file."""
+    of_pixel = MODE_BYTES.get(photo.image.mode, 4) + OUTPUT_BYTES
+    if photo.frame is not None:
+        return jpeg_bytes(photo.frame, scale, of_pixel)
+    return DECODER_BYTES[photo.image.format or ""] + of_pixel
+
+
+def orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation, 1 to 8; 1 (upright) where it is absent or invalid."""
+    try:
+        value = image.getexif().get(ORIENTATION_TAG, 1)
+    except Exception:  # damaged EXIF is ignored; the pixels may still be whole
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
