@@ -25,7 +25,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import tomllib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -36,31 +35,29 @@ import numpy as np
 from accuracy import Seen, all_described, nearest_ranks, ranks, vectors_of
 from datasets import SHARED, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
-from satchel.adapt.run import Outcome, averaged, begin_adapting
+from satchel.adapt.network import ADAPTED_WEIGHTS, START_WEIGHTS, interpolated
+from satchel.adapt.outcome import Outcome
+from satchel.adapt.settings import AdaptSettings
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
+from satchel.cli.shared import pairs
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import BUILTINS
 from satchel.files import write_atomically
-from satchel.search.indexing import embed_gallery
+from satchel.progress import SILENT
 from satchel.search.rules import SearchRules
 from satchel.train.fit import below, save_weights
-from satchel.train.loaded import ADAPTED
 from satchel.train.runs import Run
-from satchel.train.settings import AdaptSettings, HeadSettings, read_settings_file
-from satchel.workflows.promote import export_run, model_name
-from satchel.workflows.switch import switch
-from satchel.workflows.train import go_on
+from satchel.train.settings import read_settings_file
+from satchel.workflows.adapt import begin_adapting
+from satchel.workflows.export import export_run, model_name
+from satchel.workflows.promote import promote_builtin
+from satchel.workflows.train import resume
 from satchel.workspace import Workspace
 
 TOP = (1, 2, 3, 5)
 RULES = {"clip-b16": SearchRules(), "lite0": SearchRules(colour_weight=0.2)}
 """What does best with each encoder."""
-
-SETTINGS: dict[str, type[HeadSettings] | type[AdaptSettings]] = {
-    "clip-b16": HeadSettings,
-    "lite0": AdaptSettings,
-}
 
 GALLERIES = {
     "grocery": {"dev": "studio → train+val", "test": "studio → test"},
@@ -103,15 +100,7 @@ def workspace_of(task: Task, folder: Path, encoder_name: str) -> Workspace:
         limits=workspace.settings.photos.limits(),
         on_problem=print,
     )
-    encoder = Encoder.load(BUILTINS[encoder_name])
-    embed_gallery(
-        workspace.catalogue,
-        workspace.photos,
-        encoder,
-        on_progress=lambda _: None,
-        on_problem=print,
-    )
-    switch(workspace, encoder_name, encoder)
+    promote_builtin(workspace, encoder_name, progress=SILENT)
     return workspace
 
 
@@ -119,12 +108,12 @@ def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
     """The ONNX file of the run with a share of the trained weights."""
     from safetensors.torch import load_file
 
-    start = load_file(run.folder / "start.safetensors")
+    start = load_file(run.folder / START_WEIGHTS)
     end = below("backbone.", load_file(run.best))
-    kept = (run.folder / ADAPTED).read_bytes()
-    save_weights(_State(averaged(start, end, share)), run.folder / ADAPTED)
+    kept = (run.folder / ADAPTED_WEIGHTS).read_bytes()
+    save_weights(_State(interpolated(start, end, share)), run.folder / ADAPTED_WEIGHTS)
     export_run(workspace, run)
-    write_atomically(run.folder / ADAPTED, kept)
+    write_atomically(run.folder / ADAPTED_WEIGHTS, kept)
     return Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
 
 
@@ -171,7 +160,9 @@ def network_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str
     """Every photo as the light encoder has it, and its ends with shares of what was trained."""
     paths = distinct_paths(chosen)
     seen = {"zero-shot": all_described(paths, Encoder.load(BUILTINS["lite0"]))}
-    for share in dict.fromkeys((1.0, Outcome.read(run).share)):
+    for share in dict.fromkeys(
+        (1.0, run.read().settings_as(AdaptSettings).network.interpolation_weight)
+    ):
         name = f"adapted, {share:.0%} of the trained weights"
         seen[name] = all_described(paths, exported(workspace, run, share))
     return seen
@@ -183,21 +174,21 @@ SEEN: dict[str, Callable[[Workspace, Run, list[Task]], dict[str, Seen]]] = {
 }
 
 
-def measured(
-    chosen: list[Task], settings: AdaptSettings | HeadSettings, encoder: str
-) -> list[dict[str, Any]]:
+def measured(chosen: list[Task], settings: AdaptSettings, encoder: str) -> list[dict[str, Any]]:
     """Adapt to the gallery that these tasks search, and measure every step on each."""
     with tempfile.TemporaryDirectory() as folder:
         workspace = workspace_of(chosen[0], Path(folder) / "w", encoder)
         run = begin_adapting(workspace, settings, "adapt")
         began = time.monotonic()
-        record = go_on(workspace, run, progress=Told(), trackers=(), on_epoch=tell)
+        record = resume(workspace, run, progress=Told(), on_epoch=tell)
         minutes = (time.monotonic() - began) / 60
         outcome = Outcome.read(run)
         print(f"{minutes:.1f} minutes", outcome, flush=True)
         seen = SEEN[encoder](workspace, run, chosen)
     about = {"minutes": minutes, "held_out": outcome.model_dump(mode="json")}
-    about |= {key: record.figures[key] for key in ("each", "per_second") if key in record.figures}
+    about |= {
+        key: record.figures[key] for key in ("per_photo", "per_second") if key in record.figures
+    }
     return [figure | about for task in chosen for figure in figures_of(task, seen, RULES[encoder])]
 
 
@@ -270,7 +261,7 @@ def timed(products: int, minutes: float) -> None:
 def main() -> None:
     """Print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoder", choices=tuple(SETTINGS), default="clip-b16")
+    parser.add_argument("--encoder", choices=tuple(SEEN), default="clip-b16")
     parser.add_argument("--every", type=int, default=1, help="every so-many-th dev query alone")
     parser.add_argument("--minutes", type=float, help="12 by default; of --products 30")
     parser.add_argument("--products", type=int, help="time the commands on so many pictures")
@@ -282,14 +273,11 @@ def main() -> None:
         timed(given.products, given.minutes or 30.0)
         return
     settings = read_settings_file(
-        SETTINGS[given.encoder],
+        AdaptSettings,
         None,
         minutes=given.minutes or 12.0,
         backgrounds=str(SHARED / "street" / "images"),
-        **{
-            key: tomllib.loads(f"v = {v}")["v"]
-            for key, _, v in (p.partition("=") for p in given.set)
-        },
+        **pairs(given.set),
     )
     figures: list[dict[str, Any]] = []
     for gallery, parts in GALLERIES.items():

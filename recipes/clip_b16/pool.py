@@ -13,13 +13,19 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from satchel.adapt.compose.backgrounds import Backgrounds
-from satchel.adapt.compose.foreground import Cutouts
+from satchel.adapt.compose.foreground import Foregrounds
 from satchel.adapt.compose.synthesis import Composer
+from satchel.adapt.settings import SynthSettings
 from satchel.images import RGB
-from satchel.train.settings import SynthSettings
 
 COMPOSED_PX: Final = 256
 """Side of compositions, of which crops show a part."""
+
+P_CLEAN: Final = 0.15
+"""Share that is the picture itself, hardly changed."""
+
+VIEW_WEIGHTS: Final = (1.0, 0.5, 0.0)
+"""Of whole photos, and of crops to the product's box: the passes that this encoder has."""
 
 LOADED: Final = 64
 """Compositions that a process hands over together."""
@@ -32,20 +38,17 @@ class Compositions(Dataset):  # type: ignore[misc] # torch is not read by mypy
     would inherit locks that threads of OpenCV hold.
     """
 
-    def __init__(
-        self, cutouts: Path, backgrounds: Path, settings: SynthSettings, *, rounds: int, seed: int
-    ) -> None:
+    def __init__(self, foregrounds: Path, backgrounds: Path, *, rounds: int, seed: int) -> None:
         """Compose so many times of each picture.
 
         Args:
-            cutouts: file of `make_cutouts`.
+            foregrounds: file of `extract_foregrounds`.
             backgrounds: file of `Backgrounds.photos`, as `numpy.save` writes it.
         """
-        self._files = cutouts, backgrounds
-        self._settings = settings
+        self._files = foregrounds, backgrounds
         self._seed = seed
         self._composer: Composer | None = None
-        self.pictures = len(np.load(cutouts, mmap_mode="r"))
+        self.pictures = len(np.load(foregrounds, mmap_mode="r"))
         self.rounds = rounds
 
     def __len__(self) -> int:
@@ -59,12 +62,14 @@ class Compositions(Dataset):  # type: ignore[misc] # torch is not read by mypy
 
     def _opened(self) -> Composer:
         cv2.setNumThreads(1)  # there are as many processes as cores
-        cutouts, backgrounds = (np.load(file, mmap_mode="r") for file in self._files)
+        foregrounds, backgrounds = (np.load(file, mmap_mode="r") for file in self._files)
         return Composer(
-            Cutouts(cutouts),
-            self._settings,
+            Foregrounds(foregrounds),
+            SynthSettings(),
             side_px=COMPOSED_PX,
             backgrounds=Backgrounds(backgrounds),
+            p_clean=P_CLEAN,
+            view_weights=VIEW_WEIGHTS,
         )
 
 
@@ -122,9 +127,11 @@ class Pool:
             self._ready.set()
 
 
-def clean_pictures(cutouts: Cutouts) -> npt.NDArray[np.uint8]:
+def clean_pictures(foregrounds: Foregrounds) -> npt.NDArray[np.uint8]:
     """The pictures as they are, as squares; shape (n, side, side, 3)."""
-    return np.stack([squared(cutouts.picture(row), COMPOSED_PX) for row in range(len(cutouts))])
+    return np.stack(
+        [squared(foregrounds.photo(row), COMPOSED_PX) for row in range(len(foregrounds))]
+    )
 
 
 def squared(picture: RGB, side_px: int) -> RGB:

@@ -39,7 +39,7 @@ from recipes.clip_b16.image_encoder import (
 )
 from recipes.clip_b16.patches import DIMENSIONS, patches_part, principal_axes, tokens_of
 from satchel.adapt.clip_file import BLOCKS, PATCH, WIDTH, Weights
-from satchel.adapt.run import averaged
+from satchel.adapt.network import interpolated
 from satchel.encode.card import LITE, Confidence, EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.errors import UsageError
@@ -260,7 +260,7 @@ def read_tuned(path: Path, start: Weights) -> Weights:
 def between(start: Weights, end: Weights, share: float) -> Weights:
     """Weights between two encoders': `share` of the end, the rest of the start."""
     first, last = ({name: torch.tensor(v) for name, v in one.items()} for one in (start, end))
-    return {name: value.numpy() for name, value in averaged(first, last, share).items()}
+    return {name: value.numpy() for name, value in interpolated(first, last, share).items()}
 
 
 def main() -> None:

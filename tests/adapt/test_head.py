@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
+import time
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +18,7 @@ from satchel.encode.registry import roll_back, serving_card
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
+from satchel.progress import SILENT
 from satchel.workspace import Workspace
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
@@ -25,23 +26,38 @@ onnx = pytest.importorskip("onnx", reason="needs the train extra: pip install '.
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.adapt import head as adapt_head
-from satchel.adapt.clip_head import Head, TellingEncoder
-from satchel.adapt.clip_torch import TowerOnCard
-from satchel.adapt.run import (
-    MarginSoftmax,
-    Outcome,
-    begin_adapting,
-    settings_kind,
-    task_of,
+from satchel.adapt import token_cache
+from satchel.adapt.clip_head import Head, TokenEncoder
+from satchel.adapt.clip_torch import TorchTokenEncoder
+from satchel.adapt.compose.foreground import extract_foregrounds
+from satchel.adapt.compose.synthesis import Composer
+from satchel.adapt.head import (
+    HeadEncoder,
+    Tokens,
+    adapt_head,
+    read_adapted_head,
+    read_head_file,
+    token_source,
+    train_head,
 )
-from satchel.train.loaded import read_adapted_head, read_head_file
+from satchel.adapt.objective import MarginSoftmax
+from satchel.adapt.outcome import Outcome
+from satchel.adapt.run import Start
+from satchel.adapt.settings import AdaptSettings, HeadSettings
+from satchel.adapt.token_cache import CachedEncoder, SyntheticTokens
 from satchel.train.runs import Run
-from satchel.train.settings import AdaptSettings, HeadSettings
 from satchel.train.splits import Split
+from satchel.workflows.adapt import adapts_head, begin_adapting
+from satchel.workflows.split import adapt_task
 from towers import shipped_model
 
-TINY = HeadSettings(minutes=None, each=2, epochs=2, batch=4, checks=4, held_out=0.2, threads=1)
+TINY = AdaptSettings(
+    minutes=None,
+    n_val_queries=4,
+    val_share=0.2,
+    threads=1,
+    head=HeadSettings(max_per_photo=2, epochs=2, batch=4),
+)
 
 
 class Killed(BaseException):
@@ -55,12 +71,12 @@ class Quiet:
         self.stages: list[str] = []
         self.dies = stage, dies_after
 
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        self.stages.append(what)
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        self.stages.append(stage)
         self.done = done
 
-    def advance(self, photos: int) -> None:
-        self.done += photos
+    def advance(self, count: int = 1) -> None:
+        self.done += count
         stage, after = self.dies
         if self.stages[-1] == stage and self.done >= after:
             raise Killed
@@ -74,7 +90,7 @@ def test_training_goes_down_the_loss_and_leaves_nothing_out() -> None:
     head = Head(8, 16)
     rng = np.random.default_rng(0)
     parts = tuple(rng.normal(size=(n, 2, 8)).astype(np.float16) for n in (7, 5))
-    shown = adapt_head.Shown(parts, np.arange(12) % 4)
+    shown = Tokens(parts, np.arange(12) % 4)
     tokens, classes = shown.batch(np.array([11, 0, 7, 6]))
     assert classes.tolist() == [3, 0, 3, 2]
     for found, expected in zip(
@@ -91,9 +107,9 @@ def test_training_goes_down_the_loss_and_leaves_nothing_out() -> None:
             return float(softmax(head(everything[0]), everything[1], everything[1], 1.0))
 
     before = loss()
-    settings = TINY.model_copy(update={"epochs": 40, "learning_rate": 0.01, "head_rate": 0.01})
+    settings = HeadSettings(epochs=40, batch=4, learning_rate=0.01, prototype_rate=0.01)
     report = Quiet()
-    adapt_head.train_head(head, softmax, shown, settings, report)
+    train_head(head, softmax, shown, settings, progress=report)
     assert loss() < before / 2
     assert report.done == 40 * 12
 
@@ -107,8 +123,8 @@ def base() -> onnx.ModelProto:
 
 
 @pytest.fixture(scope="module")
-def tower(base: onnx.ModelProto) -> TellingEncoder:
-    return TellingEncoder(read_card(), base)
+def tower(base: onnx.ModelProto) -> TokenEncoder:
+    return TokenEncoder(read_card(), base)
 
 
 @pytest.fixture(scope="module")
@@ -129,60 +145,62 @@ def workspace(drawn: Path, tmp_path: Path) -> Workspace:
 def adapted(workspace: Workspace, run: Run, *kills: Quiet) -> Outcome:
     """Adapt, killed where each of these dies."""
     record = run.read()
-    task = task_of(workspace, Split.load(workspace.split_path(record.split)), run)
-    settings = HeadSettings.model_validate(record.settings)
+    task = adapt_task(workspace, Split.load(workspace.split_path(record.split)), run)
+    settings = AdaptSettings.model_validate(record.settings)
     for dying in kills:
         with pytest.raises(Killed):
-            adapt_head.adapt_head(task, settings, run, progress=dying, on_epoch=lambda *_: None)
-    adapt_head.adapt_head(task, settings, run, progress=Quiet(), on_epoch=lambda *_: None)
+            adapt_head(task, settings, run, progress=dying, on_epoch=lambda *_: None)
+    adapt_head(task, settings, run, progress=Quiet(), on_epoch=lambda *_: None)
     return Outcome.read(run)
-
-
-def total(_: int) -> Callable[[int], None]:
-    return lambda _: None
 
 
 def test_a_killed_run_ends_as_one_that_was_not(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(TellingEncoder, "batch", 2)
-    monkeypatch.setattr(adapt_head, "REHEARSED", 2)
+    monkeypatch.setattr(TokenEncoder, "batch", 2)
+    monkeypatch.setattr(token_cache, "TIMED_BATCHES", 2)
     whole, broken = (begin_adapting(workspace, TINY, name) for name in ("whole", "broken"))
-    kills = [Quiet("look", 6), Quiet("compose", 6), Quiet("adapt", 4)]
+    kills = [Quiet("validate", 6), Quiet("synthesise", 6), Quiet("train", 4)]
     seen: list[np.ndarray] = []
-    given = adapt_head.Composing.tokens
+    given = SyntheticTokens.encode
 
-    def kept(self: adapt_head.Composing, report: Quiet) -> object:
-        found = given(self, report)
+    def kept(self: SyntheticTokens, progress: Quiet) -> object:
+        found = given(self, progress)
         seen.append(np.array(found[0]))
         return found
 
-    monkeypatch.setattr(adapt_head.Composing, "tokens", kept)
+    monkeypatch.setattr(SyntheticTokens, "encode", kept)
     assert adapted(workspace, whole) == adapted(workspace, broken, *kills)
     first, *others = seen
-    assert first.shape == (2 * 4, 2, 768)  # two compositions of each picture that is trained on
+    assert first.shape == (2 * 4, 2, 768)  # two synthetic photos of each that is trained on
     assert np.abs(first).max(axis=(1, 2)).min() > 0
     assert len(others) == 2  # it was killed twice before it had them
     assert all(np.array_equal(first, other) for other in others)
     ours, theirs = (read_head_file(run.best) for run in (whole, broken))
-    assert ours.beside == theirs.beside == TINY.beside
+    assert ours.weight == theirs.weight == TINY.head.ensemble_weight
     own = theirs.head.state_dict()
     assert all(torch.equal(value, own[name]) for name, value in ours.head.state_dict().items())
     assert not list(broken.folder.glob("*.npy"))  # only the head is kept
 
 
-def test_compositions_pass_the_tower_in_floating_point_as_they_pass_the_encoder(
-    workspace: Workspace, tower: TellingEncoder, base: onnx.ModelProto
+def test_torch_tokens_are_those_of_the_onnx_encoder(
+    workspace: Workspace, tower: TokenEncoder, base: onnx.ModelProto
 ) -> None:
     run = begin_adapting(workspace, TINY, "adapt")
-    task = task_of(workspace, Split.load(workspace.split_path(run.read().split)), run)
-    cutouts = adapt_head.cut_outs(task, 176, run, Quiet())
-    composer = adapt_head.Composer(cutouts, TINY.synth, side_px=176)
+    task = adapt_task(workspace, Split.load(workspace.split_path(run.read().split)), run)
+    photos = task.photos
+    foregrounds = extract_foregrounds(
+        run.folder / "f.npy", photos.names, photos.boxes, photos.read, side_px=229
+    )
+    composer = Composer(foregrounds, TINY.synth, side_px=176)
     found = {}
-    for name, telling in {"int8": tower, "float": TowerOnCard(base, torch.device("cpu"))}.items():
-        composing = adapt_head.Composing(composer, telling, task.trained, TINY, run, None)
-        found[name] = np.array(composing.tokens(Quiet())[0], np.float32)
-        for kept in (adapt_head.COMPOSED, adapt_head.PLAN):
+    for name, source in {
+        "int8": tower,
+        "float": TorchTokenEncoder(base, torch.device("cpu")),
+    }.items():
+        tokens = SyntheticTokens(composer, source, task.trained, 2, 0, run, None)
+        found[name] = np.array(tokens.encode(Quiet())[0], np.float32)
+        for kept in (token_cache.SYNTHETIC, token_cache.SCHEDULE):
             (run.folder / kept).unlink()
     ours, theirs = (one.reshape(-1, 768) for one in found.values())
     assert found["int8"].shape == (2 * len(task.trained), 2, 768)
@@ -192,23 +210,22 @@ def test_compositions_pass_the_tower_in_floating_point_as_they_pass_the_encoder(
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
 def test_a_graphics_card_tells_what_a_processor_tells(
-    tower: TellingEncoder, base: onnx.ModelProto
+    tower: TokenEncoder, base: onnx.ModelProto
 ) -> None:
     crops = np.stack([draw(shape, size_wh=(144, 192)) for shape in SHAPES])
-    card = adapt_head.composing_tower(tower, base)
-    assert isinstance(card, TowerOnCard)
-    expected = TowerOnCard(base, torch.device("cpu")).head_tokens(crops).astype(np.float32)
+    card = token_source(tower, base)
+    assert isinstance(card, TorchTokenEncoder)
+    expected = TorchTokenEncoder(base, torch.device("cpu")).head_tokens(crops).astype(np.float32)
     difference = np.abs(card.head_tokens(crops).astype(np.float32) - expected)
     assert difference.max() < 0.02 * np.abs(expected).max()
 
 
-def test_as_many_compositions_are_made_as_fit() -> None:
+def test_as_many_synthetic_photos_are_made_as_fit() -> None:
     def planned(ends: float | None, done: int = 0) -> int:
-        settings = TINY.model_copy(update={"each": 40})
-        composing = adapt_head.Composing(None, None, np.arange(10), settings, None, ends)  # type: ignore[arg-type]
-        return composing._planned(2.0, done).each
+        tokens = SyntheticTokens(None, None, np.arange(10), 40, 0, None, ends)  # type: ignore[arg-type]
+        return tokens._schedule(2.0, done).per_photo
 
-    now = adapt_head.time.monotonic()
+    now = time.monotonic()
     assert planned(None) == 40
     assert planned(now + 100.5) == 20  # 100 s × 2 a second ÷ 10 pictures
     assert planned(now + 10_000) == 40
@@ -216,30 +233,30 @@ def test_as_many_compositions_are_made_as_fit() -> None:
     assert planned(now - 1, done=34) == 3  # what an earlier process made is not thrown away
 
 
-def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TellingEncoder) -> None:
-    from satchel.workflows.promote import promote
-    from satchel.workflows.train import go_on
+def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TokenEncoder) -> None:
+    from satchel.workflows.promote import promote_run
+    from satchel.workflows.train import resume
 
-    assert settings_kind(workspace) is HeadSettings
+    assert adapts_head(workspace)
     before = Identifier.open(workspace)
     run = begin_adapting(workspace, TINY, "adapt")
-    go_on(workspace, run, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
+    resume(workspace, run, progress=Quiet(), on_epoch=lambda *_: None)
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt_head", "finished")
-    assert record["figures"]["each"] == 2
+    assert record["figures"]["per_photo"] == 2
     assert record["figures"]["per_second"] > 0
-    card = promote(workspace, run, on_total=total)
+    card = promote_run(workspace, run, progress=SILENT)
     builtin = read_card()
     assert (card.dimension, card.n_passes) == (2 * builtin.dimension, builtin.n_passes)
-    assert card.confidence == builtin.confidence  # compositions do not tell it
+    assert card.confidence == builtin.confidence  # synthetic photos do not measure it
     assert serving_card(workspace.models).parent.name == "adapt-fp16"
     with pytest.raises(UsageError, match="not made"):
-        promote(workspace, run, "int8", on_total=total)
+        promote_run(workspace, run, "int8", progress=SILENT)
 
     # What is judged while training is what answers.
     encoder = Encoder.load(serving_card(workspace.models))
-    passes = adapt_head.RememberedPasses(tower, run.folder / "again.npy", 8, lambda _: None)
-    look = adapt_head.HeadsLook(passes, read_adapted_head(run, builtin.sha256))
+    passes = CachedEncoder(tower, run.folder / "again.npy", 8, lambda _: None)
+    look = HeadEncoder(passes, read_adapted_head(run, builtin.sha256))
     photos = [draw(shape, 5) for shape in SHAPES[:2]]
     for served, judged in zip(
         *(embed(e, photos, gallery=True) for e in (encoder, look)), strict=True
@@ -264,36 +281,36 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TellingEn
 def test_adapting_again_starts_from_the_built_in_head_and_is_held_against_what_answers(
     workspace: Workspace,
 ) -> None:
-    from satchel.workflows.promote import promote
-    from satchel.workflows.train import go_on
+    from satchel.workflows.promote import promote_run
+    from satchel.workflows.train import resume
 
     first, second = "first", "second"
     run = begin_adapting(workspace, TINY, first)
     assert not (run.folder / "served.safetensors").exists()
-    go_on(workspace, run, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
-    promote(workspace, run, on_total=total)
-    assert settings_kind(workspace) is HeadSettings
+    resume(workspace, run, progress=Quiet(), on_epoch=lambda *_: None)
+    promote_run(workspace, run, progress=SILENT)
+    assert adapts_head(workspace)
     again = begin_adapting(workspace, TINY, second)
-    go_on(workspace, again, progress=Quiet(), trackers=(), on_epoch=lambda *_: None)
-    assert Outcome.read(again).start == Outcome.read(run).chosen
+    resume(workspace, again, progress=Quiet(), on_epoch=lambda *_: None)
+    assert Outcome.read(again).start == Outcome.read(run).adapted
     # The same start, pictures and seed: the same end.
     ours, theirs = (read_head_file(one.best).head.state_dict() for one in (run, again))
     assert all(torch.equal(value, theirs[name]) for name, value in ours.items())
     shutil.rmtree(run.folder)
     with pytest.raises(UsageError, match="no longer"):
-        settings_kind(workspace)
+        adapts_head(workspace)
 
 
 def test_the_light_encoder_is_adapted_as_a_whole(workspace: Workspace) -> None:
     from satchel.encode.registry import serve_model
 
     serve_model(workspace.models, "lite0")
-    assert settings_kind(workspace) is AdaptSettings
+    assert not adapts_head(workspace)
 
 
 def test_a_head_of_another_built_in_encoder_is_refused(workspace: Workspace) -> None:
     run = begin_adapting(workspace, TINY, "old")
-    run.update(settings=run.read().settings | {"base": "0" * 64})
+    Start(base="0" * 64).write(run)
     with pytest.raises(UsageError, match="another Satchel"):
         adapted(workspace, run)
     with pytest.raises(UsageError, match="not trained its head"):

@@ -9,20 +9,20 @@ pytest.importorskip("torch", reason="needs the train extra: pip install '.[train
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.adapt.compose.foreground import Cutouts, row_type
+from satchel.adapt.compose.foreground import Foregrounds, row_type
 from satchel.adapt.compose.synthesis import Composer
-from satchel.adapt.validation import Answers, Checks, make_checks, searched
+from satchel.adapt.settings import SynthSettings
+from satchel.adapt.validation import Scores, Validation, make_validation, searched
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
-from satchel.train.settings import SynthSettings
 
 
-def checks(right: list[int], unseen: list[bool], own: list[int]) -> Checks:
-    return Checks(
+def validation(right: list[int], unseen: list[bool], own: list[int]) -> Validation:
+    return Validation(
         [], np.array([0, 1, 2, 2]), 3, [], np.array(right), np.array(unseen), np.array(own)
     )
 
@@ -30,27 +30,29 @@ def checks(right: list[int], unseen: list[bool], own: list[int]) -> Checks:
 def test_figures_by_hand() -> None:
     scores = np.array([[3, 2, 1], [3, 2, 1], [1, 2, 2], [2, 1, 3]], np.float32)
     # Ranks: 1, 2, 2 (a tie counts against it), 3; the last two are of an unseen product.
-    found = checks([0, 1, 2, 1], [False, False, True, True], []).figures(Answers(scores, None))
+    found = validation([0, 1, 2, 1], [False, False, True, True], []).figures(Scores(scores, None))
     assert found == {"top1": 0.25, "top5": 1.0, "unseen1": 0.0, "unseen5": 1.0, "score": 0.625}
 
 
 def test_own_photos_are_counted_where_there_are_any() -> None:
     scores = np.array([[3, 2, 1]], np.float32)
     own = np.array([[1, 2, 3]], np.float32)
-    found = checks([0], [False], [3]).figures(Answers(scores, own))
+    found = validation([0], [False], [3]).figures(Scores(scores, own))
     assert (found["own1"], found["own5"]) == (1.0, 1.0)
 
 
 def test_half_of_the_queries_are_of_products_that_are_not_trained_on() -> None:
     rows = np.zeros(6, row_type(32))
-    rows["size_hw"], rows["picture_hw"] = 20, 32
-    rows["cutout"][:, :20, :20] = 255
-    cutouts = Cutouts(rows)
-    composer = Composer(cutouts, SynthSettings(clean=0), side_px=48)
+    rows["size_hw"], rows["photo_hw"] = 20, 32
+    rows["foreground"][:, :20, :20] = 255
+    foregrounds = Foregrounds(rows)
+    composer = Composer(foregrounds, SynthSettings(), side_px=48)
     labels = np.array([0, 0, 1, 2, 3, 3])
 
-    def make(seed: int) -> Checks:
-        return make_checks(cutouts, labels, composer, held_out=np.array([3]), count=10, seed=seed)
+    def make(seed: int) -> Validation:
+        return make_validation(
+            foregrounds, labels, composer, held_out=np.array([3]), count=10, seed=seed
+        )
 
     made = make(0)
     assert made.unseen.tolist() == [True] * 5 + [False] * 5

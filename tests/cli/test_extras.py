@@ -63,6 +63,7 @@ def a_run(workspace: Workspace, name: str) -> None:
     record = RunRecord(
         name=name,
         kind="encoder",
+        command="train encoder",
         settings={"backbone": "small_cnn"},
         split="default",
         split_hash="",
@@ -81,7 +82,6 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
     filled.split_path("default").parent.mkdir(exist_ok=True)
     needs_torch = [
         ["train", "classifier"],
-        ["train", "classifier", "--scaling"],
         ["train", "classifier", "--resume", "mine"],
         ["train", "encoder", "--loss", "triplet"],
         ["train", "encoder", "--split", "nothing", "--set", "x"],
@@ -116,8 +116,8 @@ def test_what_needs_no_torch_works_without(filled: Workspace) -> None:
         ("adapt", "--resume", "mine"): "is no adapting run",
         ("adapt", "--minutes", "soon"): "Invalid value for '--minutes'",
         ("train", "nothing"): "No such command",
-        ("promote", "lite0"): "lite0 answers now",
-        ("promote", "--rollback"): "answers again",
+        ("promote", "lite0"): "lite0 is served now",
+        ("promote", "--rollback"): "is served again",
         ("evaluate", "mine"): INSTALL,  # there is a split by now, and weights
     }
     at = ["--workspace", str(filled.folder)]

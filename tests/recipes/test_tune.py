@@ -22,9 +22,9 @@ from recipes.clip_b16 import pool as clip_pool
 from recipes.clip_b16 import recipe as clip_recipe
 from recipes.clip_b16 import tune as clip_tune
 from recipes.free_pictures import FreePicture
-from satchel.adapt.clip_torch import Seen, TorchTower
+from satchel.adapt.clip_torch import ImageFeatures, TorchImageEncoder
 from satchel.adapt.compose.backgrounds import Backgrounds
-from satchel.adapt.compose.foreground import make_cutouts
+from satchel.adapt.compose.foreground import extract_foregrounds
 from satchel.records import WHOLE_PHOTO
 from towers import shipped_weights
 
@@ -79,17 +79,16 @@ def compositions(
     pictures: list[FreePicture], backgrounds: Backgrounds, tmp_path: Path
 ) -> clip_pool.Compositions:
     names = [str(at) for at in range(len(pictures))]
-    make_cutouts(
-        tmp_path / "cutouts.npy",
+    extract_foregrounds(
+        tmp_path / "foregrounds.npy",
         names,
         [WHOLE_PHOTO] * len(pictures),
         lambda name: pictures[int(name)].read(),
         side_px=64,
-        advance=lambda count: None,
     )
     np.save(tmp_path / "backgrounds.npy", backgrounds.photos)
-    files = tmp_path / "cutouts.npy", tmp_path / "backgrounds.npy"
-    return clip_pool.Compositions(*files, clip_tune.SYNTH, rounds=2, seed=5)
+    files = tmp_path / "foregrounds.npy", tmp_path / "backgrounds.npy"
+    return clip_pool.Compositions(*files, rounds=2, seed=5)
 
 
 @pytest.mark.parametrize("size_px", [(176, 176), (96, 144)])
@@ -100,7 +99,7 @@ def test_torch_sees_what_the_graph_sees(start: clip_file.Weights, size_px: tuple
     session = ort.InferenceSession(clip.image_encoder_model(start)[0].SerializeToString())
     expected = session.run(["vectors"], {"crops": crops})[0]
     with torch.inference_mode():
-        seen = TorchTower(start)(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
+        seen = TorchImageEncoder(start)(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
     assert np.abs(seen.vectors.numpy() - expected).max() < 1e-5
     assert seen.grid == (size_px[0] // 16, size_px[1] // 16)
     assert seen.tokens.shape == (3, seen.grid[0] * seen.grid[1], clip_file.WIDTH)
@@ -108,7 +107,7 @@ def test_torch_sees_what_the_graph_sees(start: clip_file.Weights, size_px: tuple
 
 
 def test_weights_come_out_of_the_tower_as_they_went_in(start: clip_file.Weights) -> None:
-    found = TorchTower(start).weights()
+    found = TorchImageEncoder(start).weights()
     assert found.keys() == start.keys()
     assert all(np.array_equal(found[name], start[name]) for name in start)
     half = clip_recipe.between(start, {name: value + 2 for name, value in start.items()}, 0.5)
@@ -129,11 +128,11 @@ def test_parts_are_looked_for_as_plain_loops_do() -> None:
             assert abs(float(found[at, place] - expected)) < 5e-3  # bfloat16
 
 
-def seen(count: int, grid: tuple[int, int], seed: int) -> Seen:
+def seen(count: int, grid: tuple[int, int], seed: int) -> ImageFeatures:
     torch.manual_seed(seed)
     patches = grid[0] * grid[1]
     vectors = torch.nn.functional.normalize(torch.randn(count, 8), dim=1)
-    return Seen(vectors, torch.randn(count, patches, 8), torch.rand(count, patches), grid)
+    return ImageFeatures(vectors, torch.randn(count, patches, 8), torch.rand(count, patches), grid)
 
 
 def test_who_sees_what_the_teacher_sees_has_nothing_to_learn_from_it() -> None:
@@ -149,8 +148,10 @@ def test_who_sees_what_the_teacher_sees_has_nothing_to_learn_from_it() -> None:
 def test_contrast_asks_for_the_composition_s_own_picture() -> None:
     objective = clip_tune.Objective(SMALL, torch.zeros(8), torch.zeros(8))
     half = seen(3, (2, 2), 0)
-    twice = Seen(*(torch.cat([v, v]) for v in (half.vectors, half.tokens, half.attention)), (2, 2))
-    turned = Seen(
+    twice = ImageFeatures(
+        *(torch.cat([v, v]) for v in (half.vectors, half.tokens, half.attention)), (2, 2)
+    )
+    turned = ImageFeatures(
         torch.cat([half.vectors, half.vectors.roll(1, 0)]), twice.tokens, twice.attention, (2, 2)
     )
     found, wrong = (objective.losses(one, one) for one in (twice, turned))
@@ -247,8 +248,8 @@ def test_a_short_run_comes_nearer_to_the_teacher(compositions: clip_pool.Composi
 
     def gap(weights: clip_file.Weights) -> float:
         with torch.inference_mode():
-            taught = clip_tune.seen_by(TorchTower(start), parts, settings.teacher_px)
-            own = clip_tune.seen_by(TorchTower(weights), parts, settings.side_px)
+            taught = clip_tune.seen_by(TorchImageEncoder(start), parts, settings.teacher_px)
+            own = clip_tune.seen_by(TorchImageEncoder(weights), parts, settings.side_px)
             centres = taught.vectors.mean(0), taught.tokens.mean((0, 1))
             objective = clip_tune.Objective(settings, *centres)
             return float(objective.total(objective.losses(own, taught)))

@@ -72,9 +72,7 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> EncoderSettings:
 
 
 def trained(task: EncoderTask, settings: EncoderSettings, folder: Path) -> Run:
-    record = new_record(
-        "encoder", settings, name="r", split="s", split_hash="0", products=3, photos=12
-    )
+    record = new_record("encoder", "train encoder", settings, "r")
     run = Run.create(folder, record)
     write_products(run, NAMES)
     train_encoder(task, settings, run, progress=SILENT, on_epoch=lambda epoch, figures: None)

@@ -85,9 +85,7 @@ class Quiet:
 
 def new_run(folder: Path, settings: ClassifierSettings) -> Run:
     (folder / "runs").mkdir(exist_ok=True)
-    record = new_record(
-        "classifier", settings, name="r", split="s", split_hash="0", products=3, photos=15
-    )
+    record = new_record("classifier", "train classifier", settings, "r")
     run = Run.create(folder / "runs", record)
     from satchel.train.classifier import write_products
 

@@ -25,8 +25,7 @@ from satchel.workflows.evaluate import _told_of
 
 def record_of(name: str) -> RunRecord:
     settings = ClassifierSettings()
-    told = {"split": "default", "split_hash": "0", "products": 2, "photos": 4}
-    return new_record("classifier", settings, name=name, **told)
+    return new_record("classifier", "train classifier", settings, name)
 
 
 @pytest.fixture

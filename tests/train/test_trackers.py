@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
-pytest.importorskip("mlflow", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("mlflow", reason="needs the mlflow extra: pip install '.[mlflow]'")
 
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]  # MLflow's own
 

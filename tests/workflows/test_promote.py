@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from satchel.train.settings import ClassifierSettings, EncoderSettings
     from satchel.train.splits import SplitOptions
     from satchel.workflows.split import split_workspace
-    from satchel.workflows.train import go_on, start
+    from satchel.workflows.train import resume, start
 
     folder = tmp_path_factory.mktemp("trained")
     source = folder / "source"
@@ -56,7 +55,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ):
         run = start(workspace, "s", settings, name)
-        go_on(workspace, run, progress=SILENT, trackers=(), on_epoch=lambda *_: None)
+        resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
     workspace.catalogue.close()
     return workspace.folder
 
@@ -66,16 +65,12 @@ def workspace(trained: Path, tmp_path: Path) -> Workspace:
     return Workspace.open(shutil.copytree(trained, tmp_path / "own"))
 
 
-def total(_: int) -> Callable[[int], None]:
-    return lambda _: None
-
-
 @pytest.mark.parametrize("name", ["head", "near"])
 def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name: str) -> None:
     from satchel.train.export import Exportable
-    from satchel.train.loaded import trained_backbone
     from satchel.train.runs import Run
-    from satchel.workflows.promote import export_run
+    from satchel.workflows.export import export_run
+    from satchel.workflows.kinds import kind_of
 
     run = Run.find(workspace.runs, name)
     found = {one.kind: one for one in export_run(workspace, run)}
@@ -83,7 +78,9 @@ def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name
     assert found["fp16"].agrees
     assert len(found["fp16"].model) < 0.6 * len(found["fp32"].model)
     assert len(found["int8"].model) < 0.5 * len(found["fp32"].model)
-    backbone, side_px = trained_backbone(run)
+    load = kind_of(run.read()).load
+    assert load is not None
+    backbone, side_px = load(run)
     encoder = Encoder.load(workspace.models / f"{name}-fp32" / "card.json")
     rng = np.random.default_rng(0)
     for n in (1, 5):
@@ -96,16 +93,16 @@ def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name
         assert np.allclose(np.linalg.norm(seen.vectors, axis=1), 1, atol=1e-5)
 
 
-def test_promoting_and_rolling_back(workspace: Workspace) -> None:
+def test_promoting_and_rolling_back(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from satchel.train.runs import Run
     from satchel.web.state import ServerState
-    from satchel.workflows.promote import promote
+    from satchel.workflows.promote import promote_run, roll_back
 
     served = ServerState(workspace)
     photo = encode_jpeg(draw(SHAPES[0], 99), 90)
     before = Identifier.open(workspace)
     assert served.indexed() == 60
-    card = promote(workspace, Run.find(workspace.runs, "head"), "fp16", on_total=total)
+    card = promote_run(workspace, Run.find(workspace.runs, "head"), "fp16", progress=SILENT)
     assert serving_card(workspace.models).parent.name == "head-fp16"
     assert card.confidence.measured_on == "validation part of s"
     after = Identifier.open(workspace)
@@ -113,9 +110,9 @@ def test_promoting_and_rolling_back(workspace: Workspace) -> None:
     assert after.identify(photo).candidates[0].product.code == SHAPES[0]
     assert served.indexed() == 60  # a running server follows
     assert served._encoder.id == card.sha256
-    from satchel.encode.registry import roll_back
-
-    roll_back(workspace.models)
+    monkeypatch.setattr(Encoder, "load", None)  # the card is enough
+    roll_back(workspace)
+    monkeypatch.undo()
     assert Identifier.open(workspace).encoder_id == before.encoder_id
     assert workspace.catalogue.vectors.count_missing(before.encoder_id) == 0
 
@@ -125,9 +122,9 @@ def test_what_does_not_agree_is_not_served(
 ) -> None:
     from satchel.train import export
     from satchel.train.runs import Run
-    from satchel.workflows.promote import promote
+    from satchel.workflows.promote import promote_run
 
     monkeypatch.setitem(export.LEAST_COSINE, "int8", 1.1)
     with pytest.raises(UsageError, match="does not agree"):
-        promote(workspace, Run.find(workspace.runs, "head"), "int8", on_total=total)
+        promote_run(workspace, Run.find(workspace.runs, "head"), "int8", progress=SILENT)
     assert serving_card(workspace.models) == serving_card(workspace.models / "nothing")

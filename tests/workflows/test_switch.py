@@ -14,7 +14,8 @@ from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serve_model, serving_card
 from satchel.errors import EncoderError
 from satchel.identify import Identifier
-from satchel.workflows.switch import embed_beside
+from satchel.progress import SILENT
+from satchel.workflows.promote import promote_builtin
 from satchel.workspace import Workspace
 
 
@@ -58,7 +59,7 @@ def test_a_photo_that_cannot_be_embedded_stops_it(filled: Workspace) -> None:
     stored = next(path for path in Path(filled.folder, "photos").rglob("*") if path.is_file())
     stored.write_bytes(b"damaged")
     with pytest.raises(EncoderError, match="1 photos could not be embedded"):
-        embed_beside(filled, Encoder.load(LITE), lambda _total: lambda _done: None)
+        promote_builtin(filled, "lite0", progress=SILENT)
     assert serving_card(filled.models) == BUILTIN
 
 

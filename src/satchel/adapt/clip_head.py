@@ -1,7 +1,7 @@
-"""The head of CLIP's tower: its layers after the last attention, for the class token alone.
+"""The head of CLIP's image encoder: its layers after the last attention, for the class token alone.
 
-Read out of the built-in encoder's file, told what goes into it, and written back beside it: what
-answers then are the vectors of both heads, one after the other.
+It is read out of the built-in encoder's ONNX file, whose graph also exposes the head's inputs; an
+adapted head is written back into the graph as an ensemble member of the built-in one.
 """
 
 from __future__ import annotations
@@ -14,25 +14,26 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 import torch
 from onnx import TensorProto, helper, numpy_helper
 
 from satchel.adapt.clip_file import BLOCKS, CONTRIB, EPSILON, QUICK, stored_layer
+from satchel.adapt.ensemble import concatenated
 from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, saliency_output
+from satchel.onnx_model import open_session
 from satchel.train.onnx_graph import Graph
 
 Floats = npt.NDArray[np.float32]
 
 LAST: Final = f"{BLOCKS - 1}"
-"""Names begin so that belong to the last block."""
+"""Prefix of names that belong to the last block."""
 
 OWN: Final = "adapted/"
-"""Names begin so that belong to a head that was written beside the tower's own."""
+"""Prefix of names that belong to an adapted head."""
 
 OWN_START: Final = "start/vectors"
-"""What the tower's own head gives, where another is beside it."""
+"""Output of the built-in head, where there is an adapted one."""
 
 
 class Head(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
@@ -69,7 +70,7 @@ def head_like(tensors: Mapping[str, torch.Tensor]) -> Head:
 
 
 def read_head(model: onnx.ModelProto) -> Head:
-    """Read the tower's own head out of a file of `recipes.clip_b16.recipe`, as float32."""
+    """Read the built-in head out of a file of `recipes.clip_b16.recipe`, as float32."""
     kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     found = {}
     for layer in ("out", "fc1", "fc2"):
@@ -82,7 +83,7 @@ def read_head(model: onnx.ModelProto) -> Head:
     return head_like({name: torch.from_numpy(value) for name, value in plain.items()})
 
 
-def head_inputs(graph: onnx.GraphProto) -> tuple[str, str]:
+def head_input_names(graph: onnx.GraphProto) -> tuple[str, str]:
     """Names of what goes into the head, each of shape (n, tokens, d), the class token the first."""
     makers = {output: node for node in graph.node for output in node.output}
     out = next(node for node in graph.node if f"{LAST}.out.q" in node.input)
@@ -92,14 +93,17 @@ def head_inputs(graph: onnx.GraphProto) -> tuple[str, str]:
     return token, attention
 
 
-# -- the tower, telling ----------------------------------------------------------------------------
+# -- the head's inputs -----------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Passed:
-    """What crops give: `vectors`, (n, d); `saliency`, (n, h, w); the head's `tokens`, (n, 2, d).
+class HeadInput:
+    """Outputs of an encoder pass, and what went into its head.
 
-    Tokens are float16: so they are kept, and so they are the same, kept or not.
+    Attributes:
+        vectors: shape (n, d), float32.
+        saliency: shape (n, h, w), float32.
+        tokens: shape (n, 2, d), float16, as they are cached: equal whether cached or not.
     """
 
     vectors: Floats
@@ -107,8 +111,8 @@ class Passed:
     tokens: npt.NDArray[np.float16]
 
 
-class Telling(Protocol):
-    """What tells what goes into the head of the built-in encoder."""
+class TokenSource(Protocol):
+    """Encodes crops up to the head of the built-in encoder."""
 
     @property
     def batch(self) -> int:
@@ -118,67 +122,55 @@ class Telling(Protocol):
         """Of crops, shape (n, h, w, 3), uint8; shape (n, 2, d), as `Head` takes them."""
 
 
-class TellingEncoder:
-    """The built-in encoder, which also tells what goes into its head. One thread a call."""
+class TokenEncoder:
+    """The built-in encoder, with the head's inputs exposed. One thread a call."""
 
     batch: Final = 8
 
     def __init__(self, card: EncoderCard, model: onnx.ModelProto) -> None:
         self.card = card
-        self._inputs = head_inputs(model.graph)
+        self._inputs = head_input_names(model.graph)
         self._saliency = saliency_output([output.name for output in model.graph.output])
-        told = onnx.ModelProto()
-        told.CopyFrom(model)
+        exposed = onnx.ModelProto()
+        exposed.CopyFrom(model)
         for name in self._inputs:
-            told.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.log_severity_level = 3
-        self._session = ort.InferenceSession(
-            told.SerializeToString(), sess_options=options, providers=["CPUExecutionProvider"]
-        )
+            exposed.graph.output.append(
+                helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+            )
+        self._session = open_session(exposed.SerializeToString(), card.file, threads=1)
 
-    def passed(self, crops: npt.NDArray[np.uint8]) -> Passed:
+    def head_inputs(self, crops: npt.NDArray[np.uint8]) -> HeadInput:
         """Run the model on crops, shape (n, side, side, 3), uint8."""
         names = [OUTPUTS[0], self._saliency, *self._inputs]
         vectors, saliency, *tokens = self._session.run(names, {INPUT: crops})
-        return Passed(vectors, saliency, np.stack([t[:, 0] for t in tokens], 1).astype(np.float16))
+        return HeadInput(
+            vectors, saliency, np.stack([t[:, 0] for t in tokens], 1).astype(np.float16)
+        )
 
     def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        """As `Telling.head_tokens`."""
-        return self.passed(crops).tokens
+        """As `TokenSource.head_tokens`."""
+        return self.head_inputs(crops).tokens
 
 
-# -- two heads -------------------------------------------------------------------------------------
-
-
-def side_by_side(start: Floats, adapted: Floats, beside: float) -> Floats:
-    """Vectors of both heads as one, of length 1; cosines are the mean of both, by their shares.
-
-    Args:
-        start, adapted: shape (n, d), float32, of length 1.
-        beside: share of the adapted ones.
-    """
-    both = math.sqrt(1 - beside) * start, math.sqrt(beside) * adapted
-    return np.concatenate(both, axis=1).astype(np.float32)
+# -- an ensemble of two heads ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptedHead:
-    """A head of the built-in encoder, and its share in the answer beside the encoder's own."""
+    """An adapted head of the built-in encoder, and its ensemble weight."""
 
     head: Head
-    beside: float
+    weight: float
 
-    def beside_start(self, seen: Passed) -> Floats:
+    def ensemble_vectors(self, passed: HeadInput) -> Floats:
         """Vectors of both heads, shape (n, 2 d)."""
         with torch.inference_mode():
-            adapted = self.head(torch.from_numpy(seen.tokens.astype(np.float32))).numpy()
-        return side_by_side(seen.vectors, adapted, self.beside)
+            adapted = self.head(torch.from_numpy(passed.tokens.astype(np.float32))).numpy()
+        return concatenated(passed.vectors, adapted, self.weight)
 
 
-def with_head(model: onnx.ModelProto, head: Head, beside: float) -> onnx.ModelProto:
-    """Write a head beside the tower's own: `vectors` is then as `side_by_side` has it.
+def with_head(model: onnx.ModelProto, head: Head, weight: float) -> onnx.ModelProto:
+    """Add a head to the graph: `vectors` are then `satchel.adapt.ensemble.concatenated`.
 
     Every other output stays as it is. Weights are stored as float16 and computed in float32.
     """
@@ -191,8 +183,8 @@ def with_head(model: onnx.ModelProto, head: Head, beside: float) -> onnx.ModelPr
         for names in (node.input, node.output):
             names[:] = [renamed.get(name, name) for name in names]
     writer = _Writer(Graph(), head)
-    vectors = writer.write(*head_inputs(graph))
-    shares = (("start", OWN_START, 1 - beside), ("own", vectors, beside))
+    vectors = writer.write(*head_input_names(graph))
+    shares = (("start", OWN_START, 1 - weight), ("own", vectors, weight))
     parts = [
         writer.add("Mul", name, f"by/{part}", writer.constant(part, np.float32(math.sqrt(share))))
         for part, name, share in shares

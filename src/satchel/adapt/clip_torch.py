@@ -1,4 +1,4 @@
-"""CLIP's tower in PyTorch: to be trained, and for machines with a graphics card.
+"""CLIP's image encoder in PyTorch: to be trained, and for machines with a graphics card.
 
 The network that `recipes/clip_b16` writes into a graph, in floating point; weights go in and come
 out in the form of `satchel.adapt.clip_file`.
@@ -32,8 +32,8 @@ from satchel.adapt.clip_file import (
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """What the tower sees in crops of r × c patches.
+class ImageFeatures:
+    """Features of crops of r × c patches.
 
     Attributes:
         vectors: shape (n, `WIDTH`), of length 1.
@@ -49,8 +49,8 @@ class Seen:
     grid: tuple[int, int]
 
 
-class TorchTower(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
-    """Crops → what is seen in them."""
+class TorchImageEncoder(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+    """CLIP's image encoder: crops → features."""
 
     def __init__(self, weights: Weights) -> None:
         super().__init__()
@@ -67,13 +67,13 @@ class TorchTower(torch.nn.Module):  # type: ignore[misc] # torch is not read by 
             _outer(name): value.detach().float().cpu().numpy() for name, value in self.parts.items()
         }
 
-    def forward(self, crops: torch.Tensor) -> Seen:
-        """Look at crops, shape (n, 3, h, w), in [0, 255]; sides are whole multiples of `PATCH`."""
+    def forward(self, crops: torch.Tensor) -> ImageFeatures:
+        """Encode crops, shape (n, 3, h, w), in [0, 255]; sides are whole multiples of `PATCH`."""
         tokens, grid = self._before_last(crops)
         seen, attention = self._attended(tokens, BLOCKS - 1)
         last = self._perceived(tokens[:, :1], seen, BLOCKS - 1)
         vectors = normalize(self._normalised(last[:, 0], "post").float(), dim=1)
-        return Seen(vectors, tokens[:, 1:], attention[:, 1:], grid)
+        return ImageFeatures(vectors, tokens[:, 1:], attention[:, 1:], grid)
 
     def head_tokens(self, crops: torch.Tensor) -> torch.Tensor:
         """What goes into the head, as `satchel.adapt.clip_head.Head` takes it; shape (n, 2, d)."""
@@ -134,10 +134,10 @@ class TorchTower(torch.nn.Module):  # type: ignore[misc] # torch is not read by 
         return linear(values, weight.T, bias)
 
 
-class TowerOnCard:
-    """The built-in encoder's tower on a graphics card, in floating point: what enters its head.
+class TorchTokenEncoder:
+    """The built-in encoder in PyTorch up to its head, in floating point, on a graphics card.
 
-    As `satchel.adapt.clip_head.TellingEncoder` tells it, less what int8 costs.
+    As `satchel.adapt.clip_head.TokenEncoder`, without the loss of int8.
 
     Attributes:
         batch: crops that should pass together.
@@ -147,13 +147,13 @@ class TowerOnCard:
 
     def __init__(self, model: onnx.ModelProto, device: torch.device) -> None:
         self._device = device
-        self._tower = TorchTower(weights_of(model)).to(device).eval()
+        self._network = TorchImageEncoder(weights_of(model)).to(device).eval()
 
     def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        """Of crops, shape (n, h, w, 3), uint8; shape (n, 2, d), float16."""
-        shown = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
+        """Inputs of the head, shape (n, 2, d), of crops, shape (n, h, w, 3), uint8."""
+        pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            found: npt.NDArray[np.float16] = self._tower.head_tokens(shown).half().cpu().numpy()
+            found: npt.NDArray[np.float16] = self._network.head_tokens(pixels).half().cpu().numpy()
         return found
 
 

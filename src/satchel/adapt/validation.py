@@ -1,7 +1,7 @@
-"""What adapting is chosen by: held-out compositions, searched as identification searches.
+"""Validation of adapting: held-out synthetic queries, ranked as identification ranks.
 
-Whitening, colours and rivals included: an encoder that is better by plain cosine may be worse with
-them. Parts are left out: adapting does not change them.
+Whitening, colours and candidate re-ranking included: an encoder that is better by plain cosine may
+be worse with them. Patch matching is left out: adapting does not change local features.
 """
 
 from __future__ import annotations
@@ -12,53 +12,27 @@ from typing import Final
 
 import numpy as np
 import numpy.typing as npt
-import torch
 
-from satchel.adapt.compose.foreground import Cutouts
+from satchel.adapt.compose.foreground import Foregrounds
 from satchel.adapt.compose.synthesis import Composer
 from satchel.catalog.vectors import GalleryVectors
-from satchel.encode.crops import CropShape
 from satchel.encode.embed import PhotoEncoder, as_query, embed
-from satchel.encode.output import EncoderOutput
 from satchel.images import RGB
 from satchel.parallel import batched, small_products
 from satchel.records import PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
-from satchel.train.backbones import Backbone
-from satchel.train.export import Exportable
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 BATCH: Final = 16
-CHECK_SEED: Final = 2**40
-"""Of held-out compositions: no training step has it."""
+QUERY_SEED: Final = 2**40
+"""Of synthetic queries: no training step has it."""
 
 FEWEST_QUERIES: Final = 20
-"""Photos of unseen products, at least, for a figure of them to be told."""
-
-
-class LiveEncoder:
-    """A network that is in training, as `satchel.encode.embed.embed` takes an encoder."""
-
-    def __init__(self, backbone: Backbone, side_px: int) -> None:
-        self._model = Exportable(backbone).eval()
-        self._device = next(backbone.parameters()).device
-        self.crop_shape = CropShape(side_px)
-        self.n_passes = 3
-
-    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
-        """As `satchel.encode.encoder.Encoder.encode`."""
-        with torch.inference_mode():
-            vectors, saliency = self._model(torch.from_numpy(crops).to(self._device))
-        return EncoderOutput(vectors.float().cpu().numpy(), saliency.float().cpu().numpy())
-
-
-def vectors_of(encoder: LiveEncoder, photos: Sequence[RGB]) -> Floats:
-    """Vectors of photos by three looks, shape (n, d), float32, of length 1."""
-    return np.stack([seen.vector for seen in _seen(encoder, photos)]).astype(np.float32)
+"""Real photos from which their figures are given."""
 
 
 def _seen(
@@ -107,28 +81,35 @@ def searched(
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
-    """Scores of every product: of the queries, shape (q, products), and of the own ones or None."""
+class Scores:
+    """Score of every product for the synthetic queries and for the real ones, where there are any.
 
-    scores: Floats
+    Attributes:
+        synthetic: shape (q, products).
+        own: shape (o, products); None where there are too few.
+    """
+
+    synthetic: Floats
     own: Floats | None
 
 
 @dataclass(frozen=True, slots=True)
-class Checks:
+class Validation:
     """Queries whose products are known, and the gallery that they are searched in.
 
     Attributes:
-        pictures: of the gallery; `labels`, shape (n,): their products.
+        photos: of the gallery.
+        labels: shape (n,): products of the gallery's photos.
         products: how many there are.
-        queries: composed photos; `right`, shape (q,): their products.
+        queries: synthetic photos.
+        right: shape (q,): products of the queries.
         unseen: shape (q,), bool: the query's product was held out of training.
-        own: rows of gallery pictures that are further photos of held-out products: queries of the
-            catalogue's own, searched without them; few catalogues have any.
-        rules: by which vectors are compared.
+        own: rows of gallery photos that are further photos of held-out products: real queries,
+            searched in the gallery without them; few catalogues have any.
+        rules: of the search.
     """
 
-    pictures: Sequence[RGB]
+    photos: Sequence[RGB]
     labels: Ints
     products: int
     queries: Sequence[RGB]
@@ -137,55 +118,58 @@ class Checks:
     own: Ints
     rules: SearchRules = field(default_factory=SearchRules)
 
-    def ask(self, encoder: PhotoEncoder) -> Answers:
-        """Search the queries, and the catalogue's own ones if they are enough."""
-        gallery = _seen(encoder, self.pictures, gallery=True)
+    def evaluate(self, encoder: PhotoEncoder) -> dict[str, float]:
+        """Figures of an encoder; see `figures`."""
+        return self.figures(self.scores(encoder))
+
+    def scores(self, encoder: PhotoEncoder) -> Scores:
+        """Search the synthetic queries, and the real ones if they are enough."""
+        gallery = _seen(encoder, self.photos, gallery=True)
         queries = _seen(encoder, self.queries)
         labels, products, rules = self.labels, self.products, self.rules
-        scores = searched(queries, gallery, labels, products, rules)
+        synthetic = searched(queries, gallery, labels, products, rules)
         if len(self.own) < FEWEST_QUERIES:
-            return Answers(scores, None)
+            return Scores(synthetic, None)
         others = np.setdiff1d(np.arange(len(gallery)), self.own)
         own = [as_query(gallery[row], encoder.n_passes) for row in self.own]
         rest = [gallery[row] for row in others]
-        return Answers(scores, searched(own, rest, labels[others], products, rules))
+        return Scores(synthetic, searched(own, rest, labels[others], products, rules))
 
-    def figures(self, answers: Answers) -> dict[str, float]:
-        """Top-1 and top-5 of all queries and of unseen products' ones, and `score` to choose by.
+    def figures(self, scores: Scores) -> dict[str, float]:
+        """Top-1 and top-5 accuracy, and `score`, their mean, to choose by.
 
-        `own1` and `own5`, of the catalogue's own further photos, where they are enough.
+        `top1`, `top5`: of all synthetic queries. `unseen1`, `unseen5`: of those whose product was
+        held out. `own1`, `own5`: of real photos, where there are enough.
         """
-        ranks = _ranks(answers.scores, self.right)
-        found = {"top1": _share(ranks, 1), "top5": _share(ranks, 5)}
+        ranks = _ranks(scores.synthetic, self.right)
+        found = {"top1": _accuracy(ranks, 1), "top5": _accuracy(ranks, 5)}
         if self.unseen.any():
-            found |= {
-                "unseen1": _share(ranks[self.unseen], 1),
-                "unseen5": _share(ranks[self.unseen], 5),
-            }
-        if answers.own is not None:
-            ranks = _ranks(answers.own, self.labels[self.own])
-            found |= {"own1": _share(ranks, 1), "own5": _share(ranks, 5)}
+            unseen = ranks[self.unseen]
+            found |= {"unseen1": _accuracy(unseen, 1), "unseen5": _accuracy(unseen, 5)}
+        if scores.own is not None:
+            own = _ranks(scores.own, self.labels[self.own])
+            found |= {"own1": _accuracy(own, 1), "own5": _accuracy(own, 5)}
         return found | {"score": (found["top1"] + found["top5"]) / 2}
 
 
-def make_checks(
-    cutouts: Cutouts,
+def make_validation(
+    foregrounds: Foregrounds,
     labels: Ints,
     composer: Composer,
     *,
     held_out: Ints,
     count: int,
     seed: int,
-) -> Checks:
-    """Compose held-out queries: half of them of products that are not trained on, if any are.
+) -> Validation:
+    """Compose validation queries, half of them of held-out products if there are any.
 
     Args:
-        labels: shape (n,): product of each cut-out.
+        labels: shape (n,): product of each foreground.
         composer: at a side of which crops still fill an encoder's input.
         held_out: products that are not trained on.
         count: queries.
     """
-    rng = np.random.default_rng([seed, CHECK_SEED])
+    rng = np.random.default_rng([seed, QUERY_SEED])
     unseen_rows = np.flatnonzero(np.isin(labels, held_out))
     known_rows = np.flatnonzero(~np.isin(labels, held_out))
     halves = [rows for rows in (unseen_rows, known_rows) if len(rows)]
@@ -193,19 +177,18 @@ def make_checks(
         [np.resize(rng.permutation(half), count // len(halves)) for half in halves]
     )
     queries = [
-        composer.compose(int(row), np.random.default_rng([seed, CHECK_SEED, at]), kind="whole")
+        composer.compose(int(row), np.random.default_rng([seed, QUERY_SEED, at]), view="whole")
         for at, row in enumerate(rows)
     ]
     _, first = np.unique(labels, return_index=True)
-    further = np.setdiff1d(unseen_rows, first)
-    return Checks(
-        [cutouts.picture(row) for row in range(len(cutouts))],
+    return Validation(
+        [foregrounds.photo(row) for row in range(len(foregrounds))],
         labels,
         int(labels.max()) + 1,
         queries,
         labels[rows],
         np.isin(labels[rows], held_out),
-        further,
+        np.setdiff1d(unseen_rows, first),
     )
 
 
@@ -216,5 +199,5 @@ def _ranks(scores: Floats, right: Ints) -> Ints:
     return ranks
 
 
-def _share(ranks: Ints, k: int) -> float:
+def _accuracy(ranks: Ints, k: int) -> float:
     return float((ranks <= k).mean())

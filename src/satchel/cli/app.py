@@ -12,17 +12,22 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from satchel.cli.adapt import adapt
 from satchel.cli.calibrate import calibrate
 from satchel.cli.curate import curate
+from satchel.cli.evaluate import evaluate
 from satchel.cli.experiment import experiment
 from satchel.cli.identify import identify
 from satchel.cli.import_ import import_
 from satchel.cli.index import index
 from satchel.cli.init import init
 from satchel.cli.lookalikes import lookalikes
+from satchel.cli.promote import export, promote
+from satchel.cli.runs import runs
 from satchel.cli.serve import serve
 from satchel.cli.shared import SOME_FAILED, WRONG_USAGE, say, write_anything
-from satchel.cli.training import adapt, evaluate, export, promote, runs, split, train
+from satchel.cli.split import split
+from satchel.cli.train import train
 from satchel.errors import MissingExtra, SatchelError, UsageError
 
 app = typer.Typer(

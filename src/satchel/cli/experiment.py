@@ -54,7 +54,7 @@ def seed_protocol(
     setting: Annotated[
         List, typer.Option("--set", metavar="KEY=VALUE", help="Of every run, as for train.")
     ] = None,
-    tracker: Annotated[List, typer.Option(help="mlflow (default), wandb, tensorboard, none.")] = (
+    tracker: Annotated[List, typer.Option(help="mlflow, wandb, tensorboard; default none.")] = (
         None
     ),
     dry_run: Annotated[
@@ -89,7 +89,7 @@ def seed_protocol(
         _announce(plan, found)
         if not dry_run:
             seconds = 60 * settings.minutes - (time.monotonic() - began)
-            trackers = [t for t in tracker or ["mlflow"] if t != "none"]
+            trackers = [name for name in tracker or () if name != "none"]
             _run(workspace, found, seconds, trackers)
     except KeyboardInterrupt:
         say(f"stopped; resume with: satchel experiment {SEED_PROTOCOL} --name {name}")

@@ -13,7 +13,7 @@ from typing import Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from satchel.experiment.settings import ExperimentSettings
-from satchel.train.settings import STAGES, ClassifierSettings, EncoderSettings, FitSettings
+from satchel.train.settings import STAGES, ClassifierSettings, EncoderSettings, TrainSettings
 from satchel.train.splits import Protocol
 
 UNTRAINED: Final = "untrained"
@@ -91,7 +91,7 @@ class Cell(_Record):
         """Whether it trains for epochs."""
         return self.method not in (UNTRAINED, "head")
 
-    def settings(self, common: ExperimentSettings) -> FitSettings:
+    def settings(self, common: ExperimentSettings) -> TrainSettings:
         """Settings of its run."""
         own = {
             "backbone": self.backbone,

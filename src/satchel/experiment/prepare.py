@@ -22,9 +22,10 @@ from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import ClassifierTask, train_classifier
 from satchel.train.encoder import see
 from satchel.train.losses import make_loss
-from satchel.train.runs import Run, new_record
+from satchel.train.runs import Run
 from satchel.train.settings import ClassifierSettings
 from satchel.train.splits import Split
+from satchel.workflows.kinds import CLASSIFIER
 from satchel.workflows.split import labelled, part_photos, workspace_photos
 from satchel.workflows.train import take_the_machine
 from satchel.workspace import Workspace
@@ -108,10 +109,7 @@ def _measure(
     )
     timer = _StepTimer()
     with tempfile.TemporaryDirectory() as folder:
-        record = new_record(
-            "classifier", chosen, name="measured", split="", split_hash="", products=0, photos=0
-        )
-        run = Run.create(Path(folder), record)
+        run = Run.create(Path(folder), CLASSIFIER.new_record(chosen, "measured"))
         train_classifier(task, chosen, run, progress=timer, on_epoch=lambda *_: None)
     made = create(backbone, weights=weights, side_px=chosen.side_px)
     made = made.to(memory_format=torch.channels_last)

@@ -22,10 +22,10 @@ from satchel.experiment.store import CellResult, Experiment, Results
 from satchel.experiment.tables import best_classifier, experiment_report
 from satchel.progress import Progress
 from satchel.train.backbones import create
-from satchel.train.runs import RECORD, Run, locked
+from satchel.train.runs import RECORD, Run, TimeUp, locked
 from satchel.train.settings import ClassifierSettings, EncoderSettings
 from satchel.workflows.evaluate import evaluate_run, evaluate_untrained
-from satchel.workflows.train import TimeUp, go_on, start, take_the_machine
+from satchel.workflows.train import resume, start, take_the_machine
 from satchel.workspace import Workspace
 
 
@@ -119,7 +119,7 @@ class _CellRun:
             figures = self._evaluate_untrained().figures
             return CellResult(figures=figures, seconds=time.monotonic() - began)
         run = self._run()
-        record = go_on(
+        record = resume(
             self.workspace,
             run,
             progress=self.progress,

@@ -15,12 +15,12 @@ from pydantic import (
     model_validator,
 )
 
-from satchel.train.settings import ClassifierSettings, EncoderSettings, FitSettings, Stage
+from satchel.train.settings import ClassifierSettings, EncoderSettings, Stage, TrainSettings
 
 PER_CELL: Final = ("backbone", "weights", "stage", "minutes", "loss", "options")
 """Settings of a run that differ between cells, so that `fit` cannot hold them."""
 
-S = TypeVar("S", bound=FitSettings)
+S = TypeVar("S", bound=TrainSettings)
 
 
 class _Settings(BaseModel):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -35,20 +33,6 @@ PACKAGED: Final = {
     for n in range(3)
 }
 """timm's name → package and class that bring ImageNet weights by pip (Apache-2.0)."""
-
-SCALING: Final = {
-    # name: (depth, width, resolution in pixels); Tan and Le, "EfficientNet: Rethinking Model
-    # Scaling for Convolutional Neural Networks", ICML 2019, and its authors' released code.
-    "efficientnet_b0": (1.0, 1.0, 224),
-    "efficientnet_b1": (1.1, 1.0, 240),
-    "efficientnet_b2": (1.2, 1.1, 260),
-    "efficientnet_b3": (1.4, 1.2, 300),
-    "efficientnet_lite0": (1.0, 1.0, 224),
-    "efficientnet_lite1": (1.1, 1.0, 240),
-    "efficientnet_lite2": (1.2, 1.1, 260),
-    "efficientnet_lite3": (1.4, 1.2, 280),
-    "efficientnet_lite4": (1.8, 1.4, 300),
-}
 
 
 class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
@@ -123,17 +107,17 @@ def _most(sides: Any) -> int:
 
 
 class Pair(Backbone):
-    """Two networks of one origin whose vectors are added: each goes on knowing what it knows.
+    """Ensemble of two networks of one origin, whose vectors are added.
 
-    Weights between them forget a part of both; their answers side by side do not. Where to look is
-    the first's to say, so that boxes and colours stay as they were.
+    Interpolated weights forget a part of both networks; added vectors do not. Saliency is the
+    first's, so that boxes and colours stay as they were.
 
     Attributes:
         second: the other network; both give vectors of one space.
-        share: of the second's vector in the sum.
+        weight: of the second's vector in the sum.
     """
 
-    def __init__(self, first: Backbone, second: Backbone, *, share: float) -> None:
+    def __init__(self, first: Backbone, second: Backbone, *, weight: float) -> None:
         super().__init__(
             first.network,
             name=f"pair of {first.name}",
@@ -142,7 +126,7 @@ class Pair(Backbone):
             std=tuple(first.std.flatten().tolist()),
         )
         self.second = second
-        self.share = share
+        self.weight = weight
 
     @property
     def first(self) -> Backbone:
@@ -159,7 +143,7 @@ class Pair(Backbone):
         """The sum of both vectors, each of length 1; shape (n, d), float32."""
         unit = torch.nn.functional.normalize
         found: torch.Tensor = torch.lerp(
-            unit(super().vectors(crops, maps), dim=1), unit(self.second(crops), dim=1), self.share
+            unit(super().vectors(crops, maps), dim=1), unit(self.second(crops), dim=1), self.weight
         )
         return found
 
@@ -305,81 +289,3 @@ def _load_file(network: torch.nn.Module, path: Path) -> str:
     if missing or odd:
         raise UsageError(f"{path} is not of this network: {missing[:3]} missing, {odd[:3]} unknown")
     return f"file {path.name}"
-
-
-# -- what a backbone costs -----------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Cost:
-    """What a network costs.
-
-    Attributes:
-        parameters: without a classifier.
-        macs: multiplications with addition of one photo, in convolutions and linear layers.
-        ms_per_photo: of a forward pass in PyTorch on this machine, in batches.
-    """
-
-    name: str
-    depth: float
-    width: float
-    side_px: int
-    parameters: int
-    macs: int
-    ms_per_photo: float
-
-
-def scaling_table(
-    names: tuple[str, ...] = tuple(SCALING), *, on_row: Callable[[Cost], None] | None = None
-) -> list[Cost]:
-    """Measure the compound-scaling family, smallest first."""
-    rows = []
-    for name in names:
-        depth, width, side_px = SCALING[name]
-        backbone = create(name, weights="none", side_px=side_px).eval()
-        cost = Cost(
-            name,
-            depth,
-            width,
-            side_px,
-            sum(p.numel() for p in backbone.network.parameters()),
-            count_macs(backbone, side_px),
-            _ms_per_photo(backbone, side_px),
-        )
-        rows.append(cost)
-        if on_row:
-            on_row(cost)
-    return rows
-
-
-def count_macs(backbone: Backbone, side_px: int) -> int:
-    """Count multiplications with addition in convolutions and linear layers, for one photo."""
-    total = 0
-
-    def count(module: Any, _inputs: Any, output: torch.Tensor) -> None:
-        nonlocal total
-        if isinstance(module, torch.nn.Conv2d):
-            per_place = module.weight[0].numel()
-        else:
-            per_place = module.in_features
-        total += output[0].numel() * per_place
-
-    kinds = (torch.nn.Conv2d, torch.nn.Linear)
-    hooks = [m.register_forward_hook(count) for m in backbone.modules() if isinstance(m, kinds)]
-    with torch.inference_mode():
-        backbone(torch.zeros(1, side_px, side_px, 3, dtype=torch.uint8))
-    for hook in hooks:
-        hook.remove()
-    return total
-
-
-def _ms_per_photo(backbone: Backbone, side_px: int, *, batch: int = 8, rounds: int = 3) -> float:
-    crops = torch.zeros(batch, side_px, side_px, 3, dtype=torch.uint8)
-    backbone = backbone.to(memory_format=torch.channels_last)
-    times = []
-    with torch.inference_mode():
-        for _ in range(rounds + 1):  # the first one warms up
-            began = time.perf_counter()
-            backbone(crops)
-            times.append(time.perf_counter() - began)
-    return 1000 * min(times[1:]) / batch  # what else the machine does only ever adds

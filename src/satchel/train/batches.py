@@ -18,7 +18,7 @@ from satchel.images import RGB, crop, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import WHOLE_PHOTO, Box
 from satchel.train.augment import RECIPES
-from satchel.train.settings import FitSettings
+from satchel.train.settings import TrainSettings
 
 Ints = npt.NDArray[np.int64]
 
@@ -109,7 +109,7 @@ def training_batches(
 
 
 def shown_batches(
-    photos: TrainingPhotos, settings: FitSettings
+    photos: TrainingPhotos, settings: TrainSettings
 ) -> Callable[[Iterable[Step]], Iterator[Batch]]:
     """Steps → batches of these photos, augmented as the settings say."""
     return partial(

@@ -32,8 +32,6 @@ from onnxruntime.quantization import (
 )
 from torch.onnx import TrainingMode
 
-from satchel.adapt.clip_head import AdaptedHead, TellingEncoder, with_head
-from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos, looks
@@ -143,7 +141,7 @@ def export_encoder(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> 
         photos: to compare by and, for int8, to measure ranges on; at least two.
     """
     model = Exportable(backbone.float()).eval()
-    crops = _some_crops(photos, side_px)
+    crops = sample_crops(photos, side_px)
     with torch.inference_mode():
         own = np.concatenate(
             [model(torch.from_numpy(part))[0].numpy() for part in np.array_split(crops, 8)]
@@ -154,30 +152,11 @@ def export_encoder(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> 
         "fp16": halve_weights(onnx.load_from_string(plain)).SerializeToString(),
         "int8": _quantised(plain, crops[:CALIBRATION_PHOTOS]),
     }
-    return [_compared(kind, data, crops, own) for kind, data in models.items()]
+    return [compare(kind, data, crops, own) for kind, data in models.items()]
 
 
-def export_head(
-    base: bytes, card: EncoderCard, head: AdaptedHead, photos: TrainingPhotos
-) -> Exported:
-    """Write a head into the built-in encoder's file, and hold that against both of its parts.
-
-    Args:
-        base: the built-in encoder's file; `card` is its card.
-        photos: to compare by; at least two.
-    """
-    model = onnx.load_from_string(base)
-    tower = TellingEncoder(card, model)
-    crops = _some_crops(photos, card.input_side_px)
-    batches = np.array_split(crops, max(1, len(crops) // TIMED_BATCH))
-    own = np.concatenate([head.beside_start(tower.passed(part)) for part in batches])
-    return _compared(
-        "fp16", with_head(model, head.head, head.beside).SerializeToString(), crops, own
-    )
-
-
-def _some_crops(photos: TrainingPhotos, side_px: int) -> Crops:
-    """Crops of photos spread over all of them: the whole photo, as the first look sees it."""
+def sample_crops(photos: TrainingPhotos, side_px: int) -> Crops:
+    """Crops of a sample of photos, each whole; shape (n, side, side, 3)."""
     rows = np.unique(np.linspace(0, len(photos) - 1, CHECKED_PHOTOS).astype(np.int64))
     some = TrainingPhotos(
         tuple(photos.names[row] for row in rows),
@@ -262,7 +241,8 @@ def _quantised(model: bytes, crops: Crops) -> bytes:
         return small.read_bytes()
 
 
-def _compared(kind: Kind, model: bytes, crops: Crops, own: Floats) -> Exported:
+def compare(kind: Kind, model: bytes, crops: Crops, own: Floats) -> Exported:
+    """Hold an ONNX file against the network's own vectors of crops, shape (n, d)."""
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     batches = np.array_split(crops, max(1, len(crops) // TIMED_BATCH))
     vectors, times = [], []

@@ -30,8 +30,8 @@ PREFIX: Final = "backbone."
 """Of the networks' tensors in the model file."""
 
 SECOND: Final = "second."
-SHARE: Final = 0.4
-"""Of the adapted network's vector beside ImageNet's (docs/decisions/0015-light-encoder.md)."""
+ENSEMBLE_WEIGHT: Final = 0.4
+"""Of the adapted network's vector; docs/decisions/0015-light-encoder.md."""
 
 
 def export(pair: Pair) -> bytes:
@@ -49,7 +49,7 @@ def builtin_backbone(card_path: Path = LITE) -> Pair:
         UsageError: the model holds other tensors than these networks'.
     """
     card = read_card(card_path)
-    pair = Pair(create(ARCHITECTURE), create(ARCHITECTURE), share=SHARE)
+    pair = Pair(create(ARCHITECTURE), create(ARCHITECTURE), weight=ENSEMBLE_WEIGHT)
     pair.eval()
     tensors = network_tensors(read_model(card, card_path.parent))
     # What is equal in both, the exporter keeps once: statistics that training left as they were.

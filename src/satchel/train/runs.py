@@ -1,8 +1,8 @@
-"""Runs: a folder each, that says what was trained, how far it came, and whether it still lives.
+"""Training runs: one folder each, with record, curves, checkpoint and best weights.
 
-The folder is the truth; MLflow, W&B and TensorBoard are told as well, for their pages. Whether a
-run is running is not written down, since whoever is killed writes nothing: a running one holds a
-lock on a file of its folder, and the system lets go of it, whatever ends the process.
+The folder is the truth. Whether a run is running is not written down, since a killed process writes
+nothing: a running one holds a lock on a file of its folder, which the system releases, whatever
+ends the process.
 """
 
 from __future__ import annotations
@@ -35,14 +35,21 @@ LOCK: Final = "lock"
 M = TypeVar("M", bound=BaseModel)
 
 ADAPT: Final = "adapt"
-ADAPT_HEAD: Final = "adapt_head"
-"""Kinds of runs that `satchel adapt` makes: of a whole network, of the built-in encoder's head."""
+"""Command of the runs that adapt the served encoder."""
 
 BEGUN: Final = "begun"
 STOPPED: Final = "stopped"
 FINISHED: Final = "finished"
 RESUMABLE: Final = frozenset((STOPPED, "crashed"))
-"""States of `Run.state` in which a run can be gone on with."""
+"""States of `Run.state` in which a run can be resumed."""
+
+
+class TimeUp(Exception):
+    """The time budget is spent; what was begun can be resumed."""
+
+
+STOPS: Final = (KeyboardInterrupt, TimeUp)
+"""What ends a run that is not at fault."""
 
 
 class RunRecord(BaseModel):
@@ -57,12 +64,13 @@ class RunRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
-    kind: str
+    kind: str = Field(description="see satchel.workflows.kinds")
+    command: str = Field(description="that begins and resumes such runs, without `satchel`")
     settings: dict[str, Any]
-    split: str = Field(description="name of the split")
-    split_hash: str
-    products: int
-    photos: int
+    split: str = Field("", description="name of the split")
+    split_hash: str = ""
+    products: int = 0
+    photos: int = 0
     revision: str = Field(description="of Satchel's code")
     machine: dict[str, str | int]
     begun_at: datetime
@@ -73,11 +81,6 @@ class RunRecord(BaseModel):
     precision: str = Field("", description="that was trained in; known once it ended")
     figures: dict[str, float] = {}
     trackers: dict[str, str] = Field({}, description="tracker → its own id of this run")
-
-    @property
-    def command(self) -> str:
-        """The command that makes such runs, without `satchel`."""
-        return "adapt" if self.adapts else f"train {self.kind}"
 
     def settings_as(self, kind: type[M]) -> M:
         """The settings as their kind.
@@ -90,8 +93,8 @@ class RunRecord(BaseModel):
 
     @property
     def adapts(self) -> bool:
-        """Whether an encoder was fitted to compositions."""
-        return self.kind in (ADAPT, ADAPT_HEAD)
+        """Whether the run adapted the served encoder."""
+        return self.command == ADAPT
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Run:
 
     @property
     def checkpoint(self) -> Path:
-        """Where training goes on from."""
+        """Where training resumes from."""
         return self.folder / "checkpoint.safetensors"
 
     @property
@@ -170,15 +173,15 @@ class Run:
         return record
 
     @contextlib.contextmanager
-    def noting_stops(self, *stops: type[BaseException]) -> Iterator[None]:
-        """Mark the run as stopped where one of these ends it; until then it is begun.
+    def noting_stops(self) -> Iterator[None]:
+        """Mark the run as stopped where one of `STOPS` ends it; until then it is begun.
 
-        Whatever else ends it leaves it as begun, and it shows as crashed.
+        Anything else that ends it leaves it as begun, and it shows as crashed.
         """
         self.update(state=BEGUN)
         try:
             yield
-        except stops:
+        except STOPS:
             self.update(state=STOPPED)
             raise
 
@@ -265,25 +268,13 @@ def all_runs(runs: Path) -> list[Run]:
     return [Run(path.parent) for path in sorted(runs.glob(f"*/{RECORD}"))]
 
 
-def new_record(
-    kind: str,
-    settings: BaseModel,
-    *,
-    name: str,
-    split: str,
-    split_hash: str,
-    products: int,
-    photos: int,
-) -> RunRecord:
+def new_record(kind: str, command: str, settings: BaseModel, name: str) -> RunRecord:
     """Begin a record: what is trained, on what, by which code, where."""
     return RunRecord(
         name=name,
         kind=kind,
+        command=command,
         settings=settings.model_dump(mode="json"),
-        split=split,
-        split_hash=split_hash,
-        products=products,
-        photos=photos,
         revision=_revision(),
         machine=_machine(),
         begun_at=datetime.now(UTC),

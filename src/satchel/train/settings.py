@@ -1,4 +1,4 @@
-"""Everything that a training run is made of, as its file, its command line and its record say it.
+"""Settings of training runs, as a TOML file, the command line and the run's record hold them.
 
 Light on purpose: the command line reads this without torch.
 """
@@ -23,20 +23,18 @@ Stage = Literal["head", "partial", "full"]
 STAGES: Final[tuple[Stage, ...]] = ("head", "partial", "full")
 
 
-class _Settings(BaseModel):
+class Settings(BaseModel):
+    """Base of all settings: frozen, unknown keys rejected."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 S = TypeVar("S", bound=BaseModel)
 
 
-class FitSettings(_Settings):
-    """How a network is fitted, whatever it is trained for."""
+class FitSettings(Settings):
+    """Settings of the training loop; see `satchel.train.fit`."""
 
-    backbone: str = Field("efficientnet_lite0", description="timm's name, or small_cnn")
-    weights: str = Field(
-        "auto", description="auto (those that pip brings), none, hub, or a safetensors file"
-    )
     stage: Stage = Field(
         "full",
         description="head: on frozen features, in seconds; partial: the last blocks too; full",
@@ -52,10 +50,6 @@ class FitSettings(_Settings):
         ge=32,
         le=1024,
         description="input side of the first epochs, growing to side_px by three quarters of them",
-    )
-    recipe: Literal["none", "seed", "strong"] = Field("strong", description="augmentation")
-    mix: float = Field(
-        0.0, ge=0, le=1, description="share of the batches whose photos are blended in pairs"
     )
     learning_rate: float = Field(1e-3, gt=0, description="of the backbone's last layers")
     head_rate: float = Field(3e-3, gt=0, description="of what is new: head, proxies, centres")
@@ -87,7 +81,20 @@ class FitSettings(_Settings):
         return self
 
 
-class ClassifierSettings(FitSettings):
+class TrainSettings(FitSettings):
+    """What classifiers and encoders have in common."""
+
+    backbone: str = Field("efficientnet_lite0", description="timm's name, or small_cnn")
+    weights: str = Field(
+        "auto", description="auto (those that pip brings), none, hub, or a safetensors file"
+    )
+    recipe: Literal["none", "seed", "strong"] = Field("strong", description="augmentation")
+    mix: float = Field(
+        0.0, ge=0, le=1, description="share of the batches whose photos are blended in pairs"
+    )
+
+
+class ClassifierSettings(TrainSettings):
     """`satchel train classifier`: which of the split's products a photo shows."""
 
     head: Literal["cosine", "linear"] = "cosine"
@@ -95,7 +102,7 @@ class ClassifierSettings(FitSettings):
     label_smoothing: float = Field(0.1, ge=0, lt=1)
 
 
-class EncoderSettings(FitSettings):
+class EncoderSettings(TrainSettings):
     """`satchel train encoder`: vectors, near for photos of one product."""
 
     loss: str = Field("multi_similarity", description="see satchel.train.losses")
@@ -119,135 +126,6 @@ class EncoderSettings(FitSettings):
         if self.whiten and self.loss == "cascaded":
             raise ValueError("expected whiten = false: the cascaded loss has vectors of each depth")
         return self
-
-
-class SynthSettings(_Settings):
-    """How strongly a composed photo differs from the picture it is made of; 0 switches off.
-
-    Shares are of the compositions.
-    """
-
-    looks: tuple[float, float, float] = Field(
-        (1.0, 1.0, 0.5), description="weights of whole photos, of products' boxes, of parts of them"
-    )
-    clean: float = Field(0.15, ge=0, le=1, description="share that is the gallery's own picture")
-    smallest: float = Field(0.25, gt=0, description="product's longer side ÷ frame's, at least")
-    largest: float = Field(1.1, gt=0, description="the same, at most")
-    aspect: float = Field(4 / 3, ge=1, description="width ÷ height of frames, or its inverse")
-    turn_deg: float = Field(25.0, ge=0, le=180, description="degrees a product is turned, at most")
-    upside: float = Field(0.15, ge=0, le=1, description="share that is turned any way around")
-    perspective: float = Field(
-        0.35, ge=0, lt=1, description="change of scale from one end of a product to the other"
-    )
-    mirrored: float = Field(0.0, ge=0, le=1, description="share that is mirrored; letters too")
-    many: float = Field(0.3, ge=0, le=1, description="share with many of the product, on a shelf")
-    neighbours: float = Field(0.4, ge=0, le=1, description="share with other products behind")
-    held: float = Field(0.3, ge=0, le=1, description="share of single ones that a hand holds")
-    hidden: float = Field(0.25, ge=0, le=1, description="share that something hides in part")
-    real: float = Field(0.6, ge=0, le=1, description="share on real backgrounds, if there are any")
-    shadow: float = Field(0.7, ge=0, le=1, description="share that throws a shadow")
-    light: float = Field(0.5, ge=0, le=1, description="change of brightness across the photo")
-    brightness: float = Field(0.35, ge=0, description="change of exposure, as a share")
-    white_balance: float = Field(0.1, ge=0, lt=1, description="change of red against blue")
-    contrast: float = Field(0.2, ge=0, lt=1, description="change of contrast, as a share")
-    saturation: float = Field(0.25, ge=0, lt=1, description="change of saturation, as a share")
-    blurred: float = Field(0.35, ge=0, le=1, description="share that is blurred")
-    blur_px: float = Field(2.0, gt=0, description="of 160: standard deviation of a blur, at most")
-    noisy: float = Field(0.5, ge=0, le=1, description="share with a sensor's noise")
-    noise_levels: float = Field(8.0, ge=0, description="standard deviation, of 255, at most")
-    jpeg: float = Field(0.5, ge=0, le=1, description="share that was a JPEG of low quality")
-    jpeg_quality: int = Field(35, ge=1, le=92, description="of such a JPEG, at least")
-
-
-class _CatalogueSettings(_Settings):
-    """What both ways of adapting have in common, see `satchel.adapt.run`."""
-
-    held_out: float = Field(
-        0.05, ge=0, le=0.5, description="share of the products that is kept for choosing"
-    )
-    checks: int = Field(400, ge=2, description="compositions to choose by")
-    margin: float = Field(0.1, ge=0, lt=1, description="by which the right cosine must lead")
-    alike: float = Field(
-        0.97, ge=-1, le=1, description="cosine from which products are not pushed apart"
-    )
-    backgrounds: str | None = Field(None, description="folder of photos to compose on")
-    synth: SynthSettings = SynthSettings()
-
-
-class HeadSettings(_CatalogueSettings):
-    """`satchel adapt` where the built-in encoder answers, or one adapted from it: its last layers.
-
-    The compositions pass through the rest of it once, which takes nearly all of the time.
-    """
-
-    base: str = Field(
-        "", description="set as the run begins: SHA-256 of the built-in encoder's model file"
-    )
-    minutes: float | None = Field(
-        30.0,
-        gt=0,
-        description="a budget for all of it: as many compositions of each picture as fit, measured "
-        "as it begins; one at the least",
-    )
-    each: int = Field(
-        40, ge=1, description="compositions of each picture, at most, even if more would fit"
-    )
-    epochs: int = Field(10, ge=1, description="how often each composition is trained on")
-    batch: int = Field(128, ge=2, description="compositions a step")
-    learning_rate: float = Field(1e-4, gt=0, description="of the last layers")
-    head_rate: float = Field(1e-3, gt=0, description="of the products' own vectors")
-    weight_decay: float = Field(0.01, ge=0)
-    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
-    scale: float = Field(30.0, gt=0, description="of cosines to logits")
-    centred: float = Field(
-        0.5, ge=0, le=1, description="share of the mean vector taken off products' first vectors"
-    )
-    beside: float = Field(
-        0.3, gt=0, lt=1, description="share of its vector in the answer, beside the built-in one's"
-    )
-    threads: int = Field(0, ge=0, description="of the processor; 0: all there are")
-    seed: int = Field(0, ge=0)
-    synth: SynthSettings = SynthSettings(clean=0.0)
-
-
-class AdaptSettings(_CatalogueSettings, FitSettings):
-    """`satchel adapt` where the light encoder answers, or a trained one: all of its network."""
-
-    weights: Literal["auto", "none"] = Field(
-        "auto", description="set as the run begins: what the network it starts from was made with"
-    )
-    recipe: Literal["composed"] = Field(  # type: ignore[assignment] # frozen: never written to
-        "composed", description="compositions are the augmentation"
-    )
-    mix: float = Field(0.0, ge=0, le=0, description="compositions are not blended")
-    minutes: float | None = Field(30.0, gt=0, description="a budget for training")
-    side_px: int = Field(128, ge=64, le=1024, description="input side that is trained at")
-    serve_side_px: int = Field(
-        224, ge=32, le=1024, description="set as the run begins: input side of the encoder served"
-    )
-    learning_rate: float = Field(3e-4, gt=0, description="of the backbone's last layers")
-    head_rate: float = Field(1e-3, gt=0, description="of the products' own vectors")
-    average: float = Field(0.995, ge=0, lt=1, description="decay of the moving average")
-    precision: Literal["fp32", "bf16"] = Field("fp32", description="of multiplications")
-    freeze_statistics: bool = Field(True, description="leave batch norms' statistics as they came")
-    compositions: int = Field(2048, ge=1, description="of an epoch, at least")
-    each: int = Field(
-        170,
-        ge=1,
-        description="compositions of each picture, at most, even if there is time for more: from "
-        "then on what is learned is how compositions look",
-    )
-    scale: float = Field(24.0, gt=0, description="of cosines to logits")
-    centred: float = Field(
-        0.8, ge=0, le=1, description="share of the mean vector taken off products' first vectors"
-    )
-    share: float = Field(
-        0.5, gt=0, le=1, description="of the trained weights in what is served, beside the start's"
-    )
-    beside: float = Field(
-        0.5, ge=0, le=1, description="share of its vector in the answer, beside the start's own"
-    )
-    distil: float = Field(0.0, ge=0, description="weight of staying near the first vectors")
 
 
 def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:

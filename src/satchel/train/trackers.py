@@ -1,36 +1,40 @@
-"""Telling MLflow, W&B or TensorBoard about a run. Their pages are theirs; the run's folder is ours.
+"""MLflow, W&B and TensorBoard as mirrors of a run; the run's folder is the truth.
 
-A tracker that fails must not cost a run: what it raises is logged once, and it is not asked again.
+Each is an extra of the package and off by default: `satchel runs` shows the figures. A tracker that
+fails must not cost a run: its error is logged once, and it receives nothing more.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import logging
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from types import TracebackType
 from typing import Any, Final, Protocol
 
 from sqlalchemy import URL
 
-from satchel.errors import UsageError, install_extra
-from satchel.train.runs import Run
+from satchel.errors import MissingExtra, UsageError
+from satchel.train.runs import FINISHED, STOPPED, STOPS, Run
 
 EXPERIMENT: Final = "satchel"
-MLFLOW_STATES: Final = {"finished": "FINISHED", "crashed": "FAILED", "stopped": "KILLED"}
+MLFLOW_STATES: Final = {FINISHED: "FINISHED", "crashed": "FAILED", STOPPED: "KILLED"}
 TRACKERS: Final = ("mlflow", "wandb", "tensorboard")
+"""Trackers, each the name of its extra and of its module."""
 
 log = logging.getLogger(__name__)
 
 
 class Tracker(Protocol):
-    """What is told of a run."""
+    """Receives the figures of a run."""
 
     def log(self, row: dict[str, float], step: int) -> None:
-        """Figures of an epoch."""
+        """Log the figures of an epoch."""
 
     def end(self, state: str) -> None:
-        """The run ended: finished, stopped or crashed."""
+        """Close the run: finished, stopped or crashed."""
 
 
 class MlflowTracker:
@@ -52,12 +56,12 @@ class MlflowTracker:
         self._client, self._id = client, known
 
     def log(self, row: dict[str, float], step: int) -> None:
-        """Figures of an epoch."""
+        """Log the figures of an epoch."""
         for key, value in row.items():
             self._client.log_metric(self._id, key, value, step=step)
 
     def end(self, state: str) -> None:
-        """The run ended."""
+        """Close the run."""
         self._client.set_terminated(self._id, MLFLOW_STATES[state])
 
 
@@ -68,68 +72,79 @@ class AccelerateTracker:
         from accelerate import tracking  # noqa: PLC0415
 
         settings = {k: v for k, v in run.read().settings.items() if v is not None}
-        try:
-            if name == "wandb":
-                self._tracker: Any = tracking.WandBTracker(EXPERIMENT, name=run.name)
-            else:
-                self._tracker = tracking.TensorBoardTracker(run.name, logging_dir=run.folder)
-            self._tracker.start()
-        except (ImportError, AttributeError) as error:
-            raise UsageError(f"{name} is not installed: pip install {name} ({error})") from None
+        if name == "wandb":
+            self._tracker: Any = tracking.WandBTracker(EXPERIMENT, name=run.name)
+        else:
+            self._tracker = tracking.TensorBoardTracker(run.name, logging_dir=run.folder)
+        self._tracker.start()
         self._tracker.store_init_configuration(settings)
 
     def log(self, row: dict[str, float], step: int) -> None:
-        """Figures of an epoch."""
+        """Log the figures of an epoch."""
         self._tracker.log(row, step=step)
 
     def end(self, state: str) -> None:
-        """The run ended."""
+        """Close the run."""
         self._tracker.finish()
 
 
 class Trackers:
-    """Several trackers as one, none of which can stop a run."""
+    """Several trackers as one, none of which can stop a run; left by an error, they are closed.
+
+    Raises:
+        UsageError: there is no such tracker, or its extra is not installed.
+    """
 
     def __init__(self, names: Iterable[str], run: Run, workspace: Path) -> None:
         self._trackers: dict[str, Tracker] = {}
         for name in names:
             if name not in TRACKERS:
                 raise UsageError(f"expected trackers of {', '.join(TRACKERS)}, got {name!r}")
+            _require(name)
             self._trackers[name] = (
                 MlflowTracker(run, workspace) if name == "mlflow" else AccelerateTracker(name, run)
             )
 
+    def __enter__(self) -> Trackers:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        stopped = kind is not None and issubclass(kind, STOPS)
+        self._each("end", FINISHED if kind is None else STOPPED if stopped else "crashed")
+
     def log(self, row: dict[str, float], step: int) -> None:
-        """Tell every tracker an epoch's figures."""
+        """Log the figures of an epoch to every tracker."""
         self._each("log", row, step)
 
-    def end(self, state: str) -> None:
-        """Tell every tracker how the run ended."""
-        self._each("end", state)
-
-    def _each(self, what: str, *given: Any) -> None:
+    def _each(self, method: str, *given: Any) -> None:
         for name, tracker in list(self._trackers.items()):
             try:
-                getattr(tracker, what)(*given)
+                getattr(tracker, method)(*given)
             except Exception as error:
-                log.warning("%s is told no more of this run: %s", name, error)
+                log.warning("%s receives no more of this run: %s", name, error)
                 del self._trackers[name]
 
 
-def mlflow_client(workspace: Path) -> Any:
-    """A client of the workspace's own MLflow store.
+def _require(extra: str) -> None:
+    try:
+        found = importlib.util.find_spec(extra)
+    except ModuleNotFoundError:
+        found = None
+    if found is None:
+        raise MissingExtra(extra, extra)
 
-    Raises:
-        UsageError: MLflow is not installed.
-    """
+
+def mlflow_client(workspace: Path) -> Any:
+    """A client of the workspace's own MLflow store."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-    try:
-        from mlflow.tracking import MlflowClient  # noqa: PLC0415 - slow to import
-    except ImportError:
-        raise UsageError(
-            f"MLflow is not installed; {install_extra('train')}, or train with --tracker none"
-        ) from None
+    from mlflow.tracking import MlflowClient  # noqa: PLC0415 - slow to import
+
     # Quoted; and with its driver, since of sqlite:/// MLflow makes the folder of the quoted path.
     uri = URL.create("sqlite+pysqlite", database=str(workspace / "mlflow.db"))
     return MlflowClient(tracking_uri=uri.render_as_string())

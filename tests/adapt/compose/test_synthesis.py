@@ -8,34 +8,16 @@ import pytest
 
 pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 
+from satchel.adapt.compose import camera, synthesis
 from satchel.adapt.compose.backgrounds import DRAWN, Backgrounds
-from satchel.adapt.compose.foreground import Cutouts, multiplied, row_type
-from satchel.adapt.compose.synthesis import KINDS, Composer, draw, shadowed
-from satchel.train.settings import SynthSettings
+from satchel.adapt.compose.drawing import draw, with_shadow
+from satchel.adapt.compose.foreground import Foregrounds, multiplied, row_type
+from satchel.adapt.compose.synthesis import VIEWS, Composer
+from satchel.adapt.settings import SynthSettings
 
 SIDE = 64
 KEPT = 83
-OFF = SynthSettings(
-    clean=0,
-    perspective=0,
-    many=0,
-    neighbours=0,
-    held=0,
-    hidden=0,
-    real=0,
-    shadow=0,
-    light=0,
-    brightness=0,
-    white_balance=0,
-    contrast=0,
-    saturation=0,
-    blurred=0,
-    noisy=0,
-    jpeg=0,
-    turn_deg=0,
-    upside=0,
-    aspect=1,
-)
+OFF = SynthSettings(real_backgrounds=0, clutter=0, geometry=0, light=0, degradation=0)
 
 
 def sprite(colour: tuple[int, int, int], size_hw: tuple[int, int]) -> np.ndarray:
@@ -44,28 +26,30 @@ def sprite(colour: tuple[int, int, int], size_hw: tuple[int, int]) -> np.ndarray
 
 
 @pytest.fixture(scope="module")
-def cutouts() -> Cutouts:
+def foregrounds() -> Foregrounds:
     """A red upright, a green flat and a blue square thing."""
     rows = np.zeros(3, row_type(KEPT))
     sizes = ((80, 40), (30, 80), (60, 60))
     for row, (colour, size) in enumerate(zip(np.eye(3, dtype=int) * 220, sizes, strict=True)):
-        rows[row]["size_hw"], rows[row]["picture_hw"] = size, KEPT
-        rows[row]["cutout"][: size[0], : size[1]] = sprite(tuple(colour), size)
-        rows[row]["picture"] = 255
-        rows[row]["picture"][20:60, 20:60] = colour
-    return Cutouts(rows)
+        rows[row]["size_hw"], rows[row]["photo_hw"] = size, KEPT
+        rows[row]["foreground"][: size[0], : size[1]] = sprite(tuple(colour), size)
+        rows[row]["photo"] = 255
+        rows[row]["photo"][20:60, 20:60] = colour
+    return Foregrounds(rows)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_composition_is_a_function_of_picture_and_seed(cutouts: Cutouts, kind: str) -> None:
+@pytest.mark.parametrize("view", VIEWS)
+def test_a_synthetic_photo_is_a_function_of_photo_and_seed(
+    foregrounds: Foregrounds, view: str
+) -> None:
     photos = np.random.default_rng(0).integers(0, 255, (3, 96, 96, 3), dtype=np.uint8)
     composers = [
-        Composer(cutouts, SynthSettings(), side_px=SIDE, backgrounds=Backgrounds(photos))
+        Composer(foregrounds, SynthSettings(), side_px=SIDE, backgrounds=Backgrounds(photos))
         for _ in range(2)
     ]
     seen = set()
     for seed in range(12):
-        first, second = (c.compose(0, np.random.default_rng(seed), kind=kind) for c in composers)
+        first, second = (c.compose(0, np.random.default_rng(seed), view=view) for c in composers)
         assert (first == second).all()
         assert first.shape == (SIDE, SIDE, 3)
         assert first.dtype == np.uint8
@@ -112,7 +96,7 @@ def test_beyond_the_frame_nothing_is_drawn() -> None:
 
 def test_a_shadow_darkens_the_ground_and_leaves_the_product() -> None:
     thing = sprite((200, 40, 30), (40, 40))
-    wide = shadowed(thing, np.random.default_rng(3))
+    wide = with_shadow(thing, np.random.default_rng(3))
     reach = (wide.shape[0] - 40) // 2
     assert (wide[reach : reach + 40, reach : reach + 40] == thing).all()
     out = np.full((*wide.shape[:2], 3), 200, np.uint8)
@@ -123,11 +107,13 @@ def test_a_shadow_darkens_the_ground_and_leaves_the_product() -> None:
     assert out[rim].mean() < 195
 
 
-def test_with_everything_off_the_product_keeps_colour_and_size(cutouts: Cutouts) -> None:
-    settings = OFF.model_copy(update={"smallest": 0.5, "largest": 0.5})
-    composer = Composer(cutouts, settings, side_px=SIDE)
+def test_with_everything_off_the_product_keeps_colour_and_size(
+    foregrounds: Foregrounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthesis, "SIZE", (0.5, 0.5))
+    composer = Composer(foregrounds, OFF, side_px=SIDE)
     for seed in range(5):
-        out = composer.compose(0, np.random.default_rng(seed), kind="whole").astype(int)
+        out = composer.compose(0, np.random.default_rng(seed), view="whole").astype(int)
         red = (np.abs(out - (220, 0, 0)) <= 2).all(2)
         rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
         # 80 × 40 pixels: half of the frame's side, and half of that.
@@ -135,14 +121,14 @@ def test_with_everything_off_the_product_keeps_colour_and_size(cutouts: Cutouts)
         assert abs(len(columns) - 16) <= 2
 
 
-def test_the_look_at_the_object_shows_its_box(cutouts: Cutouts) -> None:
-    composer = Composer(cutouts, OFF, side_px=SIDE)
+def test_the_look_at_the_object_shows_its_box(foregrounds: Foregrounds) -> None:
+    composer = Composer(foregrounds, OFF, side_px=SIDE)
     shares = {
-        kind: np.mean(
+        view: np.mean(
             [
                 (
                     np.abs(
-                        composer.compose(2, np.random.default_rng(s), kind=kind)
+                        composer.compose(2, np.random.default_rng(s), view=view)
                         - np.array((0, 0, 220))
                     )
                     <= 4
@@ -152,7 +138,7 @@ def test_the_look_at_the_object_shows_its_box(cutouts: Cutouts) -> None:
                 for s in range(40)
             ]
         )
-        for kind in KINDS
+        for view in VIEWS
     }
     assert shares["whole"] < shares["object"] < shares["part"]
     assert shares["part"] > 0.95
@@ -160,51 +146,69 @@ def test_the_look_at_the_object_shows_its_box(cutouts: Cutouts) -> None:
     assert shares["object"] == pytest.approx(0.66, abs=0.08)
 
 
-@pytest.mark.parametrize(
-    ("source", "value"),
-    [
-        ("many", 1.0),
-        ("neighbours", 1.0),
-        ("held", 1.0),
-        ("hidden", 1.0),
-        ("shadow", 1.0),
-        ("light", 0.5),
-        ("brightness", 0.5),
-        ("white_balance", 0.2),
-        ("contrast", 0.4),
-        ("saturation", 0.5),
-        ("blurred", 1.0),
-        ("noisy", 1.0),
-        ("jpeg", 1.0),
-        ("turn_deg", 90.0),
-        ("upside", 1.0),
-        ("perspective", 0.5),
-        ("aspect", 2.0),
-        ("clean", 1.0),
-        ("mirrored", 1.0),
-    ],
-)
-def test_each_source_can_be_switched_on_alone(cutouts: Cutouts, source: str, value: float) -> None:
-    rows = cutouts.rows.copy()
-    rows[0]["cutout"][:40, :20, :3] = 255  # not its own mirror image
-    shown = Cutouts(rows)
-    off = Composer(shown, OFF, side_px=SIDE)
-    on = Composer(shown, OFF.model_copy(update={source: value}), side_px=SIDE)
-    changed = [
+SOURCES = {
+    "clutter": (synthesis, ("P_SEVERAL", "P_NEIGHBOURS", "P_HELD", "P_OCCLUDED")),
+    "geometry": (synthesis, ("ROTATION_DEG", "P_ANY_ROTATION", "PERSPECTIVE", "ASPECT")),
+    "light": (camera, ("UNEVEN_LIGHT", "EXPOSURE", "WHITE_BALANCE", "CONTRAST", "SATURATION")),
+    "degradation": (camera, ("P_BLUR", "P_NOISE", "P_JPEG")),
+}
+
+
+def differs(foregrounds: Foregrounds, settings: SynthSettings) -> bool:
+    """Whether any of some photos is another than with everything off."""
+    off, on = (Composer(foregrounds, one, side_px=SIDE) for one in (OFF, settings))
+    return any(
         (
-            off.compose(0, np.random.default_rng(seed), kind="whole")
-            != on.compose(0, np.random.default_rng(seed), kind="whole")
+            off.compose(0, np.random.default_rng(seed), view="whole")
+            != on.compose(0, np.random.default_rng(seed), view="whole")
         ).any()
         for seed in range(6)
+    )
+
+
+@pytest.mark.parametrize(
+    ("knob", "source"), [(knob, name) for knob, (_, names) in SOURCES.items() for name in names]
+)
+def test_each_source_can_be_switched_on_alone(
+    foregrounds: Foregrounds, monkeypatch: pytest.MonkeyPatch, knob: str, source: str
+) -> None:
+    monkeypatch.setattr(synthesis, "P_SHADOW", 0.0)
+    module, names = SOURCES[knob]
+    for name in names:
+        if name != source:
+            monkeypatch.setattr(module, name, 1.0 if name == "ASPECT" else 0.0)
+    if source.startswith("P_"):
+        monkeypatch.setattr(module, source, 1.0)
+    settings = OFF.model_copy(update={knob: 1.0})
+    if source == "P_ANY_ROTATION":
+        monkeypatch.setattr(module, "ROTATION_DEG", 0.0)
+    assert differs(foregrounds, settings)
+
+
+def test_shadows_and_clean_photos_differ(foregrounds: Foregrounds) -> None:
+    composers = [Composer(foregrounds, OFF, side_px=SIDE, p_clean=p) for p in (0.0, 1.0)]
+    first, second = (c.compose(0, np.random.default_rng(0), view="whole") for c in composers)
+    assert (first != second).any()
+
+
+def test_default_strengths_give_the_photos_that_were_measured(foregrounds: Foregrounds) -> None:
+    """Sums of pixels, recorded when each source had a setting of its own."""
+    composer = Composer(foregrounds, SynthSettings(), side_px=SIDE, p_clean=0.15)
+    sums = [
+        int(composer.compose(row, np.random.default_rng(7 + row)).astype(np.int64).sum())
+        for row in range(3)
     ]
-    assert any(changed)
+    assert sums == pytest.approx([632078, 1047137, 1206103], rel=1e-3)
 
 
-def test_real_backgrounds_are_used_as_often_as_asked(cutouts: Cutouts) -> None:
+def test_real_backgrounds_are_used_as_often_as_asked(
+    foregrounds: Foregrounds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(synthesis, "SIZE", (0.2, 0.2))
     photos = np.full((2, 80, 80, 3), (12, 210, 200), np.uint8)
-    settings = OFF.model_copy(update={"real": 0.5, "smallest": 0.2, "largest": 0.2})
-    composer = Composer(cutouts, settings, side_px=SIDE, backgrounds=Backgrounds(photos))
-    outs = [composer.compose(0, np.random.default_rng(s), kind="whole") for s in range(60)]
+    settings = OFF.model_copy(update={"real_backgrounds": 0.5})
+    composer = Composer(foregrounds, settings, side_px=SIDE, backgrounds=Backgrounds(photos))
+    outs = [composer.compose(0, np.random.default_rng(s), view="whole") for s in range(60)]
     real = [bool((np.abs(o.astype(int) - (12, 210, 200)) <= 1).all(2).mean() > 0.8) for o in outs]
     assert 0.3 < np.mean(real) < 0.7
 
@@ -223,9 +227,9 @@ def test_drawn_backgrounds_fill_the_frame_and_differ(kind: object) -> None:
     assert len({out.tobytes() for out in outs}) == 4
 
 
-def test_composing_is_fast_enough_to_keep_up(cutouts: Cutouts) -> None:
+def test_composing_is_fast_enough_to_keep_up(foregrounds: Foregrounds) -> None:
     """Not a benchmark: a bound so wide that only a mistake breaks it."""
-    composer = Composer(cutouts, SynthSettings(), side_px=160)
+    composer = Composer(foregrounds, SynthSettings(), side_px=160)
     clock = cv2.TickMeter()
     clock.start()
     for seed in range(20):

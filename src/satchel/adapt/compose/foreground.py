@@ -1,10 +1,10 @@
-"""Gallery picture → cut-out: the product alone, with a soft mask, found without a trained network.
+"""Foreground segmentation without a trained network: gallery photo → product with a soft mask.
 
-A studio picture has an even ground: it is flooded from the picture's rim, and what the flood does
-not reach is the product. Elsewhere GrabCut divides what lies in the located box (Rother, Kolmogorov
+A studio photo has an even background: it is flood-filled from the photo's border, and what the
+flood does not reach is the product. Elsewhere GrabCut segments the located box (Rother, Kolmogorov
 and Blake, "GrabCut", SIGGRAPH 2004), and where that fails the box itself is taken, with soft edges.
 
-Cut-outs are made once and kept in one file, that is mapped into memory: one row for each picture.
+Foregrounds are extracted once and kept in one memory-mapped file, one row for each photo.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy.typing as npt
 from satchel.errors import PhotoError
 from satchel.images import RGB, decode
 from satchel.parallel import cores, map_in_order
+from satchel.progress import SILENT, Progress
 from satchel.records import WHOLE_PHOTO, Box
 
 RGBA = npt.NDArray[np.uint8]
@@ -28,18 +29,18 @@ RGBA = npt.NDArray[np.uint8]
 Mask = npt.NDArray[np.uint8]
 
 WORK_SIDE_PX: Final = 320
-"""Longer side of the copy that is divided into product and ground."""
+"""Longer side of the copy that is segmented into product and background."""
 
 RIM_PX: Final = 4
-GROUND_DISTANCE: Final = 6.0
-"""Distance in CIE Lab, of 8-bit values, up to which a pixel has the ground's colour."""
+BACKGROUND_DISTANCE: Final = 6.0
+"""Distance in CIE Lab, of 8-bit values, up to which a pixel has the background's colour."""
 
 EVEN_SHARE: Final = 0.6
-"""Share of the rim that has the ground's colour on an even ground: the product, or who wears it,
-may be cut off by the picture's side."""
+"""Share of the border that has the background's colour on an even background: the product, or who
+wears it, may be cut off by the photo's side."""
 
 GAP_PX: Final = 5
-"""Width of a gap in an outline that the flood does not pass: white things on a white ground."""
+"""Width of a gap in an outline that the flood does not pass: white things on a white background."""
 
 HALO_PX: Final = 9
 HOLE_DISTANCE: Final = 1.0
@@ -51,7 +52,7 @@ PART: Final = 0.02
 
 LEAST: Final = 0.02
 MOST: Final = 0.98
-"""Share of the picture that a product covers: outside of these the division has failed."""
+"""Share of the picture that a product covers: outside of these the segmentation has failed."""
 
 GRABCUT_SIDE_PX: Final = 144
 GRABCUT_ROUNDS: Final = 3
@@ -62,18 +63,18 @@ FLUSH_ROWS: Final = 128
 """Pictures between two writes to disk: what a kill can cost."""
 
 
-def cut_out(pixels: RGB, box: Box = WHOLE_PHOTO) -> RGBA:
-    """Cut the product out of a picture.
+def extract_foreground(pixels: RGB, box: Box = WHOLE_PHOTO) -> RGBA:
+    """Extract the product from a photo.
 
     Args:
         pixels: shape (h, w, 3), uint8, upright.
-        box: of the product; used where the ground is not even.
+        box: of the product; used where the background is not even.
 
     Returns:
-        The product in the rectangle that just holds it, at the picture's own scale; colours
-        multiplied by the mask.
+        The product in the rectangle that just holds it, at the photo's own scale; colours
+        premultiplied by the mask.
     """
-    mask = even_ground_mask(pixels)
+    mask = even_background_mask(pixels)
     if mask is None:
         mask = _grabcut_mask(pixels, box)
     if mask is None:
@@ -93,17 +94,17 @@ def multiplied(pixels: RGB, mask: Mask) -> RGBA:
     return np.dstack([colours, mask]).astype(np.uint8, copy=False)
 
 
-def even_ground_mask(pixels: RGB) -> Mask | None:
-    """Mask of what stands on an even ground, shape (h', w'), uint8; None where it is not even."""
+def even_background_mask(pixels: RGB) -> Mask | None:
+    """Mask of what is on an even background, shape (h', w'), uint8; None where it is not even."""
     copy = _shrunk(pixels, WORK_SIDE_PX)
     lab = cv2.cvtColor(copy, cv2.COLOR_RGB2LAB).astype(np.float32)
     ring = np.concatenate([part.reshape(-1, 3) for part in _rim(lab)])
-    ground = _commonest(ring)
-    even = np.linalg.norm(ring - ground, axis=1) <= GROUND_DISTANCE
+    background = _commonest(ring)
+    even = np.linalg.norm(ring - background, axis=1) <= BACKGROUND_DISTANCE
     if even.mean() < EVEN_SHARE:
         return None
-    distance = np.linalg.norm(lab - ground, axis=2)
-    mask = _not_flooded((distance > GROUND_DISTANCE).astype(np.uint8))
+    distance = np.linalg.norm(lab - background, axis=2)
+    mask = _not_flooded((distance > BACKGROUND_DISTANCE).astype(np.uint8))
     mask &= ~_halo(mask, distance) & ~_holes(mask, distance)
     mask = _without_specks(_opened_up(mask))
     return _softened(mask) if LEAST <= mask.mean() <= MOST else None
@@ -142,13 +143,13 @@ def _not_flooded(other: Mask) -> Mask:
 
 
 def _halo(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
-    """What a JPEG leaves around an outline: nearly the ground's colour, at the mask's edge."""
+    """What a JPEG leaves around an outline: nearly the background's colour, at the mask's edge."""
     inner = cv2.erode(mask, np.ones((HALO_PX, HALO_PX), np.uint8))
-    return ((mask > inner) & (distance < 2 * GROUND_DISTANCE)).astype(np.uint8)
+    return ((mask > inner) & (distance < 2 * BACKGROUND_DISTANCE)).astype(np.uint8)
 
 
 def _holes(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
-    """Ground seen through a handle: large, and of exactly its colour; a white label hardly is."""
+    """Background behind a handle: large, and of exactly its colour; a white label hardly is."""
     same = ((mask > 0) & (distance <= HOLE_DISTANCE)).astype(np.uint8)
     same = _opened_up(same)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(same, connectivity=4)
@@ -178,7 +179,7 @@ def _grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
     """Mask of what GrabCut finds in the box, shape (h', w'), uint8; None where it fails."""
     copy = np.ascontiguousarray(_shrunk(pixels, GRABCUT_SIDE_PX))
     height, width = copy.shape[:2]
-    # A box as wide as the picture leaves nothing that is surely ground: take a rim for it.
+    # A box as wide as the picture leaves nothing that is surely background: take a rim for it.
     x0, y0 = max(2, int(box.x0 * width)), max(2, int(box.y0 * height))
     x1, y1 = min(width - 2, round(box.x1 * width)), min(height - 2, round(box.y1 * height))
     if x1 - x0 < 8 or y1 - y0 < 8:
@@ -189,7 +190,7 @@ def _grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
     try:
         place = (x0, y0, x1 - x0, y1 - y0)
         cv2.grabCut(copy, found, place, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_RECT)
-    except cv2.error:  # one colour everywhere: nothing to divide by
+    except cv2.error:  # one colour everywhere: nothing to segment
         return None
     mask = _without_specks(np.isin(found, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
     share = float(mask.sum()) / ((x1 - x0) * (y1 - y0))
@@ -234,13 +235,13 @@ def _extent(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Cutouts:
-    """Cut-outs of a gallery's pictures, and the pictures themselves.
+class Foregrounds:
+    """Foregrounds of a gallery's photos, and the photos themselves.
 
     Attributes:
-        rows: structured array, shape (n,): `cutout`, (side, side, 4), uint8, and `picture`,
-            (side, side, 3), uint8, the product and the whole picture in their upper left corners;
-            `size_hw` and `picture_hw`, how large they are there.
+        rows: structured array, shape (n,): `foreground`, (side, side, 4), uint8, and `photo`,
+            (side, side, 3), uint8, the product and the whole photo in their upper left corners;
+            `size_hw` and `photo_hw`, their sizes.
     """
 
     rows: npt.NDArray[Any]
@@ -250,73 +251,72 @@ class Cutouts:
 
     @property
     def side_px(self) -> int:
-        """Longer side that cut-outs and pictures are kept at, at most."""
-        return int(self.rows.dtype["cutout"].shape[0])
+        """Longer side of foregrounds and photos, at most."""
+        return int(self.rows.dtype["foreground"].shape[0])
 
-    def cutout(self, row: int) -> RGBA:
-        """One cut-out, as large as it is."""
+    def foreground(self, row: int) -> RGBA:
+        """The foreground of one photo, in the rectangle that just holds it."""
         height, width = (int(side) for side in self.rows[row]["size_hw"])
-        found: RGBA = self.rows[row]["cutout"][:height, :width]
+        found: RGBA = self.rows[row]["foreground"][:height, :width]
         return found
 
-    def picture(self, row: int) -> RGB:
-        """One whole picture, in its own proportions."""
-        height, width = (int(side) for side in self.rows[row]["picture_hw"])
-        found: RGB = self.rows[row]["picture"][:height, :width]
+    def photo(self, row: int) -> RGB:
+        """One whole photo, in its own proportions."""
+        height, width = (int(side) for side in self.rows[row]["photo_hw"])
+        found: RGB = self.rows[row]["photo"][:height, :width]
         return found
 
 
 def row_type(side_px: int) -> np.dtype[Any]:
-    """What is kept of a picture; `size_hw` is 0 where it was not cut out yet."""
+    """Type of a row; `size_hw` is 0 where the foreground was not extracted yet."""
     return np.dtype(
         [
             ("size_hw", np.uint16, (2,)),
-            ("cutout", np.uint8, (side_px, side_px, 4)),
-            ("picture_hw", np.uint16, (2,)),
-            ("picture", np.uint8, (side_px, side_px, 3)),
+            ("foreground", np.uint8, (side_px, side_px, 4)),
+            ("photo_hw", np.uint16, (2,)),
+            ("photo", np.uint8, (side_px, side_px, 3)),
         ]
     )
 
 
-def make_cutouts(
+def extract_foregrounds(
     path: Path,
     names: Sequence[str],
     boxes: Sequence[Box],
     read: Callable[[str], bytes],
     *,
     side_px: int,
-    advance: Callable[[int], None],
-) -> Cutouts:
-    """Cut out every picture, or go on where a killed process stopped.
+    progress: Progress = SILENT,
+) -> Foregrounds:
+    """Extract the foreground of every photo, or resume where a killed process stopped.
 
     Args:
         path: of the file; one of another size or side is made anew.
-        names: SHA-256 of each picture; `read` gives its bytes.
-        side_px: longer side of a cut-out and of a picture, at most.
-        advance: told how many more are done, those of an earlier process too.
+        names: SHA-256 of each photo; `read` gives its bytes.
+        side_px: longer side of a foreground and of a photo, at most.
     """
-    rows = opened_rows(path, len(names), row_type(side_px))
+    rows = open_rows(path, len(names), row_type(side_px))
     done = rows["size_hw"][:, 0] > 0
-    advance(int(done.sum()))
+    progress.begin("foregrounds", len(names), int(done.sum()))
     todo = np.flatnonzero(~done).tolist()
 
     def work(row: int) -> tuple[RGBA, RGB]:
         try:
             pixels = decode(read(names[row]), min_side_px=side_px)
-        except PhotoError:  # curation reports it; here a grey square stands for it
+        except PhotoError:  # curation reports it; a grey square replaces it here
             pixels = np.full((side_px, side_px, 3), 128, np.uint8)
-        return _shrunk(cut_out(pixels, boxes[row]), side_px), _shrunk(pixels, side_px)
+        return _shrunk(extract_foreground(pixels, boxes[row]), side_px), _shrunk(pixels, side_px)
 
-    for at, (row, (found, picture)) in enumerate(
+    for at, (row, (found, photo)) in enumerate(
         zip(todo, map_in_order(work, todo, workers=cores()), strict=True), 1
     ):
-        _keep(rows[row], "picture", "picture_hw", picture)
-        _keep(rows[row], "cutout", "size_hw", found)  # last: from now on the row counts
-        advance(1)
+        _keep(rows[row], "photo", "photo_hw", photo)
+        _keep(rows[row], "foreground", "size_hw", found)  # last: from now on the row counts
+        progress.advance()
         if at % FLUSH_ROWS == 0:
             rows.flush()
     rows.flush()
-    return Cutouts(rows)
+    return Foregrounds(rows)
 
 
 def _keep(row: np.void, name: str, size: str, pixels: npt.NDArray[np.uint8]) -> None:
@@ -325,8 +325,8 @@ def _keep(row: np.void, name: str, size: str, pixels: npt.NDArray[np.uint8]) -> 
     row[size] = height, width
 
 
-def opened_rows(path: Path, count: int, kind: np.dtype[Any]) -> np.memmap[Any, Any]:
-    """Map a file of rows; one that is missing or of other rows is made anew, all of it zeros."""
+def open_rows(path: Path, count: int, kind: np.dtype[Any]) -> np.memmap[Any, Any]:
+    """Memory-map a file of rows; create it, all zeros, where it is missing or of another type."""
     if path.exists():
         try:
             found = np.lib.format.open_memmap(path, mode="r+")

@@ -1,0 +1,291 @@
+"""Adapt a whole network: where the light encoder is served, or a trained one.
+
+The trained weights are interpolated with those of the start, and that network is an ensemble
+member beside the start. Validation chooses the epoch.
+
+Interpolation: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022,
+eq. 1.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache, partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from safetensors.torch import load_file
+
+from satchel.adapt.compose.synthesis import Composer
+from satchel.adapt.ensemble import WEIGHT, read_weight
+from satchel.adapt.objective import make_objective
+from satchel.adapt.run import Job, NetworkStart, OnEpoch, Start, adapt, prepare
+from satchel.adapt.settings import AdaptSettings, NetworkSettings
+from satchel.adapt.task import AdaptTask
+from satchel.encode.crops import CropShape
+from satchel.encode.embed import embed
+from satchel.encode.output import EncoderOutput
+from satchel.errors import UsageError
+from satchel.parallel import batched, cores, map_in_order
+from satchel.progress import Progress
+from satchel.train.backbones import Backbone, Pair, create
+from satchel.train.batches import Batch, Step
+from satchel.train.export import Exportable
+from satchel.train.fit import Fitting, Trainable, TrainingState, below, fit, save_weights
+from satchel.train.runs import Run, readable
+from satchel.train.samplers import ShuffledBatches
+
+Floats = npt.NDArray[np.float32]
+Ints = npt.NDArray[np.int64]
+
+START_WEIGHTS: Final = "start.safetensors"
+"""Of the network that training starts from, the first member of the ensemble."""
+
+SERVED_WEIGHTS: Final = "served.safetensors"
+"""Of the second member that was served as the run began, if there was one; with its weight."""
+
+ADAPTED_WEIGHTS: Final = "adapted.safetensors"
+"""Of the second member that the run made; written last."""
+
+P_CLEAN: Final = 0.15
+"""Share of the training photos that are the gallery's own, hardly changed."""
+
+LEAST_REPEATS: Final = 8
+"""Synthetic photos of each gallery photo in an epoch: validation costs as much as a few of them."""
+
+
+class LiveEncoder:
+    """A network in training, as `satchel.encode.embed.embed` takes an encoder."""
+
+    def __init__(self, backbone: Backbone, side_px: int) -> None:
+        self._model = Exportable(backbone).eval()
+        self._device = next(backbone.parameters()).device
+        self.crop_shape = CropShape(side_px)
+        self.n_passes = 3
+
+    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
+        """As `satchel.encode.encoder.Encoder.encode`."""
+        with torch.inference_mode():
+            vectors, saliency = self._model(torch.from_numpy(crops).to(self._device))
+        return EncoderOutput(vectors.float().cpu().numpy(), saliency.float().cpu().numpy())
+
+
+def adapt_network(
+    task: AdaptTask,
+    settings: AdaptSettings,
+    run: Run,
+    *,
+    progress: Progress,
+    on_epoch: OnEpoch,
+) -> TrainingState:
+    """Adapt, or resume where the run stopped.
+
+    The run's folder gets the adapted weights and the `satchel.adapt.outcome.Outcome`.
+
+    Raises:
+        UsageError: the folder of backgrounds holds no photo.
+    """
+    torch.manual_seed(settings.seed)
+    side_px = settings.network.side_px
+    job = prepare(task, settings, run, side_px=side_px, progress=progress)
+    start = start_backbone(run, START_WEIGHTS).to(memory_format=torch.channels_last)
+    return adapt(job, NetworkMethod(job, start, copy.deepcopy(start)), on_epoch)
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkMethod:
+    """A whole network as a `satchel.adapt.run.Method`.
+
+    Attributes:
+        start: the first member of the ensemble; its weights stay.
+        second: takes the weights that are validated.
+    """
+
+    job: Job
+    start: Backbone
+    second: Backbone
+
+    @property
+    def settings(self) -> NetworkSettings:
+        """Those of a network."""
+        return self.job.settings.network
+
+    def validate_served(self) -> dict[str, float]:
+        """Figures of the start, or of the ensemble that was served as the run began."""
+        path = self.job.run.folder / SERVED_WEIGHTS
+        if not path.exists():
+            return self._validate(self.start.state_dict(), 0.0)
+        with readable(path):
+            return self._validate(load_file(path), read_weight(path))
+
+    def fit(self, on_epoch: OnEpoch) -> tuple[TrainingState, dict[str, float]]:
+        """Train; write the best epoch's weights, interpolated with the start's."""
+        job, settings = self.job, self.settings
+        repeats = max(LEAST_REPEATS, -(-settings.per_epoch // len(job.task.trained)))
+        state = fit(
+            Fitting(
+                trainable=self._trainable(),
+                shown=synthetic_batches(job),
+                batches=partial(self._batches, repeats),
+                settings=settings.fit_settings(
+                    minutes=job.settings.minutes,
+                    seed=job.settings.seed,
+                    threads=job.settings.threads,
+                ),
+                validate=lambda found: self._validate_trained(found.backbone.state_dict()),
+                on_epoch=on_epoch,
+                on_begin=partial(job.progress.begin, "train"),
+                on_step=job.progress.advance,
+                most_epochs=max(1, settings.max_per_photo // repeats),
+            ),
+            checkpoint=job.run.checkpoint,
+            best=job.run.best,
+        )
+        with readable(job.run.best):
+            best = below("backbone.", load_file(job.run.best))
+        figures = self._validate_trained(best)  # the second member keeps these weights
+        notes = {WEIGHT: str(settings.ensemble_weight)}
+        save_weights(self.second, job.run.folder / ADAPTED_WEIGHTS, notes)
+        return state, figures
+
+    def _validate_trained(self, trained: Mapping[str, torch.Tensor]) -> dict[str, float]:
+        weights = interpolated(self.start.state_dict(), trained, self.settings.interpolation_weight)
+        return self._validate(weights, self.settings.ensemble_weight)
+
+    def _validate(self, second: Mapping[str, torch.Tensor], weight: float) -> dict[str, float]:
+        """Figures of the ensemble of the start and these weights."""
+        self.second.load_state_dict(second)
+        pair = Pair(self.start, self.second, weight=weight)
+        return self.job.validation.evaluate(LiveEncoder(pair, self.job.side_px))
+
+    def _trainable(self) -> Trainable:
+        job = self.job
+        photos = [job.foregrounds.photo(int(row)) for row in job.task.trained]
+        objective = make_objective(
+            job.task,
+            gallery_vectors(LiveEncoder(self.start, job.side_px), photos),
+            job.settings,
+            scale=self.settings.scale,
+            prototype_centering=self.settings.prototype_centering,
+        )
+        return Trainable(copy.deepcopy(self.start), objective)
+
+    def _batches(self, repeats: int, process: int, processes: int) -> ShuffledBatches:
+        return ShuffledBatches(
+            len(self.job.task.trained) * repeats,
+            batch_size=self.settings.batch,
+            seed=self.job.settings.seed,
+            process=process,
+            processes=processes,
+        )
+
+
+def gallery_vectors(encoder: LiveEncoder, photos: list[Any], *, batch: int = 16) -> Floats:
+    """Vectors of photos, shape (n, d), float32, of length 1."""
+    seen = [one for some in batched(photos, batch) for one in embed(encoder, some)]
+    return np.stack([one.vector for one in seen]).astype(np.float32)
+
+
+def synthetic_batches(job: Job) -> Callable[[Iterable[Step]], Iterator[Batch]]:
+    """Steps → batches of synthetic photos, composed in threads while the network computes.
+
+    Row i of a step shows trained photo i modulo their number.
+    """
+    photos, classes, seed = job.task.trained, job.task.trained_classes, job.settings.seed
+
+    @cache
+    def composer(side_px: int) -> Composer:
+        return job.composer(side_px, p_clean=P_CLEAN)
+
+    def work(step: Step) -> Batch:
+        rows = step.rows % len(photos)
+        crops = np.empty((len(rows), step.side_px, step.side_px, 3), np.uint8)
+        for at, photo in enumerate(photos[rows].tolist()):
+            rng = np.random.default_rng([seed, step.epoch, step.number, at])
+            crops[at] = composer(step.side_px).compose(photo, rng)
+        return Batch(crops, classes[rows], classes[rows], 1.0)
+
+    def batches(steps: Iterable[Step]) -> Iterator[Batch]:
+        yield from map_in_order(work, steps, workers=cores(), ahead=1)
+
+    return batches
+
+
+def interpolated(
+    start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor], weight: float
+) -> dict[str, torch.Tensor]:
+    """(1 − weight) × start + weight × end; integer counters are the end's (WiSE-FT, eq. 1)."""
+    return {
+        name: torch.lerp(value, end[name].to(value), weight)
+        if value.is_floating_point()
+        else end[name].clone()
+        for name, value in start.items()
+    }
+
+
+# -- a run's networks ------------------------------------------------------------------------------
+
+
+def write_start(
+    run: Run,
+    backbone: Backbone,
+    network: NetworkStart,
+    look_alikes: tuple[tuple[str, ...], ...] = (),
+) -> None:
+    """Write the network that a run starts from; of an ensemble, both members.
+
+    The first is trained on; the second will be replaced.
+    """
+    Start(network=network, look_alikes=look_alikes).write(run)
+    if isinstance(backbone, Pair):
+        notes = {WEIGHT: str(backbone.weight)}
+        save_weights(backbone.first, run.folder / START_WEIGHTS)
+        save_weights(backbone.second, run.folder / SERVED_WEIGHTS, notes)
+    else:
+        save_weights(backbone, run.folder / START_WEIGHTS)
+
+
+def network_start(run: Run) -> NetworkStart:
+    """How the network was made that a run started from.
+
+    Raises:
+        UsageError: it is damaged, or the run adapted a head.
+    """
+    network = Start.read(run).network
+    if network is None:
+        raise UsageError(f"the run {run.name} adapted the built-in encoder's head, not a network")
+    return network
+
+
+def start_backbone(run: Run, weights: str) -> Backbone:
+    """A network as a run has it, in evaluation mode, with weights from a file of its folder."""
+    network = network_start(run)
+    backbone = create(network.backbone, weights=network.weights, side_px=network.side_px)
+    path: Path = run.folder / weights
+    with readable(path):
+        backbone.load_state_dict(load_file(path))
+    backbone.eval()
+    return backbone
+
+
+def adapted_backbone(run: Run) -> tuple[Pair, int]:
+    """Load the ensemble that a run made, and the input side that it is served with.
+
+    Raises:
+        UsageError: the run has not come so far.
+    """
+    path = run.folder / ADAPTED_WEIGHTS
+    if not path.exists():
+        raise UsageError(
+            f"the run {run.name} has not chosen its weights yet: it is {run.state()}; resume it "
+            f"with `satchel adapt --resume {run.name}`"
+        )
+    first, second = (start_backbone(run, name) for name in (START_WEIGHTS, ADAPTED_WEIGHTS))
+    pair = Pair(first, second, weight=read_weight(path))
+    pair.eval()
+    return pair, network_start(run).side_px

@@ -1,0 +1,116 @@
+"""Settings of `satchel adapt`. Light on purpose: the command line reads this without torch."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from satchel.train.settings import FitSettings, Settings
+
+
+class SynthSettings(Settings):
+    """How strongly a synthetic photo differs from the photo it is made of.
+
+    1 is what was measured, 0 switches a source off. What each scales: `satchel.adapt.compose`.
+    """
+
+    real_backgrounds: float = Field(
+        0.6, ge=0, le=1, description="share on real backgrounds, where a folder of them is given"
+    )
+    clutter: float = Field(
+        1.0, ge=0, le=2, description="copies, other products, hands and other occlusions"
+    )
+    geometry: float = Field(1.0, ge=0, le=2, description="rotation, perspective and aspect ratio")
+    light: float = Field(
+        1.0, ge=0, le=2, description="shadows, uneven light, exposure, white balance, contrast"
+    )
+    degradation: float = Field(1.0, ge=0, le=2, description="blur, sensor noise and JPEG artefacts")
+
+
+class HeadSettings(Settings):
+    """How the built-in encoder's head is trained, on synthetic photos that passed it once."""
+
+    max_per_photo: int = Field(
+        40, ge=1, description="synthetic photos of each gallery photo, even if more would fit"
+    )
+    epochs: int = Field(10, ge=1, description="passes over the synthetic photos")
+    batch: int = Field(128, ge=2, description="synthetic photos a step")
+    learning_rate: float = Field(1e-4, gt=0, description="of the head")
+    prototype_rate: float = Field(1e-3, gt=0, description="learning rate of product prototypes")
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: float = Field(0.05, ge=0, lt=1, description="share of the steps")
+    scale: float = Field(30.0, gt=0, description="of cosines to logits")
+    prototype_centering: float = Field(
+        0.5, ge=0, le=1, description="share of the mean vector subtracted from first prototypes"
+    )
+    ensemble_weight: float = Field(
+        0.3, gt=0, lt=1, description="of the adapted head's vector; the built-in one has the rest"
+    )
+
+
+class NetworkSettings(Settings):
+    """How another encoder is trained, as a whole network."""
+
+    max_per_photo: int = Field(
+        170,
+        ge=1,
+        description="synthetic photos of each gallery photo, even if there is time for more: from "
+        "then on the network learns how synthetic photos look",
+    )
+    per_epoch: int = Field(2048, ge=1, description="synthetic photos in an epoch, at least")
+    epochs: int = Field(20, ge=1, description="where there is no budget of minutes")
+    batch: int = Field(32, ge=2, description="synthetic photos a step")
+    side_px: int = Field(128, ge=64, le=1024, description="input side in training")
+    learning_rate: float = Field(3e-4, gt=0, description="of the last layers")
+    prototype_rate: float = Field(1e-3, gt=0, description="learning rate of product prototypes")
+    average: float = Field(0.995, ge=0, lt=1, description="decay of the moving average of weights")
+    scale: float = Field(24.0, gt=0, description="of cosines to logits")
+    prototype_centering: float = Field(
+        0.8, ge=0, le=1, description="share of the mean vector subtracted from first prototypes"
+    )
+    interpolation_weight: float = Field(
+        0.5, gt=0, le=1, description="of the trained weights; those of the start have the rest"
+    )
+    ensemble_weight: float = Field(
+        0.5, ge=0, le=1, description="of the adapted network's vector; the start's has the rest"
+    )
+
+    def fit_settings(self, *, minutes: float | None, seed: int, threads: int) -> FitSettings:
+        """Settings of `satchel.train.fit.fit`."""
+        return FitSettings(
+            minutes=minutes,
+            epochs=self.epochs,
+            batch=self.batch,
+            side_px=self.side_px,
+            learning_rate=self.learning_rate,
+            head_rate=self.prototype_rate,
+            average=self.average,
+            precision="fp32",
+            freeze_statistics=True,
+            seed=seed,
+            threads=threads,
+        )
+
+
+class AdaptSettings(Settings):
+    """`satchel adapt`: the served encoder, fitted to the catalogue's own photos."""
+
+    minutes: float | None = Field(
+        30.0,
+        gt=0,
+        description="time budget, of the head for all of it, of a network for training: as many "
+        "synthetic photos or epochs as fit, measured as it begins; one at the least",
+    )
+    val_share: float = Field(
+        0.05, ge=0, le=0.5, description="share of the products that is held out for validation"
+    )
+    n_val_queries: int = Field(400, ge=2, description="synthetic photos to validate with")
+    margin: float = Field(0.1, ge=0, lt=1, description="by which the right cosine must lead")
+    duplicate_cosine: float = Field(
+        0.97, ge=-1, le=1, description="cosine of two photos from which products are not separated"
+    )
+    backgrounds: str | None = Field(None, description="folder of photos to compose on")
+    synth: SynthSettings = SynthSettings()
+    head: HeadSettings = Field(HeadSettings(), description="where the built-in encoder is served")
+    network: NetworkSettings = Field(NetworkSettings(), description="where another one is served")
+    threads: int = Field(0, ge=0, description="CPU threads; 0: all cores")
+    seed: int = Field(0, ge=0)

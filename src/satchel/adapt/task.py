@@ -1,0 +1,75 @@
+"""What adapting works on: a catalogue's photos, some of their products held out for validation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from satchel.errors import UsageError
+from satchel.train.batches import TrainingPhotos
+
+Ints = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class AdaptTask:
+    """A catalogue's photos, those of some products held out.
+
+    Attributes:
+        photos: all of them, labelled by place in the list of all products.
+        trained: shape (t,): rows of `photos` that are trained on.
+        classes: shape (products,): class of each product; -1 where it is held out.
+        look_alikes: groups of products that people confirmed as look-alikes.
+    """
+
+    photos: TrainingPhotos
+    trained: Ints
+    classes: Ints
+    look_alikes: tuple[Ints, ...] = ()
+
+    @classmethod
+    def of(
+        cls,
+        photos: TrainingPhotos,
+        trained: Ints,
+        products: int,
+        look_alikes: tuple[Ints, ...] = (),
+    ) -> AdaptTask:
+        """Number the classes of the trained rows.
+
+        Raises:
+            UsageError: there are fewer than two.
+        """
+        known = np.unique(photos.labels[trained])
+        if len(known) < 2:
+            raise UsageError(
+                f"expected two products or more to train on, got {len(known)}; import more, or "
+                "pass --set val_share=0"
+            )
+        classes = np.full(products, -1, np.int64)
+        classes[known] = np.arange(len(known))
+        return cls(photos, trained, classes, look_alikes)
+
+    @property
+    def held_out(self) -> Ints:
+        """Products that are not trained on."""
+        return np.flatnonzero(self.classes < 0)
+
+    @property
+    def trained_classes(self) -> Ints:
+        """Class of each trained row."""
+        found: Ints = self.classes[self.photos.labels[self.trained]]
+        return found
+
+    @property
+    def trained_names(self) -> list[str]:
+        """SHA-256 of the photo of each trained row."""
+        return [self.photos.names[row] for row in self.trained]
+
+    @property
+    def look_alike_classes(self) -> list[Ints]:
+        """Classes that are trained on, of each group of look-alikes."""
+        groups = (self.classes[group] for group in self.look_alikes)
+        return [group[group >= 0] for group in groups]

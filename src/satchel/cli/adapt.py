@@ -1,0 +1,97 @@
+"""`satchel adapt`: fit the served encoder to the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from satchel.cli.promote import promote_run
+from satchel.cli.shared import open_workspace, pairs, say
+from satchel.cli.train import ConfigFile, Epochs, Resume, RunName, Setting, Tracker, train_run
+from satchel.errors import UsageError
+
+if TYPE_CHECKING:
+    from satchel.train.runs import Run
+    from satchel.workspace import Workspace
+
+
+def adapt(
+    context: typer.Context,
+    minutes: Annotated[
+        float | None,
+        typer.Option(help="A budget, 30 by default: as many synthetic photos or epochs as fit."),
+    ] = None,
+    backgrounds: Annotated[
+        Path | None,
+        typer.Option(
+            exists=True, file_okay=False, help="Folder of photos of rooms, tables, shelves."
+        ),
+    ] = None,
+    promote: Annotated[
+        bool | None,
+        typer.Option(
+            help="Serve with it, if no check is worse than before; by default, if further photos "
+            "of your products were among the checks.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigFile = None,
+    name: RunName = None,
+    resume: Resume = None,
+    epochs: Epochs = None,
+    setting: Setting = None,
+    tracker: Tracker = None,
+) -> None:
+    """Fit the encoder that answers to your own catalogue: one picture per product is enough."""
+    from satchel.adapt.settings import AdaptSettings
+    from satchel.train.runs import Run
+    from satchel.train.settings import read_settings_file
+
+    workspace = open_workspace(context)
+    run = Run.find(workspace.runs, resume) if resume is not None else None
+    if run is not None and not run.read().adapts:
+        raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
+    # Only now: a wrong --resume is named on the base install, too.
+    from satchel.workflows.adapt import adapts_head, begin_adapting
+
+    if run is None:
+        given: dict[str, Any] = {
+            "minutes": minutes,
+            "backgrounds": str(backgrounds.resolve()) if backgrounds else None,
+        }
+        method = "head" if adapts_head(workspace) else "network"
+        chosen = pairs(setting)
+        if epochs is not None:
+            chosen[method] = {**chosen.get(method, {}), "epochs": epochs}
+        settings = read_settings_file(AdaptSettings, config, **chosen, **given)
+        if epochs is not None and method == "network":  # asked for, they win over the budget
+            settings = settings.model_copy(update={"minutes": None})
+        run = begin_adapting(workspace, settings, name or "adapt")
+    train_run(workspace, run, tracker)
+    _report(workspace, run, promote)
+
+
+def _report(workspace: Workspace, run: Run, promote: bool | None) -> None:
+    """Print the outcome; serve the adapted encoder where that is asked for or clear."""
+    from satchel.adapt.outcome import Outcome
+
+    outcome = Outcome.read(run)
+    figures = ", ".join(
+        f"{name} {outcome.start[name]:.1%} → {value:.1%}"
+        for name, value in outcome.adapted.items()
+        if name != "score"
+    )
+    say(f"validation queries, served → adapted: {figures}")
+    if outcome.worse:
+        say(f"not promoted: worse than before: {', '.join(outcome.worse)}")
+    elif promote or (promote is None and outcome.has_real_photos):
+        promote_run(workspace, run)
+    else:
+        if promote is None:
+            say(
+                "better on synthetic photos; too few products have further photos to tell what it "
+                "is worth on real ones: try your own first"
+            )
+        say(f"next: satchel promote {run.name}")

@@ -1,0 +1,43 @@
+"""`satchel evaluate`: figures of a trained model on photos it never saw."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from satchel.cli.shared import open_workspace, progress_bar, say
+from satchel.errors import UsageError
+
+
+def evaluate(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
+    part: Annotated[str, typer.Option(help="val to choose by, test for the last word.")] = "test",
+) -> None:
+    """Measure a trained model on photos it never saw; write a report."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from satchel.evaluate.report import write_report
+    from satchel.train.runs import Run
+    from satchel.train.splits import Split
+
+    workspace = open_workspace(context)
+    run = Run.find(workspace.runs, name)
+    if not run.best.exists():
+        raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
+    from satchel.workflows.evaluate import evaluate_run
+
+    queries = len(Split.load(workspace.split_path(run.read().split)).part(part))
+    with progress_bar("evaluate", queries) as advance:
+        report = evaluate_run(workspace, run, part=part, advance=advance)
+    table = Table(report.title, "", "95 %")
+    for figure in report.figures:
+        between = "" if figure.low is None else f"{figure.low:.1%} – {figure.high:.1%}"
+        table.add_row(figure.name, f"{figure.value:.1%}", between)
+    Console().print(table)
+    folder = run.folder / part
+    folder.mkdir(exist_ok=True)
+    page = write_report(report, workspace.photos.read_or_none, folder)
+    say(f"the whole report: {page}")

@@ -1,0 +1,108 @@
+"""`satchel export` and `satchel promote`: from a run to the encoder that is served, and back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from satchel.cli.shared import Bars, open_workspace, say
+from satchel.errors import UsageError
+
+if TYPE_CHECKING:
+    from satchel.train.export import Kind
+    from satchel.train.runs import Run
+    from satchel.workspace import Workspace
+
+
+def export(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
+) -> None:
+    """Export a trained model as ONNX: fp32, fp16 and int8, each held against the network."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from satchel.train.runs import Run
+
+    workspace = open_workspace(context)
+    run = Run.find(workspace.runs, name)
+    from satchel.workflows.export import export_run
+
+    table = Table("", "MB", "cosine, 99 of 100", "nearest five", "ms per photo", "")
+    for found in export_run(workspace, run):
+        table.add_row(
+            found.kind,
+            f"{len(found.model) / 1e6:.1f}",
+            f"{found.cosine:.4f}",
+            f"{found.overlap:.1%}",
+            f"{found.ms_per_photo:.1f}",
+            "may be served" if found.agrees else "does not agree: refused",
+        )
+    Console().print(table)
+    say(f"written to {workspace.models}; next: satchel promote {run.name}")
+
+
+def promote(
+    context: typer.Context,
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="RUN", help="The run; or clip-b16 or lite0, which Satchel carries."),
+    ] = None,
+    kind: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp16",
+    rollback: Annotated[
+        bool, typer.Option("--rollback", help="Serve with the model before this one again.")
+    ] = False,
+) -> None:
+    """Serve another encoder, a trained or a built-in one; --rollback takes that back."""
+    from satchel.encode.registry import BUILTINS
+    from satchel.train.runs import Run
+
+    workspace = open_workspace(context)
+    if rollback:
+        _roll_back(workspace)
+    elif name is None:
+        raise UsageError("expected a run to promote, or --rollback")
+    elif name in BUILTINS:
+        _promote_builtin(workspace, name)
+    else:
+        run = Run.find(workspace.runs, name)
+        from satchel.train.export import KINDS
+
+        if kind not in KINDS:
+            raise UsageError(f"expected --kind of {', '.join(KINDS)}, got {kind!r}")
+        promote_run(workspace, run, kind)
+
+
+def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:
+    """Serve a run's encoder, and say from which confidence on it identifies."""
+    from satchel.workflows import promote as workflow
+
+    with Bars() as bars:
+        card = workflow.promote_run(workspace, run, kind, progress=bars)
+    found = card.confidence
+    said = (
+        f"identified from a confidence of {found.identified_at:.2f} on"
+        if found.identified_at < 1
+        else "never sure enough to say identified"
+    )
+    say(
+        f"{card.name} is served now; {said} ({found.measured_on}); back: satchel promote --rollback"
+    )
+
+
+def _promote_builtin(workspace: Workspace, name: str) -> None:
+    from satchel.workflows.promote import promote_builtin
+
+    with Bars() as bars:
+        promote_builtin(workspace, name, progress=bars)
+    say(f"{name} is served now; back: satchel promote --rollback")
+
+
+def _roll_back(workspace: Workspace) -> None:
+    from satchel.workflows.promote import roll_back
+
+    name, missing = roll_back(workspace)
+    say(f"{name or 'the built-in encoder'} is served again")
+    if missing:
+        say(f"{missing:,} photos came since and are not in the index: run `satchel index`")

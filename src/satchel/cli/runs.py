@@ -1,0 +1,91 @@
+"""`satchel runs`: the runs, their states and figures."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from satchel.cli.shared import open_workspace, say
+from satchel.errors import UsageError
+
+if TYPE_CHECKING:
+    from satchel.train.runs import Run
+
+
+def runs(
+    context: typer.Context,
+    names: Annotated[list[str] | None, typer.Argument(help="Only runs that begin so.")] = None,
+    sort: Annotated[str, typer.Option(help="Figure to sort by, or begun_at.")] = "begun_at",
+    differences: Annotated[
+        bool, typer.Option("--compare", help="Show the settings in which they differ.")
+    ] = False,
+) -> None:
+    """List runs: finished, running, stopped (Ctrl-C), crashed; with their figures."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from satchel.train.runs import RESUMABLE, all_runs
+
+    workspace = open_workspace(context)
+    found = [
+        run for run in all_runs(workspace.runs) if not names or run.name.startswith(tuple(names))
+    ]
+    if not found:
+        say("there are no runs; begin one with `satchel train classifier`")
+        return
+    records = {}
+    for run in found:
+        try:
+            records[run.name] = (run.read(), run.state())
+        except UsageError as error:  # damaged: the others are listed
+            say(str(error))
+    damaged = len(found) - len(records)
+    found = [run for run in found if run.name in records]
+
+    def key(run: Run) -> Any:
+        record = records[run.name][0]
+        if sort == "begun_at":
+            return (0.0, record.begun_at.timestamp())
+        return (-record.figures.get(sort, float("-inf")), 0.0)
+
+    figures = [
+        name
+        for name in ("top1", "top5", "recall1", "recall5", "map_at_r")
+        if any(name in record.figures for record, _ in records.values())
+    ]
+    colours = {"crashed": "red", "running": "yellow", "stopped": "cyan"}
+    table = Table("run", "state", "split", "epochs", "min", *figures)
+    table.columns[0].overflow = "fold"
+    for run in sorted(found, key=key):
+        record, state = records[run.name]
+        table.add_row(
+            run.name,
+            f"[{colours[state]}]{state}[/]" if state in colours else state,
+            record.split,
+            f"{record.epochs:g}",
+            f"{record.seconds / 60:.1f}",
+            *(f"{100 * record.figures[k]:.1f}" if k in record.figures else "" for k in figures),
+        )
+    Console().print(table)
+    if differences:
+        _print_differences({name: record.settings for name, (record, _) in records.items()})
+    for run in found:
+        if records[run.name][1] in RESUMABLE:
+            command = records[run.name][0].command
+            say(f"go on with {run.name}: satchel {command} --resume {run.name}")
+    if damaged:
+        raise typer.Exit(1)  # some failed
+
+
+def _print_differences(settings: dict[str, dict[str, Any]]) -> None:
+    """The settings that runs have in common and that are not the same in all, a run a column."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("setting", *settings)
+    for key in sorted(set.intersection(*(set(own) for own in settings.values()))):
+        values = [str(own[key]) for own in settings.values()]
+        if len(set(values)) > 1:
+            table.add_row(key, *values)
+    Console().print(table)

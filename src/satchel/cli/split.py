@@ -1,0 +1,59 @@
+"""`satchel split`: freeze which photos train, validate and test."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from satchel.cli.shared import open_workspace, say
+from satchel.errors import UsageError
+
+
+def split(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="The split's name; what is frozen never changes.")],
+    protocol: Annotated[
+        str,
+        typer.Option(help="closed: the same products in all parts; open: unseen ones in val, test"),
+    ] = "closed",
+    column: Annotated[
+        str | None,
+        typer.Option(help="Column of the catalogue file that says train, val or test."),
+    ] = None,
+    val: Annotated[float, typer.Option(min=0, max=0.9, help="Share for choosing.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share for the last word.")] = 0.2,
+    products: Annotated[int | None, typer.Option(min=2, help="So many products alone.")] = None,
+    photos_per_product: Annotated[
+        int | None, typer.Option(min=1, help="Training photos of a product, at most.")
+    ] = None,
+    fewest: Annotated[int, typer.Option(min=1, help="Photos a product must have.")] = 1,
+    seed: int = 0,
+) -> None:
+    """Freeze which photos are trained on, chosen by and tested on."""
+    from satchel.train.splits import PARTS, SplitOptions
+    from satchel.workflows.split import split_workspace
+
+    if protocol not in ("closed", "open"):
+        raise UsageError(f"expected --protocol closed or open, got {protocol!r}")
+    options = SplitOptions(
+        protocol=protocol,  # type: ignore[arg-type] # just checked
+        val=val,
+        test=test,
+        products=products,
+        photos_per_product=photos_per_product,
+        fewest_photos=fewest,
+        seed=seed,
+    )
+    workspace = open_workspace(context)
+    path = workspace.split_path(name)
+    made = split_workspace(workspace, path, options, column=column)
+    for part in PARTS:
+        say(f"{part}: {len(made.part(part)):,} photos of {len(made.products(part)):,} products")
+    if made.left_out:
+        say(f"left out: {made.left_out:,} photos whose copies stand under products of two parts")
+    if made.torn_groups:
+        say(
+            f"beware: the column {column!r} puts {made.torn_groups:,} groups of copies in two parts"
+        )
+    say(f"frozen in {path}")

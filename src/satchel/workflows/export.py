@@ -1,0 +1,68 @@
+"""`satchel export`: a run's best weights as ONNX files, each with its card."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+from satchel.encode.card import EncoderCard
+from satchel.encode.registry import CARD
+from satchel.errors import UsageError
+from satchel.onnx_model import open_session, write_model
+from satchel.train.export import Exported, Kind
+from satchel.train.runs import Run
+from satchel.train.splits import Split
+from satchel.workflows.kinds import kind_of
+from satchel.workflows.split import part_photos, workspace_photos
+from satchel.workspace import Workspace
+
+LEAST_COMPARED: Final = 64
+"""Photos that exports are held against the network by, at least: where the validation part has
+fewer, those of training too."""
+
+
+def export_run(workspace: Workspace, run: Run) -> list[Exported]:
+    """Export a run's best weights and write each file that agrees with the network, with its card.
+
+    Raises:
+        UsageError: the run has no weights yet.
+    """
+    if not run.best.exists():
+        raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
+    record = run.read()
+    split, photos = Split.load(workspace.split_path(record.split)), workspace_photos(workspace)
+    compared = split.val if len(split.val) >= LEAST_COMPARED else (*split.val, *split.train)
+    to_compare = part_photos(workspace, photos, compared, split.products())
+    card, found = kind_of(record).export(run, to_compare)
+    for exported in found:
+        if exported.agrees:
+            _write(workspace, run, card, exported)
+    return found
+
+
+def model_name(run: Run, kind: Kind) -> str:
+    """Name of an exported model, that of its folder."""
+    return f"{run.name}-{kind}"
+
+
+def _write(workspace: Workspace, run: Run, card: EncoderCard, exported: Exported) -> None:
+    record = run.read()
+    folder = workspace.models / model_name(run, exported.kind)
+    folder.mkdir(parents=True, exist_ok=True)
+    about = {
+        "name": folder.name,
+        "file": "model.onnx",
+        "parts": (),
+        "sha256": hashlib.sha256(exported.model).hexdigest(),
+        "dimension": _dimension(exported.model),
+        "recipe": f"satchel {record.command}, run {record.name}, Satchel {record.revision}",
+        "parity": (
+            f"{exported.kind}: cosine ≥ {exported.cosine:.4f} for 99 photos of 100, "
+            f"{exported.overlap:.1%} of the nearest five"
+        ),
+    }
+    write_model(folder / CARD, card.model_copy(update=about), exported.model)
+
+
+def _dimension(model: bytes) -> int:
+    return int(open_session(model, "the export", threads=1).get_outputs()[0].shape[1])

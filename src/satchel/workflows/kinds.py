@@ -1,0 +1,213 @@
+"""The kinds of runs: how each is trained and exported. Everything else looks a kind up here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from satchel.adapt.export import export_head
+from satchel.adapt.head import adapt_head, read_adapted_head
+from satchel.adapt.network import adapt_network, adapted_backbone
+from satchel.adapt.settings import AdaptSettings
+from satchel.encode.card import BUILTIN, LITE, EncoderCard, read_card
+from satchel.onnx_model import read_model
+from satchel.progress import Progress
+from satchel.train.backbones import Backbone
+from satchel.train.batches import TrainingPhotos
+from satchel.train.classifier import ClassifierTask, load_classifier, train_classifier
+from satchel.train.encoder import EncoderTask, load_encoder, train_encoder
+from satchel.train.export import Exported, export_encoder
+from satchel.train.fit import TrainingState
+from satchel.train.runs import ADAPT, Run, RunRecord, new_record
+from satchel.train.settings import ClassifierSettings, EncoderSettings, Settings, TrainSettings
+from satchel.train.splits import Split
+from satchel.workflows.split import adapt_task, part_photos, workspace_photos
+from satchel.workspace import Workspace
+
+OnEpoch = Callable[[int, dict[str, float]], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """A run that is to be trained or resumed.
+
+    Attributes:
+        on_epoch: called with the epoch, from 1, and its validation figures.
+    """
+
+    workspace: Workspace
+    run: Run
+    split: Split
+    progress: Progress
+    on_epoch: OnEpoch
+
+
+@dataclass(frozen=True, slots=True)
+class RunKind:
+    """One kind of run.
+
+    Attributes:
+        name: in the run's record.
+        command: that begins and resumes it, without `satchel`.
+        settings: their class.
+        train: trains, or resumes; the run's folder gets the weights.
+        export: run, photos to compare by → card, without what is a file's own, and ONNX files.
+        load: reads the run's network, with the input side that it is served with; None where the
+            run trained no network of its own.
+    """
+
+    name: str
+    command: str
+    settings: type[Settings]
+    train: Callable[[Training], TrainingState]
+    export: Callable[[Run, TrainingPhotos], tuple[EncoderCard, list[Exported]]]
+    load: Callable[[Run], tuple[Backbone, int]] | None = None
+
+    def new_record(self, settings: Settings, name: str) -> RunRecord:
+        """Begin a record of such a run; its split is not known yet."""
+        return new_record(self.name, self.command, settings, name)
+
+
+def kind_of(record: RunRecord) -> RunKind:
+    """The kind of a run."""
+    return KINDS[record.kind]
+
+
+def kind_of_settings(settings: TrainSettings) -> RunKind:
+    """The kind of run that such settings begin."""
+    return next(kind for kind in (CLASSIFIER, ENCODER) if isinstance(settings, kind.settings))
+
+
+# -- training --------------------------------------------------------------------------------------
+
+
+def _train_classifier(training: Training) -> TrainingState:
+    workspace, split = training.workspace, training.split
+    photos, products = workspace_photos(workspace), split.products()
+    task = ClassifierTask(
+        products,
+        part_photos(workspace, photos, split.train, products),
+        part_photos(workspace, photos, split.answerable("val"), products),
+    )
+    settings = training.run.read().settings_as(ClassifierSettings)
+    return train_classifier(
+        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
+    )
+
+
+def _train_encoder(training: Training) -> TrainingState:
+    workspace, split = training.workspace, training.split
+    photos, products = workspace_photos(workspace), split.products()
+    train = part_photos(workspace, photos, split.train, products)
+    unseen = split.protocol == "open"
+    val = part_photos(
+        workspace,
+        photos,
+        split.val if unseen else split.answerable("val"),
+        split.products("val") if unseen else products,
+    )
+    task = EncoderTask(products, train, val, None if unseen else train)
+    settings = training.run.read().settings_as(EncoderSettings)
+    return train_encoder(
+        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
+    )
+
+
+def _adapt_head(training: Training) -> TrainingState:
+    task = adapt_task(training.workspace, training.split, training.run)
+    settings = training.run.read().settings_as(AdaptSettings)
+    return adapt_head(
+        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
+    )
+
+
+def _adapt_network(training: Training) -> TrainingState:
+    task = adapt_task(training.workspace, training.split, training.run)
+    settings = training.run.read().settings_as(AdaptSettings)
+    return adapt_network(
+        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
+    )
+
+
+# -- exporting -------------------------------------------------------------------------------------
+
+
+def _load_classifier(run: Run) -> tuple[Backbone, int]:
+    model, _, settings = load_classifier(run)
+    return model.backbone, settings.side_px
+
+
+def _load_encoder(run: Run) -> tuple[Backbone, int]:
+    backbone, settings = load_encoder(run)
+    return backbone, settings.side_px
+
+
+def _export_network(
+    load: Callable[[Run], tuple[Backbone, int]],
+) -> Callable[[Run, TrainingPhotos], tuple[EncoderCard, list[Exported]]]:
+    """Export the network that `load` reads out of a run, with its input side."""
+
+    def export(run: Run, photos: TrainingPhotos) -> tuple[EncoderCard, list[Exported]]:
+        backbone, side_px = load(run)
+        record = run.read()
+        about = {
+            "architecture": f"{backbone.name} without classifier, average-pooled",
+            "weights": f"trained from {backbone.weights} on {_split_of(record)}",
+            "licence": "that of the photos it was trained on",
+            "input_side_px": side_px,
+            "preprocessing": "inside the model",
+        }
+        card = read_card(LITE).model_copy(update=about)
+        return card, export_encoder(backbone, photos, side_px)
+
+    return export
+
+
+def _export_head(run: Run, photos: TrainingPhotos) -> tuple[EncoderCard, list[Exported]]:
+    """Export the built-in encoder as an ensemble of its own head and the run's."""
+    card, record = read_card(), run.read()
+    head = read_adapted_head(run, card.sha256)
+    exported = export_head(read_model(card, BUILTIN.parent), card, head, photos)
+    about = {
+        "architecture": f"{card.architecture}; ensemble with an adapted copy of its last layers",
+        "weights": f"{card.weights}; adapted on {_split_of(record)}",
+        "licence": f"{card.licence}; that of the photos it was adapted to",
+    }
+    return card.model_copy(update=about), [exported]
+
+
+def _split_of(record: RunRecord) -> str:
+    return f"split {record.split} {record.split_hash[:12]}"
+
+
+CLASSIFIER: Final = RunKind(
+    "classifier",
+    "train classifier",
+    ClassifierSettings,
+    _train_classifier,
+    _export_network(_load_classifier),
+    _load_classifier,
+)
+ENCODER: Final = RunKind(
+    "encoder",
+    "train encoder",
+    EncoderSettings,
+    _train_encoder,
+    _export_network(_load_encoder),
+    _load_encoder,
+)
+ADAPTED_HEAD: Final = RunKind("adapt_head", ADAPT, AdaptSettings, _adapt_head, _export_head)
+ADAPTED_NETWORK: Final = RunKind(
+    "adapt_network",
+    ADAPT,
+    AdaptSettings,
+    _adapt_network,
+    _export_network(adapted_backbone),
+    adapted_backbone,
+)
+
+KINDS: Final[Mapping[str, RunKind]] = {
+    kind.name: kind for kind in (CLASSIFIER, ENCODER, ADAPTED_HEAD, ADAPTED_NETWORK)
+}
+"""Name in a run's record → kind."""
