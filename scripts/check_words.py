@@ -51,6 +51,7 @@ WORDS: Final = {
 
 ALLOWED: Final = (
     r"allow-word",  # a line that has to say it
+    r"lining skin composition",  # what materials are called in catalogues
 )
 """Lines that match one of these are not checked."""
 

@@ -89,7 +89,7 @@ class MissingExtra(UsageError):
 
 
 class PortInUse(UsageError):
-    """Another program listens on the address that the server was told to use."""
+    """Another program listens on the address that the server should use."""
 
 
 class PhotoError(SatchelError):

@@ -65,7 +65,7 @@ def unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
 
 
 def _what_else(data: bytes) -> str:
-    """Say what a file that is no photo is, where that can be told, and what to do."""
+    """Say what a file that is no photo is, where that can be recognised, and what to do."""
     for magic, what in NO_PHOTOS.items():
         if data.startswith(magic):
             return what

@@ -154,7 +154,7 @@ class Difference:
     """An attribute in which look-alikes differ.
 
     Attributes:
-        kind: size, hardware, material, colour or other: what has to be looked at.
+        kind: size, hardware, material, colour or other: what has to be inspected.
         attribute: its name in the catalogue, or the kind's where several are put together.
         values: of each product, None where the catalogue has none.
     """

@@ -412,7 +412,7 @@ def test_an_unclosed_quote_costs_its_own_row_only(
     found = rows(photo.parent / "c.csv", "\n".join(lines))
     errors = [row for row in found if isinstance(row, RowProblem)]
     assert [error.line for error in errors] == refused
-    assert errors[0].reason.startswith("a quote opened here is not closed in its cell (looked at")
+    assert errors[0].reason.startswith("a quote opened here is not closed in its cell (read")
     codes = [row.code for row in found if isinstance(row, CatalogueRow)]
     assert codes == ["F", *taken, *good]
 

@@ -113,7 +113,7 @@ def _next_record(
         fault = f"not readable as CSV: {error}"
     if not fault and (unclosed or (len(taken) > 1 and _runs_on(taken, dialect, looks_whole))):
         fault = (
-            f"a quote opened here is not closed in its cell (looked at lines {first:,} to "
+            f"a quote opened here is not closed in its cell (read lines {first:,} to "
             f"{first + len(taken) - 1:,}); close it, or write a quote inside of a cell twice"
         )
     if not fault:

@@ -23,7 +23,7 @@ class KeptPhoto:
 
     Attributes:
         attributes: the further columns of its row of the catalogue file.
-        box: of the object; the whole photo where no encoder looked at it.
+        box: of the object; the whole photo where no encoder embedded it.
         digest: 16 bytes, equal for equal pixels; None where it was not measured.
     """
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from satchel.images import RGB
 
 SIDE: Final = 64
-"""The crop is looked at in this many pixels a side."""
+"""The crop is resized to this many pixels a side."""
 
 BINS: Final = 12
 """A side of the histogram over a and b, from -`REACH` to `REACH`."""
@@ -29,7 +29,7 @@ COLOURS: Final = BINS * BINS
 GAMMA: Final = 2.2
 
 STEEPNESS: Final = 8.0
-"""How sharply what stands out is told from the ground, in multiples of the mean saliency."""
+"""How sharply the object is separated from the background, in multiples of the mean saliency."""
 
 
 def colour_histogram(crop: RGB, saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -24,10 +24,10 @@ def salient_box(saliency: npt.NDArray[np.float32]) -> Box:
     """Return the box of the largest region of above-average saliency.
 
     Args:
-        saliency: shape (h, w), float32, ≥ 0; the encoder's map of what it looked at.
+        saliency: shape (h, w), float32, ≥ 0; where the encoder responds most.
 
     Returns:
-        The box, in fractions of what was looked at; all of it where nothing stands out.
+        The box, in fractions of the crop; all of it where nothing stands out.
     """
     fine = cv2.resize(saliency, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
     above = (fine > fine.mean()).astype(np.uint8)

@@ -225,7 +225,7 @@ def _check_shapes(tensors: Tensors, rules: SearchRules) -> None:
 
 
 def _beside(vectors: Rows, colours: Rows | None, weight: float) -> Rows:
-    """Put colours beside vectors, so that an inner product weighs both; of length 1."""
+    """Append colours to embeddings, so that an inner product counts both; of length 1."""
     if colours is None or not weight:
         return np.ascontiguousarray(vectors)
     scale = np.float32(1 / np.sqrt(1 + weight))

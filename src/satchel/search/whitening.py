@@ -1,7 +1,7 @@
 """Whitening: what varies between views of one thing counts less than what tells things apart.
 
 A photo's vector changes with the crop, and a product's with light, ground and angle. The gallery
-itself shows in which directions: each photo was looked at whole and near, and some products have
+itself shows in which directions: each photo was embedded whole and cropped, and some products have
 several photos. No training data is needed, and no labels but the products'.
 
 Within-class covariance normalisation: A. O. Hatch, S. Kajarekar, A. Stolcke, "Within-class
@@ -66,7 +66,7 @@ def whiten_gallery(
     view_deviations: Rows,
     rules: SearchRules,
 ) -> Whitening:
-    """Learn, from a gallery alone, the map under which its products are told apart best.
+    """Learn, from a gallery alone, the map under which its products differ most.
 
     First by how views of one photo differ, then by how photos of one product do. Neither changes
     anything where the gallery has a single photo.

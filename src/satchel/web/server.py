@@ -34,7 +34,7 @@ def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str
         UsageError: the address cannot be listened on.
         EncoderError: the model file is missing or altered.
     """
-    with listen(host, port) as listening:  # first: a taken port is told before anything is loaded
+    with listen(host, port) as listening:  # first: a taken port fails before loading
         app = create_app(workspace, names=names_of(host, listening))
         server = _Server(configuration(app), lambda: on_ready(url_of(listening)))
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn stops in order, then passes it on

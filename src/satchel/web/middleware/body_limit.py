@@ -16,7 +16,7 @@ SMALL_BYTES: Final = 65_536
 """What a body without photos may have, and what a form may add to the photos' bytes."""
 
 MAX_FORM_FILES: Final = 2 * MAX_ITEM_PHOTOS
-"""Who sends a few too many photos is told how many. A file takes up to 1 MB of memory."""
+"""A few too many photos get an answer that says how many. A file takes up to 1 MB of memory."""
 MAX_FORM_FIELDS: Final = 200
 """A decision on look-alikes has one for each of up to 100 codes. A field is held in memory."""
 
