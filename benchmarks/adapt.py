@@ -46,7 +46,7 @@ from satchel.encode.registry import BUILTINS
 from satchel.files import write_atomically
 from satchel.progress import SILENT
 from satchel.search.rules import SearchRules
-from satchel.train.fit import below, save_weights
+from satchel.train.checkpoint import save_weights, strip_prefix
 from satchel.train.runs import Run
 from satchel.train.settings import read_settings_file
 from satchel.workflows.adapt import begin_adapting
@@ -109,7 +109,7 @@ def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
     from safetensors.torch import load_file
 
     start = load_file(run.folder / START_WEIGHTS)
-    end = below("backbone.", load_file(run.best))
+    end = strip_prefix("backbone.", load_file(run.best))
     kept = (run.folder / ADAPTED_WEIGHTS).read_bytes()
     save_weights(_State(interpolated(start, end, share)), run.folder / ADAPTED_WEIGHTS)
     export_run(workspace, run)

@@ -33,7 +33,8 @@ from reporting import print_table, write_json
 from satchel.parallel import cores
 from satchel.train.batches import TrainingPhotos, shown_batches
 from satchel.train.classifier import Head
-from satchel.train.fit import Fitting, Trainable, fit
+from satchel.train.fit import fit
+from satchel.train.fitting import Fitting, Trainable
 from satchel.train.memory import keep_freed_memory
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings

@@ -48,8 +48,8 @@ from satchel.encode.crops import CropShape
 from satchel.parallel import cores
 from satchel.progress import Progress
 from satchel.train.backbones import create
-from satchel.train.fit import share_of_rate
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
+from satchel.train.schedule import share_of_rate
 
 TUNED: Final = "tuned.safetensors"
 FOREGROUNDS: Final = "foregrounds.npy"

@@ -130,9 +130,9 @@ def test_a_fifth_of_the_products_is_held_out(workspace: Workspace) -> None:
     split = Split.load(workspace.split_path(run.read().split))
     task = adapt_task(workspace, split, run)
     assert (len(split.products("train")), len(split.products("val"))) == (4, 1)
-    assert len(task.held_out) == 1
+    assert len(task.val_products) == 1
     assert sorted(task.trained_classes.tolist()) == [0, 1, 2, 3]
-    assert task.classes[task.held_out].tolist() == [-1]
+    assert task.classes[task.val_products].tolist() == [-1]
 
 
 def test_confirmed_look_alikes_are_those_of_when_the_run_began(workspace: Workspace) -> None:

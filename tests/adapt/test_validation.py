@@ -51,7 +51,7 @@ def test_half_of_the_queries_are_of_products_that_are_not_trained_on() -> None:
 
     def make(seed: int) -> Validation:
         return make_validation(
-            foregrounds, labels, composer, held_out=np.array([3]), count=10, seed=seed
+            foregrounds, labels, composer, val_products=np.array([3]), count=10, seed=seed
         )
 
     made = make(0)

@@ -12,7 +12,8 @@ pytestmark = pytest.mark.train
 
 from satchel.train.backbones import create
 from satchel.train.classifier import Head
-from satchel.train.fit import Trainable, parameter_groups
+from satchel.train.fitting import Trainable
+from satchel.train.schedule import parameter_groups
 from satchel.train.settings import ClassifierSettings
 
 MAKES = ("mobilenetv3_small_050", "vit_tiny_patch16_224", "swin_tiny_patch4_window7_224")

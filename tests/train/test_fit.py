@@ -20,14 +20,10 @@ pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::Deprecation
 
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import ClassifierTask, load_classifier, train_classifier
-from satchel.train.fit import (
-    CHECKPOINT_S,
-    Trainable,
-    parameter_groups,
-    set_rates,
-    side_of_epoch,
-)
+from satchel.train.fit import CHECKPOINT_S
+from satchel.train.fitting import Trainable
 from satchel.train.runs import Run, new_record
+from satchel.train.schedule import parameter_groups, set_rates, side_of_epoch
 from satchel.train.settings import ClassifierSettings, FitSettings
 
 NAMES = tuple(SHAPES)[:3]
@@ -134,10 +130,10 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
 def test_the_faster_precision_is_measured_once_and_leaves_no_trace(
     task: ClassifierTask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, faster: str
 ) -> None:
-    from satchel.train import fit
+    from satchel.train import measure
 
     now, measured = 0.0, []
-    really = fit._forth_and_back
+    really = measure._forward_backward
 
     def timed(accelerator: object, model: object, batch: object, precision: str) -> None:
         nonlocal now
@@ -146,15 +142,15 @@ def test_the_faster_precision_is_measured_once_and_leaves_no_trace(
         now += 1 if precision == faster else 2
 
     clock = SimpleNamespace(monotonic=lambda: now)
-    monkeypatch.setattr(fit, "time", clock)
-    monkeypatch.setattr(fit, "_forth_and_back", timed)
+    monkeypatch.setattr(measure, "time", clock)
+    monkeypatch.setattr(measure, "_forward_backward", timed)
     settings = TINY.model_copy(update={"epochs": 1, "precision": "auto"})
     asked = TINY.model_copy(update={"epochs": 1, "precision": faster})
     for name in "ab":
         (tmp_path / name).mkdir()
     auto, plain = new_run(tmp_path / "a", settings), new_run(tmp_path / "b", asked)
     figures = curve_of(task, auto, kills=[0, 2])
-    assert measured == ["fp32", "bf16"] * fit.PRECISION_ROUNDS  # never again after a kill
+    assert measured == ["fp32", "bf16"] * measure.PRECISION_ROUNDS  # never again after a kill
     assert figures == curve_of(task, plain, kills=[])
     ours, theirs = tensors(auto.checkpoint), tensors(plain.checkpoint)
     assert all(torch.equal(ours[key], theirs[key]) for key in theirs)

@@ -16,8 +16,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra: pip install 
 pytest.importorskip("accelerate", reason="needs the train extra: pip install 'satchel[train]'")
 pytestmark = pytest.mark.train
 
+from satchel.train.checkpoint import save_weights
 from satchel.train.classifier import notes_of, read_products
-from satchel.train.fit import save_weights
 from satchel.train.runs import CURVES, RECORD, Run, RunRecord, new_record, readable
 from satchel.train.settings import ClassifierSettings
 from satchel.workflows.evaluate import _told_of

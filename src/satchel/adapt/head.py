@@ -45,7 +45,8 @@ from satchel.onnx_model import read_model
 from satchel.parallel import batched
 from satchel.progress import SILENT, Progress
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
-from satchel.train.fit import TrainingState, save_weights
+from satchel.train.checkpoint import save_weights
+from satchel.train.fitting import TrainingState
 from satchel.train.runs import Run, readable
 
 Crops = npt.NDArray[np.uint8]

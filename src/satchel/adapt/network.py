@@ -35,8 +35,10 @@ from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone, Pair, create
 from satchel.train.batches import Batch, Step
+from satchel.train.checkpoint import save_weights, strip_prefix
 from satchel.train.export import Exportable
-from satchel.train.fit import Fitting, Trainable, TrainingState, below, fit, save_weights
+from satchel.train.fit import fit
+from satchel.train.fitting import Fitting, Trainable, TrainingState
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 
@@ -147,7 +149,7 @@ class NetworkMethod:
             best=job.run.best,
         )
         with readable(job.run.best):
-            best = below("backbone.", load_file(job.run.best))
+            best = strip_prefix("backbone.", load_file(job.run.best))
         figures = self._validate_trained(best)  # the second member keeps these weights
         notes = {WEIGHT: str(settings.ensemble_weight)}
         save_weights(self.second, job.run.folder / ADAPTED_WEIGHTS, notes)

@@ -29,7 +29,7 @@ from satchel.adapt.validation import Validation, make_validation
 from satchel.files import write_atomically
 from satchel.progress import Progress
 from satchel.train.batches import DECODE_MARGIN
-from satchel.train.fit import TrainingState
+from satchel.train.fitting import TrainingState
 from satchel.train.runs import Run, readable
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -157,7 +157,7 @@ def prepare(
         foregrounds,
         task.photos.labels,
         Composer(foregrounds, settings.synth, side_px=query_side_px, backgrounds=unseen),
-        held_out=task.held_out,
+        val_products=task.val_products,
         count=settings.n_val_queries,
         seed=settings.seed,
     )

@@ -53,7 +53,7 @@ class AdaptTask:
         return cls(photos, trained, classes, look_alikes)
 
     @property
-    def held_out(self) -> Ints:
+    def val_products(self) -> Ints:
         """Products that are not trained on."""
         return np.flatnonzero(self.classes < 0)
 

@@ -157,7 +157,7 @@ def make_validation(
     labels: Ints,
     composer: Composer,
     *,
-    held_out: Ints,
+    val_products: Ints,
     count: int,
     seed: int,
 ) -> Validation:
@@ -166,12 +166,12 @@ def make_validation(
     Args:
         labels: shape (n,): product of each foreground.
         composer: at a side of which crops still fill an encoder's input.
-        held_out: products that are not trained on.
+        val_products: products that are not trained on.
         count: queries.
     """
     rng = np.random.default_rng([seed, QUERY_SEED])
-    unseen_rows = np.flatnonzero(np.isin(labels, held_out))
-    known_rows = np.flatnonzero(~np.isin(labels, held_out))
+    unseen_rows = np.flatnonzero(np.isin(labels, val_products))
+    known_rows = np.flatnonzero(~np.isin(labels, val_products))
     halves = [rows for rows in (unseen_rows, known_rows) if len(rows)]
     rows = np.concatenate(
         [np.resize(rng.permutation(half), count // len(halves)) for half in halves]
@@ -187,7 +187,7 @@ def make_validation(
         int(labels.max()) + 1,
         queries,
         labels[rows],
-        np.isin(labels[rows], held_out),
+        np.isin(labels[rows], val_products),
         np.setdiff1d(unseen_rows, first),
     )
 

@@ -23,7 +23,9 @@ from safetensors.torch import load_file
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone, create
 from satchel.train.batches import TrainingPhotos, looks, shown_batches
-from satchel.train.fit import Fitting, Trainable, TrainingState, fit, save_weights
+from satchel.train.checkpoint import save_weights
+from satchel.train.fit import fit
+from satchel.train.fitting import Fitting, Trainable, TrainingState
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings

@@ -18,9 +18,11 @@ from satchel.evaluate.metrics import retrieval
 from satchel.progress import Progress
 from satchel.train.backbones import SCRATCH, Backbone, create
 from satchel.train.batches import TrainingPhotos, looks, shown_batches
+from satchel.train.checkpoint import save_weights
 from satchel.train.classifier import notes_of, read_products
 from satchel.train.distances import WithinClassWhitening
-from satchel.train.fit import Fitting, Trainable, TrainingState, fit, save_weights
+from satchel.train.fit import fit
+from satchel.train.fitting import Fitting, Trainable, TrainingState
 from satchel.train.losses import make_loss
 from satchel.train.losses.cascaded import CascadedHeads
 from satchel.train.losses.whitening import WhiteningLayer

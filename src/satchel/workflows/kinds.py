@@ -18,7 +18,7 @@ from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import ClassifierTask, load_classifier, train_classifier
 from satchel.train.encoder import EncoderTask, load_encoder, train_encoder
 from satchel.train.export import Exported, export_encoder
-from satchel.train.fit import TrainingState
+from satchel.train.fitting import TrainingState
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record
 from satchel.train.settings import ClassifierSettings, EncoderSettings, Settings, TrainSettings
 from satchel.train.splits import Split
