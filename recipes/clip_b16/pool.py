@@ -1,4 +1,4 @@
-"""Compositions on a graphics card: made by processes, while the first are already trained with."""
+"""Synthetic photos on a graphics card: composed by processes, while training uses the first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from satchel.adapt.settings import SynthSettings
 from satchel.images import RGB
 
 COMPOSED_PX: Final = 256
-"""Side of compositions, of which crops show a part."""
+"""Side of synthetic photos, of which crops show a part."""
 
 P_CLEAN: Final = 0.15
 """Share that is the picture itself, hardly changed."""
@@ -28,11 +28,11 @@ VIEW_WEIGHTS: Final = (1.0, 0.5, 0.0)
 """Of whole photos, and of crops to the product's box: the passes that this encoder has."""
 
 LOADED: Final = 64
-"""Compositions that a process hands over together."""
+"""Synthetic photos that a process hands over together."""
 
 
-class Compositions(Dataset):  # type: ignore[misc] # torch is not read by mypy
-    """Compositions, one after the other: each picture once, then each again.
+class SyntheticPhotos(Dataset):  # type: ignore[misc] # torch is not read by mypy
+    """Synthetic photos, one after the other: each picture once, then each again.
 
     Whoever composes opens the files anew, so that processes can be started afresh: forked ones
     would inherit locks that threads of OpenCV hold.
@@ -55,7 +55,7 @@ class Compositions(Dataset):  # type: ignore[misc] # torch is not read by mypy
         return self.pictures * self.rounds
 
     def __getitem__(self, at: int) -> torch.Tensor:
-        """Composition number `at`, of picture `at` modulo their count; (side, side, 3), uint8."""
+        """Synthetic photo `at`, of picture `at` modulo their count; (side, side, 3), uint8."""
         self._composer = self._composer or self._opened()
         rng = np.random.default_rng((self._seed, at))
         return torch.from_numpy(self._composer.compose(at % self.pictures, rng))
@@ -74,20 +74,20 @@ class Compositions(Dataset):  # type: ignore[misc] # torch is not read by mypy
 
 
 class Pool:
-    """Those compositions that are ready, on the card.
+    """Those synthetic photos that are ready, on the card.
 
     Attributes:
         composed: shape (rounds × pictures, side, side, 3), uint8; round by round.
         each: rounds that are ready; 1 at least.
     """
 
-    def __init__(self, compositions: Compositions, device: torch.device, workers: int) -> None:
-        shape = (len(compositions), COMPOSED_PX, COMPOSED_PX, 3)
+    def __init__(self, synthetic: SyntheticPhotos, device: torch.device, workers: int) -> None:
+        shape = (len(synthetic), COMPOSED_PX, COMPOSED_PX, 3)
         self.composed = torch.empty(shape, dtype=torch.uint8, device=device)
         self.each = 0
-        self._pictures = compositions.pictures
+        self._pictures = synthetic.pictures
         self._loader = DataLoader(
-            compositions,
+            synthetic,
             batch_size=LOADED,
             num_workers=workers,
             multiprocessing_context="spawn" if workers else None,
@@ -97,7 +97,7 @@ class Pool:
         self._failed: BaseException | None = None
 
     def __enter__(self) -> Pool:
-        """Begin to compose; goes on when there is one composition of each picture."""
+        """Begin to compose; goes on when there is one synthetic photo of each picture."""
         self._thread.start()
         self._ready.wait()
         if self._failed:
@@ -107,7 +107,7 @@ class Pool:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
-        if self._failed and not kind:  # fewer compositions than were asked for
+        if self._failed and not kind:  # fewer synthetic photos than were asked for
             raise self._failed
 
     def _fill(self) -> None:

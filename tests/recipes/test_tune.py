@@ -1,4 +1,4 @@
-"""Tuning CLIP's tower: its losses against plain loops, its crops, its compositions, a short run."""
+"""Tuning CLIP's image encoder: losses against loops, crops, synthetic photos, a short run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ SMALL = clip_tune.TuneSettings(
 
 @pytest.fixture(scope="module")
 def start() -> clip_file.Weights:
-    """A tower of random weights, which are large enough to tell pictures apart."""
+    """A image encoder of random weights, which are large enough to tell pictures apart."""
     rng = np.random.default_rng(0)
     width = clip_file.WIDTH
     shapes: dict[str, tuple[int, ...]] = {
@@ -75,9 +75,9 @@ def backgrounds() -> Backgrounds:
 
 
 @pytest.fixture
-def compositions(
+def synthetic(
     pictures: list[FreePicture], backgrounds: Backgrounds, tmp_path: Path
-) -> clip_pool.Compositions:
+) -> clip_pool.SyntheticPhotos:
     names = [str(at) for at in range(len(pictures))]
     extract_foregrounds(
         tmp_path / "foregrounds.npy",
@@ -88,7 +88,7 @@ def compositions(
     )
     np.save(tmp_path / "backgrounds.npy", backgrounds.photos)
     files = tmp_path / "foregrounds.npy", tmp_path / "backgrounds.npy"
-    return clip_pool.Compositions(*files, rounds=2, seed=5)
+    return clip_pool.SyntheticPhotos(*files, rounds=2, seed=5)
 
 
 @pytest.mark.parametrize("size_px", [(176, 176), (96, 144)])
@@ -195,53 +195,53 @@ def test_a_picture_becomes_a_square_by_its_own_edges() -> None:
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_the_pool_holds_the_compositions_round_by_round(
-    compositions: clip_pool.Compositions, workers: int
+    synthetic: clip_pool.SyntheticPhotos, workers: int
 ) -> None:
-    with clip_pool.Pool(compositions, torch.device("cpu"), workers) as pool:
+    with clip_pool.Pool(synthetic, torch.device("cpu"), workers) as pool:
         pool._thread.join()
         assert pool.each == 2
     for at in (0, 5, 6, 11):
-        assert torch.equal(pool.composed[at], compositions[at])
+        assert torch.equal(pool.composed[at], synthetic[at])
     assert not torch.equal(pool.composed[0], pool.composed[6])
 
 
-def test_what_fails_while_composing_is_told(compositions: clip_pool.Compositions) -> None:
-    compositions._files = Path("missing.npy"), Path("missing.npy")
+def test_what_fails_while_composing_is_told(synthetic: clip_pool.SyntheticPhotos) -> None:
+    synthetic._files = Path("missing.npy"), Path("missing.npy")
     with (
         pytest.raises(FileNotFoundError, match=r"missing\.npy"),
-        clip_pool.Pool(compositions, torch.device("cpu"), 0),
+        clip_pool.Pool(synthetic, torch.device("cpu"), 0),
     ):
         pass
 
 
 def test_what_fails_later_is_told_at_the_end(
-    compositions: clip_pool.Compositions, monkeypatch: pytest.MonkeyPatch
+    synthetic: clip_pool.SyntheticPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clip_pool, "LOADED", 6)  # a round of pictures at once
-    compose = clip_pool.Compositions.__getitem__
+    compose = clip_pool.SyntheticPhotos.__getitem__
 
-    def failing(self: clip_pool.Compositions, at: int) -> Any:
+    def failing(self: clip_pool.SyntheticPhotos, at: int) -> Any:
         if at >= 6:
             raise OSError("no more")
         return compose(self, at)
 
-    monkeypatch.setattr(clip_pool.Compositions, "__getitem__", failing)
+    monkeypatch.setattr(clip_pool.SyntheticPhotos, "__getitem__", failing)
     with (
         pytest.raises(OSError, match="no more"),
-        clip_pool.Pool(compositions, torch.device("cpu"), 0) as pool,
+        clip_pool.Pool(synthetic, torch.device("cpu"), 0) as pool,
     ):
         assert pool.each == 1
 
 
-def test_a_short_run_comes_nearer_to_the_teacher(compositions: clip_pool.Compositions) -> None:
+def test_a_short_run_comes_nearer_to_the_teacher(synthetic: clip_pool.SyntheticPhotos) -> None:
     start, rng = shipped_weights(), np.random.default_rng(3)
     settings = clip_tune.TuneSettings(
         **{name: getattr(SMALL, name) for name in SMALL.__slots__} | {"contrast": 0.0, "local": 0.0}
     )
     told: list[int] = []
-    with clip_pool.Pool(compositions, torch.device("cpu"), 0) as pool:
+    with clip_pool.Pool(synthetic, torch.device("cpu"), 0) as pool:
         pool._thread.join()
-        clean = pool.composed[: compositions.pictures]
+        clean = pool.composed[: synthetic.pictures]
         end = clip_tune.tune(start, pool, clean, settings, lambda step, losses: told.append(step))
     assert told == [0, 7]
     parts = clip_tune.cut_alike(torch.cat([clean, clean]), (1, 1), rng)

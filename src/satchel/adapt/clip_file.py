@@ -42,9 +42,9 @@ CONTRIB: Final = "com.microsoft"
 
 
 def weights_of(model: onnx.ModelProto) -> Weights:
-    """Read a tower's weights back out of a file of `recipes.clip_b16.recipe`, as float32.
+    """Read the image encoder's weights back out of a file of `recipes.clip_b16.recipe`, as float32.
 
-    They are smoothed, and what their int8 stands for.
+    They are smoothed, and dequantised from int8.
     """
     kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     layers = [name.removesuffix(".q") for name in kept if name.endswith(".q")]
@@ -62,15 +62,15 @@ def weights_of(model: onnx.ModelProto) -> Weights:
 
 
 def stored_layer(kept: Mapping[str, npt.NDArray[Any]], layer: str) -> Floats:
-    """What the int8 of a layer stands for, shape (inputs, outputs), out of a file's tensors."""
+    """Dequantise a layer's int8 weights, shape (inputs, outputs), out of a file's tensors."""
     values: Floats = kept[f"{layer}.q"].astype(np.float32) * kept[f"{layer}.steps"]
     return values
 
 
 def resampling() -> Floats:
-    """How n places are made of the 14 of training, for n up to `MOST_PATCHES`.
+    """Resampling of 14 position embeddings to n, for n up to `MOST_PATCHES`.
 
-    By a cubic, without a low-pass filter: 14 places and 11 are near enough.
+    Cubic, without a low-pass filter: 14 positions and 11 are near enough.
 
     Returns:
         shape (`MOST_PATCHES` + 1, `MOST_PATCHES`, 14); of [n] the first n rows, others are zero.

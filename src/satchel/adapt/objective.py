@@ -23,8 +23,7 @@ COMPARED_AT_ONCE = 1024
 class MarginSoftmax(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
     """Cross-entropy of scaled cosines to the prototypes, the right one less a margin (CosFace).
 
-    Products that cannot be told apart are no negatives of each other: they are left out of the
-    sum, so that nothing separates them.
+    Inseparable products are no negatives of each other: they are left out of the sum.
 
     Args:
         prototypes: shape (p, d), initial vector of each product; any length.

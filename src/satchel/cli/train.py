@@ -144,9 +144,9 @@ def _to_resume(workspace: Workspace, name: str, kind: type[TrainSettings], also:
 
     run = Run.find(workspace.runs, name)
     if also:
-        told = ", ".join(f"--{option}" for option in also)
+        given = ", ".join(f"--{option}" for option in also)
         raise UsageError(
-            f"--resume keeps the settings that {run.name} began with; leave out {told}, or "
+            f"--resume keeps the settings that {run.name} began with; leave out {given}, or "
             "begin a new run without --resume"
         )
     command = run.read().command
@@ -171,8 +171,8 @@ def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> Non
     except KeyboardInterrupt:
         say(f"stopped; resume with: satchel {run.read().command} --resume {run.name}")
         raise typer.Exit(STOPPED) from None
-    told = ", ".join(f"{key} {value:.4f}" for key, value in record.figures.items())
-    say(f"finished after {record.seconds / 60:.1f} min: {told}")
+    figures = ", ".join(f"{key} {value:.4f}" for key, value in record.figures.items())
+    say(f"finished after {record.seconds / 60:.1f} min: {figures}")
     if not record.adapts:
         say(f"next: satchel evaluate {run.name}")
 

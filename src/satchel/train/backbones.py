@@ -1,7 +1,7 @@
-"""Backbones: any timm network, with weights that pip brings, from a file, from a hub, or none.
+"""Backbones: any timm network, with weights from a pip package, a file, a hub, or none.
 
-What a backbone was trained on is always said plainly (`Backbone.weights`): a network from scratch
-needs another schedule, and other expectations, than one that has seen ImageNet.
+`Backbone.weights` says in words what it was pretrained on: a network from scratch needs another
+schedule than one pretrained on ImageNet.
 """
 
 from __future__ import annotations
@@ -171,15 +171,15 @@ def create(
     network, config = _network(name, pretrained=weights == HUB, side_px=side_px)
     mean, std = tuple(config["mean"]), tuple(config["std"])
     if weights == HUB:
-        told = f"timm's own ({config.get('hf_hub_id') or config.get('url') or 'hub'})"
+        origin = f"timm's own ({config.get('hf_hub_id') or config.get('url') or 'hub'})"
     elif weights == "none" or (weights == "auto" and name not in PACKAGED):
-        told = SCRATCH
+        origin = SCRATCH
     elif weights == "auto":
-        told = _load_packaged(network, name)
+        origin = _load_packaged(network, name)
         mean, std = (LITE_MEAN,) * 3, (LITE_STD,) * 3
     else:
-        told = _load_file(network, Path(weights))
-    backbone = Backbone(network, name=name, weights=told, mean=mean, std=std)
+        origin = _load_file(network, Path(weights))
+    backbone = Backbone(network, name=name, weights=origin, mean=mean, std=std)
     if "img_size" in inspect.signature(type(network)).parameters:
         _try_sides(backbone, {side_px, first_side_px or side_px})
     return backbone

@@ -1,7 +1,7 @@
 """Photos → batches of crops, decoded and augmented in threads while the network computes.
 
 Every batch is a pure function of the settings, the epoch and its place in it, so that a run that
-was killed goes on with the very batches that it would have seen.
+was killed resumes with the very batches that it would have seen.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from satchel.train.settings import TrainSettings
 
 Ints = npt.NDArray[np.int64]
 
-LOOKED_AT: Final = 8
-"""Photos looked at together, four crops each with their mirror images. On a processor more are
+ENCODED_AT_ONCE: Final = 8
+"""Photos encoded together, four crops each with their mirror images. On a CPU more are
 slower (their maps leave its caches): 8.9 ms a crop in batches of 32, 20.8 in batches of 128, which
 take three times the memory, too."""
 
@@ -38,7 +38,7 @@ class TrainingPhotos:
     Attributes:
         names: SHA-256 of each.
         labels: shape (n,), int64: places in the list of products.
-        boxes: of the object in each; the whole photo where nobody looked.
+        boxes: of the object in each; the whole photo where it was not embedded.
         read: SHA-256 → bytes.
     """
 
@@ -57,7 +57,7 @@ class TrainingPhotos:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """Which photos one step takes, and how."""
+    """The photos of one training step, and their input side."""
 
     epoch: int
     number: int
@@ -67,7 +67,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a network is shown.
+    """A batch of training crops.
 
     Attributes:
         crops: shape (n, side, side, 3), uint8.
@@ -90,7 +90,7 @@ def training_batches(
     mix: float,
     seed: int,
 ) -> Iterator[Batch]:
-    """Yield the batches of these steps, a few ahead of whoever takes them."""
+    """Yield the batches of these steps, a few ahead of the consumer."""
 
     def work(step: Step) -> Batch:
         augment = RECIPES[recipe]
@@ -118,9 +118,9 @@ def shown_batches(
 
 
 def looks(
-    photos: TrainingPhotos, side_px: int, *, batch: int = LOOKED_AT
+    photos: TrainingPhotos, side_px: int, *, batch: int = ENCODED_AT_ONCE
 ) -> Iterator[npt.NDArray[np.uint8]]:
-    """Yield crops as identification looks: the whole photo, and the object in it.
+    """Yield the crops of two encoder passes: the whole photo, and the object in it.
 
     Yields:
         shape (n, 2, side, side, 3), uint8, n ≤ `batch`; all photos in their order.

@@ -1,7 +1,7 @@
-"""The classifier: photo → one of the products it was trained on.
+"""Train a classifier: photo → one of the products it was trained on.
 
-First a head on frozen features, in seconds; then, unless that was all that was asked for, the
-backbone too, beginning with that head.
+First the head alone on frozen features, in seconds; then, unless the stage is `head`, the backbone
+too, starting with that head.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ def train_classifier(
     progress: Progress,
     on_epoch: Callable[[int, dict[str, float]], None],
 ) -> TrainingState:
-    """Train, or go on where the run stopped.
+    """Train, or resume where the run stopped.
 
     The run's folder gets `best.safetensors`, read by `load_classifier`.
     """
@@ -164,8 +164,7 @@ def predict(
 ) -> Floats:
     """Probability of each product for each photo, shape (n, products), float32.
 
-    The mean over what identification looks at: the whole photo, the object in it; either as it
-    is and mirrored.
+    Test-time augmentation: the mean over the whole photo and the object, each mirrored too.
     """
     device = next(model.parameters()).device
     rows = []
@@ -199,7 +198,7 @@ def begin_head(
 def frozen_features(
     backbone: Backbone, photos: TrainingPhotos, side_px: int, advance: Callable[[int], None]
 ) -> Floats:
-    """Vectors of the looks at each photo, shape (n, 4, d): whole and object, each mirrored too."""
+    """Vectors of each photo, shape (n, 4, d): whole and object, each mirrored too."""
     rows = []
     backbone = backbone.to(memory_format=torch.channels_last)
     with torch.inference_mode():
@@ -281,6 +280,6 @@ def _same_kind(settings: ClassifierSettings) -> str:
 
 
 def notes_of(path: Path) -> dict[str, str]:
-    """The notes beside the tensors of a safetensors file."""
+    """The metadata of a safetensors file."""
     with readable(path), safe_open(path, "pt") as file:
         return dict(file.metadata() or {})

@@ -1,4 +1,4 @@
-"""The encoder: photo → a vector near those of the same product, of products never seen too."""
+"""Train an encoder: photo → a vector near those of the same product, of unseen products too."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class Cascade(Backbone):
 
 
 class MetricObjective(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
-    """A loss on vectors, as the training loop calls it, of whitened ones if it is told to."""
+    """A loss on vectors, whitened if a layer is given, as the training loop calls it."""
 
     def __init__(self, loss: torch.nn.Module, whiten: WhiteningLayer | None = None) -> None:
         super().__init__()
@@ -100,7 +100,7 @@ class EncoderTask:
 
     Attributes:
         train: labelled by place among the training products.
-        val: photos to choose by; labels of any numbering.
+        val: photos to validate on; labels of any numbering.
         gallery: what `val` is searched in, labelled as `val`; None: in itself, each photo left out
             in turn, as where its products are unseen ones.
     """
@@ -119,7 +119,7 @@ def train_encoder(
     progress: Progress,
     on_epoch: Callable[[int, dict[str, float]], None],
 ) -> TrainingState:
-    """Train, or go on where the run stopped; the run's folder gets `best.safetensors`.
+    """Train, or resume where the run stopped; the run's folder gets `best.safetensors`.
 
     Raises:
         UsageError: the loss or its options do not exist, or the batch holds too few products.
@@ -305,7 +305,7 @@ def see(
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Seen:
-    """Look at photos as identification does."""
+    """Encode the whole photo and the object, as evaluation does."""
     device = next(backbone.parameters()).device
     backbone.eval()
     unit, plain = [], []

@@ -1,8 +1,8 @@
-"""A trained network → ONNX files that serve, each held against the network it came from.
+"""Export a trained network to ONNX, each file compared with the network.
 
-Three of them: weights in float32; weights stored as float16 and computed in float32, which halves
-the file; and int8, whose speed a processor must have instructions for. A file that does not agree
-with the network is not served, whatever its speed.
+Three kinds: float32; weights stored as float16 and computed in float32, which halves the file; and
+int8, which is fast on processors with instructions for it. A file that does not agree with the
+network is not served.
 """
 
 from __future__ import annotations

@@ -18,9 +18,9 @@ _MMAP_MAX: Final = -4  # M_MMAP_MAX
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc to keep what is freed, for the rest of this process; False where it is not glibc.
+    """Let glibc keep freed memory, for the rest of this process; False where it is not glibc.
 
-    Costs memory that others could use: only processes that train do it.
+    It costs memory that others could use: only training processes do it.
     """
     if sys.platform != "linux":
         return False

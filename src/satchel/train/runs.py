@@ -232,7 +232,7 @@ class Run:
 
 @contextlib.contextmanager
 def readable(path: Path) -> Iterator[None]:
-    """Make one error in words of whatever is wrong with a file that a run wrote.
+    """Turn any error of reading a file of a run into one message.
 
     Raises:
         UsageError: it is missing or damaged, or does not fit.
@@ -286,10 +286,10 @@ def _revision() -> str:
     here = Path(__file__).parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return __version__
-    commit = told.stdout.strip() if told.returncode == 0 else ""
+    commit = found.stdout.strip() if found.returncode == 0 else ""
     return f"{__version__}+{commit}" if commit else __version__
 
 

@@ -41,7 +41,7 @@ class FitSettings(Settings):
     )
     epochs: int = Field(20, ge=1)
     minutes: float | None = Field(
-        None, gt=0, description="a budget: as many epochs as fit into it, measured as it begins"
+        None, gt=0, description="time budget: as many epochs as fit, measured as training begins"
     )
     batch: int = Field(32, ge=2, description="photos a step")
     side_px: int = Field(224, ge=32, le=1024, description="input side of the last epochs")
@@ -67,9 +67,9 @@ class FitSettings(Settings):
         "here, measured as training begins",
     )
     freeze_statistics: bool = Field(
-        False, description="keep batch norms' running statistics as they came"
+        False, description="keep batch norms' running statistics unchanged"
     )
-    threads: int = Field(0, ge=0, description="of the processor; 0: all there are")
+    threads: int = Field(0, ge=0, description="CPU threads; 0: all cores")
     seed: int = Field(0, ge=0)
 
     @model_validator(mode="after")

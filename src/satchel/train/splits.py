@@ -1,8 +1,8 @@
-"""Which photos a model is trained on, chosen by, and tested on: frozen in a file with its hash.
+"""Train, validation and test splits, frozen in a file with its hash.
 
-Photos that belong together (copies of one picture, photos of one item) never stand on two sides
-of a split. Two protocols: *closed*, the same products on all sides; *open*, products that training
-never saw on the others.
+Photos that belong together (copies of one photo, photos of one item) are never in two parts. Two
+protocols: *closed*, the same products in all parts; *open*, products unseen in training in the
+others.
 """
 
 from __future__ import annotations

@@ -119,11 +119,11 @@ def _rebuild_index(workspace: Workspace, card: EncoderCard) -> None:
 
 
 def _confidence(workspace: Workspace, run: Run, card: EncoderCard) -> Confidence:
-    """How sure answers are, measured on the validation part searched in the training part.
+    """Fit the confidence on the validation part, searched in the training part.
 
-    The index holds the training part alone: how photos of a product vary must not be learned from
-    those that are asked. An adapted encoder keeps what its card says: compositions are easier than
-    people's photos, and no others are at hand (docs/decisions/0011-honest-answers.md).
+    The index holds the training part alone: whitening must not be fitted on the queries. An adapted
+    encoder keeps its card's confidence: synthetic photos are easier than people's, and no others
+    are at hand (docs/decisions/0011-honest-answers.md).
     """
     record = run.read()
     if record.adapts:

@@ -1,6 +1,6 @@
-"""What stands behind a product in a composed photo: real photos, and drawn walls, wood and shelves.
+"""Backgrounds of synthetic photos: real photos, and drawn walls, wood and shelves.
 
-Drawn ones come from small random tables that are enlarged: smooth noise, cheap at any size.
+Drawn ones are small random tables, enlarged: smooth noise, cheap at any size.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Backgrounds:
         )
 
     def cut(self, side_px: int, rng: Rng) -> RGB:
-        """A part of one of them, drawn by chance; shape (side, side, 3)."""
+        """A random crop of one of them; shape (side, side, 3)."""
         photo = self.photos[int(rng.integers(len(self)))]
         side = len(photo)
         height, width = (max(8, int(side * s)) for s in rng.uniform(*CUT, 2))
@@ -67,7 +67,7 @@ def load_backgrounds(
     """Decode a folder's photos, and those of the folders in it, once.
 
     Args:
-        side_px: that they are kept at, squared; somewhat more than that of the compositions.
+        side_px: that they are kept at, squared; somewhat more than that of the synthetic photos.
 
     Raises:
         UsageError: the folder holds no photo that can be read.
