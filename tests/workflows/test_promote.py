@@ -16,6 +16,7 @@ from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.progress import SILENT
 from satchel.workspace import Workspace
+from support.stub_encoder import serve_stub, stub_encoder
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
@@ -41,8 +42,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for seed in range(12):
             data = encode_jpeg(draw(shape, seed), 90)
             (source / shape / f"{seed}.jpg").write_bytes(data)
-    workspace = Workspace.create(folder / "workspace")
-    fill(workspace, source, Encoder.load())
+    workspace = serve_stub(Workspace.create(folder / "workspace"))
+    fill(workspace, source, stub_encoder())
     split_workspace(workspace, workspace.split_path("s"), SplitOptions(val=0.5, test=0.0))
     small = {"threads": 1, "side_px": 64, "precision": "fp32", "batch": 10, "epochs": 1}
     for settings, name in (
@@ -55,7 +56,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ),
     ):
         run = start(workspace, "s", settings, name)
-        resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("satchel.train.classifier.HEAD_STEPS", 50)
+            resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
     workspace.catalogue.close()
     return workspace.folder
 
@@ -124,7 +127,8 @@ def test_what_does_not_agree_is_not_served(
     from satchel.train.runs import Run
     from satchel.workflows.promote import promote_run
 
+    before = serving_card(workspace.models)
     monkeypatch.setitem(export.LEAST_COSINE, "int8", 1.1)
     with pytest.raises(UsageError, match="does not agree"):
         promote_run(workspace, Run.find(workspace.runs, "head"), "int8", progress=SILENT)
-    assert serving_card(workspace.models) == serving_card(workspace.models / "nothing")
+    assert serving_card(workspace.models) == before

@@ -1,9 +1,7 @@
-"""Another of the encoders that Satchel carries begins to answer, and goes back."""
+"""Promotion of a built-in encoder, and rollback."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ from satchel.identify import Identifier
 from satchel.progress import SILENT
 from satchel.workflows.promote import promote_builtin
 from satchel.workspace import Workspace
+from support.cli import satchel
 
 
 @pytest.fixture(scope="module")
@@ -30,28 +29,23 @@ def workspace(tmp_path: Path) -> Workspace:
     return Workspace.create(tmp_path / "workspace")
 
 
-def satchel(workspace: Workspace, *arguments: str) -> int:
-    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder), *arguments]
-    return subprocess.run(command, capture_output=True, check=False).returncode
-
-
-def test_the_light_encoder_answers_and_is_taken_back(filled: Workspace) -> None:
+def test_the_light_encoder_is_promoted_and_rolled_back(filled: Workspace) -> None:
     before = Identifier.open(filled).identify(jpeg("ring", 3))
-    assert satchel(filled, "promote", "lite0") == 0
+    assert satchel(filled.folder, "promote", "lite0").returncode == 0
     identifier = Identifier.open(filled)
     assert identifier.encoder_id == Encoder.load(LITE).id
     assert identifier.identify(jpeg("ring", 3)).candidates[0].product.code == "M3"
     assert filled.catalogue.vectors.count_missing(Encoder.load(BUILTIN).id) == 0  # kept
-    assert satchel(filled, "promote", "--rollback") == 0
+    assert satchel(filled.folder, "promote", "--rollback").returncode == 0
     again = Identifier.open(filled).identify(jpeg("ring", 3))
     assert [c.product.code for c in again.candidates] == [c.product.code for c in before.candidates]
     assert again.candidates[0].confidence == pytest.approx(before.candidates[0].confidence)
 
 
 def test_an_empty_catalogue_can_switch_before_anything_is_embedded(workspace: Workspace) -> None:
-    assert satchel(workspace, "promote", "lite0") == 0
+    assert satchel(workspace.folder, "promote", "lite0").returncode == 0
     assert serving_card(workspace.models) == LITE
-    assert satchel(workspace, "promote", "clip-b16") == 0
+    assert satchel(workspace.folder, "promote", "clip-b16").returncode == 0
     assert serving_card(workspace.models) == BUILTIN
 
 
