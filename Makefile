@@ -61,7 +61,6 @@ bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: so
 	$(BIN)/python benchmarks/curate_trial.py
 	$(BIN)/python benchmarks/confidence.py test
 	$(BIN)/python benchmarks/lookalikes.py test
-	$(BIN)/python benchmarks/proportions.py
 	$(BIN)/python benchmarks/losses.py .bench/losses
 	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/training_speed.py

@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from accuracy import Seen, all_described, nearest_ranks, ranks, vectors_of
+from accuracy import Photos, embedded, nearest_ranks, ranks
 from datasets import SHARED, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.adapt.network import ADAPTED_WEIGHTS, START_WEIGHTS, interpolated
@@ -45,6 +45,7 @@ from satchel.encode.encoder import Encoder
 from satchel.encode.registry import BUILTINS
 from satchel.files import write_atomically
 from satchel.progress import SILENT
+from satchel.search.index import PLAIN
 from satchel.search.rules import SearchRules
 from satchel.train.checkpoint import save_weights, strip_prefix
 from satchel.train.runs import Run
@@ -128,21 +129,21 @@ class _State:
         return self._tensors
 
 
-def head_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Seen]:
+def head_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:
     """Every photo as the exported file has it, and what each of its two heads says alone."""
     export_run(workspace, run)
     encoder = Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
     gallery = {photo.path for task in chosen for photo in task.gallery}
     asked = [path for path in distinct_paths(chosen) if path not in gallery]
-    both = all_described(sorted(gallery), encoder)
-    both.update(all_described(asked, encoder, gallery=False))
+    both = embedded(sorted(gallery), encoder)
+    both.update(embedded(asked, encoder, gallery=False))
     width = encoder.card.dimension // 2
     parts = {"zero-shot": slice(0, width), "adapted, alone": slice(width, None)}
-    seen = {name: _part(both, part) for name, part in parts.items()}
-    return seen | {"adapted, side by side": both}
+    found = {name: _part(both, part) for name, part in parts.items()}
+    return found | {"adapted, side by side": both}
 
 
-def _part(seen: Seen, part: slice) -> Seen:
+def _part(embeddings: Photos, part: slice) -> Photos:
     """One head's vectors: of looks that are added up, parts are what the head by itself gives."""
 
     def cut(vector: np.ndarray) -> np.ndarray:
@@ -151,26 +152,26 @@ def _part(seen: Seen, part: slice) -> Seen:
 
     photos = {
         path: replace(photo, whole=cut(photo.whole), vector=cut(photo.vector))
-        for path, photo in seen.items()
+        for path, photo in embeddings.items()
     }
-    return Seen(photos, seen.n_passes)
+    return Photos(photos, embeddings.n_passes)
 
 
-def network_seen(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Seen]:
+def network_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:
     """Every photo as the light encoder has it, and its ends with shares of what was trained."""
     paths = distinct_paths(chosen)
-    seen = {"zero-shot": all_described(paths, Encoder.load(BUILTINS["lite0"]))}
+    found = {"zero-shot": embedded(paths, Encoder.load(BUILTINS["lite0"]))}
     for share in dict.fromkeys(
         (1.0, run.read().settings_as(AdaptSettings).network.interpolation_weight)
     ):
         name = f"adapted, {share:.0%} of the trained weights"
-        seen[name] = all_described(paths, exported(workspace, run, share))
-    return seen
+        found[name] = embedded(paths, exported(workspace, run, share))
+    return found
 
 
-SEEN: dict[str, Callable[[Workspace, Run, list[Task]], dict[str, Seen]]] = {
-    "clip-b16": head_seen,
-    "lite0": network_seen,
+EMBEDDED: dict[str, Callable[[Workspace, Run, list[Task]], dict[str, Photos]]] = {
+    "clip-b16": head_photos,
+    "lite0": network_photos,
 }
 
 
@@ -184,12 +185,12 @@ def measured(chosen: list[Task], settings: AdaptSettings, encoder: str) -> list[
         minutes = (time.monotonic() - began) / 60
         outcome = Outcome.read(run)
         print(f"{minutes:.1f} minutes", outcome, flush=True)
-        seen = SEEN[encoder](workspace, run, chosen)
+        found = EMBEDDED[encoder](workspace, run, chosen)
     about = {"minutes": minutes, "held_out": outcome.model_dump(mode="json")}
     about |= {
         key: record.figures[key] for key in ("per_photo", "per_second") if key in record.figures
     }
-    return [figure | about for task in chosen for figure in figures_of(task, seen, RULES[encoder])]
+    return [figure | about for task in chosen for figure in figures_of(task, found, RULES[encoder])]
 
 
 def tell(epoch: int, figures: dict[str, float]) -> None:
@@ -197,15 +198,16 @@ def tell(epoch: int, figures: dict[str, float]) -> None:
     print(epoch, {key: round(value, 3) for key, value in figures.items()}, flush=True)
 
 
-def figures_of(task: Task, by_encoder: dict[str, Seen], rules: SearchRules) -> list[dict[str, Any]]:
+def figures_of(
+    task: Task, by_encoder: dict[str, Photos], rules: SearchRules
+) -> list[dict[str, Any]]:
     """Top-k of one task by every encoder, plain and as it ships, and the gain over the first."""
     found = {}
-    for encoder, seen in by_encoder.items():
-        whole = {path: photo.whole for path, photo in seen.items()}
-        found[f"{encoder}, plain"] = nearest_ranks(task, whole)
-        if seen.n_passes > 1:
-            found[f"{encoder}, three looks"] = ranks(task, vectors_of(seen))
-        found[f"{encoder}, as it ships"] = ranks(task, vectors_of(seen), seen, rules)
+    for encoder, photos in by_encoder.items():
+        found[f"{encoder}, plain"] = nearest_ranks(task, photos)
+        if photos.n_passes > 1:
+            found[f"{encoder}, three passes"] = ranks(task, photos, PLAIN)
+        found[f"{encoder}, as it ships"] = ranks(task, photos, rules)
     plain = found["zero-shot, plain"]
     return [
         {
@@ -261,7 +263,7 @@ def timed(products: int, minutes: float) -> None:
 def main() -> None:
     """Print the table and write the JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--encoder", choices=tuple(SEEN), default="clip-b16")
+    parser.add_argument("--encoder", choices=tuple(EMBEDDED), default="clip-b16")
     parser.add_argument("--every", type=int, default=1, help="every so-many-th dev query alone")
     parser.add_argument("--minutes", type=float, help="12 by default; of --products 30")
     parser.add_argument("--products", type=int, help="time the commands on so many pictures")

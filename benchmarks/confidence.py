@@ -1,13 +1,12 @@
-"""How sure answers are: fitted on the dev tasks for the encoder's card, measured on the test tasks.
+"""Confidences: fitted on the dev tasks for the encoder's card, measured on the test tasks.
 
     python benchmarks/confidence.py [dev|test]
 
-`dev`: ranking rules compared, and the confidence that the encoder's card holds. `test`: what
-confidences and verdicts are worth with a third of the products taken away, drawn ten times; beside
-a softmax with two thresholds (`softmax`), the card's (`card`), one fitted on the dev photos of the
-same catalogue (`own photos`), and ones fitted on the gallery itself (`views`: composed from its
-pictures; `leave one out`: its photos searched among the others). The tables behind
-docs/decisions/0005-ranking.md and 0011-honest-answers.md.
+`dev`: ranking rules compared, and the confidence of the encoder's card. `test`: figures of
+confidences and verdicts with a third of the products taken away, drawn ten times: of a softmax with
+two thresholds (`softmax`), of the card's (`card`), and of one fitted on the dev photos of the same
+catalogue (`own photos`). The tables behind docs/decisions/0005-ranking.md and
+0011-honest-answers.md.
 """
 
 from __future__ import annotations
@@ -15,50 +14,32 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 
 import numpy as np
 
-from accuracy import Asking, Seen, all_described, by_product, index_of, vectors_of
+from accuracy import Photos, embedded, gallery_of
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
-from satchel.confidence.fit import (
-    NOT_THERE,
-    Asked,
-    Measured,
-    Outcomes,
-    area_under_roc,
-    ask,
-    fit_confidence,
-    joined,
-    measure,
-    outcomes_of,
-    reliability_by_count,
-)
-from satchel.confidence.model import Rankings, presence, shares
+from satchel.confidence.figures import Measured, area_under_roc, calibration_error, measure
+from satchel.confidence.fit import fit_confidence
+from satchel.confidence.model import conditional_probabilities, presence
+from satchel.confidence.outcomes import NOT_THERE, Outcomes, joined, outcomes_of
 from satchel.encode.card import Confidence
-from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
-from satchel.images import decode
-from satchel.parallel import small_products
+from satchel.evaluate.offline import Query, rank_pairs, rank_queries
 from satchel.records import PhotoEmbedding
-from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL, RankedProduct, rank_products
 from satchel.search.rules import SearchRules
-from views import seller_view
+from satchel.search.searcher import Searcher
 
 SHARE = 1 / 3
 """Share of the products that are taken away, so that items of theirs are not in the catalogue."""
 
 DRAWS = 10
 ROUNDS = 200
-"""Of luck, by which it is told what calibration error chance alone makes."""
+"""Simulations from which the expected ECE of a perfectly calibrated model is estimated."""
 
 FEW = (50, 300)
-"""How many own photos are tried, beside all of them."""
-
-VIEWS = 2
-"""Composed views of each gallery picture; more where there are few pictures."""
+"""How many own photos are tried, besides all of them."""
 
 TEMPERATURE, IDENTIFIED_AT, IN_CATALOGUE_AT = 0.02, 0.95, 0.44
 """Of the softmax that is compared with: the best ones, by the same dev tasks."""
@@ -82,15 +63,11 @@ def softmax(values: np.ndarray) -> np.ndarray:
     return powers / powers.sum()
 
 
-def shipped_index(task: Task, seen: Seen) -> tuple[GalleryIndex, list[str]]:
-    """The task's gallery as it is searched."""
-    return index_of(task, vectors_of(seen), seen, SearchRules())
-
-
-def compare_rules(task: Task, seen: Seen) -> list[list[object]]:
+def compare_rules(task: Task, photos: Photos) -> list[list[object]]:
     """Top-1/3/5 of each rule by plain loops over products, where products have several photos."""
-    index, codes = shipped_index(task, seen)
-    queries = np.stack([seen.asked(query.path).descriptor for query in task.queries])
+    gallery, codes = gallery_of(task, photos)
+    index = gallery.searcher(SearchRules()).index
+    queries = np.stack([photos.query(query.path).descriptor for query in task.queries])
     cosines = index.prepared(queries) @ index.gallery.vectors.T
     right = np.array([codes.index(query.code) for query in task.queries])
     rows: list[list[object]] = []
@@ -132,73 +109,50 @@ class Queries:
     """Photos whose products are known, and the gallery that they are searched in.
 
     Attributes:
-        photos: n of them.
+        photos: n of them, as queries.
         right: shape (n,), number of each one's product; `NOT_THERE` where the gallery has it not.
         groups: shape (n,), the product that each truly is of.
-        own: names of the gallery's photos that are left out for each; none where none is.
     """
 
-    index: GalleryIndex
-    asking: Asking
+    searcher: Searcher
     photos: Sequence[PhotoEmbedding]
     right: np.ndarray
     groups: np.ndarray
-    own: Sequence[bytes] = ()
-
-    def ranked(self, row: int, without: int | None = None) -> list[RankedProduct]:
-        """One query's ranking, as `Identifier` ranks."""
-        asked, index = self.photos[row], self.index
-        if self.own:
-            names = index.gallery.photos
-            others = (names != np.frombuffer(self.own[row], np.uint8)).any(1)
-            index = replace(index, gallery=index.gallery.rows(np.flatnonzero(others)))
-        with small_products():
-            return rank_products(
-                index,
-                asked.descriptor[None],
-                top=POOL,
-                matcher=self.asking(asked),
-                without=without,
-            )
 
     def paired(self) -> Outcomes:
         """Each query with and without its product: what is fitted on."""
-        asked = [ask(partial(self.ranked, row), int(of)) for row, of in enumerate(self.right)]
-        return outcomes_of(self.index, asked)
+        return outcomes_of(rank_pairs(self.searcher, map(Query, self.photos), self.right.tolist()))
+
+    def once(self) -> Outcomes:
+        """Each query as it is: what is measured on."""
+        found = rank_queries(self.searcher, map(Query, self.photos))
+        return Outcomes(
+            found.rankings,
+            found.ranks(self.right) - 1,
+            self.right != NOT_THERE,
+            self.groups,
+            np.ones(len(found)),
+        )
 
     def thinned(self, seed: int) -> Queries:
         """The same with a share of all products taken out of the gallery."""
-        products = np.unique(self.index.gallery.products)
+        index = self.searcher.index
+        products = np.unique(index.gallery.products)
         rng = np.random.default_rng(seed)
         gone = rng.choice(products, round(len(products) * SHARE), replace=False)
-        left = np.flatnonzero(~np.isin(self.index.gallery.products, gone))
+        left = np.flatnonzero(~np.isin(index.gallery.products, gone))
+        fewer = replace(index, gallery=index.gallery.rows(left))
         return replace(
             self,
-            index=replace(self.index, gallery=self.index.gallery.rows(left)),
+            searcher=replace(self.searcher, index=fewer),
             right=np.where(np.isin(self.right, gone), NOT_THERE, self.right),
         )
 
     def known(self) -> Queries:
         """Those whose product the gallery has."""
         rows = np.flatnonzero(self.right != NOT_THERE)
-        return replace(
-            self,
-            photos=[self.photos[row] for row in rows],
-            right=self.right[rows],
-            groups=self.groups[rows],
-            own=[self.own[row] for row in rows] if self.own else (),
-        )
-
-    def once(self) -> Outcomes:
-        """Each query as it is: what is measured on."""
-        asked = [Asked(int(of), self.ranked(row), ()) for row, of in enumerate(self.right)]
-        return Outcomes(
-            Rankings.of_many(self.index, [one.there for one in asked]),
-            np.array([one.place for one in asked]),
-            self.right != NOT_THERE,
-            self.groups,
-            np.ones(len(asked)),
-        )
+        photos = [self.photos[row] for row in rows]
+        return Queries(self.searcher, photos, self.right[rows], self.groups[rows])
 
     def drawn(self) -> list[Outcomes]:
         """The queries with a share of all products taken away, drawn `DRAWS` times."""
@@ -209,44 +163,12 @@ class Queries:
         return [self.thinned(seed).known().paired() for seed in range(DRAWS)]
 
 
-def queries_of(task: Task, seen: Seen) -> Queries:
-    """A task's queries, searched in its gallery."""
-    index, names = shipped_index(task, seen)
-    asked = [seen.asked(query.path) for query in task.queries]
-    right = np.array([names.index(query.code) for query in task.queries])
-    return Queries(index, Asking(task, seen), asked, right, right)
-
-
-def left_one_out(task: Task, seen: Seen, most: int = 600) -> Queries:
-    """Gallery photos of products with several, each searched among all others.
-
-    The whitening is that of the whole gallery: one photo hardly changes it.
-    """
-    index, _ = shipped_index(task, seen)
-    photos, _ = by_product(task)
-    products = index.gallery.products
-    counts = np.bincount(products)
-    some = np.random.default_rng(0).permutation(len(photos))[:most]
-    rows = [row for row in some if counts[products[row]] > 1]
-    asked = [seen.asked(photos[row].path) for row in rows]
-    own = [index.gallery.photos[row].tobytes() for row in rows]
-    return Queries(index, Asking(task, seen), asked, products[rows], products[rows], own)
-
-
-def composed(task: Task, seen: Seen, encoder: Encoder) -> Queries:
-    """Views composed from the gallery's pictures, searched in the gallery."""
-    each = max(VIEWS, 400 // len(task.gallery))
-    rng = np.random.default_rng(0)
-    asked = [
-        view
-        for photo in task.gallery
-        for view in embed(
-            encoder, [seller_view(decode(photo.path.read_bytes()), rng) for _ in range(each)]
-        )
-    ]
-    index, names = shipped_index(task, seen)
-    right = np.array([names.index(photo.code) for photo in task.gallery for _ in range(each)])
-    return Queries(index, Asking(task, seen), asked, right, right)
+def queries_of(task: Task, photos: Photos) -> Queries:
+    """A task's queries, searched in its gallery as it ships."""
+    gallery, codes = gallery_of(task, photos)
+    asked = [photos.query(query.path) for query in task.queries]
+    right = np.array([codes.index(query.code) for query in task.queries])
+    return Queries(gallery.searcher(SearchRules()), asked, right, right)
 
 
 def equally(parts: list[Outcomes]) -> Outcomes:
@@ -264,22 +186,23 @@ def some(outcomes: Outcomes, count: int) -> Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class Tested(Measured):
-    """What was measured, and `by_chance`: the calibration error of confidences that are true."""
+    """Figures, and `perfect_error`: the ECE of a perfectly calibrated model at this sample size."""
 
-    by_chance: float
+    perfect_error: float
 
 
 def tested(confidences: Sequence[Confidence], draws: Sequence[Outcomes]) -> Tested:
-    """What confidences are worth, one for each draw."""
-    sure, measured = [], []
+    """Figures of confidences, one for each draw."""
+    first, measured = [], []
     for confidence, one in zip(confidences, draws, strict=True):
-        there, choice = presence(confidence, one.ranked), shares(confidence, one.ranked)
-        sure.append(there * choice[:, 0])
-        measured.append(measure(confidence, one, there, choice))
+        there = presence(confidence, one.ranked)
+        conditional = conditional_probabilities(confidence, one.ranked)
+        first.append(there * conditional[:, 0])
+        measured.append(measure(confidence, one, there, conditional))
     said = np.array([one.identified for one in measured])
     right = np.array([one.right_when_identified or 0.0 for one in measured])
-    told = np.concatenate(sure)
-    bins, error = reliability_by_count(told, np.concatenate([one.place == 0 for one in draws]))
+    every = np.concatenate(first)
+    bins, error = calibration_error(every, np.concatenate([one.place == 0 for one in draws]))
     values = {
         name: float(np.mean([getattr(one, name) for one in measured]))
         for name in ("right", "auroc", "false_positive_rate", "absent_caught", "covered", "likely")
@@ -292,7 +215,7 @@ def tested(confidences: Sequence[Confidence], draws: Sequence[Outcomes]) -> Test
         right_when_identified=float(right @ said / said.sum()) if said.any() else None,
         ranked=measured[0].ranked,
         bins=bins,
-        by_chance=error_by_chance(told, len(draws[0])),
+        perfect_error=perfect_error(every, len(draws[0])),
     )
 
 
@@ -311,29 +234,30 @@ def fitted_on(
     return [fit_confidence(one, card, "own photos")[0] for one in chosen]
 
 
-def error_by_chance(sure: np.ndarray, queries: int) -> float:
-    """Calibration error that so few queries show even of confidences that are exactly true.
+def perfect_error(confidence: np.ndarray, queries: int) -> float:
+    """Expected ECE of a perfectly calibrated model at this sample size.
 
     Args:
-        sure: shape (draws × queries,); a query is as lucky in one draw as in the others.
+        confidence: shape (draws × queries,); outcomes of a query are drawn together in all draws.
     """
     rng, errors = np.random.default_rng(0), []
     for _ in range(ROUNDS):
-        luck = np.tile(rng.random(queries), len(sure) // queries)
-        errors.append(reliability_by_count(sure, luck < sure)[1])
+        uniform = np.tile(rng.random(queries), len(confidence) // queries)
+        errors.append(calibration_error(confidence, uniform < confidence)[1])
     return float(np.mean(errors))
 
 
 def softmax_tested(draws: Sequence[Outcomes]) -> Measured:
-    """The same of a softmax over the scores with two thresholds, which knows of no absent items."""
-    told = joined(draws)
-    scores = told.ranked.scores
+    """Figures of a softmax over the scores with two thresholds, which knows of no absent items."""
+    every = joined(draws)
+    scores = every.ranked.scores
     best = scores[:, 0]
-    sure = np.stack([softmax(row / TEMPERATURE) for row in scores])
-    right, said = told.place == 0, (sure[:, 0] >= IDENTIFIED_AT) & (best >= IN_CATALOGUE_AT)
+    conditional = np.stack([softmax(row / TEMPERATURE) for row in scores])
+    first, right = conditional[:, 0], every.place == 0
+    said = (first >= IDENTIFIED_AT) & (best >= IN_CATALOGUE_AT)
     card = Encoder.load().card.confidence
-    blank = measure(card, told, presence(card, told.ranked), sure)
-    bins, error = reliability_by_count(sure[:, 0], right)
+    blank = measure(card, every, presence(card, every.ranked), conditional)
+    bins, error = calibration_error(first, right)
     return replace(
         blank,
         queries=len(draws[0]),
@@ -341,7 +265,7 @@ def softmax_tested(draws: Sequence[Outcomes]) -> Measured:
         auroc=float(np.mean([area_under_roc(one.ranked.scores[:, 0], one.known) for one in draws])),
         identified=float(said.mean()),
         right_when_identified=float(right[said].mean()) if said.any() else None,
-        absent_caught=float((best[~told.known] < IN_CATALOGUE_AT).mean()),
+        absent_caught=float((best[~every.known] < IN_CATALOGUE_AT).mean()),
         false_positive_rate=float("nan"),
         covered=float("nan"),
         likely=float("nan"),
@@ -351,10 +275,10 @@ def softmax_tested(draws: Sequence[Outcomes]) -> Measured:
 
 SHOWN = {
     "calibration error": "calibration_error",
-    "by chance": "by_chance",
+    "of perfect calibration": "perfect_error",
     "AUROC, in or not": "auroc",
     "absent that pass at 95 % TPR": "false_positive_rate",
-    "said identified": "identified",
+    "identified": "identified",
     "right when identified": "right_when_identified",
     "absent called absent": "absent_caught",
     "likely hold it": "covered",
@@ -372,21 +296,20 @@ def row_of(task: str, side: str, measured: Measured) -> list[object]:
 def main() -> None:
     """Print the tables and write the JSON."""
     split = sys.argv[1] if len(sys.argv) > 1 else "dev"
-    encoder = Encoder.load()
     dev = tasks("dev")
     shown = dev if split == "dev" else dev + tasks("test")
-    seen = all_described(distinct_paths(shown), encoder)
-    asked = {task.name: queries_of(task, seen) for task in shown}
+    photos = embedded(distinct_paths(shown), Encoder.load())
+    asked = {task.name: queries_of(task, photos) for task in shown}
     pairs = [asked[task.name].paired() for task in dev]
-    card, told = fit_confidence(equally(pairs), None, "dev tasks")
+    card, held_out = fit_confidence(equally(pairs), None, "dev tasks")
     if split == "dev":
-        rules = {task.name: compare_rules(task, seen) for task in by_photos_per_product(dev)}
+        rules = {task.name: compare_rules(task, photos) for task in by_photos_per_product(dev)}
         for name, rows in rules.items():
             print_table(f"A product's score from its photos: {name}", ["rule", *"135"], rows)
         print(card.model_dump_json(indent=2))
         write_json(
             "confidence-dev",
-            {"rules": rules, "card": card.model_dump(mode="json"), "left_out": asdict(told)},
+            {"rules": rules, "card": card.model_dump(mode="json"), "left_out": asdict(held_out)},
         )
         return
     rows, figures = [], []
@@ -400,17 +323,13 @@ def main() -> None:
             for count in (few for few in FEW if few < len(own.right) / 2):
                 sides[f"{count} own photos"] = tested(fitted_on(own_pairs, card, count), draws)
             sides["all own photos"] = tested(fitted_on(own_pairs, card), draws)
-        once = len(task.gallery) == len({photo.code for photo in task.gallery})
-        stand_in = composed(task, seen, encoder) if once else left_one_out(task, seen)
-        fits = fitted_on(stand_in.drawn_pairs(), card)
-        sides["views" if once else "leave one out"] = tested(fits, draws)
         for side, measured in sides.items():
             rows.append(row_of(task.name, side, measured))
-            told_of = {
+            values = {
                 key: None if isinstance(value, float) and np.isnan(value) else value
                 for key, value in asdict(measured).items()
             }
-            figures.append({"task": task.name, "side": side, **told_of})
+            figures.append({"task": task.name, "side": side, **values})
     name = f"{SHARE:.0%} of the products not in the gallery, {DRAWS} draws"
     print_table(name, ["task", "confidence", *SHOWN], rows)
     write_json("confidence-test", {"card": card.model_dump(mode="json"), "measured": figures})

@@ -29,7 +29,7 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from accuracy import Seen, Vectors, all_described, ranks, vectors_of
+from accuracy import Photos, embedded, ranks
 from datasets import SHARED, LabelledPhoto, Task, _grocery
 from reporting import print_table, write_json
 from satchel.curate.garbage import Classification, State, classify
@@ -37,6 +37,7 @@ from satchel.curate.integrity import Fault, faults, measure
 from satchel.curate.rules import GarbageRules
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB, decode, encode_jpeg
+from satchel.search.index import PLAIN
 
 WRONG_SHARE = 0.30
 KINDS = ("other product", "street", "screenshot", "crop")
@@ -231,7 +232,7 @@ def dropped_by_itself(path: Path) -> bool:
 
 def curated(
     gallery: Gallery,
-    seen: Seen,
+    embeddings: Photos,
     faulty: dict[Path, bool],
     rules: GarbageRules,
     *,
@@ -241,7 +242,7 @@ def curated(
     codes = sorted({photo.code for photo in gallery.photos})
     number = {code: at for at, code in enumerate(codes)}
     looks = {
-        name: np.stack([getattr(seen[photo.path], name) for photo in gallery.photos])
+        name: np.stack([getattr(embeddings[photo.path], name) for photo in gallery.photos])
         for name in ("vector", "whole", "colours")
     }
     fine = np.array([not faulty[photo.path] for photo in gallery.photos])
@@ -286,7 +287,7 @@ def regression(inputs: np.ndarray, wrong: np.ndarray, weight: np.ndarray) -> np.
     return found
 
 
-def fit(galleries: list[Gallery], seen: Seen, faulty: dict[Path, bool]) -> GarbageRules:
+def fit(galleries: list[Gallery], embeddings: Photos, faulty: dict[Path, bool]) -> GarbageRules:
     """Choose weights, then cuts, on half A; both galleries, right and wrong count the same.
 
     Wrong photos are dealt out several times: of Luma's, half A has 136, too few for six weights.
@@ -298,12 +299,12 @@ def fit(galleries: list[Gallery], seen: Seen, faulty: dict[Path, bool]) -> Garba
     ]
     rules = GarbageRules()
     for _ in range(4):  # the weights say whom to trust, and whom to trust changes the figures
-        parts = [fitted_on(gallery, seen, faulty, rules) for gallery in galleries]
+        parts = [fitted_on(gallery, embeddings, faulty, rules) for gallery in galleries]
         inputs, wrong, weight, _, _ = (np.concatenate(part) for part in zip(*parts, strict=True))
         found = regression(inputs, wrong, weight)
         named = dict(zip(WEIGHTS, np.round(found[:-1], 1).tolist(), strict=True))
         rules = rules.model_copy(update={**named, "constant": round(float(found[-1]), 1)})
-    parts = [fitted_on(gallery, seen, faulty, rules) for gallery in galleries]
+    parts = [fitted_on(gallery, embeddings, faulty, rules) for gallery in galleries]
     cuts = {}
     for name, place, lost in (("dropped_at", 4, GOOD_LOST), ("doubtful_at", 3, GOOD_ASKED)):
         each = [np.quantile(part[place][~part[1]], 1 - lost) for part in parts]
@@ -312,13 +313,13 @@ def fit(galleries: list[Gallery], seen: Seen, faulty: dict[Path, bool]) -> Garba
 
 
 def fitted_on(
-    gallery: Gallery, seen: Seen, faulty: dict[Path, bool], rules: GarbageRules
+    gallery: Gallery, embeddings: Photos, faulty: dict[Path, bool], rules: GarbageRules
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Inputs, truth, weights and scores of half A, less photos that integrity drops.
 
     Scores once as they are, and once with those of products too small for dropping at the bottom.
     """
-    classified = curated(gallery, seen, faulty, rules)
+    classified = curated(gallery, embeddings, faulty, rules)
     usable = np.array(
         [
             half(photo.code) == "A" and photo.kind in (RIGHT, *KINDS) and not faulty[photo.path]
@@ -361,7 +362,7 @@ def found_by_kind(gallery: Gallery, classified: Classification) -> list[dict[str
 
 
 def of_few_photos(
-    gallery: Gallery, seen: Seen, faulty: dict[Path, bool]
+    gallery: Gallery, embeddings: Photos, faulty: dict[Path, bool]
 ) -> list[dict[str, object]]:
     """Shares dropped where there are few photos of each class; of several random choices."""
     rows: list[dict[str, object]] = []
@@ -369,7 +370,7 @@ def of_few_photos(
         counts = np.zeros((2, 2))  # right or wrong × dropped or all
         for seed in range(DEALS):
             small = fewer(dealt_again(gallery, seed), most, seed)
-            out = curated(small, seen, faulty, GarbageRules()).states == 2
+            out = curated(small, embeddings, faulty, GarbageRules()).states == 2
             wrong = np.array([photo.wrong for photo in small.photos])
             for row, chosen in enumerate((~wrong, wrong)):
                 counts[row] += (out & chosen).sum(), chosen.sum()
@@ -396,12 +397,12 @@ def curve(gallery: Gallery, classified: Classification) -> list[dict[str, float]
     return points
 
 
-def accuracy(gallery: Gallery, vectors: Vectors, kept: np.ndarray) -> tuple[float, int]:
+def accuracy(gallery: Gallery, embeddings: Photos, kept: np.ndarray) -> tuple[float, int]:
     """Top-1 on clean queries with the photos `kept` of the gallery; and the number of queries."""
     photos = [photo for photo, keep in zip(gallery.photos, kept, strict=True) if keep]
     if gallery.queries:
         known = tuple(LabelledPhoto(photo.code, photo.path) for photo in photos)
-        rank = ranks(Task(gallery.name, known, gallery.queries), vectors)
+        rank = ranks(Task(gallery.name, known, gallery.queries), embeddings, PLAIN)
         return float((rank == 1).mean()), len(rank)
     right = [photo for photo in gallery.photos if photo.kind == RIGHT]
     size = Counter(photo.code for photo in right)
@@ -409,22 +410,24 @@ def accuracy(gallery: Gallery, vectors: Vectors, kept: np.ndarray) -> tuple[floa
     for asked in (photo for photo in right if size[photo.code] > 1):
         rest = tuple(LabelledPhoto(p.code, p.path) for p in photos if p.source != asked.path)
         query = LabelledPhoto(asked.code, asked.path)
-        hits.append(ranks(Task(gallery.name, rest, (query,)), vectors)[0] == 1)
+        hits.append(ranks(Task(gallery.name, rest, (query,)), embeddings, PLAIN)[0] == 1)
     return float(np.mean(hits)), len(hits)
 
 
-def accuracies(gallery: Gallery, vectors: Vectors, classified: Classification) -> dict[str, object]:
+def accuracies(
+    gallery: Gallery, embeddings: Photos, classified: Classification
+) -> dict[str, object]:
     """Top-1 with the never-polluted, the polluted and the curated gallery."""
     wrong = np.array([photo.wrong for photo in gallery.photos])
     dropped, doubtful = classified.states == 2, classified.states == 1
-    clean, queries = accuracy(gallery, vectors, ~wrong)
+    clean, queries = accuracy(gallery, embeddings, ~wrong)
     return {
         "gallery": gallery.name,
         "queries": queries,
         "never polluted": clean,
-        "polluted": accuracy(gallery, vectors, np.ones(len(wrong), bool))[0],
-        "curated, without the dropped": accuracy(gallery, vectors, ~dropped)[0],
-        "curated, without the doubtful too": accuracy(gallery, vectors, ~dropped & ~doubtful)[0],
+        "polluted": accuracy(gallery, embeddings, np.ones(len(wrong), bool))[0],
+        "curated, without the dropped": accuracy(gallery, embeddings, ~dropped)[0],
+        "curated, without the doubtful too": accuracy(gallery, embeddings, ~dropped & ~doubtful)[0],
     }
 
 
@@ -446,24 +449,28 @@ def main() -> None:
         galleries = [grocery(queries, Path(folder)), luma(Path(folder))]
         paths = [photo.path for gallery in galleries for photo in gallery.photos]
         asked = [photo.path for gallery in galleries for photo in gallery.queries]
-        seen = all_described(list(dict.fromkeys(paths + asked)), Encoder.load())
+        found = embedded(list(dict.fromkeys(paths + asked)), Encoder.load())
+        whole = {path: replace(photo, patches=None) for path, photo in found.items()}
+        embeddings = Photos(whole, found.n_passes)
         faulty = {path: dropped_by_itself(path) for path in paths}
     if what == "fit":
-        print(fit(galleries, seen, faulty))
+        print(fit(galleries, embeddings, faulty))
         return
-    report(what, galleries, seen, faulty)
+    report(what, galleries, embeddings, faulty)
 
 
-def report(split: str, galleries: list[Gallery], seen: Seen, faulty: dict[Path, bool]) -> None:
+def report(
+    split: str, galleries: list[Gallery], embeddings: Photos, faulty: dict[Path, bool]
+) -> None:
     """What was found with the shipped rules, and what it is worth."""
     kinds, top, curves = [], [], {}
     for gallery in galleries:
-        classified = curated(gallery, seen, faulty, GarbageRules())
+        classified = curated(gallery, embeddings, faulty, GarbageRules())
         kinds += found_by_kind(gallery, classified)
-        top.append(accuracies(gallery, vectors_of(seen), classified))
+        top.append(accuracies(gallery, embeddings, classified))
         curves[gallery.name] = {"ships": curve(gallery, classified)} | {
             f"without {name}": curve(
-                gallery, curated(gallery, seen, faulty, GarbageRules(), without=look)
+                gallery, curated(gallery, embeddings, faulty, GarbageRules(), without=look)
             )
             for name, look in (("whole-photo vectors", "whole"), ("colours", "colours"))
         }
@@ -476,7 +483,7 @@ def report(split: str, galleries: list[Gallery], seen: Seen, faulty: dict[Path, 
         lost = [f"{100 * p['right lost']:.0f} % lost" for p in methods["ships"]]
         print_table("Wrong photos dropped, %, half B", ["", *lost], rows)
     print_table(f"Top-1 on clean queries, % ({split})", list(top[0]), percent(top))
-    few = of_few_photos(galleries[0], seen, faulty)
+    few = of_few_photos(galleries[0], embeddings, faulty)
     print_table("Grocery, few photos of each class: dropped, %", list(few[0]), percent(few))
     figures = {"found": kinds, "curves": curves, "accuracy": top, "few_photos": few}
     write_json(f"garbage-{split}", figures)

@@ -6,7 +6,7 @@
 rightly between the two of a pair, asked with real photos; beside it a rule that leaves photos of
 the gallery out. `test`: the same for what ships, on other photos and styles; rendered twins, whose
 truth is known (examples/maison: another size, another metal, another colour); the right answer
-before and after; and times. FOLDER keeps vectors and rendered twins between runs. The tables behind
+before and after; and times. FOLDER keeps rendered twins between runs. The tables behind
 docs/decisions/0014-look-alikes.md.
 """
 
@@ -24,24 +24,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from accuracy import Seen, all_described, index_of, vectors_of
-from confidence import shipped_index
+from accuracy import Photos, embedded, gallery_of
 from datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
 from reporting import print_table, write_json
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
 from satchel.catalog.products import ProductKind
 from satchel.catalog.vectors import GalleryVectors
-from satchel.confidence.model import weigh
 from satchel.encode.encoder import Encoder
+from satchel.evaluate.offline import NO_PRODUCT, Query, rank_queries
 from satchel.identify import STATES, Identifier
 from satchel.lookalikes.groups import cluster, fold
 from satchel.lookalikes.near_pairs import LeastCosine, Pairs, near_pairs
 from satchel.photo_header import PhotoLimits
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
-from satchel.search.index import GalleryIndex
-from satchel.search.ranking import POOL, SHARPNESS, rank_products
-from satchel.search.rules import LookAlikeRules
+from satchel.search.index import PLAIN, GalleryIndex
+from satchel.search.ranking import SHARPNESS
+from satchel.search.rules import LookAlikeRules, SearchRules
+from satchel.search.searcher import Searcher
 from satchel.workspace import Workspace
 
 CHANCES = (0.25, 0.15, 0.1, 0.08, 0.05, 0.03, 0.02, 0.01)
@@ -65,16 +65,22 @@ class Searched:
 
     Attributes:
         kinds: by product number, as `near_pairs` takes them.
-        asked: shape (n, d + c), described queries; `right`, shape (n,), their products' numbers.
+        asked: the queries; `right`, shape (n,), their products' numbers.
+        plain: the gallery without whitening and colours.
     """
 
     name: str
-    index: GalleryIndex
+    searcher: Searcher
     codes: list[str]
     kinds: dict[int, ProductKind]
-    asked: np.ndarray
+    asked: list[PhotoEmbedding]
     right: np.ndarray
     plain: GalleryIndex | None = None
+
+    @property
+    def index(self) -> GalleryIndex:
+        """Of the gallery."""
+        return self.searcher.index
 
     def pairs(self, rules: LookAlikeRules = RULES) -> Pairs:
         """What is near."""
@@ -92,15 +98,15 @@ class Searched:
         return dict(sorted(pairs.items(), key=lambda one: -one[1].cosine)[:count])
 
 
-def searched(task: Task, seen: Seen) -> Searched:
+def searched(task: Task, photos: Photos) -> Searched:
     """Index a task's gallery; categories come from the data set's own tables."""
-    index, codes = shipped_index(task, seen)
+    gallery, codes = gallery_of(task, photos)
     known = catalogue_kinds()
     kinds = {number: known[code] for number, code in enumerate(codes)}
-    asked = np.array([seen.asked(query.path).descriptor for query in task.queries])
+    asked = [photos.query(query.path) for query in task.queries]
     right = np.array([codes.index(query.code) for query in task.queries])
-    plain, _ = index_of(task, vectors_of(seen))
-    return Searched(task.name, index, codes, kinds, asked, right, plain)
+    shipped, plain = gallery.searcher(SearchRules()), gallery.searcher(PLAIN).index
+    return Searched(task.name, shipped, codes, kinds, asked, right, plain)
 
 
 def catalogue_kinds() -> dict[str, ProductKind]:
@@ -145,7 +151,8 @@ def by_eye(task: Searched) -> list[dict[str, object]]:
 
 def product_scores(searched: Searched) -> np.ndarray:
     """Every product's score for every query, as `rank_products` has it; shape (n, products)."""
-    queries = searched.index.prepared(searched.asked)
+    described = np.stack([query.descriptor for query in searched.asked])
+    queries = searched.index.prepared(described)
     cosines = queries @ searched.index.gallery.vectors.T
     return scores_of(cosines, searched.index.gallery.products)
 
@@ -225,14 +232,12 @@ def counted_as_one(task: Searched) -> dict[str, float]:
     home = {product: group for group in groups for product in group}
     hits = {name: np.zeros(2) for name in ("before", "after", "after, by best score")}
     in_groups, right_group = 0, 0
-    for query, right in zip(task.asked, task.right, strict=True):
-        ranked = rank_products(task.index, query[None], top=POOL)
-        products = [found.product for found in ranked]
-        sure = weigh(confidence, task.index, ranked).confidences
-        folded = [[products[at] for at in places] for places in fold(products, sure, groups)]
-        by_score = [
-            [products[at] for at in places] for places in sorted(fold(products, sure, groups))
-        ]
+    found = rank_queries(task.searcher, map(Query, task.asked), confidence=confidence)
+    for row, right in enumerate(task.right):
+        products = found.products[row][found.products[row] != NO_PRODUCT].tolist()
+        places_of = fold(products, found.confidences[row, : len(products)].tolist(), groups)
+        folded = [[products[at] for at in places] for places in places_of]
+        by_score = [[products[at] for at in places] for places in sorted(places_of)]
         orders = ([[product] for product in products], folded, by_score)
         for name, order in zip(hits, orders, strict=True):
             place = next((at for at, one in enumerate(order) if right in one), 99)
@@ -298,7 +303,7 @@ def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
     with (MAISON / "catalogue.csv").open() as file:
         photos = [LabelledPhoto(r["code"], MAISON / r["photo"]) for r in csv.DictReader(file)]
     pictures = sorted(folder.glob("*/*/*.jpg"))
-    seen = all_described([photo.path for photo in photos] + pictures, encoder)
+    photos_of = embedded([photo.path for photo in photos] + pictures, encoder)
     rows: list[list[object]] = []
     for kind in ("size", "metal"):
         found, cosines, others = 0, [], 0
@@ -310,8 +315,9 @@ def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
                 if path.parts[-3:-1] == (kind, code)
             ]
             task = Task(kind, (*photos, *twin), ())
-            index, names = shipped_index(task, seen)
-            of = Searched(kind, index, names, {}, np.empty(0), np.empty(0))
+            gallery, names = gallery_of(task, photos_of)
+            searcher = gallery.searcher(SearchRules())
+            of = Searched(kind, searcher, names, {}, [], np.empty(0))
             proposed = {(names[a], names[b]) for a, b in of.pairs()}
             near = of.pairs_at(0.0005)
             pair = (names.index(code), names.index(f"{code}-twin"))
@@ -328,8 +334,9 @@ def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
                 f"{np.nanmin(cosines):.3f}",
             ]
         )
-    index, names = shipped_index(Task("colour", tuple(photos), ()), seen)
-    of = Searched("colour", index, names, {}, np.empty(0), np.empty(0))
+    gallery, names = gallery_of(Task("colour", tuple(photos), ()), photos_of)
+    searcher = gallery.searcher(SearchRules())
+    of = Searched("colour", searcher, names, {}, [], np.empty(0))
     pair = (names.index("MO1101"), names.index("MO1102"))
     near = of.pairs_at(0.0005)
     shown = f"{near[pair].cosine:.3f}" if pair in near else "far"
@@ -369,7 +376,7 @@ def times(products: int, photos: int) -> dict[str, float]:
 
 
 def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, float]:
-    """Milliseconds from described photo to answer, with groups off and with them on; medians."""
+    """Milliseconds from embedded photo to answer, with groups off and with them on; medians."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as folder:
         workspace = Workspace.create(Path(folder) / "w")
@@ -394,9 +401,9 @@ def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, flo
             taken = []
             for at in range(rounds):
                 row = vectors[at * 7 % len(vectors)]
-                seen = PhotoEmbedding(WHOLE_PHOTO, row[:1280], row[:1280], row[1280:])
+                photo = PhotoEmbedding(WHOLE_PHOTO, row[:1280], row[:1280], row[1280:])
                 began = time.perf_counter()
-                identifier.identify_embedded([seen])
+                identifier.identify_embedded([photo])
                 taken.append(time.perf_counter() - began)
             told[f"{name}_ms"] = 1000 * float(np.median(taken))
         workspace.catalogue.close()
@@ -406,27 +413,6 @@ def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, flo
 # -- all of it ----------------------------------------------------------------------------------
 
 
-def kept_described(paths: list[Path], encoder: Encoder, file: Path) -> Seen:
-    """What was made of photos, from `file` where it holds them all."""
-    names = [str(path.relative_to(SHARED)) for path in paths]
-    if file.exists():
-        with np.load(file) as kept:
-            at = {name: row for row, name in enumerate(kept["names"].tolist())}
-            if all(name in at for name in names):
-                rows = [at[name] for name in names]
-                columns = [kept[key][rows] for key in ("vector", "whole", "colours")]
-                made = (PhotoEmbedding(WHOLE_PHOTO, *one) for one in zip(*columns, strict=True))
-                return Seen(dict(zip(paths, made, strict=True)), encoder.n_passes)
-    seen = all_described(paths, encoder)
-    columns_of = {
-        key: np.stack([getattr(seen[path], key) for path in paths])
-        for key in ("vector", "whole", "colours")
-    }
-    file.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(file, names=np.array(names), **columns_of)
-    return seen
-
-
 def main() -> None:
     """Print the tables and write the JSON."""
     split = sys.argv[1] if len(sys.argv) > 1 else "test"
@@ -434,8 +420,8 @@ def main() -> None:
     cv2.setNumThreads(1)
     encoder = Encoder.load()
     chosen = [task for task in tasks(split) if "DreamBooth" not in task.name]
-    seen = kept_described(distinct_paths(chosen), encoder, folder / f"{split}.npz")
-    everything = [searched(task, seen) for task in chosen]
+    photos = embedded(distinct_paths(chosen), encoder)
+    everything = [searched(task, photos) for task in chosen]
     rows, figures = choose(everything)
     header = ["task", "rule", "pairs", "groups", "queries", "decided rightly"]
     print_table(f"Proposed, and how the ranking decides between the two ({split})", header, rows)
@@ -443,7 +429,7 @@ def main() -> None:
         write_json("lookalikes-dev", {"chosen": figures})
         return
     luma = every_photo(next(task for task in chosen if "all" in task.name))
-    eye = by_eye(everything[-1]) + by_eye(searched(luma, seen))
+    eye = by_eye(everything[-1]) + by_eye(searched(luma, photos))
     print_table("Luma's groups", list(eye[0]), [list(one.values()) for one in eye])
     counted = {task.name: counted_as_one(task) for task in everything}
     names = list(next(iter(counted.values())))

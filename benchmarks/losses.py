@@ -36,7 +36,7 @@ from datasets import grocery_workspace
 from reporting import print_table, write_json
 from satchel.catalog.training import KeptPhoto
 from satchel.evaluate.bootstrap import difference, interval
-from satchel.evaluate.metrics import Retrieval, retrieval
+from satchel.evaluate.retrieval import Retrieval, retrieval
 from satchel.parallel import cores
 from satchel.train.backbones import Backbone, create
 from satchel.train.encoder import load_encoder, vectors_of

@@ -59,7 +59,7 @@ def measure(side: str, folder: Path) -> dict[str, float]:
     rest = np.load(folder / "rest.npz")
     queries, labels, of_queries = rest["queries"], rest["labels"], rest["of_queries"]
     if side == "ours":
-        from satchel.evaluate.metrics import retrieval
+        from satchel.evaluate.retrieval import retrieval
 
         gallery = np.load(folder / "gallery.npy", mmap_mode="r")
         memory = Memory()

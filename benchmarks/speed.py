@@ -33,7 +33,7 @@ from satchel.encode.encoder import Encoder
 from satchel.identify import Identifier
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
-from satchel.records import Box
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.indexing import BATCH_PHOTOS, build_index
 from satchel.train.torchvision_ops import declare_missing_ops
 from satchel.workspace import Workspace
@@ -199,14 +199,13 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
             writer.link(product, photo_ids[-1], {}, {})
     vectors = np.abs(rng.normal(size=(GALLERY, encoder.card.dimension))).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
-    box = Box(0, 0, 1, 1)
     whole = vectors + rng.normal(scale=0.005, size=vectors.shape).astype(np.float32)
     colours = np.sqrt(rng.dirichlet(np.ones(COLOURS), GALLERY)).astype(np.float32)
     dimension = encoder.card.patch_dimension
     shape = (GALLERY, KEPT, dimension or 0)
     patches = rng.integers(-40, 40, shape, np.int8) if dimension else repeat(None)
-    embedded = zip(photo_ids, repeat(box), vectors, whole, colours, patches, strict=False)
-    workspace.catalogue.vectors.put(encoder.id, embedded)
+    embedded = map(PhotoEmbedding, repeat(WHOLE_PHOTO), vectors, whole, colours, patches)
+    workspace.catalogue.vectors.put(encoder.id, zip(photo_ids, embedded, strict=True))
     build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
     return workspace
 

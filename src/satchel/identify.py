@@ -1,9 +1,10 @@
 """Identify an item: photos in, ranked catalogue models out. Read this first.
 
-bytes → decode → embed (box, vector, colours, patches) → search → rank products → score confidence
-→ Identification
+bytes → decode → embed (box, vector, colours, local features) → rank products → score confidence →
+Identification
 
-The command line and the web service both call this module.
+The command line and the web service identify through here. Evaluation ranks whole test sets by the
+same functions: see `satchel.evaluate.offline`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import numpy as np
-
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
-from satchel.confidence.model import Sureness, weigh
+from satchel.confidence.model import Posterior, score_confidence
 from satchel.confidence.stored import confidence_of
 from satchel.encode.card import Confidence
 from satchel.encode.embed import embed
@@ -27,7 +26,7 @@ from satchel.errors import UsageError
 from satchel.images import decode
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold, folded_likely
-from satchel.parallel import cores, small_products
+from satchel.parallel import cores
 from satchel.photo_header import PhotoLimits
 from satchel.records import (
     Candidate,
@@ -40,8 +39,8 @@ from satchel.records import (
 )
 from satchel.search.index import GalleryIndex
 from satchel.search.indexing import open_index
-from satchel.search.patch_matching import PatchMatcher
-from satchel.search.ranking import POOL, RankedProduct, rank_products
+from satchel.search.ranking import POOL, RankedProduct
+from satchel.search.searcher import Searcher
 from satchel.workspace import Workspace
 
 MAX_ITEM_PHOTOS = 8
@@ -74,14 +73,14 @@ class Identifier:
         """Wire an identifier.
 
         Args:
-            confidence: how sure answers are; default, what the encoder's card says.
+            confidence: how confidences come of scores; default, that of the encoder's card.
             absent: share of items that are expected not to be in the catalogue; default, the
-                share that `confidence` was measured with.
+                share that `confidence` was fitted for.
             look_alikes: groups in these states count as one candidate.
         """
         self._catalogue = catalogue
         self._encoder = encoder
-        self._index = index
+        self.searcher = Searcher(index, partial(catalogue.vectors.patches, encoder.id))
         self._limits = limits
         self._confidence = confidence or encoder.card.confidence
         self._absent = absent
@@ -169,41 +168,21 @@ class Identifier:
         """
         return embed(self._encoder, [decode(photo, limits=self._limits) for photo in photos])
 
-    def rank(
-        self, photos: Sequence[PhotoEmbedding], *, top: int, without: int | None = None
-    ) -> list[RankedProduct]:
-        """Rank the products of the gallery for one item.
-
-        Args:
-            without: id of a product to leave out.
-        """
-        queries = np.stack([photo.descriptor for photo in photos])
-        patches = [photo.patches for photo in photos if photo.patches is not None]
-        read = partial(self._catalogue.vectors.patches, self._encoder.id)
-        with small_products():
-            return rank_products(
-                self._index,
-                queries,
-                top=top,
-                matcher=PatchMatcher(patches, read) if len(patches) == len(photos) else None,
-                without=without,
-            )
-
     def identify_embedded(
         self, photos: Sequence[PhotoEmbedding], *, top: int = 5
     ) -> Identification:
         """Identify one item from embedded photos; look-alikes count as one candidate."""
-        ranked = self.rank(photos, top=max(top, POOL))
-        sure = weigh(self._confidence, self._index, ranked, absent=self._absent)
+        ranked = self.searcher.rank(photos, top=max(top, POOL))
+        posterior = score_confidence(self._confidence, ranked, absent=self._absent)
         groups = self._groups_of([found.product for found in ranked])
-        folded = fold([found.product for found in ranked], sure.confidences, groups)
-        likely = folded_likely(sure.likely, folded)
-        candidates = self._candidates(ranked, sure, folded[:top], groups, likely)
+        folded = fold([found.product for found in ranked], posterior.confidences, groups)
+        likely = folded_likely(posterior.likely, folded)
+        candidates = self._candidates(ranked, posterior, folded[:top], groups, likely)
         return Identification(
-            verdict(candidates[0].confidence, sure.in_catalogue, self._confidence),
+            verdict(candidates[0].confidence, posterior.in_catalogue, self._confidence),
             tuple(candidates),
             tuple(photo.box for photo in photos),
-            sure.in_catalogue,
+            posterior.in_catalogue,
             likely,
             self._confidence.coverage,
         )
@@ -217,7 +196,7 @@ class Identifier:
     def _candidates(
         self,
         ranked: Sequence[RankedProduct],
-        sure: Sureness,
+        posterior: Posterior,
         folded: Sequence[tuple[int, ...]],
         groups: Sequence[Group],
         likely: int | None,
@@ -237,14 +216,14 @@ class Identifier:
                     at + 1,
                     known[best.product],
                     best.score,
-                    sum(sure.confidences[place] for place in places),
+                    sum(posterior.confidences[place] for place in places),
                     best.photo,
                     likely=likely is None or at < likely,
                     look_alikes=_look_alikes(
                         home.get(best.product, ()),
                         {ranked[place].product: place for place in places},
                         ranked,
-                        sure,
+                        posterior,
                         known,
                     ),
                 )
@@ -256,29 +235,29 @@ def _look_alikes(
     group: Group,
     places: Mapping[int, int],
     ranked: Sequence[RankedProduct],
-    sure: Sureness,
+    posterior: Posterior,
     known: Mapping[int, Product],
 ) -> LookAlikes | None:
     """A group's members, those that were ranked first; `places`: product → place in `ranked`."""
     if not group:
         return None
     members = [
-        LookAlike(known[product], sure.confidences[place], ranked[place].photo)
+        LookAlike(known[product], posterior.confidences[place], ranked[place].photo)
         for product, place in places.items()
     ]
     members += [LookAlike(known[product], 0.0, None) for product in group if product not in places]
     return LookAlikes(tuple(members), differences([member.product for member in members]))
 
 
-def verdict(sure: float, in_catalogue: float, measured: Confidence) -> Verdict:
-    """Say how far the first candidate can be relied on, by measured thresholds.
+def verdict(first: float, in_catalogue: float, thresholds: Confidence) -> Verdict:
+    """Classify an answer by the fitted thresholds.
 
     Args:
-        sure: confidence of the first candidate.
-        in_catalogue: chance that the item is in the catalogue.
+        first: confidence of the first candidate.
+        in_catalogue: probability that the item is in the catalogue.
     """
-    if in_catalogue < measured.absent_at:
+    if in_catalogue < thresholds.absent_at:
         return Verdict.NOT_IN_CATALOGUE
-    if sure >= measured.identified_at:
+    if first >= thresholds.identified_at:
         return Verdict.IDENTIFIED
     return Verdict.UNCERTAIN

@@ -17,7 +17,7 @@ from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.store import Catalogue
 from satchel.catalog.tables import Base
 from satchel.errors import CatalogueError, WorkspaceError
-from satchel.records import Box
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.workspace import Workspace
 
 
@@ -101,8 +101,8 @@ def test_vectors_come_back_by_product_and_only_of_their_encoder(filled: Workspac
         vector = rng.normal(size=8).astype(np.float32)
         expected[digest] = vector / np.linalg.norm(vector)
         vector = expected[digest]
-        row = (photo_id, Box(0, 0, 1, 1), vector, vector, vector[:3], None)
-        catalogue.vectors.put("other", [row])
+        photo = PhotoEmbedding(WHOLE_PHOTO, vector, vector, vector[:3])
+        catalogue.vectors.put("other", [(photo_id, photo)])
     gallery = catalogue.vectors.gallery("other", 8)
     assert len(gallery.vectors) == len(expected) == 10
     assert (np.diff(gallery.products) >= 0).all()
@@ -155,13 +155,17 @@ def test_patches_are_read_by_photo_and_searched_for_not_gone_through(workspace: 
     rng = np.random.default_rng(0)
     kept = rng.integers(-127, 128, (3, 4, 2), np.int8)
     names = [f"{number:064x}" for number in range(4)]
-    vector, box = np.ones(3, np.float32), Box(0, 0, 1, 1)
+    vector = np.ones(3, np.float32)
     with workspace.catalogue.writing() as writer:
         ids = [writer.add_photo(name, 1, 1, 1) for name in names]
     for encoder, patches in (("one", [*kept, None]), ("other", [None] * 4)):
         rows = zip(ids, patches, strict=True)
         workspace.catalogue.vectors.put(
-            encoder, ((number, box, vector, vector, vector, values) for number, values in rows)
+            encoder,
+            (
+                (number, PhotoEmbedding(WHOLE_PHOTO, vector, vector, vector, values))
+                for number, values in rows
+            ),
         )
     plans: list[str] = []
     engine = workspace.catalogue._engine

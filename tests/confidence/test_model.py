@@ -10,13 +10,13 @@ from pydantic import ValidationError
 
 from rankings import ranking_of_one
 from satchel.confidence.model import (
-    FURTHEST,
     GAP_UNIT,
+    NO_SCORE,
     SMALL_GAP,
+    conditional_probabilities,
     likely_counts,
     presence,
     presence_features,
-    shares,
 )
 from satchel.encode.card import Confidence, read_card
 from satchel.search.ranking import POOL
@@ -47,18 +47,20 @@ def naive_shares(confidence: Confidence, scores: list[float], photos: int) -> li
 def test_shares_are_what_the_docstring_says(scores: list[float], photos: int) -> None:
     scores = sorted(scores, reverse=True)
     confidence = made()
-    found = shares(confidence, ranking_of_one(scores, photos))[0]
+    found = conditional_probabilities(confidence, ranking_of_one(scores, photos))[0]
     assert found == pytest.approx(naive_shares(confidence, scores, photos))
     assert (np.diff(found) <= 1e-12).all()
 
 
 def test_something_further_down_is_possible_only_where_not_all_were_ranked() -> None:
     scores = list(np.linspace(0.9, 0.5, POOL))
-    assert shares(made(), ranking_of_one(scores, 1)).sum() < 1
-    assert shares(made(), ranking_of_one(scores[:-1], 1)).sum() == pytest.approx(1)
-    padded = [*scores[:-1], FURTHEST]
-    assert shares(made(), ranking_of_one(padded, 1))[0, -1] == 0
-    assert shares(made(), ranking_of_one(padded, 1)).sum() == pytest.approx(1)
+    assert conditional_probabilities(made(), ranking_of_one(scores, 1)).sum() < 1
+    assert conditional_probabilities(made(), ranking_of_one(scores[:-1], 1)).sum() == pytest.approx(
+        1
+    )
+    padded = [*scores[:-1], NO_SCORE]
+    assert conditional_probabilities(made(), ranking_of_one(padded, 1))[0, -1] == 0
+    assert conditional_probabilities(made(), ranking_of_one(padded, 1)).sum() == pytest.approx(1)
 
 
 @given(st.floats(0.01, 0.99), st.floats(0.01, 0.99))
@@ -87,7 +89,7 @@ def test_presence_rests_on_what_the_docstring_says(
     rng = np.random.default_rng(seed)
     scores = sorted(rng.uniform(0.2, 0.9, products).tolist(), reverse=True)
     evidence = [tuple(rng.random(2)) if rng.random() < 0.7 else (None, None) for _ in scores]
-    padded, seen = [*scores, *[FURTHEST] * gone], [*evidence, *[(2.0, 2.0)] * gone]
+    padded, seen = [*scores, *[NO_SCORE] * gone], [*evidence, *[(2.0, 2.0)] * gone]
     found = presence_features(ranking_of_one(padded, photos, seen))[0]
 
     def lead(place: int) -> float:

@@ -13,14 +13,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from conftest import SHAPES, jpeg
-from satchel.evaluate.metrics import GroupFigures
-from satchel.evaluate.report import (
-    DataFacts,
-    EvaluationReport,
-    MapFacts,
-    MapPoint,
-    write_report,
-)
+from satchel.evaluate.ranks import GroupFigures
+from satchel.evaluate.rendering import write_report
+from satchel.evaluate.report import DataFacts, EvaluationReport, MapFacts, MapPoint
 
 CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 FLAGS = (

@@ -149,7 +149,7 @@ def test_every_cell_is_a_run_and_is_tested_once(shop: Workspace, whole: Experime
         json.loads(line)["run"]
         for dataset in plan.datasets
         for line in shop.split_path(dataset.split)
-        .with_suffix(".looks.jsonl")
+        .with_suffix(".evaluations.jsonl")
         .read_text()
         .splitlines()
     ]
@@ -161,6 +161,7 @@ def test_every_cell_is_a_run_and_is_tested_once(shop: Workspace, whole: Experime
         names = {figure.name for figure in results[cell.name].figures}
         assert {"Top-1", "Top-2", "Top-3", "Top-5"} <= names
         assert ("Recall@1, Mahalanobis" in names) == (cell.kind != "classifier")
+        assert ("Top-1, softmax head" in names) == (cell.kind == "classifier")
 
 
 def test_finished_cells_are_skipped(shop: Workspace, whole: Experiment) -> None:
@@ -238,7 +239,7 @@ def test_the_page_shows_the_seeds_figures_and_ours(shop: Workspace, whole: Exper
     for seed in ("70.7 %", "82.3 %", "86.6 %", "88.9 %", "87.3 %", "39.0 %", "829 × 10"):
         assert seed in page
     assert "The data differ" in page
-    ours = whole.results()["5x50-small_cnn-full"].figure("Top-2")
+    ours = whole.results()["5x50-small_cnn-full"].figure("Top-2, softmax head")
     assert ours is not None
     assert f"{100 * ours.value:.1f} %" in page
     assert 'href="../../whole-5x50-small_cnn-full/test/report.html"' in page

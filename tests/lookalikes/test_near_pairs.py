@@ -14,7 +14,7 @@ from rankings import ranking_of_one
 from satchel.catalog.lookalike_groups import Decided
 from satchel.catalog.products import ProductKind
 from satchel.catalog.vectors import GalleryVectors
-from satchel.confidence.model import shares
+from satchel.confidence.model import conditional_probabilities
 from satchel.encode.card import read_card
 from satchel.lookalikes import near_pairs as near
 from satchel.lookalikes.groups import MAX_MEMBERS, cluster
@@ -128,7 +128,7 @@ def test_the_least_cosine_leaves_the_other_just_that_chance(chance: float) -> No
     least = least_cosine(confidence, chance)
 
     def left(cosine: float) -> float:
-        return float(shares(confidence, ranking_of_one([1.0, cosine], 1))[0, 1])
+        return float(conditional_probabilities(confidence, ranking_of_one([1.0, cosine], 1))[0, 1])
 
     assert left(least) >= chance - 1e-9
     assert left(least - 0.001) < chance

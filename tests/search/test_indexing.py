@@ -13,7 +13,7 @@ from conftest import fill, jpeg
 from satchel.catalog.importers import open_rows
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, IndexMissing
-from satchel.records import Box, Problem
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding, Problem
 from satchel.search.index import GalleryIndex
 from satchel.search.indexing import build_index, embed_gallery, open_index
 from satchel.search.rules import SearchRules
@@ -128,9 +128,12 @@ def test_deviations_between_looks(workspace: Workspace) -> None:
         ids = [writer.add_photo(f"{number:064x}", 1, 1, 1) for number in range(5)]
         for number in ids[:4]:  # the fifth shows no product
             writer.link(product, number, {}, {})
-    box = Box(0, 0, 1, 1)
     workspace.catalogue.vectors.put(
-        "e", ((n, box, v, w, v[:3], None) for n, v, w in zip(ids, *looks, strict=True))
+        "e",
+        (
+            (n, PhotoEmbedding(WHOLE_PHOTO, v, w, v[:3]))
+            for n, v, w in zip(ids, *looks, strict=True)
+        ),
     )
     deviations = workspace.catalogue.vectors.view_deviations("e", 8, at_most=4)
     assert np.array_equal(deviations, (looks[1] - looks[0])[:4])

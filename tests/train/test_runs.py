@@ -20,7 +20,7 @@ from satchel.train.checkpoint import save_weights
 from satchel.train.classifier import notes_of, read_products
 from satchel.train.runs import CURVES, RECORD, Run, RunRecord, new_record, readable
 from satchel.train.settings import ClassifierSettings
-from satchel.workflows.evaluate import _told_of
+from satchel.workflows.evaluate import _is_of
 
 
 def record_of(name: str) -> RunRecord:
@@ -108,4 +108,4 @@ def test_weights_that_cannot_be_read(run: Run) -> None:
 
 def test_a_damaged_line_counts_as_a_look() -> None:
     lines = [b'{"part": "test"}', b'{"part": "val"}', b'{"part": "te', b"\xff", b"[]"]
-    assert [_told_of(line, "test") for line in lines] == [True, False, True, True, True]
+    assert [_is_of(line, "test") for line in lines] == [True, False, True, True, True]

@@ -187,7 +187,7 @@ def test_a_calibration_belongs_to_one_encoder(filled: Workspace, encoder: Encode
     with pytest.raises(EncoderError, match="another encoder"):
         confidence_of(filled.models, other)
     calibration_path(filled.models, "0" * 64).write_text("{")
-    with pytest.raises(EncoderError, match="is no calibration"):
+    with pytest.raises(EncoderError, match="is not a valid calibration"):
         confidence_of(filled.models, other)
 
 

@@ -1,107 +1,31 @@
-"""Evaluating encoders: every distance against slow, obvious loops."""
+"""Evaluating models: what is evaluated is what is served."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
-pytestmark = pytest.mark.train
+pytestmark = [
+    pytest.mark.train,
+    # torch's TorchScript exporter warns of itself
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
+]
 
+from conftest import fill
 from satchel.errors import UsageError
-from satchel.search.ranking import SHARPNESS
+from satchel.identify import Identifier
+from satchel.images import PhotoLimits
+from satchel.search.indexing import open_index
 from satchel.train.backbones import create
-from satchel.train.distances import WithinClassWhitening
-from satchel.train.encoder import Seen, vectors_of
 from satchel.train.splits import Split
-from satchel.workflows.evaluate import (
-    by_distance,
-    evaluate_untrained,
-    retrieval_figures,
-)
-from satchel.workflows.split import part_photos, workspace_photos
+from satchel.workflows.evaluate import evaluate_untrained
+from satchel.workflows.export import untrained_encoder
+from satchel.workflows.split import workspace_photos
 from satchel.workspace import Workspace
-from support.naive_distances import cosine, euclidean, mahalanobis
-
-PRODUCTS = 6
-
-
-def seen(count: int, seed: int) -> tuple[Seen, np.ndarray]:
-    """Vectors whose lengths differ, and which vary most along two directions that tell nothing."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count) % PRODUCTS
-    centres = np.random.default_rng(99).normal(size=(PRODUCTS, 8))
-    plain = centres[labels] + 0.6 * rng.normal(size=(count, 8))
-    plain[:, :2] += 3 * rng.normal(size=(count, 2))
-    plain *= rng.uniform(0.5, 3, (count, 1))
-    unit = plain / np.linalg.norm(plain, axis=1, keepdims=True)
-    return Seen(unit.astype(np.float32), plain.astype(np.float32)), labels
-
-
-def recall_at_1(distances: np.ndarray, of: np.ndarray, labels: np.ndarray) -> float:
-    right = [labels[row.argmin()] == code for row, code in zip(distances, of, strict=True)]
-    return float(np.mean(right))
-
-
-def test_each_distance_finds_what_it_says() -> None:
-    (queries, of), (gallery, labels) = seen(50, 1), seen(120, 2)
-    whitening = WithinClassWhitening.fit(gallery.unit, labels)
-    found = by_distance(queries, of, gallery, labels, whitening=whitening)
-    covariance = np.linalg.inv(whitening.matrix @ whitening.matrix)
-    expected = {
-        "cosine": cosine(queries.plain, gallery.plain),
-        "euclidean": euclidean(queries.plain, gallery.plain),
-        "mahalanobis": mahalanobis(queries.unit, gallery.unit, covariance),
-    }
-    assert list(found) == list(expected)
-    for name, distances in expected.items():
-        assert found[name].recall_at[1] == pytest.approx(recall_at_1(distances, of, labels))
-    # The directions that say nothing of the product are weighed down.
-    assert found["mahalanobis"].recall_at[1] > found["cosine"].recall_at[1] + 0.1
-    assert found["cosine"].recall_at[1] != found["euclidean"].recall_at[1]
-
-
-def test_searched_among_themselves_a_photo_does_not_find_itself() -> None:
-    photos, labels = seen(40, 3)
-    found = by_distance(photos, labels, photos, labels, own=np.arange(40))
-    for name, distances in {
-        "cosine": cosine(photos.unit, photos.unit),
-        "euclidean": euclidean(photos.plain, photos.plain),
-    }.items():
-        np.fill_diagonal(distances, np.inf)
-        assert found[name].recall_at[1] == pytest.approx(recall_at_1(distances, labels, labels))
-    assert "mahalanobis" not in found  # nothing to fit it to was given
-
-
-def test_figures_have_intervals_over_products_and_leave_out_what_has_no_answer() -> None:
-    (queries, of), (gallery, labels) = seen(50, 1), seen(120, 2)
-    without = labels != 0
-    kept = Seen(gallery.unit[without], gallery.plain[without])
-    found = by_distance(queries, of, kept, labels[without])
-    codes = [f"M{label}" for label in of]
-    figures = {figure.name: figure for figure in retrieval_figures(found, codes)}
-    assert list(figures) == [
-        "Recall@1, by photo",
-        "Recall@5, by photo",
-        "MAP@R",
-        "R-precision",
-        "Recall@1, Euclidean",
-        "MAP@R, Euclidean",
-    ]
-    for name, figure in figures.items():
-        distance = "euclidean" if "Euclidean" in name else "cosine"
-        value = {
-            "Recall@1": found[distance].recall_at[1],
-            "Recall@5": found[distance].recall_at[5],
-            "MAP@R": found[distance].map_at_r,
-            "R-precision": found[distance].r_precision,
-        }[name.split(",")[0]]
-        assert figure.value == pytest.approx(value)
-        assert figure.low is not None
-        assert figure.high is not None
-        assert figure.low < figure.value < figure.high
-        assert figure.queries == int((of != 0).sum())
 
 
 def split_of(workspace: Workspace, name: str, protocol: str, parts: dict[str, str]) -> Split:
@@ -142,24 +66,30 @@ def test_queries_that_no_answer_could_be_right_for_are_left_out(
     assert any(f"Left out of the figures: {left_out} photos" in note for note in report.notes)
     assert {figure.queries for figure in report.figures} == {4}
     assert "M3" not in {product.name for product in report.products}
-    # By hand: the product with the best weighted mean of cosines; M3's photo may still come first.
-    gallery = split.test if protocol == "open" else split.train
-    named = [*split.test, *gallery]
-    vectors = vectors_of(backbone, part_photos(filled, workspace_photos(filled), named, ()), 64)
-    right = 0
-    for row, query in enumerate(split.test):
-        cosines: dict[str, list[float]] = {}
-        for at, photo in enumerate(gallery, len(split.test)):
-            if photo != query:
-                cosines.setdefault(photo[0], []).append(float(vectors[row] @ vectors[at]))
-        best = max(cosines, key=lambda code: weighted(cosines[code]))
-        right += query[0] != "M3" and best == query[0]
-    assert report.figures[0].value == pytest.approx(right / 4)
 
 
-def weighted(cosines: list[float]) -> float:
-    weights = np.exp(SHARPNESS * np.array(cosines))
-    return float(weights @ cosines / weights.sum())
+def test_what_is_evaluated_is_what_is_served(filled: Workspace, tmp_path: Path) -> None:
+    """Top-k of `evaluate` is that of `Identifier` in a workspace of the training photos."""
+    codes = {f"M{number}": "te" for number in range(5)}
+    split = split_of(filled, "hand", "closed", codes)
+    backbone = create("small_cnn", weights="none", side_px=64)
+    report = evaluate_untrained(filled, "hand", backbone, side_px=64)
+    encoder = untrained_encoder(backbone, 64)
+    for code, sha256 in split.train:
+        (tmp_path / "train" / code).mkdir(parents=True)
+        (tmp_path / "train" / code / "0.jpg").write_bytes(filled.photos.read(sha256))
+    shop = Workspace.create(tmp_path / "shop")
+    fill(shop, tmp_path / "train", encoder)
+    rules = shop.settings.search
+    index = open_index(shop.catalogue, encoder.card, shop.index_path, rules)
+    identifier = Identifier(shop.catalogue, encoder, index, PhotoLimits())
+    places = []
+    for code, sha256 in split.test:
+        answer = identifier.identify(filled.photos.read(sha256))
+        places.append([candidate.product.code for candidate in answer.candidates].index(code))
+    figures = {figure.name: figure.value for figure in report.figures}
+    for k in (1, 2, 3, 5):
+        assert figures[f"Top-{k}"] == pytest.approx(np.mean(np.array(places) < k))
 
 
 def test_a_part_without_any_query_that_can_be_answered_is_refused(filled: Workspace) -> None:

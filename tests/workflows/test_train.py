@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
@@ -189,23 +188,3 @@ def test_wrong_options_are_refused(house: Path, arguments: tuple[str, ...], comp
     done = satchel(house, "train", "encoder", "--tracker=none", "--set=threads=1", *arguments)
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr
-
-
-def test_scores_of_products_are_those_of_identification() -> None:
-    from satchel.catalog.vectors import GalleryVectors
-    from satchel.search.index import GalleryIndex
-    from satchel.search.ranking import rank_products
-    from satchel.workflows.evaluate import product_scores
-
-    rng = np.random.default_rng(0)
-    gallery = rng.normal(size=(40, 16)).astype(np.float32)
-    gallery /= np.linalg.norm(gallery, axis=1, keepdims=True)
-    labels = np.sort(rng.integers(0, 7, 40))
-    query = gallery[3] + 0.2 * rng.normal(size=16).astype(np.float32)
-    query = (query / np.linalg.norm(query)).astype(np.float32)[None]
-    photos = np.zeros((40, 32), np.uint8)
-    index = GalleryIndex(GalleryVectors(gallery, labels, photos, 0), "0" * 64)
-    ranked = rank_products(index, query, top=7)
-    scores = product_scores(query, gallery, labels, 7)[0]
-    for product in ranked:
-        assert scores[product.product] == pytest.approx(product.score, abs=1e-5)

@@ -6,7 +6,7 @@ be worse with them. Patch matching is left out: adapting does not change local f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,19 +15,16 @@ import numpy.typing as npt
 
 from satchel.adapt.compose.foreground import Foregrounds
 from satchel.adapt.compose.synthesis import Composer
-from satchel.catalog.vectors import GalleryVectors
-from satchel.encode.embed import PhotoEncoder, as_query, embed
+from satchel.encode.embed import PhotoEncoder, as_query
+from satchel.evaluate.offline import OfflineGallery, Query, embed_photos, rank_queries
+from satchel.evaluate.ranks import Ranks, hits
 from satchel.images import RGB
-from satchel.parallel import batched, small_products
 from satchel.records import PhotoEmbedding
-from satchel.search.index import GalleryIndex
-from satchel.search.ranking import rank_products
 from satchel.search.rules import SearchRules
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
-BATCH: Final = 16
 QUERY_SEED: Final = 2**40
 """Of synthetic queries: no training step has it."""
 
@@ -35,62 +32,17 @@ FEWEST_QUERIES: Final = 20
 """Real photos from which their figures are given."""
 
 
-def _seen(
-    encoder: PhotoEncoder, photos: Sequence[RGB], *, gallery: bool = False
-) -> list[PhotoEmbedding]:
-    return [
-        seen for batch in batched(photos, BATCH) for seen in embed(encoder, batch, gallery=gallery)
-    ]
-
-
-def searched(
-    queries: Sequence[PhotoEmbedding],
-    gallery: Sequence[PhotoEmbedding],
-    labels: Ints,
-    products: int,
-    rules: SearchRules,
-) -> Floats:
-    """Score of every product for every query, shape (q, products), as identification ranks them.
-
-    Args:
-        labels: shape (g,): products of the gallery.
-
-    Returns:
-        float32; -1 for a product that the gallery has no picture of.
-    """
-    order = np.argsort(labels, kind="stable")
-    seen = [gallery[row] for row in order]
-    index = GalleryIndex.of(
-        GalleryVectors(
-            np.stack([photo.vector for photo in seen]),
-            labels[order],
-            np.zeros((len(seen), 32), np.uint8),
-            revision=0,
-            colours=np.stack([photo.colours for photo in seen]),
-        ),
-        "in training",
-        np.stack([photo.whole - photo.vector for photo in seen]),
-        rules,
-    )
-    scores = np.full((len(queries), products), -1, np.float32)
-    with small_products():
-        for own, query in zip(scores, queries, strict=True):
-            ranked = rank_products(index, query.descriptor[None], top=products)
-            own[[one.product for one in ranked]] = [one.score for one in ranked]
-    return scores
-
-
 @dataclass(frozen=True, slots=True)
-class Scores:
-    """Score of every product for the synthetic queries and for the real ones, where there are any.
+class QueryRanks:
+    """Rank of each query's product, 1 the best; 0 beyond all that are ranked.
 
     Attributes:
-        synthetic: shape (q, products).
-        own: shape (o, products); None where there are too few.
+        synthetic: shape (q,).
+        own: shape (o,), of the real queries; None where there are too few.
     """
 
-    synthetic: Floats
-    own: Floats | None
+    synthetic: Ranks
+    own: Ranks | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,35 +72,39 @@ class Validation:
 
     def evaluate(self, encoder: PhotoEncoder) -> dict[str, float]:
         """Figures of an encoder; see `figures`."""
-        return self.figures(self.scores(encoder))
+        return self.figures(self.ranks(encoder))
 
-    def scores(self, encoder: PhotoEncoder) -> Scores:
-        """Search the synthetic queries, and the real ones if they are enough."""
-        gallery = _seen(encoder, self.photos, gallery=True)
-        queries = _seen(encoder, self.queries)
-        labels, products, rules = self.labels, self.products, self.rules
-        synthetic = searched(queries, gallery, labels, products, rules)
+    def ranks(self, encoder: PhotoEncoder) -> QueryRanks:
+        """Rank the gallery for the synthetic queries, and for the real ones if they are enough."""
+        embedded = embed_photos(encoder, self.photos, _as_is, gallery=True, workers=1)
+        gallery = OfflineGallery(embedded, self.labels)
+        queries = embed_photos(encoder, self.queries, _as_is, workers=1)
+        synthetic = self._ranks(gallery, queries, self.right)
         if len(self.own) < FEWEST_QUERIES:
-            return Scores(synthetic, None)
+            return QueryRanks(synthetic, None)
         others = np.setdiff1d(np.arange(len(gallery)), self.own)
-        own = [as_query(gallery[row], encoder.n_passes) for row in self.own]
-        rest = [gallery[row] for row in others]
-        return Scores(synthetic, searched(own, rest, labels[others], products, rules))
+        rest = OfflineGallery(map(gallery.photo, others), self.labels[others])
+        own = (as_query(gallery.photo(at), encoder.n_passes) for at in self.own)
+        return QueryRanks(synthetic, self._ranks(rest, own, self.labels[self.own]))
 
-    def figures(self, scores: Scores) -> dict[str, float]:
+    def _ranks(
+        self, gallery: OfflineGallery, queries: Iterable[PhotoEmbedding], right: Ints
+    ) -> Ranks:
+        return rank_queries(gallery.searcher(self.rules), map(Query, queries)).ranks(right)
+
+    def figures(self, ranks: QueryRanks) -> dict[str, float]:
         """Top-1 and top-5 accuracy, and `score`, their mean, to choose by.
 
         `top1`, `top5`: of all synthetic queries. `unseen1`, `unseen5`: of those whose product was
         held out. `own1`, `own5`: of real photos, where there are enough.
         """
-        ranks = _ranks(scores.synthetic, self.right)
-        found = {"top1": _accuracy(ranks, 1), "top5": _accuracy(ranks, 5)}
+        synthetic = ranks.synthetic
+        found = {"top1": _accuracy(synthetic, 1), "top5": _accuracy(synthetic, 5)}
         if self.unseen.any():
-            unseen = ranks[self.unseen]
+            unseen = synthetic[self.unseen]
             found |= {"unseen1": _accuracy(unseen, 1), "unseen5": _accuracy(unseen, 5)}
-        if scores.own is not None:
-            own = _ranks(scores.own, self.labels[self.own])
-            found |= {"own1": _accuracy(own, 1), "own5": _accuracy(own, 5)}
+        if ranks.own is not None:
+            found |= {"own1": _accuracy(ranks.own, 1), "own5": _accuracy(ranks.own, 5)}
         return found | {"score": (found["top1"] + found["top5"]) / 2}
 
 
@@ -192,12 +148,9 @@ def make_validation(
     )
 
 
-def _ranks(scores: Floats, right: Ints) -> Ints:
-    """Rank of the right product of each query, 1 the best; ties count against it."""
-    own = scores[np.arange(len(right)), right][:, None]
-    ranks: Ints = (scores >= own).sum(1).astype(np.int64)
-    return ranks
+def _as_is(photo: RGB) -> RGB:
+    return photo
 
 
-def _accuracy(ranks: Ints, k: int) -> float:
-    return float((ranks <= k).mean())
+def _accuracy(ranks: Ranks, k: int) -> float:
+    return float(hits(ranks, k).mean())

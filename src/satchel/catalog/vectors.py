@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +20,7 @@ from satchel.catalog.database import (
 )
 from satchel.catalog.dialect import insert_or_replace
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, VectorRow
-from satchel.records import Box
+from satchel.records import Box, PhotoEmbedding
 
 Vector = npt.NDArray[np.float32]
 
@@ -79,25 +80,24 @@ class VectorStore:
     def put(
         self,
         encoder: str,
-        embedded: Iterable[tuple[int, Box, Vector, Vector, Vector, npt.NDArray[np.int8] | None]],
+        embedded: Iterable[tuple[int, PhotoEmbedding]],
     ) -> None:
         """Store embeddings in one transaction.
 
         Args:
-            embedded: (photo id, box, vector of all passes, vector of the first pass, colours,
-                local features); the three vectors of length 1.
+            embedded: photo ids with their embeddings.
         """
         rows = [
             {
                 "encoder": encoder,
                 "photo_id": photo_id,
-                **dict(zip(("x0", "y0", "x1", "y1"), box.xyxy, strict=True)),
-                "vector": vector.astype("<f2").tobytes(),
-                "whole": whole.astype("<f2").tobytes(),
-                "colours": colours.astype("<f2").tobytes(),
-                "patches": None if patches is None else patches.tobytes(),
+                **dict(zip(("x0", "y0", "x1", "y1"), photo.box.xyxy, strict=True)),
+                "vector": photo.vector.astype("<f2").tobytes(),
+                "whole": photo.whole.astype("<f2").tobytes(),
+                "colours": photo.colours.astype("<f2").tobytes(),
+                "patches": None if photo.patches is None else photo.patches.tobytes(),
             }
-            for photo_id, box, vector, whole, colours, patches in embedded
+            for photo_id, photo in embedded
         ]
         if rows:
             with writing(self._engine) as connection:
@@ -183,6 +183,41 @@ class VectorStore:
         with self._engine.connect() as connection:
             found = {row.photo: row.patches for row in connection.execute(chosen)}
         return [found.get(photo) or b"" for photo in photos]
+
+    def embeddings(
+        self, encoder: str, photos: Sequence[str], patch_dimension: int | None
+    ) -> dict[str, PhotoEmbedding]:
+        """Read the embeddings of photos, by SHA-256; photos without one are missing.
+
+        Args:
+            photos: SHA-256 of each; some hundreds at most.
+            patch_dimension: length of one of the encoder's local features; None where it has none.
+        """
+        columns = [column for column in VectorRow.__table__.columns if column.name != "encoder"]
+        chosen = (
+            select(PhotoRow.sha256, *columns)
+            .join(VectorRow, _is_of(encoder))
+            .where(PhotoRow.sha256.in_(photos))
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(chosen).all()
+        return {row.sha256: _embedded(row, patch_dimension) for row in rows}
+
+
+def _embedded(row: Any, patch_dimension: int | None) -> PhotoEmbedding:
+    def vector(data: bytes) -> Vector:
+        return np.frombuffer(data, "<f2").astype(np.float32)
+
+    patches = None
+    if row.patches and patch_dimension:
+        patches = np.frombuffer(row.patches, np.int8).reshape(-1, patch_dimension)
+    return PhotoEmbedding(
+        Box(row.x0, row.y0, row.x1, row.y1),
+        vector(row.vector),
+        vector(row.whole),
+        vector(row.colours),
+        patches,
+    )
 
 
 def _is_of(encoder: str) -> ColumnElement[bool]:

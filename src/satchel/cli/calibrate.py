@@ -19,7 +19,7 @@ from satchel.cli.shared import (
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
-    from satchel.confidence.fit import Measured
+    from satchel.confidence.figures import Measured
     from satchel.encode.card import Confidence
 
 

@@ -19,7 +19,7 @@ def evaluate(
     from rich.console import Console
     from rich.table import Table
 
-    from satchel.evaluate.report import write_report
+    from satchel.evaluate.rendering import write_report
     from satchel.train.runs import Run
     from satchel.train.splits import Split
 

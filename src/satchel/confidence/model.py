@@ -1,8 +1,8 @@
-"""Scores → how likely each candidate is right, and whether the item is in the catalogue at all.
+"""Scores of a ranking → calibrated probabilities: of each candidate, and of being in the catalogue.
 
 Two small models, one after the other. With gap_k = score_1 − score_k, photos the number of gallery
 photos of the first product, and ahead_c and ahead_p how many of the first `RERANKED` products have
-likelier colours, and likelier parts, than the first one:
+more similar colours, and more similar local features, than the first one:
 
     P(in the catalogue)     = 1 / (1 + exp(−presence · x))
     P(k is right | in it)   ∝ exp(−sharpness · g_k)   for the ranked products
@@ -16,8 +16,8 @@ likelier colours, and likelier parts, than the first one:
 The second is McFadden's conditional logit ("Conditional logit analysis of qualitative choice
 behavior", 1974) with "further down" as one more choice. With the first weight alone it would be
 temperature scaling (Guo et al., ICML 2017); the logarithm keeps a candidate that is far ahead from
-looking surer than it is. A candidate's confidence is the product of both models' answers, so that
-confidences sum to less than 1: what is left is "something else".
+becoming overconfident. A candidate's confidence is the product of both probabilities, so that
+confidences sum to less than 1; the rest is "something else".
 
 The weights are fitted by `satchel.confidence.fit`.
 """
@@ -32,57 +32,58 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.encode.card import Confidence
-from satchel.search.index import GalleryIndex
 from satchel.search.ranking import POOL, RERANKED, RankedProduct
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Ints = npt.NDArray[np.int64]
 
 GAP_UNIT: Final = 0.03
 """Cosine that counts as one unit of a gap between scores: a usual gap of first to second."""
 
 SMALL_GAP: Final = 0.01
-"""Gap from which on its logarithm, not itself, is what counts."""
+"""Gap above which its logarithm is what counts."""
 
 USUAL_SCORE: Final = 0.6
 SCORE_SPREAD: Final = 0.1
 """Middle and spread of first scores; they only make weights comparable in size."""
 
 MANY_PHOTOS: Final = 50
-"""Photos of a product from which on one more tells nothing."""
+"""Photos of a product above which one more makes no difference."""
 
-NO_RIVAL: Final = 0.5
-"""Lead of a first product that has no second."""
+LARGEST_LEAD: Final = 0.5
+"""Lead of a first product that has no second, and the largest that counts."""
 
 FIFTH: Final = 4
-"""Place from which on rivals are no near twins any more, mostly."""
+"""Place from which on products are no near-duplicates of the first any more, mostly."""
 
-FURTHEST: Final = -1e9
-"""Score of a place that is empty, where fewer products were ranked than others have."""
+NO_SCORE: Final = -1e9
+"""Score of a place that is empty, where fewer products were ranked than for other items."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rankings:
-    """What the ranking said of n items.
+    """Rankings of n items as arrays.
 
     Attributes:
-        scores: shape (n, k), float64, best first; `FURTHEST` where there is no such product.
+        scores: shape (n, k), float64, best first; `NO_SCORE` where there is no such product.
         photos: shape (n,), gallery photos of the first product, ≥ 1.
-        evidence: shape (n, k, 2), float64: likeness of the products' colours, and of their parts;
-            NaN where it is not known.
+        evidence: shape (n, k, 2), float64: similarity of the products' colours, and of their local
+            features; NaN where it is not known.
     """
 
     scores: Floats
-    photos: npt.NDArray[np.int64]
+    photos: Ints
     evidence: Floats
 
-    def rows(self, chosen: npt.NDArray[np.integer[Any]] | npt.NDArray[np.bool_]) -> Rankings:
+    def rows(self, chosen: npt.NDArray[np.integer[Any]] | Bools) -> Rankings:
         """Those of some of the items."""
         return Rankings(self.scores[chosen], self.photos[chosen], self.evidence[chosen])
 
     @classmethod
-    def of_many(cls, index: GalleryIndex, rankings: Sequence[Sequence[RankedProduct]]) -> Rankings:
-        """The first `POOL` products of rankings by this index, of one product each at least."""
-        scores = np.full((len(rankings), POOL), FURTHEST)
+    def of(cls, rankings: Sequence[Sequence[RankedProduct]]) -> Rankings:
+        """The first `POOL` products of rankings of one product each at least."""
+        scores = np.full((len(rankings), POOL), NO_SCORE)
         evidence = np.full((*scores.shape, 2), np.nan)
         for row, ranked in enumerate(rankings):
             pool = ranked[:POOL]
@@ -90,12 +91,21 @@ class Rankings:
             evidence[row, : len(pool)] = [
                 (one.colour_similarity, one.patch_similarity) for one in pool
             ]
-        first = [np.array([ranked[0].product]) for ranked in rankings]
-        return cls(scores, np.array([len(index.rows_of(one)) for one in first]), evidence)
+        return cls(scores, np.array([ranked[0].photos for ranked in rankings]), evidence)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Rankings]) -> Rankings:
+        """Concatenate rankings; those of fewer products are padded."""
+        widest = max(part.scores.shape[1] for part in parts)
+        return cls(
+            np.concatenate([_padded(part.scores, widest, NO_SCORE) for part in parts]),
+            np.concatenate([part.photos for part in parts]),
+            np.concatenate([_padded(part.evidence, widest, np.nan) for part in parts]),
+        )
 
 
 def presence_features(ranked: Rankings) -> Floats:
-    """Return x of each item: what speaks for its being in the catalogue; shape (n, 7)."""
+    """Return x of each item, from which its presence is predicted; shape (n, 7)."""
     ahead = _ahead(ranked)
     return np.stack(
         [
@@ -110,15 +120,15 @@ def presence_features(ranked: Rankings) -> Floats:
     )
 
 
-def choice_features(ranked: Rankings) -> tuple[Floats, npt.NDArray[np.bool_]]:
-    """Return what each choice has for and against it, and which choices there are.
+def choice_features(ranked: Rankings) -> tuple[Floats, Bools]:
+    """Return the features of each choice of the conditional logit, and which choices there are.
 
     Returns:
-        features, shape (n, k + 1, 5): −g of the k products, then "further down", whose alone the
-        last two columns are, for u; and
-        possible, shape (n, k + 1): "further down" is none where all products are ranked.
+        features, shape (n, k + 1, 5): −g of the k products, then "further down", which alone uses
+        the last two columns, for u; and
+        possible, shape (n, k + 1): "further down" is impossible where all products are ranked.
     """
-    there = ranked.scores > FURTHEST
+    there = ranked.scores > NO_SCORE
     gaps, logs = np.where(there, _gaps(ranked), 0.0), _log_photos(ranked)
     items, products = gaps.shape
     features = np.zeros((items, products + 1, 5))
@@ -131,7 +141,7 @@ def choice_features(ranked: Rankings) -> tuple[Floats, npt.NDArray[np.bool_]]:
     return features, np.column_stack([there, more])
 
 
-def choice_shares(features: Floats, possible: npt.NDArray[np.bool_], weights: Floats) -> Floats:
+def choice_probabilities(features: Floats, possible: Bools, weights: Floats) -> Floats:
     """Return the softmax of features · weights over the choices that there are.
 
     Returns:
@@ -144,7 +154,7 @@ def choice_shares(features: Floats, possible: npt.NDArray[np.bool_], weights: Fl
 
 
 def presence(confidence: Confidence, ranked: Rankings, *, absent: float | None = None) -> Floats:
-    """Return how likely each item is in the catalogue; shape (n,), in (0, 1).
+    """Return the probability that each item is in the catalogue; shape (n,), in (0, 1).
 
     Args:
         absent: share of items that are not in the catalogue where this is used; default, the share
@@ -159,39 +169,39 @@ def presence(confidence: Confidence, ranked: Rankings, *, absent: float | None =
     return result
 
 
-def shares(confidence: Confidence, ranked: Rankings) -> Floats:
-    """Return how likely each ranked product is right, the item being in the catalogue.
+def conditional_probabilities(confidence: Confidence, ranked: Rankings) -> Floats:
+    """Return the probability that each ranked product is right, the item being in the catalogue.
 
     Returns:
         shape (n, k), each row descending, with the sum 1 at most.
     """
     weights = np.array([*confidence.sharpness, *confidence.further])
-    return choice_shares(*choice_features(ranked), weights)[:, :-1]
+    return choice_probabilities(*choice_features(ranked), weights)[:, :-1]
 
 
-def likely_counts(confidence: Confidence, conditional: Floats) -> npt.NDArray[np.int64]:
-    """Return how many of the first products hold the right one with the measured coverage.
+def likely_counts(confidence: Confidence, conditional: Floats) -> Ints:
+    """Return the size of each item's prediction set: the first products that reach the coverage.
 
-    The least number whose shares sum to `confidence.likely_at` or more: adaptive prediction sets
-    (Romano, Sesia and Candès, "Classification with valid and adaptive coverage", NeurIPS 2020)
+    The least number whose probabilities sum to `confidence.likely_at` or more: adaptive prediction
+    sets (Romano, Sesia and Candès, "Classification with valid and adaptive coverage", NeurIPS 2020)
     without their randomisation, which makes sets a little larger than needed.
 
     Args:
-        conditional: shape (n, k), from `shares`.
+        conditional: shape (n, k), from `conditional_probabilities`.
 
     Returns:
         shape (n,), int64, in [1, k]; k + 1 where the ranked products are not enough.
     """
     reached = np.cumsum(conditional, axis=1) >= confidence.likely_at - 1e-12
-    counts: npt.NDArray[np.int64] = np.where(
-        reached.any(1), reached.argmax(1) + 1, conditional.shape[1] + 1
-    ).astype(np.int64)
+    counts: Ints = np.where(reached.any(1), reached.argmax(1) + 1, conditional.shape[1] + 1).astype(
+        np.int64
+    )
     return counts
 
 
 @dataclass(frozen=True, slots=True)
-class Sureness:
-    """How sure a ranking is.
+class Posterior:
+    """The probabilities of one ranking.
 
     Attributes:
         confidences: of each ranked product, descending, in [0, 1]; they sum to `in_catalogue` at
@@ -204,55 +214,56 @@ class Sureness:
     likely: int | None
 
 
-def weigh(
-    confidence: Confidence,
-    index: GalleryIndex,
-    ranked: Sequence[RankedProduct],
-    *,
-    absent: float | None = None,
-) -> Sureness:
-    """Say how sure a ranking is, by what was measured of rankings like it.
+def score_confidence(
+    confidence: Confidence, ranked: Sequence[RankedProduct], *, absent: float | None = None
+) -> Posterior:
+    """Return the calibrated probabilities of one item's ranking.
 
-    Confidence is shared out among the `POOL` best products; those further down get 0.
+    The `POOL` best products have a confidence; that of those further down is 0.
 
     Args:
         ranked: of at least one product, best first.
         absent: see `presence`.
     """
-    one = Rankings.of_many(index, [ranked])
-    found = float(presence(confidence, one, absent=absent)[0])
-    conditional = shares(confidence, one)
+    one = Rankings.of([ranked])
+    in_catalogue = float(presence(confidence, one, absent=absent)[0])
+    conditional = conditional_probabilities(confidence, one)
     likely = int(likely_counts(confidence, conditional)[0])
-    sure = [found * float(share) for _, share in zip(ranked, conditional[0], strict=False)]
-    known = likely if likely <= len(sure) else None
-    return Sureness((*sure, *(0.0 for _ in ranked[POOL:])), found, known)
+    pool = [in_catalogue * float(p) for _, p in zip(ranked, conditional[0], strict=False)]
+    known = likely if likely <= len(pool) else None
+    return Posterior((*pool, *(0.0 for _ in ranked[POOL:])), in_catalogue, known)
+
+
+def _padded(of_products: Floats, width: int, value: float) -> Floats:
+    more = [(0, 0), (0, width - of_products.shape[1]), (0, 0)][: of_products.ndim]
+    return np.pad(of_products, more, constant_values=value)
 
 
 def _gaps(ranked: Rankings) -> Floats:
-    """How far each product is behind the first, ≥ 0; shape (n, k)."""
+    """How far each product's score is behind the first, ≥ 0; shape (n, k)."""
     gaps: Floats = ranked.scores[:, :1] - ranked.scores
     return gaps
 
 
 def _lead(ranked: Rankings, place: int) -> Floats:
     """How far the product at a place, or the last one, is behind the first; shape (n,)."""
-    there = (ranked.scores > FURTHEST).sum(1)
+    there = (ranked.scores > NO_SCORE).sum(1)
     at = np.minimum(place, there - 1)
     lead = np.take_along_axis(_gaps(ranked), at[:, None], 1)[:, 0]
-    result: Floats = np.where(at > 0, np.minimum(lead, NO_RIVAL), NO_RIVAL)
+    result: Floats = np.where(at > 0, np.minimum(lead, LARGEST_LEAD), LARGEST_LEAD)
     return result
 
 
-def _ahead(ranked: Rankings) -> npt.NDArray[np.int64]:
-    """How many products are ahead of the first by colours, and by parts; shape (n, 2)."""
-    seen, there = ranked.evidence[:, :RERANKED], ranked.scores[:, :RERANKED] > FURTHEST
-    ahead = (seen > seen[:, :1]) & there[:, :, None]  # NaN is ahead of nothing
-    result: npt.NDArray[np.int64] = ahead.sum(1)
+def _ahead(ranked: Rankings) -> Ints:
+    """How many products are ahead of the first by colours, and by local features; shape (n, 2)."""
+    found, there = ranked.evidence[:, :RERANKED], ranked.scores[:, :RERANKED] > NO_SCORE
+    ahead = (found > found[:, :1]) & there[:, :, None]  # NaN is ahead of nothing
+    result: Ints = ahead.sum(1)
     return result
 
 
 def _log_photos(ranked: Rankings) -> Floats:
-    """Logarithm of the number of photos, which stops to matter from `MANY_PHOTOS` on."""
+    """Logarithm of the number of photos, capped at `MANY_PHOTOS`."""
     result: Floats = np.log(np.minimum(ranked.photos, MANY_PHOTOS))
     return result
 

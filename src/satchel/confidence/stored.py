@@ -1,8 +1,7 @@
-"""What was measured of an encoder's answers on this workspace's own photos.
+"""Calibrations: confidences fitted on a workspace's own photos, one file for each encoder.
 
-One file for each encoder, under `models/calibration/`, named by the SHA-256 of its model: another
-encoder finds nothing of this one's, and one that is rolled back to finds its own again. Where
-there is none, the encoder's card says what was measured elsewhere.
+They lie under `models/calibration/`, named by the SHA-256 of the model, so that a rollback to an
+encoder finds its calibration again. Without one, the confidence of the encoder's card applies.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ FOLDER: Final = "calibration"
 
 
 class Calibration(BaseModel):
-    """A confidence that was fitted on a workspace's own photos, and how it did."""
+    """A confidence fitted on a workspace's own photos, and its figures."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,12 +31,12 @@ class Calibration(BaseModel):
     products: int = Field(ge=0, description="in the index, at that time")
     confidence: Confidence
     figures: dict[str, float | None] = Field(
-        description="on photos that were left out of the fit; see satchel.confidence.fit"
+        description="on held-out photos; see satchel.confidence.figures"
     )
 
 
 def calibration_path(models: Path, encoder: str) -> Path:
-    """Where the calibration of the encoder with this SHA-256 lies."""
+    """Path of the calibration of the encoder with this SHA-256."""
     return models / FOLDER / f"{encoder}.json"
 
 
@@ -54,8 +53,8 @@ def read_calibration(models: Path, encoder: str) -> Calibration | None:
         return None
     except (OSError, ValidationError) as error:
         raise EncoderError(
-            f"{path} is no calibration: {reason(error)}; run `satchel calibrate` again, or "
-            "delete the file to go back to the encoder's card"
+            f"{path} is not a valid calibration: {reason(error)}; run `satchel calibrate` again, "
+            "or delete the file to go back to the encoder's card"
         ) from None
     if found.encoder != encoder:
         raise EncoderError(
@@ -65,7 +64,7 @@ def read_calibration(models: Path, encoder: str) -> Calibration | None:
 
 
 def write_calibration(models: Path, calibration: Calibration) -> Path:
-    """Write a calibration, in one step; from then on it counts."""
+    """Write a calibration atomically; it applies from then on."""
     path = calibration_path(models, calibration.encoder)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, (calibration.model_dump_json(indent=2) + "\n").encode())
@@ -73,6 +72,6 @@ def write_calibration(models: Path, calibration: Calibration) -> Path:
 
 
 def confidence_of(models: Path, card: EncoderCard) -> Confidence:
-    """What answers rest on: the workspace's own calibration, else the encoder's card."""
+    """The confidence that applies: the workspace's own calibration, else the encoder's card."""
     own = read_calibration(models, card.sha256)
     return card.confidence if own is None else own.confidence

@@ -1,38 +1,19 @@
-"""The report of an evaluation: one HTML page that needs nothing beside it, and its JSON."""
+"""The report of an evaluation: records of its figures, and their JSON."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import cv2
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 from pydantic import TypeAdapter
 
-from satchel.errors import PhotoError
-from satchel.evaluate import charts
 from satchel.evaluate.bootstrap import Interval, interval
-from satchel.evaluate.charts import Chart, Line, Point
-from satchel.evaluate.metrics import TOP, ConfidenceBin, GroupFigures, Ranks, hits
-from satchel.files import write_atomically
-from satchel.images import decode, thumbnail
+from satchel.evaluate.charts import Line, Point
+from satchel.evaluate.ranks import TOP, GroupFigures, Ranks, hits
 
-PAGE: Final = "report.html"
-FIGURES: Final = "report.json"
-
-CONFUSION_PX: Final = 200
-MAP_PX: Final = 96
-MAP_QUALITY: Final = 60
-"""Of WebP: at 2,000 photos, 5 MB where JPEG takes 12."""
-
-COLOURS: Final = 8
-"""Categories that have a colour of their own on the map; the rarer ones share one more."""
-
-Photos = Callable[[str], bytes | None]
-"""SHA-256 of a photo → its bytes; None where it is gone."""
+SOFTMAX_TOP: Final = "Top-{}, softmax head"
+"""Names of the figures of a classifier's softmax head, which is not served; k goes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +57,6 @@ class Training:
 
     loss: tuple[Line, ...] = ()
     accuracy: tuple[Line, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Reliability:
-    """Confidences against what came of them; see `satchel.evaluate.metrics.reliability`."""
-
-    bins: tuple[ConfidenceBin, ...]
-    error: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,14 +114,6 @@ class MapFacts:
 
 
 @dataclass(frozen=True, slots=True)
-class RunsTable:
-    """Runs beside each other, as text; one cell for each column."""
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True, slots=True)
 class EvaluationReport:
     """All that the page shows. What is empty or None has no section.
 
@@ -156,7 +121,6 @@ class EvaluationReport:
         about: what else there is to say: model, revision, machine, date.
         notes: sentences on how to read the figures.
         top_k: x is k, y the share of queries whose right answer is among the first k.
-        by_products: x is the number of products, y such a share.
         categories, products: figures by group, in the order in which they are to be shown.
         confusions: the most frequent first.
     """
@@ -167,14 +131,11 @@ class EvaluationReport:
     notes: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     top_k: tuple[Line, ...] = ()
-    by_products: tuple[Line, ...] = ()
     training: Training | None = None
-    reliability: Reliability | None = None
     categories: tuple[GroupFigures, ...] = ()
     products: tuple[GroupFigures, ...] = ()
     confusions: tuple[ConfusionRow, ...] = ()
     embedding: MapFacts | None = None
-    runs: RunsTable | None = None
 
     def to_json(self) -> bytes:
         """Write everything but the photos as JSON."""
@@ -212,194 +173,3 @@ def accuracy_figures(
     figures = tuple(Figure.of(f"Top-{k}", found) for k, found in measured.items())
     points = tuple(Point(k, found.value, found.low, found.high) for k, found in measured.items())
     return figures, Line("this model", points)
-
-
-def write_report(report: EvaluationReport, photos: Photos, folder: Path) -> Path:
-    """Write the page and its JSON into an existing folder; return the page's path."""
-    write_atomically(folder / FIGURES, report.to_json())
-    write_atomically(folder / PAGE, render_report(report, photos).encode())
-    return folder / PAGE
-
-
-def render_report(report: EvaluationReport, photos: Photos) -> str:
-    """Return the page.
-
-    Args:
-        report: what to show.
-        photos: where the photos come from; one that is gone or damaged leaves an empty frame.
-    """
-    return page("report.html").render(
-        report=report,
-        charts=[charts.draw(chart) for chart in _charts(report)],
-        training=[charts.draw(chart) for chart in _training_charts(report.training)],
-        picture=Pictures(photos),
-        groups=_groups(report),
-        map=_map(report.embedding, Pictures(photos, _tiny_picture)),
-    )
-
-
-def page(name: str) -> Template:
-    """A page of this folder, with what all of them share: style, charts, photos, tables."""
-    environment = Environment(
-        loader=PackageLoader("satchel.evaluate", ""),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["share"] = lambda value: charts.number(value, percent=True)
-    return environment.get_template(name)
-
-
-def picture(data: bytes) -> str:
-    """A copy of a photo to look at, as a data address."""
-    small = thumbnail(data, CONFUSION_PX)
-    return "data:image/jpeg;base64," + base64.b64encode(small).decode()
-
-
-class Pictures:
-    """Photos as small data addresses, each made once."""
-
-    def __init__(self, photos: Photos, shrink: Callable[[bytes], str] = picture) -> None:
-        self._photos = photos
-        self._shrink = shrink
-        self._made: dict[str, str | None] = {}
-
-    def __call__(self, sha256: str | None) -> str | None:
-        """The address of a photo's copy; None where the photo is gone or damaged."""
-        if sha256 is None:
-            return None
-        if sha256 not in self._made:
-            self._made[sha256] = self._make(sha256)
-        return self._made[sha256]
-
-    def _make(self, sha256: str) -> str | None:
-        data = self._photos(sha256)
-        if data is None:
-            return None
-        try:
-            return self._shrink(data)
-        except PhotoError:
-            return None
-
-
-def _tiny_picture(data: bytes) -> str:
-    """A copy for the map, of which there are thousands."""
-    pixels = decode(thumbnail(data, MAP_PX))
-    _, small = cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, MAP_QUALITY])
-    return "data:image/webp;base64," + base64.b64encode(small.tobytes()).decode()
-
-
-def _charts(report: EvaluationReport) -> list[Chart]:
-    found = []
-    if report.top_k:
-        found.append(
-            Chart(
-                "Among the first k",
-                "candidates looked at (k)",
-                "right answer among them",
-                report.top_k,
-                note="The shaded band is the 95 % interval."
-                if any(point.low is not None for line in report.top_k for point in line.points)
-                else "",
-            )
-        )
-    if report.by_products:
-        seeds = any(line.reference for line in report.by_products)
-        found.append(
-            Chart(
-                "By number of products",
-                "products to tell apart",
-                "right answer among the first",
-                report.by_products,
-                note="Dashed: figures published by others, on other data." if seeds else "",
-            )
-        )
-    if report.reliability:
-        bins = tuple(Point(b.confidence, b.accuracy) for b in report.reliability.bins)
-        ideal = Line("what it should be", (Point(0, 0), Point(1, 1)), reference=True)
-        found.append(
-            Chart(
-                "Confidence, and what came of it",
-                "mean confidence",
-                "first candidate right",
-                (Line("this model", bins), ideal),
-                equal=True,
-                note=f"Expected calibration error: {100 * report.reliability.error:.1f} points. "
-                "Under the dashed line it is too sure of itself.",
-            )
-        )
-    return found
-
-
-def _training_charts(training: Training | None) -> list[Chart]:
-    if training is None:
-        return []
-    found = []
-    if training.loss:
-        found.append(Chart("Loss", "epoch", "loss", training.loss, percent=False, from_zero=True))
-    if training.accuracy:
-        found.append(Chart("Accuracy", "epoch", "share right", training.accuracy))
-    return found
-
-
-def _groups(report: EvaluationReport) -> list[dict[str, Any]]:
-    """The tables by group; their columns are the ks that the groups have."""
-    tables = (
-        ("Categories", "category", report.categories, False),
-        ("Products", "product", report.products, True),
-    )
-    return [
-        {"title": title, "what": what, "rows": rows, "ks": list(rows[0].top), "folded": folded}
-        for title, what, rows, folded in tables
-        if rows
-    ]
-
-
-def _map(embedding: MapFacts | None, picture: Pictures) -> dict[str, Any] | None:
-    """Number products and colours, and gather what the page's script needs."""
-    if embedding is None or not embedding.points:
-        return None
-    points = embedding.points
-    counts: dict[str, int] = {}
-    for point in points:
-        counts[point.category] = counts.get(point.category, 0) + 1
-    named = sorted((name for name in counts if name), key=lambda name: (-counts[name], name))
-    colours = {name: at for at, name in enumerate(named[:COLOURS])}
-    legend = [(at, name, counts[name]) for name, at in colours.items()]
-    rest = sum(count for name, count in counts.items() if name not in colours)
-    if rest and legend:
-        legend.append((COLOURS, "others", rest))
-    codes = sorted({point.code for point in points})
-    number = {code: at for at, code in enumerate(codes)}
-    products: list[list[int]] = [[] for _ in codes]
-    for at, point in enumerate(points):
-        products[number[point.code]].append(at)
-    drawn = [
-        {
-            "x": round(20 + 960 * point.x, 1),
-            "y": round(20 + 960 * (1 - point.y), 1),
-            "colour": colours.get(point.category, COLOURS),
-            "code": point.code,
-            "category": point.category,
-            "taken": point.taken_for,
-            "photo": picture(point.photo),
-        }
-        for point in points
-    ]
-    return {
-        "method": embedding.method,
-        "of": embedding.of,
-        "points": drawn,
-        "legend": legend,
-        "wrong": sum(point.taken_for is not None for point in points),
-        "products": [
-            {
-                "code": code,
-                "category": points[rows[0]].category,
-                "rows": rows,
-                "wrong": sum(points[row].taken_for is not None for row in rows),
-            }
-            for code, rows in zip(codes, products, strict=True)
-        ],
-    }

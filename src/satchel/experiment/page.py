@@ -8,7 +8,8 @@ from typing import Final
 
 from satchel.evaluate import charts
 from satchel.evaluate.charts import Chart
-from satchel.evaluate.report import ConfusionRow, Figure, Photos, Pictures, page
+from satchel.evaluate.rendering import Photos, Pictures, page
+from satchel.evaluate.report import ConfusionRow, Figure
 from satchel.files import write_atomically
 
 PAGE: Final = "report.html"

@@ -15,7 +15,8 @@ from typing import Protocol
 import torch
 
 from satchel.errors import SatchelError, UsageError
-from satchel.evaluate.report import FIGURES, ConfusionRow, EvaluationReport, write_report
+from satchel.evaluate.rendering import FIGURES, write_report
+from satchel.evaluate.report import ConfusionRow, EvaluationReport
 from satchel.experiment.page import write_experiment
 from satchel.experiment.plan import Cell, Plan
 from satchel.experiment.store import CellResult, Experiment, Results

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from satchel.evaluate.charts import Chart, Line, Point
-from satchel.evaluate.metrics import TOP
-from satchel.evaluate.report import Figure
+from satchel.evaluate.ranks import TOP
+from satchel.evaluate.report import SOFTMAX_TOP, Figure
 from satchel.experiment.page import Entry, TableRow
 from satchel.experiment.plan import Dataset
 from satchel.experiment.store import CellResult
@@ -92,7 +92,7 @@ def classification_chart(ours: Sequence[tuple[Dataset, CellResult]]) -> Chart:
             points = tuple(
                 Point(dataset.products, figure.value, figure.low, figure.high)
                 for dataset, result in own
-                if (figure := result.figure(f"Top-{k}")) is not None
+                if (figure := result.figure(SOFTMAX_TOP.format(k))) is not None
             )
             lines.append(Line(f"here, {label}: top-{k}", points, kind=f"top-{k}"))
     for cleaned, label in ((False, "50 crawled each"), (True, "10 cleaned each")):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from satchel.evaluate.metrics import TOP
-from satchel.evaluate.report import ConfusionRow, Figure
+from satchel.evaluate.ranks import TOP
+from satchel.evaluate.report import SOFTMAX_TOP, ConfusionRow, Figure
 from satchel.experiment import seed
 from satchel.experiment.page import Entry, ExperimentReport, ReportTable, Section, TableRow
 from satchel.experiment.plan import UNTRAINED, Cell, Dataset, Plan
@@ -44,6 +44,7 @@ DATASET: Final[Column] = ("data set", lambda row: row.cell.dataset)
 METHOD: Final[Column] = ("method", lambda row: row.cell.method)
 BACKBONE: Final[Column] = ("backbone", lambda row: row.cell.backbone)
 TOP_K: Final = tuple(_figure(f"top-{k}", f"Top-{k}") for k in TOP)
+SOFTMAX: Final = tuple(_figure(f"top-{k}", SOFTMAX_TOP.format(k)) for k in TOP)
 RETRIEVAL: Final = (
     _figure("Recall@1", RECALL_1),
     _figure("Recall@5", "Recall@5, by photo"),
@@ -115,12 +116,12 @@ def _classification(rows: Sequence[Row]) -> Section | None:
     ours = [
         (
             row.dataset.products,
-            TableRow(("this catalogue", _size(row.dataset), _model(row), *_entries(row, TOP_K))),
+            TableRow(("this catalogue", _size(row.dataset), _model(row), *_entries(row, SOFTMAX))),
         )
         for row in best
     ]
     table = ReportTable(
-        ("whose", "products × photos", "model", *(heading for heading, _ in TOP_K)),
+        ("whose", "products × photos", "model", *(heading for heading, _ in SOFTMAX)),
         tuple(row for _, row in sorted([*seed.rows(), *ours], key=lambda item: item[0])),
         words=3,
         note="In per cent, with 95 % intervals over products below.",
@@ -128,8 +129,9 @@ def _classification(rows: Sequence[Row]) -> Section | None:
     return Section(
         "Classification",
         (
-            "Which of the products a photo shows. Each data set's row is the model with the best "
-            "validation score; test photos were evaluated once, after training.",
+            "Which of the products a photo shows, by the softmax head of a classifier. Each data "
+            "set's row is the model with the best validation score; test photos were evaluated "
+            "once, after training.",
         ),
         (table,),
         (seed.classification_chart([(row.dataset, row.result) for row in best]),),
@@ -233,8 +235,9 @@ def _all_models(rows: Sequence[Row]) -> Section | None:
     return Section(
         "All models",
         (
-            "Top-k: the product is among the first k; encoders rank products as identification "
-            "does. The first column links to the report of each run.",
+            "Top-k: the product is among the first k, ranked as identification ranks: by the "
+            "exported encoder in an index of the gallery. The first column links to the report of "
+            "each run.",
         ),
         (_table(rows, columns, words=3),),
     )

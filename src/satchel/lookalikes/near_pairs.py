@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.products import ProductKind
-from satchel.confidence.model import Rankings, shares
+from satchel.confidence.model import Rankings, conditional_probabilities
 from satchel.encode.card import Confidence
 from satchel.files import write_atomically
 from satchel.progress import SILENT, Progress
@@ -73,7 +73,7 @@ def least_cosine(confidence: Confidence, chance: float) -> float:
     gaps = np.linspace(0, 1, 4001)
     scores = np.stack([np.ones_like(gaps), 1 - gaps], axis=1)
     two = Rankings(scores, np.ones(len(gaps), np.int64), np.full((*scores.shape, 2), np.nan))
-    near = shares(confidence, two)[:, 1] >= chance - 1e-9
+    near = conditional_probabilities(confidence, two)[:, 1] >= chance - 1e-9
     return float(1 - gaps[max(0, int(near.argmin()) - 1)]) if not near.all() else 0.0
 
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
+from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.card import EncoderCard
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
@@ -59,11 +60,7 @@ def embed_gallery(
         results = [result for batch in group for result in batch]
         catalogue.vectors.put(
             encoder.id,
-            (
-                (number, seen.box, seen.vector, seen.whole, seen.colours, seen.patches)
-                for number, seen in results
-                if isinstance(seen, PhotoEmbedding)
-            ),
+            ((photo, found) for photo, found in results if isinstance(found, PhotoEmbedding)),
         )
         for _, result in results:
             if isinstance(result, Problem):
@@ -99,6 +96,85 @@ def _embed_job(
     return results
 
 
+class EmbeddedGallery(Protocol):
+    """The embeddings of a gallery's photos by one encoder: in a catalogue, or in memory."""
+
+    @property
+    def encoder(self) -> str:
+        """SHA-256 of the encoder's model file."""
+
+    @property
+    def patch_dimension(self) -> int | None:
+        """Length of a local feature; None where the encoder gives none."""
+
+    def vectors(self) -> GalleryVectors:
+        """One row for each photo of each product, ordered by product."""
+
+    def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
+        """See `VectorStore.view_deviations`."""
+
+    def patches(self, photos: Sequence[str]) -> Sequence[bytes]:
+        """See `VectorStore.patches`."""
+
+
+class CatalogueGallery:
+    """The gallery of a catalogue, as one encoder embedded it; see `EmbeddedGallery`."""
+
+    def __init__(self, catalogue: Catalogue, card: EncoderCard) -> None:
+        self._catalogue = catalogue
+        self._dimension = card.dimension
+        self.encoder = card.sha256
+        self.patch_dimension = card.patch_dimension
+
+    def vectors(self) -> GalleryVectors:
+        """Every photo that is searched.
+
+        Raises:
+            IndexMissing: no photo is embedded, so there is nothing to search.
+        """
+        found = self._catalogue.vectors.gallery(self.encoder, self._dimension)
+        if not len(found.vectors):
+            raise IndexMissing(_nothing_embedded(self._catalogue))
+        return found
+
+    def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
+        """Of the photos that are searched."""
+        store = self._catalogue.vectors
+        return store.view_deviations(self.encoder, self._dimension, at_most=at_most)
+
+    def patches(self, photos: Sequence[str]) -> Sequence[bytes]:
+        """Of these photos, by SHA-256."""
+        return self._catalogue.vectors.patches(self.encoder, photos)
+
+
+def assemble_index(gallery: EmbeddedGallery, rules: SearchRules) -> GalleryIndex:
+    """Learn the index of an embedded gallery: whitening, colours and the space of local features.
+
+    Args:
+        gallery: of at least one photo.
+    """
+    vectors = gallery.vectors()
+    return GalleryIndex.of(
+        vectors,
+        gallery.encoder,
+        gallery.view_deviations(at_most=MAX_DEVIATIONS),
+        rules,
+        _some_patches(gallery, vectors.photos),
+    )
+
+
+def _some_patches(
+    gallery: EmbeddedGallery, photos: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.int8] | None:
+    """Local features of some photos, shape (p, e); None where the encoder gives none."""
+    if gallery.patch_dimension is None:
+        return None
+    step = -(-len(photos) // MAX_SAMPLED_PHOTOS)
+    names = [photo.tobytes().hex() for photo in photos[::step]]
+    stored = [data for some in batched(names, 500) for data in gallery.patches(some)]
+    return np.frombuffer(b"".join(stored), np.int8).reshape(-1, gallery.patch_dimension)
+
+
 def build_index(
     catalogue: Catalogue, card: EncoderCard, path: Path, rules: SearchRules
 ) -> GalleryIndex:
@@ -107,31 +183,9 @@ def build_index(
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to search.
     """
-    gallery = catalogue.vectors.gallery(card.sha256, card.dimension)
-    if not len(gallery.vectors):
-        raise IndexMissing(_nothing_embedded(catalogue))
-    views = catalogue.vectors.view_deviations(card.sha256, card.dimension, at_most=MAX_DEVIATIONS)
-    index = GalleryIndex.of(
-        gallery, card.sha256, views, rules, _some_patches(catalogue, card, gallery.photos)
-    )
+    index = assemble_index(CatalogueGallery(catalogue, card), rules)
     index.save(path)
     return index
-
-
-def _some_patches(
-    catalogue: Catalogue, card: EncoderCard, photos: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.int8] | None:
-    """Patches of some of the gallery's photos, shape (p, e); None where the encoder gives none."""
-    if card.patch_dimension is None:
-        return None
-    step = -(-len(photos) // MAX_SAMPLED_PHOTOS)
-    names = [photo.tobytes().hex() for photo in photos[::step]]
-    stored = [
-        data
-        for some in batched(names, 500)
-        for data in catalogue.vectors.patches(card.sha256, some)
-    ]
-    return np.frombuffer(b"".join(stored), np.int8).reshape(-1, card.patch_dimension)
 
 
 def open_index(

@@ -47,6 +47,7 @@ class RankedProduct:
         product: database id.
         score: cosine in [-1, 1].
         photo: SHA-256 of its gallery photo that is nearest to the query.
+        photos: how many gallery photos it has, ≥ 1.
         colour_similarity: of the photo with the most similar colours, in [0, 1].
         patch_similarity: of the photo with the most similar patches, in [-1, 1].
 
@@ -56,6 +57,7 @@ class RankedProduct:
     product: int
     score: float
     photo: str
+    photos: int
     colour_similarity: float | None = None
     patch_similarity: float | None = None
 
@@ -68,6 +70,7 @@ def rank_products(
     matcher: PatchMatcher | None = None,
     reranked: int = RERANKED,
     without: int | None = None,
+    without_row: int | None = None,
 ) -> list[RankedProduct]:
     """Rank the products of the gallery for one item.
 
@@ -89,24 +92,29 @@ def rank_products(
         matcher: of the item's photos, in the order of `queries`; None leaves patches out.
         reranked: how many products are re-ranked; the others get the lowest term of these.
         without: id of a product to leave out.
+        without_row: row of the index to leave out: the query itself, where it is a gallery photo.
 
     Returns:
-        At most `top` products, best first; equal scores in the order of their ids. Empty where the
-        only product is left out.
+        At most `top` products, best first; equal scores in the order of their ids. Empty where
+        everything is left out.
     """
     queries = index.prepared(queries)
-    candidates = _candidates(index, queries, max(top, POOL) + (without is not None))
-    candidates = candidates[candidates != without]
-    if not len(candidates):
+    wanted = max(top, POOL) + (without is not None) + (without_row is not None)
+    candidates = _candidates(index, queries, wanted)
+    rows = index.rows_of(candidates[candidates != without])
+    if without_row is not None:
+        rows = rows[rows != without_row]
+    if not len(rows):
         return []
-    shortlist, scores = _shortlist(index, queries, candidates, max(top, POOL))
+    shortlist, scores = _shortlist(index, queries, rows, max(top, POOL))
     scores, similarities = _rerank(shortlist.first(reranked), queries, scores, matcher)
     ranked = []
     for place in np.argsort(-scores, kind="stable")[:top]:
         score = float(np.clip(scores[place], -1, 1))
         known = [None if np.isnan(one) else float(one) for one in similarities[place]]
         product = int(shortlist.products[place])
-        ranked.append(RankedProduct(product, score, shortlist.nearest_photo(place), *known))
+        photo, photos = shortlist.nearest_photo(place), shortlist.photos(place)
+        ranked.append(RankedProduct(product, score, photo, photos, *known))
     return ranked
 
 
@@ -122,20 +130,19 @@ def _candidates(index: GalleryIndex, queries: Floats, wanted: int) -> npt.NDArra
 
 
 def _shortlist(
-    index: GalleryIndex, queries: Floats, candidates: npt.NDArray[np.int64], count: int
+    index: GalleryIndex, queries: Floats, rows: npt.NDArray[np.int64], count: int
 ) -> tuple[_Shortlist, Floats]:
-    """Score the candidates and keep the first `count`; scores are descending."""
-    rows = index.rows_of(candidates)
+    """Score the products of these rows and keep the first `count`; scores are descending."""
     vectors = index.gallery.vectors[rows]
     cosines = queries @ vectors.T
-    starts = np.flatnonzero(np.r_[True, np.diff(index.gallery.products[rows]) > 0])
+    products, starts = np.unique(index.gallery.products[rows], return_index=True)
     ends = np.r_[starts[1:], len(rows)]
     weights = np.exp(SHARPNESS * cosines)
     scores = np.add.reduceat(weights * cosines, starts, axis=1)
     scores = (scores / np.add.reduceat(weights, starts, axis=1)).mean(0)
     first = np.argsort(-scores, kind="stable")[:count]
     spans = [(int(starts[i]), int(ends[i])) for i in first]
-    return _Shortlist(index, candidates[first], rows, vectors, cosines, spans), scores[first]
+    return _Shortlist(index, products[first], rows, vectors, cosines, spans), scores[first]
 
 
 def _rerank(
@@ -193,6 +200,11 @@ class _Shortlist:
         """SHA-256 of the photo of one product that is nearest to any query photo."""
         start, end = self.spans[place]
         return self.index.photo(self.rows[start + self.cosines[:, start:end].max(0).argmax()])
+
+    def photos(self, place: int) -> int:
+        """Number of gallery photos of one product."""
+        start, end = self.spans[place]
+        return end - start
 
     @property
     def mean_photos(self) -> float:

@@ -14,7 +14,7 @@ from accelerate import PartialState
 from safetensors.torch import load_file
 
 from satchel.errors import UsageError
-from satchel.evaluate.metrics import retrieval
+from satchel.evaluate.retrieval import retrieval
 from satchel.progress import Progress
 from satchel.train.backbones import SCRATCH, Backbone, create
 from satchel.train.batches import TrainingPhotos, looks, shown_batches

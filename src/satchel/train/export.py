@@ -12,7 +12,7 @@ import math
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -134,8 +134,10 @@ class Exported:
         return self.cosine >= LEAST_COSINE[self.kind] and self.overlap >= LEAST_OVERLAP
 
 
-def export_encoder(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> list[Exported]:
-    """Export a backbone in every kind, and hold each against it.
+def export_encoder(
+    backbone: Backbone, photos: TrainingPhotos, side_px: int, kinds: Sequence[Kind] = KINDS
+) -> list[Exported]:
+    """Export a backbone as ONNX in each kind, and compare each with it.
 
     Args:
         photos: to compare by and, for int8, to measure ranges on; at least two.
@@ -147,12 +149,12 @@ def export_encoder(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> 
             [model(torch.from_numpy(part))[0].numpy() for part in np.array_split(crops, 8)]
         )
     plain = to_onnx(model, side_px)
-    models: dict[Kind, bytes] = {
-        "fp32": plain,
-        "fp16": halve_weights(onnx.load_from_string(plain)).SerializeToString(),
-        "int8": _quantised(plain, crops[:CALIBRATION_PHOTOS]),
+    convert: dict[Kind, Callable[[], bytes]] = {
+        "fp32": lambda: plain,
+        "fp16": lambda: halve_weights(onnx.load_from_string(plain)).SerializeToString(),
+        "int8": lambda: _quantised(plain, crops[:CALIBRATION_PHOTOS]),
     }
-    return [compare(kind, data, crops, own) for kind, data in models.items()]
+    return [compare(kind, convert[kind](), crops, own) for kind in kinds]
 
 
 def sample_crops(photos: TrainingPhotos, side_px: int) -> Crops:

@@ -1,11 +1,11 @@
-"""`satchel calibrate`: how sure answers are, measured on photos whose products are known.
+"""`satchel calibrate`: fit confidences on photos whose products are known.
 
-Photos as people send them, each with its code, go the way that an identification goes; a code
-that the catalogue does not have stands for an item that is not in it. What comes out counts from
-then on, in this workspace, for this encoder.
+Photos as people send them, each with its code, are ranked as an identification ranks them; a code
+that the catalogue does not have stands for an item that is not in it. The confidence that is fitted
+applies to this encoder in this workspace from then on.
 
-A photo that the catalogue has finds itself, and says nothing of photos that are to come. So the
-catalogue's own photos and copies of them are left out, and of copies among the photos all but one.
+A photo of the gallery finds itself, which says nothing about future photos. So the catalogue's own
+photos and copies of them are left out, and of copies among the photos all but one.
 
 Why only real photos: docs/decisions/0011-honest-answers.md.
 """
@@ -23,25 +23,19 @@ import numpy as np
 from satchel.catalog.importers import RowSource
 from satchel.catalog.photos import sha256
 from satchel.catalog.rows import CatalogueRow, RowProblem
-from satchel.confidence.fit import (
-    FEWEST_QUERIES,
-    NOT_THERE,
-    Asked,
-    Measured,
-    ask,
-    fit_confidence,
-    outcomes_of,
-)
+from satchel.confidence.figures import Measured
+from satchel.confidence.fit import FEWEST_QUERIES, fit_confidence
+from satchel.confidence.outcomes import NOT_THERE, outcomes_of
 from satchel.confidence.stored import Calibration
 from satchel.curate.known import KnownPictures
 from satchel.encode.encoder import Encoder
 from satchel.errors import PhotoError, UsageError
+from satchel.evaluate.offline import Query, rank_pairs
 from satchel.identify import Identifier
 from satchel.images import decode, read_photo
 from satchel.parallel import cores, map_in_order
 from satchel.records import PhotoEmbedding, Problem
 from satchel.search.indexing import open_index
-from satchel.search.ranking import POOL
 from satchel.workspace import Workspace
 
 STEPS: Final = 2
@@ -50,7 +44,7 @@ STEPS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """Photos that say nothing of photos to come.
+    """Photos that were left out of the fit.
 
     Attributes:
         known: the catalogue's own, or copies of them.
@@ -70,12 +64,12 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
-class _Looked:
-    """A photo as it was encoded; its file is read again where its pixels are wanted once more."""
+class _EmbeddedPhoto:
+    """An embedded photo; its file is read again where its pixels are needed once more."""
 
     path: Path
     code: str
-    seen: PhotoEmbedding
+    embedding: PhotoEmbedding
 
 
 def calibrate(
@@ -87,11 +81,11 @@ def calibrate(
     on_progress: Callable[[int], None],
     on_problem: Callable[[Problem], None],
 ) -> tuple[Calibration, Measured, LeftOut]:
-    """Fit how sure answers are on photos whose codes are known.
+    """Fit the confidences of answers on photos whose codes are known.
 
     Args:
-        encoder: the one that is served, with one thread, for several photos are under way at once.
-        photos: a row for each photo, of one item each; rows that are faulty are told and left out.
+        encoder: the one that is served, with one thread: several photos are embedded at once.
+        photos: a row for each photo, of one item each; faulty rows are reported and left out.
         source: what to call these photos.
         on_progress: called with a number of steps, `STEPS` for each row in all.
         on_problem: called with each photo that cannot be used.
@@ -106,22 +100,28 @@ def calibrate(
     )
     identifier = Identifier.of(workspace, encoder, index)
     indexed = set(np.unique(index.gallery.products).tolist())
-    looked, own = _look(workspace, identifier, photos, on_progress, on_problem)
+    embedded, own = _embed(workspace, identifier, photos, on_progress, on_problem)
     ids = workspace.catalogue.ids_of_codes()
-    codes = [ids.get(one.code, NOT_THERE) for one in looked]
+    codes = [ids.get(one.code, NOT_THERE) for one in embedded]
     rights = [right if right in indexed else NOT_THERE for right in codes]
-    pictures = _pictures(workspace, encoder, looked)
-    asked, copies = _ask(identifier, looked, rights, pictures, on_progress)
+    pictures = _pictures(workspace, encoder, embedded)
+    new, copies = _new_photos(pictures, len(embedded), on_progress)
     left_out = LeftOut(own + copies.known, copies.repeated)
-    known = sum(one.right != NOT_THERE for one in asked)
+    known = sum(rights[row] != NOT_THERE for row in new)
     if known < FEWEST_QUERIES or len(indexed) < 2:
         raise UsageError(
             f"expected {FEWEST_QUERIES} or more photos of products in the index, and two or more "
             f"products; got {known:,} and {len(indexed):,} ({left_out}). Nothing was changed"
         )
     wishes = workspace.settings.identify
+    pairs = rank_pairs(
+        identifier.searcher,
+        (Query(embedded[row].embedding) for row in new),
+        [rights[row] for row in new],
+        advance=on_progress,
+    )
     confidence, measured = fit_confidence(
-        outcomes_of(index, asked, absent_share=wishes.absent),
+        outcomes_of(pairs, absent_share=wishes.absent),
         encoder.card.confidence,
         source,
         absent_share=wishes.absent,
@@ -144,17 +144,17 @@ def calibrate(
     )
 
 
-def _look(
+def _embed(
     workspace: Workspace,
     identifier: Identifier,
     photos: RowSource,
     on_progress: Callable[[int], None],
     on_problem: Callable[[Problem], None],
-) -> tuple[list[_Looked], int]:
-    """Encode the photos; return them, and how many others the catalogue has byte by byte."""
+) -> tuple[list[_EmbeddedPhoto], int]:
+    """Embed the photos; return them, and how many others the catalogue has byte by byte."""
     limits = workspace.settings.photos.limits()
 
-    def look(row: CatalogueRow | RowProblem) -> _Looked | Problem | None:
+    def embed(row: CatalogueRow | RowProblem) -> _EmbeddedPhoto | Problem | None:
         if isinstance(row, RowProblem):
             return row
         try:
@@ -162,64 +162,54 @@ def _look(
             name = sha256(data)
             if workspace.catalogue.photo_from(name) or workspace.catalogue.has_photo(name):
                 return None
-            return _Looked(row.photo, row.code, identifier.embed([data])[0])
+            return _EmbeddedPhoto(row.photo, row.code, identifier.embed([data])[0])
         except PhotoError as error:
             return Problem(str(row.photo), str(error))
 
-    looked: list[_Looked] = []
+    embedded: list[_EmbeddedPhoto] = []
     own = 0
-    for found in map_in_order(look, photos.rows(), workers=cores()):
-        if isinstance(found, _Looked):
-            looked.append(found)
+    for found in map_in_order(embed, photos.rows(), workers=cores()):
+        if isinstance(found, _EmbeddedPhoto):
+            embedded.append(found)
         elif found is None:
             own += 1
         else:
             on_problem(found)
-        on_progress(1 if isinstance(found, _Looked) else STEPS)
-    return looked, own
+        on_progress(1 if isinstance(found, _EmbeddedPhoto) else STEPS)
+    return embedded, own
 
 
-def _ask(
-    identifier: Identifier,
-    looked: Sequence[_Looked],
-    rights: Sequence[int],
-    pictures: KnownPictures,
-    on_progress: Callable[[int], None],
-) -> tuple[list[Asked], LeftOut]:
-    """Rank the photos that are no copies; count those that are."""
+def _new_photos(
+    pictures: KnownPictures, count: int, on_progress: Callable[[int], None]
+) -> tuple[list[int], LeftOut]:
+    """Rows of the photos that are no copies; count those that are."""
     repeats = pictures.repeated()
-
-    def answer(row: int) -> Asked | LeftOut:
-        if pictures.is_known(row):
-            return LeftOut(known=1)
-        if row in repeats:
-            return LeftOut(repeated=1)
-        return ask(
-            lambda without: identifier.rank([looked[row].seen], top=POOL, without=without),
-            rights[row],
-        )
-
-    asked: list[Asked] = []
+    new: list[int] = []
     known = repeated = 0
-    for found in map_in_order(answer, range(len(looked)), workers=cores()):
-        if isinstance(found, LeftOut):
-            known, repeated = known + found.known, repeated + found.repeated
+    for row, is_known in enumerate(map_in_order(pictures.is_known, range(count), workers=cores())):
+        if is_known:
+            known += 1
+        elif row in repeats:
+            repeated += 1
         else:
-            asked.append(found)
+            new.append(row)
+            continue
         on_progress(1)
-    return asked, LeftOut(known, repeated)
+    return new, LeftOut(known, repeated)
 
 
-def _pictures(workspace: Workspace, encoder: Encoder, looked: Sequence[_Looked]) -> KnownPictures:
-    """The photos beside those of the gallery, as they are before they are whitened."""
+def _pictures(
+    workspace: Workspace, encoder: Encoder, embedded: Sequence[_EmbeddedPhoto]
+) -> KnownPictures:
+    """The photos and those of the gallery, by their vectors before whitening."""
     dimension = encoder.card.dimension
     gallery = workspace.catalogue.vectors.gallery(encoder.id, dimension)
     limits = workspace.settings.photos.limits()
-    vectors = [one.seen.vector for one in looked]
+    vectors = [one.embedding.vector for one in embedded]
     return KnownPictures(
         np.array(vectors, np.float32).reshape(-1, dimension),
         gallery.vectors,
-        lambda row: decode(read_photo(looked[row].path, limits), limits=limits),
+        lambda row: decode(read_photo(embedded[row].path, limits), limits=limits),
         lambda row: decode(workspace.photos.read(gallery.photos[row].tobytes().hex())),
         workspace.settings.curate.duplicates,
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from satchel.encode.card import EncoderCard
+from satchel.encode.card import LITE, EncoderCard, read_card
+from satchel.encode.encoder import Encoder
 from satchel.encode.registry import CARD
 from satchel.errors import UsageError
 from satchel.onnx_model import open_session, write_model
-from satchel.train.export import Exported, Kind
+from satchel.train.backbones import Backbone
+from satchel.train.export import KINDS as EXPORT_KINDS
+from satchel.train.export import Exportable, Exported, Kind, to_onnx
 from satchel.train.runs import Run
 from satchel.train.splits import Split
 from satchel.workflows.kinds import kind_of
@@ -21,7 +25,9 @@ LEAST_COMPARED: Final = 64
 fewer, those of training too."""
 
 
-def export_run(workspace: Workspace, run: Run) -> list[Exported]:
+def export_run(
+    workspace: Workspace, run: Run, kinds: Sequence[Kind] = EXPORT_KINDS
+) -> list[Exported]:
     """Export a run's best weights and write each file that agrees with the network, with its card.
 
     Raises:
@@ -33,7 +39,7 @@ def export_run(workspace: Workspace, run: Run) -> list[Exported]:
     split, photos = Split.load(workspace.split_path(record.split)), workspace_photos(workspace)
     compared = split.val if len(split.val) >= LEAST_COMPARED else (*split.val, *split.train)
     to_compare = part_photos(workspace, photos, compared, split.products())
-    card, found = kind_of(record).export(run, to_compare)
+    card, found = kind_of(record).export(run, to_compare, kinds)
     for exported in found:
         if exported.agrees:
             _write(workspace, run, card, exported)
@@ -52,16 +58,30 @@ def _write(workspace: Workspace, run: Run, card: EncoderCard, exported: Exported
     about = {
         "name": folder.name,
         "file": "model.onnx",
-        "parts": (),
-        "sha256": hashlib.sha256(exported.model).hexdigest(),
-        "dimension": _dimension(exported.model),
         "recipe": f"satchel {record.command}, run {record.name}, Satchel {record.revision}",
         "parity": (
             f"{exported.kind}: cosine ≥ {exported.cosine:.4f} for 99 photos of 100, "
             f"{exported.overlap:.1%} of the nearest five"
         ),
     }
-    write_model(folder / CARD, card.model_copy(update=about), exported.model)
+    write_model(folder / CARD, _file_card(card, exported.model, about), exported.model)
+
+
+def untrained_encoder(backbone: Backbone, side_px: int) -> Encoder:
+    """A pretrained backbone as an ONNX encoder, in memory, with one thread."""
+    model = to_onnx(Exportable(backbone.float()).eval(), side_px)
+    about = {"input_side_px": side_px, "file": f"{backbone.name}.onnx"}
+    return Encoder(_file_card(read_card(LITE), model, about), model, threads=1)
+
+
+def _file_card(card: EncoderCard, model: bytes, about: Mapping[str, object]) -> EncoderCard:
+    """The card of one model file."""
+    own = {
+        "parts": (),
+        "sha256": hashlib.sha256(model).hexdigest(),
+        "dimension": _dimension(model),
+    }
+    return card.model_copy(update={**own, **about})
 
 
 def _dimension(model: bytes) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,7 +17,7 @@ from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import ClassifierTask, load_classifier, train_classifier
 from satchel.train.encoder import EncoderTask, load_encoder, train_encoder
-from satchel.train.export import Exported, export_encoder
+from satchel.train.export import Exported, Kind, export_encoder
 from satchel.train.fitting import TrainingState
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record
 from satchel.train.settings import ClassifierSettings, EncoderSettings, Settings, TrainSettings
@@ -26,6 +26,7 @@ from satchel.workflows.split import adapt_task, part_photos, workspace_photos
 from satchel.workspace import Workspace
 
 OnEpoch = Callable[[int, dict[str, float]], None]
+Export = Callable[[Run, TrainingPhotos, Sequence[Kind]], tuple[EncoderCard, list[Exported]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,8 @@ class RunKind:
         command: that begins and resumes it, without `satchel`.
         settings: their class.
         train: trains, or resumes; the run's folder gets the weights.
-        export: run, photos to compare by → card, without what is a file's own, and ONNX files.
+        export: run, photos to compare by, kinds of files → card, without what is a file's own, and
+            ONNX files; an adapted head has one kind alone.
         load: reads the run's network, with the input side that it is served with; None where the
             run trained no network of its own.
     """
@@ -61,7 +63,7 @@ class RunKind:
     command: str
     settings: type[Settings]
     train: Callable[[Training], TrainingState]
-    export: Callable[[Run, TrainingPhotos], tuple[EncoderCard, list[Exported]]]
+    export: Export
     load: Callable[[Run], tuple[Backbone, int]] | None = None
 
     def new_record(self, settings: Settings, name: str) -> RunRecord:
@@ -145,10 +147,12 @@ def _load_encoder(run: Run) -> tuple[Backbone, int]:
 
 def _export_network(
     load: Callable[[Run], tuple[Backbone, int]],
-) -> Callable[[Run, TrainingPhotos], tuple[EncoderCard, list[Exported]]]:
+) -> Export:
     """Export the network that `load` reads out of a run, with its input side."""
 
-    def export(run: Run, photos: TrainingPhotos) -> tuple[EncoderCard, list[Exported]]:
+    def export(
+        run: Run, photos: TrainingPhotos, kinds: Sequence[Kind]
+    ) -> tuple[EncoderCard, list[Exported]]:
         backbone, side_px = load(run)
         record = run.read()
         about = {
@@ -159,12 +163,14 @@ def _export_network(
             "preprocessing": "inside the model",
         }
         card = read_card(LITE).model_copy(update=about)
-        return card, export_encoder(backbone, photos, side_px)
+        return card, export_encoder(backbone, photos, side_px, kinds)
 
     return export
 
 
-def _export_head(run: Run, photos: TrainingPhotos) -> tuple[EncoderCard, list[Exported]]:
+def _export_head(
+    run: Run, photos: TrainingPhotos, kinds: Sequence[Kind]
+) -> tuple[EncoderCard, list[Exported]]:
     """Export the built-in encoder as an ensemble of its own head and the run's."""
     card, record = read_card(), run.read()
     head = read_adapted_head(run, card.sha256)

@@ -6,25 +6,23 @@ costs nothing. Only when everything is there does the workspace point to the new
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from satchel.confidence.fit import FEWEST_QUERIES, Asked, ask, fit_confidence, outcomes_of
+from satchel.confidence.fit import FEWEST_QUERIES, fit_confidence
+from satchel.confidence.outcomes import outcomes_of
 from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
+from satchel.encode.embed import as_query
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import BUILTINS, CARD, serve_model, serving_card
 from satchel.encode.registry import roll_back as serve_previous
 from satchel.errors import EncoderError, IndexMissing, UsageError
+from satchel.evaluate.offline import OfflineGallery, Query, rank_pairs, stored_photos
 from satchel.onnx_model import write_card
-from satchel.parallel import small_products
 from satchel.progress import Progress
-from satchel.search.index import GalleryIndex
+from satchel.records import PhotoEmbedding
 from satchel.search.indexing import build_index
-from satchel.search.ranking import POOL, rank_products
-from satchel.search.whitening import MAX_DEVIATIONS
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
 from satchel.workflows.index import embed_missing
@@ -46,23 +44,32 @@ def promote_run(
         UsageError: this file does not exist, or does not agree with the network.
         EncoderError: a photo could not be embedded; nothing was switched.
     """
-    name = f"{run.name}-{kind}"
-    path = workspace.models / name / CARD
-    if not path.exists():
-        from satchel.workflows.export import export_run  # noqa: PLC0415 - all else needs no torch
-
-        export_run(workspace, run)
-    if not path.exists():
-        raise UsageError(
-            f"the {kind} file of {run.name} is not made, or does not agree with the network it was "
-            "made from; see `satchel export`, and promote another"
-        )
+    path = exported_model(workspace, run, kind)
     card = read_card(path)
     _embed_gallery(workspace, path, card, progress)
     card = card.model_copy(update={"confidence": _confidence(workspace, run, card)})
     write_card(path, card)
-    _serve(workspace, name, card)
+    _serve(workspace, path.parent.name, card)
     return card
+
+
+def exported_model(workspace: Workspace, run: Run, kind: Kind = "fp16") -> Path:
+    """The card of a run's ONNX file, which is exported first where it is missing.
+
+    Raises:
+        UsageError: this file does not exist, or does not agree with the network.
+    """
+    path = workspace.models / f"{run.name}-{kind}" / CARD
+    if not path.exists():
+        from satchel.workflows.export import export_run  # noqa: PLC0415 - all else needs no torch
+
+        export_run(workspace, run, (kind,))
+    if not path.exists():
+        raise UsageError(
+            f"the {kind} file of {run.name} is not made, or does not agree with the network it was "
+            "made from; see `satchel export`, and take another kind"
+        )
+    return path
 
 
 def promote_builtin(workspace: Workspace, name: str, *, progress: Progress) -> None:
@@ -129,38 +136,19 @@ def _confidence(workspace: Workspace, run: Run, card: EncoderCard) -> Confidence
     if record.adapts:
         return card.confidence
     split = Split.load(workspace.split_path(record.split))
-    gallery = workspace.catalogue.vectors.gallery(card.sha256, card.dimension)
-    row_of = {photo.tobytes().hex(): row for row, photo in enumerate(gallery.photos)}
-
-    def known(part: tuple[Named, ...]) -> tuple[list[int], list[str]]:
-        found = [(row_of[sha256], code) for code, sha256 in part if sha256 in row_of]
-        return [row for row, _ in found], [code for _, code in found]
-
-    (train, train_codes), (val, val_codes) = known(split.train), known(split.val)
-    products = sorted(set(train_codes))
-    place = {code: at for at, code in enumerate(products)}
-    val_rows = [row for row, code in zip(val, val_codes, strict=True) if code in place]
-    if len(val_rows) < FEWEST_QUERIES or len(products) < 2:
+    place = {code: at for at, code in enumerate(sorted({code for code, _ in split.train}))}
+    val = [(code, sha256) for code, sha256 in split.val if code in place]
+    if len(val) < FEWEST_QUERIES or len(place) < 2:
         return card.confidence
-    rights = [place[code] for code in val_codes if code in place]
-    numbers = np.array([place[code] for code in train_codes])
-    order = np.argsort(numbers, kind="stable")
-    known_rows, numbers = np.array(train)[order], numbers[order]
-    described = gallery.described()
-    index = GalleryIndex.of(
-        replace(gallery.rows(known_rows), products=numbers),
-        card.sha256,
-        workspace.catalogue.vectors.view_deviations(
-            card.sha256, card.dimension, at_most=MAX_DEVIATIONS
-        ),
-        workspace.settings.search,
+
+    def stored(part: Sequence[Named]) -> Iterator[PhotoEmbedding]:
+        return stored_photos(workspace.catalogue, card, [sha256 for _, sha256 in part])
+
+    gallery = OfflineGallery(stored(split.train), [place[code] for code, _ in split.train])
+    pairs = rank_pairs(
+        gallery.searcher(workspace.settings.search),
+        (Query(as_query(photo, card.n_passes)) for photo in stored(val)),
+        [place[code] for code, _ in val],
     )
-
-    def asked(row: int, right: int) -> Asked:
-        query = described[row][None]
-        return ask(lambda without: rank_products(index, query, top=POOL, without=without), right)
-
-    with small_products():
-        found = [asked(row, right) for row, right in zip(val_rows, rights, strict=True)]
     measured_on = f"validation part of {record.split}"
-    return fit_confidence(outcomes_of(index, found), read_card(LITE).confidence, measured_on)[0]
+    return fit_confidence(outcomes_of(pairs), read_card(LITE).confidence, measured_on)[0]

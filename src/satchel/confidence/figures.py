@@ -1,0 +1,154 @@
+"""How good confidences are: calibration error, detection of absent items, precision, coverage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from satchel.confidence.model import Bools, Floats, likely_counts
+from satchel.confidence.outcomes import Outcomes
+from satchel.encode.card import Confidence
+
+
+@dataclass(frozen=True, slots=True)
+class ConfidenceBin:
+    """Queries of similar confidence, one point of a reliability diagram.
+
+    Attributes:
+        confidence: their mean, in [0, 1].
+        accuracy: share of them whose first candidate is right, in [0, 1].
+        queries: how many.
+    """
+
+    confidence: float
+    accuracy: float
+    queries: int
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Figures of confidences on items whose right product is known; shares in [0, 1].
+
+    Attributes:
+        queries: items, those taken out of the catalogue not counted.
+        right: share whose first candidate is right, of those in the catalogue.
+        calibration_error: expected calibration error of the first candidate's confidence, absent
+            items included.
+        auroc: of "in the catalogue".
+        false_positive_rate: share of absent items that pass where 95 % of the others do.
+        identified: share of all items with the verdict "identified".
+        right_when_identified: precision of that verdict; None where there are none.
+        absent_caught: share of absent items with the verdict "not in the catalogue".
+        covered: share of items in the catalogue whose code is among the likely ones.
+        likely: how many those are, the median; `ranked` + 1 where all that were ranked may not do.
+        ranked: products that were ranked for each item.
+        bins: for a reliability diagram.
+    """
+
+    queries: int
+    right: float
+    calibration_error: float
+    auroc: float
+    false_positive_rate: float
+    identified: float
+    right_when_identified: float | None
+    absent_caught: float
+    covered: float
+    likely: float
+    ranked: int
+    bins: tuple[ConfidenceBin, ...]
+
+
+def measure(
+    confidence: Confidence, outcomes: Outcomes, in_catalogue: Floats, conditional: Floats
+) -> Measured:
+    """Compare predictions with outcomes.
+
+    Args:
+        confidence: whose thresholds apply.
+        in_catalogue: shape (n,), probability of being in the catalogue.
+        conditional: shape (n, k), probabilities of the products, given that.
+    """
+    known, weight = outcomes.known, outcomes.weight
+    confidences, right = in_catalogue * conditional[:, 0], outcomes.place == 0
+    absent = in_catalogue < confidence.absent_at
+    identified = (confidences >= confidence.identified_at) & ~absent
+    likely = likely_counts(confidence, conditional)
+    covered = (outcomes.place >= 0) & (outcomes.place < likely) | (likely > conditional.shape[1])
+    bins, error = calibration_error(confidences, right, weight)
+
+    def share(of: Bools, among: Bools) -> float:
+        return float(weight[of & among].sum() / weight[among].sum()) if among.any() else 0.0
+
+    return Measured(
+        int(known.sum()),
+        share(right, known),
+        error,
+        area_under_roc(in_catalogue, known),
+        false_positive_rate(in_catalogue, known),
+        share(identified, np.ones_like(known)),
+        share(right, identified) if identified.any() else None,
+        share(absent, ~known),
+        share(covered, known),
+        float(np.median(likely[known])),
+        conditional.shape[1],
+        bins,
+    )
+
+
+def calibration_error(
+    confidence: Floats, right: Bools, weight: Floats | None = None, *, bins: int = 10
+) -> tuple[tuple[ConfidenceBin, ...], float]:
+    """Expected calibration error (ECE) in bins of equally many items, and the bins.
+
+    Bins of equal width leave most items in one bin where confidences are alike; of equal mass they
+    are estimated equally well (Nguyen and O'Connor, "Posterior calibration and exploratory
+    analysis", EMNLP 2015).
+
+    Args:
+        confidence: shape (n,), in [0, 1], n ≥ 1.
+        right: shape (n,).
+        weight: shape (n,), default 1 each.
+
+    Returns:
+        The bins, ascending, and the weighted mean of |confidence − accuracy| over the bins.
+    """
+    weights = np.ones(len(right)) if weight is None else weight
+    order = np.argsort(confidence, kind="stable")
+    found, error = [], 0.0
+    for part in np.array_split(order, min(bins, len(order))):
+        share = weights[part] / weights[part].sum()
+        mean, accuracy = float(share @ confidence[part]), float(share @ right[part])
+        found.append(ConfidenceBin(mean, accuracy, len(part)))
+        error += abs(mean - accuracy) * float(weights[part].sum() / weights.sum())
+    return tuple(found), error
+
+
+def area_under_roc(scores: Floats, positive: Bools) -> float:
+    """Probability that a positive scores above a negative, ties by half (Mann-Whitney's U).
+
+    Returns:
+        in [0, 1]; 0.5 where one of the two is missing.
+    """
+    count = int(positive.sum())
+    if count in (0, len(positive)):
+        return 0.5
+    _, number, times = np.unique(scores, return_inverse=True, return_counts=True)
+    last = np.cumsum(times)
+    rank = (last - (times - 1) / 2)[number]
+    below = rank[positive].sum() - count * (count + 1) / 2
+    return float(below / (count * (len(positive) - count)))
+
+
+def false_positive_rate(scores: Floats, positive: Bools, *, kept: float = 0.95) -> float:
+    """Share of negatives at or above the score that `kept` of the positives reach.
+
+    Returns:
+        in [0, 1]; 1 where positives or negatives are missing.
+    """
+    if positive.all() or not positive.any():
+        return 1.0
+    ordered = np.sort(scores[positive])
+    least = ordered[int(np.floor((1 - kept) * len(ordered) + 1e-9))]
+    return float((scores[~positive] >= least).mean())

@@ -1,0 +1,360 @@
+"""Offline evaluation: rank a whole test set exactly as `satchel.identify.Identifier` does.
+
+Photos are embedded by `satchel.encode.embed.embed`, indexed by `satchel.search.indexing`, ranked by
+`satchel.search.searcher.Searcher` and scored by `satchel.confidence.model.score_confidence`: the
+functions that answer users, under the rules that are given. Torch is not needed. Memory does not
+grow with the queries, and of the gallery it holds the vectors alone.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from satchel.catalog.store import Catalogue
+from satchel.catalog.vectors import GalleryVectors
+from satchel.confidence.model import Posterior, Rankings, score_confidence
+from satchel.confidence.outcomes import NOT_THERE, RankedPair
+from satchel.encode.card import Confidence, EncoderCard
+from satchel.encode.embed import PhotoEncoder, embed
+from satchel.images import RGB
+from satchel.parallel import batched, cores, map_in_order
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding
+from satchel.search.indexing import BATCH_PHOTOS, assemble_index
+from satchel.search.ranking import POOL, RankedProduct
+from satchel.search.rules import SearchRules
+from satchel.search.searcher import Searcher
+
+Photo = TypeVar("Photo")
+In = TypeVar("In")
+Out = TypeVar("Out")
+Ints = npt.NDArray[np.int64]
+Advance = Callable[[int], None]
+
+READ_TOGETHER: Final = 200
+"""Photos whose embeddings are read from the catalogue at once."""
+
+RANKED_TOGETHER: Final = 16
+"""Queries that one thread ranks before it takes others."""
+
+NO_PRODUCT: Final = -1
+"""Stands where fewer products were ranked than for other queries."""
+
+
+# -- embedding ---------------------------------------------------------------------------------
+
+
+def embed_photos(
+    encoder: PhotoEncoder,
+    photos: Iterable[Photo],
+    read: Callable[[Photo], RGB],
+    *,
+    gallery: bool = False,
+    workers: int | None = None,
+    advance: Advance = lambda _: None,
+) -> Iterator[PhotoEmbedding]:
+    """Embed photos in order and in parallel; a few batches are in memory at a time.
+
+    Args:
+        encoder: with one thread where there are several workers.
+        read: photo → upright pixels.
+        gallery: embed them as gallery photos, else as queries.
+        workers: threads; default, one for each core.
+        advance: called with the number of photos done since the last call.
+    """
+
+    def work(batch: list[Photo]) -> list[PhotoEmbedding]:
+        return embed(encoder, [read(photo) for photo in batch], gallery=gallery)
+
+    batches = batched(photos, BATCH_PHOTOS)
+    for found in map_in_order(work, batches, workers=workers or cores()):
+        yield from found
+        advance(len(found))
+
+
+def stored_photos(
+    catalogue: Catalogue, card: EncoderCard, photos: Sequence[str]
+) -> Iterator[PhotoEmbedding]:
+    """Read from the catalogue what an encoder made of gallery photos, in order.
+
+    Args:
+        card: of the encoder.
+        photos: SHA-256 of each; all embedded by it.
+    """
+    for some in batched(photos, READ_TOGETHER):
+        stored = catalogue.vectors.embeddings(card.sha256, some, card.patch_dimension)
+        yield from (stored[name] for name in some)
+
+
+# -- the gallery -------------------------------------------------------------------------------
+
+
+class OfflineGallery:
+    """An embedded gallery outside a workspace; see `satchel.search.indexing.EmbeddedGallery`.
+
+    Vectors are rounded to float16 as a catalogue stores them; local features lie in a temporary
+    file. A photo is named by its position, as an index has SHA-256 digests.
+
+    Attributes:
+        products: shape (n,), int64, of each photo.
+        rows: shape (n,), int64: row of each photo in the index.
+    """
+
+    def __init__(
+        self,
+        embedded: Iterable[PhotoEmbedding],
+        products: Sequence[int] | Ints,
+        *,
+        encoder: str = "",
+    ) -> None:
+        """Collect a gallery.
+
+        Args:
+            embedded: its photos, embedded as gallery photos; at least one.
+            products: id of the product that each shows; n photos in all.
+            encoder: SHA-256 of the encoder's model file, for the index.
+        """
+        self.encoder = encoder
+        self.products = np.asarray(products, np.int64)
+        self._patches = _PatchFile()
+        columns: list[list[npt.NDArray[np.float16]]] = [[], [], []]
+        for photo in embedded:
+            for column, vector in zip(
+                columns, (photo.vector, photo.whole, photo.colours), strict=True
+            ):
+                column.append(vector.astype(np.float16))
+            self._patches.append(photo.patches)
+        self._vectors, self._wholes, self._colours = (np.stack(column) for column in columns)
+        if len(self._vectors) != len(self.products):
+            raise ValueError(
+                f"expected a product for each photo, got {len(self.products)} products and "
+                f"{len(self._vectors)} photos"
+            )
+        self._order = np.argsort(self.products, kind="stable")
+        self.rows = np.empty(len(self), np.int64)
+        self.rows[self._order] = np.arange(len(self))
+
+    def __len__(self) -> int:
+        return len(self.products)
+
+    @property
+    def patch_dimension(self) -> int | None:
+        """Length of a local feature; None where the encoder gives none."""
+        return self._patches.dimension
+
+    def vectors(self) -> GalleryVectors:
+        """One row for each photo, ordered by product and then as given."""
+        digests = [np.frombuffer(int(at).to_bytes(32, "big"), np.uint8) for at in self._order]
+        return GalleryVectors(
+            self._vectors[self._order].astype(np.float32),
+            self.products[self._order],
+            np.stack(digests),
+            revision=0,
+            colours=self._colours[self._order].astype(np.float32),
+        )
+
+    def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
+        """Vector of the first view − vector of all views, of `at_most` photos evenly taken."""
+        some = slice(None, None, max(1, -(-len(self) // at_most)))
+        return self._wholes[some].astype(np.float32) - self._vectors[some].astype(np.float32)
+
+    def patches(self, photos: Sequence[str]) -> Sequence[bytes]:
+        """Local features of photos by name."""
+        return [self._patches.read(int(name, 16)) for name in photos]
+
+    def searcher(self, rules: SearchRules) -> Searcher:
+        """Index the gallery under these rules."""
+        return Searcher(assemble_index(self, rules), self.patches)
+
+    def photo(self, position: int) -> PhotoEmbedding:
+        """The embedding of a photo; `as_query` makes it a query."""
+        dimension, stored = self.patch_dimension, self._patches.read(position)
+        patches = np.frombuffer(stored, np.int8).reshape(-1, dimension) if dimension else None
+        vector, whole, colours = (
+            column[position].astype(np.float32)
+            for column in (self._vectors, self._wholes, self._colours)
+        )
+        return PhotoEmbedding(WHOLE_PHOTO, vector, whole, colours, patches)
+
+
+class _PatchFile:
+    """Local features of photos by position, in a temporary file."""
+
+    def __init__(self) -> None:
+        self.dimension: int | None = None
+        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
+        weakref.finalize(self, self._file.close)
+        self._ends = [0]
+
+    def append(self, patches: npt.NDArray[np.int8] | None) -> None:
+        data = b"" if patches is None else patches.tobytes()
+        if patches is not None:
+            self.dimension = patches.shape[1]
+        self._file.write(data)
+        self._ends.append(self._ends[-1] + len(data))
+
+    def read(self, position: int) -> bytes:
+        start, end = self._ends[position : position + 2]
+        return os.pread(self._file.fileno(), end - start, start)
+
+
+# -- ranking -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """An embedded photo to rank a gallery for.
+
+    Attributes:
+        photo: embedded as a query.
+        without_row: row of the index to leave out: the photo itself, where the gallery has it.
+    """
+
+    photo: PhotoEmbedding
+    without_row: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RankedQueries:
+    """Rankings of n queries, each of k products at most, best first.
+
+    Attributes:
+        products: shape (n, k), int64, ids; `NO_PRODUCT` where fewer were ranked.
+        rankings: their scores and evidence.
+        confidences: shape (n, k), float64, in [0, 1]; NaN without a confidence model.
+        in_catalogue: shape (n,), float64, in (0, 1); NaN likewise.
+    """
+
+    products: Ints
+    rankings: Rankings
+    confidences: npt.NDArray[np.float64]
+    in_catalogue: npt.NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.products)
+
+    @classmethod
+    def of(
+        cls, ranked: Sequence[Sequence[RankedProduct]], scored: Sequence[Posterior] = ()
+    ) -> RankedQueries:
+        """Rankings of one product each at least, and their posteriors if there are any."""
+        products = np.full((len(ranked), POOL), NO_PRODUCT)
+        confidences = np.full((len(ranked), POOL), np.nan)
+        for row, one in enumerate(ranked):
+            products[row, : len(one)] = [found.product for found in one]
+        for row, posterior in enumerate(scored):
+            confidences[row, : len(posterior.confidences)] = posterior.confidences
+        present = [posterior.in_catalogue for posterior in scored] or [np.nan] * len(ranked)
+        return cls(products, Rankings.of(ranked), confidences, np.array(present))
+
+    @classmethod
+    def joined(cls, parts: Sequence[RankedQueries]) -> RankedQueries:
+        """Rankings of several batches, at least one, as of one."""
+        return cls(
+            np.concatenate([part.products for part in parts]),
+            Rankings.joined([part.rankings for part in parts]),
+            np.concatenate([part.confidences for part in parts]),
+            np.concatenate([part.in_catalogue for part in parts]),
+        )
+
+    @property
+    def scores(self) -> npt.NDArray[np.float64]:
+        """Shape (n, k), descending."""
+        return self.rankings.scores
+
+    @property
+    def first(self) -> Ints:
+        """The first candidate of each query, shape (n,)."""
+        return self.products[:, 0]
+
+    def ranks(self, right: Sequence[int] | Ints) -> Ints:
+        """Rank of each query's right product, 1 the best; 0 where it is not among the ranked.
+
+        Products with the same score rank before the right one.
+        """
+        found = self.products == np.asarray(right, np.int64)[:, None]
+        own = np.where(found, self.scores, np.inf).min(1, keepdims=True)
+        ranks: Ints = (self.scores >= own).sum(1).astype(np.int64)
+        return ranks
+
+
+def rank_queries(
+    searcher: Searcher,
+    queries: Iterable[Query],
+    *,
+    confidence: Confidence | None = None,
+    absent: float | None = None,
+    advance: Advance = lambda _: None,
+) -> RankedQueries:
+    """Rank the gallery for each query, in parallel, and score the confidence of each candidate.
+
+    Args:
+        queries: embedded one after the other while others are ranked; none is kept.
+        confidence: how confidences come of scores; None leaves them out.
+        absent: see `satchel.confidence.model.presence`.
+        advance: called with the number of queries done since the last call.
+    """
+
+    def work(batch: list[Query]) -> RankedQueries:
+        ranked = [
+            searcher.rank([query.photo], top=POOL, without_row=query.without_row) for query in batch
+        ]
+        if confidence is None:
+            return RankedQueries.of(ranked)
+        scored = [score_confidence(confidence, one, absent=absent) for one in ranked]
+        return RankedQueries.of(ranked, scored)
+
+    return RankedQueries.joined(list(_in_parallel(work, queries, advance)))
+
+
+def rank_pairs(
+    searcher: Searcher,
+    queries: Iterable[Query],
+    right: Iterable[int],
+    *,
+    advance: Advance = lambda _: None,
+) -> list[RankedPair]:
+    """Rank each query twice, as it is and with its product left out, to fit confidences on.
+
+    Args:
+        right: id of each query's product; `NOT_THERE` for an item that is not in the catalogue.
+        advance: called with the number of queries done since the last call.
+    """
+
+    def rank(query: Query, product: int) -> RankedPair:
+        item, row = [query.photo], query.without_row
+        there = searcher.rank(item, top=POOL, without_row=row)
+        if product == NOT_THERE:
+            return RankedPair(product, there, there)
+        without = searcher.rank(item, top=POOL, without=product, without_row=row)
+        return RankedPair(product, there, without)
+
+    def work(batch: list[tuple[Query, int]]) -> list[RankedPair]:
+        return [rank(query, product) for query, product in batch]
+
+    pairs = zip(queries, right, strict=True)
+    return [pair for batch in _in_parallel(work, pairs, advance) for pair in batch]
+
+
+def _in_parallel(
+    work: Callable[[list[In]], Out], items: Iterable[In], advance: Advance
+) -> Iterator[Out]:
+    """Map batches of items in order, in threads, and report each batch."""
+    sizes: deque[int] = deque()
+
+    def counted() -> Iterator[list[In]]:
+        for batch in batched(items, RANKED_TOGETHER):
+            sizes.append(len(batch))
+            yield batch
+
+    for found in map_in_order(work, counted(), workers=cores()):
+        yield found
+        advance(sizes.popleft())

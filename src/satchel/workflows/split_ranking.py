@@ -1,0 +1,153 @@
+"""Ranking a part of a split as identification would: a test set in a gallery of the workspace."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from satchel.catalog.training import KeptPhoto
+from satchel.encode.embed import as_query
+from satchel.encode.encoder import Encoder
+from satchel.evaluate.offline import (
+    OfflineGallery,
+    Query,
+    embed_photos,
+    rank_queries,
+    stored_photos,
+)
+from satchel.evaluate.ranks import Ranks
+from satchel.images import decode
+from satchel.records import PhotoEmbedding
+from satchel.train.batches import TrainingPhotos
+from satchel.train.splits import Named, Split
+from satchel.workflows.split import part_photos
+from satchel.workspace import Workspace
+
+Advance = Callable[[int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class SplitPart:
+    """A part of a split of a workspace's photos, and the gallery that it is searched in.
+
+    Photos of known products are searched among the training photos; photos of unseen products (the
+    protocol "open") among the part itself, each left out of the gallery as its own query.
+
+    Attributes:
+        kept: every kept photo of the workspace.
+        name: train, val or test.
+    """
+
+    workspace: Workspace
+    split: Split
+    kept: Sequence[KeptPhoto]
+    name: str
+
+    @property
+    def unseen(self) -> bool:
+        """Whether its products are not those of the training part."""
+        return self.split.protocol == "open"
+
+    @property
+    def queries(self) -> Sequence[Named]:
+        """Its photos whose product has another photo in the gallery; see `Split.answerable`."""
+        return self.split.answerable(self.name)
+
+    @property
+    def gallery(self) -> Sequence[Named]:
+        """The photos that are searched."""
+        return self.split.part(self.name) if self.unseen else self.split.train
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Codes of the gallery, in order."""
+        return tuple(sorted({code for code, _ in self.gallery}))
+
+    @property
+    def own(self) -> npt.NDArray[np.int64] | None:
+        """Position of each query in the gallery; None where queries are not in it."""
+        if not self.unseen:
+            return None
+        at = {photo: position for position, photo in enumerate(self.gallery)}
+        return np.array([at[photo] for photo in self.queries], np.int64)
+
+    def photos(self, named: Sequence[Named], products: Sequence[str] = ()) -> TrainingPhotos:
+        """Photos, labelled by place in `products`, by default those of the gallery.
+
+        Raises:
+            UsageError: the catalogue no longer has one of them as a kept photo.
+        """
+        return part_photos(self.workspace, self.kept, named, products or self.products)
+
+
+@dataclass(frozen=True, slots=True)
+class RankedPart:
+    """How the queries of a part were ranked.
+
+    Attributes:
+        ranks: shape (n,), of the right product.
+        first: code of each query's first candidate.
+        vectors: shape (n, d), float32, of the queries; None unless they are wanted.
+    """
+
+    ranks: Ranks
+    first: list[str]
+    vectors: npt.NDArray[np.float32] | None
+
+
+def rank_part(
+    part: SplitPart, encoder: Encoder, *, advance: Advance, keep_vectors: bool = False
+) -> RankedPart:
+    """Rank a part's queries as `Identifier` would, under the workspace's search rules.
+
+    Args:
+        encoder: with one thread. Embeddings that the catalogue has of it are read, not made again.
+        advance: called with the number of queries done since the last call.
+        keep_vectors: return the queries' vectors too.
+    """
+    queries, searched = part.photos(part.queries), part.photos(part.gallery)
+    embedded = _embedded(part, encoder, searched, gallery=True, advance=lambda _: advance(0))
+    gallery = OfflineGallery(embedded, searched.labels, encoder=encoder.id)
+    vectors: list[npt.NDArray[np.float32]] = []
+
+    def kept(photos: Iterable[PhotoEmbedding]) -> Iterator[PhotoEmbedding]:
+        for photo in photos:
+            if keep_vectors:
+                vectors.append(photo.vector)
+            yield photo
+
+    if part.own is None:
+        photos = kept(_embedded(part, encoder, queries, gallery=False, advance=lambda _: None))
+        asked = map(Query, photos)
+    else:
+        own = part.own.tolist()
+        photos = kept(as_query(gallery.photo(at), encoder.n_passes) for at in own)
+        asked = map(Query, photos, gallery.rows[own].tolist())
+    searcher = gallery.searcher(part.workspace.settings.search)
+    found = rank_queries(searcher, asked, advance=advance)
+    return RankedPart(
+        found.ranks(queries.labels),
+        [part.products[product] for product in found.first],
+        np.stack(vectors) if keep_vectors else None,
+    )
+
+
+def _embedded(
+    part: SplitPart, encoder: Encoder, photos: TrainingPhotos, *, gallery: bool, advance: Advance
+) -> Iterator[PhotoEmbedding]:
+    """Embeddings of photos: the catalogue's, if this encoder has embedded all of it."""
+    catalogue = part.workspace.catalogue
+    if catalogue.vectors.count_missing(encoder.id):
+        limits = part.workspace.settings.photos.limits()
+        return embed_photos(
+            encoder,
+            photos.names,
+            lambda name: decode(photos.read(name), limits=limits),
+            gallery=gallery,
+            advance=advance,
+        )
+    stored = stored_photos(catalogue, encoder.card, photos.names)
+    return stored if gallery else (as_query(photo, encoder.n_passes) for photo in stored)

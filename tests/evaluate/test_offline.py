@@ -1,0 +1,188 @@
+"""Offline evaluation ranks as identification does, on real photos and under the shipped rules."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from conftest import SHARED, fill
+from satchel.confidence.model import Rankings
+from satchel.encode.colour import COLOURS
+from satchel.encode.embed import as_query
+from satchel.encode.encoder import Encoder
+from satchel.evaluate.offline import (
+    NO_PRODUCT,
+    OfflineGallery,
+    Query,
+    RankedQueries,
+    embed_photos,
+    rank_pairs,
+    rank_queries,
+    stored_photos,
+)
+from satchel.identify import Identifier
+from satchel.images import RGB, decode
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding
+from satchel.search.rules import SearchRules
+from satchel.workspace import Workspace
+
+MAISON = Path(__file__).parents[2] / "examples" / "maison"
+GROCERY = SHARED / "data" / "grocery" / "dataset"
+
+
+def read(path: Path) -> RGB:
+    return decode(path.read_bytes())
+
+
+def test_demo_photos_get_the_answers_that_identify_gives(
+    tmp_path: Path, shipped_encoder: Encoder
+) -> None:
+    with (MAISON / "catalogue.csv").open(encoding="utf-8") as file:
+        rows = [(row["code"], MAISON / row["photo"]) for row in csv.DictReader(file)]
+    same_answers(
+        tmp_path, shipped_encoder, rows[:16], sorted((MAISON / "queries").glob("*.jpg"))[:4]
+    )
+
+
+@pytest.mark.shared
+def test_grocery_photos_get_the_answers_that_identify_gives(
+    tmp_path: Path, shipped_encoder: Encoder
+) -> None:
+    """Several photos of a product: whitening by products and candidate re-ranking take part."""
+    train, test = (listed(part) for part in ("train", "test"))
+    codes = sorted({code for code, _ in train})[:6]
+    rows = [row for code in codes for row in [r for r in train if r[0] == code][:3]]
+    queries = [next(path for of, path in test if of == code) for code in codes]
+    same_answers(tmp_path, shipped_encoder, rows, queries)
+
+
+def listed(part: str) -> list[tuple[str, Path]]:
+    lines = (GROCERY / f"{part}.txt").read_text().splitlines()
+    cells = [[cell.strip() for cell in line.split(",")] for line in lines]
+    return [(f"G{int(number):02d}", GROCERY / path) for path, number, _ in cells]
+
+
+def same_answers(
+    folder: Path, encoder: Encoder, rows: Sequence[tuple[str, Path]], queries: Sequence[Path]
+) -> None:
+    """Rank photos by a workspace's identifier and offline, and compare everything."""
+    codes = list(dict.fromkeys(code for code, _ in rows))
+    products = [codes.index(code) for code, _ in rows]
+    workspace = workspace_of(folder, encoder, rows)
+    identifier = Identifier.open(workspace)
+    asked = [Query(photo) for photo in embed_photos(encoder, queries, read)]
+    embedded = embed_photos(encoder, [path for _, path in rows], read, gallery=True)
+    shas = [photo.sha256 for code in codes for photo in workspace.catalogue.photos_of(code)]
+    of = [at for at, code in enumerate(codes) for _ in workspace.catalogue.photos_of(code)]
+    galleries = {
+        "embedded": OfflineGallery(embedded, products, encoder=encoder.id),
+        "stored": OfflineGallery(stored_photos(workspace.catalogue, encoder.card, shas), of),
+    }
+    for gallery in galleries.values():
+        searcher = gallery.searcher(SearchRules())
+        assert searcher.index.space  # local features take part
+        found = rank_queries(searcher, asked, confidence=encoder.card.confidence)
+        assert not np.isnan(found.rankings.evidence[:, 0]).any()
+        for row, path in enumerate(queries):
+            answer = identifier.identify(path.read_bytes(), top=len(codes))
+            names = [codes[product] for product in found.products[row] if product != NO_PRODUCT]
+            count = len(names)
+            assert names == [candidate.product.code for candidate in answer.candidates]
+            scores = [candidate.score for candidate in answer.candidates]
+            confidences = [candidate.confidence for candidate in answer.candidates]
+            np.testing.assert_allclose(found.scores[row, :count], scores, atol=1e-6)
+            np.testing.assert_allclose(found.confidences[row, :count], confidences, atol=1e-5)
+            assert found.in_catalogue[row] == pytest.approx(answer.in_catalogue, abs=1e-5)
+
+
+def workspace_of(folder: Path, encoder: Encoder, rows: Sequence[tuple[str, Path]]) -> Workspace:
+    table = folder / "rows.csv"
+    with table.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(("code", "photo"))
+        for at, (code, path) in enumerate(rows):
+            shutil.copy(path, folder / f"{at}{path.suffix}")
+            writer.writerow((code, f"{at}{path.suffix}"))
+    workspace = Workspace.create(folder / "workspace")
+    fill(workspace, table, encoder)
+    return workspace
+
+
+# -- by hand -----------------------------------------------------------------------------------
+
+
+def drawn(count: int, rng: np.random.Generator) -> list[PhotoEmbedding]:
+    def unit(size: int) -> np.ndarray:
+        rows = rng.normal(size=(count, size)).astype(np.float32)
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    rows = zip(unit(16), unit(16), unit(COLOURS), strict=True)
+    patches = rng.integers(-127, 128, (count, 4, 8), np.int8)
+    return [
+        PhotoEmbedding(WHOLE_PHOTO, vector, whole, colours, own)
+        for (vector, whole, colours), own in zip(rows, patches, strict=True)
+    ]
+
+
+def test_a_gallery_photo_is_left_out_as_its_own_query() -> None:
+    rng = np.random.default_rng(0)
+    photos, products = drawn(12, rng), rng.permutation(np.repeat(np.arange(6), 2))
+    gallery = OfflineGallery(photos, products)
+    searcher = gallery.searcher(SearchRules(view_power=0, product_power=0))
+    asked = [Query(gallery.photo(at), int(gallery.rows[at])) for at in range(12)]
+    found = rank_queries(searcher, asked)
+    assert np.isnan(found.confidences).all()
+    for at in range(12):
+        others = [other for other in range(12) if other != at]
+        rest = OfflineGallery([photos[other] for other in others], products[others])
+        alone = rest.searcher(SearchRules(view_power=0, product_power=0))
+        expected = alone.rank([gallery.photo(at)], top=6)
+        # Their space of local features is learned without the photo: all else is equal.
+        without = [one.product for one in expected]
+        assert set(found.products[at, :6]) == set(without)
+    itself = rank_queries(searcher, [Query(gallery.photo(at)) for at in range(12)])
+    assert (itself.first == products).all()
+
+
+def test_a_gallery_keeps_photos_as_the_catalogue_stores_them() -> None:
+    photos = drawn(3, np.random.default_rng(0))
+    gallery = OfflineGallery(iter(photos), [4, 2, 4])
+    kept = gallery.photo(1)
+    assert (kept.vector == photos[1].vector.astype(np.float16)).all()
+    assert (kept.patches == photos[1].patches).all()
+    assert (as_query(kept, 1).vector == kept.whole).all()
+    assert gallery.vectors().products.tolist() == [2, 4, 4]
+    assert gallery.rows.tolist() == [1, 0, 2]
+
+
+def test_as_many_products_as_photos_are_expected() -> None:
+    with pytest.raises(ValueError, match="a product for each photo"):
+        OfflineGallery(drawn(3, np.random.default_rng(0)), [0, 1])
+
+
+def test_pairs_leave_each_querys_product_out() -> None:
+    rng = np.random.default_rng(0)
+    photos = drawn(8, rng)
+    searcher = OfflineGallery(photos, np.arange(8) // 2).searcher(SearchRules())
+    done: list[int] = []
+    pairs = rank_pairs(searcher, map(Query, photos), [0, 0, 1, 1, 2, 2, 3, -1], advance=done.append)
+    assert sum(done) == 8
+    assert [pair.right for pair in pairs] == [0, 0, 1, 1, 2, 2, 3, -1]
+    for pair in pairs[:7]:
+        assert pair.right in {one.product for one in pair.there}
+        assert {one.product for one in pair.without} == {0, 1, 2, 3} - {pair.right}
+    assert pairs[7].there == pairs[7].without
+
+
+def test_ties_rank_before_the_right_product() -> None:
+    scores = np.array([[0.9, 0.8, 0.8], [0.9, 0.8, 0.7]])
+    rankings = Rankings(scores, np.ones(2, np.int64), np.full((2, 3, 2), np.nan))
+    products = np.array([[5, 6, 7], [5, 6, 7]])
+    found = RankedQueries(products, rankings, scores, np.ones(2))
+    assert found.ranks([6, 6]).tolist() == [3, 2]
+    assert found.ranks([5, 8]).tolist() == [1, 0]
