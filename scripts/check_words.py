@@ -43,7 +43,6 @@ WORDS: Final = {
     r"compositions?": "synthetic photo",
     r"rivals?": "other candidates, candidate re-ranking",
     r"weigh(?:s|ed|ing)?(?! in)": "score, weight",
-    r"held_out": "val_share",
     r"centred_prototypes?": "prototype_centering",
     r"likest": "most similar",
 }

