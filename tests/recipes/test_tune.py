@@ -278,5 +278,5 @@ def test_the_run_s_file_is_what_the_recipe_reads(
     assert not np.array_equal(found["5.qkv.w"], start["5.qkv.w"])
     other = load_file(written) | {"class": np.zeros(3, np.float32)}
     save_file(other, tmp_path / "other.safetensors")
-    with pytest.raises(UsageError, match="clip_tune"):
+    with pytest.raises(UsageError, match=r"clip_b16\.tune"):
         clip_recipe.read_tuned(tmp_path / "other.safetensors", start)
