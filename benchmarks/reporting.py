@@ -33,7 +33,7 @@ def write_json(name: str, figures: Any) -> Path:
     """Write figures, with the machine and the versions they were measured on."""
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
-    packages = ("satchel", "onnxruntime", "faiss-cpu", "opencv-python-headless", "numpy")
+    packages = ("satchel", "onnxruntime", "opencv-python-headless", "numpy")
     about = {
         "processor": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),

@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import faiss
 import numpy as np
 import numpy.typing as npt
+
+from satchel.nearest import nearest_rows
 
 Ints = npt.NDArray[np.int64]
 
@@ -35,9 +36,7 @@ def duplicate_candidates(
     found = np.zeros(0, np.int64)
     gallery = np.ascontiguousarray(vectors)
     for start in range(0, n, chunk):
-        cosines, rows = faiss.knn(
-            gallery[start : start + chunk], gallery, min(k + 1, n), faiss.METRIC_INNER_PRODUCT
-        )
+        cosines, rows = nearest_rows(gallery[start : start + chunk], gallery, k + 1)
         own = np.broadcast_to(np.arange(start, start + len(rows))[:, None], rows.shape)
         near = (cosines >= min_cosine) & (rows != own)
         codes = np.minimum(rows, own)[near] * n + np.maximum(rows, own)[near]

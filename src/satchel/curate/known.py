@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Final
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 
@@ -18,6 +17,7 @@ from satchel.curate.geometry import PictureFeatures, compare, describe
 from satchel.curate.rules import DuplicateThresholds
 from satchel.errors import CatalogueError, PhotoError
 from satchel.images import RGB
+from satchel.nearest import nearest_rows
 from satchel.parallel import cores, map_in_order
 
 FEATURES_HELD: Final = 500
@@ -87,8 +87,6 @@ def _neighbours(
     k = min(rules.neighbours, len(known))
     if not len(new) or not k:
         return [[]] * len(new)
-    cosines, rows = faiss.knn(
-        np.ascontiguousarray(new), np.ascontiguousarray(known), k, faiss.METRIC_INNER_PRODUCT
-    )
+    cosines, rows = nearest_rows(new, known, k)
     near = cosines >= rules.min_cosine
     return [own[held].tolist() for own, held in zip(rows, near, strict=True)]

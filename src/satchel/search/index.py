@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
-import faiss
 import numpy as np
 import numpy.typing as npt
 from safetensors import safe_open
@@ -24,6 +23,7 @@ from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex, WorkspaceError
 from satchel.files import atomic_path
+from satchel.nearest import nearest_rows
 from satchel.search.patch_matching import PatchSpace, fit_patch_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
@@ -127,12 +127,7 @@ class GalleryIndex:
         Returns:
             cosines, shape (q, k'), float32, descending; and rows, shape (q, k'), int64.
         """
-        return faiss.knn(
-            np.ascontiguousarray(queries),
-            self.gallery.vectors,
-            min(k, len(self)),
-            metric=faiss.METRIC_INNER_PRODUCT,
-        )
+        return nearest_rows(queries, self.gallery.vectors, k)
 
     def rows_of(self, products: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return every row of these products; int64, ascending. Rows are ordered by product."""
