@@ -15,6 +15,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from satchel._version import __version__
+
 if TYPE_CHECKING:
     from satchel.errors import (
         EncoderError,
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
     from satchel.records import Candidate, Identification, Product, Verdict
     from satchel.workspace import Workspace
 
-__version__ = "0.1.0"
 __all__ = [
     "Candidate",
     "EncoderError",

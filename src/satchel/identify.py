@@ -10,6 +10,7 @@ same functions: see `satchel.evaluate.offline`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -18,15 +19,14 @@ from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
 from satchel.confidence.model import Posterior, score_confidence
 from satchel.confidence.stored import confidence_of
-from satchel.encode.card import Confidence
+from satchel.encode.card import Confidence, read_card
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
-from satchel.encode.registry import serving_card
+from satchel.encode.registry import load_in_background, serving_card
 from satchel.errors import UsageError
 from satchel.images import decode
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold, folded_likely
-from satchel.parallel import cores
 from satchel.photo_header import PhotoLimits
 from satchel.records import (
     Candidate,
@@ -87,8 +87,16 @@ class Identifier:
         self._look_alikes = tuple(look_alikes)
 
     @classmethod
-    def open(cls, workspace: Workspace | Path | str | None = None) -> Identifier:
+    def open(
+        cls,
+        workspace: Workspace | Path | str | None = None,
+        *,
+        encoder: Future[Encoder] | None = None,
+    ) -> Identifier:
         """Open the identifier of a workspace.
+
+        Args:
+            encoder: the served encoder, if it is loading already.
 
         Raises:
             WorkspaceError: there is no workspace.
@@ -97,11 +105,14 @@ class Identifier:
         """
         if not isinstance(workspace, Workspace):
             workspace = Workspace.open(workspace)
-        encoder = Encoder.load(serving_card(workspace.models), threads=cores())
+        encoder = encoder or load_in_background(workspace.models)
         index = open_index(
-            workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
+            workspace.catalogue,
+            read_card(serving_card(workspace.models)),
+            workspace.index_path,
+            workspace.settings.search,
         )
-        return cls.of(workspace, encoder, index)
+        return cls.of(workspace, encoder.result(), index)
 
     @classmethod
     def of(

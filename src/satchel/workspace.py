@@ -7,13 +7,15 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from satchel.catalog.photos import PhotoStore
-from satchel.catalog.store import Catalogue
 from satchel.config import FILE_NAME, Settings, default_settings_text, read_settings
 from satchel.errors import UsageError, WorkspaceError
 from satchel.files import write_atomically
+
+if TYPE_CHECKING:
+    from satchel.catalog.store import Catalogue
 
 ENVIRONMENT: Final = "SATCHEL_WORKSPACE"
 DATABASE: Final = "satchel.db"
@@ -37,6 +39,8 @@ class Workspace:
         Raises:
             WorkspaceError: the folder cannot be written to, or its database is lost or damaged.
         """
+        from satchel.catalog.store import Catalogue  # noqa: PLC0415 - see `catalogue`
+
         folder = folder.absolute()
         try:
             for name in FOLDERS:
@@ -68,7 +72,9 @@ class Workspace:
 
     @cached_property
     def catalogue(self) -> Catalogue:
-        """The database, opened on first use."""
+        """The database, opened on first use; its libraries are imported then, not before."""
+        from satchel.catalog.store import Catalogue  # noqa: PLC0415
+
         return Catalogue.open(self.folder / DATABASE)
 
     @cached_property

@@ -12,6 +12,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from satchel._version import __version__
 from satchel.cli.adapt import adapt
 from satchel.cli.calibrate import calibrate
 from satchel.cli.curate import curate
@@ -33,9 +34,16 @@ from satchel.errors import MissingExtra, SatchelError, UsageError
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
+    rich_markup_mode=None,  # plain help, which takes half the time
     pretty_exceptions_enable=False,
     help="Names the exact model of a second-hand luxury good from photos.",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        print(f"satchel {__version__}")
+        raise typer.Exit
 
 
 @app.callback()
@@ -45,6 +53,9 @@ def _options(
         Path | None,
         typer.Option(help="Workspace folder; default $SATCHEL_WORKSPACE or the current directory."),
     ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+    ] = False,
 ) -> None:
     context.obj = workspace
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import SOME_FAILED, open_workspace, print_json, print_table, say
+from satchel.cli.shared import SOME_FAILED, print_json, print_table, say
 from satchel.errors import PhotoError, UsageError
 from satchel.records import Problem
 from satchel.text import printable
@@ -37,10 +37,7 @@ def identify(
     ] = False,
 ) -> None:
     """Name the likeliest catalogue models for photos."""
-    from satchel.identify import Identifier
-
-    workspace = open_workspace(context)
-    identifier = Identifier.open(workspace)
+    identifier, workspace = _open(context.obj)
     _warn_of_unindexed(workspace, identifier)
     answers = _Answers(workspace, identifier, top or workspace.settings.identify.top, as_json)
     paths = list(_photo_paths(photos, answers.fail))
@@ -51,6 +48,18 @@ def identify(
             answers.answer([path])
     if answers.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _open(folder: Path | None) -> tuple[Identifier, Workspace]:
+    """Open the workspace and its identifier; the model loads while libraries are imported."""
+    from satchel.encode.registry import load_in_background
+    from satchel.workspace import Workspace
+
+    workspace = Workspace.open(folder)
+    encoder = load_in_background(workspace.models)
+    from satchel.identify import Identifier
+
+    return Identifier.open(workspace, encoder=encoder), workspace
 
 
 class _Answers:
