@@ -240,7 +240,7 @@ def test_people_get_a_page_that_needs_nothing_else(ask):
     for reference in ("<link", "<script", "<img", "src=", "url("):
         assert reference not in page.text
     korean = ask(["evil.example"], "/", Accept="text/html", Accept_Language="ko").text
-    assert "허용되지 않은 주소입니다" in korean
+    assert "허용되지 않은 주소예요" in korean
     assert 'lang="ko"' in korean
 
 

@@ -61,7 +61,7 @@ def test_products_stand_side_by_side_with_what_separates_them(
     assert "Model name" in page  # they differ in a word of their names
     korean = site.get(f"{PATH}?lang=ko").text
     assert "확인할 그룹 2개" in korean
-    assert "외형이 같습니다" in korean
+    assert "외형이 같아요" in korean
 
 
 def test_review_counts_the_groups_that_wait(site: httpx.Client, store: LookAlikeStore) -> None:

@@ -89,9 +89,9 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
         Identifier.open(own_workspace).identify(draw("M22675")), verdict=Verdict(verdict)
     )
     words = {
-        "identified": ("This is most likely M22675", "M22675일 가능성이 가장 높습니다"),
+        "identified": ("This is most likely M22675", "M22675일 가능성이 가장 높아요"),
         "uncertain": ("compare them yourself", "직접 비교해 주세요"),
-        "not_in_catalogue": ("Probably not in the catalogue", "카탈로그에 없는 상품으로 보입니다"),
+        "not_in_catalogue": ("Probably not in the catalogue", "카탈로그에 없는 상품으로 보여요"),
     }[verdict]
     links = {"product_link": product_link, "thumbnail_link": thumbnail_link}
     for language, said in zip(load_languages(links).values(), words, strict=True):
@@ -101,8 +101,8 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
 @pytest.mark.parametrize(
     ("data", "status", "english", "korean"),
     [
-        (b"a text", 415, "not a photo that Satchel can read", "읽을 수 있는 사진이 아닙니다"),
-        (b"", 422, "has no content", "빈 파일입니다"),
+        (b"a text", 415, "not a photo that Satchel can read", "읽을 수 있는 사진이 아니에요"),
+        (b"", 422, "has no content", "빈 파일이에요"),
         (b"\xff\xd8\xff\xe0abc", 422, "damaged", "손상되었거나"),
     ],
 )
@@ -152,7 +152,9 @@ def test_an_empty_workspace_says_what_to_do(empty_workspace, serve_app):
     for path in ("/", "/products"):
         page = client.get(path, headers=HTML).text
         assert "satchel import catalogue.csv\nsatchel index" in page
-        assert "카탈로그가 비어 있습니다" in client.get(path, headers={**HTML, **KOREAN}).text
+        assert (
+            "카탈로그에 등록된 상품이 없어요" in client.get(path, headers={**HTML, **KOREAN}).text
+        )
     sent = client.post("/identify", files={"photos": ("a.jpg", b"x")}, headers=HTMX)
     assert sent.status_code == 503
     assert "satchel index" in sent.text
@@ -216,7 +218,7 @@ def test_what_does_not_exist_is_told_on_a_page(client, path):
     answer = client.get(path, headers=HTML)
     assert answer.status_code == 404
     assert "This page does not exist" in answer.text
-    assert "페이지를 찾을 수 없습니다" in client.get(path, headers={**HTML, **KOREAN}).text
+    assert "페이지를 찾을 수 없어요" in client.get(path, headers={**HTML, **KOREAN}).text
 
 
 def test_programs_get_problems_from_pages_too(client):

@@ -64,7 +64,7 @@ def test_the_photo_in_question_stands_beside_the_kept_ones(
     assert f"/photos/{asked.sha256}.jpg" in page
     assert f"/thumbnails/{kept.sha256}.jpg?side=320" in page
     assert "2 photos in doubt" in page
-    assert "The same picture stands under another code too" in page
+    assert "The same picture stands under several codes" in page
     assert "Not sharp" in page
     assert 'value="keep_both"' in page
     korean = site.get("/review?lang=ko").text

@@ -280,20 +280,6 @@ def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path:
     assert '<span lang="en">Not sharp</span><span lang="ko">흐린 사진</span>' in page
 
 
-def test_all_that_the_report_says_is_said_in_korean() -> None:
-    import re
-    from importlib.resources import files
-
-    from satchel.curate.report import KOREAN, MEANINGS, STATES, UNFINDABLE
-    from satchel.curate.summary import STAGES
-
-    template = files("satchel.curate").joinpath("report.html").read_text(encoding="utf-8")
-    said = set(re.findall(r'both\("([^"]+)"', template))
-    shown = {*said, *MEANINGS.values(), *UNFINDABLE.values(), *STATES, *STATES.values(), *STAGES}
-    assert shown == set(KOREAN)
-    assert all(re.search("[가-힣]", korean) for korean in KOREAN.values())
-
-
 def test_examples_are_of_many_products_and_not_the_same_for_every_reason() -> None:
     from satchel.curate.summary import EXAMPLES, _varied
 

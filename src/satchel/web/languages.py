@@ -1,28 +1,20 @@
-"""The languages of the pages: which one a reader wants, and its words, numbers and templates."""
+"""The language of a page: chosen by the request, with templates that translate."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, Final
 
-from babel import Locale
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
-from babel.numbers import format_decimal, format_percent
-from babel.support import NullTranslations, Translations
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
+from satchel.translations import DEFAULT, NAMES, number, percent, translations
+
 HERE: Final = Path(__file__).parent
 TEMPLATES: Final = HERE / "templates"
-LOCALES: Final = HERE / "locale"
-DOMAIN: Final = "satchel"
 
-NAMES: Final = {"en": "English", "ko": "한국어"}
-DEFAULT: Final = "en"
 COOKIE: Final = "satchel_language"
 
 
@@ -81,38 +73,9 @@ def _environment(code: str, values: Mapping[str, Any]) -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    words = translations(code)
-    environment.install_gettext_callables(  # type: ignore[attr-defined] # added by the extension
-        words.ugettext, words.ungettext, newstyle=True
+    environment.install_gettext_translations(  # type: ignore[attr-defined] # of the extension
+        translations(code), newstyle=True
     )
     environment.policies["ext.i18n.trimmed"] = True
-    locale = Locale.parse(code)
-    environment.globals.update(values, number=_number(locale), percent=_percent(locale))
+    environment.globals.update(values, number=number, percent=percent)
     return environment
-
-
-def translations(code: str) -> NullTranslations:
-    """Read the words of a language from its .po file; English is what the templates say."""
-    path = LOCALES / code / "LC_MESSAGES" / f"{DOMAIN}.po"
-    if not path.exists():
-        return NullTranslations()
-    with path.open("rb") as file:
-        catalogue = read_po(file, locale=code, domain=DOMAIN)
-    compiled = BytesIO()
-    write_mo(compiled, catalogue)
-    compiled.seek(0)
-    return Translations(compiled, DOMAIN)
-
-
-def _number(locale: Locale) -> Callable[[float], str]:
-    return lambda value: format_decimal(value, locale=locale)
-
-
-def _percent(locale: Locale) -> Callable[[float], str]:
-    def percent(share: float) -> str:
-        """Whole percents; never 0 or 100, which would claim more than a model knows."""
-        if share < 0.01:
-            return "< " + format_percent(0.01, locale=locale)
-        return format_percent(min(share, 0.99), locale=locale)
-
-    return percent

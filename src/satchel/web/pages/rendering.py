@@ -14,10 +14,12 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from satchel.curate.report import MEANINGS
 from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.photo_formats import readable_formats
-from satchel.web.languages import COOKIE, HERE, NAMES, chosen_language, load_languages
+from satchel.translations import NAMES
+from satchel.web.languages import COOKIE, HERE, chosen_language, load_languages
 from satchel.web.links import photo_link, product_link, thumbnail_link
 from satchel.web.middleware.headers import POLICY, SECURITY_HEADERS
 from satchel.web.middleware.hosts import BAD_HOST, UNKNOWN_HOST
@@ -37,6 +39,7 @@ class Pages:
         self._languages = load_languages(
             {
                 "languages": NAMES,
+                "reason_meanings": MEANINGS,
                 "max_photos": MAX_ITEM_PHOTOS,
                 "accepted_files": ",".join(map(_file_type, readable_formats())),
                 "photo_link": photo_link,
