@@ -42,7 +42,9 @@ def update(po: Path) -> list[str]:
     """Update one .po file and compile it; return the texts without a translation."""
     with po.open("rb") as file:
         catalog = read_po(file)
+    created = catalog.creation_date
     catalog.update(template(), no_fuzzy_matching=True)
+    catalog.creation_date = created  # so that an update without changes changes nothing
     catalog.obsolete.clear()
     with po.open("wb") as file:
         write_po(file, catalog, include_lineno=False, width=98, sort_output=True)
