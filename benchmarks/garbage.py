@@ -238,7 +238,7 @@ def curated(
     *,
     without: str | None = None,
 ) -> Classification:
-    """Judge a gallery; `without` "whole" or "colours", as if they had not been looked at."""
+    """Judge a gallery; `without` "whole" or "colours", as if they were missing."""
     codes = sorted({photo.code for photo in gallery.photos})
     number = {code: at for at, code in enumerate(codes)}
     looks = {

@@ -1,10 +1,10 @@
-"""Look-alikes: what is proposed, how often it is right, and what counting them as one is worth.
+"""Look-alikes: precision of proposals, and the effect of counting a group as one candidate.
 
     python benchmarks/lookalikes.py [dev|test] [FOLDER]
 
-`dev`: the chance from which on products are proposed, chosen by how often the ranking decides
-rightly between the two of a pair, asked with real photos; beside it a rule that leaves photos of
-the gallery out. `test`: the same for what ships, on other photos and styles; rendered twins, whose
+`dev`: the posterior from which on products are proposed, chosen by how often the ranking decides
+rightly between the two of a pair, queried with real photos; and a rule that leaves photos of the
+gallery out. `test`: the same for what ships, on other photos and styles; rendered twins, whose
 truth is known (examples/maison: another size, another metal, another colour); the right answer
 before and after; and times. FOLDER keeps rendered twins between runs. The tables behind
 docs/decisions/0014-look-alikes.md.

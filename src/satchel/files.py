@@ -12,24 +12,23 @@ from pathlib import Path
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; on leaving, that file takes the place of `path`.
+    """Yield a temporary path to write to; on exit that file replaces `path`.
 
-    The temporary file lies beside `path`, whose folder must exist; it is brought to disk before
-    it is renamed, and the folder after. A crash leaves the old file, or none, and at worst a
-    `.tmp` beside it.
+    The temporary file is in the folder of `path`, which must exist; it is synced to disk before
+    the rename, and the folder after. A crash leaves the old file, or none, and at worst a `.tmp`.
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)  # mkstemp's 0600 would hide it from a server of another user
-        _to_disk(temporary)
+        temporary.chmod(0o644)  # mkstemp's 0600 would hide it from another user's server
+        _sync(temporary)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _to_disk(path.parent)
+    _sync(path.parent)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -43,7 +42,7 @@ def timestamp() -> str:
     return datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
-def _to_disk(path: Path) -> None:
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

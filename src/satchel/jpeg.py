@@ -1,7 +1,7 @@
-"""The structure of a JPEG file: its frame header, and the same picture without metadata.
+"""JPEG file structure: frame header, scan count, and removal of metadata.
 
-Markers are found as libjpeg finds them (ITU-T T.81, annex B), so that what is checked here is
-what is decoded later.
+Markers are found as libjpeg finds them (ITU-T T.81, annex B), so that the structure checked here
+is the one that is decoded later.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ MAX_SEGMENTS: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """What a JPEG's frame and first scan header say.
+    """Frame header and first scan header of a JPEG.
 
     Attributes:
-        width, height: in pixels, as they lie in the file, > 0.
+        width, height: in pixels, as stored (before EXIF rotation), > 0.
         components: colour channels, 1 to 4.
         samples: stored values per pixel, of all channels together: 3 for 4:4:4, 1.5 for 4:2:0.
-        buffered: the decoder keeps the coefficients of the whole picture, two bytes a sample: the
-            frame is progressive or has a scan for each channel.
+        buffered: the decoder buffers the coefficients of the whole picture, two bytes a sample:
+            the frame is progressive or has a scan for each channel.
     """
 
     width: int
@@ -186,7 +186,7 @@ def _segments(data: bytes) -> Iterator[_Segment]:
 
 
 def _segment_end(data: bytes, at: int) -> int:
-    """Where the segment whose length stands at `at` ends."""
+    """Return the end of the segment whose length is stored at `at`."""
     length = int.from_bytes(data[at : at + 2])
     if length < 2 or at + length > len(data):
         raise CorruptPhoto("a JPEG segment has a length that does not fit the file; send it again")

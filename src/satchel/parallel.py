@@ -1,4 +1,4 @@
-"""Mapping a function over a long stream with a few threads, in order and in bounded memory."""
+"""Ordered parallel map over a stream, with a few threads and in bounded memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Out = TypeVar("Out")
 
 
 def cores() -> int:
-    """How many processors this process may use (not how many the machine has)."""
+    """Return how many processors this process may use (not how many the machine has)."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
@@ -30,9 +30,9 @@ def _thread_pools() -> ThreadpoolController:
 
 
 def small_products() -> AbstractContextManager[object]:
-    """Multiply matrices in one thread, inside this context.
+    """Limit matrix products to one thread inside this context.
 
-    For products that take microseconds: the threads of numpy's BLAS go on spinning for
+    For products that take microseconds: the threads of numpy's BLAS keep spinning for
     milliseconds after each, on the cores that the next forward pass needs. With the built-in
     encoder, an answer took 82 ms with them and 67 without.
     """
@@ -52,9 +52,9 @@ def map_in_order(
 ) -> Iterator[Out]:
     """Yield `function(item)` for each item, in the items' order.
 
-    At most `workers × (1 + ahead)` items are under way or waiting to be yielded, so an endless
-    stream needs bounded memory. Threads pay off where `function` leaves the interpreter lock:
-    reading, hashing, decoding, inference. Closing the iterator early drops what has not begun.
+    At most `workers × (1 + ahead)` items are in progress or waiting to be yielded, so memory is
+    bounded for an endless stream. Threads pay off where `function` releases the interpreter lock:
+    reading, hashing, decoding, inference. Closing the iterator early cancels what has not begun.
     """
     waiting: deque[Future[Out]] = deque()
     with ThreadPoolExecutor(workers, thread_name_prefix="satchel") as pool:

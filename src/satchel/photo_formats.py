@@ -1,4 +1,4 @@
-"""Which photo formats are read, and what else a file is. Its bytes decide, not its name."""
+"""Photo formats: recognised by a file's bytes, not by its name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from satchel.errors import CorruptPhoto, UnsupportedFormat, install_extra
 
 FORMATS: Final = ("JPEG", "PNG", "WEBP", "AVIF")  # Pillow opens an MPO as a kind of JPEG
 PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
-"""How photo files are named. Only for finding them in folders: the bytes decide what they are."""
+"""Suffixes of photo files, only for finding them in folders: the bytes decide the format."""
 
 
 def formats_of(data: bytes) -> tuple[str, ...]:
@@ -41,13 +41,13 @@ NO_PHOTOS: Final = {
     b"MM\0*": "a TIFF picture; save it as JPEG or PNG",
     b"%PDF": "a PDF document; save the picture in it as JPEG or PNG",
 }
-"""What files begin like that are often among photos, and what to do about them."""
+"""First bytes of files that are often among photos, and what to do about them."""
 
 MAGIC: Final = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WebP": b"RIFF"}
 
 
 def unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
-    """Distinguish a damaged photo of a known format from something that is no photo."""
+    """Return the error: a damaged photo of a known format, or a file that is not a photo."""
     known = [name for name, magic in MAGIC.items() if data.startswith(magic)]
     if known == ["WebP"] and data[8:12] != b"WEBP":  # another kind of RIFF
         known = []
@@ -65,7 +65,7 @@ def unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
 
 
 def _what_else(data: bytes) -> str:
-    """Say what a file that is no photo is, where that can be recognised, and what to do."""
+    """Describe a file that is not a photo, and what to do."""
     for magic, what in NO_PHOTOS.items():
         if data.startswith(magic):
             return what

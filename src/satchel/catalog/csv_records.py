@@ -1,7 +1,7 @@
-"""CSV records from a text file, in bounded memory; an unclosed quote costs its own line only.
+"""CSV parser in bounded memory; an unclosed quote costs only its own line.
 
-A quote that is never closed makes a CSV parser take all lines up to the next quote, or to the end,
-for one cell. Such a record is reported at its first line, and reading goes on at the second.
+A quote that is never closed makes a CSV parser read all lines up to the next quote, or to the end,
+as one cell. Such a record is reported at its first line, and parsing continues at the second.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ MAX_RECORD_LINES: Final = 200
 
 
 TOO_LONG: Final = f"a line longer than {MAX_LINE_CHARS:,} characters"
-"""Stands for such a line, whose text is skipped; compared by identity."""
+"""Placeholder for such a line, whose text is skipped; compared by identity."""
 
 
 class Lines:
-    """The lines of a text file, which can be given back.
+    """Lines of a text file, with pushback.
 
     Attributes:
-        number: of the line taken last, from 1.
+        number: of the line read last, from 1.
     """
 
     def __init__(self, file: TextIO) -> None:
@@ -49,7 +49,7 @@ class Lines:
         return TOO_LONG
 
     def give_back(self, lines: list[str]) -> None:
-        """Put lines back, to be taken again."""
+        """Push lines back, to be read again."""
         self._given_back.extendleft(reversed(lines))
         self.number -= len(lines)
 
@@ -61,8 +61,8 @@ class Record:
     Attributes:
         line: its first line, from 1.
         cells: empty for a blank line, and where there is a `fault`.
-        text: the first line as it stands.
-        fault: why it cannot be read.
+        text: the first line, unparsed.
+        fault: why it cannot be parsed.
     """
 
     line: int
@@ -72,22 +72,22 @@ class Record:
 
 
 def read_records(
-    lines: Lines, dialect: type[csv.Dialect], looks_whole: Callable[[list[str]], bool]
+    lines: Lines, dialect: type[csv.Dialect], is_row: Callable[[list[str]], bool]
 ) -> Iterator[Record]:
     """Parse records one after the other.
 
     Args:
-        lines: read up to the end.
+        lines: read to the end.
         dialect: of the CSV.
-        looks_whole: whether cells parsed from a single line make a row of this table. A line
-            inside a quoted cell that does so shows that the quote was not closed where meant.
+        is_row: whether cells parsed from a single line are a row of this table. Such a line inside
+            a quoted cell shows that the quote was not closed where it was meant to be.
     """
-    while (record := _next_record(lines, dialect, looks_whole)) is not None:
+    while (record := _next_record(lines, dialect, is_row)) is not None:
         yield record
 
 
 def _next_record(
-    lines: Lines, dialect: type[csv.Dialect], looks_whole: Callable[[list[str]], bool]
+    lines: Lines, dialect: type[csv.Dialect], is_row: Callable[[list[str]], bool]
 ) -> Record | None:
     first = lines.number + 1
     taken: list[str] = []
@@ -100,7 +100,7 @@ def _next_record(
             if line is TOO_LONG:
                 break
             yield line
-        unclosed = bool(taken)  # the parser asks for another line only inside of a quote
+        unclosed = bool(taken)  # the parser reads another line only inside a quote
 
     fault = ""
     try:
@@ -111,7 +111,7 @@ def _next_record(
         fault = f"is {TOO_LONG}"
     except csv.Error as error:
         fault = f"not readable as CSV: {error}"
-    if not fault and (unclosed or (len(taken) > 1 and _runs_on(taken, dialect, looks_whole))):
+    if not fault and (unclosed or (len(taken) > 1 and _runs_on(taken, dialect, is_row))):
         fault = (
             f"a quote opened here is not closed in its cell (read lines {first:,} to "
             f"{first + len(taken) - 1:,}); close it, or write a quote inside of a cell twice"
@@ -123,13 +123,13 @@ def _next_record(
 
 
 def _runs_on(
-    taken: list[str], dialect: type[csv.Dialect], looks_whole: Callable[[list[str]], bool]
+    taken: list[str], dialect: type[csv.Dialect], is_row: Callable[[list[str]], bool]
 ) -> bool:
-    """Whether the lines of one record are several rows that an unclosed quote holds together."""
+    """Whether the lines of one record are several rows joined by an unclosed quote."""
     try:
         next(csv.reader(taken, dialect, strict=True))
         # A line with one quote may be a cell's end and those after it: 'red bag",M1,a.jpg'.
         whole = (line for line in taken[1:] if line.count('"') % 2 == 0)
-        return any(looks_whole(next(csv.reader([line], dialect), [])) for line in whole)
+        return any(is_row(next(csv.reader([line], dialect), [])) for line in whole)
     except csv.Error:
         return True

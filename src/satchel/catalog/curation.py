@@ -1,4 +1,4 @@
-"""The database's side of curation: figures of photos, and the states of products' photos."""
+"""Curation in the database: measurements and comparisons of photos, and the states they have."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ Pair = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class MeasuredPhoto:
-    """What is kept of a photo's pixels.
+    """Measurements of a photo's pixels.
 
     Attributes:
         pixel_digest: 16 bytes, equal for equal pixels.
         hash: 32 bytes, the perceptual hash.
-        informative: whether the picture has enough in it for its hash to mean something.
+        informative: whether the hash can be compared; see `PerceptualHash`.
         figures: see `satchel.curate.integrity.PhotoFigures`.
         content: see `satchel.curate.content.ContentFigures`.
     """
@@ -61,7 +61,7 @@ class GalleryPhotos:
     """Every measured and embedded photo of every product, by product; one entry each.
 
     Attributes:
-        link_ids: database ids of "this photo shows this product".
+        link_ids: database ids of the rows that say that a photo shows a product.
         codes: of the products.
         products: shape (n,), int64, database ids, ascending.
         decided: the state that a person gave them, or None.
@@ -71,11 +71,11 @@ class GalleryPhotos:
         hashes: shape (n, 32), uint8.
         informative: shape (n,), bool.
         figures: of `satchel.curate.integrity.PhotoFigures`.
-        contents: of `satchel.curate.content.ContentFigures`, and `mark` where that was looked for.
-        sources: where the photos came from, as the catalogue file told; None where it did not.
-        vectors: shape (n, d), float32, of all looks.
-        whole: shape (n, d), float32, of the first look.
-        colours: shape (n, c), float32; 0 where a photo's are not known.
+        contents: of `satchel.curate.content.ContentFigures`, and `mark` if it was searched for.
+        sources: where the photos came from, from the catalogue file; None where it does not say.
+        vectors: shape (n, d), float32, of all passes.
+        whole: shape (n, d), float32, of the first pass.
+        colours: shape (n, c), float32; 0 where unknown.
     """
 
     link_ids: list[int]
@@ -100,14 +100,14 @@ class GalleryPhotos:
 
 @dataclass(frozen=True, slots=True)
 class PhotoCounts:
-    """How many photos a product has, and how many of them people dropped."""
+    """Counts of a product's photos, and of those that people dropped."""
 
     photos: int
     dropped_by_people: int
 
 
 class CurationStore:
-    """What curation reads and writes."""
+    """Reads and writes measurements, comparisons and states."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -124,7 +124,7 @@ class CurationStore:
             yield row.id, row.sha256, row.width, row.height
 
     def put_figures(self, measured: Iterable[MeasuredPhoto]) -> None:
-        """Keep what was measured, at once."""
+        """Store measurements in one transaction."""
         rows = [
             {
                 "photo_id": photo.photo_id,
@@ -142,7 +142,7 @@ class CurationStore:
                 connection.commit()
 
     def put_marks(self, marks: Mapping[str, float]) -> None:
-        """Keep how much of their shop's mark photos carry, by SHA-256, at once."""
+        """Store the share of their shop's mark that photos carry, by SHA-256."""
         with writing(self._engine) as connection:
             for name, share in marks.items():
                 photo = select(PhotoRow.id).where(PhotoRow.sha256 == name).scalar_subquery()
@@ -207,7 +207,7 @@ class CurationStore:
         )
 
     def compared_pairs(self) -> dict[Pair, dict[str, Any]]:
-        """Return what comparing showed of the pairs of photos that were compared, by SHA-256."""
+        """Return the results of all comparisons, by the SHA-256 of both photos."""
         a, b = aliased(PhotoRow), aliased(PhotoRow)
         with self._engine.connect() as connection:
             rows = connection.execute(
@@ -218,7 +218,7 @@ class CurationStore:
             return {(first, second): comparison for first, second, comparison in rows}
 
     def put_pairs(self, pairs: Sequence[tuple[Pair, dict[str, Any]]]) -> None:
-        """Keep what comparing pairs of photos showed, at once."""
+        """Store the results of comparisons in one transaction."""
         if not pairs:
             return
         names = {name for pair, _ in pairs for name in pair}
@@ -235,15 +235,15 @@ class CurationStore:
             connection.commit()
 
     def set_states(self, states: Iterable[tuple[int, str, list[dict[str, Any]]]]) -> int:
-        """Set state and reasons of products' photos, all at once.
+        """Set state and reasons of products' photos, in one transaction.
 
-        Photos that a person decided on stay as decided, even where that was a moment ago.
+        Photos on which a decision stands keep their state, even if that was made a moment ago.
 
         Args:
             states: (link id, state, reasons).
 
         Returns:
-            how many were other than before.
+            how many changed.
         """
         with writing(self._engine) as connection:
             before = {
@@ -267,7 +267,7 @@ class CurationStore:
         return len(changed)
 
     def photo_counts(self) -> dict[str, PhotoCounts]:
-        """Count the photos of every product, by code; those without any, too."""
+        """Count the photos of every product, by code, those without any included."""
         dropped = and_(ProductPhotoRow.state == "dropped", has_standing_decision())
         counted = (
             select(
@@ -299,7 +299,7 @@ def _unmeasured() -> Select[int, str, int, int]:
 
 
 def _colours(rows: Sequence[bytes]) -> npt.NDArray[np.float32]:
-    """Histograms, shape (n, c), float32; 0 for rows of another length than the longest's."""
+    """Return histograms, shape (n, c), float32; 0 for rows of another length than the longest."""
     longest = max(map(len, rows), default=0)
     known = [row if len(row) == longest else bytes(longest) for row in rows]
     return _stacked(known, np.dtype("<f2"), longest // 2).astype(np.float32)

@@ -119,11 +119,11 @@ def _csv_rows(
     header, dialect = _csv_header(path, encoding)
     at = header.index("photo")
 
-    def looks_whole(cells: list[str]) -> bool:
+    def is_row(cells: list[str]) -> bool:
         return len(cells) == len(header) and is_photo(Path(cells[at].strip()))
 
     with path.open(encoding=encoding, newline="") as file:
-        records = read_records(Lines(file), dialect, looks_whole)
+        records = read_records(Lines(file), dialect, is_row)
         next(records)  # the header
         for record in records:
             if record.fault or any(cell.strip() for cell in record.cells):

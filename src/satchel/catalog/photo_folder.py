@@ -1,4 +1,4 @@
-"""Finding the photos that a catalogue file names, in one folder and never outside of it."""
+"""Path resolution for the photos of a catalogue file: in one folder and never outside it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class PhotoFolder:
 
     macOS writes Hangul file names decomposed (NFD: ㄱ + ㅏ), other systems composed (NFC: 가). A
     catalogue made on one and read on the other names the same file in other code points; a path
-    that is not there as written is looked up again by its normalized components.
+    that does not exist as written is searched for by its normalized components.
     """
 
     def __init__(self, root: Path) -> None:
@@ -26,10 +26,10 @@ class PhotoFolder:
         r"""Resolve a path below the folder, written with / or \.
 
         Returns:
-            a path that may be outside of the folder, or not there.
+            a path that may be outside the folder, or not exist.
 
         Raises:
-            OSError, ValueError: it is no usable path.
+            OSError, ValueError: it is not a usable path.
         """
         written = Path(value.replace("\\", "/"))
         path = (self.root / written).resolve()
@@ -38,7 +38,7 @@ class PhotoFolder:
         return self._normalized(written).resolve()
 
     def holds(self, path: Path) -> bool:
-        """Whether a resolved path is inside of the folder."""
+        """Whether a resolved path is inside the folder."""
         return path.is_relative_to(self.root)
 
     def _normalized(self, written: Path) -> Path:
@@ -50,13 +50,13 @@ class PhotoFolder:
                 found /= part
             else:
                 found /= self._listing(found).get(unicodedata.normalize("NFC", part), part)
-            if not self.holds(found.resolve()):  # through a link: nothing is listed out there
+            if not self.holds(found.resolve()):  # through a link: no folder outside is listed
                 return found
         return found
 
 
 def _names_by_nfc(folder: Path) -> dict[str, str]:
-    """List a folder's names with other than ASCII letters, by their composed form."""
+    """List a folder's non-ASCII names by their composed form."""
     if not folder.is_dir():
         return {}
     names = sorted(entry.name for entry in folder.iterdir() if not entry.name.isascii())

@@ -1,4 +1,4 @@
-"""The photo store: a folder of clean JPEG files, each under the SHA-256 of its bytes."""
+"""Content-addressed photo store: a folder of clean JPEG files, named by their SHA-256."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 def sha256(data: bytes) -> str:
-    """SHA-256 of `data`, 64 lower-case hexadecimal digits."""
+    """Return the SHA-256 of `data`, 64 lower-case hexadecimal digits."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -43,10 +43,10 @@ class PhotoStore:
         return name
 
     def path(self, name: str) -> Path:
-        """Where the photo with this SHA-256 lies, whether or not it is there.
+        """Return the path of the photo with this SHA-256, whether or not it exists.
 
         Raises:
-            CatalogueError: `name` is no SHA-256, so no path is made of it.
+            CatalogueError: `name` is not a SHA-256.
         """
         if not _SHA256.fullmatch(name):
             raise CatalogueError(f"expected a SHA-256 (64 hexadecimal digits), got {name!r}")
@@ -71,7 +71,7 @@ class PhotoStore:
             ) from None
 
     def read_or_none(self, name: str) -> bytes | None:
-        """Return a photo's bytes, or None where it is gone: for pages that can do without."""
+        """Return a photo's bytes, or None where it is gone: for pages that can do without it."""
         try:
             return self.read(name)
         except CatalogueError:

@@ -1,4 +1,4 @@
-"""What training takes from the catalogue: kept photos with their products, boxes and copies."""
+"""Training data of the catalogue: kept photos with their products, boxes and pixel digests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class KeptPhoto:
 
     Attributes:
         attributes: the further columns of its row of the catalogue file.
-        box: of the object; the whole photo where no encoder embedded it.
-        digest: 16 bytes, equal for equal pixels; None where it was not measured.
+        box: of the object; the whole photo where it was not embedded.
+        digest: 16 bytes, equal for equal pixels; None where the photo was not measured.
     """
 
     code: str
@@ -36,10 +36,10 @@ class KeptPhoto:
 
 
 def kept_photos(engine: Engine, encoder: str) -> list[KeptPhoto]:
-    """Every kept photo of every product, by code and order of arrival.
+    """Return every kept photo of every product, by code and order of arrival.
 
     Args:
-        encoder: whose boxes are taken.
+        encoder: whose boxes are used.
     """
     box = (VectorRow.x0, VectorRow.y0, VectorRow.x1, VectorRow.y1)
     chosen = (

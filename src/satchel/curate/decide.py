@@ -1,7 +1,7 @@
-"""What becomes of each photo, and why: faults, copies, garbage, the best of each product.
+"""Decisions of curation: state and reasons of each photo, by faults, copies, outliers and quality.
 
-Pure: figures, vectors and confirmed copies in, states and reasons out. Nothing is deleted; a photo
-that is dropped is left out of the gallery until another run, with other rules, says otherwise.
+Pure: measurements, vectors and confirmed copies in, states and reasons out. Nothing is deleted; a
+dropped photo is left out of the gallery until another run, with other rules, keeps it.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ COPY: Final = "copy"
 CONFLICT: Final = "two_codes"
 BEYOND_BEST: Final = "beyond_best"
 LAST_PHOTO: Final = "last_photo"
-"""Kind of the reason of a photo that stays because its product would have none otherwise."""
+"""Kind of the reason of a photo that stays because its product would have none without it."""
 
 DROPPING: Final = frozenset({Fault.TOO_SMALL, Fault.BLANK, Fault.TEXT_SCREENSHOT})
-"""Faults that leave nothing to recognise. The others are a matter for a person's eye."""
+"""Faults that leave nothing to recognise. The others a person has to check."""
 
 SEARCHED: Final = frozenset((State.KEPT, State.DOUBTFUL))
 """States in which a photo is searched; doubtful ones where their product has no kept one."""
@@ -39,11 +39,11 @@ SEARCHED: Final = frozenset((State.KEPT, State.DOUBTFUL))
 SEVERITY: Final = (State.KEPT, State.DOUBTFUL, State.DROPPED)
 
 COPY_ROUNDS: Final = 4
-"""How often, at most, the choice among copies is made again because what was chosen turned out
-not to show its product: a crop enlarged beyond its original."""
+"""Repetitions, at most, of the choice among copies, where the chosen one turned out not to show its
+product: a crop enlarged beyond its original."""
 
 ALMOST: Final = 0.95
-"""Share of what a copy shows, at most, above which another does not show more."""
+"""Share of the largest visible area from which on a copy shows as much as the largest."""
 
 FAIR_SIDE_PX: Final = 400
 FAIR_SHARPNESS: Final = 100.0
@@ -54,7 +54,7 @@ class PhotoState:
     """State of one photo of one product; each reason a JSON object with a `kind`.
 
     Attributes:
-        decided: a person gave it this state, and no reason changes it.
+        decided: a person set this state, and no reason changes it.
     """
 
     state: State
@@ -62,14 +62,14 @@ class PhotoState:
     decided: bool = False
 
     def downgrade(self, state: State, reason: dict[str, Any]) -> None:
-        """Add a reason, unless a person decided; the state never gets better by it."""
+        """Add a reason, unless a person decided; the state never improves."""
         if self.decided:
             return
         self.state = max(self.state, state, key=SEVERITY.index)
         self.reasons.append(reason)
 
     def stay(self) -> None:
-        """Stay in the gallery, whatever speaks against it, until a person has looked."""
+        """Keep it in the gallery, whatever its reasons, until a person reviews it."""
         self.state = State.DOUBTFUL
         self.reasons.append({"kind": LAST_PHOTO})
 
@@ -79,12 +79,12 @@ def decide(
 ) -> list[PhotoState]:
     """Decide on every photo.
 
-    In this order: what a person decided, which nothing below changes; what is wrong with a photo
-    by itself; copies, of which a product keeps the best that shows it, and which are doubtful
-    where they stand under two codes; photos that do not show their product; and of what is left,
-    the best few of each product. A product of which nothing would be left keeps the photo that
-    least speaks against, as doubtful: doubtful photos are searched where there is no kept one.
-    Only people take a product's last photo away.
+    In this order: decisions of people, which nothing below changes; faults of a photo by itself;
+    copies, of which a product keeps the best that shows it, and which are doubtful where they
+    have two codes; photos that do not show their product; and of the rest, the best few of each
+    product. A product that would have no photo left keeps the one with the least severe reasons,
+    as doubtful: doubtful photos are searched where there is no kept one. Only people remove a
+    product's last photo.
 
     Args:
         photos: the gallery, dropped ones included.
@@ -134,7 +134,7 @@ def _by_themselves(
 
 def _by_content(states: Sequence[PhotoState], photos: GalleryPhotos, rules: CurationRules) -> None:
     for state, content in zip(states, photos.contents, strict=True):
-        if state.state is State.DROPPED:  # what a page of text shows besides is of no interest
+        if state.state is State.DROPPED:  # the contents of a page of text do not matter
             continue
         for kind, figure, limit in shown(content, rules.content):
             reason = {"kind": kind, "figure": round(figure, 3), "threshold": limit}
@@ -151,12 +151,12 @@ def _as_copies(
     """Drop all but one of each product's copies; return the rows that were chosen over others.
 
     Args:
-        worse: rows that were found not to show their product, and how severely: to be chosen only
-            where there is no better one.
+        worse: rows that were found not to show their product, and how severely: chosen only where
+            there is no better one.
     """
     preferred = []
     for group in Groups.connected(len(photos), copies).members():
-        # What a person dropped is out of the question; what a person kept is kept beside the best.
+        # What a person dropped is no candidate; what a person kept is kept with the best.
         rows = [int(row) for row in group if not _dropped_by_hand(states[row])]
         kept = []
         for product in sorted({int(photos.products[row]) for row in rows}):
@@ -186,7 +186,7 @@ def _best_copy(
     figures: Sequence[PhotoFigures],
     worse: Mapping[int, int],
 ) -> int:
-    """Return which of some copies to keep: with least against it, most to see, least framed.
+    """Return which of some copies to keep: least severe reasons, largest visible area, least frame.
 
     A collage and a page with the photo in it are copies, too, often with the most pixels; so is
     the photo in a frame.
@@ -280,7 +280,7 @@ def _best_of_each(
 def _keep_findable(
     states: Sequence[PhotoState], photos: GalleryPhotos, figures: Sequence[PhotoFigures]
 ) -> None:
-    """Let the best photo stay of every product of which all that is left is dropped photos."""
+    """Keep the best photo of every product that has only dropped ones left."""
 
     def against(row: int) -> tuple[int, bool, float]:
         kinds = {reason["kind"] for reason in states[row].reasons}
@@ -296,7 +296,7 @@ def _keep_findable(
 
 
 def _quality(figures: PhotoFigures) -> float:
-    """Quality in (0, 1]: enough pixels and enough sharpness count alike; more adds nothing."""
+    """Return a quality in (0, 1]: pixels and sharpness count the same, each up to a limit."""
     size = min(1.0, figures.shorter_side / FAIR_SIDE_PX)
     sharpness = min(1.0, figures.sharpness / FAIR_SHARPNESS)
     return max(0.01, (size + sharpness) / 2)

@@ -1,11 +1,11 @@
-"""What can be said against a photo by itself, from its pixels alone.
+"""Quality of a photo by itself, from its pixels alone: size, blur, exposure, text, collage.
 
-`measure` takes figures, `faults` holds them against thresholds; the figures are kept, so that other
-thresholds need no photo read again. Files that cannot be read never get here, and of an animation
-only its first picture does: both are settled when a photo is imported (`satchel.images`).
+`measure` takes measurements, `faults` compares them with thresholds; measurements are stored, so
+that other thresholds need no photo read again. Unreadable files and animations are handled on
+import (`satchel.images`).
 
-Everything is measured on a grey copy of one size, so that a figure means the same for a phone's
-photo and for a thumbnail, and does not depend on how far decoding scaled it down.
+Everything is measured on a grey copy of one size, so that a measurement means the same for a
+phone's photo and for a thumbnail, and does not depend on the scale of decoding.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Grey = npt.NDArray[np.uint8]
 
 WORKING_SIDE_PX: Final = 384
 """Longer side of the copy that is measured: the letters of a page 800 pixels wide still join into
-lines, and all figures together stay below 3 ms on one core."""
+lines, and all measurements together take less than 3 ms on one core."""
 
 FLAT_LEVELS: Final = 3
 """A pixel whose 3 × 3 neighbours differ by at most this lies on an even surface. The noise of a
@@ -59,7 +59,7 @@ NOISE_KERNEL: Final = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32
 
 
 class Fault(StrEnum):
-    """What is wrong with a photo, whatever it shows."""
+    """Fault of a photo, whatever it shows."""
 
     TOO_SMALL = "too_small"
     WRONG_ASPECT = "wrong_aspect"
@@ -76,7 +76,7 @@ _EXPOSURE: Final = (Fault.TOO_DARK, Fault.TOO_BRIGHT)
 
 @dataclass(frozen=True, slots=True)
 class PhotoFigures:
-    """What was measured of one photo. Shares are of its pixels, in [0, 1]; levels in [0, 255].
+    """Measurements of one photo. Shares are of its pixels, in [0, 1]; levels in [0, 255].
 
     Attributes:
         width: of the stored photo, in pixels.
@@ -85,8 +85,8 @@ class PhotoFigures:
         mean: level.
         dark: share at level 5 or below.
         bright: share at level 250 or above.
-        darkest: level that 2 % of the pixels off even surfaces do not exceed: the pure ground of
-            a studio says nothing of how its object is exposed.
+        darkest: level that 2 % of the pixels off even surfaces do not exceed: the pure background
+            of a studio says nothing about the exposure of the object.
         brightest: level that 98 % of them do not exceed.
         noise: standard deviation, levels (Immerkær, "Fast noise variance estimation", 1996). An
             upper bound where the picture is all fine texture.
@@ -124,16 +124,16 @@ class PhotoFigures:
 
     @property
     def screenshot(self) -> float:
-        """Likeness to a page of text: share of text × share of even surface, in [0, 1].
+        """Similarity to a page of text: share of text × share of even surface, in [0, 1].
 
-        A label on a carton is text without even ground; a studio photo is even without text.
+        A label on a carton is text without even surface; a studio photo is even without text.
         """
         return self.text * self.flat
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFault:
-    """A fault, the figure behind it and the threshold that it passed."""
+    """A fault, its measurement and the threshold that it passed."""
 
     kind: Fault
     figure: float
@@ -175,7 +175,7 @@ def measure(pixels: RGB, *, width: int, height: int) -> PhotoFigures:
 def faults(
     figures: PhotoFigures, thresholds: IntegrityThresholds | None = None
 ) -> tuple[FoundFault, ...]:
-    """Return what is wrong with a photo, in the order of `Fault`; empty where nothing is."""
+    """Return the faults of a photo, in the order of `Fault`."""
     limit = thresholds or IntegrityThresholds()
     at_least = {
         Fault.TOO_SMALL: (figures.shorter_side, limit.shorter_side),
@@ -191,7 +191,7 @@ def faults(
     }
     found = {kind: pair for kind, pair in at_least.items() if pair[0] < pair[1]}
     found |= {kind: pair for kind, pair in at_most.items() if pair[0] > pair[1]}
-    if Fault.BLANK in found:  # nothing more can be said of a photo that shows nothing
+    if Fault.BLANK in found:  # a photo that shows nothing has no exposure or sharpness
         found = {k: pair for k, pair in found.items() if k not in (*_EXPOSURE, Fault.BLURRED)}
     elif found.keys() & set(_EXPOSURE):  # without contrast there is no sharpness to measure
         found.pop(Fault.BLURRED, None)
@@ -231,7 +231,7 @@ def _histogram(grey: Grey, of: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.f
 
 
 def _level(histogram: npt.NDArray[np.float64], share: float) -> int:
-    """The level that a share of the pixels does not exceed."""
+    """Return the level that a share of the pixels does not exceed."""
     return min(255, int(np.searchsorted(histogram.cumsum(), share)))
 
 

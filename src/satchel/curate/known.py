@@ -1,6 +1,7 @@
-"""Which new photos are pictures that are known already: the catalogue's, or each other's copies.
+"""Copies between new photos and the catalogue's, and among the new ones.
 
-As in curation, near vectors propose and `satchel.curate.geometry` confirms, by the same rules.
+As in curation, embeddings propose pairs and `satchel.curate.geometry` confirms them, by the same
+rules.
 """
 
 from __future__ import annotations
@@ -20,20 +21,20 @@ from satchel.images import RGB
 from satchel.nearest import nearest_rows
 from satchel.parallel import cores, map_in_order
 
-FEATURES_HELD: Final = 500
-"""Pictures whose keypoints are kept at hand: about 150 MB."""
+CACHED_FEATURES: Final = 500
+"""Photos whose keypoints are cached: about 150 MB."""
 
 Vectors = npt.NDArray[np.float32]
 
 
 class KnownPictures:
-    """New photos, and the known ones that they are compared with.
+    """Compares new photos with known ones, and with each other.
 
     Args:
         new: shape (n, d), float32, of length 1: vectors of the new photos.
         known: shape (g, d), float32, of length 1: vectors of the known photos.
-        read_new, read_known: give the pixels of a row of either.
-        rules: when two pictures are one.
+        read_new, read_known: return the pixels of a row of either.
+        rules: when two photos are copies.
     """
 
     def __init__(
@@ -45,18 +46,18 @@ class KnownPictures:
         rules: DuplicateThresholds,
     ) -> None:
         self._rules = rules
-        self._new = lru_cache(FEATURES_HELD)(lambda row: _described(read_new, row))
-        self._known = lru_cache(FEATURES_HELD)(lambda row: _described(read_known, row))
+        self._new = lru_cache(CACHED_FEATURES)(lambda row: _described(read_new, row))
+        self._known = lru_cache(CACHED_FEATURES)(lambda row: _described(read_known, row))
         self._near_known = _neighbours(new, known, rules)
         self._near_new = duplicate_candidates(new, rules.neighbours, rules.min_cosine)
         self._count = len(new)
 
     def is_known(self, row: int) -> bool:
-        """Whether a new photo is the picture of a known one."""
+        """Whether a new photo is a copy of a known one."""
         return any(self._same(self._new(row), self._known(at)) for at in self._near_known[row])
 
     def repeated(self) -> set[int]:
-        """The new photos that are pictures of new ones before them, or copies of such copies."""
+        """Return the new photos that are copies of earlier new ones, or copies of such copies."""
 
         def same(pair: tuple[int, int]) -> bool:
             return self._same(*map(self._new, pair))
@@ -73,7 +74,7 @@ class KnownPictures:
 
 
 def _described(read: Callable[[int], RGB], row: int) -> PictureFeatures | None:
-    """What a picture is compared by; None where it cannot be read any more."""
+    """Compute the features of a photo; None where it cannot be read any more."""
     try:
         return describe(read(row))
     except (PhotoError, CatalogueError):
@@ -83,7 +84,7 @@ def _described(read: Callable[[int], RGB], row: int) -> PictureFeatures | None:
 def _neighbours(
     new: Vectors, known: Vectors, rules: DuplicateThresholds
 ) -> Sequence[Sequence[int]]:
-    """The known rows near each new one, the nearest first."""
+    """Return the known rows near each new one, the nearest first."""
     k = min(rules.neighbours, len(known))
     if not len(new) or not k:
         return [[]] * len(new)

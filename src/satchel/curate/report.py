@@ -1,4 +1,4 @@
-"""The report of a curation run: one HTML page that needs nothing beside it, in both languages."""
+"""Report of a curation run: one self-contained HTML page in English and Korean."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def render_report(summary: CurationSummary, store: PhotoStore) -> str:
 
 
 def both(english: str, **values: str) -> Markup:
-    """Say something in English and Korean; the page shows the reader's."""
+    """Return a text in English and Korean; the page shows the reader's language."""
     korean = translations("ko").gettext(english)
     said = (words % values if values else words for words in (english, korean))
     return Markup('<span lang="en">{}</span><span lang="ko">{}</span>').format(*said)

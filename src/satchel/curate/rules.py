@@ -1,7 +1,7 @@
-"""What curation decides by: every threshold, its meaning, and where its value comes from.
+"""Settings of curation: every threshold, its meaning, and the origin of its value.
 
-These are also the sections `[curate…]` of `satchel.toml`, so this module is light: the command
-line reads settings before it knows whether it will look at a single pixel.
+These are the sections `[curate…]` of `satchel.toml`. The module imports nothing heavy, since every
+command reads the settings.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class _Rules(BaseModel):
 
 
 class IntegrityThresholds(_Rules):
-    """From where on a figure of a photo is a fault. Measured: docs/decisions/0008-garbage.md."""
+    """Thresholds of a photo's faults. Measured: docs/decisions/0008-garbage.md."""
 
     shorter_side: int = Field(
         100,
@@ -35,13 +35,13 @@ class IntegrityThresholds(_Rules):
         ge=0,
         le=1,
         description="share of even surface, at most; studio photos with a small object on a pure "
-        "ground reach 0.94, an empty page is above 0.999",
+        "background reach 0.94, an empty page is above 0.999",
     )
     screenshot: float = Field(
         0.025,
         ge=0,
-        description="likeness to a page of text, at most; 0.010 is the most of 1,106 real photos, "
-        "pages of text begin at 0.078",
+        description="similarity to a page of text, at most; 1,106 real photos have up to 0.010, "
+        "pages of text 0.078 or more",
     )
     panels: int = Field(1, ge=1, description="pictures in one, at most")
     sharpness: float = Field(
@@ -54,7 +54,7 @@ class IntegrityThresholds(_Rules):
         ge=0,
         le=255,
         description="level, at most; a photo whose darkest 2 % are brighter is washed out; a white "
-        "cloth on white ground has 161",
+        "cloth on white background has 161",
     )
     brightest: int = Field(
         60,
@@ -66,9 +66,9 @@ class IntegrityThresholds(_Rules):
 
 
 class ContentThresholds(_Rules):
-    """From where on what a photo shows makes it doubtful. Measured: docs/decisions/0009-content.md.
+    """Thresholds of contents that make a photo doubtful. Measured: docs/decisions/0009-content.md.
 
-    Set to 1, or objects to 1000, nothing is ever doubted for it.
+    Set one to 1, or objects to 1000, to turn it off.
     """
 
     faces: float = Field(
@@ -82,10 +82,10 @@ class ContentThresholds(_Rules):
         0.3,
         ge=0,
         le=1,
-        description="letters in lines on even ground ÷ 16; none of 1,664 real photos has as much",
+        description="letters in lines on even background ÷ 16; no one of 1,664 real photos has 0.3",
     )
     objects: int = Field(
-        2, ge=1, description="unlike objects on even ground; a pair of shoes is one"
+        2, ge=1, description="different objects on even background; a pair of shoes is one"
     )
     mark: float = Field(
         0.4,
@@ -97,7 +97,7 @@ class ContentThresholds(_Rules):
 
 
 class DuplicateThresholds(_Rules):
-    """Where a copy ends and a look-alike begins. Measured: docs/decisions/0007-duplicates.md."""
+    """Thresholds of copy detection. Measured: docs/decisions/0007-duplicates.md."""
 
     max_hash_distance: int = Field(
         22, ge=0, lt=256, description="bits of 256 that may differ for two photos to be compared"
@@ -143,7 +143,7 @@ class DuplicateThresholds(_Rules):
 
 
 class GarbageRules(_Rules):
-    """How a photo's place among the others becomes a score, and the score a state.
+    """Outlier score of a photo among the others, and the states it leads to.
 
     The score is a logistic regression on cosines (`satchel.curate.garbage.Classification`): the
     log-odds that a photo is wrong where every second one is. Weights are per 1 of cosine, fitted
@@ -152,7 +152,7 @@ class GarbageRules(_Rules):
     """
 
     level: float = Field(
-        31.9, description="weight of how alike the product's photos are among themselves"
+        31.9, description="weight of the similarity of the product's photos to each other"
     )
     centre: float = Field(-33.5, description="weight of the cosine to the product's centre")
     near: float = Field(
@@ -160,20 +160,21 @@ class GarbageRules(_Rules):
     )
     other: float = Field(3.0, description="weight of the cosine to the nearest other product")
     enlarged: float = Field(
-        50.4, description="weight of the likeness to enlarged photos of the product"
+        50.4, description="weight of the similarity to enlarged photos of the product"
     )
     off_colour: float = Field(
-        1.5, description="weight of how much less its colours are like the product's than usual"
+        1.5,
+        description="weight of how much less similar its colours are to the product's than usual",
     )
-    constant: float = Field(2.1, description="what is added")
-    doubtful_at: float = Field(-0.4, description="score from where on a photo is doubtful")
-    dropped_at: float = Field(0.8, description="score from where on a photo is dropped")
+    constant: float = Field(2.1, description="intercept")
+    doubtful_at: float = Field(-0.4, description="score from which on a photo is doubtful")
+    dropped_at: float = Field(0.8, description="score from which on a photo is dropped")
     reason_at: float = Field(
         1.0,
         description="log-odds that a figure adds, against the catalogue's median, to be a reason",
     )
     neighbours: int = Field(
-        3, ge=1, description="photos that the weights near and enlarged look at"
+        3, ge=1, description="nearest photos that the weights near and enlarged apply to"
     )
     trusted_peers: int = Field(
         2,
@@ -184,7 +185,7 @@ class GarbageRules(_Rules):
 
 
 class CurationRules(_Rules):
-    """Everything that curation decides by."""
+    """All settings of curation."""
 
     best: int = Field(BEST_N, ge=1, description="photos kept of a product, at most")
     integrity: IntegrityThresholds = IntegrityThresholds()

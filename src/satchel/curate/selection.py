@@ -1,7 +1,7 @@
-"""The best photos of a product: good ones, from as many sides as there are.
+"""Selection of a product's best photos: of high quality, and of different views.
 
-The nearest photos to a product's mean are the same view again and again. What identifies an item
-from any side is a set of photos each of which stands for many others: facility location.
+The photos nearest to a product's mean all show the same view. To identify an item from any side,
+the selected photos have to cover all others: facility location.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ def best_n(
     Greedy facility location (Nemhauser, Wolsey and Fisher, "An analysis of approximations for
     maximizing submodular set functions", 1978), each photo's gain times its quality: a photo
     covers another by their cosine, and gains what no chosen photo covers better. k-center was
-    the alternative; it begins with the outliers, which here are the photos least to be trusted.
+    the alternative; it starts with outliers, which here are the least reliable photos.
     A copy of a chosen photo gains nothing and comes last. Needs n_photos² × 8 bytes.
 
     Args:
         vectors: shape (n_photos, d), float32, each of length 1.
         quality: shape (n_photos,), in (0, 1].
         n: how many to choose; all of them where there are no more.
-        chosen: photos that are chosen already; they count among the n, and cover as others do.
+        chosen: photos that are chosen already; they count among the n, and cover others.
 
     Returns:
         Indices, shape (min(n, n_photos),), int64, in the order of choice, `chosen` first (and all
@@ -64,6 +64,6 @@ def best_n(
 def _canonical_order(
     vectors: npt.NDArray[np.float32], quality: npt.NDArray[np.float64]
 ) -> npt.NDArray[np.int64]:
-    """An order of the photos that their numbering has no part in: quality, then bytes."""
+    """Return an order that does not depend on the input order: quality, then bytes."""
     order = sorted(range(len(quality)), key=lambda i: (-quality[i], vectors[i].tobytes()))
     return np.array(order, np.int64)

@@ -1,7 +1,7 @@
-"""What a curation run decided, counted: by state, by reason, and stage by stage.
+"""Summary of a curation run: counts by state, by reason, and stage by stage.
 
 The stages are those of the seed's table (crawled, unrelated photos removed, partial views and
-noise removed, the best few kept), so that a catalogue can be held beside it.
+noise removed, the best few kept), so that a catalogue can be compared with it.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ STAGES: Final[dict[str, frozenset[str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class StageCount:
-    """What is left after a stage.
+    """Photos left after a stage.
 
     Attributes:
         products: with at least one photo.
@@ -70,10 +70,10 @@ class StageCount:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A photo that a reason speaks against.
+    """A photo that has a reason.
 
     Attributes:
-        beside: SHA-256 of the picture that it is a copy of.
+        beside: SHA-256 of the photo that it is a copy of.
         codes: of the products that it also belongs to, or is nearer to.
     """
 
@@ -85,15 +85,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class CurationSummary:
-    """What a run decided.
+    """Decisions of a run.
 
     Attributes:
-        photos: by state.
-        reasons: how many photos each reason speaks against.
+        photos: counts by state.
+        reasons: how many photos have each reason.
         examples: up to `EXAMPLES` photos for each reason.
-        stages: what is left after each stage of the cleaning, the first being all that came.
+        stages: photos left after each stage, the first being all photos.
         short: products with fewer kept photos than wanted, with how many they have.
-        changed: photos whose state or reasons are other than before.
+        changed: photos whose state or reasons changed.
         unfindable: products without a photo that is searched, with the reason why.
     """
 
@@ -145,8 +145,8 @@ def unfindable(
 ) -> dict[str, Unfindable]:
     """Find the products without a photo that is searched, and why, by code.
 
-    What is neither searched nor dropped by people has no file that can be read: `decide` drops no
-    product's last photo.
+    A product that is neither searched nor dropped by people has no readable file: `decide` drops
+    no product's last photo.
     """
     found = {code for code, state in zip(codes, states, strict=True) if state.state in SEARCHED}
 
@@ -167,8 +167,8 @@ def _example(code: str, sha256: str, reason: Mapping[str, Any]) -> Example:
 def _varied(examples: Mapping[str, Sequence[Example]]) -> dict[str, list[Example]]:
     """Choose a few examples of each reason, the commonest reason first.
 
-    Of different products, and not the same photo for every reason; the rarest choose first.
-    Which of equals is chosen depends on nothing but the photos.
+    Of different products, and not the same photo for every reason; the rarest reasons choose
+    first. The choice depends on the photos alone.
     """
     shown: Counter[str] = Counter()
     chosen: dict[str, list[Example]] = {}
@@ -185,7 +185,7 @@ def _varied(examples: Mapping[str, Sequence[Example]]) -> dict[str, list[Example
 
 
 def count_stages(codes: Sequence[str], states: Sequence[PhotoState]) -> list[StageCount]:
-    """Count what is left after each stage; a photo leaves in the first that has a reason of its."""
+    """Count the photos left after each stage; a photo leaves in the first that has its reason."""
     leaves = [_leaves_in(state) for state in states]
     counts = []
     for place, stage in enumerate(STAGES):
@@ -198,7 +198,7 @@ def count_stages(codes: Sequence[str], states: Sequence[PhotoState]) -> list[Sta
 
 
 def _leaves_in(state: PhotoState) -> int:
-    """Place of the stage in which a photo leaves; beyond the last where it is kept."""
+    """Return the stage in which a photo leaves; beyond the last where it is kept."""
     if state.state is State.KEPT:
         return len(STAGES)
     kinds = {str(reason["kind"]) for reason in state.reasons}

@@ -1,12 +1,12 @@
-"""What tells look-alikes apart, where no photo does: the attributes in which they differ.
+"""Differences between look-alikes: the catalogue attributes in which they differ.
 
-An attribute is known by the words of its name, a word of a product's name by itself: `KINDS` is the
-whole of it, in both languages. A page says what to do about each kind in the reader's language;
-`ADVICE` is what the command line and the API say.
+An attribute is classified by the words of its name, a word of a product's name by itself; `KINDS`
+holds all words, in both languages. Pages translate the advice for each kind; `ADVICE` is that of
+the command line and the API.
 
-Only what can be seen on the item counts (`is_visible`): a catalogue file has columns of prices,
-stock and dates, too. `UNSEEN` are the words of such columns. A column whose name says nothing
-counts where its values are words, not where they are numbers, identifiers or flags.
+Only attributes that can be seen on the item count (`is_visible`): a catalogue file has columns of
+prices, stock and dates, too, whose words are in `UNSEEN`. A column of an unknown name counts where
+its values are words, not where they are numbers, identifiers or flags.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from satchel.records import Difference, LookAlikes, Product
 
 
 class Kind(StrEnum):
-    """What an attribute is about, and so what has to be inspected."""
+    """Kind of an attribute, and so what has to be inspected."""
 
     SIZE = "size"
     HARDWARE = "hardware"
@@ -32,7 +32,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """By which words a kind is known, lower case.
+    """Words that identify a kind, lower case.
 
     Attributes:
         names: of attributes; a name that holds one of them is of this kind.
@@ -64,7 +64,7 @@ KINDS: Final[Mapping[Kind, _Words]] = {
         "hardware ghw shw phw rhw rghw lghw 금장 은장",
     ),
     Kind.MATERIAL: _words(
-        "material materials leather fabric textile lining skin composition "
+        "material materials leather fabric textile lining skin composition "  # allow-word
         "소재 재질 가죽 원단 안감",
         "leather canvas suede nylon denim wool cotton silk velvet lambskin calfskin caviar "
         "goatskin crocodile python ostrich togo clemence epsom "
@@ -103,7 +103,7 @@ PARTS: Final = _set(
     "케이스 베젤 브레이슬릿 굽 힐 밑창 앞코 렌즈 프레임 테 다리 포켓 주머니 자수 각인 보석 스톤 "
     "모양 형태 넥라인 칼라 카라 소매 단추 마감 참"
 )
-"""Words of attributes that name a part to look at: their values may be anything, numbers too."""
+"""Words of attributes that name a visible part: their values may be anything, numbers too."""
 
 UNSEEN: Final = _set(
     "active added amount arrival arrived asin availability available barcode batch bin bought "
@@ -160,10 +160,10 @@ _LONGEST: Final = 60
 
 
 def differences(products: Sequence[Product]) -> tuple[Difference, ...]:
-    """Return the attributes in which products differ, the easiest to look at first.
+    """Return the attributes in which products differ, the easiest to inspect first.
 
-    Of one kind the values stand together: "Mini" of the name and "17 cm" of the size are
-    "Mini 17 cm". An attribute that only one of the products has tells nothing.
+    Values of one kind are joined: "Mini" of the name and "17 cm" of the size become "Mini 17 cm".
+    An attribute that only one of the products has is ignored.
 
     Args:
         products: two or more.
@@ -193,7 +193,7 @@ def differences(products: Sequence[Product]) -> tuple[Difference, ...]:
 
 
 def advice(found: Sequence[Difference]) -> str:
-    """Say in English what tells products apart, as one sentence without its full stop."""
+    """Describe the differences in English, as one sentence without its full stop."""
     if not found:
         return NOTHING
     return "; ".join(
@@ -236,33 +236,35 @@ def differences_as_json(codes: Sequence[str], found: Sequence[Difference]) -> li
 
 
 def kind_of_attribute(name: str) -> Kind:
-    """Say what an attribute is about, by the words of its name."""
+    """Classify an attribute by the words of its name."""
     words = _words_of(name)
     return next((kind for kind, known in KINDS.items() if words & known.names), Kind.OTHER)
 
 
 def is_visible(name: str, values: Iterable[str]) -> bool:
-    """Say whether an attribute can be seen on an item, by the words of its name and its values.
+    """Return whether an attribute can be seen on an item, by the words of its name and its values.
 
     Args:
         name: as the catalogue has it, in English or Korean.
-        values: those that are known, of any product.
+        values: known values of any product.
     """
     words = _words_of(name)
     if any(word in UNSEEN or UNSEEN_ENDS.search(word) for word in words):
         return False
     if UNSEEN_KOREAN.search(name):
         return False
-    told = [value.strip() for value in values]
+    stripped = [value.strip() for value in values]
     kind = kind_of_attribute(name)
-    if any(_unseen_value(value) or (kind is not Kind.SIZE and _is_date(value)) for value in told):
+    if any(
+        _unseen_value(value) or (kind is not Kind.SIZE and _is_date(value)) for value in stripped
+    ):
         return False  # 30/20/12 is a size and no date
     known = kind is not Kind.OTHER or not words.isdisjoint(PARTS)
-    return known or not any(_unnamed_value(value) for value in told)
+    return known or not any(_unnamed_value(value) for value in stripped)
 
 
 def _unseen_value(value: str) -> bool:
-    """Money, a link, or so long that it is a description."""
+    """Whether a value is money, a link, or so long that it is a description."""
     return bool(len(value) > _LONGEST or _LINK.search(value) or _MONEY.search(value))
 
 
@@ -271,7 +273,7 @@ def _is_date(value: str) -> bool:
 
 
 def _unnamed_value(value: str) -> bool:
-    """What means nothing where its name does not say what it is of: a number, an id, a flag."""
+    """Whether a value is meaningless without a known name: a number, an id, a flag."""
     return bool(
         _COUNT.fullmatch(value)
         or _YEAR.fullmatch(value)
@@ -281,7 +283,7 @@ def _unnamed_value(value: str) -> bool:
 
 
 def kind_of_word(word: str) -> Kind:
-    """Say what a word of a product's name is about: "Mini", "17cm", "gold"."""
+    """Classify a word of a product's name: "Mini", "17cm", "gold"."""
     lower = word.lower()
     if _QUANTITY.fullmatch(lower):
         return Kind.SIZE
@@ -299,7 +301,7 @@ def _differing(products: Sequence[Product]) -> Iterable[tuple[Kind, str, list[st
 
 
 def _differing_names(names: Sequence[str]) -> Iterable[tuple[Kind, str, list[str | None]]]:
-    """Yield the words in which names differ, by kind; "gold hardware" is one of hardware."""
+    """Yield the words in which names differ, by kind; "gold hardware" is of kind hardware."""
     split = [[word for word in _split(name) if _may_be_seen(word)] for name in names]
     shared = set.intersection(*({word.lower() for word in words} for words in split))
     own = [[word for word in words if word.lower() not in shared] for words in split]
@@ -316,7 +318,7 @@ def _differing_names(names: Sequence[str]) -> Iterable[tuple[Kind, str, list[str
 
 
 def _may_be_seen(word: str) -> bool:
-    """Whether a word of a product's name may say how it looks: a year or a style code does not."""
+    """Whether a word of a name may describe the appearance: a year or a style code does not."""
     unseen = _unseen_value(word) or _is_date(word)
     return not (unseen or _YEAR.fullmatch(word) or _IDENTIFIER.fullmatch(word))
 
@@ -333,7 +335,7 @@ def _value(product: Product, attribute: str) -> str | None:
 
 
 def _words_of(name: str) -> set[str]:
-    """The words of an attribute's name, lower case: `salePrice` and `sale_price` have two."""
+    """Split an attribute's name into lower-case words: `salePrice` and `sale_price` have two."""
     apart = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name).replace("_", " ")
     return set(_split(re.sub(r"[.#]", " ", apart).lower()))
 
