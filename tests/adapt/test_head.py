@@ -48,7 +48,7 @@ from satchel.adapt.token_cache import CachedEncoder, SyntheticTokens
 from satchel.train.runs import Run
 from satchel.train.splits import Split
 from satchel.workflows.adapt import adapts_head, begin_adapting
-from satchel.workflows.split import adapt_task
+from satchel.workflows.tasks import adapt_task
 from towers import shipped_model
 
 TINY = AdaptSettings(

@@ -35,7 +35,7 @@ from satchel.adapt.settings import AdaptSettings, NetworkSettings
 from satchel.train.runs import Run
 from satchel.train.splits import Split
 from satchel.workflows.adapt import begin_adapting
-from satchel.workflows.split import adapt_task
+from satchel.workflows.tasks import adapt_task
 
 TINY = AdaptSettings(
     minutes=None,

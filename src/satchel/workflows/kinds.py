@@ -15,14 +15,14 @@ from satchel.onnx_model import read_model
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos
-from satchel.train.classifier import ClassifierTask, load_classifier, train_classifier
-from satchel.train.encoder import EncoderTask, load_encoder, train_encoder
+from satchel.train.classifier import load_classifier, train_classifier
+from satchel.train.encoder import load_encoder, train_encoder
 from satchel.train.export import Exported, Kind, export_encoder
 from satchel.train.fitting import TrainingState
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record
 from satchel.train.settings import ClassifierSettings, EncoderSettings, Settings, TrainSettings
 from satchel.train.splits import Split
-from satchel.workflows.split import adapt_task, part_photos, workspace_photos
+from satchel.workflows.tasks import adapt_task, classifier_task, encoder_task
 from satchel.workspace import Workspace
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -85,51 +85,38 @@ def kind_of_settings(settings: TrainSettings) -> RunKind:
 
 
 def _train_classifier(training: Training) -> TrainingState:
-    workspace, split = training.workspace, training.split
-    photos, products = workspace_photos(workspace), split.products()
-    task = ClassifierTask(
-        products,
-        part_photos(workspace, photos, split.train, products),
-        part_photos(workspace, photos, split.answerable("val"), products),
-    )
-    settings = training.run.read().settings_as(ClassifierSettings)
     return train_classifier(
-        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
+        classifier_task(training.workspace, training.split),
+        training.run.read().settings_as(ClassifierSettings),
+        training.run,
+        progress=training.progress,
+        on_epoch=training.on_epoch,
     )
 
 
 def _train_encoder(training: Training) -> TrainingState:
-    workspace, split = training.workspace, training.split
-    photos, products = workspace_photos(workspace), split.products()
-    train = part_photos(workspace, photos, split.train, products)
-    unseen = split.protocol == "open"
-    val = part_photos(
-        workspace,
-        photos,
-        split.val if unseen else split.answerable("val"),
-        split.products("val") if unseen else products,
-    )
-    task = EncoderTask(products, train, val, None if unseen else train)
-    settings = training.run.read().settings_as(EncoderSettings)
     return train_encoder(
-        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
+        encoder_task(training.workspace, training.split),
+        training.run.read().settings_as(EncoderSettings),
+        training.run,
+        progress=training.progress,
+        on_epoch=training.on_epoch,
     )
 
 
-def _adapt_head(training: Training) -> TrainingState:
-    task = adapt_task(training.workspace, training.split, training.run)
-    settings = training.run.read().settings_as(AdaptSettings)
-    return adapt_head(
-        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
-    )
+def _adapt_with(method: Callable[..., TrainingState]) -> Callable[[Training], TrainingState]:
+    """Adapt with `adapt_head` or `adapt_network`."""
 
+    def train(training: Training) -> TrainingState:
+        return method(
+            adapt_task(training.workspace, training.split, training.run),
+            training.run.read().settings_as(AdaptSettings),
+            training.run,
+            progress=training.progress,
+            on_epoch=training.on_epoch,
+        )
 
-def _adapt_network(training: Training) -> TrainingState:
-    task = adapt_task(training.workspace, training.split, training.run)
-    settings = training.run.read().settings_as(AdaptSettings)
-    return adapt_network(
-        task, settings, training.run, progress=training.progress, on_epoch=training.on_epoch
-    )
+    return train
 
 
 # -- exporting -------------------------------------------------------------------------------------
@@ -203,12 +190,14 @@ ENCODER: Final = RunKind(
     _export_network(_load_encoder),
     _load_encoder,
 )
-ADAPTED_HEAD: Final = RunKind("adapt_head", ADAPT, AdaptSettings, _adapt_head, _export_head)
+ADAPTED_HEAD: Final = RunKind(
+    "adapt_head", ADAPT, AdaptSettings, _adapt_with(adapt_head), _export_head
+)
 ADAPTED_NETWORK: Final = RunKind(
     "adapt_network",
     ADAPT,
     AdaptSettings,
-    _adapt_network,
+    _adapt_with(adapt_network),
     _export_network(adapted_backbone),
     adapted_backbone,
 )

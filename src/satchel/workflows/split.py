@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from satchel.adapt.run import Start
-from satchel.adapt.task import AdaptTask
 from satchel.catalog.training import KeptPhoto
 from satchel.curate.copies import compared_pairs
 from satchel.curate.duplicates import Groups
@@ -16,7 +14,6 @@ from satchel.encode.card import read_card
 from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
 from satchel.train.batches import TrainingPhotos
-from satchel.train.runs import Run
 from satchel.train.splits import LabelledPhoto, Named, Split, SplitOptions, make_split
 from satchel.workspace import Workspace
 
@@ -96,23 +93,6 @@ def part_photos(
         boxes=tuple(known[name].box for name in named),
         read=workspace.photos.read,
     )
-
-
-def adapt_task(workspace: Workspace, split: Split, run: Run) -> AdaptTask:
-    """The photos of a run's split: its training part to train on, its validation part held out.
-
-    Raises:
-        UsageError: photos are gone from the catalogue, or too few products are left.
-    """
-    products = tuple(sorted({*split.products("train"), *split.products("val")}))
-    named = (*split.train, *split.val)
-    photos = part_photos(workspace, workspace_photos(workspace), named, products)
-    place = {code: at for at, code in enumerate(products)}
-    look_alikes = tuple(
-        np.array([place[code] for code in group if code in place], np.int64)
-        for group in Start.read(run).look_alikes
-    )
-    return AdaptTask.of(photos, np.arange(len(split.train)), len(products), look_alikes)
 
 
 def _groups(workspace: Workspace, photos: Sequence[KeptPhoto]) -> list[int]:
