@@ -34,7 +34,7 @@ def seed_protocol(
         Path | None, typer.Option(help="TOML file of settings; options take precedence.")
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Time for this call; default: that of the settings, 60.")
+        float | None, typer.Option(help="Time for this call; default: as planned, at first 60.")
     ] = None,
     classify: Annotated[
         List, typer.Option(metavar="KxN", help="Classifiers of K products × N photos: 81x50 …")
@@ -88,7 +88,7 @@ def seed_protocol(
             plan = _new_plan(workspace, found, settings, dry_run)
         _announce(plan, found)
         if not dry_run:
-            seconds = 60 * settings.minutes - (time.monotonic() - began)
+            seconds = 60 * (minutes or plan.settings.minutes) - (time.monotonic() - began)
             trackers = [name for name in tracker or () if name != "none"]
             _run(workspace, found, seconds, trackers)
     except KeyboardInterrupt:
