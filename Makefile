@@ -35,11 +35,12 @@ coverage: $(VENV)/.dev browser  ## lines of src that the tests run; fails below 
 test-slow: $(VENV)/.dev browser  ## the slow tests: 100,000 rows in bounded memory
 	$(BIN)/pytest -m slow
 
-check: $(VENV)/.dev  ## lint, format, types
+check: $(VENV)/.dev  ## lint, format, types, import contract, private words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+	$(BIN)/python scripts/check_words.py
 
 docs: $(VENV)/.docs  ## the documentation site, into site/; warnings are errors
 	$(BIN)/python scripts/docs_reference.py

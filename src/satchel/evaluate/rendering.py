@@ -114,7 +114,7 @@ def _charts(report: EvaluationReport) -> list[Chart]:
         found.append(
             Chart(
                 "Among the first k",
-                "candidates looked at (k)",
+                "first candidates (k)",
                 "right answer among them",
                 report.top_k,
                 note="The shaded band is the 95 % interval."
