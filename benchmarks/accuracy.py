@@ -19,7 +19,8 @@ from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
 from satchel.encode.embed import PhotoEncoder, as_query
 from satchel.encode.encoder import Encoder
-from satchel.evaluate.offline import OfflineGallery, Query, embed_photos, rank_queries
+from satchel.evaluate.offline import Query, embed_photos, rank_queries
+from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.images import RGB, decode
 from satchel.records import PhotoEmbedding
 from satchel.search.index import PLAIN

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from satchel.confidence.model import NO_SCORE, Rankings
+from satchel.confidence.features import NO_SCORE, Rankings
 from satchel.confidence.outcomes import Outcomes, paired_outcomes
 from satchel.search.ranking import POOL
 

@@ -6,15 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rankings import ranking_of_one
-from satchel.confidence.model import (
-    GAP_UNIT,
-    NO_SCORE,
-    SMALL_GAP,
-    conditional_probabilities,
-    likely_counts,
-    presence,
-    presence_features,
-)
+from satchel.confidence.features import GAP_UNIT, NO_SCORE, SMALL_GAP, presence_features
+from satchel.confidence.model import conditional_probabilities, likely_counts, presence
 from satchel.encode.card import Confidence, read_card
 from satchel.search.ranking import POOL
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from rankings import drawn_scores, outcomes_from_scores
-from satchel.confidence.model import NO_SCORE, Rankings
+from satchel.confidence.features import NO_SCORE, Rankings
 from satchel.confidence.outcomes import joined, paired_outcomes
 from satchel.search.ranking import POOL
 

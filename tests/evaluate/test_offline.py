@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 
 from conftest import SHARED, fill
-from satchel.confidence.model import Rankings
+from satchel.confidence.features import Rankings
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import as_query
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import (
     NO_PRODUCT,
-    OfflineGallery,
     Query,
     RankedQueries,
     embed_photos,
@@ -25,6 +24,7 @@ from satchel.evaluate.offline import (
     rank_queries,
     stored_photos,
 )
+from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.identify import Identifier
 from satchel.images import RGB, decode
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding

@@ -16,7 +16,8 @@ import numpy.typing as npt
 from satchel.adapt.compose.foreground import Foregrounds
 from satchel.adapt.compose.synthesis import Composer
 from satchel.encode.embed import PhotoEncoder, as_query
-from satchel.evaluate.offline import OfflineGallery, Query, embed_photos, rank_queries
+from satchel.evaluate.offline import Query, embed_photos, rank_queries
+from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.evaluate.ranks import Ranks, hits
 from satchel.images import RGB
 from satchel.records import PhotoEmbedding

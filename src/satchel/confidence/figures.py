@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from satchel.confidence.model import Bools, Floats, likely_counts
+from satchel.confidence.features import Bools, Floats
+from satchel.confidence.model import likely_counts
 from satchel.confidence.outcomes import Outcomes
 from satchel.encode.card import Confidence
 

@@ -6,17 +6,9 @@ from typing import Final
 
 import numpy as np
 
+from satchel.confidence.features import Bools, Floats, Ints, choice_features, presence_features
 from satchel.confidence.figures import Measured, measure
-from satchel.confidence.model import (
-    Bools,
-    Floats,
-    Ints,
-    choice_features,
-    choice_probabilities,
-    conditional_probabilities,
-    presence,
-    presence_features,
-)
+from satchel.confidence.model import choice_probabilities, conditional_probabilities, presence
 from satchel.confidence.outcomes import ABSENT_SHARE, Outcomes
 from satchel.confidence.thresholds import (
     NEVER_REACHED,

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from satchel.confidence.model import Bools, Floats, Ints, Rankings
+from satchel.confidence.features import Bools, Floats, Ints, Rankings
 from satchel.search.ranking import RankedProduct
 
 ABSENT_SHARE: Final = 0.33

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from satchel.confidence.model import Bools, Floats, Ints
+from satchel.confidence.features import Bools, Floats, Ints
 
 LEVEL: Final = 0.95
 """One-sided level of the lower bound that must reach the wanted precision."""

@@ -50,7 +50,6 @@ class Chart:
         x_label, y_label: with the unit.
         percent: the values are shares in [0, 1], shown as per cent.
         from_zero: the y axis begins at 0; else near the least value.
-        equal: both axes run from 0 to 1, for a confidence against what came of it.
         note: said under the chart.
     """
 
@@ -60,7 +59,6 @@ class Chart:
     lines: tuple[Line, ...]
     percent: bool = True
     from_zero: bool = False
-    equal: bool = False
     note: str = ""
 
 
@@ -121,7 +119,7 @@ def draw(chart: Chart) -> DrawnChart:
         raise ValueError(f"expected finite points in the chart {chart.title!r}, got {points[:3]}")
     xs = sorted({point.x for point in points})
     heights = [v for p in points for v in (p.y, p.low, p.high) if v is not None]
-    x_low, x_high = (0.0, 1.0) if chart.equal else _spread(xs[0], xs[-1])
+    x_low, x_high = _spread(xs[0], xs[-1])
     y_low, y_high = _y_range(chart, min(heights), max(heights))
 
     def x_px(x: float) -> float:
@@ -141,7 +139,7 @@ def draw(chart: Chart) -> DrawnChart:
                 None if p.low is None else y_px(p.low),
                 None if p.high is None else y_px(p.high),
                 f"{line.name}: {number(p.y, percent=chart.percent)} at "
-                f"{_x_label(chart, p.x)}{_said_interval(chart, p)}",
+                f"{_x_label(p.x)}{_said_interval(chart, p)}",
             )
             for p in line.points
         )
@@ -151,7 +149,7 @@ def draw(chart: Chart) -> DrawnChart:
     return DrawnChart(
         chart,
         tuple(drawn(line) for line in chart.lines),
-        _x_ticks(chart, xs, x_low, x_high, x_px),
+        _x_ticks(xs, x_low, x_high, x_px),
         tuple(Tick(y_px(y), _y_tick(chart, y)) for y in _nice_ticks(y_low, y_high)),
         _summary(chart),
         _table(chart, xs),
@@ -173,8 +171,6 @@ def _spread(low: float, high: float) -> tuple[float, float]:
 
 
 def _y_range(chart: Chart, low: float, high: float) -> tuple[float, float]:
-    if chart.equal:
-        return 0.0, 1.0
     if chart.percent:
         top = max(1.0, high)
         floor = 0.0 if chart.from_zero else max(0.0, math.floor((low - 0.02) * 10) / 10)
@@ -198,20 +194,18 @@ def _nice_ticks(low: float, high: float) -> list[float]:
     return [round(at * step, 10) for at in range(first, last + 1)]
 
 
-def _x_ticks(
-    chart: Chart, xs: Sequence[float], low: float, high: float, x_px: _Scale
-) -> tuple[Tick, ...]:
+def _x_ticks(xs: Sequence[float], low: float, high: float, x_px: _Scale) -> tuple[Tick, ...]:
     """Mark the measured values where they are few, and round ones where they are many."""
-    few = len(xs) <= FEW and not chart.equal
+    few = len(xs) <= FEW
     ticks: list[Tick] = []
     for x in xs if few else _nice_ticks(low, high):
         if not ticks or x_px(x) - ticks[-1].at >= LABEL_PX:
-            ticks.append(Tick(x_px(x), _x_label(chart, x)))
+            ticks.append(Tick(x_px(x), _x_label(x)))
     return tuple(ticks)
 
 
-def _x_label(chart: Chart, x: float) -> str:
-    return f"{100 * x:.4g} %" if chart.equal else f"{x:,g}"
+def _x_label(x: float) -> str:
+    return f"{x:,g}"
 
 
 def _y_tick(chart: Chart, y: float) -> str:
@@ -240,9 +234,9 @@ def _summary(chart: Chart) -> str:
     for line in chart.lines:
         if line.points:
             first, last = line.points[0], line.points[-1]
-            ends = [f"{number(first.y, percent=chart.percent)} at {_x_label(chart, first.x)}"]
+            ends = [f"{number(first.y, percent=chart.percent)} at {_x_label(first.x)}"]
             if last is not first:
-                ends.append(f"{number(last.y, percent=chart.percent)} at {_x_label(chart, last.x)}")
+                ends.append(f"{number(last.y, percent=chart.percent)} at {_x_label(last.x)}")
             said.append(f"{line.name}: {' to '.join(ends)}")
     return f"{chart.y_label} by {chart.x_label}. " + "; ".join(said) + "."
 
@@ -256,4 +250,4 @@ def _table(chart: Chart, xs: Sequence[float]) -> tuple[tuple[str, tuple[str, ...
         }
         for line in chart.lines
     ]
-    return tuple((_x_label(chart, x), tuple(cell.get(x, "") for cell in cells)) for x in xs)
+    return tuple((_x_label(x), tuple(cell.get(x, "") for cell in cells)) for x in xs)

@@ -8,9 +8,6 @@ grow with the queries, and of the gallery it holds the vectors alone.
 
 from __future__ import annotations
 
-import os
-import tempfile
-import weakref
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,17 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.store import Catalogue
-from satchel.catalog.vectors import GalleryVectors
-from satchel.confidence.model import Posterior, Rankings, score_confidence
+from satchel.confidence.features import Rankings
+from satchel.confidence.model import Posterior, score_confidence
 from satchel.confidence.outcomes import NOT_THERE, RankedPair
 from satchel.encode.card import Confidence, EncoderCard
 from satchel.encode.embed import PhotoEncoder, embed
 from satchel.images import RGB
 from satchel.parallel import batched, cores, map_in_order
-from satchel.records import WHOLE_PHOTO, PhotoEmbedding
-from satchel.search.indexing import BATCH_PHOTOS, assemble_index
+from satchel.records import PhotoEmbedding
+from satchel.search.indexing import BATCH_PHOTOS
 from satchel.search.ranking import POOL, RankedProduct
-from satchel.search.rules import SearchRules
 from satchel.search.searcher import Searcher
 
 Photo = TypeVar("Photo")
@@ -92,118 +88,6 @@ def stored_photos(
     for some in batched(photos, READ_TOGETHER):
         stored = catalogue.vectors.embeddings(card.sha256, some, card.patch_dimension)
         yield from (stored[name] for name in some)
-
-
-# -- the gallery -------------------------------------------------------------------------------
-
-
-class OfflineGallery:
-    """An embedded gallery outside a workspace; see `satchel.search.indexing.EmbeddedGallery`.
-
-    Vectors are rounded to float16 as a catalogue stores them; local features lie in a temporary
-    file. A photo is named by its position, as an index has SHA-256 digests.
-
-    Attributes:
-        products: shape (n,), int64, of each photo.
-        rows: shape (n,), int64: row of each photo in the index.
-    """
-
-    def __init__(
-        self,
-        embedded: Iterable[PhotoEmbedding],
-        products: Sequence[int] | Ints,
-        *,
-        encoder: str = "",
-    ) -> None:
-        """Collect a gallery.
-
-        Args:
-            embedded: its photos, embedded as gallery photos; at least one.
-            products: id of the product that each shows; n photos in all.
-            encoder: SHA-256 of the encoder's model file, for the index.
-        """
-        self.encoder = encoder
-        self.products = np.asarray(products, np.int64)
-        self._patches = _PatchFile()
-        columns: list[list[npt.NDArray[np.float16]]] = [[], [], []]
-        for photo in embedded:
-            for column, vector in zip(
-                columns, (photo.vector, photo.whole, photo.colours), strict=True
-            ):
-                column.append(vector.astype(np.float16))
-            self._patches.append(photo.patches)
-        self._vectors, self._wholes, self._colours = (np.stack(column) for column in columns)
-        if len(self._vectors) != len(self.products):
-            raise ValueError(
-                f"expected a product for each photo, got {len(self.products)} products and "
-                f"{len(self._vectors)} photos"
-            )
-        self._order = np.argsort(self.products, kind="stable")
-        self.rows = np.empty(len(self), np.int64)
-        self.rows[self._order] = np.arange(len(self))
-
-    def __len__(self) -> int:
-        return len(self.products)
-
-    @property
-    def patch_dimension(self) -> int | None:
-        """Length of a local feature; None where the encoder gives none."""
-        return self._patches.dimension
-
-    def vectors(self) -> GalleryVectors:
-        """One row for each photo, ordered by product and then as given."""
-        digests = [np.frombuffer(int(at).to_bytes(32, "big"), np.uint8) for at in self._order]
-        return GalleryVectors(
-            self._vectors[self._order].astype(np.float32),
-            self.products[self._order],
-            np.stack(digests),
-            revision=0,
-            colours=self._colours[self._order].astype(np.float32),
-        )
-
-    def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
-        """Vector of the first view − vector of all views, of `at_most` photos evenly taken."""
-        some = slice(None, None, max(1, -(-len(self) // at_most)))
-        return self._wholes[some].astype(np.float32) - self._vectors[some].astype(np.float32)
-
-    def patches(self, photos: Sequence[str]) -> Sequence[bytes]:
-        """Local features of photos by name."""
-        return [self._patches.read(int(name, 16)) for name in photos]
-
-    def searcher(self, rules: SearchRules) -> Searcher:
-        """Index the gallery under these rules."""
-        return Searcher(assemble_index(self, rules), self.patches)
-
-    def photo(self, position: int) -> PhotoEmbedding:
-        """The embedding of a photo; `as_query` makes it a query."""
-        dimension, stored = self.patch_dimension, self._patches.read(position)
-        patches = np.frombuffer(stored, np.int8).reshape(-1, dimension) if dimension else None
-        vector, whole, colours = (
-            column[position].astype(np.float32)
-            for column in (self._vectors, self._wholes, self._colours)
-        )
-        return PhotoEmbedding(WHOLE_PHOTO, vector, whole, colours, patches)
-
-
-class _PatchFile:
-    """Local features of photos by position, in a temporary file."""
-
-    def __init__(self) -> None:
-        self.dimension: int | None = None
-        self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
-        weakref.finalize(self, self._file.close)
-        self._ends = [0]
-
-    def append(self, patches: npt.NDArray[np.int8] | None) -> None:
-        data = b"" if patches is None else patches.tobytes()
-        if patches is not None:
-            self.dimension = patches.shape[1]
-        self._file.write(data)
-        self._ends.append(self._ends[-1] + len(data))
-
-    def read(self, position: int) -> bytes:
-        start, end = self._ends[position : position + 2]
-        return os.pread(self._file.fileno(), end - start, start)
 
 
 # -- ranking -----------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.catalog.products import ProductKind
-from satchel.confidence.model import Rankings, conditional_probabilities
+from satchel.confidence.features import Rankings
+from satchel.confidence.model import conditional_probabilities
 from satchel.encode.card import Confidence
 from satchel.files import write_atomically
 from satchel.progress import SILENT, Progress

@@ -13,23 +13,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
-from satchel.catalog.training import KeptPhoto
 from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
-from satchel.evaluate.charts import Line, Point
-from satchel.evaluate.embedding_map import embedding_map
-from satchel.evaluate.ranks import TOP, by_group, class_ranks, confusions
+from satchel.evaluate.ranks import TOP, by_group, class_ranks
 from satchel.evaluate.report import (
     SOFTMAX_TOP,
-    ConfusionExample,
-    ConfusionRow,
     DataFacts,
     EvaluationReport,
     Figure,
-    MapFacts,
-    MapPoint,
     Training,
     accuracy_figures,
 )
@@ -39,10 +30,16 @@ from satchel.train.encoder import Seen, load_encoder, see
 from satchel.train.retrieval_figures import by_distance, fitted_whitening, retrieval_figures
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
+from satchel.workflows.evaluation_report import (
+    confusion_rows,
+    evaluation_notes,
+    map_facts,
+    training_curves,
+)
 from satchel.workflows.export import untrained_encoder
 from satchel.workflows.promote import exported_model
 from satchel.workflows.split import workspace_photos
-from satchel.workflows.split_ranking import RankedPart, SplitPart, rank_part
+from satchel.workflows.split_ranking import SplitPart, rank_part
 from satchel.workspace import Workspace
 
 Advance = Callable[[int], None]
@@ -100,7 +97,7 @@ def evaluate_run(
         further,
         about=about,
         advance=advance,
-        training=_training(run),
+        training=training_curves(run),
         embedding=embedding,
     )
 
@@ -170,34 +167,15 @@ def _evaluate(
             },
         ),
         about={**about, "evaluated": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")},
-        notes=(*_notes(evaluations, left_out),),
+        notes=evaluation_notes(evaluations, left_out),
         figures=(*figures, *more),
         top_k=(line,),
         training=training,
         categories=tuple(by_group(found.ranks, [known[name].category for name in queries])),
         products=tuple(by_group(found.ranks, codes)),
-        confusions=_confusions(split, queries, found.first),
-        embedding=_map(queries, known, found),
+        confusions=confusion_rows(split, queries, found.first),
+        embedding=map_facts(queries, known, found),
     )
-
-
-def _notes(evaluations: int, left_out: int) -> list[str]:
-    """How to read the figures."""
-    notes = [
-        f"This part of the split has been evaluated {evaluations} times; only the first evaluation "
-        "is unbiased."
-        if evaluations > 1
-        else "The first evaluation on this part of the split.",
-        "Top-k: ranked by the exported ONNX file as identification ranks, under the workspace's "
-        "search rules.",
-        "Intervals: 95 %, bootstrap over products, and no narrower than so few products allow.",
-    ]
-    if left_out:
-        notes.append(
-            f"Left out of the figures: {left_out:,} photos whose product has no other photo to be "
-            "found by. No answer to them can be right."
-        )
-    return notes
 
 
 def _softmax_figures(run: Run, part: SplitPart) -> tuple[Figure, ...]:
@@ -249,69 +227,3 @@ def _is_of(line: bytes, part: str) -> bool:
         return bool(json.loads(line)["part"] == part)
     except (ValueError, TypeError, LookupError):
         return True
-
-
-def _training(run: Run) -> Training | None:
-    curves = run.curves()
-    if len(curves) < 2:
-        return None
-
-    def line(name: str, key: str) -> Line:
-        return Line(name, tuple(Point(row["epoch"], row[key]) for row in curves))
-
-    shown = {
-        "top1": "top-1, val",
-        "top5": "top-5, val",
-        "recall1": "recall@1, val",
-        "recall5": "recall@5, val",
-    }
-    return Training(
-        loss=tuple(
-            line(name, key)
-            for key, name in {"loss": "training", "val_loss": "val"}.items()
-            if key in curves[-1]
-        ),
-        accuracy=tuple(line(name, key) for key, name in shown.items() if key in curves[-1]),
-    )
-
-
-def _confusions(
-    split: Split, queries: Sequence[Named], first: Sequence[str]
-) -> tuple[ConfusionRow, ...]:
-    example = dict(reversed((*split.train, *queries)))
-    return tuple(
-        ConfusionRow(
-            pair.code,
-            pair.taken_for,
-            pair.count,
-            pair.of,
-            tuple(
-                ConfusionExample(
-                    queries[row][1], example.get(pair.taken_for), example.get(pair.code)
-                )
-                for row in pair.examples
-            ),
-        )
-        for pair in confusions([code for code, _ in queries], list(first))
-    )
-
-
-def _map(
-    queries: Sequence[Named], known: dict[Named, KeptPhoto], found: RankedPart
-) -> MapFacts | None:
-    if found.vectors is None or len(queries) < 3:
-        return None
-    codes = [code for code, _ in queries]
-    laid = embedding_map(found.vectors, np.array(codes))
-    points = [
-        MapPoint(
-            float(x),
-            float(y),
-            codes[row],
-            queries[row][1],
-            known[queries[row]].category or "",
-            found.first[row] if found.first[row] != codes[row] else None,
-        )
-        for row, (x, y) in zip(laid.rows.tolist(), laid.xy.tolist(), strict=True)
-    ]
-    return MapFacts(laid.method, len(queries), tuple(points))

@@ -18,7 +18,8 @@ from satchel.encode.encoder import Encoder
 from satchel.encode.registry import BUILTINS, CARD, serve_model, serving_card
 from satchel.encode.registry import roll_back as serve_previous
 from satchel.errors import EncoderError, IndexMissing, UsageError
-from satchel.evaluate.offline import OfflineGallery, Query, rank_pairs, stored_photos
+from satchel.evaluate.offline import Query, rank_pairs, stored_photos
+from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.onnx_model import write_card
 from satchel.progress import Progress
 from satchel.records import PhotoEmbedding

@@ -11,13 +11,8 @@ import numpy.typing as npt
 from satchel.catalog.training import KeptPhoto
 from satchel.encode.embed import as_query
 from satchel.encode.encoder import Encoder
-from satchel.evaluate.offline import (
-    OfflineGallery,
-    Query,
-    embed_photos,
-    rank_queries,
-    stored_photos,
-)
+from satchel.evaluate.offline import Query, embed_photos, rank_queries, stored_photos
+from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.evaluate.ranks import Ranks
 from satchel.images import decode
 from satchel.records import PhotoEmbedding
