@@ -121,7 +121,6 @@ def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
         workspace.catalogue,
         workspace.photos,
         encoder,
-        on_progress=lambda _: None,
         on_problem=problems.append,
     )
     assert problems == []

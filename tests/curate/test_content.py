@@ -7,14 +7,11 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pytest
 
-from conftest import SHAPES, SHARED, draw
+from conftest import SHARED
 from satchel.curate.content import measure_content
-from satchel.curate.faces import CENTERFACE, FaceFinder, _overlap, _peaks
-from satchel.curate.shop_mark import find_mark, mark_share
-from satchel.errors import EncoderError
+from satchel.curate.faces import FaceFinder
 from satchel.images import RGB, decode, encode_jpeg
 
 MAISON = Path(__file__).resolve().parents[2] / "examples" / "maison" / "photos"
@@ -46,82 +43,6 @@ def stamped(picture: RGB, text: str, at: tuple[int, int], *, size: float, opacit
 
 def maison(every: int) -> Sequence[RGB]:
     return [decode(path.read_bytes()) for path in sorted(MAISON.glob("**/*.jpg"))[::every]]
-
-
-# -- faces -------------------------------------------------------------------------------------
-
-
-def test_boxes_are_read_from_the_maps_as_computed_by_hand() -> None:
-    """A peak at row 3, column 5 with a size of 4 × 2 cells: middle (22, 14) px, 8 wide, 16 high."""
-    heat = np.zeros((8, 10), np.float32)
-    log_size = np.zeros((2, 8, 10), np.float32)
-    heat[3, 5], heat[3, 4] = 0.9, 0.7  # the neighbour is on the slope of the same peak
-    heat[7, 0] = 0.4  # not sure enough
-    log_size[:, 3, 5] = np.log(4), np.log(2)
-    assert _peaks(heat, log_size) == pytest.approx(np.array([[18, 6, 26, 22]]))
-
-
-def test_of_boxes_that_overlap_the_surest_is_kept() -> None:
-    heat = np.zeros((8, 10), np.float32)
-    log_size = np.full((2, 8, 10), np.log(4), np.float32)
-    heat[3, 3], heat[3, 5], heat[3, 9] = 0.8, 0.9, 0.7
-    # 16 px wide each; the first two are 8 px apart (8 / 24 shared), the third 16 px further.
-    assert _overlap(np.array([0, 0, 16, 16.0]), np.array([8, 0, 24, 16.0])) == pytest.approx(1 / 3)
-    assert _peaks(heat, log_size)[:, 0] == pytest.approx([14, 30])
-
-
-def test_products_have_no_faces(finder: FaceFinder) -> None:
-    for photo in [*maison(7), *(draw(shape) for shape in SHAPES)]:
-        assert measure_content(photo, finder).faces < FACES
-
-
-def test_an_altered_model_is_refused(tmp_path: Path) -> None:
-    card = json.loads(CENTERFACE.read_text())
-    (tmp_path / "card.json").write_text(json.dumps(card))
-    with pytest.raises(EncoderError, match="expected the model at"):
-        FaceFinder.load(tmp_path / "card.json")
-    (tmp_path / card["file"]).write_bytes(b"another model")
-    with pytest.raises(EncoderError, match="SHA-256"):
-        FaceFinder.load(tmp_path / "card.json")
-
-
-def test_a_file_that_is_no_model_is_refused() -> None:
-    with pytest.raises(EncoderError, match="cannot load"):
-        FaceFinder(b"no model", threads=1)
-
-
-@pytest.mark.shared
-def test_a_face_is_found_where_someone_wears_glasses(finder: FaceFinder) -> None:
-    """The boxes of eyewear in street photos were drawn by people, not by a face finder."""
-    coco = json.loads((SHARED / "data" / "street" / "val.json").read_text())
-    eyewear = next(kind["id"] for kind in coco["categories"] if kind["name"] == "eyewear")
-    names = {image["id"]: Path(image["file_name"]).name for image in coco["images"]}
-    worn = [a for a in coco["annotations"] if a["category_id"] == eyewear and a["bbox"][2] >= 24]
-    found, large = 0, 0
-    for glasses in worn[:20]:
-        file = SHARED / "data" / "street" / "images" / names[glasses["image_id"]]
-        photo = decode(file.read_bytes())
-        x, y, w, h = (round(v) for v in glasses["bbox"])
-        top, left = max(0, y - w), max(0, x - w // 2)
-        crop = np.ascontiguousarray(photo[top : y + h + round(1.5 * w), left : x + w + w // 2])
-        boxes = finder.find(crop)
-        size = np.array([crop.shape[1], crop.shape[0]] * 2)
-        middle = np.array([x - left + w / 2, y - top + h / 2])
-        inside = [(box[:2] < middle).all() and (middle < box[2:]).all() for box in boxes * size]
-        found += any(inside)
-        large += measure_content(crop, finder).faces >= FACES
-    assert len(worn) >= 20
-    assert found >= 19
-    assert large >= 18
-
-
-@pytest.mark.shared
-def test_a_whole_person_is_no_face(finder: FaceFinder) -> None:
-    photos = sorted((SHARED / "data" / "street" / "images").glob("*.jpg"))[::25]
-    seen = [measure_content(decode(path.read_bytes()), finder) for path in photos]
-    assert len(seen) == 40
-    assert all(figures.faces < FACES for figures in seen)
-    assert all((figures.watermark, figures.objects) == (0, 1) for figures in seen)
 
 
 # -- watermark ---------------------------------------------------------------------------------
@@ -255,76 +176,3 @@ def test_real_product_photos_are_left_alone(finder: FaceFinder) -> None:
     assert len(seen) > 75
     wrong = [f for f in seen if f.faces >= FACES or f.watermark >= WATERMARK or f.objects > 1]
     assert len(wrong) <= 1
-
-
-# -- a shop's mark -----------------------------------------------------------------------------
-
-
-def shop(n: int, seed: int = 0) -> list[RGB]:
-    """Different drawn products on cluttered ground."""
-    rng = np.random.default_rng(seed)
-    photos = []
-    for number in range(n):
-        noise = cv2.GaussianBlur(rng.normal(size=(240, 320, 3)), (0, 0), 5) * 250
-        drawn = draw(SHAPES[number % len(SHAPES)], seed=seed + number).astype(float)
-        photos.append(np.clip(drawn * 0.7 + noise + 20, 0, 255).astype(np.uint8))
-    return photos
-
-
-def mark_all(photos: Sequence[RGB]) -> list[RGB]:
-    return [stamped(p, "© resale.example", (20, 130), size=1.0, opacity=0.5) for p in photos]
-
-
-def test_what_a_shop_stamps_is_found_across_the_products() -> None:
-    marked, clean = mark_all(shop(24)), shop(12, seed=100)
-    mark = find_mark(marked)
-    assert mark is not None
-    rows = mark.at // 320
-    # Letters stand on the line y = 130 of 240 and are 22 high, with g and p 9 below: of 320 rows,
-    # 144 to 185.
-    assert np.percentile(rows, 2) > 120
-    assert np.percentile(rows, 98) < 190
-    assert min(mark_share(photo, mark) for photo in marked) >= 0.5
-    assert max(mark_share(photo, mark) for photo in clean) < 0.3
-    again = mark_all(clean)
-    assert min(mark_share(photo, mark) for photo in again) >= 0.5, "photos it was not found in"
-
-
-def test_photos_without_a_mark_have_nothing_in_common() -> None:
-    assert find_mark(shop(24)) is None
-    assert find_mark(maison(1)[:30]) is None
-
-
-def test_too_few_photos_say_nothing() -> None:
-    assert find_mark(mark_all(shop(23))) is None
-    assert find_mark([]) is None
-
-
-def test_a_mark_on_half_of_the_photos_is_not_taken_for_the_shops() -> None:
-    assert find_mark([*mark_all(shop(12)), *shop(12, seed=50)]) is None
-
-
-def naive_share(
-    photo: RGB, mark_at: npt.NDArray[np.intp], gradients: npt.NDArray[np.float32]
-) -> float:
-    """`carries`, place by place, with differences instead of a filter."""
-    grey = cv2.cvtColor(
-        cv2.resize(photo, (320, 320), interpolation=cv2.INTER_LINEAR), cv2.COLOR_RGB2GRAY
-    ).astype(int)
-    hits = 0
-    for place, (gx, gy) in zip(mark_at, gradients.T, strict=True):
-        r, c = divmod(int(place), 320)
-        near = grey[r - 1 : r + 2, c - 1 : c + 2]
-        across = near[:, 2] - near[:, 0]
-        down = near[2] - near[0]
-        x, y = (int(d[0] + 2 * d[1] + d[2]) // 4 for d in (across, down))
-        hits += 0.5 < (x * gx + y * gy) / (gx * gx + gy * gy) < 2
-    return hits / len(mark_at)
-
-
-def test_share_of_a_mark_is_that_of_a_slow_count() -> None:
-    marked = mark_all(shop(24))
-    mark = find_mark(marked)
-    assert mark is not None
-    for photo in (marked[0], shop(3, seed=9)[2]):
-        assert mark_share(photo, mark) == pytest.approx(naive_share(photo, mark.at, mark.gradients))

@@ -194,7 +194,6 @@ def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
         workspace.catalogue,
         workspace.photos,
         encoder,
-        on_progress=lambda _: None,
         on_problem=problems.append,
     )
     assert [problem.what for problem in problems] == [f"photo {lost} of M1"]

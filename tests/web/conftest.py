@@ -101,7 +101,6 @@ def make_index(workspace: Workspace) -> None:
         workspace.catalogue,
         workspace.photos,
         encoder,
-        on_progress=lambda count: None,
         on_problem=pytest.fail,
     )
     build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)

@@ -20,6 +20,7 @@ from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoErro
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.photo_header import PhotoLimits
+from satchel.progress import SILENT, Progress
 from satchel.records import PhotoEmbedding, Problem
 from satchel.search.index import GalleryIndex
 from satchel.search.patch_matching import MAX_SAMPLED_PHOTOS
@@ -39,8 +40,8 @@ def embed_gallery(
     encoder: Encoder,
     *,
     limits: PhotoLimits | None = None,
-    on_progress: Callable[[int], None],
     on_problem: Callable[[Problem], None],
+    progress: Progress = SILENT,
 ) -> None:
     """Embed every photo of the catalogue that this encoder has not seen.
 
@@ -49,8 +50,8 @@ def embed_gallery(
     Args:
         encoder: with one thread, since several batches are under way at once.
         limits: caps on what decoding a stored photo may cost.
-        on_progress: called with the number of photos done since the last call.
         on_problem: called with each stored photo that cannot be embedded.
+        progress: advanced by the photos of each commit.
     """
     photos = catalogue.vectors.missing(encoder.id)
     jobs = batched(photos, BATCH_PHOTOS)
@@ -65,7 +66,7 @@ def embed_gallery(
         for _, result in results:
             if isinstance(result, Problem):
                 on_problem(result)
-        on_progress(len(results))
+        progress.advance(len(results))
 
 
 def _read(

@@ -1,4 +1,4 @@
-"""The index follows decisions: rebuilt in the background, a moment after the last of them."""
+"""Background rebuild of the index after decisions, debounced."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from satchel.search.indexing import build_index
 from satchel.workspace import Workspace
 
 QUIET_S: Final = 2.0
-"""How long nobody may decide before the index is rebuilt: who reviews decides once a second."""
+"""Seconds without a decision before the index is rebuilt: a reviewer decides once a second."""
 
 log = logging.getLogger(__name__)
 
 
 class Reindexing:
-    """Rebuilds the index when asked to, not more often than every `quiet_s`, one at a time."""
+    """Rebuilds the index on request, at most every `quiet_s` seconds, one rebuild at a time."""
 
     def __init__(self, workspace: Workspace, *, quiet_s: float = QUIET_S) -> None:
         self._workspace = workspace
@@ -29,7 +29,7 @@ class Reindexing:
         self._building = Lock()
 
     def soon(self) -> None:
-        """Rebuild once nobody has asked for `quiet_s`."""
+        """Rebuild once there was no request for `quiet_s`."""
         with self._changing:
             if self._timer is not None:
                 self._timer.cancel()
@@ -38,7 +38,7 @@ class Reindexing:
             self._timer.start()
 
     def finish(self) -> None:
-        """Rebuild now if that was still to come, and wait for what is under way."""
+        """Rebuild now if a rebuild is due, and wait for one in progress."""
         with self._changing:
             waiting, self._timer = self._timer, None
         if waiting is not None:
@@ -54,7 +54,7 @@ class Reindexing:
                     workspace.catalogue, card, workspace.index_path, workspace.settings.search
                 )
             except IndexMissing:
-                pass  # nothing is embedded: there is nothing that could be out of date
+                pass  # nothing is embedded, so no index is out of date
             except (SatchelError, OSError) as error:
                 # The decision is kept; `satchel index` or the next decision tries again.
                 log.warning("the index could not be rebuilt after a decision: %s", error)

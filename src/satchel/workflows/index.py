@@ -60,7 +60,7 @@ def embed_missing(
         workspace.photos,
         encoder,
         limits=workspace.settings.photos.limits(),
-        on_progress=progress.advance,
         on_problem=problems.append,
+        progress=progress,
     )
     return tuple(problems)

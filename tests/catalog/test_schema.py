@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from satchel.catalog.database import SCHEMA, open_database
+from satchel.catalog.store import Catalogue
+from satchel.catalog.tables import Base
+from satchel.errors import WorkspaceError
+
+
+def test_migrations_lead_to_the_tables(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "a.db", create=True)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), Base.metadata) == []
+    engine.dispose()
+
+
+def test_the_newest_migration_is_the_one_that_databases_are_held_against() -> None:
+    config = Config()
+    config.set_main_option("script_location", "satchel.catalog:migrations")
+    assert ScriptDirectory.from_config(config).get_current_head() == SCHEMA
+
+
+def test_a_database_of_a_newer_satchel_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    engine = open_database(path, create=True)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
+    engine.dispose()
+    before = path.read_bytes()
+    with pytest.raises(WorkspaceError, match="newer Satchel"):
+        open_database(path)
+    assert path.read_bytes() == before
+
+
+def test_connections_are_set_for_safety(tmp_path: Path) -> None:
+    engine = open_database(tmp_path / "a.db", create=True)
+    with engine.connect() as connection:
+
+        def pragma(name: str) -> object:
+            return connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+
+        assert pragma("journal_mode") == "wal"
+        assert pragma("synchronous") == 2  # FULL
+        assert pragma("foreign_keys") == 1
+    engine.dispose()
+
+
+def test_reopening_does_not_migrate_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Catalogue.open(tmp_path / "a.db", create=True).close()
+
+    def fail(_: object) -> None:
+        raise AssertionError("migrated an up-to-date database")
+
+    monkeypatch.setattr("satchel.catalog.database._migrate", fail)
+    Catalogue.open(tmp_path / "a.db").close()
