@@ -9,12 +9,12 @@ from satchel.lookalikes.differences import (
     Kind,
     advice,
     differences,
-    differences_as_json,
     is_visible,
     kind_of_attribute,
     kind_of_word,
 )
 from satchel.records import Product
+from satchel.schemas import Difference
 
 
 def test_a_word_of_the_name_and_the_size_stand_together() -> None:
@@ -50,7 +50,7 @@ def test_several_kinds_the_easiest_first() -> None:
         "Lambskin, Caviar: photograph the material close up; "
         "Red, Pink: photograph it in daylight; zip, bow: compare closure"
     )
-    assert differences_as_json(["A", "B"], found)[2] == {
+    assert Difference.all_of(["A", "B"], found)[2].model_dump() == {
         "kind": "other",
         "attribute": "closure",
         "values": {"A": "zip", "B": "bow"},

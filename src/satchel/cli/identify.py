@@ -100,30 +100,20 @@ class _Answers:
             self._print(used, self._identifier.identify_embedded(seen, top=self._top))
 
     def _print_json(self, paths: list[Path], found: Identification) -> None:
-        from satchel.lookalikes.differences import look_alikes_as_json
+        from satchel import schemas
 
         names = [str(path) for path in paths]
         candidates = [
-            {
-                "rank": candidate.rank,
-                "code": candidate.product.code,
-                "brand": candidate.product.brand,
-                "name": candidate.product.name,
-                "confidence": round(candidate.confidence, 4),
-                "photo": str(self._workspace.photos.path(candidate.photo)),
-                "likely": candidate.likely,
-                "look_alikes": candidate.look_alikes and look_alikes_as_json(candidate.look_alikes),
-            }
-            for candidate in found.candidates
+            schemas.Candidate.of(
+                one,
+                schemas.LookAlikes.of(one.look_alikes) if one.look_alikes else None,
+                photo=str(self._workspace.photos.path(one.photo)),
+            )
+            for one in found.candidates
         ]
-        answer = {
-            "photo": names if len(names) > 1 else names[0],
-            "verdict": found.verdict,
-            "candidates": candidates,
-            "in_catalogue": round(found.in_catalogue, 4),
-            "likely": found.likely,
-        }
-        print_json(answer)
+        photo = names if len(names) > 1 else names[0]
+        answer = schemas.Identification.of(photo, found, candidates)
+        print_json(answer.model_dump(mode="json"))
 
     def _print_table(self, paths: list[Path], found: Identification) -> None:
         from rich.table import Table

@@ -94,17 +94,8 @@ def _show(workspace: Workspace, groups: Sequence[LookAlikeGroup], as_json: bool)
 
 
 def _row(workspace: Workspace, group: LookAlikeGroup) -> dict[str, Any]:
-    """A group as JSON."""
-    from satchel.lookalikes.differences import advice, differences, differences_as_json
+    """Convert a group to JSON."""
+    from satchel import schemas
 
-    found = differences(workspace.catalogue.products_by_id(group.products))
-    return {
-        "group": group.number,
-        "state": group.state.value,
-        "likeness": round(group.likeness, 4),
-        "codes": list(group.codes),
-        "differences": differences_as_json(group.codes, found),
-        "advice": advice(found),
-        "decided_by": group.by,
-        "decided_at": None if group.at is None else f"{group.at.isoformat(timespec='seconds')}Z",
-    }
+    products = workspace.catalogue.products_by_id(group.products)
+    return schemas.LookAlikeGroup.of(group, products).model_dump(mode="json")

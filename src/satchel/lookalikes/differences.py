@@ -15,9 +15,9 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Final
+from typing import Final
 
-from satchel.records import Difference, LookAlikes, Product
+from satchel.records import Difference, Product
 
 
 class Kind(StrEnum):
@@ -201,38 +201,6 @@ def advice(found: Sequence[Difference]) -> str:
         + ADVICE[Kind(one.kind)].format(attribute=one.attribute)
         for one in found
     )
-
-
-def look_alikes_as_json(group: LookAlikes) -> dict[str, Any]:
-    """Lay out the look-alikes of a candidate as JSON."""
-    codes = [member.product.code for member in group.members]
-    return {
-        "members": [
-            {
-                "code": member.product.code,
-                "brand": member.product.brand,
-                "name": member.product.name,
-                "colour": member.product.colour,
-                "size": member.product.size,
-                "confidence": round(member.confidence, 4),
-            }
-            for member in group.members
-        ],
-        "differences": differences_as_json(codes, group.differences),
-        "advice": advice(group.differences),
-    }
-
-
-def differences_as_json(codes: Sequence[str], found: Sequence[Difference]) -> list[dict[str, Any]]:
-    """Lay out differences as JSON, values by code."""
-    return [
-        {
-            "kind": one.kind,
-            "attribute": one.attribute,
-            "values": dict(zip(codes, one.values, strict=True)),
-        }
-        for one in found
-    ]
 
 
 def kind_of_attribute(name: str) -> Kind:

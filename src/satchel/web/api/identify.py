@@ -55,4 +55,4 @@ def identify(
     problem's `photo` and `detail` name the one.
     """
     items = received(photos)
-    return Identification.of([item.name for item in items], server.identify(items, top=top))
+    return Identification.linked([item.name for item in items], server.identify(items, top=top))

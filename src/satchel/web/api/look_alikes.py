@@ -10,8 +10,9 @@ from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.lookalike_groups import LookAlikeGroup as GroupOfProducts
 from satchel.catalog.store import Catalogue
+from satchel.schemas import LookAlikeGroup
 from satchel.web.api.openapi import curl, problems
-from satchel.web.schemas import LookAlikeDecision, LookAlikeGroup, LookAlikePage
+from satchel.web.schemas import LookAlikeDecision, LookAlikePage
 from satchel.web.state import Server
 
 MAX_GROUPS: Final = 100

@@ -1,0 +1,212 @@
+"""Records → JSON, for the command line and the HTTP API alike.
+
+`satchel.web.schemas` adds the links of the pages. Scores and confidences are rounded to 4 decimals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Self
+
+from pydantic import BaseModel, Field
+
+from satchel import records
+from satchel.catalog import lookalike_groups as stored
+from satchel.lookalikes.differences import advice, differences
+
+DECIMALS = 4
+
+
+class Difference(BaseModel):
+    """An attribute in which look-alikes differ."""
+
+    kind: str = Field(
+        description="What to compare: `size`, `hardware`, `material`, `colour` or `other`.",
+        examples=["size"],
+    )
+    attribute: str = Field(description="Its name in the catalogue, or the kind's.")
+    values: dict[str, str | None] = Field(
+        description="By code; null where the catalogue has none.",
+        examples=[{"M22675": "Mini 17 cm", "M22676": "Small 20 cm"}],
+    )
+
+    @classmethod
+    def all_of(cls, codes: Sequence[str], found: Sequence[records.Difference]) -> list[Self]:
+        """Convert the differences of the products with these codes."""
+        return [
+            cls(
+                kind=one.kind,
+                attribute=one.attribute,
+                values=dict(zip(codes, one.values, strict=True)),
+            )
+            for one in found
+        ]
+
+
+class LookAlike(BaseModel):
+    """A product of a group that photos cannot tell apart."""
+
+    code: str
+    brand: str | None
+    name: str | None
+    colour: str | None
+    size: str | None
+    confidence: float = Field(description="Probability that this one is right.")
+
+    @classmethod
+    def of(cls, member: records.LookAlike, **links: Any) -> Self:
+        """Convert a member of a group."""
+        product = member.product
+        return cls(
+            code=product.code,
+            brand=product.brand,
+            name=product.name,
+            colour=product.colour,
+            size=product.size,
+            confidence=round(member.confidence, DECIMALS),
+            **links,
+        )
+
+
+class LookAlikes(BaseModel):
+    """A confirmed group that counts as one candidate."""
+
+    members: Sequence[LookAlike] = Field(description="The candidate first, then nearest first.")
+    differences: list[Difference] = Field(description="What tells them apart; may be empty.")
+    advice: str = Field(
+        description="The same as one English sentence.",
+        examples=["Mini 17 cm, Small 20 cm: measure the width"],
+    )
+
+    @classmethod
+    def of(cls, group: records.LookAlikes, members: Sequence[LookAlike] | None = None) -> Self:
+        """Convert a group.
+
+        Args:
+            members: the converted members; default, without links.
+        """
+        return cls(
+            members=[LookAlike.of(one) for one in group.members] if members is None else members,
+            differences=Difference.all_of(
+                [one.product.code for one in group.members], group.differences
+            ),
+            advice=advice(group.differences),
+        )
+
+
+class Candidate(BaseModel):
+    """One catalogue model proposed for the item, or a group of look-alikes by its nearest one."""
+
+    rank: int = Field(description="1 for the likeliest.", examples=[1])
+    code: str = Field(description="The product's code.", examples=["M22675"])
+    brand: str | None
+    name: str | None
+    confidence: float = Field(
+        description="Probability that this is the right model, or one of its `look_alikes`, in "
+        "[0, 1]. Confidences sum to less than 1: the remainder is the probability of none of them.",
+        examples=[0.83],
+    )
+    likely: bool = Field(description="Whether it is one of the `likely` first models.")
+    score: float = Field(description="Cosine in [-1, 1] between item and product.", examples=[0.71])
+    photo: str = Field(description="The product's photo nearest to the item, whole.")
+    look_alikes: LookAlikes | None = Field(
+        description="The products, this one included, that photos cannot tell apart and that "
+        "count as one here; null where there are none."
+    )
+
+    @classmethod
+    def of(cls, candidate: records.Candidate, look_alikes: LookAlikes | None, **links: Any) -> Self:
+        """Convert a candidate.
+
+        Args:
+            look_alikes: its converted group.
+            links: `photo`, and what a subclass adds.
+        """
+        return cls(
+            rank=candidate.rank,
+            code=candidate.product.code,
+            brand=candidate.product.brand,
+            name=candidate.product.name,
+            confidence=round(candidate.confidence, DECIMALS),
+            likely=candidate.likely,
+            score=round(candidate.score, DECIMALS),
+            look_alikes=look_alikes,
+            **links,
+        )
+
+
+class Box(BaseModel):
+    """A rectangle in a photo, as fractions of its upright width and height, from the top left."""
+
+    x0: float = Field(ge=0, le=1, description="Left.")
+    y0: float = Field(ge=0, le=1, description="Top.")
+    x1: float = Field(ge=0, le=1, description="Right.")
+    y1: float = Field(ge=0, le=1, description="Bottom.")
+
+
+class Identification(BaseModel):
+    """The answer for one item."""
+
+    photo: str | list[str] = Field(description="The photo, or the photos, of the item.")
+    verdict: records.Verdict = Field(description="How far the first candidate can be relied on.")
+    candidates: Sequence[Candidate] = Field(description="Likeliest first.")
+    boxes: list[Box] = Field(description="Where the item was found, one box for each photo.")
+    in_catalogue: float = Field(
+        description="Probability that the item's model is in the catalogue, in [0, 1]."
+    )
+    likely: int | None = Field(
+        description="How many of the first models hold the right one, if it is in the catalogue, "
+        "with the probability `coverage`; may be more than there are candidates, and null where "
+        "no number of them is enough.",
+        examples=[3],
+    )
+    coverage: float = Field(description="That probability, in (0, 1).", examples=[0.9])
+
+    @classmethod
+    def of(
+        cls,
+        photo: str | list[str],
+        found: records.Identification,
+        candidates: Sequence[Candidate],
+    ) -> Self:
+        """Convert an identification, whose candidates are converted."""
+        return cls(
+            photo=photo,
+            verdict=found.verdict,
+            candidates=candidates,
+            boxes=[Box(x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in found.boxes],
+            in_catalogue=round(found.in_catalogue, DECIMALS),
+            likely=found.likely,
+            coverage=found.coverage,
+        )
+
+
+class LookAlikeGroup(BaseModel):
+    """Products that photos cannot tell apart, or that are proposed as such."""
+
+    group: int = Field(description="Its number.", examples=[12])
+    state: stored.GroupState
+    likeness: float = Field(
+        description="Cosine of the nearest photos of two members, the least of all pairs."
+    )
+    codes: list[str] = Field(examples=[["M22675", "M22676"]])
+    differences: list[Difference] = Field(description="What tells them apart; may be empty.")
+    advice: str = Field(description="The same as one English sentence.")
+    decided_by: str | None
+    decided_at: datetime | None = Field(description="UTC, to the second.")
+
+    @classmethod
+    def of(cls, group: stored.LookAlikeGroup, products: Sequence[records.Product]) -> Self:
+        """Convert a group, whose products are these."""
+        found = differences(products)
+        return cls(
+            group=group.number,
+            state=group.state,
+            likeness=round(group.likeness, DECIMALS),
+            codes=list(group.codes),
+            differences=Difference.all_of(group.codes, found),
+            advice=advice(found),
+            decided_by=group.by,
+            decided_at=group.at and group.at.replace(tzinfo=UTC, microsecond=0),
+        )
