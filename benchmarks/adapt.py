@@ -35,7 +35,8 @@ import numpy as np
 from accuracy import Photos, embedded, nearest_ranks, ranks
 from datasets import SHARED, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
-from satchel.adapt.network import ADAPTED_WEIGHTS, START_WEIGHTS, interpolated
+from satchel.adapt.files import ADAPTED_WEIGHTS, START_WEIGHTS
+from satchel.adapt.network import interpolated
 from satchel.adapt.outcome import Outcome
 from satchel.adapt.settings import AdaptSettings
 from satchel.catalog.importers import open_rows

@@ -18,14 +18,8 @@ import torch
 from safetensors.torch import load_file
 
 from recipes.free_pictures import emoji, street, training_photos
-from satchel.adapt.network import (
-    ADAPTED_WEIGHTS,
-    START_WEIGHTS,
-    LiveEncoder,
-    adapt_network,
-    write_start,
-)
-from satchel.adapt.run import NetworkStart
+from satchel.adapt.files import ADAPTED_WEIGHTS, START_WEIGHTS, NetworkStart, write_start
+from satchel.adapt.network import LiveEncoder, adapt_network
 from satchel.adapt.settings import AdaptSettings, NetworkSettings
 from satchel.adapt.task import AdaptTask
 from satchel.encode.card import Confidence, EncoderCard

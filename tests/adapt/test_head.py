@@ -31,18 +31,11 @@ from satchel.adapt.clip_head import Head, TokenEncoder
 from satchel.adapt.clip_torch import TorchTokenEncoder
 from satchel.adapt.compose.foreground import extract_foregrounds
 from satchel.adapt.compose.synthesis import Composer
-from satchel.adapt.head import (
-    HeadEncoder,
-    Tokens,
-    adapt_head,
-    read_adapted_head,
-    read_head_file,
-    token_source,
-    train_head,
-)
+from satchel.adapt.files import Start, read_adapted_head, read_head_file
+from satchel.adapt.head import HeadEncoder, adapt_head, token_source
+from satchel.adapt.head_training import Tokens, train_head
 from satchel.adapt.objective import MarginSoftmax
 from satchel.adapt.outcome import Outcome
-from satchel.adapt.run import Start
 from satchel.adapt.settings import AdaptSettings, HeadSettings
 from satchel.adapt.token_cache import CachedEncoder, SyntheticTokens
 from satchel.train.runs import Run

@@ -7,31 +7,26 @@ ensemble member beside the built-in one's.
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 import torch
-from safetensors.torch import load_file
 
 from satchel.adapt.clip_head import (
     AdaptedHead,
-    Head,
     TokenEncoder,
     TokenSource,
-    head_like,
     read_head,
 )
 from satchel.adapt.clip_torch import TorchTokenEncoder
-from satchel.adapt.ensemble import WEIGHT, read_weight
-from satchel.adapt.objective import MarginSoftmax, make_objective
-from satchel.adapt.run import Job, OnEpoch, Start, adapt, prepare
+from satchel.adapt.files import SERVED_HEAD, check_base, read_head_file, write_head_file
+from satchel.adapt.head_training import Tokens, train_head
+from satchel.adapt.objective import make_objective
+from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, HeadSettings
 from satchel.adapt.task import AdaptTask
 from satchel.adapt.token_cache import PASSES, SYNTHETIC, CachedEncoder, SyntheticTokens
@@ -39,23 +34,18 @@ from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import embed
 from satchel.encode.output import EncoderOutput
-from satchel.errors import UsageError
 from satchel.images import RGB
 from satchel.onnx_model import read_model
 from satchel.parallel import batched
-from satchel.progress import SILENT, Progress
+from satchel.progress import Progress
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
-from satchel.train.checkpoint import save_weights
 from satchel.train.fitting import TrainingState
-from satchel.train.runs import Run, readable
+from satchel.train.runs import Run
 
 Crops = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Halves = npt.NDArray[np.float16]
 Ints = npt.NDArray[np.int64]
-
-SERVED_HEAD: Final = "served.safetensors"
-"""The adapted head that was served as the run began, if one was."""
 
 SYNTHESIS_SHARE: Final = 0.85
 """Of the time that is left, for synthetic photos; then come training and validation."""
@@ -213,118 +203,3 @@ def token_source(encoder: TokenEncoder, model: onnx.ModelProto) -> TokenSource:
     if torch.cuda.is_available():
         return TorchTokenEncoder(model, torch.device("cuda"))
     return encoder
-
-
-# -- training --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Tokens:
-    """What a head is trained on: tokens in several arrays, shape (n, 2, d) each; and classes."""
-
-    tokens: tuple[Halves, ...]
-    classes: Ints
-
-    def batch(self, rows: Ints) -> tuple[torch.Tensor, torch.Tensor]:
-        """Tokens, float32, and classes of rows, counted through all arrays."""
-        found = np.empty((len(rows), *self.tokens[0].shape[1:]), np.float32)
-        first = 0
-        for part in self.tokens:
-            here = (rows >= first) & (rows < first + len(part))
-            found[here] = part[rows[here] - first]
-            first += len(part)
-        return torch.from_numpy(found), torch.from_numpy(self.classes[rows])
-
-
-def train_head(
-    head: Head,
-    objective: MarginSoftmax,
-    tokens: Tokens,
-    settings: HeadSettings,
-    *,
-    seed: int = 0,
-    progress: Progress = SILENT,
-) -> None:
-    """Train a head: AdamW, the learning rate with warm-up and cosine decay."""
-    count = len(tokens.classes)
-    size = min(settings.batch, count)
-    steps = settings.epochs * (count // size)
-    progress.begin("train", steps * size)
-    groups = ((head, settings.learning_rate), (objective, settings.prototype_rate))
-    optimizer = torch.optim.AdamW(
-        [{"params": list(part.parameters()), "lr": rate} for part, rate in groups],
-        weight_decay=settings.weight_decay,
-    )
-    warm = max(1, round(settings.warmup * steps))
-    rates = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min(1.0, (step + 1) / warm) * 0.5 * (1 + math.cos(math.pi * step / steps)),
-    )
-    head.train()
-    for rows in _shuffled(count, size, settings.epochs, seed):
-        inputs, classes = tokens.batch(rows)
-        loss = objective(head(inputs), classes, classes, 1.0)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        rates.step()
-        progress.advance(len(rows))
-    head.eval()
-
-
-def _shuffled(count: int, size: int, epochs: int, seed: int) -> Iterator[Ints]:
-    """Rows of each batch, all epochs; an epoch's last, incomplete batch is left out."""
-    for epoch in range(epochs):
-        order = np.random.default_rng([seed, epoch]).permutation(count)
-        yield from order[: count // size * size].reshape(-1, size)
-
-
-# -- a run's head ----------------------------------------------------------------------------------
-
-
-def check_base(run: Run, base: str) -> None:
-    """Make sure that a run began with this built-in encoder.
-
-    Args:
-        base: SHA-256 of its model.
-
-    Raises:
-        UsageError: it did not.
-    """
-    known = Start.read(run).base
-    if known != base:
-        raise UsageError(
-            f"the run {run.name} adapted the built-in encoder of another Satchel "
-            f"({known[:12]}, now {base[:12]}): `satchel promote clip-b16`, then "
-            "`satchel adapt` anew"
-        )
-
-
-def read_adapted_head(run: Run, base: str) -> AdaptedHead:
-    """Load the head that a run trained.
-
-    Args:
-        base: SHA-256 of the built-in encoder's model.
-
-    Raises:
-        UsageError: the run has not come so far, or trained the head of another encoder.
-    """
-    if not run.best.exists():
-        raise UsageError(
-            f"the run {run.name} has not trained its head yet: it is {run.state()}; resume it with "
-            f"`satchel adapt --resume {run.name}`"
-        )
-    check_base(run, base)
-    return read_head_file(run.best)
-
-
-def write_head_file(head: AdaptedHead, run: Run, name: str | None = None) -> None:
-    """Write a head and its ensemble weight to the run's folder: as its best, or by name."""
-    path = run.folder / name if name else run.best
-    save_weights(head.head, path, {WEIGHT: str(head.weight)})
-
-
-def read_head_file(path: Path) -> AdaptedHead:
-    """Read what `write_head_file` wrote."""
-    with readable(path):
-        return AdaptedHead(head_like(load_file(path)), read_weight(path))

@@ -13,7 +13,6 @@ import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -23,17 +22,17 @@ from safetensors.torch import load_file
 
 from satchel.adapt.compose.synthesis import Composer
 from satchel.adapt.ensemble import WEIGHT, read_weight
+from satchel.adapt.files import ADAPTED_WEIGHTS, SERVED_WEIGHTS, START_WEIGHTS, start_backbone
 from satchel.adapt.objective import make_objective
-from satchel.adapt.run import Job, NetworkStart, OnEpoch, Start, adapt, prepare
+from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, NetworkSettings
 from satchel.adapt.task import AdaptTask
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import embed
 from satchel.encode.output import EncoderOutput
-from satchel.errors import UsageError
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import Progress
-from satchel.train.backbones import Backbone, Pair, create
+from satchel.train.backbones import Backbone, Pair
 from satchel.train.batches import Batch, Step
 from satchel.train.checkpoint import save_weights, strip_prefix
 from satchel.train.export import Exportable
@@ -44,15 +43,6 @@ from satchel.train.samplers import ShuffledBatches
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
-
-START_WEIGHTS: Final = "start.safetensors"
-"""Of the network that training starts from, the first member of the ensemble."""
-
-SERVED_WEIGHTS: Final = "served.safetensors"
-"""Of the second member that was served as the run began, if there was one; with its weight."""
-
-ADAPTED_WEIGHTS: Final = "adapted.safetensors"
-"""Of the second member that the run made; written last."""
 
 P_CLEAN: Final = 0.15
 """Share of the training photos that are the gallery's own, hardly changed."""
@@ -228,66 +218,3 @@ def interpolated(
         else end[name].clone()
         for name, value in start.items()
     }
-
-
-# -- a run's networks ------------------------------------------------------------------------------
-
-
-def write_start(
-    run: Run,
-    backbone: Backbone,
-    network: NetworkStart,
-    look_alikes: tuple[tuple[str, ...], ...] = (),
-) -> None:
-    """Write the network that a run starts from; of an ensemble, both members.
-
-    The first is trained on; the second will be replaced.
-    """
-    Start(network=network, look_alikes=look_alikes).write(run)
-    if isinstance(backbone, Pair):
-        notes = {WEIGHT: str(backbone.weight)}
-        save_weights(backbone.first, run.folder / START_WEIGHTS)
-        save_weights(backbone.second, run.folder / SERVED_WEIGHTS, notes)
-    else:
-        save_weights(backbone, run.folder / START_WEIGHTS)
-
-
-def network_start(run: Run) -> NetworkStart:
-    """How the network was made that a run started from.
-
-    Raises:
-        UsageError: it is damaged, or the run adapted a head.
-    """
-    network = Start.read(run).network
-    if network is None:
-        raise UsageError(f"the run {run.name} adapted the built-in encoder's head, not a network")
-    return network
-
-
-def start_backbone(run: Run, weights: str) -> Backbone:
-    """A network as a run has it, in evaluation mode, with weights from a file of its folder."""
-    network = network_start(run)
-    backbone = create(network.backbone, weights=network.weights, side_px=network.side_px)
-    path: Path = run.folder / weights
-    with readable(path):
-        backbone.load_state_dict(load_file(path))
-    backbone.eval()
-    return backbone
-
-
-def adapted_backbone(run: Run) -> tuple[Pair, int]:
-    """Load the ensemble that a run made, and the input side that it is served with.
-
-    Raises:
-        UsageError: the run has not come so far.
-    """
-    path = run.folder / ADAPTED_WEIGHTS
-    if not path.exists():
-        raise UsageError(
-            f"the run {run.name} has not chosen its weights yet: it is {run.state()}; resume it "
-            f"with `satchel adapt --resume {run.name}`"
-        )
-    first, second = (start_backbone(run, name) for name in (START_WEIGHTS, ADAPTED_WEIGHTS))
-    pair = Pair(first, second, weight=read_weight(path))
-    pair.eval()
-    return pair, network_start(run).side_px

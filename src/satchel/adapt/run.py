@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Final, Protocol
 
 import cv2
-from pydantic import BaseModel, ConfigDict
 
 from satchel.adapt.compose.backgrounds import Backgrounds, load_backgrounds
 from satchel.adapt.compose.foreground import Foregrounds, extract_foregrounds
@@ -26,15 +25,13 @@ from satchel.adapt.outcome import Outcome
 from satchel.adapt.settings import AdaptSettings
 from satchel.adapt.task import AdaptTask
 from satchel.adapt.validation import Validation, make_validation
-from satchel.files import write_atomically
 from satchel.progress import Progress
 from satchel.train.batches import DECODE_MARGIN
 from satchel.train.fitting import TrainingState
-from satchel.train.runs import Run, readable
+from satchel.train.runs import Run
 
 OnEpoch = Callable[[int, dict[str, float]], None]
 
-START: Final = "start.json"
 FOREGROUNDS: Final = "foregrounds.npy"
 
 QUERY_SIDE: Final = 1.5
@@ -42,48 +39,6 @@ QUERY_SIDE: Final = 1.5
 
 VAL_BACKGROUNDS: Final = 0.2
 """Share of the real backgrounds that training never sees."""
-
-
-class NetworkStart(BaseModel):
-    """How the network was made that a run starts from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    backbone: str
-    weights: str
-    side_px: int
-    """Input side that it is served with."""
-
-
-class Start(BaseModel):
-    """What a run starts from: written as it begins, so that it resumes from the same.
-
-    Attributes:
-        base: SHA-256 of the built-in encoder, where its head is adapted.
-        network: where a whole network is adapted.
-        look_alikes: codes of each group of look-alikes that was confirmed by then.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    base: str = ""
-    network: NetworkStart | None = None
-    look_alikes: tuple[tuple[str, ...], ...] = ()
-
-    def write(self, run: Run) -> None:
-        """Write it to the run's folder."""
-        write_atomically(run.folder / START, self.model_dump_json(indent=1).encode())
-
-    @classmethod
-    def read(cls, run: Run) -> Start:
-        """Read a run's.
-
-        Raises:
-            UsageError: it is missing or damaged.
-        """
-        path = run.folder / START
-        with readable(path):
-            return cls.model_validate_json(path.read_bytes())
 
 
 @dataclass(frozen=True, slots=True)

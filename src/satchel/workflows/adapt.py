@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from satchel.adapt.head import SERVED_HEAD, read_adapted_head, write_head_file
-from satchel.adapt.network import network_start, write_start
-from satchel.adapt.run import NetworkStart, Start
+from satchel.adapt.files import (
+    SERVED_HEAD,
+    NetworkStart,
+    Start,
+    network_start,
+    read_adapted_head,
+    write_head_file,
+    write_start,
+)
 from satchel.adapt.settings import AdaptSettings
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.encode.card import BUILTIN, read_card

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from satchel.adapt.export import export_head
-from satchel.adapt.head import adapt_head, read_adapted_head
-from satchel.adapt.network import adapt_network, adapted_backbone
+from satchel.adapt.files import adapted_backbone, read_adapted_head
+from satchel.adapt.head import adapt_head
+from satchel.adapt.network import adapt_network
 from satchel.adapt.settings import AdaptSettings
 from satchel.encode.card import BUILTIN, LITE, EncoderCard, read_card
 from satchel.onnx_model import read_model

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from satchel.adapt.run import Start
+from satchel.adapt.files import Start
 from satchel.adapt.task import AdaptTask
 from satchel.train.classifier import ClassifierTask
 from satchel.train.encoder import EncoderTask
