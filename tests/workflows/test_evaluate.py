@@ -16,6 +16,8 @@ pytestmark = [
 ]
 
 from conftest import fill
+from satchel.catalog.vectors import VectorStore
+from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import PhotoLimits
@@ -25,6 +27,7 @@ from satchel.train.splits import Split
 from satchel.workflows.evaluate import evaluate_untrained
 from satchel.workflows.export import untrained_encoder
 from satchel.workflows.split import workspace_photos
+from satchel.workflows.split_ranking import SplitPart, rank_part
 from satchel.workspace import Workspace
 
 
@@ -97,3 +100,31 @@ def test_a_part_without_any_query_that_can_be_answered_is_refused(filled: Worksp
     backbone = create("small_cnn", weights="none", side_px=64)
     with pytest.raises(UsageError, match="no photo of the part test"):
         evaluate_untrained(filled, "bare", backbone, side_px=64)
+
+
+@pytest.mark.parametrize(
+    ("protocol", "parts"),
+    [
+        ("open", {f"M{number}": "tt" if number < 2 else "ee" for number in range(5)}),
+        ("closed", {f"M{number}": "te" for number in range(5)}),
+    ],
+)
+def test_stored_embeddings_rank_as_new_ones(
+    filled: Workspace,
+    encoder: Encoder,
+    monkeypatch: pytest.MonkeyPatch,
+    protocol: str,
+    parts: dict[str, str],
+) -> None:
+    split = split_of(filled, "stored", protocol, parts)
+    part = SplitPart(filled, split, workspace_photos(filled), "test")
+    done: list[int] = []
+    stored = rank_part(part, encoder, advance=done.append, keep_vectors=True)
+    assert sum(done) == len(part.queries)
+    monkeypatch.setattr(VectorStore, "count_missing", lambda *_: 1)
+    new = rank_part(part, encoder, advance=lambda _: None, keep_vectors=True)
+    assert stored.ranks.tolist() == new.ranks.tolist()
+    assert stored.first == new.first
+    assert stored.vectors is not None
+    assert new.vectors is not None
+    np.testing.assert_allclose(stored.vectors, new.vectors, atol=2e-3)
