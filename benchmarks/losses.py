@@ -39,7 +39,7 @@ from satchel.evaluate.bootstrap import difference, interval
 from satchel.evaluate.retrieval import Retrieval, retrieval
 from satchel.parallel import cores
 from satchel.train.backbones import Backbone, create
-from satchel.train.encoder import load_encoder, vectors_of
+from satchel.train.encoder import load_encoder, unit_vectors
 from satchel.train.memory import keep_freed_memory
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
@@ -147,7 +147,7 @@ def search(
     }
     named = tuple(wanted)
     shown = part_photos(workspace, searches.photos, named, ())
-    vectors = dict(zip(named, vectors_of(backbone, shown, side_px), strict=True))
+    vectors = dict(zip(named, unit_vectors(backbone, shown, side_px), strict=True))
 
     def side(names: Iterable[Named]) -> tuple[np.ndarray, np.ndarray]:
         names = list(names)

@@ -27,7 +27,7 @@ from satchel.train.encoder import (
     EncoderTask,
     MetricObjective,
     load_encoder,
-    see,
+    network_embeddings,
     train_encoder,
     validate,
 )
@@ -137,7 +137,7 @@ def test_whitened_training_compares_mahalanobis_distances_of_the_start(
     matrix = load_file(run.best)["objective.whiten.matrix"].numpy()
 
     begun = create(settings.backbone, weights=settings.weights)
-    seen = see(begun, task.train, settings.side_px).plain.astype(np.float64)
+    seen = network_embeddings(begun, task.train, settings.side_px).plain.astype(np.float64)
     means = np.stack([seen[task.train.labels == k].mean(0) for k in range(len(NAMES))])
     covariance, _ = ledoit_wolf(seen - means[task.train.labels])
     ratios = euclidean(seen @ matrix.T, seen @ matrix.T) / np.maximum(

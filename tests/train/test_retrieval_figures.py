@@ -10,14 +10,14 @@ pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[
 pytestmark = pytest.mark.train
 
 from satchel.train.distances import WithinClassWhitening
-from satchel.train.encoder import Seen
+from satchel.train.encoder import NetworkEmbeddings
 from satchel.train.retrieval_figures import by_distance, retrieval_figures
 from support.naive_distances import cosine, euclidean, mahalanobis
 
 PRODUCTS = 6
 
 
-def seen(count: int, seed: int) -> tuple[Seen, np.ndarray]:
+def seen(count: int, seed: int) -> tuple[NetworkEmbeddings, np.ndarray]:
     """Vectors whose lengths differ, and which vary most along two directions that tell nothing."""
     rng = np.random.default_rng(seed)
     labels = np.arange(count) % PRODUCTS
@@ -26,7 +26,7 @@ def seen(count: int, seed: int) -> tuple[Seen, np.ndarray]:
     plain[:, :2] += 3 * rng.normal(size=(count, 2))
     plain *= rng.uniform(0.5, 3, (count, 1))
     unit = plain / np.linalg.norm(plain, axis=1, keepdims=True)
-    return Seen(unit.astype(np.float32), plain.astype(np.float32)), labels
+    return NetworkEmbeddings(unit.astype(np.float32), plain.astype(np.float32)), labels
 
 
 def recall_at_1(distances: np.ndarray, of: np.ndarray, labels: np.ndarray) -> float:
@@ -67,7 +67,7 @@ def test_searched_among_themselves_a_photo_does_not_find_itself() -> None:
 def test_figures_have_intervals_over_products_and_leave_out_what_has_no_answer() -> None:
     (queries, of), (gallery, labels) = seen(50, 1), seen(120, 2)
     without = labels != 0
-    kept = Seen(gallery.unit[without], gallery.plain[without])
+    kept = NetworkEmbeddings(gallery.unit[without], gallery.plain[without])
     found = by_distance(queries, of, kept, labels[without])
     codes = [f"M{label}" for label in of]
     figures = {figure.name: figure for figure in retrieval_figures(found, codes)}

@@ -20,7 +20,7 @@ from satchel.progress import Progress
 from satchel.train.backbones import create
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import ClassifierTask, train_classifier
-from satchel.train.encoder import see
+from satchel.train.encoder import network_embeddings
 from satchel.train.losses import make_loss
 from satchel.train.runs import Run
 from satchel.train.settings import ClassifierSettings
@@ -121,7 +121,7 @@ def _measure(
 
 def _encode_seconds(backbone: torch.nn.Module, photos: TrainingPhotos, side_px: int) -> float:
     began = time.monotonic()
-    see(backbone, photos, side_px)
+    network_embeddings(backbone, photos, side_px)
     return (time.monotonic() - began) / len(photos)
 
 

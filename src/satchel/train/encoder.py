@@ -177,7 +177,7 @@ def _whitening(
     vectors of length 1 at a right angle: margins keep their meaning.
     """
     progress.begin("covariance", len(photos))
-    seen = see(backbone, photos, settings.side_px, advance=progress.advance).plain
+    seen = network_embeddings(backbone, photos, settings.side_px, advance=progress.advance).plain
     try:
         whitening = WithinClassWhitening.fit(seen, photos.labels)
     except ValueError as error:
@@ -268,11 +268,11 @@ def _model(settings: EncoderSettings, products: int, weights: str) -> Trainable:
 
 def validate(backbone: Backbone, task: EncoderTask, side_px: int) -> dict[str, float]:
     """Recall@1 and 5, MAP@R of the validation photos."""
-    queries = vectors_of(backbone, task.val, side_px)
+    queries = unit_vectors(backbone, task.val, side_px)
     if task.gallery is None:
         gallery, labels, own = queries, task.val.labels, np.arange(len(queries))
     else:
-        gallery, labels = vectors_of(backbone, task.gallery, side_px), task.gallery.labels
+        gallery, labels = unit_vectors(backbone, task.gallery, side_px), task.gallery.labels
         own = None
     found = retrieval(queries, task.val.labels, gallery, labels, own=own, ks=(1, 5))
     return {
@@ -286,26 +286,26 @@ def validate(backbone: Backbone, task: EncoderTask, side_px: int) -> dict[str, f
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Vectors of n photos, float32: of the whole photo and of the object in it, together.
+class NetworkEmbeddings:
+    """Embeddings of n photos by a network in torch, each of two views: whole photo and object.
 
     Attributes:
-        unit: shape (n, d), of length 1: the sum of both at length 1; what is searched.
-        plain: shape (n, d): the mean of both as the network gives them.
+        unit: shape (n, d), float32, of length 1: the sum of both views' vectors at length 1.
+        plain: shape (n, d), float32: the mean of both views' vectors, not normalised.
     """
 
     unit: Floats
     plain: Floats
 
 
-def see(
+def network_embeddings(
     backbone: Backbone,
     photos: TrainingPhotos,
     side_px: int,
     *,
     advance: Callable[[int], None] = lambda _: None,
-) -> Seen:
-    """Encode the whole photo and the object, as evaluation does."""
+) -> NetworkEmbeddings:
+    """Encode the whole photo and the object in it; validation and retrieval figures use both."""
     device = next(backbone.parameters()).device
     backbone.eval()
     unit, plain = [], []
@@ -317,18 +317,20 @@ def see(
             unit.append(normalised(both, dim=1).cpu().numpy())
             plain.append(seen.view(len(crops), 2, -1).mean(1).cpu().numpy())
             advance(len(crops))
-    return Seen(np.concatenate(unit).astype(np.float32), np.concatenate(plain).astype(np.float32))
+    return NetworkEmbeddings(
+        np.concatenate(unit).astype(np.float32), np.concatenate(plain).astype(np.float32)
+    )
 
 
-def vectors_of(
+def unit_vectors(
     backbone: Backbone,
     photos: TrainingPhotos,
     side_px: int,
     *,
     advance: Callable[[int], None] = lambda _: None,
 ) -> Floats:
-    """Vectors for search, shape (n, d), float32, of length 1."""
-    return see(backbone, photos, side_px, advance=advance).unit
+    """The `unit` vectors of photos, shape (n, d), float32."""
+    return network_embeddings(backbone, photos, side_px, advance=advance).unit
 
 
 def load_encoder(run: Run) -> tuple[Backbone, EncoderSettings]:

@@ -17,15 +17,15 @@ from satchel.evaluate.ranks import hits
 from satchel.evaluate.report import Figure
 from satchel.evaluate.retrieval import Retrieval, retrieval
 from satchel.train.distances import Distance, WithinClassWhitening
-from satchel.train.encoder import Seen
+from satchel.train.encoder import NetworkEmbeddings
 
 Floats = npt.NDArray[np.float32]
 
 
 def by_distance(
-    queries: Seen,
+    queries: NetworkEmbeddings,
     query_labels: npt.NDArray[Any],
-    gallery: Seen,
+    gallery: NetworkEmbeddings,
     gallery_labels: npt.NDArray[Any],
     *,
     own: npt.NDArray[np.int64] | None = None,

@@ -26,7 +26,7 @@ from satchel.evaluate.report import (
 )
 from satchel.train.backbones import Backbone
 from satchel.train.classifier import load_classifier, predict
-from satchel.train.encoder import Seen, load_encoder, see
+from satchel.train.encoder import NetworkEmbeddings, load_encoder, network_embeddings
 from satchel.train.retrieval_figures import by_distance, fitted_whitening, retrieval_figures
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
@@ -195,8 +195,10 @@ def _distance_figures(
 ) -> tuple[Figure, ...]:
     """Retrieval figures of the network's embeddings by each distance."""
 
-    def embedded(named: Sequence[Named]) -> Seen:
-        return see(backbone, part.photos(named), side_px, advance=lambda _: advance(0))
+    def embedded(named: Sequence[Named]) -> NetworkEmbeddings:
+        return network_embeddings(
+            backbone, part.photos(named), side_px, advance=lambda _: advance(0)
+        )
 
     labels = part.photos(part.queries).labels
     trained_on = part.photos(part.split.train, part.split.products())
@@ -206,7 +208,7 @@ def _distance_figures(
         gallery, queries = train, embedded(part.queries)
     else:
         gallery = embedded(part.gallery)
-        queries = Seen(gallery.unit[own], gallery.plain[own])
+        queries = NetworkEmbeddings(gallery.unit[own], gallery.plain[own])
     whitening = fitted_whitening(train.unit, trained_on.labels)
     found = by_distance(queries, labels, gallery, searched, own=own, whitening=whitening)
     return retrieval_figures(found, [code for code, _ in part.queries])
