@@ -69,8 +69,8 @@ GALLERIES = {
 """Gallery → part of the names of the tasks that search it, by split."""
 
 
-class Told:
-    """Tells how far training is, once a minute."""
+class PrintedProgress:
+    """Prints how far training is, once a minute."""
 
     def begin(self, what: str, total: int, done: int = 0) -> None:
         """A stage begins."""
@@ -182,7 +182,7 @@ def measured(chosen: list[Task], settings: AdaptSettings, encoder: str) -> list[
         workspace = workspace_of(chosen[0], Path(folder) / "w", encoder)
         run = begin_adapting(workspace, settings, "adapt")
         began = time.monotonic()
-        record = resume(workspace, run, progress=Told(), on_epoch=tell)
+        record = resume(workspace, run, progress=PrintedProgress(), on_epoch=print_epoch)
         minutes = (time.monotonic() - began) / 60
         outcome = Outcome.read(run)
         print(f"{minutes:.1f} minutes", outcome, flush=True)
@@ -194,7 +194,7 @@ def measured(chosen: list[Task], settings: AdaptSettings, encoder: str) -> list[
     return [figure | about for task in chosen for figure in figures_of(task, found, RULES[encoder])]
 
 
-def tell(epoch: int, figures: dict[str, float]) -> None:
+def print_epoch(epoch: int, figures: dict[str, float]) -> None:
     """Print an epoch's figures."""
     print(epoch, {key: round(value, 3) for key, value in figures.items()}, flush=True)
 

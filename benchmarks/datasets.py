@@ -124,8 +124,8 @@ def grocery_workspace(folder: Path) -> Workspace:
         for part in ("train", "val", "test"):
             for line in (root / f"{part}.txt").read_text().splitlines():
                 photo, number, _ = (cell.strip() for cell in line.split(","))
-                told = classes[number]
-                names = told["Class Name (str)"], told["Coarse Class Name (str)"]
+                entry = classes[number]
+                names = entry["Class Name (str)"], entry["Coarse Class Name (str)"]
                 rows.writerow([f"G{int(number):02d}", photo, *names, part])
     satchel = [sys.executable, "-m", "satchel"]
     subprocess.run([*satchel, "init", str(folder)], check=True)

@@ -129,12 +129,12 @@ def every_photo(task: Task) -> Task:
 
 def by_eye(task: Searched) -> list[dict[str, object]]:
     """Luma's groups beside what a person sees in them."""
-    told = []
+    found_figures = []
     rules = {"one chance for all": task.pairs_at(RULES.chance), "ships": task.pairs()}
     for rule, pairs in rules.items():
         groups = cluster(pairs, Decided())
         styles = [{task.codes[product].split("-")[0] for product in group} for group in groups]
-        told.append(
+        found_figures.append(
             {
                 "gallery": task.name,
                 "rule": rule,
@@ -146,7 +146,7 @@ def by_eye(task: Searched) -> list[dict[str, object]]:
                 "differ in a trim": sum(found <= TRIM_BY_EYE for found in styles),
             }
         )
-    return told
+    return found_figures
 
 
 def product_scores(searched: Searched) -> np.ndarray:
@@ -246,12 +246,12 @@ def counted_as_one(task: Searched) -> dict[str, float]:
             in_groups += 1
             right_group += right in folded[0]
     count = len(task.right)
-    told = {
+    found_figures = {
         f"{name}, top-{k}": float(hits[name][at] / count)
         for name in hits
         for at, k in enumerate((1, 5))
     }
-    return told | {
+    return found_figures | {
         "groups": len(groups),
         "products in groups": len(home),
         "queries": count,
@@ -393,7 +393,7 @@ def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, flo
             vectors, np.repeat(np.array(ids), 3), np.zeros((3 * products, 32), np.uint8), 0
         )
         index, encoder = GalleryIndex(gallery, "times"), Encoder.load()
-        told = {}
+        found_figures = {}
         for name in ("off", "confirmed"):
             identifier = Identifier(
                 workspace.catalogue, encoder, index, PhotoLimits(), look_alikes=STATES[name]
@@ -405,9 +405,9 @@ def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, flo
                 began = time.perf_counter()
                 identifier.identify_embedded([photo])
                 taken.append(time.perf_counter() - began)
-            told[f"{name}_ms"] = 1000 * float(np.median(taken))
+            found_figures[f"{name}_ms"] = 1000 * float(np.median(taken))
         workspace.catalogue.close()
-    return told | {"products": products, "products in groups": in_groups}
+    return found_figures | {"products": products, "products in groups": in_groups}
 
 
 # -- all of it ----------------------------------------------------------------------------------
@@ -433,7 +433,10 @@ def main() -> None:
     print_table("Luma's groups", list(eye[0]), [list(one.values()) for one in eye])
     counted = {task.name: counted_as_one(task) for task in everything}
     names = list(next(iter(counted.values())))
-    shown = [[name, *(f"{told[name]:.3f}" for told in counted.values())] for name in names]
+    shown = [
+        [name, *(f"{found_figures[name]:.3f}" for found_figures in counted.values())]
+        for name in names
+    ]
     print_table("Counted as one", ["", *counted], shown)
     of_twins = twins(folder / "twins", encoder)
     columns = ["twins by", "twins", "proposed", "others proposed", "cosine, median", "least"]

@@ -128,8 +128,8 @@ class Bars:
 
     def epoch(self, epoch: int, figures: dict[str, float]) -> None:
         """Print an epoch's figures."""
-        told = "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "score")
-        say(f"epoch {epoch}: {told}")
+        shown = "  ".join(f"{k} {v:.4f}" for k, v in figures.items() if k != "score")
+        say(f"epoch {epoch}: {shown}")
 
 
 def pairs(given: list[str] | None) -> dict[str, Any]:

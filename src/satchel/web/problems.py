@@ -60,7 +60,7 @@ class Kind:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One problem, ready to be answered as JSON or told on a page."""
+    """One problem, ready to be answered as JSON or shown on a page."""
 
     kind: Kind
     detail: str
