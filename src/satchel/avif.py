@@ -1,6 +1,6 @@
-"""How many pixels an AVIF's coded data hold: what decoding costs, whatever its header says.
+"""Coded size of an AVIF: the pixels that decoding costs, which its header may understate.
 
-libavif decodes the AV1 pictures as they are coded, and scales them to the size that the container
+libavif decodes AV1 pictures at their coded size and scales them to the size that the container
 states. So a file of 3 kB that states 600 × 400 can hold 16,000 × 14,000.
 
 Boxes: ISO/IEC 14496-12. Items: AV1 Image File Format 1.1. Sequence header: AV1 Bitstream and
@@ -15,7 +15,7 @@ from typing import Final
 from satchel.errors import CorruptPhoto
 
 MAX_PARTS: Final = 4_096
-"""Boxes on one level, items, chunks: as many as are read. A photo has some dozens."""
+"""Boxes on one level, items, chunks: the most that are read. A photo has some dozens."""
 
 MAX_OBUS: Final = 16
 """Units that are read of an item until its sequence header, which comes first or second."""

@@ -1,4 +1,4 @@
-"""Text encoding detection for catalogue files: which encoding a file is in, or a refusal in words.
+"""Text encoding detection for catalogue files; a file of uncertain encoding is refused.
 
 Spreadsheets write four encodings: UTF-8, UTF-16 with a byte order mark (Excel's "Unicode text"),
 CP949 (Korean Excel) and CP1252 (Western Excel). The policy, in this order:
@@ -119,7 +119,7 @@ def _chunks(path: Path) -> Iterator[bytes]:
 
 
 class Sign(Enum):
-    """What one word says of its file's encoding, if that is not UTF-8."""
+    """Evidence of one word for its file's encoding, if that is not UTF-8."""
 
     CP949 = auto()
     CP1252 = auto()
@@ -192,7 +192,7 @@ def _decoded(word: bytes, encoding: str) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """What is counted of a word; see `sign_of`.
+    """Evidence of one word; see `sign_of`.
 
     Attributes:
         undefined: encodings that have no characters for these bytes.
@@ -230,7 +230,7 @@ class _Survey:
         last, rest = b"\n", b""
         for chunk in _chunks(path):
             self._test_utf8(chunk)
-            # A word may go on in the next chunk.
+            # A word may continue in the next chunk.
             text, rest = _cut_after_word(rest + chunk) if chunk else (rest, b"")
             self._count_words(text)
             self._lines += text.count(b"\n")

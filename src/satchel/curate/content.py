@@ -64,8 +64,8 @@ JOIN_PX: Final = 9
 WITHIN: Final = 0.3
 """Share of an object's box that may lie within the box of a larger one."""
 
-ALIKE_LEVELS: Final = 40.0
-ALIKE_SIZE: Final = 0.5
+PAIR_LEVELS: Final = 40.0
+PAIR_SIZE: Final = 0.5
 """Two objects whose mean colours differ by at most so many levels in each channel, and whose sizes
 have at least this ratio, are a pair: shoes, gloves, earrings."""
 
@@ -194,19 +194,19 @@ def _objects_hulls(ink: Grey) -> Grey:
 
 
 def _in_line(centres: npt.NDArray[np.float64], size: npt.NDArray[np.float64]) -> int:
-    """Neighbours that are alike in size, if they are enough and their middles lie on a line.
+    """Count neighbours of similar size, if they are enough and their middles lie on a line.
 
     Args:
         centres: shape (n, 2), pixels.
         size: shape (n,), pixels.
     """
     middle = np.median(size)
-    alike = (size > middle / 2) & (size < middle * 2)
-    if alike.sum() < LETTERS:
+    similar = (size > middle / 2) & (size < middle * 2)
+    if similar.sum() < LETTERS:
         return 0
-    offsets = centres[alike] - centres[alike].mean(0)
+    offsets = centres[similar] - centres[similar].mean(0)
     spread = np.linalg.svd(offsets, compute_uv=False) / np.sqrt(len(offsets))
-    return int(alike.sum()) if spread[1] < 0.6 * middle else 0
+    return int(similar.sum()) if spread[1] < 0.6 * middle else 0
 
 
 def _objects(copy: RGB, contrast: Grey) -> int:
@@ -227,8 +227,8 @@ def _objects(copy: RGB, contrast: Grey) -> int:
     first, second = (
         np.array(cv2.mean(colours, (labels == label).view(np.uint8))[:3]) for label in apart
     )
-    alike = bool((np.abs(first - second) <= ALIKE_LEVELS).all())
-    return 1 if alike and area[apart[1]] >= ALIKE_SIZE * area[apart[0]] else 2
+    similar = bool((np.abs(first - second) <= PAIR_LEVELS).all())
+    return 1 if similar and area[apart[1]] >= PAIR_SIZE * area[apart[0]] else 2
 
 
 def _apart(stats: npt.NDArray[np.intp], labels: npt.NDArray[np.intp]) -> list[int]:

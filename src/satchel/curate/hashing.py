@@ -73,24 +73,22 @@ def perceptual_hash(pixels: RGB) -> PerceptualHash:
         pixels: shape (height, width, 3), uint8; neither side needs more than 64 px.
     """
     grey = _small_grey(pixels)
-    coefficients = (_DCT @ grey @ _DCT.T).ravel()
+    contrast = float(cv2.meanStdDev(grey)[1][0, 0])  # a sixth of the time of numpy's
+    coefficients = (_DCT @ grey.astype(np.float32) @ _DCT.T).ravel()
     # The lower of the two middle values: above it is above the median, for a tenth of the time.
     middle = np.partition(coefficients, HASH_BITS // 2 - 1)[HASH_BITS // 2 - 1]
-    return PerceptualHash(
-        np.packbits(coefficients > middle), informative=float(grey.std()) >= BLANK_CONTRAST
-    )
+    return PerceptualHash(np.packbits(coefficients > middle), contrast >= BLANK_CONTRAST)
 
 
-def _small_grey(pixels: RGB) -> npt.NDArray[np.float32]:
-    """Shape (64, 64), float32, in [0, 255]."""
+def _small_grey(pixels: RGB) -> npt.NDArray[np.uint8]:
+    """Return the sampled photo in grey; shape (64, 64), uint8."""
     step = max(1, pixels.shape[0] // _MIN_ROWS)
     rows = pixels[step // 2 :: step]
     size_wh = (min(rows.shape[1], _SAMPLED_SIDE_PX), min(rows.shape[0], _SAMPLED_SIDE_PX))
     sampled = cv2.resize(rows, size_wh, interpolation=cv2.INTER_LINEAR)
     grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY)
     shrunk = cv2.resize(grey, (_SIDE_PX, _SIDE_PX), interpolation=cv2.INTER_AREA)
-    values: npt.NDArray[np.float32] = shrunk.astype(np.float32)
-    return values
+    return shrunk.astype(np.uint8, copy=False)
 
 
 def _dct_matrix() -> npt.NDArray[np.float32]:

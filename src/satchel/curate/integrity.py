@@ -30,7 +30,7 @@ lines, and all measurements together take less than 3 ms on one core."""
 
 FLAT_LEVELS: Final = 3
 """A pixel whose 3 × 3 neighbours differ by at most this lies on an even surface. The noise of a
-JPEG of quality 90 is below, the folds of a white cloth on white ground are above."""
+JPEG of quality 90 is below, the folds of a white cloth on a white background are above."""
 
 INK_LEVELS: Final = 40
 """Contrast between paper and ink, within 3 × 3 pixels, that can be a stroke of a letter."""
