@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
+LIMIT_MB = 600
 HEAVY = ("torch", "torchvision", "timm", "onnx", "selenium", "pytest")
 
 
@@ -24,6 +25,8 @@ def test_base_install_imports_and_identifies(tmp_path: Path) -> None:
     run(python, "-m", "pip", "install", "--quiet", "-c", ROOT / "constraints.txt", ROOT)
     probe = f"import importlib.util as u; print([m for m in {HEAVY} if u.find_spec(m)])"
     assert run(python, "-c", probe).strip() == "[]"
+    files = (path for path in (tmp_path / "venv").rglob("*") if not path.is_symlink())
+    assert sum(path.stat().st_size for path in files) <= LIMIT_MB * 1_000_000
     run(
         python,
         "-c",

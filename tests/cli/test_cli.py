@@ -75,8 +75,10 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
         "photo",
         "verdict",
         "candidates",
+        "boxes",
         "in_catalogue",
         "likely",
+        "coverage",
     }
     assert found["disc.jpg"]["verdict"] in ("identified", "uncertain", "not_in_catalogue")
     first = found["box.jpg"]["candidates"][0]
@@ -88,6 +90,7 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
         "confidence",
         "photo",
         "likely",
+        "score",
         "look_alikes",
     }
     assert first["look_alikes"] is None
