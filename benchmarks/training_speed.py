@@ -80,6 +80,18 @@ def _processor_s() -> float:
 # -- Satchel's side -----------------------------------------------------------------------------
 
 
+class StepTimer:
+    """A `satchel.progress.Progress` that times training up to its last step."""
+
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        """Start."""
+        self._watch = Stopwatch()
+
+    def advance(self, count: int = 1) -> None:
+        """Take the time."""
+        self.took = Took(self._watch.wall(), self._watch.processor())
+
+
 def satchel(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]:
     """One epoch of `fit`; and the precision that it used."""
     from satchel.records import WHOLE_PHOTO
@@ -94,14 +106,9 @@ def satchel(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]
         lambda name: by_name[name].read_bytes(),
     )
     backbone = create(BACKBONE)
-    watch: list[Stopwatch] = []
-    took: list[Took] = []
-
-    def stepped(count: int) -> None:
-        took[:] = [Took(watch[0].wall(), watch[0].processor())]
-
+    timer = StepTimer()
     with tempfile.TemporaryDirectory() as folder:
-        progress = fit(
+        state = fit(
             Fitting(
                 trainable=Trainable(backbone, Head(backbone.dimension, CLASSES, settings)),
                 shown=shown_batches(photos, settings),
@@ -111,13 +118,12 @@ def satchel(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]
                 settings=settings,
                 validate=lambda averaged: {"score": 0.0},
                 on_epoch=lambda epoch, figures: None,
-                on_begin=lambda total, done: watch.append(Stopwatch()),
-                on_step=stepped,
+                progress=timer,
             ),
             checkpoint=Path(folder) / "checkpoint.safetensors",
             best=Path(folder) / "best.safetensors",
         )
-    return took[0], progress.precision
+    return timer.took, state.precision
 
 
 # -- the plain side -----------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def seed_recipe(pixels: RGB, box: Box, side_px: int, rng: Rng) -> RGB:
 def strong_recipe(pixels: RGB, box: Box, side_px: int, rng: Rng) -> RGB:
     """Crops near the object or anywhere, turned, mirrored, recoloured a little, blurred, erased.
 
-    Half of the crops stay around the located object, as identification's later looks do; the
+    Half of the crops stay around the located object, as later encoder passes do; the
     others may lie anywhere, as its first look does and as bad locating would.
     """
     around = box if rng.random() < 0.5 else WHOLE_PHOTO

@@ -117,7 +117,7 @@ def shown_batches(
     )
 
 
-def looks(
+def two_pass_crops(
     photos: TrainingPhotos, side_px: int, *, batch: int = ENCODED_AT_ONCE
 ) -> Iterator[npt.NDArray[np.uint8]]:
     """Yield the crops of two encoder passes: the whole photo, and the object in it.

@@ -22,7 +22,7 @@ from safetensors.torch import load_file
 
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone, create
-from satchel.train.batches import TrainingPhotos, looks, shown_batches
+from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
 from satchel.train.checkpoint import save_weights
 from satchel.train.fit import fit
 from satchel.train.fitting import Fitting, Trainable, TrainingState
@@ -129,8 +129,7 @@ def train_classifier(
             settings=settings,
             validate=lambda averaged: validate(averaged, task.val, settings),
             on_epoch=on_epoch,
-            on_begin=partial(progress.begin, "train"),
-            on_step=progress.advance,
+            progress=progress,
         ),
         checkpoint=run.checkpoint,
         best=run.best,
@@ -169,7 +168,7 @@ def predict(
     device = next(model.parameters()).device
     rows = []
     with torch.inference_mode():
-        for crops in looks(photos, side_px):
+        for crops in two_pass_crops(photos, side_px):
             seen = torch.from_numpy(crops).to(device).flatten(0, 1)
             both = torch.cat([seen, seen.flip(2)])
             shares = model.objective.logits(model.backbone(both)).softmax(1)
@@ -202,7 +201,7 @@ def frozen_features(
     rows = []
     backbone = backbone.to(memory_format=torch.channels_last)
     with torch.inference_mode():
-        for crops in looks(photos, side_px):
+        for crops in two_pass_crops(photos, side_px):
             seen = torch.from_numpy(crops).flatten(0, 1)
             both = backbone(torch.cat([seen, seen.flip(2)]))
             rows.append(both.view(2, len(crops), 2, -1).permute(1, 0, 2, 3).flatten(1, 2).numpy())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +16,7 @@ from satchel.errors import UsageError
 from satchel.evaluate.retrieval import retrieval
 from satchel.progress import Progress
 from satchel.train.backbones import SCRATCH, Backbone, create
-from satchel.train.batches import TrainingPhotos, looks, shown_batches
+from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
 from satchel.train.checkpoint import save_weights
 from satchel.train.classifier import notes_of, read_products
 from satchel.train.distances import WithinClassWhitening
@@ -157,8 +156,7 @@ def train_encoder(
             settings=settings,
             validate=lambda averaged: validate(averaged.backbone, task, settings.side_px),
             on_epoch=on_epoch,
-            on_begin=partial(progress.begin, "train"),
-            on_step=progress.advance,
+            progress=progress,
         ),
         checkpoint=run.checkpoint,
         best=run.best,
@@ -311,7 +309,7 @@ def network_embeddings(
     unit, plain = [], []
     normalised = torch.nn.functional.normalize
     with torch.inference_mode():
-        for crops in looks(photos, side_px):
+        for crops in two_pass_crops(photos, side_px):
             seen = backbone(torch.from_numpy(crops).to(device).flatten(0, 1))
             both = normalised(seen, dim=1).view(len(crops), 2, -1).sum(1)
             unit.append(normalised(both, dim=1).cpu().numpy())

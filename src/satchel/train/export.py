@@ -34,7 +34,7 @@ from torch.onnx import TrainingMode
 
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.train.backbones import Backbone
-from satchel.train.batches import TrainingPhotos, looks
+from satchel.train.batches import TrainingPhotos, two_pass_crops
 
 Kind = Literal["fp32", "fp16", "int8"]
 KINDS: Final[tuple[Kind, ...]] = ("fp32", "fp16", "int8")
@@ -52,7 +52,7 @@ LEAST_OVERLAP: Final = 0.9
 """Of the five nearest other photos, share that are the same, on average."""
 
 EARLY: Final = 0.1
-"""Of a cell: how far before the middle of its receptive field a cell of EfficientNet-Lite0 looks.
+"""Of a cell: how far before the middle of its receptive field EfficientNet-Lite0 centres it.
 
 Measured (docs/decisions/0003-vector.md). Its weights were trained with TensorFlow's padding, whose
 strides sample rows 1, 3, 5 …, and make up for a part of that.
@@ -166,7 +166,7 @@ def sample_crops(photos: TrainingPhotos, side_px: int) -> Crops:
         tuple(photos.boxes[row] for row in rows),
         photos.read,
     )
-    return np.concatenate([crops[:, 0] for crops in looks(some, side_px)])
+    return np.concatenate([crops[:, 0] for crops in two_pass_crops(some, side_px)])
 
 
 def to_onnx(model: Exportable, side_px: int, *, folded: bool = True) -> bytes:

@@ -59,7 +59,8 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> TrainingState:
         if accelerator.is_main_process:
             saved.save(state)  # what was measured would not be measured alike again
     step_photos = batches.batch_size * accelerator.num_processes
-    work.on_begin(state.epochs * len(batches) * step_photos, state.step * step_photos)
+    total = state.epochs * len(batches) * step_photos
+    work.progress.begin("train", total, state.step * step_photos)
     loop = _Loop(work, batches, accelerator, model, optimizer, average, saved, state)
     while state.step < state.epochs * len(batches):
         loop.epoch(best)
@@ -118,7 +119,7 @@ class _Loop:
             loss = self._step(batch)
             state.step += 1
             state.loss += loss
-            self.work.on_step(len(batch.labels) * count)
+            self.work.progress.advance(len(batch.labels) * count)
             now = time.monotonic()
             state.seconds, began = state.seconds + now - began, now
             if now - saved > CHECKPOINT_S and self.accelerator.is_main_process:

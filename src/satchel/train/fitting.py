@@ -9,6 +9,7 @@ from typing import Protocol
 
 import torch
 
+from satchel.progress import SILENT, Progress
 from satchel.train.backbones import Backbone
 from satchel.train.batches import Batch, Step
 from satchel.train.samplers import Batches
@@ -51,8 +52,6 @@ class Fitting:
         batches: (number of this process, number of processes) → which photos its steps take.
         validate: the averaged network → figures of the validation part; `score` chooses the best.
         on_epoch: epoch (from 1) and its figures, after each, in the main process.
-        on_begin: photos of the whole run, and how many of them are done already.
-        on_step: photos done since the last call.
         most_epochs: that a budget of minutes is spent on, however many would fit.
     """
 
@@ -62,8 +61,7 @@ class Fitting:
     settings: FitSettings
     validate: Callable[[Trainable], dict[str, float]]
     on_epoch: Callable[[int, dict[str, float]], None]
-    on_begin: Callable[[int, int], None]
-    on_step: Callable[[int], None]
+    progress: Progress = SILENT
     most_epochs: float = math.inf
 
 
