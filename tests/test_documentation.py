@@ -57,3 +57,12 @@ def test_links_to_files_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
         if "://" not in target and "reference/" not in target:  # the reference is generated
             assert (page.parent / target).exists(), target
+
+
+def test_modules_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]+)+)(?:\.py)?`", text)
+    assert len(named) > 30
+    for name in named:
+        path = ROOT / "src" / "satchel" / name
+        assert path.is_dir() or path.with_suffix(".py").is_file(), name
