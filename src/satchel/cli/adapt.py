@@ -9,7 +9,16 @@ import typer
 
 from satchel.cli.promote import promote_run
 from satchel.cli.shared import open_workspace, pairs, say
-from satchel.cli.train import ConfigFile, Epochs, Resume, RunName, Setting, Tracker, train_run
+from satchel.cli.train import (
+    ConfigFile,
+    Epochs,
+    Resume,
+    RunName,
+    Setting,
+    Tracker,
+    check_trackers,
+    train_run,
+)
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -49,6 +58,7 @@ def adapt(
     from satchel.train.runs import Run
     from satchel.train.settings import read_settings_file
 
+    check_trackers(tracker)
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, resume) if resume is not None else None
     if run is not None and not run.read().adapts:

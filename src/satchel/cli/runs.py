@@ -73,7 +73,7 @@ def runs(
     for run in found:
         if records[run.name][1] in RESUMABLE:
             command = records[run.name][0].command
-            say(f"go on with {run.name}: satchel {command} --resume {run.name}")
+            say(f"resume {run.name}: satchel {command} --resume {run.name}")
     if damaged:
         raise typer.Exit(1)  # some failed
 

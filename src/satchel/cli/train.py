@@ -71,6 +71,7 @@ def classifier(
         "epochs": epochs,
         "minutes": minutes,
     }
+    check_trackers(tracker)
     workspace = open_workspace(context)
     run = _begun(workspace, ClassifierSettings, split_name, config, name, resume, given, setting)
     train_run(workspace, run, tracker)
@@ -110,9 +111,17 @@ def encoder(
         "loss": loss,
         "options": pairs(option) or None,
     }
+    check_trackers(tracker)
     workspace = open_workspace(context)
     run = _begun(workspace, EncoderSettings, split_name, config, name, resume, given, setting)
     train_run(workspace, run, tracker)
+
+
+def check_trackers(trackers: list[str] | None) -> None:
+    """Refuse a tracker that is not installed, before a run is made."""
+    from satchel.train.trackers import installed_trackers
+
+    installed_trackers(trackers or ())
 
 
 def _begun(
@@ -163,11 +172,12 @@ def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> Non
     if run.state() == "finished":
         say(f"the run {run.name} is finished; next: satchel evaluate {run.name}")
         return
-    chosen = [name for name in trackers or () if name != "none"]
     say(f"run {run.name}, in {run.folder}")
     try:
         with Bars() as bars:
-            record = resume(workspace, run, progress=bars, trackers=chosen, on_epoch=bars.epoch)
+            record = resume(
+                workspace, run, progress=bars, trackers=trackers or (), on_epoch=bars.epoch
+            )
     except KeyboardInterrupt:
         say(f"stopped; resume with: satchel {run.read().command} --resume {run.name}")
         raise typer.Exit(STOPPED) from None

@@ -96,14 +96,12 @@ class Trackers:
     """
 
     def __init__(self, names: Iterable[str], run: Run, workspace: Path) -> None:
-        self._trackers: dict[str, Tracker] = {}
-        for name in names:
-            if name not in TRACKERS:
-                raise UsageError(f"expected trackers of {', '.join(TRACKERS)}, got {name!r}")
-            _require(name)
-            self._trackers[name] = (
-                MlflowTracker(run, workspace) if name == "mlflow" else AccelerateTracker(name, run)
-            )
+        self._trackers: dict[str, Tracker] = {
+            name: MlflowTracker(run, workspace)
+            if name == "mlflow"
+            else AccelerateTracker(name, run)
+            for name in installed_trackers(names)
+        }
 
     def __enter__(self) -> Trackers:
         return self
@@ -130,13 +128,26 @@ class Trackers:
                 del self._trackers[name]
 
 
-def _require(extra: str) -> None:
+def installed_trackers(names: Iterable[str]) -> list[str]:
+    """Check trackers before a run begins; "none" among them is left out.
+
+    Raises:
+        UsageError: there is no such tracker, or its extra is not installed.
+    """
+    chosen = [name for name in names if name != "none"]
+    for name in chosen:
+        if name not in TRACKERS:
+            raise UsageError(f"expected trackers of {', '.join(TRACKERS)}, got {name!r}")
+        if not _is_installed(name):
+            raise MissingExtra(name, name)
+    return chosen
+
+
+def _is_installed(module: str) -> bool:
     try:
-        found = importlib.util.find_spec(extra)
+        return importlib.util.find_spec(module) is not None
     except ModuleNotFoundError:
-        found = None
-    if found is None:
-        raise MissingExtra(extra, extra)
+        return False
 
 
 def mlflow_client(workspace: Path) -> Any:

@@ -96,10 +96,11 @@ def resume(
         if record.state == FINISHED:
             return record
         split = _same_split(workspace, run, record)
+        tracked = Trackers(trackers if main else (), run, workspace.folder)
         if main:
             held.enter_context(run.noting_stops())
+        held.enter_context(tracked)
         take_the_machine(int(record.settings["threads"]))
-        tracked = held.enter_context(Trackers(trackers if main else (), run, workspace.folder))
         began = time.monotonic()
 
         def seconds() -> float:
