@@ -97,11 +97,11 @@ def nearest_ranks(task: Task, photos: Photos) -> np.ndarray:
     """The same by whole photos and the best single neighbour of each product."""
     ordered, codes = by_product(task)
     gallery = np.stack([photos[photo.path].whole for photo in ordered])
-    asked = np.stack([photos[query.path].whole for query in task.queries])
+    wanted = np.stack([photos[query.path].whole for query in task.queries])
     products = [codes.index(photo.code) for photo in ordered]
     starts = np.searchsorted(products, np.arange(len(codes)))
-    scores = np.maximum.reduceat(asked @ gallery.T, starts, axis=1)
-    right = scores[np.arange(len(asked)), [codes.index(query.code) for query in task.queries]]
+    scores = np.maximum.reduceat(wanted @ gallery.T, starts, axis=1)
+    right = scores[np.arange(len(wanted)), [codes.index(query.code) for query in task.queries]]
     return (scores > right[:, None]).sum(1) + 1
 
 

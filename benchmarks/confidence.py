@@ -166,9 +166,9 @@ class Queries:
 def queries_of(task: Task, photos: Photos) -> Queries:
     """A task's queries, searched in its gallery as it ships."""
     gallery, codes = gallery_of(task, photos)
-    asked = [photos.query(query.path) for query in task.queries]
+    queries = [photos.query(query.path) for query in task.queries]
     right = np.array([codes.index(query.code) for query in task.queries])
-    return Queries(gallery.searcher(SearchRules()), asked, right, right)
+    return Queries(gallery.searcher(SearchRules()), queries, right, right)
 
 
 def equally(parts: list[Outcomes]) -> Outcomes:
@@ -299,8 +299,8 @@ def main() -> None:
     dev = tasks("dev")
     shown = dev if split == "dev" else dev + tasks("test")
     photos = embedded(distinct_paths(shown), Encoder.load())
-    asked = {task.name: queries_of(task, photos) for task in shown}
-    pairs = [asked[task.name].paired() for task in dev]
+    queries = {task.name: queries_of(task, photos) for task in shown}
+    pairs = [queries[task.name].paired() for task in dev]
     card, held_out = fit_confidence(equally(pairs), None, "dev tasks")
     if split == "dev":
         rules = {task.name: compare_rules(task, photos) for task in by_photos_per_product(dev)}
@@ -315,10 +315,10 @@ def main() -> None:
     rows, figures = [], []
     own_of = dict(zip((task.name for task in tasks("test")), dev, strict=False))
     for task in tasks("test"):
-        draws = asked[task.name].drawn()
+        draws = queries[task.name].drawn()
         sides = {"softmax": softmax_tested(draws), "card": tested([card] * DRAWS, draws)}
         if task.name in own_of:
-            own = asked[own_of[task.name].name]
+            own = queries[own_of[task.name].name]
             own_pairs = own.drawn_pairs()
             for count in (few for few in FEW if few < len(own.right) / 2):
                 sides[f"{count} own photos"] = tested(fitted_on(own_pairs, card, count), draws)

@@ -61,11 +61,11 @@ TWIN_SIDE_PX = 260
 
 @dataclass(frozen=True)
 class Searched:
-    """A task, ready to be asked.
+    """A task, ready to be searched.
 
     Attributes:
         kinds: by product number, as `near_pairs` takes them.
-        asked: the queries; `right`, shape (n,), their products' numbers.
+        queries: embedded; `right`, shape (n,), their products' numbers.
         plain: the gallery without whitening and colours.
     """
 
@@ -73,7 +73,7 @@ class Searched:
     searcher: Searcher
     codes: list[str]
     kinds: dict[int, ProductKind]
-    asked: list[PhotoEmbedding]
+    queries: list[PhotoEmbedding]
     right: np.ndarray
     plain: GalleryIndex | None = None
 
@@ -103,10 +103,10 @@ def searched(task: Task, photos: Photos) -> Searched:
     gallery, codes = gallery_of(task, photos)
     known = catalogue_kinds()
     kinds = {number: known[code] for number, code in enumerate(codes)}
-    asked = [photos.query(query.path) for query in task.queries]
+    queries = [photos.query(query.path) for query in task.queries]
     right = np.array([codes.index(query.code) for query in task.queries])
     shipped, plain = gallery.searcher(SearchRules()), gallery.searcher(PLAIN).index
-    return Searched(task.name, shipped, codes, kinds, asked, right, plain)
+    return Searched(task.name, shipped, codes, kinds, queries, right, plain)
 
 
 def catalogue_kinds() -> dict[str, ProductKind]:
@@ -151,7 +151,7 @@ def by_eye(task: Searched) -> list[dict[str, object]]:
 
 def product_scores(searched: Searched) -> np.ndarray:
     """Every product's score for every query, as `rank_products` has it; shape (n, products)."""
-    described = np.stack([query.descriptor for query in searched.asked])
+    described = np.stack([query.descriptor for query in searched.queries])
     queries = searched.index.prepared(described)
     cosines = queries @ searched.index.gallery.vectors.T
     return scores_of(cosines, searched.index.gallery.products)
@@ -232,7 +232,7 @@ def counted_as_one(task: Searched) -> dict[str, float]:
     home = {product: group for group in groups for product in group}
     hits = {name: np.zeros(2) for name in ("before", "after", "after, by best score")}
     in_groups, right_group = 0, 0
-    found = rank_queries(task.searcher, map(Query, task.asked), confidence=confidence)
+    found = rank_queries(task.searcher, map(Query, task.queries), confidence=confidence)
     for row, right in enumerate(task.right):
         products = found.products[row][found.products[row] != NO_PRODUCT].tolist()
         places_of = fold(products, found.confidences[row, : len(products)].tolist(), groups)

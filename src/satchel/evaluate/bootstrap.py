@@ -35,11 +35,6 @@ class Interval:
     values: int
     clusters: int
 
-    @property
-    def excludes_zero(self) -> bool:
-        """Whether a difference is more than chance would give."""
-        return not self.low <= 0 <= self.high
-
 
 def interval(
     values: npt.NDArray[Any] | Sequence[float],
@@ -91,7 +86,7 @@ def difference(
 
     Paired: what both systems find hard cancels out, so that two systems can differ for certain
     while the intervals of their figures overlap. Where every cluster has the same difference, the
-    bootstrap has no width, and the interval reaches as far as clusters that were not seen allow
+    bootstrap has no width, and the interval reaches as far as unsampled clusters allow
     (`interval`): these may differ by anything in [-1, 1].
 
     Raises:

@@ -61,7 +61,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionExample:
-    """SHA-256 of three photos: what was asked, what it was taken for, what it shows in truth."""
+    """SHA-256 of three photos: the query, the product it was taken for, the product it shows."""
 
     query: str
     taken_for: str | None = None

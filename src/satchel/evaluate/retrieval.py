@@ -215,13 +215,13 @@ def _wrong_before(
         rows = slice(start, start + chunk)
         block = scorer.gallery_block(rows)
         for first in range(0, len(of_queries), QUERY_BLOCK):
-            asked = slice(first, min(first + QUERY_BLOCK, len(of_queries)))
-            mine = slice(pairs.starts[asked.start], pairs.starts[asked.stop])
+            some = slice(first, min(first + QUERY_BLOCK, len(of_queries)))
+            mine = slice(pairs.starts[some.start], pairs.starts[some.stop])
             open_pairs = mine.start + np.flatnonzero(before[mine] <= most[mine])
             if not len(open_pairs):
                 continue
-            found = scorer.approximate(asked, block, rows)
-            found[of_queries[asked, None] == of_gallery[None, rows]] = -np.inf
+            found = scorer.approximate(some, block, rows)
+            found[of_queries[some, None] == of_gallery[None, rows]] = -np.inf
             for turn in _one_per_query(open_pairs, place):
                 before[turn] += _count(
                     scorer,

@@ -116,13 +116,13 @@ def rank_part(
 
     if part.own is None:
         photos = kept(_embedded(part, encoder, queries, gallery=False, advance=lambda _: None))
-        asked = map(Query, photos)
+        to_rank = map(Query, photos)
     else:
         own = part.own.tolist()
         photos = kept(as_query(gallery.photo(at), encoder.n_passes) for at in own)
-        asked = map(Query, photos, gallery.rows[own].tolist())
+        to_rank = map(Query, photos, gallery.rows[own].tolist())
     searcher = gallery.searcher(part.workspace.settings.search)
-    found = rank_queries(searcher, asked, advance=advance)
+    found = rank_queries(searcher, to_rank, advance=advance)
     return RankedPart(
         found.ranks(queries.labels),
         [part.products[product] for product in found.first],
