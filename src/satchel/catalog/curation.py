@@ -281,14 +281,6 @@ class CurationStore:
         with self._engine.connect() as connection:
             return {code: PhotoCounts(*counts) for code, *counts in connection.execute(counted)}
 
-    def count_states(self) -> dict[str, int]:
-        """Count the photos of products by state."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(
-                select(ProductPhotoRow.state, func.count()).group_by(ProductPhotoRow.state)
-            )
-            return {row[0]: row[1] for row in rows}
-
 
 def _unmeasured() -> Select[int, str, int, int]:
     return (
