@@ -54,7 +54,8 @@ def _options(
         typer.Option(help="Workspace folder; default $SATCHEL_WORKSPACE or the current directory."),
     ] = None,
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print it.")
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
     ] = False,
 ) -> None:
     context.obj = workspace
@@ -79,7 +80,7 @@ app.add_typer(experiment, name="experiment")
 
 
 def main() -> None:
-    """Run the command line; what goes wrong becomes one message and an exit code.
+    """Run the command line; an error becomes one message and an exit code.
 
     Commands import what they need as they run. So a missing extra shows here, whatever the command.
     """

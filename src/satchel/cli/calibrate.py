@@ -34,7 +34,7 @@ def calibrate(
     ] = False,
     encoding: Encoding = None,
 ) -> None:
-    """Measure how sure answers are on photos whose codes are known, and answer accordingly."""
+    """Calibrate confidence on photos whose codes are known."""
     from satchel.catalog.importers import open_rows
     from satchel.confidence.stored import calibration_path, write_calibration
     from satchel.encode.encoder import Encoder

@@ -28,7 +28,7 @@ def curate(
         typer.Option(min=1, help="Photos kept of a product, at most; default from satchel.toml."),
     ] = None,
 ) -> None:
-    """Sort out copies, faulty photos and photos of other things; nothing is deleted."""
+    """Leave copies, faulty and unrelated photos out; delete nothing."""
     from satchel.workflows.curate import curate_catalogue
 
     workspace = open_workspace(context)

@@ -8,7 +8,7 @@ from satchel.cli.shared import SOME_FAILED, Bars, open_workspace, say, say_first
 
 
 def index(context: typer.Context) -> None:
-    """Embed the photos that are new and write the index."""
+    """Embed new photos and write the index."""
     from satchel.workflows.index import index_catalogue
 
     workspace = open_workspace(context)

@@ -1,4 +1,4 @@
-"""What colours an object has, as a histogram that can be compared by an inner product.
+"""Colour histograms, compared by inner product.
 
 Networks trained to name things whatever their colour keep little of it; products of one model
 often differ in nothing else. Only a and b of CIE L*a*b* are kept: how light a photo is says more
@@ -33,7 +33,7 @@ STEEPNESS: Final = 8.0
 
 
 def colour_histogram(crop: RGB, saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Return the colours of what stands out in a crop.
+    """Return the colour histogram of the salient part of a crop.
 
     Each pixel counts by how salient its place is, and is shared out between the four bins around
     its colour. The roots of the bins' shares are taken: their inner product with another
@@ -74,7 +74,7 @@ def _histogram(
 
 
 def _balanced(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Take out the light's colour, guessed as the mean of the sixth powers ("shades of grey").
+    """White-balance by the "shades of grey" estimate (mean of sixth powers).
 
     G. D. Finlayson, E. Trezzi, "Shades of gray and colour constancy", Color Imaging Conference,
     2004. Pixels in [0, 1], shape (h, w, 3).
@@ -87,7 +87,7 @@ def _balanced(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _foreground(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """How much each pixel belongs to what stands out, in (0, 1); shape (`SIDE`, `SIDE`)."""
+    """Soft foreground mask from saliency, in (0, 1); shape (`SIDE`, `SIDE`)."""
     fine = cv2.resize(saliency, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     relative = fine / max(float(fine.mean()), 1e-12)
     foreground: npt.NDArray[np.float32] = 1 / (1 + np.exp(-STEEPNESS * (relative - 1)))

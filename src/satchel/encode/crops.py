@@ -1,4 +1,4 @@
-"""The shape of the crops that an encoder takes: square, or of about the photo's proportions.
+"""Crop shapes: square, or of about the photo's aspect ratio.
 
 A photo that a phone took upright, squeezed into a square, is a third too wide; the studio's picture
 of the same thing is not. Measured in docs/decisions/0018-proportions.md.
@@ -19,12 +19,12 @@ LEAST_PATCHES: Final = 6
 """Of a side: what is longer than three times its width is squeezed a little."""
 
 PIXELS_COUNT: Final = 0.5
-"""How much a lost share of the pixels counts beside the same change of proportions."""
+"""Weight of log pixel loss relative to log change of aspect ratio."""
 
 
 @dataclass(frozen=True, slots=True)
 class CropShape:
-    """What crops an encoder takes.
+    """The input shape of an encoder.
 
     Attributes:
         side_px: of a square one.

@@ -21,7 +21,7 @@ from satchel.validation import reason
 INPUT: Final = "crops"
 OUTPUTS: Final = ("vectors", "saliency")
 PATCH_OUTPUTS: Final = ("patches", "attention")
-"""What an encoder that gives patches has besides: they come in the order of their attention."""
+"""Further outputs of an encoder with patch output; patches are ordered by attention."""
 
 CENTRED: Final = "centred_saliency"
 """Replaces the saliency of a model that was exported before maps were centred; see

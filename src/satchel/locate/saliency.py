@@ -1,4 +1,4 @@
-"""Finding the object without any training, from the encoder's own feature maps.
+"""Unsupervised object localization from the encoder's feature map.
 
 Selective convolutional descriptor aggregation (SCDA): X.-S. Wei, J.-H. Luo, J. Wu, Z.-H. Zhou,
 "Selective Convolutional Descriptor Aggregation for Fine-Grained Image Retrieval", IEEE

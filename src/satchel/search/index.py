@@ -1,8 +1,7 @@
-"""The index: the embedded gallery in one file, searched exactly.
+"""The vector index: the embedded gallery in one file, searched exactly.
 
-The file is disposable. It names its encoder and the catalogue's revision, and whatever is wrong
-with it (absent, stale, truncated, altered, another encoder's), it is made again from the vectors
-in the database.
+The file is a cache. It names its encoder and the catalogue's revision; where it is missing, stale,
+truncated, altered or of another encoder, it is rebuilt from the vectors in the database.
 """
 
 from __future__ import annotations
@@ -35,19 +34,19 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 PLAIN: Final = SearchRules(
     view_power=0, product_power=0, colour_weight=0, rerank_weight=0, patch_weight=0
 )
-"""Vectors compared as they are."""
+"""Plain cosines: no whitening, colours, re-ranking or patches."""
 
 
 @dataclass(frozen=True, slots=True)
 class GalleryIndex:
-    """The gallery's vectors, grouped by product, and what they were made by and from.
+    """The gallery's vectors, grouped by product.
 
     Attributes:
-        gallery: its vectors as they are searched: whitened, and with their colours beside them.
-        encoder: SHA-256 of the model file that made them.
-        whitening: learned from them; see `prepared`.
-        rules: by which they are compared.
-        space: where patches are compared; none, if the encoder gives none.
+        gallery: the vectors in search space: whitened, with colour histograms concatenated.
+        encoder: SHA-256 of the model file that produced them.
+        whitening: fitted to them; see `prepared`.
+        rules: settings of the comparison.
+        space: where patches are compared; empty for an encoder without patch output.
     """
 
     gallery: GalleryVectors
@@ -65,42 +64,42 @@ class GalleryIndex:
         rules: SearchRules,
         patches: npt.NDArray[np.int8] | None = None,
     ) -> GalleryIndex:
-        """Make the index of a gallery as it is embedded.
+        """Build the index of an embedded gallery.
 
         Args:
             view_deviations: shape (m, d), float32; see `VectorStore.view_deviations`.
-            patches: shape (p, e), of some of its photos; None where the encoder gives none.
+            patches: shape (p, e), of a sample of its photos; None without patch output.
         """
         whitening = whiten_gallery(gallery.vectors, gallery.products, view_deviations, rules)
         if gallery.colours is None:
             rules = rules.model_copy(update={"colour_weight": 0.0})
-        searched = _beside(whitening(gallery.vectors), gallery.colours, rules.colour_weight)
+        searched = _concatenate(whitening(gallery.vectors), gallery.colours, rules.colour_weight)
         space = PatchSpace.none() if patches is None else fit_patch_space(patches)
         searched_gallery = replace(gallery, vectors=searched, colours=None)
         return cls(searched_gallery, encoder, whitening, rules, space)
 
     def prepared(self, queries: Rows) -> Rows:
-        """Bring photos' vectors into the space that is searched.
+        """Map query vectors into search space.
 
-        The cosine of two vectors there is the weighted mean of the cosine of their whitened
-        vectors and the likeness of their colours.
+        A cosine in search space is the weighted mean of the cosine of the whitened vectors and the
+        similarity of the colour histograms.
 
         Args:
-            queries: shape (q, d) or (q, d + c), float32: vectors, and colours beside them where
-                this index looks at colours.
+            queries: shape (q, d) or (q, d + c), float32: vectors, with colours concatenated
+                where this index compares colours.
         """
         weight = self.rules.colour_weight
         size = self.gallery.vectors.shape[1] - (COLOURS if weight else 0)
-        return _beside(self.whitening(queries[:, :size]), queries[:, size:], weight)
+        return _concatenate(self.whitening(queries[:, :size]), queries[:, size:], weight)
 
     def colours(self, searched: Rows) -> Rows:
-        """The colours in vectors of the space that is searched, of length 1.
+        """Extract the colour histograms from vectors in search space, scaled to length 1.
 
         Args:
             searched: shape (m, d), float32: of `prepared`, or of `gallery`.
 
         Returns:
-            shape (m, c), float32; c = 0 where this index does not look at colours.
+            shape (m, c), float32; c = 0 where this index does not compare colours.
         """
         weight = self.rules.colour_weight
         if not weight:
@@ -129,11 +128,16 @@ class GalleryIndex:
         """
         return nearest_rows(queries, self.gallery.vectors, k)
 
+    def vectors_of(self, rows: npt.NDArray[np.int64]) -> Rows:
+        """Return the vectors of some rows, shape (m, d), in search space."""
+        return self.gallery.vectors[rows]
+
     def rows_of(self, products: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Return every row of these products; int64, ascending. Rows are ordered by product."""
         starts = np.searchsorted(self.gallery.products, products, side="left")
         ends = np.searchsorted(self.gallery.products, products, side="right")
-        return np.concatenate([np.arange(a, b) for a, b in zip(starts, ends, strict=True)])
+        spans = [np.arange(a, b) for a, b in zip(starts, ends, strict=True)]
+        return np.concatenate(spans) if spans else np.zeros(0, np.int64)
 
     def save(self, path: Path) -> None:
         """Write the index to `path`, atomically.
@@ -178,15 +182,15 @@ class GalleryIndex:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return _read(metadata, tensors)
-        except Exception as error:  # of a damaged file there is nothing that cannot be wrong
+        except Exception as error:  # a damaged file may raise anything
             raise DamagedIndex(f"{path} cannot be read as an index: {error}") from None
 
 
 def _read(metadata: dict[str, str], tensors: Tensors) -> GalleryIndex:
-    """Put together what a file holds; whatever is wrong with it is an error of any kind."""
+    """Build the index from a file's tensors; a damaged file may raise any exception."""
     expected = metadata.pop("checksum", None)
     if metadata.get("layout") != LAYOUT or expected != _checksum(metadata, tensors):
-        raise ValueError("it is not as it was written: its layout or checksum differs")
+        raise ValueError("its layout or checksum differs")
     rules = SearchRules.model_validate_json(metadata["rules"])
     _check_shapes(tensors, rules)
     gallery = GalleryVectors(
@@ -197,7 +201,7 @@ def _read(metadata: dict[str, str], tensors: Tensors) -> GalleryIndex:
 
 
 def _check_shapes(tensors: Tensors, rules: SearchRules) -> None:
-    """Check that tensors fit each other, which a checksum of any tensors does not say.
+    """Check that the tensors' types and shapes agree.
 
     Raises:
         ValueError: they do not.
@@ -219,7 +223,7 @@ def _check_shapes(tensors: Tensors, rules: SearchRules) -> None:
             raise ValueError(f"{name} is {found.dtype}, {found.shape}: expected one of {shapes}")
 
 
-def _beside(vectors: Rows, colours: Rows | None, weight: float) -> Rows:
+def _concatenate(vectors: Rows, colours: Rows | None, weight: float) -> Rows:
     """Append colours to embeddings, so that an inner product counts both; of length 1."""
     if colours is None or not weight:
         return np.ascontiguousarray(vectors)

@@ -133,7 +133,7 @@ def _shortlist(
     index: GalleryIndex, queries: Floats, rows: npt.NDArray[np.int64], count: int
 ) -> tuple[_Shortlist, Floats]:
     """Score the products of these rows and keep the first `count`; scores are descending."""
-    vectors = index.gallery.vectors[rows]
+    vectors = index.vectors_of(rows)
     cosines = queries @ vectors.T
     products, starts = np.unique(index.gallery.products[rows], return_index=True)
     ends = np.r_[starts[1:], len(rows)]

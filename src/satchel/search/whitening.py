@@ -1,8 +1,8 @@
-"""Whitening: what varies between views of one thing counts less than what tells things apart.
+"""Whitening: directions that vary within a product count less than those that separate products.
 
-A photo's vector changes with the crop, and a product's with light, ground and angle. The gallery
-itself shows in which directions: each photo was embedded whole and cropped, and some products have
-several photos. No training data is needed, and no labels but the products'.
+A photo's vector varies with the crop, and a product's with lighting, background and angle. Both
+covariances are estimated from the gallery itself: each photo is embedded whole and cropped, and
+some products have several photos. No other training data or labels are needed.
 
 Within-class covariance normalisation: A. O. Hatch, S. Kajarekar, A. Stolcke, "Within-class
 covariance normalization for SVM-based speaker recognition", Interspeech 2006; here by a root of
@@ -88,7 +88,7 @@ def learn_whitening(deviations: Rows, *, power: float, degrees: int | None = Non
     deviations there are; with none or one, nothing is changed.
 
     Args:
-        deviations: shape (n, d), float32, of views of one thing from what they have in common.
+        deviations: shape (n, d), float32, of views of one thing from their mean.
         power: in [0, 0.5]: 0 changes nothing, 0.5 makes the variances equal.
         degrees: how many of them are independent; all, by default.
     """

@@ -45,7 +45,7 @@ class ProblemDetails(BaseModel):
     title: str = Field(description="The kind in words.", examples=["There is no index yet"])
     status: int = Field(description="HTTP status code.", examples=[503])
     detail: str = Field(description="What was expected, what came, and what to do next.")
-    instance: str = Field(description="The path that was asked for.")
+    instance: str = Field(description="The requested path.")
     photo: int | None = Field(None, description="Which photo is at fault; 1 for the first.")
 
 

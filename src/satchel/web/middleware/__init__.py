@@ -1,1 +1,1 @@
-"""What every request passes before an endpoint sees it."""
+"""Middleware: applied to every request before an endpoint."""
