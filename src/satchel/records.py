@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,8 @@ class PhotoEmbedding:
     @property
     def descriptor(self) -> npt.NDArray[np.float32]:
         """Vector and colours concatenated, shape (d + c,): the input of `rank_products`."""
+        import numpy as np  # noqa: PLC0415 - records are imported where numpy is not needed
+
         return np.concatenate([self.vector, self.colours])
 
 

@@ -434,3 +434,12 @@ def test_settings_of_tables_are_given_with_a_dot() -> None:
 
     found = pairs(["loss=arcface", "synth.many=0", "synth.looks=[1, 0, 0]", "epochs=3"])
     assert found == {"loss": "arcface", "synth": {"many": 0, "looks": [1, 0, 0]}, "epochs": 3}
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from satchel.cli.app import app; app(['--help'], standalone_mode=False); "
+        "print({'numpy', 'sqlalchemy', 'pydantic', 'rich'}.intersection(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
