@@ -24,12 +24,13 @@ FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 def options(arguments: list[str]) -> set[str]:
     """All options of the command that these arguments begin with."""
     command = typer.main.get_command(app)
-    known: set[str] = set()
+    known = {"--help"}
     for argument in arguments:
         known |= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
         if argument in getattr(command, "commands", {}):
             command = command.commands[argument]
-    assert not hasattr(command, "commands"), f"no such command: {arguments}"
+    if any(not argument.startswith("--") for argument in arguments):
+        assert not hasattr(command, "commands"), f"no such command: {arguments}"
     return known | {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
 
 
