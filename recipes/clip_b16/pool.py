@@ -31,7 +31,7 @@ LOADED: Final = 64
 """Synthetic photos that a process hands over together."""
 
 
-class SyntheticPhotos(Dataset):  # type: ignore[misc] # torch is not read by mypy
+class SyntheticPhotos(Dataset[torch.Tensor]):
     """Synthetic photos, one after the other: each picture once, then each again.
 
     Whoever composes opens the files anew, so that processes can be started afresh: forked ones

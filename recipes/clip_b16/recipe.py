@@ -89,7 +89,7 @@ CONFIDENCE: Final = Confidence(
 )
 
 
-class Looked(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class Looked(torch.nn.Module):
     """Crops → saliency, by a network that looks at `LOCATOR_PX` pixels."""
 
     def __init__(self, backbone: Backbone) -> None:
@@ -165,7 +165,7 @@ def _locator() -> onnx.ModelProto:
     torch.onnx.export(
         Looked(create(ARCHITECTURE)).eval(),
         (torch.zeros(2, CROP_PX, CROP_PX, 3),),
-        buffer,
+        buffer,  # type: ignore[arg-type] # declared for the other exporter
         input_names=["pixels"],
         output_names=[OUTPUTS[1]],
         dynamic_axes={"pixels": {0: "n", 1: "height", 2: "width"}, OUTPUTS[1]: {0: "n"}},

@@ -126,7 +126,8 @@ class Objective:
         patches = normalize(seen.tokens.float() - self.token_centre, dim=2)
         composed, clean = own.chunk(2)
         likeness, heat = composed @ clean.T, self.settings.temperature
-        local = local_likeness(patches.chunk(2), seen.attention.chunk(2)[0])
+        of_synthetic, of_clean = patches.chunk(2)
+        local = local_likeness((of_synthetic, of_clean), seen.attention.chunk(2)[0])
         right = torch.arange(len(likeness), device=likeness.device)
         both_ways = (cross_entropy(way / heat, right) for way in (likeness, likeness.T))
         return {

@@ -36,7 +36,7 @@ OWN_START: Final = "start/vectors"
 """Output of the built-in head, where there is an adapted one."""
 
 
-class Head(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class Head(torch.nn.Module):
     """Class token and its attention → vector of length 1."""
 
     def __init__(self, width: int, hidden: int) -> None:

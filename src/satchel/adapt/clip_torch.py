@@ -49,8 +49,12 @@ class ImageFeatures:
     grid: tuple[int, int]
 
 
-class TorchImageEncoder(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class TorchImageEncoder(torch.nn.Module):
     """CLIP's image encoder: crops → features."""
+
+    tables: torch.Tensor
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(self, weights: Weights) -> None:
         super().__init__()

@@ -32,7 +32,7 @@ from satchel.encode.embed import embed
 from satchel.encode.output import EncoderOutput
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import Progress
-from satchel.train.backbones import Backbone, Pair
+from satchel.train.backbones import Backbone, Pair, channels_last
 from satchel.train.batches import Batch, Step
 from satchel.train.checkpoint import save_weights, strip_prefix
 from satchel.train.export import Exportable
@@ -85,7 +85,7 @@ def adapt_network(
     torch.manual_seed(settings.seed)
     side_px = settings.network.side_px
     job = prepare(task, settings, run, side_px=side_px, progress=progress)
-    start = start_backbone(run, START_WEIGHTS).to(memory_format=torch.channels_last)
+    start = channels_last(start_backbone(run, START_WEIGHTS))
     return adapt(job, NetworkMethod(job, start, copy.deepcopy(start)), on_epoch)
 
 

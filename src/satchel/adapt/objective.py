@@ -20,7 +20,7 @@ Ints = npt.NDArray[np.int64]
 COMPARED_AT_ONCE = 1024
 
 
-class MarginSoftmax(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class MarginSoftmax(torch.nn.Module):
     """Cross-entropy of scaled cosines to the prototypes, the right one less a margin (CosFace).
 
     Inseparable products are no negatives of each other: they are left out of the sum.
@@ -29,6 +29,8 @@ class MarginSoftmax(torch.nn.Module):  # type: ignore[misc] # torch is not read 
         prototypes: shape (p, d), initial vector of each product; any length.
         inseparable: shape (p, p), bool, symmetric, False on the diagonal.
     """
+
+    inseparable: torch.Tensor
 
     def __init__(
         self, prototypes: torch.Tensor, inseparable: torch.Tensor, *, scale: float, margin: float

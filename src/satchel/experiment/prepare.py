@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import torch
-
 from satchel.errors import UsageError
 from satchel.experiment.datasets import describe, make_datasets
 from satchel.experiment.plan import RESERVE, Costs, Plan, make_cells, schedule
 from satchel.experiment.settings import ExperimentSettings
 from satchel.experiment.store import Experiment
 from satchel.progress import Progress
-from satchel.train.backbones import create
+from satchel.train.backbones import Backbone, channels_last, create
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import ClassifierTask, train_classifier
 from satchel.train.encoder import network_embeddings
@@ -112,14 +110,14 @@ def _measure(
         run = Run.create(Path(folder), CLASSIFIER.new_record(chosen, "measured"))
         train_classifier(task, chosen, run, progress=timer, on_epoch=lambda *_: None)
     made = create(backbone, weights=weights, side_px=chosen.side_px)
-    made = made.to(memory_format=torch.channels_last)
+    made = channels_last(made)
     return made.weights, Costs(
         encode_s=_encode_seconds(made, task.train, chosen.side_px),
         step_s=timer.seconds_per_photo(),
     )
 
 
-def _encode_seconds(backbone: torch.nn.Module, photos: TrainingPhotos, side_px: int) -> float:
+def _encode_seconds(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> float:
     began = time.monotonic()
     network_embeddings(backbone, photos, side_px)
     return (time.monotonic() - began) / len(photos)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-import torch
-
 from satchel.errors import SatchelError, UsageError
 from satchel.evaluate.rendering import FIGURES, write_report
 from satchel.evaluate.report import ConfusionRow, EvaluationReport
@@ -22,7 +20,7 @@ from satchel.experiment.plan import Cell, Plan
 from satchel.experiment.store import CellResult, Experiment, Results
 from satchel.experiment.tables import best_classifier, experiment_report
 from satchel.progress import Progress
-from satchel.train.backbones import create
+from satchel.train.backbones import channels_last, create
 from satchel.train.runs import RECORD, Run, TimeUp, locked
 from satchel.train.settings import ClassifierSettings, EncoderSettings
 from satchel.workflows.evaluate import evaluate_run, evaluate_untrained
@@ -173,7 +171,7 @@ class _CellRun:
         return evaluate_untrained(
             self.workspace,
             self.plan.dataset(self.cell).split,
-            backbone.to(memory_format=torch.channels_last),
+            channels_last(backbone),
             side_px=side_px,
             advance=self.progress.advance,
         )

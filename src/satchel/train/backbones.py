@@ -10,7 +10,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import torch
 
@@ -35,7 +35,15 @@ PACKAGED: Final = {
 """timm's name → package and class that bring ImageNet weights by pip (Apache-2.0)."""
 
 
-class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+M = TypeVar("M", bound=torch.nn.Module)
+
+
+def channels_last(module: M) -> M:
+    """Store a network's weights channels-last, the layout convolutions are fast in on CPUs."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # undeclared
+
+
+class Backbone(torch.nn.Module):
     """uint8 crops → feature maps → one vector each; holds its own preprocessing.
 
     Attributes:
@@ -43,6 +51,10 @@ class Backbone(torch.nn.Module):  # type: ignore[misc] # torch is not read by my
         weights: where its weights come from, in words.
         dimension: length of a vector.
     """
+
+    network: Any  # timm's methods are not declared by torch.nn.Module
+    mean: torch.Tensor
+    std: torch.Tensor
 
     def __init__(
         self,

@@ -21,7 +21,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from satchel.progress import Progress
-from satchel.train.backbones import Backbone, create
+from satchel.train.backbones import Backbone, channels_last, create
 from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
 from satchel.train.checkpoint import save_weights
 from satchel.train.fit import fit
@@ -37,7 +37,7 @@ HEAD_BATCH: Final = 256
 HEAD_RATE: Final = 0.02
 
 
-class Head(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class Head(torch.nn.Module):
     """Vectors → a logit for each product, and the loss of these.
 
     `cosine`: the cosine to each product's weights, times a scale (Wang et al., "NormFace", ACM MM
@@ -199,7 +199,7 @@ def frozen_features(
 ) -> Floats:
     """Vectors of each photo, shape (n, 4, d): whole and object, each mirrored too."""
     rows = []
-    backbone = backbone.to(memory_format=torch.channels_last)
+    backbone = channels_last(backbone)
     with torch.inference_mode():
         for crops in two_pass_crops(photos, side_px):
             seen = torch.from_numpy(crops).flatten(0, 1)
@@ -270,7 +270,7 @@ def load_classifier(run: Run) -> tuple[Trainable, tuple[str, ...], ClassifierSet
     with readable(run.best):
         model.load_state_dict(load_file(run.best))
     model.eval()
-    return model.to(memory_format=torch.channels_last), products, settings
+    return channels_last(model), products, settings
 
 
 def _same_kind(settings: ClassifierSettings) -> str:

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 from satchel.errors import UsageError
 from satchel.evaluate.retrieval import retrieval
 from satchel.progress import Progress
-from satchel.train.backbones import SCRATCH, Backbone, create
+from satchel.train.backbones import SCRATCH, Backbone, channels_last, create
 from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
 from satchel.train.checkpoint import save_weights
 from satchel.train.classifier import notes_of, read_products
@@ -75,7 +75,7 @@ class Cascade(Backbone):
         return maps
 
 
-class MetricObjective(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class MetricObjective(torch.nn.Module):
     """A loss on vectors, whitened if a layer is given, as the training loop calls it."""
 
     def __init__(self, loss: torch.nn.Module, whiten: WhiteningLayer | None = None) -> None:
@@ -340,4 +340,4 @@ def load_encoder(run: Run) -> tuple[Backbone, EncoderSettings]:
     with readable(run.best):
         model.load_state_dict(load_file(run.best))
     model.eval()
-    return model.backbone.to(memory_format=torch.channels_last), settings
+    return channels_last(model.backbone), settings

@@ -63,7 +63,7 @@ CALIBRATION_PHOTOS: Final = 64
 TIMED_BATCH: Final = 8
 
 
-class Exportable(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class Exportable(torch.nn.Module):
     """Crops → (vectors of length 1, saliency), as `satchel.encode.encoder.Encoder` expects."""
 
     def __init__(self, backbone: Backbone) -> None:
@@ -182,7 +182,7 @@ def to_onnx(model: Exportable, side_px: int, *, folded: bool = True) -> bytes:
         torch.onnx.export(
             model,
             (torch.zeros(2, side_px, side_px, 3, dtype=torch.uint8),),
-            buffer,
+            buffer,  # type: ignore[arg-type] # declared for the other exporter
             input_names=[INPUT],
             output_names=list(OUTPUTS),
             dynamic_axes={name: {0: "n"} for name in (INPUT, *OUTPUTS)},

@@ -18,6 +18,7 @@ import torch
 from accelerate import Accelerator
 
 from satchel.errors import UsageError
+from satchel.train.backbones import channels_last
 from satchel.train.batches import Batch, Step
 from satchel.train.checkpoint import Checkpoint, MovingAverage, save_weights
 from satchel.train.fitting import Fitting, TrainingState
@@ -43,7 +44,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> TrainingState:
     """
     settings = work.settings
     accelerator = Accelerator(mixed_precision="no", cpu=not has_gpu())  # see autocast
-    trainable = work.trainable.to(accelerator.device, memory_format=torch.channels_last)
+    trainable = channels_last(work.trainable.to(accelerator.device))
     optimizer = torch.optim.AdamW(parameter_groups(trainable, settings), lr=1.0)
     average = MovingAverage(trainable, settings.average)
     model, optimizer = accelerator.prepare(trainable, optimizer)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 
@@ -25,13 +25,13 @@ class Objective(Protocol):
         """Loss of a batch; vectors, shape (n, d); labels and others, shape (n,), int64."""
 
 
-class Trainable(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class Trainable(torch.nn.Module):
     """Backbone and objective as one module, as distributed training wants it."""
 
     def __init__(self, backbone: Backbone, objective: torch.nn.Module) -> None:
         super().__init__()
         self.backbone = backbone
-        self.objective = objective
+        self.objective: Any = objective  # each kind of run has methods of its own
 
     def forward(
         self, crops: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, share: float

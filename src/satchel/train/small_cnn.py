@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class SmallCNN(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class SmallCNN(torch.nn.Module):
     """Five convolutions 3 × 3 with batch norm and ReLU, each halving the side: ~1 M parameters.
 
     Used as a timm network is: `forward_features`, `forward_intermediates`, `num_features`.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 
-class Loss(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class Loss(torch.nn.Module):
     """A loss of a batch of embeddings.
 
     Attributes:
@@ -40,7 +42,7 @@ class Loss(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
                 return zero(*wide)
             return self.compute(wide[0] if self.depths == 1 else wide, labels).reshape(())
 
-    def compute(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+    def compute(self, embeddings: Any, labels: Tensor) -> Tensor:
         """Loss of a validated, non-empty batch; of a list of embeddings where `depths` > 1."""
         raise NotImplementedError
 
@@ -69,9 +71,9 @@ class ClassLoss(Loss):
 class PmlClassLoss(ClassLoss):
     """A loss of pytorch-metric-learning that has weights for each product."""
 
-    def __init__(self, products: int, loss: torch.nn.Module) -> None:
+    def __init__(self, products: int, loss: Any) -> None:
         super().__init__(products)
-        self.loss = loss
+        self.loss: Any = loss  # has methods that torch.nn.Module does not declare
 
     def class_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """As pytorch-metric-learning computes it."""
@@ -84,7 +86,7 @@ class PmlClassLoss(ClassLoss):
 
 def zero(*tensors: Tensor) -> Tensor:
     """0 with a (zero) gradient for each of these tensors."""
-    return sum((t * 0).sum() for t in tensors)
+    return torch.stack([(t * 0).sum() for t in tensors]).sum()
 
 
 def check_range(labels: Tensor, products: int) -> None:

@@ -103,7 +103,7 @@ def _hardest(pairs: Tensor, distances: Tensor, count: int, *, farthest: bool) ->
     return ordered[hardness.argsort(descending=farthest, stable=True)[:count]]
 
 
-class CascadedHeads(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class CascadedHeads(torch.nn.Module):
     """Feature maps of several depths → one embedding of each: global average pooling, linear.
 
     Any timm network gives the maps, as `forward_intermediates(x, indices=3,

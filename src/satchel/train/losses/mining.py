@@ -86,6 +86,8 @@ class SamplingLoss(Loss):
     have. In evaluation it does not change: the same batch gives the same loss.
     """
 
+    draws: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("draws", torch.zeros((), dtype=torch.int64))

@@ -70,7 +70,7 @@ def make_loss(name: str, *, products: int, dimension: int, seed: int = 0, **opti
     checks.integer("products", products, 2)
     checks.integer("dimension", dimension, 1)
     with torch.random.fork_rng(devices=[]):
-        torch.random.default_generator.manual_seed(checks.integer("seed", seed, 0))
+        torch.default_generator.manual_seed(checks.integer("seed", seed, 0))
         loss = LOSSES[name](products, dimension, **options)
     loss.seed = seed
     return loss

@@ -10,13 +10,15 @@ import torch
 from torch import Tensor
 
 
-class WhiteningLayer(torch.nn.Module):  # type: ignore[misc] # torch is not read by mypy
+class WhiteningLayer(torch.nn.Module):
     """A fixed linear map x → W x in float32, W of `distances.WithinClassWhitening`.
 
     Before a loss with the distance "unnormalised" it makes Mahalanobis of Euclidean; before one
     that normalises, the cosine of whitened embeddings. W is a buffer, not learned: set it again
     when the embeddings have changed.
     """
+
+    matrix: Tensor
 
     def __init__(self, matrix: npt.NDArray[np.floating[Any]]) -> None:
         super().__init__()
