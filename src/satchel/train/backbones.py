@@ -69,7 +69,7 @@ class Backbone(torch.nn.Module):
         self.network = network
         self.name = name
         self.weights = weights
-        self.dimension = int(network.num_features)
+        self.dimension = int(self.network.num_features)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
