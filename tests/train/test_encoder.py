@@ -125,7 +125,7 @@ def test_from_scratch_there_is_nothing_to_blend_with(
     task: EncoderTask, settings: EncoderSettings, tmp_path: Path
 ) -> None:
     scratch = settings.model_copy(update={"weights": "none", "blend_with_start": (0.5,)})
-    with pytest.raises(UsageError, match="came with none"):
+    with pytest.raises(UsageError, match="has none; give --weights"):
         trained(task, scratch, tmp_path)
 
 

@@ -29,7 +29,7 @@ TRAINED_GRID: Final = 14
 """Patches a side that it was trained with, at 224 pixels."""
 
 MOST_PATCHES: Final = 32
-"""Of a crop's side."""
+"""Most patches a side of a crop."""
 
 MEAN: Final = np.array((0.48145466, 0.4578275, 0.40821073), np.float32)
 STD: Final = np.array((0.26862954, 0.26130258, 0.27577711), np.float32)

@@ -84,7 +84,7 @@ def read_head(model: onnx.ModelProto) -> Head:
 
 
 def head_input_names(graph: onnx.GraphProto) -> tuple[str, str]:
-    """Names of what goes into the head, each of shape (n, tokens, d), the class token the first."""
+    """Names of the head's inputs, each of shape (n, tokens, d), the class token first."""
     makers = {output: node for node in graph.node for output in node.output}
     out = next(node for node in graph.node if f"{LAST}.out.q" in node.input)
     attention = makers[out.input[0]].input[0]  # as it is before its quantisation
@@ -103,7 +103,7 @@ class HeadInput:
     Attributes:
         vectors: shape (n, d), float32.
         saliency: shape (n, h, w), float32.
-        tokens: shape (n, 2, d), float16, as they are cached: equal whether cached or not.
+        tokens: shape (n, 2, d), float16, the type of the cache, so that both give equal results.
     """
 
     vectors: Floats
@@ -116,10 +116,10 @@ class TokenSource(Protocol):
 
     @property
     def batch(self) -> int:
-        """Crops that should pass together."""
+        """Crops of one forward pass."""
 
     def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
-        """Of crops, shape (n, h, w, 3), uint8; shape (n, 2, d), as `Head` takes them."""
+        """Head inputs, shape (n, 2, d), of crops, shape (n, h, w, 3), uint8."""
 
 
 class TokenEncoder:
@@ -201,13 +201,13 @@ def with_head(model: onnx.ModelProto, head: Head, weight: float) -> onnx.ModelPr
 
 @dataclass(frozen=True, slots=True)
 class _Writer:
-    """Writes a head into a graph, under names of its own."""
+    """Writes a head into a graph, under names with its own prefix."""
 
     graph: Graph
     head: Head
 
     def write(self, token: str, attention: str) -> str:
-        """Add everything from what `head_inputs` names to unit vectors."""
+        """Add the layers from `head_inputs` to unit vectors."""
         first = self.constant("first", np.array(0, np.int64))
         token, seen = (
             self.graph.add("Gather", name, first, output=f"{OWN}{part}", axis=1)

@@ -1,4 +1,4 @@
-"""CLIP's image encoder in PyTorch: to be trained, and for machines with a graphics card.
+"""CLIP's image encoder in PyTorch, for training and for inference on a GPU.
 
 The network that `recipes/clip_b16` writes into a graph, in floating point; weights go in and come
 out in the form of `satchel.adapt.clip_file`.
@@ -39,7 +39,7 @@ class ImageFeatures:
         vectors: shape (n, `WIDTH`), of length 1.
         tokens: of patches, before the last block; shape (n, r × c, `WIDTH`).
         attention: of the class token to each of them in the last block, mean of the heads; shape
-            (n, r × c); with what it pays to itself the sum is 1.
+            (n, r × c); with its attention to itself the sum is 1.
         grid: r and c.
     """
 
@@ -80,7 +80,7 @@ class TorchImageEncoder(torch.nn.Module):
         return ImageFeatures(vectors, tokens[:, 1:], attention[:, 1:], grid)
 
     def head_tokens(self, crops: torch.Tensor) -> torch.Tensor:
-        """What goes into the head, as `satchel.adapt.clip_head.Head` takes it; shape (n, 2, d)."""
+        """The head's inputs, as `satchel.adapt.clip_head.Head` takes them; shape (n, 2, d)."""
         tokens, _ = self._before_last(crops)
         seen, _ = self._attended(tokens, BLOCKS - 1)
         return torch.stack([tokens[:, 0], seen[:, 0]], 1)
@@ -105,10 +105,10 @@ class TorchImageEncoder(torch.nn.Module):
         return torch.cat([first, patches.flatten(2).transpose(1, 2) + placed], 1)
 
     def _attended(self, tokens: torch.Tensor, block: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """What a block's attention gives each token; in the last the class token alone asks.
+        """Attention output of a block for each token; in the last block for the class token alone.
 
         Returns:
-            Shape (n, t, d); and how the class token attends to all, shape (n, t), in the last.
+            Shape (n, t, d); and in the last block the class token's attention, shape (n, t).
         """
         joined = self._linear(self._normalised(tokens, f"{block}.ln1"), f"{block}.qkv")
         query, key, value = (
@@ -123,7 +123,7 @@ class TorchImageEncoder(torch.nn.Module):
         return seen, attention
 
     def _perceived(self, tokens: torch.Tensor, seen: torch.Tensor, block: int) -> torch.Tensor:
-        """Tokens after a block, by what its attention gave them."""
+        """Tokens after a block, given its attention output."""
         tokens = tokens + self._linear(seen, f"{block}.out")
         hidden = self._linear(self._normalised(tokens, f"{block}.ln2"), f"{block}.fc1")
         hidden = hidden * torch.sigmoid(QUICK * hidden)
@@ -144,7 +144,7 @@ class TorchTokenEncoder:
     As `satchel.adapt.clip_head.TokenEncoder`, without the loss of int8.
 
     Attributes:
-        batch: crops that should pass together.
+        batch: crops of one forward pass.
     """
 
     batch: Final = 64
@@ -162,7 +162,7 @@ class TorchTokenEncoder:
 
 
 def _inner(name: str) -> str:
-    """PyTorch takes no dots in names."""
+    """Replace the dots of a name, which PyTorch does not allow."""
     return name.replace(".", "/")
 
 

@@ -21,13 +21,13 @@ def concatenated(start: Floats, adapted: Floats, weight: float) -> Floats:
 
     Args:
         start, adapted: shape (n, d), float32, of length 1.
-        weight: of the adapted one's cosines.
+        weight: ensemble weight of the adapted member.
     """
     both = math.sqrt(1 - weight) * start, math.sqrt(weight) * adapted
     return np.concatenate(both, axis=1).astype(np.float32)
 
 
 def read_weight(path: Path) -> float:
-    """Read the ensemble weight that a file of weights notes."""
+    """Read the ensemble weight from the metadata of a weights file."""
     with safe_open(path, framework="pt") as file:
         return float(file.metadata()[WEIGHT])

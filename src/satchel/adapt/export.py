@@ -14,11 +14,11 @@ from satchel.train.export import TIMED_BATCH, Exported, compare, sample_crops
 def export_head(
     base: bytes, card: EncoderCard, head: AdaptedHead, photos: TrainingPhotos
 ) -> Exported:
-    """Write a head into the built-in encoder's file, and hold the file against both members.
+    """Write a head into the built-in encoder's file, and compare the file with both members.
 
     Args:
         base: the built-in encoder's file; `card` is its card.
-        photos: to compare by; at least two.
+        photos: to compare on; at least two.
     """
     model = onnx.load_from_string(base)
     encoder = TokenEncoder(card, model)

@@ -1,4 +1,4 @@
-"""Files of an adapting run: what it starts from, and what it made."""
+"""Files of an adapting run: its starting point and its results."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from satchel.train.runs import Run, readable
 START: Final = "start.json"
 
 START_WEIGHTS: Final = "start.safetensors"
-"""Of the network that training starts from, the first member of the ensemble."""
+"""Weights of the network that training starts from, the first member of the ensemble."""
 
 SERVED_WEIGHTS: Final = "served.safetensors"
-"""Of the second member that was served as the run began, if there was one; with its weight."""
+"""Weights of the second member served as the run began, if any, with its ensemble weight."""
 
 ADAPTED_WEIGHTS: Final = "adapted.safetensors"
-"""Of the second member that the run made; written last."""
+"""Weights of the second member that the run trained; written last."""
 
 SERVED_HEAD: Final = "served.safetensors"
 """The adapted head that was served as the run began, if one was."""
 
 
 class NetworkStart(BaseModel):
-    """How the network was made that a run starts from."""
+    """Configuration of the network that a run starts from."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -43,7 +43,7 @@ class NetworkStart(BaseModel):
 
 
 class Start(BaseModel):
-    """What a run starts from: written as it begins, so that it resumes from the same.
+    """Starting point of a run, written as it begins so that it resumes from the same.
 
     Attributes:
         base: SHA-256 of the built-in encoder, where its head is adapted.
@@ -96,7 +96,7 @@ def write_start(
 
 
 def network_start(run: Run) -> NetworkStart:
-    """How the network was made that a run started from.
+    """Read the configuration of the network that a run started from.
 
     Raises:
         UsageError: it is damaged, or the run adapted a head.

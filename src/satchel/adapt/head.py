@@ -2,7 +2,7 @@
 
 Everything before is frozen, so each synthetic photo passes it once and only the head's input is
 kept, 3 KB (`satchel.adapt.token_cache`). On these the head is trained in seconds. Its vector is an
-ensemble member beside the built-in one's.
+ensemble member next to the built-in one's.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ Halves = npt.NDArray[np.float16]
 Ints = npt.NDArray[np.int64]
 
 SYNTHESIS_SHARE: Final = 0.85
-"""Of the time that is left, for synthetic photos; then come training and validation."""
+"""Share of the remaining time for synthetic photos; training and validation follow."""
 
 
 def adapt_head(
@@ -196,7 +196,7 @@ class HeadEncoder:
 
 
 def token_source(encoder: TokenEncoder, model: onnx.ModelProto) -> TokenSource:
-    """What synthetic photos pass: a graphics card where there is one, else the encoder itself.
+    """The encoder of synthetic photos: on the GPU where there is one, else the served one itself.
 
     Gallery photos and validation queries pass the encoder itself anywhere: it is what is served.
     """

@@ -1,7 +1,7 @@
 """Adapt a whole network: where the light encoder is served, or a trained one.
 
 The trained weights are interpolated with those of the start, and that network is an ensemble
-member beside the start. Validation chooses the epoch.
+member next to the start. Validation chooses the epoch.
 
 Interpolation: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022,
 eq. 1.
@@ -52,7 +52,7 @@ LEAST_REPEATS: Final = 8
 
 
 class LiveEncoder:
-    """A network in training, as `satchel.encode.embed.embed` takes an encoder."""
+    """Adapter: a network in training, as `satchel.encode.embed.embed` takes an encoder."""
 
     def __init__(self, backbone: Backbone, side_px: int) -> None:
         self._model = Exportable(backbone).eval()

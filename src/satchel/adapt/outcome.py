@@ -1,4 +1,4 @@
-"""Result of an adapting run: validation figures before and after, and what they allow."""
+"""Result of an adapting run: validation figures before and after, and whether it may be served."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 Every product is a class of a cosine softmax; training sees synthetic photos of the products
 (`satchel.adapt.compose`). What is fitted is a `Method`: the head of the built-in encoder
 (`satchel.adapt.head`), or a whole network (`satchel.adapt.network`). Either is an ensemble member
-beside the encoder it started from, so that what that one knew is kept. The weights of the ensemble
+next to the encoder it started from, so that nothing is forgotten. The weights of the ensemble
 are fixed: synthetic queries would choose all of the adapted member, which real photos would not
 (docs/decisions/0013-adapting-again.md).
 """
@@ -94,7 +94,7 @@ def prepare(
         UsageError: the folder of backgrounds holds no photo.
     """
     began = time.monotonic()
-    cv2.setNumThreads(1)  # photos are composed one a core, beside the network
+    cv2.setNumThreads(1)  # composing runs one photo a core, in parallel with the network
     query_side_px = round(QUERY_SIDE * side_px)
     seen, unseen = None, None
     if settings.backgrounds is not None:

@@ -1,4 +1,4 @@
-"""What adapting works on: a catalogue's photos, some of their products held out for validation."""
+"""The task of adapting: a catalogue's photos, some products held out for validation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Caches of what goes into the built-in encoder's head, in files of the run's folder.
+"""Caches of the inputs of the built-in encoder's head, in files of the run's folder.
 
 Everything before the head is frozen, so a photo passes it once: `CachedEncoder` for the gallery
 and the validation queries, `SyntheticTokens` for synthetic photos. A killed run resumes from both.
@@ -38,7 +38,7 @@ TIMED_BATCHES: Final = 8
 
 
 class CachedEncoder:
-    """The built-in encoder; crops that it has seen, by a hash of their pixels, pass it no more."""
+    """The built-in encoder with a cache: each crop is encoded once, by a hash of its pixels."""
 
     def __init__(
         self, encoder: TokenEncoder, path: Path, most: int, advance: Callable[[int], None]
@@ -46,7 +46,7 @@ class CachedEncoder:
         """Open the cache.
 
         Args:
-            most: distinct crops that there may be.
+            most: capacity, in distinct crops.
             advance: called with the number of crops of each pass.
         """
         self.encoder = encoder
@@ -89,14 +89,14 @@ class CachedEncoder:
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """How many synthetic photos there are of each gallery photo; and photos a second, measured."""
+    """Synthetic photos of each gallery photo, and measured photos a second."""
 
     per_photo: int
     per_second: float
 
     @classmethod
     def read(cls, run: Run) -> Schedule | None:
-        """Read what an earlier process decided; None: nothing yet."""
+        """Read the schedule that an earlier process wrote; None: there is none yet."""
         path = run.folder / SCHEDULE
         with readable(path):
             return cls(**json.loads(path.read_bytes())) if path.exists() else None
@@ -151,13 +151,13 @@ class SyntheticTokens:
         return rows["tokens"][: schedule.per_photo * count], schedule
 
     def _open(self) -> np.memmap[Any, Any]:
-        """The file, with room for the most there may be; unwritten rows take no disk space."""
+        """The file, sized for the maximum; unwritten rows take no disk space."""
         shape = self.source.head_tokens(self._compose([0])).shape[1:]
         row = np.dtype([("tokens", np.float16, shape), ("done", np.bool_)])
         return open_rows(self.run.folder / SYNTHETIC, self.max_per_photo * len(self.photos), row)
 
     def _rate(self, rows: np.memmap[Any, Any], done: int, until: int) -> float:
-        """Synthetic photos a second, by those that are encoded first."""
+        """Synthetic photos a second, measured on the first batches."""
         began, counted = time.monotonic(), -2 * self.source.batch
         for encoded in self._encoded(rows, done, until):
             counted += encoded

@@ -27,10 +27,10 @@ Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int64]
 
 QUERY_SEED: Final = 2**40
-"""Of synthetic queries: no training step has it."""
+"""Seed of synthetic queries: no training step uses it."""
 
 FEWEST_QUERIES: Final = 20
-"""Real photos from which their figures are given."""
+"""Least number of real photos for which figures are given."""
 
 
 @dataclass(frozen=True, slots=True)

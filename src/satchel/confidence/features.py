@@ -26,19 +26,19 @@ SMALL_GAP: Final = 0.01
 
 USUAL_SCORE: Final = 0.6
 SCORE_SPREAD: Final = 0.1
-"""Middle and spread of first scores; they only make weights comparable in size."""
+"""Mean and scale of first scores, to standardise them."""
 
 MANY_PHOTOS: Final = 50
-"""Photos of a product above which one more makes no difference."""
+"""Cap on the number of photos of a product."""
 
 LARGEST_LEAD: Final = 0.5
 """Lead of a first product that has no second, and the largest that counts."""
 
 FIFTH: Final = 4
-"""Place from which on products are no near-duplicates of the first any more, mostly."""
+"""Rank from which products are rarely near-duplicates of the first."""
 
 NO_SCORE: Final = -1e9
-"""Score of a place that is empty, where fewer products were ranked than for other items."""
+"""Padding score, where fewer products were ranked than for other items."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ def _lead(ranked: Rankings, place: int) -> Floats:
 def _ahead(ranked: Rankings) -> Ints:
     """How many products are ahead of the first by colours, and by local features; shape (n, 2)."""
     found, there = ranked.evidence[:, :RERANKED], ranked.scores[:, :RERANKED] > NO_SCORE
-    ahead = (found > found[:, :1]) & there[:, :, None]  # NaN is ahead of nothing
+    ahead = (found > found[:, :1]) & there[:, :, None]  # comparisons with NaN are False
     result: Ints = ahead.sum(1)
     return result
 

@@ -1,4 +1,4 @@
-"""How good confidences are: calibration error, detection of absent items, precision, coverage."""
+"""Metrics of confidences: calibration error, detection of absent items, precision, coverage."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def calibration_error(
 ) -> tuple[tuple[ConfidenceBin, ...], float]:
     """Expected calibration error (ECE) in bins of equally many items, and the bins.
 
-    Bins of equal width leave most items in one bin where confidences are alike; of equal mass they
-    are estimated equally well (Nguyen and O'Connor, "Posterior calibration and exploratory
+    Bins of equal width leave most items in one bin where confidences are similar; bins of equal
+    mass are estimated equally well (Nguyen and O'Connor, "Posterior calibration and exploratory
     analysis", EMNLP 2015).
 
     Args:

@@ -1,4 +1,4 @@
-"""Fitting confidences, so that of answers with 80 % confidence 8 in 10 are right."""
+"""Calibration: fit confidences so that 8 in 10 answers with 80 % confidence are right."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FEWEST_QUERIES: Final = 20
 
 FOLDS: Final = 5
 PRIOR_WEIGHT: Final = 1.0
-"""Weight of the starting weights: as if they had been observed in about so many items."""
+"""Prior precision of the starting weights: a pseudo-count of about so many items."""
 
 LEAST_PRIOR_WEIGHT: Final = 1e-3
 """The same without starting weights: a ridge that keeps the fit finite."""
@@ -54,7 +54,7 @@ def fit_choices(
     Args:
         features: shape (n, choices, p).
         possible: shape (n, choices), which choices there are.
-        chosen: shape (n,), which of them came true.
+        chosen: shape (n,), the observed choice.
         weight: shape (n,).
         start: shape (p,).
         prior: precision of the prior, > 0.
@@ -102,7 +102,7 @@ def fit_confidence(
 
     Args:
         outcomes: with absent items among them.
-        start: weights to stay near to where items are few; None for none.
+        start: mean of the prior on the weights; None for none.
         absent_share: share of the outcomes' weight that absent items have.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Ranked queries whose right product is known: what confidences are fitted to and measured on."""
+"""Ranked queries with ground truth, on which confidences are fitted and measured."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ABSENT_SHARE: Final = 0.33
 """Default share of items that are not in the catalogue."""
 
 NOT_THERE: Final = -1
-"""Stands for the product of an item that is not in the catalogue."""
+"""Product id of an item that is not in the catalogue."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ def joined(parts: Sequence[Outcomes]) -> Outcomes:
 
 @dataclass(frozen=True, slots=True)
 class RankedPair:
-    """A query ranked twice: as it is, and with its product left out of the gallery.
+    """A query ranked twice: in the full gallery, and with its product left out.
 
     Attributes:
         right: id of its product; `NOT_THERE` for an item that is not in the catalogue, whose two
@@ -110,8 +110,8 @@ def paired_outcomes(
 ) -> Outcomes:
     """Count each query twice: as ranked, and as ranked with its product left out of the gallery.
 
-    So each query stands for an item that is in the catalogue and for one that is not, and the two
-    differ in nothing else. A query without a right product counts as the second kind alone.
+    So each query gives an item in the catalogue and an item not in it, from the same photo.
+    A query without a right product counts as the second kind alone.
 
     Args:
         there: of n queries.

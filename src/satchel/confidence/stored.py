@@ -1,6 +1,6 @@
 """Calibrations: confidences fitted on a workspace's own photos, one file for each encoder.
 
-They lie under `models/calibration/`, named by the SHA-256 of the model, so that a rollback to an
+Stored in `models/calibration/`, named by the SHA-256 of the model, so that a rollback to an
 encoder finds its calibration again. Without one, the confidence of the encoder's card applies.
 """
 

@@ -14,7 +14,7 @@ LEVEL: Final = 0.95
 """One-sided level of the lower bound that must reach the wanted precision."""
 
 FEWEST_IDENTIFIED: Final = 20
-"""Answers that the threshold of "identified" must be based on, at least."""
+"""Least number of answers that the threshold of "identified" is based on."""
 
 NEVER_REACHED: Final = 2.0
 """Above every sum of probabilities."""

@@ -1,4 +1,4 @@
-"""The card of an encoder: what the model file is, and all that must be known to use it."""
+"""The card of an encoder: identity of the model file, and everything needed to use it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class Confidence(BaseModel):
 
     presence: tuple[float, float, float, float, float, float, float] = Field(
         description="of 1, first score, ln lead, ln photos, ln lead before the fifth, ln products "
-        "ahead by colours, ln those ahead by parts: odds of being in the catalogue"
+        "ahead by colours, ln those ahead by patches: odds of being in the catalogue"
     )
     sharpness: tuple[NonNegativeFloat, NonNegativeFloat, NonNegativeFloat] = Field(
-        description="of gap, gap × ln photos, ln gap: how much being behind counts"
+        description="of gap, gap × ln photos, ln gap: how fast probabilities fall with the gap"
     )
     further: tuple[float, float] = Field(
         description="of 1, ln photos: odds that the right product is not among those ranked"
@@ -72,7 +72,7 @@ class EncoderCard(ModelCard):
     patch_px: int | None = Field(
         None,
         gt=0,
-        description="crops keep the photo's proportions: their sides are whole multiples of this, "
+        description="crops keep the photo's aspect ratio: their sides are whole multiples of this, "
         "with the pixels of the square at most; none: they are square",
     )
     preprocessing: str
@@ -87,7 +87,7 @@ class EncoderCard(ModelCard):
 
     @property
     def crop_shape(self) -> CropShape:
-        """What crops the encoder takes."""
+        """Shape of the encoder's input crops."""
         return CropShape(self.input_side_px, self.patch_px)
 
 

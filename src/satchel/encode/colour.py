@@ -1,8 +1,8 @@
 """Colour histograms, compared by inner product.
 
-Networks trained to name things whatever their colour keep little of it; products of one model
-often differ in nothing else. Only a and b of CIE L*a*b* are kept: how light a photo is says more
-of the light than of the object.
+Networks trained to recognise things in any colour keep little of it; products of one model
+often differ in nothing else. Only a and b of CIE L*a*b* are kept: lightness depends more
+on the illumination than on the object.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SIDE: Final = 64
 """The crop is resized to this many pixels a side."""
 
 BINS: Final = 12
-"""A side of the histogram over a and b, from -`REACH` to `REACH`."""
+"""Bins a side of the histogram over a and b, from -`REACH` to `REACH`."""
 
 REACH: Final = 60.0
 
@@ -35,12 +35,11 @@ STEEPNESS: Final = 8.0
 def colour_histogram(crop: RGB, saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Return the colour histogram of the salient part of a crop.
 
-    Each pixel counts by how salient its place is, and is shared out between the four bins around
+    Each pixel is weighted by the saliency at its position, and spread over the four bins around
     its colour. The roots of the bins' shares are taken: their inner product with another
     histogram's is the Bhattacharyya coefficient (A. Bhattacharyya, "On a measure of divergence
     between two statistical populations", Bulletin of the Calcutta Mathematical Society 35, 1943).
-    What is returned is the sum of two: of the crop as it is, and as it would be under white
-    light, which is a guess.
+    The result is the sum of two histograms: of the crop unchanged, and white-balanced.
 
     Args:
         crop: shape (side, side, 3), uint8, RGB.

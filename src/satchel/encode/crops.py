@@ -1,7 +1,7 @@
 """Crop shapes: square, or of about the photo's aspect ratio.
 
-A photo that a phone took upright, squeezed into a square, is a third too wide; the studio's picture
-of the same thing is not. Measured in docs/decisions/0018-proportions.md.
+A phone's portrait photo, squeezed into a square, is a third too wide; the studio photo
+of the same product is not. Measured in docs/decisions/0018-proportions.md.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from satchel.images import RGB, crop
 from satchel.records import Box
 
 LEAST_PATCHES: Final = 6
-"""Of a side: what is longer than three times its width is squeezed a little."""
+"""Largest aspect ratio of a crop; longer photos are squeezed a little."""
 
 PIXELS_COUNT: Final = 0.5
 """Weight of log pixel loss relative to log change of aspect ratio."""
@@ -36,7 +36,7 @@ class CropShape:
     patch_px: int | None = None
 
     def fitting(self, height: float, width: float) -> tuple[int, int]:
-        """Height and width in pixels of the crop for something of these proportions, both > 0."""
+        """Height and width in pixels of the crop for a box of this height and width, both > 0."""
         if self.patch_px is None:
             return self.side_px, self.side_px
         patches = self.side_px // self.patch_px
@@ -44,7 +44,7 @@ class CropShape:
         return rows * self.patch_px, columns * self.patch_px
 
     def cut(self, photo: RGB, box: Box) -> RGB:
-        """Cut a box out of a photo, shape (h, w, 3): as large as `fitting` says."""
+        """Crop a box of a photo, shape (h, w, 3), to the size that `fitting` returns."""
         height, width = photo.shape[:2]
         return crop(photo, box, self.fitting(height * box.height, width * box.width))
 

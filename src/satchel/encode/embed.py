@@ -31,7 +31,7 @@ PASS_WEIGHTS: Final = {1: (1.0,), 2: (2.0, 1.0), 3: (1.0, 1.0, 1.0)}
 """Weight of each pass in the mean vector, by the number of passes."""
 
 COLOUR_PASS: Final = 2
-"""Of three passes, the one whose crop gives the colours; the third crop often loses parts."""
+"""Of three passes, the one whose crop gives the colours; the third often crops the object."""
 
 
 class PhotoEncoder(Protocol):
@@ -55,7 +55,7 @@ def embed(
     """Locate and encode the object in each photo; crops of equal size share a batch.
 
     Args:
-        photos: upright RGB pixels, each of its own size; at least one.
+        photos: upright RGB pixels, of any sizes; at least one.
         gallery: the photos belong to the gallery, which takes two passes at least.
     """
     count = max(encoder.n_passes, 2) if gallery else encoder.n_passes

@@ -24,12 +24,12 @@ PATCH_OUTPUTS: Final = ("patches", "attention")
 """Further outputs of an encoder with patch output; patches are ordered by attention."""
 
 CENTRED: Final = "centred_saliency"
-"""Replaces the saliency of a model that was exported before maps were centred; see
+"""Output that replaces the saliency of a model exported before maps were centred; see
 `recipes.saliency_part`."""
 
 
 def saliency_output(names: Collection[str]) -> str:
-    """Which of a model's outputs is the saliency map whose cells tile the crop."""
+    """Name of the output with the saliency map whose cells tile the crop."""
     return CENTRED if CENTRED in names else OUTPUTS[1]
 
 
@@ -39,8 +39,8 @@ class Encoder:
     The model takes uint8 crops and holds its own preprocessing, so that no caller can get it
     wrong.
 
-    Safe to call from several threads at once. Where a pass has several threads itself, passes take
-    turns: they would only get into each other's way.
+    Safe to call from several threads at once. Where a pass has several threads itself, passes are
+    serialised: running them in parallel would be slower.
     """
 
     def __init__(self, card: EncoderCard, model: bytes, *, threads: int) -> None:
@@ -94,7 +94,7 @@ class Encoder:
         return self.card.n_passes
 
     def _check_length(self, output: str, expected: int | None) -> None:
-        """Hold the length of an output's vectors against the card's, where the model says one."""
+        """Compare the length of an output's vectors with the card's, if the model declares one."""
         shapes = {one.name: one.shape for one in self._session.get_outputs()}
         found = shapes[output][-1] if output in shapes else None
         if found != expected and not isinstance(found, str):
@@ -110,12 +110,12 @@ class Encoder:
             crops: shape (n, h, w, 3), uint8, RGB; h and w as `crop_shape` has them.
 
         Raises:
-            EncoderError: the model does not take them: its card is of another.
+            EncoderError: the model does not take this shape: the card does not belong to it.
         """
         try:
             with self._turn:
                 return EncoderOutput(*self._session.run(self._names, {INPUT: crops}))
-        except Exception as error:  # ONNX Runtime has no exception tree of its own
+        except Exception as error:  # ONNX Runtime has no base class of its exceptions
             raise EncoderError(
                 f"ONNX Runtime cannot run {self.card.file} on crops of the shape {crops.shape}: "
                 f"{reason(error)}"

@@ -1,6 +1,6 @@
 """What one forward pass of an encoder returns: vectors, saliency maps, patch embeddings.
 
-A vector describes a crop as a whole. Patch embeddings describe its parts (a clasp, a stitched edge,
+A vector describes a crop as a whole. Patch embeddings describe details (a clasp, a stitched edge,
 a printed letter); `satchel.search.patch_matching` compares them.
 """
 

@@ -1,7 +1,7 @@
-"""Which encoder a workspace serves with: the built-in one, or one that was promoted.
+"""Registry of the served encoder: the built-in one, or one that was promoted.
 
-`models/serving.json` names it, and the one before it, so that a promotion can be taken back. The
-file is replaced in one step; whoever reads it sees the old model or the new one.
+`models/serving.json` names it, and the one before it, so that a promotion can be rolled back. The
+file is replaced atomically: a reader gets the old model or the new one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from satchel.validation import reason
 FILE: Final = "serving.json"
 CARD: Final = "card.json"
 BUILTIN_NAME: Final = ""
-"""Stands for the built-in encoder where a model's name is expected."""
+"""Name of the built-in encoder where a model's name is expected."""
 
 BUILTINS: Final = {path.stem: path for path in (BUILTIN, LITE)}
 """Cards of the encoders that Satchel carries, by name: the built-in one and the light one."""
@@ -32,7 +32,7 @@ _NAME: Final = re.compile(r"[\w-][\w.-]{0,120}")
 
 
 class Serving(BaseModel):
-    """The models that were served, the last of them now."""
+    """History of the served models; the last is served now."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -66,7 +66,7 @@ def read_serving(models: Path) -> Serving:
 
 
 def serving_card(models: Path) -> Path:
-    """Where the card of the served encoder lies."""
+    """Path of the card of the served encoder."""
     name = read_serving(models).name
     return BUILTINS.get(name or BUILTIN.stem, models / name / CARD)
 
@@ -91,7 +91,7 @@ def serve_model(models: Path, name: str) -> None:
 
 
 def roll_back(models: Path) -> str:
-    """Serve with the model before this one again; return its name.
+    """Roll back to the model that was served before; return its name.
 
     Raises:
         UsageError: there is none before it.

@@ -1,6 +1,6 @@
 """Confidence intervals: a percentile bootstrap over queries or clusters of them.
 
-Where few or like values leave the bootstrap nothing to draw from, intervals are widened.
+Where values are few or all equal, the bootstrap's interval is too narrow and is widened.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy.typing as npt
 ROUNDS: Final = 2_000
 DRAWS_AT_ONCE: Final = 4_000_000
 ROUNDING: Final = 1e-12
-"""By how much figures that are equal may differ: they are sums."""
+"""Rounding error within which figures count as equal: they are sums."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ def interval(
 
     The percentile bootstrap, widened to what so few clusters cannot exclude. Efron and Tibshirani,
     "An Introduction to the Bootstrap", 1993, section 13.3. Photos of one item resemble each other
-    and fall or stand together: with `clusters`, whole clusters are drawn, and the interval becomes
+    and have correlated outcomes: with `clusters`, whole clusters are drawn, and the interval is
     as wide as their number warrants (Field and Welsh, "Bootstrapping clustered data", 2007).
 
-    The bootstrap only draws what it was given: of twelve hits it makes 100 to 100 %. But n
+    The bootstrap only resamples: twelve hits of twelve give 100 to 100 %. But n
     clusters cannot exclude that a share u of all clusters is of a kind that they hold none of,
     with u = `unseen_share(n)`. Such clusters may score anything in [0, 1]. So the interval reaches
     at least from mean · (1 − u) to mean + (1 − mean) · u. Where all are right or all are wrong,
@@ -84,10 +84,10 @@ def difference(
 ) -> Interval:
     """Return the interval of mean(second) − mean(first), on the same queries.
 
-    Paired: what both systems find hard cancels out, so that two systems can differ for certain
-    while the intervals of their figures overlap. Where every cluster has the same difference, the
-    bootstrap has no width, and the interval reaches as far as unsampled clusters allow
-    (`interval`): these may differ by anything in [-1, 1].
+    Paired: difficulty common to both systems cancels out, so that a difference can be
+    significant while the intervals of the two figures overlap. Where every cluster has the
+    same difference, the bootstrap has no width, and the interval reaches as far as unsampled
+    clusters allow (`interval`): these may differ by anything in [-1, 1].
 
     Raises:
         ValueError: as in `interval`, or the two are not of the same queries.

@@ -1,4 +1,4 @@
-"""Line charts: data → where everything goes in an SVG. The template draws it."""
+"""Layout of line charts: data → coordinates in an SVG, which the template draws."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 520, 330
 LEFT, RIGHT, TOP_EDGE, BOTTOM = 62, 20, 16, 54
 FEW: Final = 8
 LABEL_PX: Final = 34
-"""Room that a number under the x axis needs."""
+"""Width of a label under the x axis."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Chart:
         x_label, y_label: with the unit.
         percent: the values are shares in [0, 1], shown as per cent.
         from_zero: the y axis begins at 0; else near the least value.
-        note: said under the chart.
+        note: caption under the chart.
     """
 
     title: str
@@ -64,7 +64,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A mark on an axis: where, in pixels, and what it says."""
+    """A tick of an axis: position in pixels, and label."""
 
     at: float
     label: str
@@ -83,7 +83,7 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class DrawnLine:
-    """A line in pixels; `look` numbers its colour and the shape of its points."""
+    """A line in pixels; `look` numbers its style: colour and shape of the points."""
 
     name: str
     look: int
@@ -157,7 +157,7 @@ def draw(chart: Chart) -> DrawnChart:
 
 
 def number(value: float, *, percent: bool) -> str:
-    """Write a value as it stands in tables."""
+    """Format a value as in tables."""
     return f"{100 * value:.1f} %" if percent else f"{value:.4g}"
 
 
@@ -229,7 +229,7 @@ def _band(marks: Sequence[Mark]) -> str:
 
 
 def _summary(chart: Chart) -> str:
-    """What the chart shows, for those who cannot see it."""
+    """Text alternative of the chart, for screen readers."""
     said = []
     for line in chart.lines:
         if line.points:

@@ -1,4 +1,4 @@
-"""Vectors on a plane, to look at."""
+"""Two-dimensional embedding map: t-SNE or PCA of vectors, for plots."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 MOST_POINTS: Final = 2_000
 LEAST_PER_PRODUCT: Final = 5
-"""Photos that a product on the map has, if it has as many: one alone shows no neighbourhood."""
+"""Least photos of a product on the map, if it has as many: one shows no neighbourhood."""
 
 FIRST_DIMENSIONS: Final = 50
 PERPLEXITY: Final = 30.0
@@ -22,7 +22,7 @@ Method = Literal["t-SNE", "PCA"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class EmbeddingMap:
-    """Where vectors lie on the plane.
+    """Coordinates of vectors in the plane.
 
     Attributes:
         rows: shape (m,), int64, ascending: which vectors are shown.
@@ -43,7 +43,7 @@ def embedding_map(
     method: Method | None = None,
     seed: int = 0,
 ) -> EmbeddingMap:
-    """Lay vectors out on a plane, near ones near each other.
+    """Project vectors onto a plane, keeping neighbours together.
 
     PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton, "Visualizing Data using t-SNE",
     2008) begun from the first two of them. t-SNE comes from scikit-learn, which the extra
@@ -53,11 +53,11 @@ def embedding_map(
         vectors: shape (n, d), float32.
         products: shape (n,); sampling goes by them, see `sample_by_product`.
         most: points shown.
-        method: None takes t-SNE where it can be had.
+        method: None takes t-SNE where scikit-learn is installed.
         seed: the same seed and data give the same map.
 
     Raises:
-        ImportError: t-SNE was asked for by name, and scikit-learn is not installed.
+        ImportError: `method` is t-SNE, and scikit-learn is not installed.
     """
     rows = sample_by_product(products, most, seed=seed)
     flat = principal_components(vectors[rows], FIRST_DIMENSIONS)
@@ -134,7 +134,7 @@ def _two(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _in_unit_square(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Scale both axes alike so that the points fill the unit square, centred."""
+    """Scale both axes by one factor so that the points fill the unit square, centred."""
     flat = _two(points)
     if not len(flat):
         return flat

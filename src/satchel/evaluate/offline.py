@@ -42,7 +42,7 @@ RANKED_TOGETHER: Final = 16
 """Queries that one thread ranks before it takes others."""
 
 NO_PRODUCT: Final = -1
-"""Stands where fewer products were ranked than for other queries."""
+"""Padding id, where fewer products were ranked than for other queries."""
 
 
 # -- embedding ---------------------------------------------------------------------------------
@@ -79,7 +79,7 @@ def embed_photos(
 def stored_photos(
     catalogue: Catalogue, card: EncoderCard, photos: Sequence[str]
 ) -> Iterator[PhotoEmbedding]:
-    """Read from the catalogue what an encoder made of gallery photos, in order.
+    """Read an encoder's embeddings of gallery photos from the catalogue, in order.
 
     Args:
         card: of the encoder.
@@ -141,7 +141,7 @@ class RankedQueries:
 
     @classmethod
     def joined(cls, parts: Sequence[RankedQueries]) -> RankedQueries:
-        """Rankings of several batches, at least one, as of one."""
+        """Concatenate rankings of several batches, at least one."""
         return cls(
             np.concatenate([part.products for part in parts]),
             Rankings.joined([part.rankings for part in parts]),
@@ -182,7 +182,7 @@ def rank_queries(
 
     Args:
         queries: embedded one after the other while others are ranked; none is kept.
-        confidence: how confidences come of scores; None leaves them out.
+        confidence: model of confidences from scores; None leaves them out.
         absent: see `satchel.confidence.model.presence`.
         advance: called with the number of queries done since the last call.
     """
@@ -206,7 +206,7 @@ def rank_pairs(
     *,
     advance: Advance = lambda _: None,
 ) -> list[RankedPair]:
-    """Rank each query twice, as it is and with its product left out, to fit confidences on.
+    """Rank each query twice, in the full gallery and with its product left out, for calibration.
 
     Args:
         right: id of each query's product; `NOT_THERE` for an item that is not in the catalogue.

@@ -22,8 +22,8 @@ Ints = npt.NDArray[np.int64]
 class OfflineGallery:
     """An embedded gallery outside a workspace; see `satchel.search.indexing.EmbeddedGallery`.
 
-    Vectors are rounded to float16 as a catalogue stores them; local features lie in a temporary
-    file. A photo is named by its position, as an index has SHA-256 digests.
+    Vectors are rounded to float16 as a catalogue stores them; local features are in a temporary
+    file. A photo's name is its position, in the place of a SHA-256 digest.
 
     Attributes:
         products: shape (n,), int64, of each photo.

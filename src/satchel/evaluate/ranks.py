@@ -1,7 +1,7 @@
 """Ranks of right answers, and figures of them: top-k, by product and category, confusions.
 
-A tie counts against us: what scores the same as the right answer ranks before it, so that no figure
-depends on the order in which rows are stored.
+Ties are pessimistic: a wrong answer with the score of the right one ranks before it, so that no
+figure depends on the order in which rows are stored.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ TOP: Final = (1, 2, 3, 5)
 def class_ranks(
     scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, chunk: int = 4096
 ) -> Ranks:
-    """Rank the right class of each query; a wrong class with the same score goes before it.
+    """Rank the right class of each query; a wrong class with the same score ranks before it.
 
     Args:
         scores: shape (n, classes), the higher the likelier.
@@ -54,7 +54,7 @@ def class_ranks(
 
 
 def hits(ranks: Ranks, k: int) -> npt.NDArray[np.bool_]:
-    """Say for each query whether the right answer is among the first `k`; a rank of 0 never is."""
+    """Whether each query's right answer is among the first `k`; a rank of 0 never is."""
     return (ranks >= 1) & (ranks <= k)
 
 
@@ -89,7 +89,7 @@ def by_group(
 
     Args:
         ranks: shape (n,).
-        groups: for each query its group; None stands apart, as "" (no category known).
+        groups: for each query its group; None is a separate group, "" (no category known).
         ks: for top-k.
 
     Raises:
@@ -104,11 +104,11 @@ def by_group(
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """Queries of one product that were taken for another.
+    """Queries of one product for which another ranked first.
 
     Attributes:
-        code: what they show.
-        taken_for: what came first.
+        code: right product.
+        taken_for: product that ranked first.
         count: how many queries.
         of: how many queries show `code`, right or wrong.
         examples: rows of the first few of those queries.

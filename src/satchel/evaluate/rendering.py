@@ -26,7 +26,7 @@ MAP_QUALITY: Final = 60
 """Of WebP: at 2,000 photos, 5 MB where JPEG takes 12."""
 
 COLOURS: Final = 8
-"""Categories that have a colour of their own on the map; the rarer ones share one more."""
+"""Categories with their own colour on the map; the rarer ones share one more."""
 
 Photos = Callable[[str], bytes | None]
 """SHA-256 of a photo → its bytes; None where it is gone."""
@@ -57,7 +57,7 @@ def render_report(report: EvaluationReport, photos: Photos) -> str:
 
 
 def page(name: str) -> Template:
-    """A page of this folder, with what all of them share: style, charts, photos, tables."""
+    """Render a page with the parts that all share: style, charts, photos, tables."""
     environment = Environment(
         loader=PackageLoader("satchel.evaluate", ""),
         autoescape=True,
@@ -70,13 +70,13 @@ def page(name: str) -> Template:
 
 
 def picture(data: bytes) -> str:
-    """A copy of a photo to look at, as a data address."""
+    """A thumbnail of a photo, as a data URL."""
     small = thumbnail(data, CONFUSION_PX)
     return "data:image/jpeg;base64," + base64.b64encode(small).decode()
 
 
 class Pictures:
-    """Photos as small data addresses, each made once."""
+    """Thumbnails as data URLs, each encoded once."""
 
     def __init__(self, photos: Photos, shrink: Callable[[bytes], str] = picture) -> None:
         self._photos = photos
@@ -84,7 +84,7 @@ class Pictures:
         self._made: dict[str, str | None] = {}
 
     def __call__(self, sha256: str | None) -> str | None:
-        """The address of a photo's copy; None where the photo is gone or damaged."""
+        """The data URL of a photo's thumbnail; None where the photo is gone or damaged."""
         if sha256 is None:
             return None
         if sha256 not in self._made:
@@ -102,7 +102,7 @@ class Pictures:
 
 
 def _tiny_picture(data: bytes) -> str:
-    """A copy for the map, of which there are thousands."""
+    """A smaller thumbnail, for the map, which shows thousands."""
     pixels = decode(thumbnail(data, MAP_PX))
     _, small = cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, MAP_QUALITY])
     return "data:image/webp;base64," + base64.b64encode(small.tobytes()).decode()

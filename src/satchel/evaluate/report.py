@@ -13,12 +13,12 @@ from satchel.evaluate.charts import Line, Point
 from satchel.evaluate.ranks import TOP, GroupFigures, Ranks, hits
 
 SOFTMAX_TOP: Final = "Top-{}, softmax head"
-"""Names of the figures of a classifier's softmax head, which is not served; k goes in."""
+"""Template of the names of a classifier's softmax figures, by k; the head is not served."""
 
 
 @dataclass(frozen=True, slots=True)
 class DataFacts:
-    """What was measured on.
+    """The test data of an evaluation.
 
     Attributes:
         split: name of the split.
@@ -61,7 +61,7 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionExample:
-    """SHA-256 of three photos: the query, the product it was taken for, the product it shows."""
+    """SHA-256 of three photos: the query, the predicted product, the right product."""
 
     query: str
     taken_for: str | None = None
@@ -70,7 +70,7 @@ class ConfusionExample:
 
 @dataclass(frozen=True, slots=True)
 class ConfusionRow:
-    """Queries of one product taken for another.
+    """Queries of one product for which another ranked first.
 
     Attributes:
         count: how many queries, `of` all those that show `code`.
@@ -93,7 +93,7 @@ class MapPoint:
     Attributes:
         x, y: in [0, 1], from the lower left.
         photo: SHA-256.
-        taken_for: the code that came first, where it is a wrong one.
+        taken_for: the code that ranked first, where it is a wrong one.
     """
 
     x: float
@@ -118,7 +118,7 @@ class EvaluationReport:
     """All that the page shows. What is empty or None has no section.
 
     Attributes:
-        about: what else there is to say: model, revision, machine, date.
+        about: further metadata: model, revision, machine, date.
         notes: sentences on how to read the figures.
         top_k: x is k, y the share of queries whose right answer is among the first k.
         categories, products: figures by group, in the order in which they are to be shown.

@@ -1,6 +1,6 @@
 """Retrieval figures, exactly and in bounded memory: Recall@k, MAP@R, R-precision.
 
-Ties count against us; see `satchel.evaluate.ranks`.
+Ties are pessimistic; see `satchel.evaluate.ranks`.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ QUERY_BLOCK: Final = 1024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Retrieval:
-    """How well gallery photos of the right product come first.
+    """Retrieval figures of a set of queries.
 
     A query whose product has no photo in the gallery (but itself) cannot be answered. Such
     queries are counted in `unanswerable` and left out of the means; the arrays keep their place.
@@ -74,13 +74,13 @@ def retrieval(
     ranks of the right photos are all that is needed, and r_j is j plus the number of wrong photos
     that score at least what the right one does: no neighbours are stored, only counted.
 
-    Counting is done in float32 matrix products. Whatever lies closer to a right photo's score
-    than float32 can tell is scored again in float64; what float64 cannot tell apart is a tie. So
-    no result depends on `chunk`, and a copy of a right photo under a wrong product always counts
-    against us.
+    Counting is done in float32 matrix products. Whatever is closer to a right photo's score
+    than float32 can resolve is scored again in float64; equal float64 scores are a tie. So
+    no result depends on `chunk`, and a copy of a right photo under a wrong product ranks
+    before it.
 
     The gallery is read twice, front to back, and at the right photos: it may be a memory map.
-    Time grows with n × g × d; memory, beside the arguments, does not, but for 8 bytes a gallery
+    Time grows with n × g × d; memory, apart from the arguments, does not, but for 8 bytes a gallery
     photo and some 60 for each pair of a query and a right photo.
 
     Args:
@@ -118,7 +118,7 @@ def retrieval(
 
 @dataclass(frozen=True, slots=True)
 class _Pairs:
-    """Queries with their right photos; those of query i lie at `starts[i]:starts[i + 1]`."""
+    """Queries with their right photos; those of query i are `starts[i]:starts[i + 1]`."""
 
     query: npt.NDArray[np.int64]
     row: npt.NDArray[np.int64]
@@ -257,7 +257,7 @@ def _count(
     """Count for each query the columns of `found` that reach `score`.
 
     Args:
-        scorer: for scoring again what is too close.
+        scorer: computes exact scores of close pairs.
         found: scores of a block of queries and a block of the gallery, float32.
         first_query, first_row: where the block begins.
         query: ascending, without repeats; shape (m,).

@@ -17,7 +17,7 @@ from satchel.train.settings import STAGES, ClassifierSettings, EncoderSettings, 
 from satchel.train.splits import Protocol
 
 UNTRAINED: Final = "untrained"
-"""The method that trains nothing: the zero-shot baseline of a backbone."""
+"""The zero-shot baseline: a backbone without training."""
 
 OVERHEAD_S: Final = 10.0
 """Estimated time of a cell besides encoder passes and training steps."""

@@ -1,4 +1,4 @@
-"""The figures that the project's seed published, as rows, columns and dashed lines beside ours.
+"""The figures that the project's seed published, as rows, columns and dashed lines next to ours.
 
 They were measured on private photos of bags: a reference, not a baseline.
 """

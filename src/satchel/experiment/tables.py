@@ -1,4 +1,4 @@
-"""Plan and results → the sections of the page, the seed's figures beside ours. Without torch."""
+"""Plan and results → the sections of the page, the seed's figures next to ours. Without torch."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Row:
 
 
 Column = tuple[str, Callable[[Row], Entry]]
-"""A heading, and what stands under it."""
+"""A column: heading, and function that gives its cells."""
 
 
 def _figure(heading: str, name: str) -> Column:
@@ -106,7 +106,7 @@ def best_classifier(plan: Plan, results: Results) -> Row | None:
     return _best(row for row in rows if row.dataset.products == most)
 
 
-# -- beside the seed's figures ---------------------------------------------------------------------
+# -- next to the seed's figures --------------------------------------------------------------------
 
 
 def _classification(rows: Sequence[Row]) -> Section | None:

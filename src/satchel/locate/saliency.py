@@ -17,7 +17,7 @@ import numpy.typing as npt
 from satchel.records import WHOLE_PHOTO, Box
 
 GRID: Final = 56
-"""The map is enlarged to this many cells a side, so that a box can end between its cells."""
+"""The map is enlarged to this many cells a side, so that boxes have subcell precision."""
 
 
 def salient_box(saliency: npt.NDArray[np.float32]) -> Box:
@@ -27,7 +27,7 @@ def salient_box(saliency: npt.NDArray[np.float32]) -> Box:
         saliency: shape (h, w), float32, ≥ 0; where the encoder responds most.
 
     Returns:
-        The box, in fractions of the crop; all of it where nothing stands out.
+        The box, in fractions of the crop; all of it where no region is salient.
     """
     fine = cv2.resize(saliency, (GRID, GRID), interpolation=cv2.INTER_LINEAR)
     above = (fine > fine.mean()).astype(np.uint8)

@@ -1,1 +1,1 @@
-"""Products that photos cannot tell apart."""
+"""Look-alikes: products that photos cannot distinguish."""

@@ -4,7 +4,7 @@ An attribute is classified by the words of its name, a word of a product's name 
 holds all words, in both languages. Pages translate the advice for each kind; `ADVICE` is that of
 the command line and the API.
 
-Only attributes that can be seen on the item count (`is_visible`): a catalogue file has columns of
+Only attributes visible on the item count (`is_visible`): a catalogue file has columns of
 prices, stock and dates, too, whose words are in `UNSEEN`. A column of an unknown name counts where
 its values are words, not where they are numbers, identifiers or flags.
 """
@@ -21,7 +21,7 @@ from satchel.records import Difference, Product
 
 
 class Kind(StrEnum):
-    """Kind of an attribute, and so what has to be inspected."""
+    """Kind of an attribute, which decides what to inspect."""
 
     SIZE = "size"
     HARDWARE = "hardware"
@@ -36,7 +36,7 @@ class _Words:
 
     Attributes:
         names: of attributes; a name that holds one of them is of this kind.
-        values: words that stand in products' names.
+        values: words in products' names.
     """
 
     names: frozenset[str]
@@ -210,7 +210,7 @@ def kind_of_attribute(name: str) -> Kind:
 
 
 def is_visible(name: str, values: Iterable[str]) -> bool:
-    """Return whether an attribute can be seen on an item, by the words of its name and its values.
+    """Return whether an attribute is visible on an item, by the words of its name and its values.
 
     Args:
         name: as the catalogue has it, in English or Korean.
@@ -226,7 +226,7 @@ def is_visible(name: str, values: Iterable[str]) -> bool:
     if any(
         _unseen_value(value) or (kind is not Kind.SIZE and _is_date(value)) for value in stripped
     ):
-        return False  # 30/20/12 is a size and no date
+        return False  # 30/20/12 is a size, not a date
     known = kind is not Kind.OTHER or not words.isdisjoint(PARTS)
     return known or not any(_unnamed_value(value) for value in stripped)
 

@@ -22,7 +22,7 @@ from satchel.search.index import GalleryIndex
 from satchel.search.rules import LookAlikeRules
 
 MAX_MEMBERS: Final = 12
-"""Products of a group: nobody reviews more."""
+"""Most products of a group: larger ones could not be reviewed."""
 
 
 def cluster(
@@ -68,10 +68,10 @@ def propose(
     *,
     progress: Progress = SILENT,
 ) -> None:
-    """Find look-alikes in the gallery and replace the proposals by them; decisions stand.
+    """Find look-alikes in the gallery and replace the proposals by them; decisions are kept.
 
     Args:
-        confidence: the model's, which answers are given with.
+        confidence: the model that answers are given with.
         journal: file of the results so far, from which a killed run resumes; removed at the end.
     """
     least, kinds = LeastCosine.of(confidence, rules), catalogue.product_kinds()

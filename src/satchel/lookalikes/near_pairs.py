@@ -1,4 +1,4 @@
-"""Near-duplicate products: found by comparing all photos of the gallery.
+"""Search for near-duplicate products by comparing all photos of the gallery.
 
 Two products are near-duplicates where the model gives the other product a posterior above `chance`
 when queried with a gallery photo of the first, between the two of them, with the vectors, colours
@@ -91,7 +91,7 @@ class LeastCosine(NamedTuple):
 
     @classmethod
     def of(cls, confidence: Confidence, rules: LookAlikeRules) -> LeastCosine:
-        """Translate a workspace's rules by the confidence model that it answers with."""
+        """Convert a workspace's rules to cosines, by its confidence model."""
         return cls(
             least_cosine(confidence, rules.chance), least_cosine(confidence, rules.colour_chance)
         )
@@ -142,7 +142,7 @@ class Journal:
     def _read(self) -> tuple[int, Pairs]:
         lines = self._path.read_text().split("\n") if self._path.exists() else []
         if len(lines) < 2 or lines[0] != self._search:
-            raise ValueError("it is not of this search")
+            raise ValueError("it belongs to another search")
         done, found = 0, Pairs()
         for line in lines[1:-1]:  # after the last line's end there is nothing, or a torn line
             done, block = json.loads(line)

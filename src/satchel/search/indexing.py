@@ -1,4 +1,4 @@
-"""`satchel index`: embed what is new, then write the index; and open it, whatever its state."""
+"""`satchel index`: embed new photos, write the index, and open it, rebuilding it if needed."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from satchel.search.rules import SearchRules
 from satchel.search.whitening import MAX_DEVIATIONS
 
 BATCH_PHOTOS: Final = 8
-"""Photos embedded together by one thread: few, so that its pixels stay near the processor."""
+"""Photos embedded together by one thread: few, so that the pixels stay in the CPU cache."""
 
 COMMIT_BATCHES: Final = 16
 """Batches between two commits: what a kill can cost."""
@@ -43,9 +43,9 @@ def embed_gallery(
     on_problem: Callable[[Problem], None],
     progress: Progress = SILENT,
 ) -> None:
-    """Embed every photo of the catalogue that this encoder has not seen.
+    """Embed every photo of the catalogue that this encoder has not embedded yet.
 
-    Work is kept every few batches: killed at any moment, the next run goes on from there.
+    Work is kept every few batches: killed at any moment, the next run resumes there.
 
     Args:
         encoder: with one thread, since several batches are under way at once.
@@ -139,12 +139,12 @@ class CatalogueGallery:
         return found
 
     def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
-        """Of the photos that are searched."""
+        """View deviations of the photos that are searched."""
         store = self._catalogue.vectors
         return store.view_deviations(self.encoder, self._dimension, at_most=at_most)
 
     def patches(self, photos: Sequence[str]) -> Sequence[bytes]:
-        """Of these photos, by SHA-256."""
+        """Local features of these photos, by SHA-256."""
         return self._catalogue.vectors.patches(self.encoder, photos)
 
 
@@ -192,7 +192,7 @@ def build_index(
 def open_index(
     catalogue: Catalogue, card: EncoderCard, path: Path, rules: SearchRules
 ) -> GalleryIndex:
-    """Load the index; absent, stale, damaged or of other rules, make it again from the database.
+    """Load the index; rebuild it from the database if absent, stale, damaged or of other rules.
 
     Nothing is embedded here: photos without a vector are left to `satchel index`.
 

@@ -6,7 +6,7 @@ gallery photo, and these similarities are averaged (O. Khattab, M. Zaharia, "Col
 eq. 3). The worst ones are left out: a hand, the background, a reflection, a hidden side.
 
 Patches are compared in a space fitted to the gallery: its first principal components, each divided
-by its variance to the power `POWER`, since what every photo shows distinguishes nothing.
+by its variance to the power `POWER`, since directions common to all photos distinguish nothing.
 Measured in docs/decisions/0017-local-matching.md.
 """
 
@@ -27,7 +27,7 @@ DIRECTIONS: Final = 64
 """Principal components kept, at most."""
 
 POWER: Final = 0.25
-"""Of the variance that a component is divided by; 0 gives plain cosines."""
+"""Power of the variance that a component is divided by; 0 gives plain cosines."""
 
 PRIOR: Final = 0.1
 """Regularisation: this share of the components' mean variance is added to each variance."""

@@ -148,7 +148,7 @@ def _shortlist(
 def _rerank(
     shortlist: _Shortlist, queries: Floats, scores: Floats, matcher: PatchMatcher | None
 ) -> tuple[Floats, Floats]:
-    """Interpolate the scores with what a closer comparison of the first products gives.
+    """Interpolate the scores of the first products with re-ranking terms.
 
     Args:
         shortlist: the products to compare, the first of those that have a score.
@@ -161,7 +161,7 @@ def _rerank(
     similarities = np.full((len(scores), 2), np.nan, np.float32)
     similarities[:count, 0] = shortlist.colour_similarities(queries)
     nearest = [shortlist.nearest(cosines) for cosines in shortlist.cosines]
-    # With one photo per product, reconstruction says the same as the cosine.
+    # With one photo per product, reconstruction adds nothing to the cosine.
     if weight := rules.rerank_weight * (1 - 1 / shortlist.mean_photos):
         scores = _interpolate(scores, shortlist.collaborative_scores(queries, nearest), weight)
     if matcher is not None and shortlist.index.space and rules.patch_weight:

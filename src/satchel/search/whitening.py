@@ -24,10 +24,10 @@ from satchel.search.rules import SearchRules
 Rows = npt.NDArray[np.float32]
 
 PRIOR_DEGREES: Final = 10
-"""Deviations that the even covariance counts for: a handful of photos must not overrule it."""
+"""Pseudo-count of the isotropic covariance: a handful of photos must not overrule it."""
 
 MAX_DEVIATIONS: Final = 20_000
-"""Of each kind, evenly taken: more change the covariance little and take longer."""
+"""Deviations of each kind, evenly sampled: more change the covariance little and take longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,14 @@ class Whitening:
     """A linear map of vectors, which are scaled to length 1 again.
 
     Attributes:
-        matrix: shape (d, d), float32; (0, 0) stands for the map that changes nothing.
+        matrix: shape (d, d), float32; (0, 0) is the identity.
     """
 
     matrix: Rows
 
     @classmethod
     def none(cls) -> Whitening:
-        """The map that changes nothing."""
+        """The identity map."""
         return cls(np.zeros((0, 0), np.float32))
 
     def __call__(self, vectors: Rows) -> Rows:
@@ -73,7 +73,7 @@ def whiten_gallery(
 
     Args:
         vectors: shape (n, d), float32, each of length 1.
-        products: shape (n,), int64, ascending; whose photo each is.
+        products: shape (n,), int64, ascending: product of each photo.
         view_deviations: shape (m, d), float32; see `VectorStore.view_deviations`.
     """
     views = learn_whitening(view_deviations, power=rules.view_power)
@@ -88,7 +88,7 @@ def learn_whitening(deviations: Rows, *, power: float, degrees: int | None = Non
     deviations there are; with none or one, nothing is changed.
 
     Args:
-        deviations: shape (n, d), float32, of views of one thing from their mean.
+        deviations: shape (n, d), float32, of views of one product from their mean.
         power: in [0, 0.5]: 0 changes nothing, 0.5 makes the variances equal.
         degrees: how many of them are independent; all, by default.
     """
@@ -126,13 +126,13 @@ def ledoit_wolf(deviations: Rows, degrees: int) -> float:
     gram = deviations @ deviations.T if count < dimension else deviations.T @ deviations
     squared = float(np.square(gram, dtype=np.float64).sum()) / count**2  # ‖S‖²
     from_even = squared - lengths.mean() ** 2 / dimension  # ‖S − mI‖²
-    noise = (np.square(lengths).mean() - squared) / (degrees - 1)  # of S around the truth
+    noise = (np.square(lengths).mean() - squared) / (degrees - 1)  # E‖S − Σ‖²
     least = PRIOR_DEGREES / (PRIOR_DEGREES + degrees)
     return float(np.clip(noise / from_even, least, 1)) if from_even > 0 else 1.0
 
 
 def product_deviations(vectors: Rows, products: npt.NDArray[np.int64]) -> tuple[Rows, int]:
-    """How photos differ from the mean of their product's, where it has several.
+    """Deviations of photos from their product's mean, where it has several.
 
     Args:
         vectors: shape (n, d), float32.
@@ -158,7 +158,7 @@ def product_deviations(vectors: Rows, products: npt.NDArray[np.int64]) -> tuple[
 
 
 def _principal(deviations: Rows) -> tuple[Rows, Rows]:
-    """Variances, and the axes along which they lie: shapes (k,) and (d, k), k ≤ min(n, d)."""
+    """Variances, and their axes (an eigendecomposition): shapes (k,) and (d, k), k ≤ min(n, d)."""
     count, dimension = deviations.shape
     if count >= dimension:
         variances, axes = np.linalg.eigh(deviations.T @ deviations / count)

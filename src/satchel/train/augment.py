@@ -1,4 +1,4 @@
-"""Photo → training crop: what a seller's camera and hand do to it.
+"""Augmentation: photo → training crop, simulating sellers' cameras and framing.
 
 Everything is done on uint8 pixels with OpenCV, in threads and without torch. A crop depends on its
 photo, the recipe and the seed it is given, on nothing else.
@@ -24,7 +24,7 @@ GREY: Final = np.array([0.299, 0.587, 0.114], np.float32)
 
 
 def centred(pixels: RGB, box: Box, side_px: int, rng: Rng) -> RGB:
-    """No augmentation: the whole photo, as an encoder's first look sees it."""
+    """No augmentation: the whole photo, as in an encoder's first pass."""
     return crop(pixels, WHOLE_PHOTO, side_px)
 
 
@@ -46,7 +46,7 @@ def strong_recipe(pixels: RGB, box: Box, side_px: int, rng: Rng) -> RGB:
     """Crops near the object or anywhere, turned, mirrored, recoloured a little, blurred, erased.
 
     Half of the crops stay around the located object, as later encoder passes do; the
-    others may lie anywhere, as its first look does and as bad locating would.
+    others are anywhere, as in its first pass and after poor localisation.
     """
     around = box if rng.random() < 0.5 else WHOLE_PHOTO
     out = _warped(pixels, _random_box(around, rng), side_px, rng)
@@ -84,7 +84,7 @@ def _random_box(around: Box, rng: Rng) -> tuple[float, float, float, float]:
 
 
 def _warped(pixels: RGB, place: tuple[float, float, float, float], side_px: int, rng: Rng) -> RGB:
-    """Cut out a place of the photo, turned by up to 15 degrees, in one resampling."""
+    """Crop the photo, rotated by up to 15 degrees, in one resampling."""
     height, width = pixels.shape[:2]
     x, y, w, h = place
     turn = np.radians(rng.uniform(-15, 15)) if rng.random() < 0.5 else 0.0
@@ -109,7 +109,7 @@ def _warped(pixels: RGB, place: tuple[float, float, float, float], side_px: int,
 
 
 def _recoloured(pixels: RGB, rng: Rng) -> RGB:
-    """Brightness, contrast, saturation and white balance, as lamps and phones differ in them."""
+    """Colour jitter: brightness, contrast, saturation and white balance."""
     gain = rng.uniform(0.7, 1.35) * (1 + rng.uniform(-0.08, 0.08, 3))
     saturation = rng.uniform(0.7, 1.3)
     contrast = rng.uniform(0.8, 1.25)

@@ -75,7 +75,7 @@ class Backbone(torch.nn.Module):
 
     def scaled(self, crops: torch.Tensor) -> torch.Tensor:
         """Crops, shape (n, side, side, 3), uint8, RGB, as the network takes them: (n, 3, h, w)."""
-        # NHWC bytes seen as NCHW are channels-last already: the layout convolutions are fast in.
+        # NHWC bytes viewed as NCHW are channels-last already, the fastest layout for convolutions.
         scaled: torch.Tensor = (crops.permute(0, 3, 1, 2).float() / 255 - self.mean) / self.std
         return scaled
 
@@ -119,10 +119,10 @@ def _most(sides: Any) -> int:
 
 
 class Pair(Backbone):
-    """Ensemble of two networks of one origin, whose vectors are added.
+    """Ensemble of two networks of the same architecture and origin; their vectors are added.
 
     Interpolated weights forget a part of both networks; added vectors do not. Saliency is the
-    first's, so that boxes and colours stay as they were.
+    first's, so that boxes and colours do not change.
 
     Attributes:
         second: the other network; both give vectors of one space.
@@ -174,7 +174,7 @@ def create(
         weights: "auto" (those that pip brings where there are any, else none), "none", "hub"
             (timm's own, fetched over the net), or the path of a safetensors file.
         side_px: input side; matters to transformers alone.
-        first_side_px: another one that it has to take.
+        first_side_px: another input side that it has to take.
 
     Raises:
         UsageError: there is no such network, or no such weights for it, or it does not take photos
@@ -198,7 +198,7 @@ def create(
 
 
 def _try_sides(backbone: Backbone, sides_px: set[int]) -> None:
-    """Transformers ask for whole patches, and some for the one size that they were made for."""
+    """Check the input side: transformers need whole patches, some of them one fixed size."""
     was_training = backbone.training
     backbone.eval()
     for side_px in sides_px:
@@ -208,13 +208,13 @@ def _try_sides(backbone: Backbone, sides_px: set[int]) -> None:
         except (AssertionError, RuntimeError) as error:
             raise UsageError(
                 f"{backbone.name} does not take photos of {side_px} pixels ({error}); give a "
-                "side_px that it was made for, and no first_side_px"
+                "side_px that it supports, and no first_side_px"
             ) from None
     backbone.train(was_training)
 
 
 def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[str, Any]]:
-    declare_missing_ops()  # whoever trains imports timm, if not here then for its optimizers
+    declare_missing_ops()  # training imports timm in any case, for its optimizers
     if name == "small_cnn":
         from satchel.train.small_cnn import SmallCNN  # noqa: PLC0415 - made where it is asked for
 
@@ -230,18 +230,18 @@ def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[st
         network = _made(timm.create_model, name, pretrained=pretrained, side_px=side_px)
     except (OSError, RuntimeError) as error:
         raise UsageError(
-            f"no weights for {name} could be had from the hub ({error}); give a file with "
+            f"no weights for {name} could be fetched from the hub ({error}); give a file with "
             "--weights FILE.safetensors, or --weights none to train from scratch"
         ) from None
     return network, dict(network.default_cfg)
 
 
 def _made(create_model: Callable[..., Any], name: str, *, pretrained: bool, side_px: int) -> Any:
-    """A network of the size that is asked for, and of any size, as far as it knows of sizes."""
+    """Create a network for this input side, with dynamic sizes where it supports them."""
     for sized in ({"img_size": side_px, "dynamic_img_size": True}, {"img_size": side_px}):
         try:
             return create_model(name, pretrained=pretrained, num_classes=0, **sized)
-        except TypeError:  # an argument that this network does not have
+        except TypeError:  # this network does not take that argument
             continue
     return create_model(name, pretrained=pretrained, num_classes=0)
 

@@ -1,7 +1,7 @@
 """Photos → batches of crops, decoded and augmented in threads while the network computes.
 
 Every batch is a pure function of the settings, the epoch and its place in it, so that a run that
-was killed resumes with the very batches that it would have seen.
+was killed resumes with exactly the same batches.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class TrainingPhotos:
         return len(self.names)
 
     def decoded(self, row: int, side_px: int) -> RGB:
-        """Pixels of one photo, at least so large."""
+        """Pixels of one photo, decoded at least at this size."""
         return decode(self.read(self.names[row]), min_side_px=round(side_px * DECODE_MARGIN))
 
 
@@ -73,7 +73,7 @@ class Batch:
         crops: shape (n, side, side, 3), uint8.
         labels: shape (n,), int64.
         others: shape (n,), int64: labels of what was blended in.
-        share: of a photo that is its own, in [0.5, 1]; 1 where nothing was blended in.
+        share: mixing coefficient of the photo itself, in [0.5, 1]; 1 where nothing was blended in.
     """
 
     crops: npt.NDArray[np.uint8]

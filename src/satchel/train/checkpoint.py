@@ -33,7 +33,7 @@ class MovingAverage:
         return module
 
     def update(self, step: int) -> None:
-        """Take in the weights after a step."""
+        """Update the average with the weights after a step."""
         if self._average:
             self._average.update(self._trainable, step)
 
@@ -42,7 +42,7 @@ class MovingAverage:
         return dict(self._average.module.state_dict()) if self._average else {}
 
     def load(self, tensors: dict[str, torch.Tensor]) -> None:
-        """Take up what `state` returned."""
+        """Restore what `state` returned."""
         if self._average:
             self._average.module.load_state_dict(tensors)
 

@@ -145,7 +145,7 @@ def validate(
     rank = 1 + (scores > right[:, None]).sum(1)
     likelihood = float(-np.log(np.maximum(right, 1e-9)).mean())
     top1, top5 = float((rank == 1).mean()), float((rank <= 5).mean())
-    # Few validation photos make many ties in top-1; how sure it is of the right ones parts them.
+    # Few validation photos make many ties in top-1; the loss breaks them.
     return {
         "score": top1 - 1e-3 * likelihood,
         "top1": top1,
@@ -184,7 +184,7 @@ def predict(
 def begin_head(
     model: Trainable, task: ClassifierTask, settings: ClassifierSettings, progress: Progress
 ) -> None:
-    """Train the head on features of the frozen backbone, each photo seen once."""
+    """Train the head on features of the frozen backbone, each photo encoded once."""
     model.eval()
     progress.begin("features", len(task.train))
     features = frozen_features(model.backbone, task.train, settings.side_px, progress.advance)
@@ -274,7 +274,7 @@ def load_classifier(run: Run) -> tuple[Trainable, tuple[str, ...], ClassifierSet
 
 
 def _same_kind(settings: ClassifierSettings) -> str:
-    """Where the network's make (epsilon, preprocessing) comes from; its weights are replaced."""
+    """Source of the network's configuration (epsilon, preprocessing); its weights are replaced."""
     return "auto" if settings.weights == "auto" else "none"
 
 

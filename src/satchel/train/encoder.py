@@ -35,7 +35,7 @@ Floats = npt.NDArray[np.float32]
 CASCADED: Final = "cascaded"
 DEPTHS: Final = 3
 TRAINED_SHARE: Final = "trained_share"
-"""Figure and note: how much of the best weights is trained, where they were blended."""
+"""Figure and note: interpolation weight of the trained weights, where they were blended."""
 
 
 class Cascade(Backbone):
@@ -124,7 +124,7 @@ def train_encoder(
         UsageError: the loss or its options do not exist, or the batch holds too few products.
     """
     if settings.mix:
-        raise UsageError("expected mix = 0: losses on vectors do not know blended photos")
+        raise UsageError("expected mix = 0: losses on vectors do not support blended photos")
     each = settings.photos_each
     products = min(settings.batch // each, len(task.products))
     if products < 2:
@@ -171,7 +171,7 @@ def _whitening(
 ) -> Floats:
     """W of how the training photos differ within products before training, shape (d, d).
 
-    At a scale at which photos of different products lie as far apart, squared and on average, as
+    Scaled so that photos of different products are as far apart, squared and on average, as
     vectors of length 1 at a right angle: margins keep their meaning.
     """
     progress.begin("covariance", len(photos))
@@ -186,13 +186,13 @@ def _whitening(
 
 
 def _start(backbone: Backbone, settings: EncoderSettings) -> dict[str, torch.Tensor]:
-    """The weights that training begins with, where they are wanted at its end."""
+    """The starting weights, where they are needed for blending at the end; else None."""
     if not settings.blend_with_start:
         return {}
     if backbone.weights == SCRATCH:
         raise UsageError(
-            f"blend_with_start averages with the weights that {backbone.name} came with, and it "
-            "came with none; give --weights, or leave blend_with_start out"
+            f"blend_with_start averages with the pretrained weights of {backbone.name}, and it "
+            "has none; give --weights, or leave blend_with_start out"
         )
     return {name: value.clone() for name, value in backbone.network.state_dict().items()}
 
@@ -206,10 +206,10 @@ def _blend(
 ) -> None:
     """Replace the best weights by their average with the starting ones that validates best.
 
-    Fine-tuning on few products forgets what tells others apart; between the two there are often
+    Fine-tuning on few products forgets what separates others; between the two there are often
     weights that are better than either. Wortsman et al., "Robust fine-tuning of zero-shot models",
-    CVPR 2022, section 3: all weights, θ = (1 − α) θ_start + α θ_trained. What training began anew
-    (proxies, heads) stays as it is.
+    CVPR 2022, section 3: all weights, θ = (1 − α) θ_start + α θ_trained. New parameters
+    (proxies, heads) are not averaged.
     """
     if TRAINED_SHARE in notes_of(run.best):
         return  # killed after it was done
@@ -274,7 +274,7 @@ def validate(backbone: Backbone, task: EncoderTask, side_px: int) -> dict[str, f
         own = None
     found = retrieval(queries, task.val.labels, gallery, labels, own=own, ks=(1, 5))
     return {
-        # Few photos soon all find one of their own; MAP@R still tells encoders apart (Musgrave,
+        # On few photos recall saturates; MAP@R still separates encoders (Musgrave,
         # Belongie and Lim, "A Metric Learning Reality Check", ECCV 2020, section 3.2).
         "score": found.map_at_r,
         "recall1": found.recall_at[1],
@@ -335,7 +335,7 @@ def load_encoder(run: Run) -> tuple[Backbone, EncoderSettings]:
     """Load the best weights of a run, ready to encode."""
     settings = run.read().settings_as(EncoderSettings)
     products = read_products(run)
-    weights = "auto" if settings.weights == "auto" else "none"  # they are replaced
+    weights = "auto" if settings.weights == "auto" else "none"  # they are replaced by the run's
     model = _model(settings, len(products), weights)
     with readable(run.best):
         model.load_state_dict(load_file(run.best))

@@ -46,10 +46,10 @@ HALVED: Final = "_f16"
 """Ends the names of weights that are stored as float16."""
 
 LEAST_COSINE: Final[dict[Kind, float]] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.97}
-"""Of each photo's vector to the network's own, for 99 photos of 100."""
+"""Least cosine of a photo's vector to the network's own, for 99 photos of 100."""
 
 LEAST_OVERLAP: Final = 0.9
-"""Of the five nearest other photos, share that are the same, on average."""
+"""Least mean share of the five nearest other photos that agree with the network's own."""
 
 EARLY: Final = 0.1
 """Of a cell: how far before the middle of its receptive field EfficientNet-Lite0 centres it.

@@ -58,7 +58,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> TrainingState:
         state = TrainingState(epochs=epochs, precision=precision)
         accelerator.wait_for_everyone()  # all have seen that there was no checkpoint
         if accelerator.is_main_process:
-            saved.save(state)  # what was measured would not be measured alike again
+            saved.save(state)  # a second measurement could give other values
     step_photos = batches.batch_size * accelerator.num_processes
     total = state.epochs * len(batches) * step_photos
     work.progress.begin("train", total, state.step * step_photos)
@@ -69,7 +69,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> TrainingState:
 
 
 def has_gpu() -> bool:
-    """Whether there is one that torch can train on."""
+    """Whether there is a GPU that torch can train on."""
     return bool(torch.cuda.is_available() or torch.backends.mps.is_available())
 
 

@@ -48,7 +48,7 @@ class Fitting:
     """Everything that one call of `fit` works on.
 
     Attributes:
-        shown: steps → their batches, a few ahead; a batch depends on its step alone.
+        shown: steps → their training batches, a few ahead; a batch depends on its step alone.
         batches: (number of this process, number of processes) → which photos its steps take.
         validate: the averaged network → figures of the validation part; `score` chooses the best.
         on_epoch: epoch (from 1) and its figures, after each, in the main process.
@@ -72,7 +72,7 @@ class TrainingState:
     Attributes:
         step: steps done, over all epochs.
         epochs: that there will be.
-        precision: fp32 or bf16: as asked, or what was measured to be faster as training began.
+        precision: fp32 or bf16: as set, or the faster one as measured when training began.
         best: the best validation score so far.
         loss: summed over the steps of the epoch under way.
         seconds: of training, all resumptions together.

@@ -27,11 +27,11 @@ from satchel.train.export import HALVED, Exportable, halve_weights, to_onnx
 SIDE_PX: Final = 224
 ARCHITECTURE: Final = "efficientnet_lite0"
 PREFIX: Final = "backbone."
-"""Of the networks' tensors in the model file."""
+"""Prefix of the networks' tensors in the model file."""
 
 SECOND: Final = "second."
 ENSEMBLE_WEIGHT: Final = 0.4
-"""Of the adapted network's vector; docs/decisions/0015-light-encoder.md."""
+"""Ensemble weight of the adapted network's vector; docs/decisions/0015-light-encoder.md."""
 
 
 def export(pair: Pair) -> bytes:

@@ -1,4 +1,4 @@
-"""What is measured as training begins: the faster precision, and the epochs that fit."""
+"""Measurements at the start of training: the faster precision, and the epochs that fit."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def choose_precision(
                 began = time.monotonic()
                 _forward_backward(accelerator, model, batch, precision)
                 taken.append(time.monotonic() - began)
-    # The first round warms up; whatever else the machine does only ever adds to a time.
+    # The first round warms up. Other load on the machine only adds to a time: take the least.
     fastest = torch.tensor([min(taken[1:]) for taken in times.values()], device=device)
     fp32, bf16 = accelerator.reduce(fastest).tolist()
     return "bf16" if bf16 < fp32 else "fp32"

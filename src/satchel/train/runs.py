@@ -49,11 +49,11 @@ class TimeUp(Exception):
 
 
 STOPS: Final = (KeyboardInterrupt, TimeUp)
-"""What ends a run that is not at fault."""
+"""Exceptions that stop a run without a fault of its own."""
 
 
 class RunRecord(BaseModel):
-    """What is known of a run. Times are UTC.
+    """Record of a run. Times are UTC.
 
     Attributes:
         state: `BEGUN` until it ends, `FINISHED` or `STOPPED` (by a person, or because its time was

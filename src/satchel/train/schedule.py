@@ -23,7 +23,7 @@ def set_rates(optimizer: Any, step: int, total: int, settings: FitSettings) -> N
 
 
 def share_of_rate(step: int, total: int, warm: int) -> float:
-    """Of the highest rate, what a step (from 0) has: rising over `warm` steps, then a cosine."""
+    """Share of the highest rate at a step (from 0): linear over `warm` steps, then a cosine."""
     if step < warm:
         return (step + 1) / warm
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, total - warm)))

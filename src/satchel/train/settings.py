@@ -52,7 +52,7 @@ class FitSettings(Settings):
         description="input side of the first epochs, growing to side_px by three quarters of them",
     )
     learning_rate: float = Field(1e-3, gt=0, description="of the backbone's last layers")
-    head_rate: float = Field(3e-3, gt=0, description="of what is new: head, proxies, centres")
+    head_rate: float = Field(3e-3, gt=0, description="of new parameters: head, proxies, centres")
     layer_decay: float = Field(
         0.8, gt=0, le=1, description="learning rate of a block, as a share of the next one's"
     )
@@ -63,7 +63,7 @@ class FitSettings(Settings):
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="of multiplications; weights and sums stay in fp32; auto: whichever is faster "
+        description="of matrix products; weights and sums stay in fp32; auto: whichever is faster "
         "here, measured as training begins",
     )
     freeze_statistics: bool = Field(

@@ -1,4 +1,4 @@
-"""Satchel's own small network: what can be learnt from scratch, where no weights are at hand."""
+"""Satchel's own small CNN, for training from scratch where no pretrained weights are available."""
 
 from __future__ import annotations
 

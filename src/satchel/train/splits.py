@@ -30,11 +30,11 @@ Named = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class LabelledPhoto:
-    """A photo of a product, as a split is made of it.
+    """A labelled photo, the input of a split.
 
     Attributes:
         group: photos of equal group belong together: copies, or photos of one item.
-        part: where a catalogue's own column says it belongs; None where it says nothing.
+        part: the part that the catalogue's own column names; None where it names none.
     """
 
     code: str
@@ -57,9 +57,9 @@ class Split(BaseModel):
     train: tuple[Named, ...]
     val: tuple[Named, ...]
     test: tuple[Named, ...]
-    left_out: int = Field(0, description="photos left out: their group stood on two sides")
+    left_out: int = Field(0, description="photos left out: their group would be in two parts")
     torn_groups: int = Field(
-        0, description="groups of copies that the catalogue's own column puts on two sides"
+        0, description="groups of copies that the catalogue's own column puts in two parts"
     )
 
     def part(self, name: str) -> tuple[Named, ...]:
@@ -74,10 +74,10 @@ class Split(BaseModel):
         return tuple(sorted({code for code, _ in self.part(name)}))
 
     def answerable(self, name: str) -> tuple[Named, ...]:
-        """The photos of a part whose product can be found at all.
+        """The photos of a part whose product can be found.
 
         Products that are trained on are found among the training photos; unseen ones among the
-        part itself, where a photo that is its product's only one has nothing to be found by.
+        part itself, where the only photo of a product has no other to match.
         """
         photos = self.part(name)
         if self.protocol == "open":
@@ -200,7 +200,7 @@ def _chosen_products(photos: Sequence[LabelledPhoto], options: SplitOptions) -> 
 def _closed(
     photos: Sequence[LabelledPhoto], options: SplitOptions
 ) -> dict[str, list[LabelledPhoto]]:
-    """Deal out each product's groups; one that several products share, as the first of them."""
+    """Deal out each product's groups; a group of several products goes with the first of them."""
     side_of: dict[int, str] = {}
     for code, own in _by(photos, lambda photo: photo.code).items():
         sizes = Counter(photo.group for photo in own)
@@ -211,7 +211,7 @@ def _closed(
         fresh = sorted(group for group in sizes if group not in side_of)
         rng = np.random.default_rng([options.seed, _number(code)])
         for at in rng.permutation(len(fresh)):
-            # Training first, then whoever is furthest from its share.
+            # Training first, then the part furthest below its share.
             side = max(PARTS, key=lambda name: (wanted[name], name == "train"))
             side_of[fresh[at]] = side
             wanted[side] -= sizes[fresh[at]]
@@ -221,7 +221,7 @@ def _closed(
 def _open(
     photos: Sequence[LabelledPhoto], options: SplitOptions
 ) -> tuple[dict[str, list[LabelledPhoto]], int]:
-    """Deal out products; photos whose group then stands on two sides are left out."""
+    """Deal out products; photos whose group is then in two parts are left out."""
     codes = sorted({photo.code for photo in photos})
     order = np.random.default_rng(options.seed).permutation(len(codes))
     test = round(options.test * len(codes))
@@ -273,7 +273,7 @@ def _by(
 def _sides(
     photos: Iterable[LabelledPhoto], side: Callable[[LabelledPhoto], str]
 ) -> Mapping[int, set[str]]:
-    """The sides that each group stands on."""
+    """The parts that each group is in."""
     found: dict[int, set[str]] = defaultdict(set)
     for photo in photos:
         found[photo.group].add(side(photo))

@@ -1,9 +1,9 @@
-"""Makes `import torchvision` (and so timm) work beside a CPU-only torch.
+"""Make `import torchvision` (and so timm) work with a CPU-only torch.
 
-The package index serves torchvision with operators compiled against CUDA. Beside a CPU build of
+The package index serves torchvision with operators compiled against CUDA. With a CPU build of
 torch they do not load, and then torchvision fails to import, because it registers a fake for
-operators that nobody declared. Declaring them is enough for its Python parts, all that is used
-here; beside a matching build, where the operators load, this does nothing.
+undeclared operators. Declaring them is enough for its Python code, all that is used
+here; with a matching build, where the operators load, this does nothing.
 """
 
 from __future__ import annotations

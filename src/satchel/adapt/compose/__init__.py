@@ -1,1 +1,1 @@
-"""Synthetic sellers' photos made of a catalogue's own pictures."""
+"""Synthetic sellers' photos, composed from a catalogue's own photos."""

@@ -172,7 +172,7 @@ def shelf(side_px: int, rng: Rng) -> RGB:
 
 
 def tiles(side_px: int, rng: Rng) -> RGB:
-    """A floor or wall of tiles, seen from the side a little."""
+    """A tiled floor or wall in slight perspective."""
     out = wall(side_px, rng)
     step, slope = int(rng.integers(14, 60)), rng.uniform(-0.4, 0.4)
     line = (_colour(rng) * 0.8).tolist()

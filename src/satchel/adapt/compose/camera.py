@@ -17,7 +17,7 @@ Pixels = npt.NDArray[np.uint8]
 
 NOISE_SIDE_PX: Final = 1024
 
-# At strength 1; what phones do to photos of the development queries.
+# At strength 1; fitted to the development queries, which are photos of phones.
 UNEVEN_LIGHT: Final = 0.5
 """Change of brightness across the photo, at most."""
 

@@ -52,7 +52,7 @@ PART: Final = 0.02
 
 LEAST: Final = 0.02
 MOST: Final = 0.98
-"""Share of the picture that a product covers: outside of these the segmentation has failed."""
+"""Share of the photo that a product covers: outside these limits the segmentation has failed."""
 
 GRABCUT_SIDE_PX: Final = 144
 GRABCUT_ROUNDS: Final = 3
@@ -60,7 +60,7 @@ SOFT_BOX: Final = 0.06
 """Width of a box's soft edge, as a share of its shorter side."""
 
 FLUSH_ROWS: Final = 128
-"""Pictures between two writes to disk: what a kill can cost."""
+"""Photos between two writes to disk: the work that a kill can lose."""
 
 
 def extract_foreground(pixels: RGB, box: Box = WHOLE_PHOTO) -> RGBA:
@@ -115,7 +115,7 @@ def _rim(lab: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
 
 
 def _commonest(ring: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """The commonest colour, by its lightness: of a person cut off below, half may be other."""
+    """The commonest border colour, by its lightness: a cut-off person can cover half the border."""
     light = ring[:, 0].astype(np.int64)
     counts = np.convolve(np.bincount(light, minlength=256), np.ones(7), "same")
     near = np.abs(light - counts.argmax()) <= 4
@@ -124,13 +124,13 @@ def _commonest(ring: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _not_flooded(other: Mask) -> Mask:
-    """What a flood from the rim does not reach; 0 or 1.
+    """Mask of the pixels that a flood fill from the border does not reach; 0 or 1.
 
     Outlines are closed first, so that the flood does not enter through a pale edge.
     """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (GAP_PX, GAP_PX))
     padded = cv2.copyMakeBorder(other, GAP_PX, GAP_PX, GAP_PX, GAP_PX, cv2.BORDER_CONSTANT, value=0)
-    # Beyond the picture's side the product goes on: the flood must not enter it there either.
+    # The product continues beyond the photo's edge: the flood must not enter it there either.
     for rows in ((slice(None, GAP_PX), GAP_PX), (slice(-GAP_PX, None), -GAP_PX - 1)):
         padded[rows[0]] = padded[rows[1]]
         padded[:, rows[0]] = padded[:, rows[1]][:, None]
@@ -143,13 +143,13 @@ def _not_flooded(other: Mask) -> Mask:
 
 
 def _halo(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
-    """What a JPEG leaves around an outline: nearly the background's colour, at the mask's edge."""
+    """JPEG fringes around an outline: nearly the background's colour, at the mask's edge."""
     inner = cv2.erode(mask, np.ones((HALO_PX, HALO_PX), np.uint8))
     return ((mask > inner) & (distance < 2 * BACKGROUND_DISTANCE)).astype(np.uint8)
 
 
 def _holes(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
-    """Background behind a handle: large, and of exactly its colour; a white label hardly is."""
+    """Holes, such as behind a handle: large, and exactly of the background's colour."""
     same = ((mask > 0) & (distance <= HOLE_DISTANCE)).astype(np.uint8)
     same = _opened_up(same)
     _, labels, stats, _ = cv2.connectedComponentsWithStats(same, connectivity=4)
@@ -160,7 +160,7 @@ def _holes(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
 
 
 def _opened_up(mask: Mask) -> Mask:
-    """Without what is thinner than three pixels."""
+    """Morphological opening: remove structures thinner than three pixels."""
     opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
     return opened.astype(np.uint8, copy=False)
 
@@ -179,7 +179,7 @@ def _grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
     """Mask of what GrabCut finds in the box, shape (h', w'), uint8; None where it fails."""
     copy = np.ascontiguousarray(_shrunk(pixels, GRABCUT_SIDE_PX))
     height, width = copy.shape[:2]
-    # A box as wide as the picture leaves nothing that is surely background: take a rim for it.
+    # A box as wide as the photo leaves no certain background: use a rim instead.
     x0, y0 = max(2, int(box.x0 * width)), max(2, int(box.y0 * height))
     x1, y1 = min(width - 2, round(box.x1 * width)), min(height - 2, round(box.y1 * height))
     if x1 - x0 < 8 or y1 - y0 < 8:

@@ -63,11 +63,11 @@ class Composer:
         p_clean: float = 0.0,
         view_weights: tuple[float, float, float] = (1.0, 1.0, 0.5),
     ) -> None:
-        """Wire a composer.
+        """Set up a composer.
 
         Args:
             p_clean: share that is the gallery's own photo instead, hardly changed.
-            view_weights: of whole photos, of crops to the product's box, of parts of the box.
+            view_weights: probabilities of whole photos, of crops to the product's box, and in it.
         """
         self._foregrounds = foregrounds
         self._settings = settings
@@ -116,7 +116,7 @@ class Composer:
     def _sprite(self, row: int, rng: Rng) -> RGBA:
         """The foreground, mostly with a shadow around and below it."""
         sprite = self._foregrounds.foreground(row)
-        rng.random()  # once decided on mirroring: seeds keep giving the photos that were measured
+        rng.random()  # formerly decided on mirroring; kept, so that a seed's photos do not change
         if rng.random() < P_SHADOW * self._settings.light:
             sprite = with_shadow(sprite, rng)
         return sprite
@@ -292,7 +292,7 @@ class Composer:
         size = np.array(photo.shape[1::-1])
         keep = {"whole": (0.92, 1.0), "object": (0.6, 0.95), "part": (0.45, 0.75)}[view]
         width, height = (size * rng.uniform(*keep, 2)).astype(int)
-        spread = 0.5 if view == "part" else 0.25  # the product stands in the middle
+        spread = 0.5 if view == "part" else 0.25  # the product is in the middle
         x, y = (int(left * (0.5 + spread * rng.uniform(-1, 1))) for left in size - (width, height))
         crop = photo[y : y + height, x : x + width]
         method = cv2.INTER_AREA if min(width, height) > self._side else cv2.INTER_LINEAR
