@@ -9,22 +9,19 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
+from satchel.validation import StrictModel
 
 FILE_NAME: Final = "satchel.toml"
 HOST: Final = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Photos(_Section):
+class Photos(StrictModel):
     """What a single photo may cost."""
 
     max_bytes: int = Field(40_000_000, gt=0, description="bytes of a photo's file, at most")
@@ -44,7 +41,7 @@ class Photos(_Section):
         )
 
 
-class Identify(_Section):
+class Identify(StrictModel):
     """How an item is identified."""
 
     top: int = Field(5, ge=1, le=50, description="candidates given, at most")
@@ -84,7 +81,7 @@ def _host(text: str) -> str:
     return name.removesuffix(".")
 
 
-class Serve(_Section):
+class Serve(StrictModel):
     """The web server."""
 
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every one")
@@ -103,7 +100,7 @@ class Serve(_Section):
     )
 
 
-class Settings(_Section):
+class Settings(StrictModel):
     """All of `satchel.toml`."""
 
     photos: Photos = Photos()

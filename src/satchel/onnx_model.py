@@ -7,19 +7,17 @@ from pathlib import Path
 from typing import Annotated, TypeVar
 
 import onnxruntime as ort
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
-from satchel.validation import reason
+from satchel.validation import StrictModel, reason
 
 PartName = Annotated[str, Field(pattern=r"^[\w.-]+\.onnx$")]
 
 
-class ModelCard(BaseModel):
+class ModelCard(StrictModel):
     """What every model's card says, as JSON beside the model file."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     file: PartName = Field(description="model file, in the card's folder")

@@ -1,13 +1,19 @@
-"""What is wrong with a file that was read, in one line."""
+"""Strict records of files and settings, and what is wrong with one, in one line."""
 
 from __future__ import annotations
 
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 MOST_SHOWN: Final = 300
 """Characters of a reason, at most: some libraries repeat the whole file."""
+
+
+class StrictModel(BaseModel):
+    """Base of settings and of records in files: frozen, unknown keys rejected."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 def reason(error: Exception) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
 from safetensors.torch import load_file
 
 from satchel.adapt.clip_head import AdaptedHead, head_like
@@ -15,6 +14,7 @@ from satchel.files import write_atomically
 from satchel.train.backbones import Backbone, Pair, create
 from satchel.train.checkpoint import save_weights
 from satchel.train.runs import Run, readable
+from satchel.validation import StrictModel
 
 START: Final = "start.json"
 
@@ -31,10 +31,8 @@ SERVED_HEAD: Final = "served.safetensors"
 """The adapted head that was served as the run began, if one was."""
 
 
-class NetworkStart(BaseModel):
+class NetworkStart(StrictModel):
     """Configuration of the network that a run starts from."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     backbone: str
     weights: str
@@ -42,7 +40,7 @@ class NetworkStart(BaseModel):
     """Input side that it is served with."""
 
 
-class Start(BaseModel):
+class Start(StrictModel):
     """Starting point of a run, written as it begins so that it resumes from the same.
 
     Attributes:
@@ -50,8 +48,6 @@ class Start(BaseModel):
         network: where a whole network is adapted.
         look_alikes: codes of each group of look-alikes that was confirmed by then.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str = ""
     network: NetworkStart | None = None

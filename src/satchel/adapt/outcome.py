@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from satchel.errors import UsageError
 from satchel.files import write_atomically
 from satchel.train.runs import Run
-from satchel.validation import reason
+from satchel.validation import StrictModel, reason
 
 OUTCOME: Final = "outcome.json"
 
 
-class Outcome(BaseModel):
+class Outcome(StrictModel):
     """Figures of the validation queries; see `satchel.adapt.validation`.
 
     Attributes:
         start: of the encoder that was served as the run began.
         adapted: of the adapted one.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     start: dict[str, float]
     adapted: dict[str, float]

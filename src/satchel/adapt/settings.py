@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from satchel.train.settings import FitSettings, Settings
+from satchel.train.settings import FitSettings
+from satchel.validation import StrictModel
 
 
-class SynthSettings(Settings):
+class SynthSettings(StrictModel):
     """How strongly a synthetic photo differs from the photo it is made of.
 
     1 is what was measured, 0 switches a source off. What each scales: `satchel.adapt.compose`.
@@ -26,7 +27,7 @@ class SynthSettings(Settings):
     degradation: float = Field(1.0, ge=0, le=2, description="blur, sensor noise and JPEG artefacts")
 
 
-class HeadSettings(Settings):
+class HeadSettings(StrictModel):
     """How the built-in encoder's head is trained, on synthetic photos that passed it once."""
 
     max_per_photo: int = Field(
@@ -47,7 +48,7 @@ class HeadSettings(Settings):
     )
 
 
-class NetworkSettings(Settings):
+class NetworkSettings(StrictModel):
     """How another encoder is trained, as a whole network."""
 
     max_per_photo: int = Field(
@@ -91,7 +92,7 @@ class NetworkSettings(Settings):
         )
 
 
-class AdaptSettings(Settings):
+class AdaptSettings(StrictModel):
     """`satchel adapt`: the served encoder, fitted to the catalogue's own photos."""
 
     minutes: float | None = Field(

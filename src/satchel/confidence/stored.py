@@ -10,20 +10,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from satchel.encode.card import Confidence, EncoderCard
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
-from satchel.validation import reason
+from satchel.validation import StrictModel, reason
 
 FOLDER: Final = "calibration"
 
 
-class Calibration(BaseModel):
+class Calibration(StrictModel):
     """A confidence fitted on a workspace's own photos, and its figures."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     encoder: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its model")
     made_at: datetime

@@ -8,17 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from satchel.validation import StrictModel
 
 BEST_N: Final = 10
 """Photos kept of a product, unless asked otherwise."""
 
 
-class _Rules(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class IntegrityThresholds(_Rules):
+class IntegrityThresholds(StrictModel):
     """Thresholds of a photo's faults. Measured: docs/decisions/0008-garbage.md."""
 
     shorter_side: int = Field(
@@ -65,7 +63,7 @@ class IntegrityThresholds(_Rules):
     )
 
 
-class ContentThresholds(_Rules):
+class ContentThresholds(StrictModel):
     """Thresholds of contents that make a photo doubtful. Measured: docs/decisions/0009-content.md.
 
     Set one to 1, or objects to 1000, to turn it off.
@@ -96,7 +94,7 @@ class ContentThresholds(_Rules):
     )
 
 
-class DuplicateThresholds(_Rules):
+class DuplicateThresholds(StrictModel):
     """Thresholds of copy detection. Measured: docs/decisions/0007-duplicates.md."""
 
     max_hash_distance: int = Field(
@@ -142,7 +140,7 @@ class DuplicateThresholds(_Rules):
     )
 
 
-class GarbageRules(_Rules):
+class GarbageRules(StrictModel):
     """Outlier score of a photo among the others, and the states it leads to.
 
     The score is a logistic regression on cosines (`satchel.curate.garbage.Classification`): the
@@ -184,7 +182,7 @@ class GarbageRules(_Rules):
     )
 
 
-class CurationRules(_Rules):
+class CurationRules(StrictModel):
     """All settings of curation."""
 
     best: int = Field(BEST_N, ge=1, description="photos kept of a product, at most")

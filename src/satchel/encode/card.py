@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import (
-    BaseModel,
-    ConfigDict,
     Field,
     NonNegativeFloat,
 )
 
 from satchel.encode.crops import CropShape
 from satchel.onnx_model import ModelCard, load_card
+from satchel.validation import StrictModel
 
 MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
@@ -21,13 +20,11 @@ LITE: Final = MODELS / "lite0.json"
 """The light encoder: less accurate, and a third of the work."""
 
 
-class Confidence(BaseModel):
+class Confidence(StrictModel):
     """How scores become confidences and a verdict; fitted, see `measured_on`.
 
     The models that the weights belong to are in `satchel.confidence.model`.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     presence: tuple[float, float, float, float, float, float, float] = Field(
         description="of 1, first score, ln lead, ln photos, ln lead before the fifth, ln products "

@@ -11,14 +11,14 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import ValidationError
 
 from satchel.encode.card import BUILTIN, LITE
 from satchel.encode.encoder import Encoder
 from satchel.errors import EncoderError, UsageError
 from satchel.files import write_atomically
 from satchel.parallel import cores
-from satchel.validation import reason
+from satchel.validation import StrictModel, reason
 
 FILE: Final = "serving.json"
 CARD: Final = "card.json"
@@ -31,10 +31,8 @@ BUILTINS: Final = {path.stem: path for path in (BUILTIN, LITE)}
 _NAME: Final = re.compile(r"[\w-][\w.-]{0,120}")
 
 
-class Serving(BaseModel):
+class Serving(StrictModel):
     """History of the served models; the last is served now."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     history: tuple[str, ...] = (BUILTIN_NAME,)
 

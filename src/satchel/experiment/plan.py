@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from satchel.experiment.settings import ExperimentSettings
 from satchel.train.settings import STAGES, ClassifierSettings, EncoderSettings, TrainSettings
 from satchel.train.splits import Protocol
+from satchel.validation import StrictModel
 
 UNTRAINED: Final = "untrained"
 """The zero-shot baseline: a backbone without training."""
@@ -28,11 +29,7 @@ RESERVE: Final = 0.1
 Kind = Literal["classifier", "encoder", "untrained"]
 
 
-class _Record(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Dataset(_Record):
+class Dataset(StrictModel):
     """A data set, frozen by a split; numbers of photos and products."""
 
     name: str = Field(description="such as 81x50, or unseen-81x50")
@@ -47,7 +44,7 @@ class Dataset(_Record):
     test_products: int
 
 
-class Costs(_Record):
+class Costs(StrictModel):
     """Measured cost of a backbone on this machine, in seconds per photo.
 
     Attributes:
@@ -59,7 +56,7 @@ class Costs(_Record):
     step_s: float = Field(ge=0)
 
 
-class Cell(_Record):
+class Cell(StrictModel):
     """One cell of the tables, and the run that fills it.
 
     Attributes:
@@ -104,7 +101,7 @@ class Cell(_Record):
         return common.of_run(EncoderSettings, **own, loss=self.method, options=options)
 
 
-class Plan(_Record):
+class Plan(StrictModel):
     """An experiment before it is run; frozen in a file.
 
     Attributes:

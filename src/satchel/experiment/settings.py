@@ -7,7 +7,6 @@ from typing import Any, Final, TypeVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -16,6 +15,7 @@ from pydantic import (
 )
 
 from satchel.train.settings import ClassifierSettings, EncoderSettings, Stage, TrainSettings
+from satchel.validation import StrictModel
 
 PER_CELL: Final = ("backbone", "weights", "stage", "minutes", "loss", "options")
 """Settings of a run that differ between cells, so that `fit` cannot hold them."""
@@ -23,11 +23,7 @@ PER_CELL: Final = ("backbone", "weights", "stage", "minutes", "loss", "options")
 S = TypeVar("S", bound=TrainSettings)
 
 
-class _Settings(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class DatasetSize(_Settings):
+class DatasetSize(StrictModel):
     """Number of products and of training photos of each, written as 81x50, 81xall or allx10."""
 
     products: int | None = Field(None, ge=2, description="None: all")
@@ -55,7 +51,7 @@ def _sizes(*written: str) -> tuple[DatasetSize, ...]:
     return tuple(DatasetSize.model_validate(size) for size in written)
 
 
-class ExperimentSettings(_Settings):
+class ExperimentSettings(StrictModel):
     """`satchel experiment seed-protocol`: the seed's data sets, networks and losses.
 
     A data set of more products than the catalogue has gets all of them.

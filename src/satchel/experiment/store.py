@@ -7,17 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from satchel.errors import UsageError
 from satchel.evaluate.report import Figure
 from satchel.experiment.plan import Plan
 from satchel.files import write_atomically
-from satchel.validation import reason
+from satchel.validation import StrictModel, reason
 from satchel.workspace import Workspace
 
 
-class CellResult(BaseModel):
+class CellResult(StrictModel):
     """Result of a cell.
 
     Attributes:
@@ -27,8 +27,6 @@ class CellResult(BaseModel):
         figures: on the test part.
         error: why it failed; empty if it did not.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     run: str | None = None
     seconds: float = 0.0

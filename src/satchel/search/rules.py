@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from satchel.validation import StrictModel
 
 
-class SearchRules(BaseModel):
+class SearchRules(StrictModel):
     """How photos are compared. Measured: docs/decisions/0012-ranking.md, 0017 and 0020."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     view_power: float = Field(
         0.25,
@@ -51,10 +51,8 @@ class SearchRules(BaseModel):
     )
 
 
-class LookAlikeRules(BaseModel):
+class LookAlikeRules(StrictModel):
     """What counts as look-alikes. Measured: docs/decisions/0014-look-alikes.md."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     chance: float = Field(
         0.05,

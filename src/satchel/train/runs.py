@@ -19,14 +19,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from safetensors import SafetensorError
 
 from satchel import __version__
 from satchel.errors import UsageError
 from satchel.files import write_atomically
 from satchel.parallel import cores
-from satchel.validation import reason
+from satchel.validation import StrictModel, reason
 
 RECORD: Final = "run.json"
 CURVES: Final = "curves.jsonl"
@@ -52,16 +52,13 @@ STOPS: Final = (KeyboardInterrupt, TimeUp)
 """Exceptions that stop a run without a fault of its own."""
 
 
-class RunRecord(BaseModel):
+class RunRecord(StrictModel):
     """Record of a run. Times are UTC.
 
     Attributes:
         state: `BEGUN` until it ends, `FINISHED` or `STOPPED` (by a person, or because its time was
             up); whether it still runs, the lock says.
-        figures: the best so far, by name.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str
     kind: str = Field(description="see satchel.workflows.kinds")
@@ -79,7 +76,7 @@ class RunRecord(BaseModel):
     seconds: float = Field(0.0, description="of training so far, all resumptions together")
     epochs: float = 0.0
     precision: str = Field("", description="that was trained in; known once it ended")
-    figures: dict[str, float] = {}
+    figures: dict[str, float] = Field({}, description="the best so far, by name")
     trackers: dict[str, str] = Field({}, description="tracker → its own id of this run")
 
     def settings_as(self, kind: type[M]) -> M:

@@ -11,28 +11,22 @@ from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     Field,
     ValidationError,
     model_validator,
 )
 
 from satchel.errors import UsageError
+from satchel.validation import StrictModel
 
 Stage = Literal["head", "partial", "full"]
 STAGES: Final[tuple[Stage, ...]] = ("head", "partial", "full")
 
 
-class Settings(BaseModel):
-    """Base of all settings: frozen, unknown keys rejected."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 S = TypeVar("S", bound=BaseModel)
 
 
-class FitSettings(Settings):
+class FitSettings(StrictModel):
     """Settings of the training loop; see `satchel.train.fit`."""
 
     stage: Stage = Field(

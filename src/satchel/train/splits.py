@@ -16,11 +16,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from satchel.errors import UsageError
 from satchel.files import write_atomically
-from satchel.validation import reason
+from satchel.validation import StrictModel, reason
 
 PARTS: Final = ("train", "val", "test")
 Protocol = Literal["closed", "open"]
@@ -43,10 +43,8 @@ class LabelledPhoto:
     part: str | None = None
 
 
-class Split(BaseModel):
+class Split(StrictModel):
     """A frozen split. `hash` is of everything below it."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     hash: str = ""
     protocol: Protocol

@@ -21,8 +21,9 @@ from satchel.train.encoder import load_encoder, train_encoder
 from satchel.train.export import Exported, Kind, export_encoder
 from satchel.train.fitting import TrainingState
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record
-from satchel.train.settings import ClassifierSettings, EncoderSettings, Settings, TrainSettings
+from satchel.train.settings import ClassifierSettings, EncoderSettings, TrainSettings
 from satchel.train.splits import Split
+from satchel.validation import StrictModel
 from satchel.workflows.tasks import adapt_task, classifier_task, encoder_task
 from satchel.workspace import Workspace
 
@@ -62,12 +63,12 @@ class RunKind:
 
     name: str
     command: str
-    settings: type[Settings]
+    settings: type[StrictModel]
     train: Callable[[Training], TrainingState]
     export: Export
     load: Callable[[Run], tuple[Backbone, int]] | None = None
 
-    def new_record(self, settings: Settings, name: str) -> RunRecord:
+    def new_record(self, settings: StrictModel, name: str) -> RunRecord:
         """Begin a record of such a run; its split is not known yet."""
         return new_record(self.name, self.command, settings, name)
 
