@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from satchel.adapt.export import export_head
 from satchel.adapt.files import adapted_backbone, read_adapted_head
@@ -32,21 +32,6 @@ Export = Callable[[Run, TrainingPhotos, Sequence[Kind]], tuple[EncoderCard, list
 
 
 @dataclass(frozen=True, slots=True)
-class Training:
-    """A run that is to be trained or resumed.
-
-    Attributes:
-        on_epoch: called with the epoch, from 1, and its validation figures.
-    """
-
-    workspace: Workspace
-    run: Run
-    split: Split
-    progress: Progress
-    on_epoch: OnEpoch
-
-
-@dataclass(frozen=True, slots=True)
 class RunKind:
     """One kind of run.
 
@@ -54,7 +39,8 @@ class RunKind:
         name: in the run's record.
         command: that begins and resumes it, without `satchel`.
         settings: their class.
-        train: trains, or resumes; the run's folder gets the weights.
+        task: what such a run of a split works on.
+        fit: trains on that, or resumes; the run's folder gets the weights.
         export: run, photos to compare by, kinds of files → card, without what is a file's own, and
             ONNX files; an adapted head has one kind alone.
         load: reads the run's network, with the input side that it is served with; None where the
@@ -64,13 +50,26 @@ class RunKind:
     name: str
     command: str
     settings: type[StrictModel]
-    train: Callable[[Training], TrainingState]
+    task: Callable[[Workspace, Split, Run], Any]
+    fit: Callable[..., TrainingState]
     export: Export
     load: Callable[[Run], tuple[Backbone, int]] | None = None
 
     def new_record(self, settings: StrictModel, name: str) -> RunRecord:
         """Begin a record of such a run; its split is not known yet."""
         return new_record(self.name, self.command, settings, name)
+
+    def train(
+        self, workspace: Workspace, split: Split, run: Run, *, progress: Progress, on_epoch: OnEpoch
+    ) -> TrainingState:
+        """Train a run to its end, or resume it.
+
+        Args:
+            on_epoch: called with the epoch, from 1, and its validation figures.
+        """
+        task = self.task(workspace, split, run)
+        settings = run.read().settings_as(self.settings)
+        return self.fit(task, settings, run, progress=progress, on_epoch=on_epoch)
 
 
 def kind_of(record: RunRecord) -> RunKind:
@@ -81,47 +80,6 @@ def kind_of(record: RunRecord) -> RunKind:
 def kind_of_settings(settings: TrainSettings) -> RunKind:
     """The kind of run that such settings begin."""
     return next(kind for kind in (CLASSIFIER, ENCODER) if isinstance(settings, kind.settings))
-
-
-# -- training --------------------------------------------------------------------------------------
-
-
-def _train_classifier(training: Training) -> TrainingState:
-    return train_classifier(
-        classifier_task(training.workspace, training.split),
-        training.run.read().settings_as(ClassifierSettings),
-        training.run,
-        progress=training.progress,
-        on_epoch=training.on_epoch,
-    )
-
-
-def _train_encoder(training: Training) -> TrainingState:
-    return train_encoder(
-        encoder_task(training.workspace, training.split),
-        training.run.read().settings_as(EncoderSettings),
-        training.run,
-        progress=training.progress,
-        on_epoch=training.on_epoch,
-    )
-
-
-def _adapt_with(method: Callable[..., TrainingState]) -> Callable[[Training], TrainingState]:
-    """Adapt with `adapt_head` or `adapt_network`."""
-
-    def train(training: Training) -> TrainingState:
-        return method(
-            adapt_task(training.workspace, training.split, training.run),
-            training.run.read().settings_as(AdaptSettings),
-            training.run,
-            progress=training.progress,
-            on_epoch=training.on_epoch,
-        )
-
-    return train
-
-
-# -- exporting -------------------------------------------------------------------------------------
 
 
 def _load_classifier(run: Run) -> tuple[Backbone, int]:
@@ -180,7 +138,8 @@ CLASSIFIER: Final = RunKind(
     "classifier",
     "train classifier",
     ClassifierSettings,
-    _train_classifier,
+    lambda workspace, split, _: classifier_task(workspace, split),
+    train_classifier,
     _export_network(_load_classifier),
     _load_classifier,
 )
@@ -188,18 +147,20 @@ ENCODER: Final = RunKind(
     "encoder",
     "train encoder",
     EncoderSettings,
-    _train_encoder,
+    lambda workspace, split, _: encoder_task(workspace, split),
+    train_encoder,
     _export_network(_load_encoder),
     _load_encoder,
 )
 ADAPTED_HEAD: Final = RunKind(
-    "adapt_head", ADAPT, AdaptSettings, _adapt_with(adapt_head), _export_head
+    "adapt_head", ADAPT, AdaptSettings, adapt_task, adapt_head, _export_head
 )
 ADAPTED_NETWORK: Final = RunKind(
     "adapt_network",
     ADAPT,
     AdaptSettings,
-    _adapt_with(adapt_network),
+    adapt_task,
+    adapt_network,
     _export_network(adapted_backbone),
     adapted_backbone,
 )

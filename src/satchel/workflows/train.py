@@ -25,7 +25,7 @@ from satchel.train.runs import FINISHED, Run, RunRecord
 from satchel.train.settings import TrainSettings
 from satchel.train.splits import Split
 from satchel.train.trackers import Trackers
-from satchel.workflows.kinds import OnEpoch, Training, kind_of, kind_of_settings
+from satchel.workflows.kinds import OnEpoch, kind_of, kind_of_settings
 from satchel.workspace import Workspace
 
 
@@ -115,7 +115,7 @@ def resume(
             tracked.log(figures, epoch)
             on_epoch(epoch, figures)
 
-        state = kind_of(record).train(Training(workspace, run, split, progress, keep))
+        state = kind_of(record).train(workspace, split, run, progress=progress, on_epoch=keep)
         if not main:
             return run.read()
         return run.update(
