@@ -15,10 +15,10 @@ from typing import Final
 from satchel.errors import CorruptPhoto
 
 MAX_PARTS: Final = 4_096
-"""Boxes on one level, items, chunks: the most that are read. A photo has some dozens."""
+"""Limit on boxes of one level, items and chunks that are read. A photo has some dozens."""
 
 MAX_OBUS: Final = 16
-"""Units that are read of an item until its sequence header, which comes first or second."""
+"""Limit on units read before an item's sequence header, which is the first or second."""
 
 _CONTAINERS: Final = frozenset((b"moov", b"trak", b"mdia", b"minf", b"stbl"))
 _SEQUENCE_HEADER: Final = 1

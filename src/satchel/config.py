@@ -22,7 +22,7 @@ HOST: Final = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 
 
 class Photos(StrictModel):
-    """What a single photo may cost."""
+    """Limits on a single photo."""
 
     max_bytes: int = Field(40_000_000, gt=0, description="bytes of a photo's file, at most")
     max_pixels: int = Field(80_000_000, gt=0, description="width × height of a photo, at most")

@@ -1,4 +1,4 @@
-"""Everything Satchel raises on purpose, drawn once.
+"""Exceptions of Satchel, as one hierarchy.
 
 SatchelError
 ├── UsageError              the call itself is wrong: nothing was tried
@@ -17,10 +17,10 @@ SatchelError
 ├── DamagedIndex            the index file is truncated, altered or of another make
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
 ├── StorageError            the photo store cannot be written to: a full disk, rights
-├── FaultyPhoto             one of several photos of an item; says which
-└── Busy                    more is asked of a server than it can answer soon
+├── FaultyPhoto             one of several photos of an item, named by its position
+└── Busy                    the server has too many requests
 
-Messages say what was expected, what came and what to do next.
+Messages state what was expected, what was received and what to do next.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
 
 
 def install_extra(extra: str) -> str:
-    """Say how an extra is installed: Satchel is on no package index, only in its source folder."""
+    """Return how to install an extra: Satchel is on no package index, only in its source folder."""
     return f"in the folder with Satchel's source code, type: pip install '.[{extra}]'"
 
 
@@ -82,7 +82,7 @@ class MissingExtra(UsageError):
 
     @classmethod
     def behind(cls, error: ModuleNotFoundError) -> MissingExtra | None:
-        """Return what to tell where a module of an extra was not found; None for any other."""
+        """Convert an error about a missing module of an extra; None for any other module."""
         missing = (error.name or "").partition(".")[0]
         extra = next((extra for extra, modules in EXTRAS.items() if missing in modules), None)
         return None if extra is None else cls(extra, missing)

@@ -39,7 +39,7 @@ def system_entry(name: str, *, folder: bool) -> str | None:
         its name, or a pattern for many names; None for everything else.
     """
     lower = name.lower()
-    if name.startswith("."):  # "._a.jpg" holds what macOS knows of a.jpg, and is no photo
+    if name.startswith("."):  # "._a.jpg" holds macOS metadata of a.jpg, and is no photo
         return "._*" if name.startswith("._") else ".*"
     if name.startswith("~$"):  # a lock of Microsoft Office
         return "~$*"

@@ -50,7 +50,7 @@ STATES: Final = {
     "proposed": (GroupState.CONFIRMED, GroupState.PROPOSED),
     "off": (),
 }
-"""Groups that count as one candidate, by what `counted` says."""
+"""States of groups that count as one candidate, by the setting `counted`."""
 
 Group = tuple[int, ...]
 """Database ids of look-alikes."""
@@ -70,10 +70,10 @@ class Identifier:
         absent: float | None = None,
         look_alikes: Sequence[GroupState] = STATES["confirmed"],
     ) -> None:
-        """Wire an identifier.
+        """Set up an identifier.
 
         Args:
-            confidence: how confidences come of scores; default, that of the encoder's card.
+            confidence: model of confidences from scores; default, that of the encoder's card.
             absent: share of items that are expected not to be in the catalogue; default, the
                 share that `confidence` was fitted for.
             look_alikes: groups in these states count as one candidate.
@@ -122,10 +122,10 @@ class Identifier:
         index: GalleryIndex,
         limits: PhotoLimits | None = None,
     ) -> Identifier:
-        """Wire the identifier of a workspace whose encoder and index are open already.
+        """Set up the identifier of a workspace whose encoder and index are open already.
 
         Args:
-            limits: what a photo may cost; default, what the settings say.
+            limits: limits on a photo; default, those of the settings.
 
         Raises:
             EncoderError: the workspace's own calibration is damaged.
@@ -143,7 +143,7 @@ class Identifier:
 
     @property
     def encoder_id(self) -> str:
-        """Which encoder's vectors are searched."""
+        """SHA-256 of the encoder whose vectors are searched."""
         return self._encoder.id
 
     def identify(self, photo: bytes, *, top: int = 5) -> Identification:
@@ -199,7 +199,7 @@ class Identifier:
         )
 
     def _groups_of(self, products: Sequence[int]) -> list[Group]:
-        """The groups that count as one, of those that hold one of these products."""
+        """The groups that count as one candidate and contain one of these products."""
         if not self._look_alikes:
             return []
         return self._catalogue.look_alikes.of_products(products, self._look_alikes)
@@ -212,7 +212,7 @@ class Identifier:
         groups: Sequence[Group],
         likely: int | None,
     ) -> list[Candidate]:
-        """Lay out the candidates; `folded` holds the places in `ranked` of each."""
+        """Build the candidates; `folded` holds the places in `ranked` of each."""
         home = {product: group for group in groups for product in group}
         wanted: dict[int, None] = {}
         for places in folded:

@@ -7,7 +7,7 @@ which can scale while decoding: decoding, not the encoder, is the cost of a larg
 decodes the rest.
 
 Damaged files: a photo that is cut off, or whose decoder reports an error, is refused. A JPEG that
-libjpeg decodes to its end with warnings is taken as it was decoded, and stored encoded anew.
+libjpeg decodes to its end with warnings is accepted, and stored re-encoded.
 """
 
 from __future__ import annotations
@@ -164,7 +164,7 @@ def clean(data: bytes, limits: PhotoLimits | None = None) -> CleanPhoto:
 
 
 def _stripped(data: bytes) -> bytes | None:
-    """Return a JPEG without its metadata, or None where that may not be the same picture.
+    """Return a JPEG without its metadata, or None where its pixels may then differ.
 
     Both are decoded, at an eighth, without a warning. So libjpeg found whole scans between the
     very markers by which the metadata was separated from the picture.
@@ -195,7 +195,7 @@ def thumbnail(data: bytes, side_px: int, limits: PhotoLimits | None = None) -> b
 def crop(pixels: RGB, box: Box, size_px: int | tuple[int, int]) -> RGB:
     """Cut `box` out of a photo and resize it to `size_px`: a square's side, or height and width.
 
-    All of it is filled, so the crop's proportions become those of `size_px`.
+    The aspect ratio is not kept: the crop is stretched to `size_px`.
 
     Returns:
         Pixels, shape (h, w, 3), uint8.
@@ -249,7 +249,7 @@ def _decode_jpeg(
 
 
 def _decode_strictly(jpeg: bytes, min_side_px: int) -> RGB:
-    """Decode a JPEG; ValueError (or KeyError) where libjpeg as much as warns."""
+    """Decode a JPEG strictly; ValueError (or KeyError) if libjpeg warns."""
     return simplejpeg.decode_jpeg(  # type: ignore[no-any-return]
         jpeg, "RGB", min_height=min_side_px, min_width=min_side_px, strict=True
     )
@@ -283,7 +283,7 @@ def _over_white(image: Image.Image) -> RGB:
 
 
 def _upright(pixels: RGB, exif_orientation: int) -> RGB:
-    """Apply an EXIF orientation (CIPA DC-008, tag 0x0112) to pixels as they lie in the file."""
+    """Apply an EXIF orientation (CIPA DC-008, tag 0x0112) to pixels in the order of the file."""
     match exif_orientation:
         case 2:
             turned = pixels[:, ::-1]

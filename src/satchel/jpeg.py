@@ -68,7 +68,7 @@ def read_frame(data: bytes) -> Frame:
 
     Only Huffman-coded baseline, extended and progressive frames of 8 bits are accepted: a scaled
     decode of a lossless one overruns the heap in libjpeg-turbo 3.1.2, and the other kinds are
-    made by nothing that takes photos.
+    not written by cameras or phones.
 
     Raises:
         UnsupportedJpeg: the frame is of another kind.
@@ -133,14 +133,14 @@ def count_scans(data: bytes) -> int:
 
 
 def strip_jpeg(data: bytes) -> bytes:
-    """Return a JPEG with the same coded picture and nothing else of what a file can carry.
+    """Return a JPEG with the same coded picture and without metadata.
 
     Kept: frames, tables, scans, the JFIF and Adobe headers and the ICC profile, which the
     pixels' colours depend on. Dropped: every other application segment, comments, bytes between
     segments, and what follows the end of the first picture.
 
-    A damaged scan can hold bytes that look like a marker. Then what comes back is another
-    picture: compare the pixels of both, or strip only what decodes without a warning.
+    A damaged scan can contain bytes that resemble a marker. Then the result shows another
+    picture: compare the pixels of both, or strip only files that decode without a warning.
 
     Raises:
         CorruptPhoto: a segment's length does not fit the file, or there are too many segments.
@@ -159,7 +159,7 @@ def strip_jpeg(data: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class _Segment:
-    """A marker with what belongs to it: bytes `start` to `end`; coded pixels follow after SOS."""
+    """A marker and its segment: bytes `start` to `end`; coded pixels follow after SOS."""
 
     marker: int
     start: int

@@ -1,4 +1,4 @@
-"""ONNX models that Satchel runs: a card beside each names its files, and one session serves it."""
+"""ONNX models: a JSON card next to each names its files, and one session runs it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PartName = Annotated[str, Field(pattern=r"^[\w.-]+\.onnx$")]
 
 
 class ModelCard(StrictModel):
-    """What every model's card says, as JSON beside the model file."""
+    """Card of a model: the fields that all have, as JSON next to the model file."""
 
     name: str
     file: PartName = Field(description="model file, in the card's folder")
@@ -61,7 +61,7 @@ def read_model(card: ModelCard, folder: Path) -> bytes:
     """Read a card's model and verify its SHA-256.
 
     A model in several files is their bytes, one after the other: concatenated protobuf messages
-    are one message whose repeated fields (nodes, tensors, outputs) are joined. So what is added to
+    are one message whose repeated fields (nodes, tensors, outputs) are joined. So an addition to
     a large model is a small file.
 
     Raises:
@@ -102,10 +102,10 @@ def open_session(model: bytes, name: str, *, threads: int) -> ort.InferenceSessi
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # Threads that sleep between two layers cost a tenth of the pass; those that go on spinning
+    # Threads that sleep between two layers cost a tenth of the pass; those that keep spinning
     # after it burn the cores that decoding needs.
     options.add_session_config_entry("session.force_spinning_stop", "1")
     try:
         return ort.InferenceSession(model, sess_options=options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime has no exception tree of its own
+    except Exception as error:  # ONNX Runtime has no base class of its exceptions
         raise EncoderError(f"ONNX Runtime cannot load {name}: {error}") from error

@@ -1,4 +1,4 @@
-"""The validated records that cross from one stage to the next."""
+"""Validated records that the stages exchange."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class ProductPhoto:
     """A stored photo of a product; `width` and `height` in pixels, upright.
 
     Attributes:
-        link_id: of "this photo shows this product", by which people decide on it.
+        link_id: of the product–photo row; decisions refer to it.
         state: kept, doubtful or dropped; only kept ones are searched, doubtful ones where a
             product has nothing better.
         reasons: for a state other than kept, each a JSON object with a `kind`.
@@ -145,7 +145,7 @@ class ProductPhoto:
 
 
 class Verdict(StrEnum):
-    """What an identification says of its first candidate."""
+    """Verdict of an identification on its first candidate."""
 
     IDENTIFIED = "identified"
     UNCERTAIN = "uncertain"
@@ -157,7 +157,7 @@ class Difference:
     """An attribute in which look-alikes differ.
 
     Attributes:
-        kind: size, hardware, material, colour or other: what has to be inspected.
+        kind: size, hardware, material, colour or other: what to inspect.
         attribute: its name in the catalogue, or the kind's where several are put together.
         values: of each product, None where the catalogue has none.
     """
@@ -172,7 +172,7 @@ class LookAlike:
     """A product of a group that photos cannot tell apart.
 
     Attributes:
-        confidence: chance that this one is right, as it would be without the group.
+        confidence: probability that this one is right, as without the group.
         photo: SHA-256 of its photo nearest to the item; None where others were nearer by far.
     """
 
@@ -187,7 +187,7 @@ class LookAlikes:
 
     Attributes:
         members: the candidate's own product first, then the others, nearest first.
-        differences: what tells them apart, values in the order of the members.
+        differences: attributes in which they differ, values in the order of the members.
     """
 
     members: tuple[LookAlike, ...]
@@ -201,12 +201,12 @@ class Candidate:
     Attributes:
         rank: 1 for the likeliest.
         score: cosine in [-1, 1] between the item and the product's nearest photos.
-        confidence: chance that this is the right model, or one of its look-alikes, in [0, 1];
-            over all candidates they sum to 1 at most, what is left being "something else". See
+        confidence: probability that this is the right model, or one of its look-alikes, in [0, 1];
+            they sum to 1 at most; the rest is the probability of "something else". See
             `satchel.confidence.model`.
         photo: SHA-256 of the product's photo that is nearest to the item.
         likely: whether this is one of those that together hold the right model 9 times in 10.
-        look_alikes: the group that it stands for, where photos cannot tell it apart from others.
+        look_alikes: the group that it represents, where photos cannot distinguish it from others.
     """
 
     rank: int
@@ -224,7 +224,7 @@ class Identification:
 
     Attributes:
         boxes: where the object was found, one for each photo of the item.
-        in_catalogue: chance that the item's model is in the catalogue, in [0, 1].
+        in_catalogue: probability that the item's model is in the catalogue, in [0, 1].
         likely: how many of the first models hold the right one, if it is in the catalogue, with
             the chance `coverage`; may be more than there are candidates; None where the ranking
             cannot say it of any number.

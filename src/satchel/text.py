@@ -21,5 +21,5 @@ def printable(text: str) -> str:
 
 
 def spreadsheet_cell(text: str) -> str:
-    """Return text that Excel shows as it stands: "=1+1" begins with an apostrophe, "'=1+1"."""
+    """Escape text that Excel would run as a formula: "=1+1" gets an apostrophe, "'=1+1"."""
     return printable(f"'{text}" if text.startswith(FORMULA_STARTS) else text)

@@ -1,4 +1,4 @@
-"""Strict records of files and settings, and what is wrong with one, in one line."""
+"""Strict base class of records and settings, and their validation errors as one line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class StrictModel(BaseModel):
 
 
 def reason(error: Exception) -> str:
-    """Say what an error says, in one line; of the faults that validation finds, the first."""
+    """Return an error's message as one line; of several validation errors, the first."""
     text = str(error)
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False)[0]

@@ -1,4 +1,4 @@
-"""The workspace: one directory that holds a catalogue and all that is made of it."""
+"""The workspace: a folder with a catalogue, its index, runs and models."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ FOLDERS: Final = ("photos", "models", "index", "runs")
 
 @dataclass(frozen=True)
 class Workspace:
-    """Where everything lies. Open one with `Workspace.open`."""
+    """Paths and settings of a workspace. Open one with `Workspace.open`."""
 
     folder: Path
     settings: Settings
@@ -84,7 +84,7 @@ class Workspace:
 
     @property
     def index_path(self) -> Path:
-        """Where the index file lies."""
+        """Path of the index file."""
         return self.folder / "index" / "gallery.safetensors"
 
     @property
@@ -98,7 +98,7 @@ class Workspace:
         return self.folder / "runs"
 
     def split_path(self, name: str) -> Path:
-        """Where the split of this name lies.
+        """Path of the split of this name.
 
         Raises:
             UsageError: the name could lead out of the folder.

@@ -99,7 +99,7 @@ def test_what_a_folder_has_besides_photos_of_codes_is_told(tmp_path: Path) -> No
     for name in ("loose.jpg", "list.txt", "M1/a.jpg", "M1/b.GIF", "M1/c.gif", "M1/Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
     loose, others, systems = open_rows(tmp_path).notes
-    assert loose.startswith("passed over, photos beside the folders, which have no code (1)")
+    assert loose.startswith("passed over, photos outside the folders, which have no code (1)")
     assert others == "passed over, by their names no photos: .gif (2)"
     assert systems.endswith("Thumbs.db (1)")
 
@@ -158,8 +158,8 @@ def test_korean_folder_names_from_macos_are_composed(tmp_path: Path) -> None:
         (",a.jpg,x", "code", "is missing"),
         ("M1,,x", "photo", "is missing"),
         ("M1,nothing.jpg,x", "photo", "no such file"),
-        ("M1,../a.jpg,x", "photo", "lies outside"),
-        ("M1,/etc/passwd,x", "photo", "lies outside"),
+        ("M1,../a.jpg,x", "photo", "is outside"),
+        ("M1,/etc/passwd,x", "photo", "is outside"),
         ("M1,https://a.example/a.jpg,x", "photo", "is an address"),
         ("M1,a\0.jpg,x", "photo", "control character"),
         ("M1,a.jpg,x\x1b[2J", "name", "control character"),
@@ -190,7 +190,7 @@ def test_a_link_out_of_the_folder_is_refused(photo: Path, tmp_path: Path) -> Non
     (folder / "link.jpg").symlink_to(photo)
     (row,) = rows(folder / "c.csv", "code,photo\nM1,link.jpg\n")
     assert isinstance(row, RowProblem)
-    assert "lies outside" in row.reason
+    assert "is outside" in row.reason
 
 
 def test_photos_folder_can_be_named(photo: Path, tmp_path: Path) -> None:
@@ -206,7 +206,7 @@ def test_photos_folder_can_be_named(photo: Path, tmp_path: Path) -> None:
     [
         ("c.csv", "brand,photo\nx,a.jpg\n", "found brand, photo; add code"),
         ("c.csv", "", "found nothing"),
-        ("c.csv", "code,photo,code\n", "stands twice"),
+        ("c.csv", "code,photo,code\n", "is twice in"),
         ("c.xlsx", "code,photo\n", "save the table as CSV"),
         ("c.csv", b"code,photo\nM1,\xff\xff\xff.jpg\n", "UTF-8"),
         ("c.csv", 'code,"photo\nM1,a.jpg\n', "a quote opened here"),
@@ -314,7 +314,7 @@ def test_what_two_encodings_explain_is_refused_and_can_be_told(
 ) -> None:
     path = photo.parent / "c.csv"
     if others:
-        with pytest.raises(UsageError, match="cannot tell the encoding") as refused:
+        with pytest.raises(UsageError, match="is uncertain") as refused:
             name_read(path, name, encoding)
         assert all(f"--encoding {other}" in str(refused.value) for other in (encoding, *others))
         assert "line 2 reads" in str(refused.value)
@@ -495,7 +495,7 @@ def test_normalized_names_lead_nowhere_outside(tmp_path: Path) -> None:
     for value in ("../밖/가.jpg", f"{tmp_path}/밖/가.jpg", "링크/가.jpg"):
         (row,) = rows(inside / "c.csv", f"code,photo\nM1,{value}\n")
         assert isinstance(row, RowProblem), value
-        assert "lies outside" in row.reason
+        assert "is outside" in row.reason
 
 
 @pytest.mark.shared

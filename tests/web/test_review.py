@@ -64,7 +64,7 @@ def test_the_photo_in_question_stands_beside_the_kept_ones(
     assert f"/photos/{asked.sha256}.jpg" in page
     assert f"/thumbnails/{kept.sha256}.jpg?side=320" in page
     assert "2 photos in doubt" in page
-    assert "The same picture stands under several codes" in page
+    assert "The same photo under several codes" in page
     assert "Not sharp" in page
     assert 'value="keep_both"' in page
     korean = site.get("/review?lang=ko").text
@@ -89,7 +89,7 @@ def test_what_a_photo_is_nearer_to_is_shown_and_proposed(
     for other in store.of_product("A/01 B?"):
         assert f"/thumbnails/{other.sha256}.jpg?side=320" in page
     assert 'value="A/01 B?" hx-get="/review/codes"' in page
-    assert "likeness to this product 0.5, to the nearest other 0.6" in page
+    assert "similarity to this product 0.5, to the nearest other 0.6" in page
 
 
 def test_a_copy_is_shown_beside_its_original(site: httpx.Client, doubted: Workspace) -> None:

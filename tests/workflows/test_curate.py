@@ -269,7 +269,7 @@ def test_every_reason_is_explained_in_the_report_and_codes_are_escaped(tmp_path:
         photos={"kept": 1, "doubtful": 1, "dropped": 0},
         reasons={"blurred": 1},
         examples={"blurred": [Example(code, name, codes=(code,)), Example("GONE", "0" * 64)]},
-        stages=[StageCount("photos as they came", 1, 1, (1, 1, 1))],
+        stages=[StageCount("all photos, as imported", 1, 1, (1, 1, 1))],
         short={code: 1},
         changed=1,
         unfindable={code: Unfindable.BY_PEOPLE},

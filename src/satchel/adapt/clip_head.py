@@ -209,11 +209,11 @@ class _Writer:
     def write(self, token: str, attention: str) -> str:
         """Add the layers from `head_inputs` to unit vectors."""
         first = self.constant("first", np.array(0, np.int64))
-        token, seen = (
+        token, attended = (
             self.graph.add("Gather", name, first, output=f"{OWN}{part}", axis=1)
             for part, name in (("token", token), ("attention", attention))
         )
-        token = self.add("Add", token, "with_attention", self._linear(seen, "out"))
+        token = self.add("Add", token, "with_attention", self._linear(attended, "out"))
         hidden = self._linear(self._normalised(token, "ln2"), "fc1")
         hidden = self.graph.add(
             "QuickGelu", hidden, output=f"{OWN}gelu", domain=CONTRIB, alpha=QUICK

@@ -74,24 +74,24 @@ class TorchImageEncoder(torch.nn.Module):
     def forward(self, crops: torch.Tensor) -> ImageFeatures:
         """Encode crops, shape (n, 3, h, w), in [0, 255]; sides are whole multiples of `PATCH`."""
         tokens, grid = self._before_last(crops)
-        seen, attention = self._attended(tokens, BLOCKS - 1)
-        last = self._perceived(tokens[:, :1], seen, BLOCKS - 1)
+        attended, attention = self._attended(tokens, BLOCKS - 1)
+        last = self._block_output(tokens[:, :1], attended, BLOCKS - 1)
         vectors = normalize(self._normalised(last[:, 0], "post").float(), dim=1)
         return ImageFeatures(vectors, tokens[:, 1:], attention[:, 1:], grid)
 
     def head_tokens(self, crops: torch.Tensor) -> torch.Tensor:
         """The head's inputs, as `satchel.adapt.clip_head.Head` takes them; shape (n, 2, d)."""
         tokens, _ = self._before_last(crops)
-        seen, _ = self._attended(tokens, BLOCKS - 1)
-        return torch.stack([tokens[:, 0], seen[:, 0]], 1)
+        attended, _ = self._attended(tokens, BLOCKS - 1)
+        return torch.stack([tokens[:, 0], attended[:, 0]], 1)
 
     def _before_last(self, crops: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int]]:
         """Tokens as they enter the last block, the class token first, and rows and columns."""
         grid = crops.shape[2] // PATCH, crops.shape[3] // PATCH
         tokens = self._normalised(self._tokens(crops, grid), "pre")
         for block in range(BLOCKS - 1):
-            seen, _ = self._attended(tokens, block)
-            tokens = self._perceived(tokens, seen, block)
+            attended, _ = self._attended(tokens, block)
+            tokens = self._block_output(tokens, attended, block)
         return tokens, grid
 
     def _tokens(self, crops: torch.Tensor, grid: tuple[int, int]) -> torch.Tensor:
@@ -119,12 +119,14 @@ class TorchImageEncoder(torch.nn.Module):
             query = query[:, :, :1]
             likeness = query.float() @ key.float().transpose(2, 3) * (WIDTH // HEADS) ** -0.5
             attention = likeness.softmax(-1).mean(1)[:, 0]
-        seen = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
-        return seen, attention
+        attended = scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+        return attended, attention
 
-    def _perceived(self, tokens: torch.Tensor, seen: torch.Tensor, block: int) -> torch.Tensor:
+    def _block_output(
+        self, tokens: torch.Tensor, attended: torch.Tensor, block: int
+    ) -> torch.Tensor:
         """Tokens after a block, given its attention output."""
-        tokens = tokens + self._linear(seen, f"{block}.out")
+        tokens = tokens + self._linear(attended, f"{block}.out")
         hidden = self._linear(self._normalised(tokens, f"{block}.ln2"), f"{block}.fc1")
         hidden = hidden * torch.sigmoid(QUICK * hidden)
         return tokens + self._linear(hidden, f"{block}.fc2")

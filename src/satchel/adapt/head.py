@@ -162,9 +162,12 @@ class HeadMethod:
         vectors: list[Floats] = []
         for rows in batched(job.task.trained.tolist(), cache.encoder.batch):
             photos: list[RGB] = [job.foregrounds.photo(row) for row in rows]
-            seen: list[PhotoEmbedding] = embed(encoder, photos, gallery=True)
-            vectors += [one.vector for one in seen]
-            for kept, at in ((whole, [WHOLE_PHOTO] * len(rows)), (boxes, [s.box for s in seen])):
+            embedded: list[PhotoEmbedding] = embed(encoder, photos, gallery=True)
+            vectors += [one.vector for one in embedded]
+            for kept, at in (
+                (whole, [WHOLE_PHOTO] * len(rows)),
+                (boxes, [s.box for s in embedded]),
+            ):
                 crops = [encoder.crop_shape.cut(*one) for one in zip(photos, at, strict=True)]
                 kept += [cache.head_inputs(one[None]).tokens for one in crops]
         return (np.concatenate(whole), np.concatenate(boxes)), np.stack(vectors)

@@ -178,8 +178,8 @@ class NetworkMethod:
 
 def gallery_vectors(encoder: LiveEncoder, photos: list[Any], *, batch: int = 16) -> Floats:
     """Vectors of photos, shape (n, d), float32, of length 1."""
-    seen = [one for some in batched(photos, batch) for one in embed(encoder, some)]
-    return np.stack([one.vector for one in seen]).astype(np.float32)
+    embedded = [one for some in batched(photos, batch) for one in embed(encoder, some)]
+    return np.stack([one.vector for one in embedded]).astype(np.float32)
 
 
 def synthetic_batches(job: Job) -> Callable[[Iterable[Step]], Iterator[Batch]]:

@@ -96,10 +96,10 @@ def prepare(
     began = time.monotonic()
     cv2.setNumThreads(1)  # composing runs one photo a core, in parallel with the network
     query_side_px = round(QUERY_SIDE * side_px)
-    seen, unseen = None, None
+    train_backgrounds, val_backgrounds = None, None
     if settings.backgrounds is not None:
         photos = load_backgrounds(Path(settings.backgrounds), query_side_px)
-        seen, unseen = photos.split(VAL_BACKGROUNDS)
+        train_backgrounds, val_backgrounds = photos.split(VAL_BACKGROUNDS)
     foregrounds = extract_foregrounds(
         run.folder / FOREGROUNDS,
         task.photos.names,
@@ -111,12 +111,14 @@ def prepare(
     validation = make_validation(
         foregrounds,
         task.photos.labels,
-        Composer(foregrounds, settings.synth, side_px=query_side_px, backgrounds=unseen),
+        Composer(foregrounds, settings.synth, side_px=query_side_px, backgrounds=val_backgrounds),
         val_products=task.val_products,
         count=settings.n_val_queries,
         seed=settings.seed,
     )
-    return Job(task, settings, run, side_px, foregrounds, seen, validation, progress, began)
+    return Job(
+        task, settings, run, side_px, foregrounds, train_backgrounds, validation, progress, began
+    )
 
 
 def adapt(job: Job, method: Method, on_epoch: OnEpoch) -> TrainingState:

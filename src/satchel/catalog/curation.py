@@ -237,7 +237,7 @@ class CurationStore:
     def set_states(self, states: Iterable[tuple[int, str, list[dict[str, Any]]]]) -> int:
         """Set state and reasons of products' photos, in one transaction.
 
-        Photos on which a decision stands keep their state, even if that was made a moment ago.
+        Photos with a person's decision keep their state, even if it was made a moment ago.
 
         Args:
             states: (link id, state, reasons).

@@ -1,6 +1,6 @@
 """Opening the SQLite database: safe connection settings, and migration of the schema.
 
-Whatever SQLite refuses, here or later, is a `WorkspaceError` that says what to do.
+Errors of SQLite, here or later, become a `WorkspaceError` that says what to do.
 """
 
 from __future__ import annotations
@@ -208,7 +208,7 @@ _REMEDIES: Final = {
 
 
 def _translate(path: Path, context: ExceptionContext) -> WorkspaceError | None:
-    """Translate what SQLite refused; a broken constraint is left to the caller."""
+    """Convert an error of SQLite; a violated constraint is left to the caller."""
     error = context.original_exception
     if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
         return _refused(path, error)
@@ -221,7 +221,7 @@ def _refused(path: Path, error: sqlite3.Error) -> WorkspaceError:
         return _expected(path, "none")
     if code in _DAMAGED:
         return _expected(path, f"a damaged file ({error})")
-    remedy = _REMEDIES.get(code, "if this goes on, restore the workspace from a backup")
+    remedy = _REMEDIES.get(code, "if this persists, restore the workspace from a backup")
     return WorkspaceError(f"the database {path} cannot be used: {error}; {remedy}")
 
 

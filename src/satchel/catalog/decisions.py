@@ -1,7 +1,7 @@
 """The ledger of decisions: what people decided about photos and look-alikes, and what was undone.
 
-A decision stands until somebody undoes it; then it stays as history, with who and when. Photos are
-decided on through `satchel.catalog.review`, groups of look-alikes through
+A decision is in force until somebody undoes it; then it stays as history, with who and when.
+Photos are decided on through `satchel.catalog.review`, groups of look-alikes through
 `satchel.catalog.lookalikes`; both have `decide`, `undo` and `history`.
 """
 
@@ -66,7 +66,7 @@ class Decision:
         group: the group of look-alikes that it is about; None for photos, and where the group is
             proposed no more.
         at: UTC, without a time zone, like `undone_at`.
-        undone_at: None where the decision stands.
+        undone_at: None where the decision is in force.
     """
 
     id: int
@@ -81,12 +81,12 @@ class Decision:
 
     @property
     def undone(self) -> bool:
-        """Whether it stands no more."""
+        """Whether it was undone."""
         return self.undone_at is not None
 
 
 def has_standing_decision() -> ColumnElement[bool]:
-    """Whether a decision stands on the photo of a product (`ProductPhotoRow`)."""
+    """Whether a decision is in force on the photo of a product (`ProductPhotoRow`)."""
     return (
         select(DecisionSubjectRow.id)
         .join(DecisionRow, DecisionRow.id == DecisionSubjectRow.decision_id)

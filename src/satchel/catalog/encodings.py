@@ -302,7 +302,7 @@ class _Survey:
         )
         options = " or ".join(f"--encoding {encoding}" for encoding in possible)
         return UsageError(
-            f"cannot tell the encoding of {name} for certain: {other}a word in line {line:,} "
+            f"the encoding of {name} is uncertain: {other}a word in line {line:,} "
             f"reads {readings}; save the file again as 'CSV UTF-8', or say {options}"
         )
 

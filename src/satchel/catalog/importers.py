@@ -106,7 +106,7 @@ def _encoding_note(path: Path, text: TextFile) -> tuple[str, ...]:
         return ()
     return (
         f"{path.name} is not in UTF-8: read as {text.encoding.upper()}, which its words point to; "
-        "if names look wrong, say --encoding",
+        "if names are garbled, pass --encoding",
     )
 
 
@@ -163,7 +163,7 @@ def _csv_header(path: Path, encoding: str) -> tuple[list[str], type[csv.Dialect]
         )
     double = sorted({name for name in header if name and header.count(name) > 1})
     if double:
-        raise UsageError(f"column {double[0]} stands twice in {path.name}; rename one of them")
+        raise UsageError(f"column {double[0]} is twice in {path.name}; rename one of them")
     return header, Dialect
 
 
@@ -206,7 +206,7 @@ class _FolderSurvey:
         """Yield what will not be read: photos of no code, other files, system files, links."""
         if self.loose:
             yield (
-                f"passed over, photos beside the folders, which have no code ({self.loose:,}): "
+                f"passed over, photos outside the folders, which have no code ({self.loose:,}): "
                 "put each into a folder named by its code"
             )
         if self.others:

@@ -127,7 +127,7 @@ def _unexpected(row: CatalogueRow, error: Exception) -> RowProblem:
 def _write_batch(
     batch: Sequence[_Prepared | RowProblem], catalogue: Catalogue, *, update: bool
 ) -> tuple[ImportCount, list[RowProblem]]:
-    """Write a batch in one transaction; if a row breaks it, each row in one of its own."""
+    """Write a batch in one transaction; if a row breaks it, one transaction for each row."""
     try:
         return _write(batch, catalogue, update=update)
     except WorkspaceError:  # the database itself, not a row

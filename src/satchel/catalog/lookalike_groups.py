@@ -202,8 +202,8 @@ def set_group_state(connection: Connection, number: int, state: GroupState) -> N
 def disjoint(groups: Iterable[tuple[int, ...]]) -> list[tuple[int, ...]]:
     """Return those groups that share no product with an earlier one.
 
-    A confirmed group that a larger one took in stays in the database, so that it stands again
-    when the larger one is undone.
+    A confirmed group that a larger one took in stays in the database, so that it is in force
+    again when the larger one is undone.
     """
     taken: set[int] = set()
     kept = []

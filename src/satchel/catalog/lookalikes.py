@@ -1,7 +1,7 @@
 """Look-alikes in the database: proposals, queries, and people's decisions on groups.
 
 A group is proposed by `satchel.lookalikes.groups`, and confirmed or rejected by a person, as a
-whole or in part. A decision stands until it is undone: a later proposal keeps confirmed groups
+whole or in part. A decision is in force until it is undone: a later proposal keeps confirmed groups
 together and never proposes rejected ones again.
 """
 
@@ -98,10 +98,10 @@ class LookAlikeStore:
 
         Returns:
             ids of their products, ascending; no two groups share a product, and a confirmed group
-            goes before a proposed one.
+            precedes a proposed one.
         """
         with self._engine.connect() as connection:
-            # In two steps: in one query, SQLite goes through every group there is.
+            # In two steps: in one query, SQLite scans every group.
             rows = list(read_members(connection, numbers_of(connection, list(products))))
         found: dict[tuple[bool, int], list[int]] = {}
         for number, state, product in rows:
@@ -127,7 +127,7 @@ class LookAlikeStore:
     def propose(self, proposals: Iterable[Proposal]) -> None:
         """Replace the proposed groups by these.
 
-        A group that was proposed before keeps its number; one on which a decision stands is left
+        A group that was proposed before keeps its number; one that is decided is left
         out.
         """
         with writing(self._engine) as connection:
@@ -271,7 +271,7 @@ def _require_whole_groups(decided: Decided, chosen: tuple[int, ...]) -> None:
     for other in decided.same:
         if set(other) & set(chosen) and not set(other) <= set(chosen):
             raise UsageError(
-                "some of these codes stand in a confirmed group already, and not all of it "
+                "some of these codes are in a confirmed group already, and not all of it "
                 "is among them; take the whole of it, or undo that decision first"
             )
 

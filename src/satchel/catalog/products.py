@@ -220,7 +220,7 @@ def _products(connection: Connection, rows: Sequence[Any]) -> list[Product]:
 
 
 def _common_attributes(connection: Connection, ids: Sequence[int]) -> dict[int, dict[str, str]]:
-    """What no two photo rows of a product disagree on.
+    """The attributes on which all photo rows of a product agree.
 
     A catalogue's further columns describe the product (material: leather) or the photo (view:
     back), and only the values tell which: what differs from photo to photo is no attribute of
@@ -231,12 +231,12 @@ def _common_attributes(connection: Connection, ids: Sequence[int]) -> dict[int, 
         .where(ProductPhotoRow.product_id.in_(ids))
         .order_by(ProductPhotoRow.id)
     )
-    seen: dict[int, dict[str, set[str]]] = {}
+    values_of: dict[int, dict[str, set[str]]] = {}
     for product_id, attributes in rows:
-        values = seen.setdefault(product_id, {})
+        values = values_of.setdefault(product_id, {})
         for name, value in attributes.items():
             values.setdefault(name, set()).add(value)
     return {
         product_id: {name: next(iter(v)) for name, v in values.items() if len(v) == 1}
-        for product_id, values in seen.items()
+        for product_id, values in values_of.items()
     }

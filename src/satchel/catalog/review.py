@@ -37,7 +37,7 @@ class ReviewPhoto:
     """A photo of a product, with its state and the reasons for it.
 
     Attributes:
-        link_id: of the row that says that this photo shows this product.
+        link_id: of the product–photo row.
         reasons: each a JSON object with a `kind`; see `satchel.curate.decide`.
     """
 

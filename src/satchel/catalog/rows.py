@@ -132,7 +132,7 @@ def check_inside(line: int, value: str, path: Path, photos: PhotoFolder) -> Path
     """
     if photos.holds(path):
         return path
-    reason = f"lies outside {photos.root}; move it there, or name the photos' folder with --photos"
+    reason = f"is outside {photos.root}; move it there, or name the photos' folder with --photos"
     return RowProblem.of(line, "photo", value, reason)
 
 

@@ -17,7 +17,7 @@ from satchel.catalog.writer import CatalogueWriter
 
 
 class Catalogue(ProductStore):
-    """One database: queries of products here, everything else in stores of its own.
+    """The catalogue's database: queries of products, and one store for each other table.
 
     Attributes:
         vectors: embeddings of photos.

@@ -49,8 +49,8 @@ class PhotoRow(Base):
 class PhotoSourceRow(Base):
     """Bytes as they were received → the photo they became.
 
-    Cleaning changes bytes, and another version of a codec may clean to other bytes. This table
-    makes an import that runs again recognise what it has, without decoding it.
+    Cleaning changes bytes, and another version of a codec may clean to other bytes. With this
+    table a repeated import recognises its photos without decoding them.
     """
 
     __tablename__ = "photo_sources"
@@ -144,7 +144,7 @@ class DecisionRow(Base):
 
     `kind` is a `satchel.catalog.decisions.Choice`. A decision is never deleted: `undone_at` and
     `undone_by` say when it was undone and by whom. What it was about, and what was before, are
-    its subjects. `group_id` is the group that a decision on look-alikes stands for.
+    its subjects. `group_id` is the group that a decision on look-alikes is about.
     """
 
     __tablename__ = "decisions"
@@ -183,7 +183,7 @@ class DecisionSubjectRow(Base):
 
 
 class LookAlikeGroupRow(Base):
-    """Products that photos are thought not to tell apart: see `satchel.catalog.lookalikes`.
+    """A group of look-alikes: see `satchel.catalog.lookalikes`.
 
     `state` is proposed, confirmed or rejected; `likeness` is the least cosine of any two members.
     `taken_from` is the proposal of which only these members were confirmed. Ids are never reused:

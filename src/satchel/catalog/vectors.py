@@ -174,7 +174,7 @@ class VectorStore:
         Args:
             photos: SHA-256 of each.
         """
-        # Not by a join: SQLite would go through all of the encoder's vectors for it.
+        # Not by a join: SQLite would scan all of the encoder's vectors.
         name = select(PhotoRow.sha256).where(PhotoRow.id == VectorRow.photo_id).scalar_subquery()
         named = select(PhotoRow.id).where(PhotoRow.sha256.in_(photos))
         chosen = select(name.label("photo"), VectorRow.patches).where(

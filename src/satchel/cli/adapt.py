@@ -41,8 +41,8 @@ def adapt(
     promote: Annotated[
         bool | None,
         typer.Option(
-            help="Serve with it, if no check is worse than before; by default, if further photos "
-            "of your products were among the checks.",
+            help="Serve it, if no validation figure is worse; by default, if real photos of held "
+            "out products were among the validation queries.",
             show_default=False,
         ),
     ] = None,
@@ -53,7 +53,7 @@ def adapt(
     setting: Setting = None,
     tracker: Tracker = None,
 ) -> None:
-    """Fit the encoder that answers to your own catalogue: one picture per product is enough."""
+    """Fit the served encoder to your own catalogue: one photo per product is enough."""
     from satchel.adapt.settings import AdaptSettings
     from satchel.train.runs import Run
     from satchel.train.settings import read_settings_file
@@ -63,7 +63,7 @@ def adapt(
     run = Run.find(workspace.runs, resume) if resume is not None else None
     if run is not None and not run.read().adapts:
         raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
-    # Only now: a wrong --resume is named on the base install, too.
+    # Only now, so that a wrong --resume is reported on the base install, too.
     from satchel.workflows.adapt import adapts_head, begin_adapting
 
     if run is None:
@@ -76,7 +76,7 @@ def adapt(
         if epochs is not None:
             chosen[method] = {**chosen.get(method, {}), "epochs": epochs}
         settings = read_settings_file(AdaptSettings, config, **chosen, **given)
-        if epochs is not None and method == "network":  # asked for, they win over the budget
+        if epochs is not None and method == "network":  # given explicitly, they override the budget
             settings = settings.model_copy(update={"minutes": None})
         run = begin_adapting(workspace, settings, name or "adapt")
     train_run(workspace, run, tracker)
@@ -84,7 +84,7 @@ def adapt(
 
 
 def _report(workspace: Workspace, run: Run, promote: bool | None) -> None:
-    """Print the outcome; serve the adapted encoder where that is asked for or clear."""
+    """Print the outcome; serve the adapted encoder if requested or clearly better."""
     from satchel.adapt.outcome import Outcome
 
     outcome = Outcome.read(run)
@@ -101,7 +101,7 @@ def _report(workspace: Workspace, run: Run, promote: bool | None) -> None:
     else:
         if promote is None:
             say(
-                "better on synthetic photos; too few products have further photos to tell what it "
-                "is worth on real ones: try your own first"
+                "better on synthetic photos; too few products have further photos to measure "
+                "it on real ones: try your own first"
             )
         say(f"next: satchel promote {run.name}")

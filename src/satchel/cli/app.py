@@ -85,7 +85,7 @@ def main() -> None:
     Commands import what they need as they run. So a missing extra shows here, whatever the command.
     """
     write_anything()
-    warnings.filterwarnings("ignore", module="PIL")  # errors of photos are reported in words
+    warnings.filterwarnings("ignore", module="PIL")  # decoding errors are reported as messages
     try:
         app()
     except SatchelError as error:

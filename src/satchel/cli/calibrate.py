@@ -27,10 +27,10 @@ def calibrate(
     context: typer.Context,
     photos: Annotated[
         Path | None,
-        typer.Argument(help="Photos as people send them, with their codes: as for import."),
+        typer.Argument(help="Real query photos with their codes: as for import."),
     ] = None,
     forget: Annotated[
-        bool, typer.Option("--forget", help="Go back to what the encoder's card says.")
+        bool, typer.Option("--forget", help="Return to the confidence of the encoder's card.")
     ] = False,
     encoding: Encoding = None,
 ) -> None:
@@ -51,7 +51,7 @@ def calibrate(
         )
     if photos is None:
         calibration_path(workspace.models, encoder.id).unlink(missing_ok=True)
-        say("forgotten; answers rest on the encoder's card again")
+        say("calibration deleted; the confidence of the encoder's card applies again")
         return
     problems = FirstProblems("… and more")
     source = open_rows(photos, encoding=encoding)
@@ -68,7 +68,7 @@ def calibrate(
         )
     write_calibration(workspace.models, calibration)
     if left_out != LeftOut():
-        say(f"{left_out}: such a photo finds itself, or counts twice")
+        say(f"{left_out}: such a photo retrieves itself, or counts twice")
     _print_measured(measured, calibration.confidence)
     if problems.count:
         raise typer.Exit(SOME_FAILED)
@@ -77,7 +77,7 @@ def calibrate(
 def _print_measured(measured: Measured, confidence: Confidence) -> None:
     from rich.table import Table
 
-    table = Table("measured on photos that the fit had not seen", "")
+    table = Table("measured on held-out photos", "")
     table.columns[1].justify = "right"
     said = measured.right_when_identified
     for what, shown in (

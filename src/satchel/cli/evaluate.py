@@ -1,4 +1,4 @@
-"""`satchel evaluate`: figures of a trained model on photos it never saw."""
+"""`satchel evaluate`: figures of a trained model on held-out photos."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from satchel.errors import UsageError
 def evaluate(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
-    part: Annotated[str, typer.Option(help="val to choose by, test for the last word.")] = "test",
+    part: Annotated[
+        str, typer.Option(help="val for model selection, test for the final result.")
+    ] = "test",
 ) -> None:
-    """Measure a trained model on photos it never saw; write a report."""
+    """Evaluate a trained model on held-out photos; write a report."""
     from rich.console import Console
     from rich.table import Table
 

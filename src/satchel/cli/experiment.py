@@ -43,7 +43,7 @@ def seed_protocol(
         List, typer.Option(metavar="KxN", help="Encoders of K products × N photos: 81xall …")
     ] = None,
     unseen: Annotated[
-        List, typer.Option(metavar="KxN", help="Encoders tested on unseen ones of K products.")
+        List, typer.Option(metavar="KxN", help="Encoders tested on unseen products, K in training.")
     ] = None,
     backbone: Annotated[List, typer.Option(help="A timm network, or small_cnn.")] = None,
     stage: Annotated[List, typer.Option(help="Of classifiers: head, partial, full.")] = None,
@@ -61,7 +61,7 @@ def seed_protocol(
         bool, typer.Option("--dry-run", help="Print the plan with estimated times, and stop.")
     ] = False,
 ) -> None:
-    """Train and evaluate the seed's table of models; write one page with its figures beside ours.
+    """Train and evaluate the seed's table of models; write one page with its figures next to ours.
 
     Run the same command again to resume. Lists may be repeated: --loss triplet --loss margin.
     """

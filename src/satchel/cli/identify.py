@@ -32,9 +32,7 @@ def identify(
     as_json: Annotated[
         bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
     ] = False,
-    item: Annotated[
-        bool, typer.Option("--item", help="All photos show one and the same item.")
-    ] = False,
+    item: Annotated[bool, typer.Option("--item", help="All photos show the same item.")] = False,
 ) -> None:
     """Name the likeliest catalogue models for photos."""
     identifier, workspace = _open(context.obj)
@@ -88,16 +86,16 @@ class _Answers:
             raise UsageError(f"expected at most {self._most} photos of an item, got {len(paths)}")
         from satchel.images import read_photo
 
-        used, seen = [], []
+        used, embedded = [], []
         for path in paths:
             try:
                 data = read_photo(path, self._workspace.settings.photos.limits())
-                seen += self._identifier.embed([data])
+                embedded += self._identifier.embed([data])
                 used.append(path)
             except PhotoError as error:
                 self.fail(Problem(str(path), str(error)))
-        if seen:
-            self._print(used, self._identifier.identify_embedded(seen, top=self._top))
+        if embedded:
+            self._print(used, self._identifier.identify_embedded(embedded, top=self._top))
 
     def _print_json(self, paths: list[Path], found: Identification) -> None:
         from satchel import schemas
@@ -144,7 +142,7 @@ class _Answers:
 
 
 def _said_likely(found: Identification) -> str:
-    """Say how many candidates are worth comparing."""
+    """Print how many candidates to compare."""
     if found.likely is None:
         return "  even the first fifty may not hold the right one"
     which = "the first one is" if found.likely == 1 else f"one of the first {found.likely} is"
@@ -157,7 +155,7 @@ def _meter(share: float, width: int = 10) -> str:
 
 
 def _short(path: Path) -> str:
-    """Return the path from here where it lies below, else the whole."""
+    """Return the path relative to the current folder if it is in it, else the whole."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
 
 

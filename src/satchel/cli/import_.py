@@ -49,8 +49,8 @@ def import_(
     )
     if count.differing:
         say(
-            f"{count.differing:,} of the rows already there have other values now, which were not "
-            "taken: import with --update to take them"
+            f"{count.differing:,} of the rows already there have other values now, which were "
+            "ignored: import with --update to apply them"
         )
     if not count.rows:
         say(f"{path} holds no photos: expected rows in a file, or folders named by code")

@@ -1,4 +1,4 @@
-"""`satchel lookalikes`: find products that photos cannot tell apart, list them, decide on them."""
+"""`satchel lookalikes`: find look-alikes, list them, decide on them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def lookalikes(
         bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
     ] = False,
 ) -> None:
-    """Find products that photos cannot tell apart; list, confirm or reject them."""
+    """Find look-alikes, products that photos cannot distinguish; list, confirm, reject them."""
     from satchel.catalog.decisions import Choice
     from satchel.workflows.lookalikes import propose_look_alikes
 

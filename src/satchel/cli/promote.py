@@ -19,7 +19,7 @@ def export(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
 ) -> None:
-    """Export a trained model as ONNX: fp32, fp16 and int8, each held against the network."""
+    """Export a trained model as ONNX: fp32, fp16 and int8, each compared with the network."""
     from rich.console import Console
     from rich.table import Table
 
@@ -51,10 +51,10 @@ def promote(
     ] = None,
     kind: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp16",
     rollback: Annotated[
-        bool, typer.Option("--rollback", help="Serve with the model before this one again.")
+        bool, typer.Option("--rollback", help="Serve the previous model again.")
     ] = False,
 ) -> None:
-    """Serve another encoder, a trained or a built-in one; --rollback takes that back."""
+    """Serve another encoder, a trained or a built-in one; --rollback undoes it."""
     from satchel.encode.registry import BUILTINS
     from satchel.train.runs import Run
 
@@ -75,16 +75,16 @@ def promote(
 
 
 def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:
-    """Serve a run's encoder, and say from which confidence on it identifies."""
+    """Serve a run's encoder, and print from which confidence it identifies."""
     from satchel.workflows import promote as workflow
 
     with Bars() as bars:
         card = workflow.promote_run(workspace, run, kind, progress=bars)
     found = card.confidence
     said = (
-        f"identified from a confidence of {found.identified_at:.2f} on"
+        f"identified from a confidence of {found.identified_at:.2f}"
         if found.identified_at < 1
-        else "never sure enough to say identified"
+        else "no confidence is enough for the verdict identified"
     )
     say(
         f"{card.name} is served now; {said} ({found.measured_on}); back: satchel promote --rollback"
@@ -105,4 +105,4 @@ def _roll_back(workspace: Workspace) -> None:
     name, missing = roll_back(workspace)
     say(f"{name or 'the built-in encoder'} is served again")
     if missing:
-        say(f"{missing:,} photos came since and are not in the index: run `satchel index`")
+        say(f"{missing:,} photos were added since and are not in the index: run `satchel index`")

@@ -79,7 +79,7 @@ def runs(
 
 
 def _print_differences(settings: dict[str, dict[str, Any]]) -> None:
-    """The settings that runs have in common and that are not the same in all, a run a column."""
+    """Table of the settings in which runs differ, one column for each run."""
     from rich.console import Console
     from rich.table import Table
 

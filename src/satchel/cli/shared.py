@@ -1,4 +1,4 @@
-"""What all commands share: opening the workspace, speaking, showing progress."""
+"""Shared by all commands: opening the workspace, messages, progress bars."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SOME_FAILED = 1
 WRONG_USAGE = 2
 STOPPED = 130
 PROBLEMS_SHOWN = 10
-"""Problems named on stderr; a report or the count says the rest."""
+"""Most problems printed on stderr; a report or the count covers the rest."""
 
 Encoding = Annotated[
     str | None,
@@ -47,7 +47,7 @@ def open_workspace(context: typer.Context) -> Workspace:
 
 
 def say(message: str) -> None:
-    """Tell the person, on stderr: stdout is for answers."""
+    """Print a message on stderr: stdout is for answers."""
     print(message, file=sys.stderr, flush=True)
 
 
@@ -72,7 +72,7 @@ def print_json(value: object) -> None:
 
 
 def print_table(table: Table) -> None:
-    """Print a table on stdout, its text as it stands: "[red]" and ":bag:" are no commands."""
+    """Print a table on stdout without markup: "[red]" and ":bag:" are plain text."""
     from rich.console import Console
 
     Console(markup=False, emoji=False).print(table)
@@ -80,7 +80,7 @@ def print_table(table: Table) -> None:
 
 @contextlib.contextmanager
 def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr; give a function that moves it on by so many."""
+    """Show a progress bar on stderr; yield a function that advances it."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -96,7 +96,7 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
             task = progress.add_task(what, total=total)
             yield lambda count: progress.advance(task, count)
     except KeyboardInterrupt:
-        say("stopped; what was done is kept, run the same command again to go on")
+        say("stopped; finished work is kept, run the same command again to resume")
         raise typer.Exit(STOPPED) from None
 
 
@@ -109,16 +109,16 @@ class Bars:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> bool | None:
-        return self._open.__exit__(kind, *error)  # which says what a Ctrl-C leaves
+        return self._open.__exit__(kind, *error)  # which reports on Ctrl-C
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
-        """Close the bar before, and open one for this stage."""
+        """Close the previous bar, and open one for this stage."""
         self.end()
         self._advance = self._open.enter_context(progress_bar(stage, total))
         self._advance(done)
 
     def advance(self, count: int = 1) -> None:
-        """Move the bar on."""
+        """Advance the bar."""
         self._advance(count)
 
     def end(self) -> None:
@@ -156,7 +156,7 @@ def pairs(given: list[str] | None) -> dict[str, Any]:
 
 
 class FirstProblems:
-    """Prints the first problems on stderr, and once that there are more.
+    """Prints the first problems on stderr, and once a note that there are more.
 
     Attributes:
         count: of all problems.

@@ -19,18 +19,20 @@ def split(
     ] = "closed",
     column: Annotated[
         str | None,
-        typer.Option(help="Column of the catalogue file that says train, val or test."),
+        typer.Option(help="Column of the catalogue file with train, val or test."),
     ] = None,
-    val: Annotated[float, typer.Option(min=0, max=0.9, help="Share for choosing.")] = 0.1,
-    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share for the last word.")] = 0.2,
-    products: Annotated[int | None, typer.Option(min=2, help="So many products alone.")] = None,
+    val: Annotated[float, typer.Option(min=0, max=0.9, help="Share for validation.")] = 0.1,
+    test: Annotated[float, typer.Option(min=0, max=0.9, help="Share for the final test.")] = 0.2,
+    products: Annotated[
+        int | None, typer.Option(min=2, help="Products to use; default all.")
+    ] = None,
     photos_per_product: Annotated[
         int | None, typer.Option(min=1, help="Training photos of a product, at most.")
     ] = None,
-    fewest: Annotated[int, typer.Option(min=1, help="Photos a product must have.")] = 1,
+    fewest: Annotated[int, typer.Option(min=1, help="Least photos of a product.")] = 1,
     seed: int = 0,
 ) -> None:
-    """Freeze which photos are trained on, chosen by and tested on."""
+    """Freeze a split of the photos for training, validation and test."""
     from satchel.train.splits import PARTS, SplitOptions
     from satchel.workflows.split import split_workspace
 
@@ -51,7 +53,7 @@ def split(
     for part in PARTS:
         say(f"{part}: {len(made.part(part)):,} photos of {len(made.products(part)):,} products")
     if made.left_out:
-        say(f"left out: {made.left_out:,} photos whose copies stand under products of two parts")
+        say(f"left out: {made.left_out:,} photos whose copies belong to products of two parts")
     if made.torn_groups:
         say(
             f"beware: the column {column!r} puts {made.torn_groups:,} groups of copies in two parts"

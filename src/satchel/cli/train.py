@@ -23,7 +23,7 @@ SplitName = Annotated[
     str, typer.Option("--split", help="Name of a split; the default one is made if missing.")
 ]
 ConfigFile = Annotated[
-    Path | None, typer.Option(help="TOML file of settings; what is given here wins over it.")
+    Path | None, typer.Option(help="TOML file of settings; options take precedence.")
 ]
 RunName = Annotated[str | None, typer.Option(help="Name of the run.")]
 Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Resume a run that was stopped.")]
@@ -37,7 +37,7 @@ Tracker = Annotated[
 ]
 Backbone = Annotated[str | None, typer.Option(help="A timm network, or small_cnn.")]
 Weights = Annotated[
-    str | None, typer.Option(help="auto (what pip brings), none, hub, or a safetensors file.")
+    str | None, typer.Option(help="auto (from a pip package), none, hub, or a safetensors file.")
 ]
 Stage = Annotated[
     str | None, typer.Option(help="head (seconds, on frozen features), partial or full.")
@@ -99,7 +99,7 @@ def encoder(
     setting: Setting = None,
     tracker: Tracker = None,
 ) -> None:
-    """Train an encoder: photos of one product near each other."""
+    """Train an encoder, which maps photos of one product to near vectors."""
     from satchel.train.settings import EncoderSettings
 
     given = {
@@ -188,7 +188,7 @@ def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> Non
 
 
 def _name(settings: TrainSettings) -> str:
-    """A name that tells runs apart at a glance."""
+    """A readable default name of a run."""
     return "-".join(
         str(part)
         for part in (getattr(settings, "loss", None), settings.backbone, settings.stage)

@@ -39,7 +39,7 @@ EVEN_SHARE: Final = 0.6
 the product, or the person who wears it, cut off by the photo's side."""
 
 INK_LEVELS: Final = 16
-"""Contrast between background and anything that stands on it. Fainter letters are hardly read; the
+"""Contrast between background and anything on it. Fainter letters are hardly legible; the
 noise that JPEG leaves around them begins at half of it."""
 
 LETTER_PX: Final = (5, 64)
@@ -84,7 +84,7 @@ class ContentFigures:
 
     Attributes:
         faces: share of the picture in boxes around faces, in [0, 1].
-        watermark: evidence of text on the even background beside the product, in [0, 1]: letters in
+        watermark: evidence of text on the even background around the product, in [0, 1]: letters in
             lines ÷ `SURE_LETTERS`. 0 where the background is not even: none can be found there.
         objects: separate objects of comparable size on even background, ≥ 1; two similar ones are
             one pair. 1 where the background is not even.
@@ -183,7 +183,7 @@ def _letters(contrast: Grey) -> int:
 def _objects_hulls(ink: Grey) -> Grey:
     """1 inside the hulls of what is too large for a letter, 0 elsewhere.
 
-    What is printed on a white carton stands on the background's colour, too.
+    Print on a white carton has the background's colour around it, too.
     """
     hulls = np.zeros_like(ink)
     outlines = cv2.findContours(ink, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)[0]
@@ -232,9 +232,9 @@ def _objects(copy: RGB, contrast: Grey) -> int:
 
 
 def _apart(stats: npt.NDArray[np.intp], labels: npt.NDArray[np.intp]) -> list[int]:
-    """Of components, largest first, those that do not stand within the box of a larger one.
+    """Of components, largest first, those outside the boxes of larger ones.
 
-    A person in white on a white background falls into parts, and so does a chain with its pendant.
+    A person in white on a white background gives several components, and so does a chain.
     """
     kept: list[int] = []
     for label in labels:

@@ -195,8 +195,8 @@ def _best_copy(
     against = {row: (max(own[row], worse.get(row, 0)), own[row]) for row in rows}
     least = min(against.values())
     rows = [row for row in rows if against[row] == least]
-    seen = np.array([_pixels(figures[row]) * (1 - figures[row].border) for row in rows])
-    rows = [row for row, much in zip(rows, seen, strict=True) if much >= ALMOST * seen.max()]
+    areas = np.array([_pixels(figures[row]) * (1 - figures[row].border) for row in rows])
+    rows = [row for row, much in zip(rows, areas, strict=True) if much >= ALMOST * areas.max()]
     frame = min(figures[row].border for row in rows)
     rows = [row for row in rows if figures[row].border <= frame + (1 - ALMOST)]
     best = best_of(

@@ -306,7 +306,7 @@ def _nearest_other(vectors: Vectors, owner: Ids, centres: Vectors) -> tuple[Floa
 
 
 def _terms(classified: Classification, rules: GarbageRules) -> dict[Reason, Floats]:
-    """Contribution of each figure to the score, in log-odds, by the reason that it stands for."""
+    """Contribution of each figure to the score, in log-odds, by its reason."""
     terms = {
         Reason.FAR_FROM_PRODUCT: rules.centre * classified.centre + rules.level * classified.level,
         Reason.ISOLATED: rules.near * classified.near,
@@ -326,10 +326,10 @@ def _decide(classified: Classification, rules: GarbageRules) -> Classification:
     terms = _terms(classified, rules)
     usual = [np.median(term) if len(term) else 0 for term in terms.values()]
     added = np.stack(list(terms.values()), axis=1) - np.array(usual)
-    # One figure adds the most, even where none adds much: a state without a reason helps nobody.
+    # The largest figure is always a reason, so that no state is without one.
     speaks = (added >= rules.reason_at) | (added == added.max(1, keepdims=True))
     holds = dict(zip(terms, speaks.T, strict=True))
-    # Being nearer to another product is always a reason: it says what the photo may show.
+    # Being nearer to another product is always a reason: it names what the photo may show.
     holds[Reason.OTHER_PRODUCT] |= classified.margin() < 0
     holds[Reason.FEW_PHOTOS] = few & (classified.score >= rules.dropped_at)
     for column, reason in enumerate(REASONS):

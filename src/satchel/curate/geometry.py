@@ -25,18 +25,18 @@ Floats = npt.NDArray[np.float32]
 
 SIDE_PX: Final = 240
 """Long side that photos are compared at, keypoints and pixels: copies come in all sizes, so all
-are brought to one. Of strings of 3 px in 500 that are dyed anew, 0.38 go unseen at 160, 0.20 at
+are brought to one. Of recoloured strings of 3 px in 500, 0.38 are missed at 160, 0.20 at
 240, 0.12 at 320, which is 1.8 times as many pixels (decision 7)."""
 
 
 FEWEST_INLIERS: Final = 8
-"""Matching keypoints, below which a transform is not tried."""
+"""Least matching keypoints to try a transform."""
 
 LEAST_CORRELATION: Final = 0.5
-"""Of brightness, below which two overlaid photos are not compared further."""
+"""Correlation of brightness below which two overlaid photos are not compared further."""
 
 LEAST_COARSE_CORRELATION: Final = 0.3
-"""The same of 16 × 16 parts, which costs next to nothing: lower, as it is computed first."""
+"""The same on a grid of 16 × 16 cells, as a cheap first test: lower."""
 
 _MAX_FEATURES: Final = 400
 _RATIO: Final = 0.85  # Lowe's is 0.8; the pixels decide afterwards, so more may come through
@@ -115,7 +115,7 @@ class Comparison:
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> Comparison:
-        """Make it again from what `as_json` gave."""
+        """Parse what `as_json` returned."""
         return cls(tuple(Overlay(*figures) for figures in kept["overlays"]), kept["complete"])
 
 
@@ -207,7 +207,7 @@ def _stretch(a: RGB, b: RGB) -> Floats:
 
 
 def _coarse_correlation(a: RGB, b: RGB) -> float:
-    """Of the brightness of 16 × 16 parts, when all of `b` is laid over all of `a`."""
+    """Correlation of brightness on a 16 × 16 grid, when all of `b` is laid over all of `a`."""
     x, y = (cv2.resize(p, (16, 16), interpolation=cv2.INTER_AREA) for p in (a, b))
     return correlation(grey(x.astype(np.uint8)).ravel(), grey(y.astype(np.uint8)).ravel())
 
@@ -279,7 +279,7 @@ def _laid(a: RGB, b: RGB, b_to_a: Floats, *, flipped: bool, inliers: int) -> Ite
 
 
 def _at_one_scale(a: RGB, b: RGB, b_to_a: Floats) -> tuple[RGB, RGB, Floats]:
-    """Shrink the picture that shows its content larger: enlarged, the other would look blurred."""
+    """Shrink the photo with the larger scale: enlarging the other would blur it."""
     scale = _enlargement(b_to_a)
     if scale > 1:
         shrunk, scales = _shrunk(a, 1 / scale)

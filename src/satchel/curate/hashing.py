@@ -35,8 +35,8 @@ class PerceptualHash(NamedTuple):
 
     Attributes:
         bits: shape (32,), uint8: 256 bits, row by row, the most significant first.
-        informative: False for a blank or nearly blank photo, whose hash is made of rounding and
-            coding noise and must not be compared.
+        informative: False for a blank or nearly blank photo, whose hash is rounding and coding
+            noise and must not be compared.
     """
 
     bits: npt.NDArray[np.uint8]

@@ -29,7 +29,7 @@ WORKING_SIDE_PX: Final = 384
 lines, and all measurements together take less than 3 ms on one core."""
 
 FLAT_LEVELS: Final = 3
-"""A pixel whose 3 × 3 neighbours differ by at most this lies on an even surface. The noise of a
+"""A pixel whose 3 × 3 neighbours differ by at most this is on an even surface. The noise of a
 JPEG of quality 90 is below, the folds of a white cloth on a white background are above."""
 
 INK_LEVELS: Final = 40
@@ -45,11 +45,11 @@ SEAM_SHARE: Final = 0.85
 """Share of a picture's full height (or width) along which a seam has such a step."""
 
 SEAM_RISE: Final = 0.5
-"""By how much that share exceeds what the lines beside it have. Railings, shelves and fabric have
+"""By how much that share exceeds that of the neighbouring lines. Railings, shelves and fabric have
 many lines with steps; the boundary of two pictures is one."""
 
 SEAM_MARGIN: Final = 0.15
-"""Share of the picture at each side in which a seam is a frame and parts no panels."""
+"""Share of the photo at each side in which a seam is a frame, not a gutter of panels."""
 
 MOST_EDGES: Final = 6
 """Straight full-length edges of a collage: four panels a row, three gutters of two edges. What
@@ -86,7 +86,7 @@ class PhotoFigures:
         dark: share at level 5 or below.
         bright: share at level 250 or above.
         darkest: level that 2 % of the pixels off even surfaces do not exceed: the pure background
-            of a studio says nothing about the exposure of the object.
+            of a studio does not show the exposure of the object.
         brightest: level that 98 % of them do not exceed.
         noise: standard deviation, levels (Immerkær, "Fast noise variance estimation", 1996). An
             upper bound where the picture is all fine texture.

@@ -1,6 +1,6 @@
 """Watermarks of shops: searched for in many photos of a shop together.
 
-In one photo a mark over the product looks like a print on it. What photos of different products
+In one photo a mark over the product resembles a print on it. What photos of different products
 have in common at one place is a mark.
 """
 

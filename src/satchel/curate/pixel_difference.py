@@ -24,7 +24,7 @@ the strength of the edges around: 999 of 1,000 copies stay below either (decisio
 
 _SOFTENED_PX: Final = 1.1  # at half of SIDE_PX; finer than this is coding noise
 
-_DARK, _BRIGHT = 6.0, 249.0  # beyond these, what a channel was is lost by clipping
+_DARK, _BRIGHT = 6.0, 249.0  # beyond these, a channel is clipped
 
 _YCC: Final = np.array(
     [[0.299, 0.587, 0.114], [0.5, -0.4187, -0.0813], [-0.1687, -0.3313, 0.5]], np.float32
@@ -45,13 +45,13 @@ def differences(
     signed = residual(a.astype(np.float32), b, expected)
     signed[~inside] = 0
     y, u, v = cv2.split(_softened(_ycc(signed)))
-    seen, other = _ycc(a.astype(np.float32)), _ycc(expected)
-    edges = NOISE_LEVELS + _softened(np.maximum(_edges(seen), _edges(other)))
+    actual, other = _ycc(a.astype(np.float32)), _ycc(expected)
+    edges = NOISE_LEVELS + _softened(np.maximum(_edges(actual), _edges(other)))
     within = inside[::2, ::2]
     by_luma = np.abs(y) / (LUMA_NOISE * edges[..., 0])
     by_chroma = cv2.magnitude(u, v) / (CHROMA_NOISE * edges.max(2))
     difference = np.maximum(by_luma, by_chroma)[within]
-    turned = by_chroma[_turned(_softened(seen), _softened(other)) & within]
+    turned = by_chroma[_turned(_softened(actual), _softened(other)) & within]
     return (
         float(difference.max()),
         float((difference > 1).mean()),

@@ -18,16 +18,16 @@ THUMBNAIL_PX: Final = 160
 SHORT_SHOWN: Final = 500
 
 MEANINGS: Final = {
-    "copy": translatable("The same picture as another photo of its product"),
-    "two_codes": translatable("The same picture stands under several codes"),
+    "copy": translatable("A copy of another photo of its product"),
+    "two_codes": translatable("The same photo under several codes"),
     "beyond_best": translatable(
         "A good photo, and its product has enough better or more varied ones"
     ),
-    "too_small": translatable("Too few pixels to tell anything"),
+    "too_small": translatable("Resolution too low"),
     "wrong_aspect": translatable("A banner or a strip"),
-    "blank": translatable("Nothing in it"),
+    "blank": translatable("A blank photo"),
     "text_screenshot": translatable("A page of text"),
-    "collage": translatable("Several pictures in one"),
+    "collage": translatable("A collage of several photos"),
     "blurred": translatable("Not sharp"),
     "too_dark": translatable("Too dark"),
     "too_bright": translatable("Too bright"),
@@ -37,9 +37,9 @@ MEANINGS: Final = {
     "partial_view": translatable("A detail or a part of the product"),
     "other_colours": translatable("Of other colours than the product's other photos"),
     "decided": translatable("A person decided this"),
-    "faces": translatable("Faces take much of the picture"),
+    "faces": translatable("Faces cover much of the photo"),
     "watermark": translatable("A mark is stamped over it"),
-    "several_objects": translatable("Several things in one picture"),
+    "several_objects": translatable("Several objects in one photo"),
     "few_photos": translatable("The product has too few photos to judge this one by"),
     "last_photo": translatable("Still searched, as its product has no better photo"),
 }
@@ -64,7 +64,7 @@ def render_report(summary: CurationSummary, store: PhotoStore) -> str:
 
     Args:
         summary: what a run decided.
-        store: where the examples' photos lie; one that is gone is left out.
+        store: of the examples' photos; one that is gone is left out.
     """
     environment = Environment(
         loader=PackageLoader("satchel.curate", ""), autoescape=True, undefined=StrictUndefined
@@ -97,7 +97,7 @@ def both(english: str, **values: str) -> Markup:
 
 
 def _picture(store: PhotoStore, sha256: str | None) -> str | None:
-    """Return a small copy as a data address."""
+    """Return a thumbnail as a data URL."""
     if sha256 is None:
         return None
     try:

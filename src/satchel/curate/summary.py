@@ -32,8 +32,8 @@ class Unfindable(StrEnum):
 
 
 STAGES: Final[dict[str, frozenset[str]]] = {
-    "photos as they came": frozenset(),
-    "readable, each picture once": frozenset(
+    "all photos, as imported": frozenset(),
+    "readable, without duplicates": frozenset(
         (Fault.TOO_SMALL, Fault.WRONG_ASPECT, Fault.BLANK, COPY, CONFLICT)
     ),
     "first pass: nothing unrelated": frozenset(

@@ -232,11 +232,14 @@ def _neighbours(
             block = rows[first : first + at_once]
             cosines, found = index.search(index.gallery.vectors[block], k)
             for row, near, there in zip(block.tolist(), cosines, found, strict=True):
-                seen = int((near >= least).sum())
-                if seen == k < len(index) and len(np.unique(products[there])) <= MAX_NEAR:
+                n_near = int((near >= least).sum())
+                if n_near == k < len(index) and len(np.unique(products[there])) <= MAX_NEAR:
                     unfinished.append(row)
                 else:
-                    yield row, list(zip(there[:seen].tolist(), near[:seen].tolist(), strict=True))
+                    yield (
+                        row,
+                        list(zip(there[:n_near].tolist(), near[:n_near].tolist(), strict=True)),
+                    )
         rows = np.array(unfinished, np.int64)
         k *= 2
 

@@ -1,4 +1,4 @@
-"""PhotoEmbedding photos of one item → ranked products: the ranking that is served, and evaluated.
+"""Embedded photos of one item → ranked products, both in serving and in evaluation.
 
 `satchel.identify` and `satchel.evaluate.offline` both rank through `Searcher.rank`: what is
 evaluated is what is served.

@@ -169,8 +169,8 @@ def predict(
     rows = []
     with torch.inference_mode():
         for crops in two_pass_crops(photos, side_px):
-            seen = torch.from_numpy(crops).to(device).flatten(0, 1)
-            both = torch.cat([seen, seen.flip(2)])
+            pixels = torch.from_numpy(crops).to(device).flatten(0, 1)
+            both = torch.cat([pixels, pixels.flip(2)])
             shares = model.objective.logits(model.backbone(both)).softmax(1)
             rows.append(shares.view(2, len(crops), 2, -1).mean((0, 2)).cpu().numpy())
             advance(len(crops))
@@ -202,8 +202,8 @@ def frozen_features(
     backbone = channels_last(backbone)
     with torch.inference_mode():
         for crops in two_pass_crops(photos, side_px):
-            seen = torch.from_numpy(crops).flatten(0, 1)
-            both = backbone(torch.cat([seen, seen.flip(2)]))
+            pixels = torch.from_numpy(crops).flatten(0, 1)
+            both = backbone(torch.cat([pixels, pixels.flip(2)]))
             rows.append(both.view(2, len(crops), 2, -1).permute(1, 0, 2, 3).flatten(1, 2).numpy())
             advance(len(crops))
     features: Floats = np.concatenate(rows)

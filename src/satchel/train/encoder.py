@@ -175,12 +175,12 @@ def _whitening(
     vectors of length 1 at a right angle: margins keep their meaning.
     """
     progress.begin("covariance", len(photos))
-    seen = network_embeddings(backbone, photos, settings.side_px, advance=progress.advance).plain
+    vectors = network_embeddings(backbone, photos, settings.side_px, advance=progress.advance).plain
     try:
-        whitening = WithinClassWhitening.fit(seen, photos.labels)
+        whitening = WithinClassWhitening.fit(vectors, photos.labels)
     except ValueError as error:
         raise UsageError(f"whiten compares photos of one product: {error}") from None
-    spread = whitening.apply(seen - seen.mean(0))
+    spread = whitening.apply(vectors - vectors.mean(0))
     matrix: Floats = (whitening.matrix / np.sqrt((spread**2).sum(1).mean())).astype(np.float32)
     return matrix
 
@@ -310,10 +310,10 @@ def network_embeddings(
     normalised = torch.nn.functional.normalize
     with torch.inference_mode():
         for crops in two_pass_crops(photos, side_px):
-            seen = backbone(torch.from_numpy(crops).to(device).flatten(0, 1))
-            both = normalised(seen, dim=1).view(len(crops), 2, -1).sum(1)
+            vectors = backbone(torch.from_numpy(crops).to(device).flatten(0, 1))
+            both = normalised(vectors, dim=1).view(len(crops), 2, -1).sum(1)
             unit.append(normalised(both, dim=1).cpu().numpy())
-            plain.append(seen.view(len(crops), 2, -1).mean(1).cpu().numpy())
+            plain.append(vectors.view(len(crops), 2, -1).mean(1).cpu().numpy())
             advance(len(crops))
     return NetworkEmbeddings(
         np.concatenate(unit).astype(np.float32), np.concatenate(plain).astype(np.float32)

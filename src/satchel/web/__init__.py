@@ -1,1 +1,1 @@
-"""The web room: pages for people, an HTTP API for programs, and the server of both."""
+"""Web: pages for people, an HTTP API for programs, and the server of both."""

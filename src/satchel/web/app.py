@@ -1,4 +1,4 @@
-"""The wiring point: one function makes the whole web application of a workspace."""
+"""Application factory: builds the web application of a workspace."""
 
 from __future__ import annotations
 

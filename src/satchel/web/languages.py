@@ -20,7 +20,7 @@ COOKIE: Final = "satchel_language"
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language: its code, its name in itself, and the templates in it."""
+    """One language: its code, its own name for itself, and its templates."""
 
     code: str
     name: str
@@ -45,14 +45,14 @@ def chosen_language(request: Request) -> str:
 
 
 def accepted_language(header: str) -> str:
-    """Return our language that an Accept-Language header (RFC 9110, 12.5.4) likes best."""
+    """Return our language that an Accept-Language header (RFC 9110, 12.5.4) prefers."""
     wishes: list[tuple[float, str]] = []
     for part in header.split(",")[:20]:
         tag, _, parameter = part.partition(";")
         weight = _weight(parameter)
         if weight > 0:
             wishes.append((weight, tag.strip().lower().partition("-")[0]))
-    wishes.sort(key=lambda wish: -wish[0])  # stable: of equal wishes the first wins
+    wishes.sort(key=lambda wish: -wish[0])  # stable: of equal weights the first wins
     return next((code for _, code in wishes if code in NAMES), DEFAULT)
 
 

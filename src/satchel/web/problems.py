@@ -1,7 +1,7 @@
 """Errors → RFC 9457 problems. The one place where HTTP status codes meet our errors.
 
-A problem's type is a URN that never changes; its detail is the error's own message. What we did
-not raise on purpose becomes a 500 that tells nothing of the inside.
+A problem's type is a URN that never changes; its detail is the error's own message. An
+unexpected exception becomes a 500 that reveals no internals.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ UNREADABLE_BODY: Final = (
     "body: expected JSON in UTF-8, nested a few levels deep, or a form; got something that cannot "
     "be read"
 )
-"""Said of a body on which the parser fails: too deep, no UTF-8, a number of 5,000 digits."""
+"""Detail for a body on which the parser fails: too deep, no UTF-8, a number of 5,000 digits."""
 
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     PhotoTooLarge: Kind(413, "photo-too-large", "A photo is too large"),
@@ -104,7 +104,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     IndexMissing: Kind(503, "no-index", "There is no index yet"),
     Busy: Kind(503, "busy", "Satchel is busy"),
 }
-"""By class; a class that is not here is what its nearest ancestor is."""
+"""Problem of each exception class; other classes have that of their nearest ancestor."""
 
 RETRY_AFTER_S: Final = {"no-index": "60", "busy": "5"}
 
@@ -112,7 +112,7 @@ HTTP_SLUGS: Final = {404: "not-found", 405: "method-not-allowed"}
 
 
 def problem_of(error: Exception) -> Problem:
-    """Say which problem an error is."""
+    """Return the problem of an error."""
     match error:
         case FaultyPhoto():
             return Problem(_kind(error.reason), str(error), {"photo": error.position})
@@ -167,7 +167,7 @@ def _http(error: HTTPException) -> Problem:
     if isinstance(error, Refusal):
         return error.problem
     if isinstance(error.__cause__, RecursionError | ValueError):
-        return Problem(INVALID, UNREADABLE_BODY)  # FastAPI says no more than 400 of these
+        return Problem(INVALID, UNREADABLE_BODY)  # FastAPI answers these with 400
     phrase = HTTPStatus(error.status_code).phrase
     slug = HTTP_SLUGS.get(error.status_code, phrase.lower().replace(" ", "-"))
     return Problem(Kind(error.status_code, slug, phrase), error.detail, headers=error.headers or {})

@@ -165,7 +165,7 @@ class LookAlikePage(BaseModel):
 
 
 class LookAlikeDecision(BaseModel):
-    """What a person says of a group."""
+    """A person's decision on a group."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -179,7 +179,7 @@ class LookAlikeDecision(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the server can answer, and how much it knows."""
+    """Readiness of the server, and the size of its catalogue."""
 
     status: str = Field(description="`ok`, or `no_index` where nothing can be identified yet.")
     products: int

@@ -18,7 +18,7 @@ from satchel.web.middleware.hosts import is_address
 from satchel.workspace import Workspace
 
 GRACE_S = 10
-"""How long answers under way may take after Ctrl-C."""
+"""Seconds that requests in progress may take after Ctrl-C."""
 
 
 def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
@@ -119,14 +119,14 @@ def _refusal(host: str, port: int, error: OSError) -> UsageError:
 
 
 class _Server(uvicorn.Server):
-    """Uvicorn's server, which also says when it answers."""
+    """Uvicorn's server, with a callback when it is ready."""
 
     def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
         super().__init__(config)
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to answer."""
+        """Start up, and call back once the server is ready."""
         await super().startup(sockets)
         if self.started:
             self._on_started()

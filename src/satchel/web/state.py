@@ -42,7 +42,7 @@ Each holds one of the forty threads that Starlette has: some must stay free for 
 """
 
 Stamp = tuple[tuple[int, int, int], ...]
-"""What tells one state of files from another: time of change in ns, size in bytes, inode."""
+"""Stamp of a file's state: modification time in ns, size in bytes, inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,13 @@ class ServerState:
                 f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
             )
         identifier = self._up_to_date().identifier
-        with self._turn():  # photos are read inside: those who wait hold no pixels
-            seen = [
+        with self._turn():  # photos are read inside: waiting requests hold no pixels
+            embedded = [
                 self._look(identifier, position, photo)
                 for position, photo in enumerate(photos, start=1)
             ]
             return identifier.identify_embedded(
-                seen, top=top or self.workspace.settings.identify.top
+                embedded, top=top or self.workspace.settings.identify.top
             )
 
     def thumbnail(self, sha256: str, side_px: int) -> bytes:
@@ -124,7 +124,7 @@ class ServerState:
         return self.workspace.catalogue.look_alikes.count(GroupState.PROPOSED)
 
     def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> PhotoEmbedding:
-        """Look at one photo: one at a time, so that a request holds the pixels of one."""
+        """Decode and embed one photo at a time, so that a request holds the pixels of one."""
         most = self._limits.max_bytes
         try:
             if photo.size_bytes > most:
@@ -139,7 +139,7 @@ class ServerState:
     def _up_to_date(self) -> _Current:
         """Return the identifier of the index file as it is now.
 
-        While one thread loads a new index, the others go on with the one before.
+        While one thread loads a new index, the others use the previous one.
         """
         stamp, current = self._stamp(), self._current
         if current is not None and current.stamp == stamp:
@@ -168,7 +168,7 @@ class ServerState:
         return _Current(stamp, identifier, len(index))
 
     def _stamp(self) -> Stamp:
-        """Of the index, the file that names the encoder, and its calibration, where there are."""
+        """Stamps of the index, the file naming the encoder, and its calibration, if they exist."""
         models = self.workspace.models
         files = (
             self.workspace.index_path,
@@ -190,7 +190,7 @@ class ServerState:
 
 
 def _upload_limits(settings: Settings) -> PhotoLimits:
-    """What an uploaded photo may cost: the settings' caps, with less memory."""
+    """Limits of an uploaded photo: those of the settings, with less memory."""
     limits = settings.photos.limits()
     most = min(limits.max_decode_bytes, settings.serve.max_decode_mb * MEGABYTE)
     return replace(limits, max_decode_bytes=most)
@@ -204,4 +204,4 @@ def state_of(request: Request) -> ServerState:
 
 
 Server = Annotated[ServerState, Depends(state_of)]
-"""The parameter type by which an endpoint asks for the `ServerState` of its application."""
+"""Dependency type: the `ServerState` of the endpoint's application."""

@@ -27,7 +27,7 @@ class ReceivedPhoto:
 
 
 def received(uploads: Sequence[UploadFile]) -> list[ReceivedPhoto]:
-    """Take over uploaded files; an empty field, as forms send where nothing is chosen, is none."""
+    """Convert uploaded files; an empty field, which forms send if no file is chosen, is skipped."""
     return [
         ReceivedPhoto(label(upload.filename, position), upload.size or 0, upload.file)
         for position, upload in enumerate(uploads, start=1)

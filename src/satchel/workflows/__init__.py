@@ -1,1 +1,1 @@
-"""One stage of the product from beginning to end, on a workspace."""
+"""Workflows: each command's work on a workspace, from input to report."""

@@ -1,4 +1,4 @@
-"""`satchel adapt`: from the encoder that a workspace serves to a new run."""
+"""`satchel adapt`: set up a run that adapts the served encoder."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def served_run(workspace: Workspace) -> Run | None:
             return run
     raise UsageError(
         f"the encoder that is served, {name}, came from a run that is no longer in "
-        f"{workspace.runs}; bring its folder back, or `satchel promote --rollback`"
+        f"{workspace.runs}; restore its folder, or `satchel promote --rollback`"
     )
 
 
@@ -57,7 +57,7 @@ def adapts_head(workspace: Workspace) -> bool:
 
 
 def served_backbone(workspace: Workspace) -> tuple[Backbone, NetworkStart]:
-    """The network that is served, and how it was made.
+    """The network that is served, and its configuration.
 
     Raises:
         UsageError: it came from a run that is gone, or is of a kind that cannot be adapted.
@@ -82,7 +82,7 @@ def served_backbone(workspace: Workspace) -> tuple[Backbone, NetworkStart]:
 def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> Run:
     """Make the folder of a new run: its split, first weights and known look-alikes.
 
-    All are kept, so that a run that is resumed later goes on with the same.
+    All are kept, so that a run that is resumed later continues with the same.
 
     Raises:
         UsageError: there are no photos, or the encoder that is served cannot be adapted.

@@ -1,10 +1,10 @@
 """`satchel calibrate`: fit confidences on photos whose products are known.
 
-Photos as people send them, each with its code, are ranked as an identification ranks them; a code
-that the catalogue does not have stands for an item that is not in it. The confidence that is fitted
-applies to this encoder in this workspace from then on.
+Realistic query photos, each with its code, are ranked as identification does; a code
+that the catalogue does not have is an item that is not in it. The fitted confidence applies to
+this encoder in this workspace from then on.
 
-A photo of the gallery finds itself, which says nothing about future photos. So the catalogue's own
+A photo of the gallery retrieves itself, no evidence on future photos. So the catalogue's own
 photos and copies of them are left out, and of copies among the photos all but one.
 
 Why only real photos: docs/decisions/0011-honest-answers.md.
@@ -39,7 +39,7 @@ from satchel.search.indexing import open_index
 from satchel.workspace import Workspace
 
 STEPS: Final = 2
-"""How often progress is reported of each photo: once encoded, once compared and ranked."""
+"""Progress steps of each photo: one for encoding, one for comparing and ranking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class _EmbeddedPhoto:
-    """An embedded photo; its file is read again where its pixels are needed once more."""
+    """An embedded photo; its file is read again where its pixels are needed."""
 
     path: Path
     code: str
@@ -86,7 +86,7 @@ def calibrate(
     Args:
         encoder: the one that is served, with one thread: several photos are embedded at once.
         photos: a row for each photo, of one item each; faulty rows are reported and left out.
-        source: what to call these photos.
+        source: name of these photos, for the record.
         on_progress: called with a number of steps, `STEPS` for each row in all.
         on_problem: called with each photo that cannot be used.
 

@@ -1,8 +1,8 @@
-"""`satchel evaluate RUN`: rank photos that a model never saw as identification would; a report.
+"""`satchel evaluate RUN`: rank held-out photos as identification does, and write a report.
 
 What is evaluated is the exported ONNX file, under the workspace's search rules: see
-`satchel.evaluate.offline`. A test part measures generalisation only once: whoever selects models by
-it has fitted to it. So every evaluation is logged next to the split, and the report counts them.
+`satchel.evaluate.offline`. A test part measures generalisation only once: selecting models on it
+overfits to it. So every evaluation is logged next to the split, and the report counts them.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from satchel.workspace import Workspace
 
 Advance = Callable[[int], None]
 Further = Callable[[SplitPart], tuple[Figure, ...]]
-"""Figures of a model besides those of its ranking."""
+"""Figures of a model in addition to those of its ranking."""
 
 
 def evaluate_run(
@@ -64,12 +64,12 @@ def evaluate_run(
     Raises:
         UsageError: run, split or photos are not what they were when it was trained; its ONNX file
             does not agree with the network; or the run adapted an encoder, which is validated on
-            synthetic photos: no part of a split says more.
+            synthetic photos alone.
     """
     record = run.read()
     if record.adapts:
         raise UsageError(
-            f"{run.name} adapted an encoder: what it is worth stands in {run.folder}/outcome.json; "
+            f"{run.name} adapted an encoder: its validation is in {run.folder}/outcome.json; "
             "promote it and try your own photos with `satchel identify`"
         )
 
@@ -145,7 +145,7 @@ def _evaluate(
     if not queries:
         raise UsageError(
             f"no photo of the part {part.name} of the split {split_name} has another photo of its "
-            "product to be found by; make a split of products with more photos, "
+            "product to match; make a split of products with more photos, "
             "`satchel split NAME --fewest 3`"
         )
     found = rank_part(part, encoder, advance=advance, keep_vectors=embedding)

@@ -1,4 +1,4 @@
-"""What the report of an evaluation shows besides its figures: notes, curves, confusions, a map."""
+"""Sections of an evaluation report besides its figures: notes, curves, confusions, a map."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def evaluation_notes(evaluations: int, left_out: int) -> tuple[str, ...]:
     ]
     if left_out:
         notes.append(
-            f"Left out of the figures: {left_out:,} photos whose product has no other photo to be "
-            "found by. No answer to them can be right."
+            f"Left out of the figures: {left_out:,} photos whose product has no other photo to "
+            "match. No answer to them can be right."
         )
     return tuple(notes)
 

@@ -21,8 +21,8 @@ from satchel.workflows.split import part_photos, workspace_photos
 from satchel.workspace import Workspace
 
 LEAST_COMPARED: Final = 64
-"""Photos that exports are held against the network by, at least: where the validation part has
-fewer, those of training too."""
+"""Least number of photos on which exports are compared with the network; if the validation part
+has fewer, training photos are added."""
 
 
 def export_run(

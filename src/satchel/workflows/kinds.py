@@ -1,4 +1,4 @@
-"""The kinds of runs: how each is trained and exported. Everything else looks a kind up here."""
+"""Registry of the kinds of runs: how each is trained and exported."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def kind_of(record: RunRecord) -> RunKind:
 
 
 def kind_of_settings(settings: TrainSettings) -> RunKind:
-    """The kind of run that such settings begin."""
+    """The kind of run for settings of this class."""
     return next(kind for kind in (CLASSIFIER, ENCODER) if isinstance(settings, kind.settings))
 
 

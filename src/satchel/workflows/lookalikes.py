@@ -1,4 +1,4 @@
-"""`satchel lookalikes`: propose groups of products that photos cannot tell apart."""
+"""`satchel lookalikes`: propose groups of products that photos cannot distinguish."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from satchel.workspace import Workspace
 
 
 def propose_look_alikes(workspace: Workspace, *, progress: Progress = SILENT) -> None:
-    """Find look-alikes in the gallery and propose them; decisions stand. A killed run resumes.
+    """Find look-alikes in the gallery and propose them; decisions are kept. A killed run resumes.
 
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to compare.

@@ -1,7 +1,7 @@
-"""`satchel promote`: another encoder is served, in one step, and can be taken back.
+"""`satchel promote`: serve another encoder atomically, with rollback.
 
-The gallery is embedded with it beside the vectors that are searched now, which stay: going back
-costs nothing. Only when everything is there does the workspace point to the new one.
+The gallery is embedded with it in addition to the served vectors, which stay: a rollback costs
+nothing. The workspace points to the new encoder only when all vectors are stored.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ def exported_model(workspace: Workspace, run: Run, kind: Kind = "fp16") -> Path:
         export_run(workspace, run, (kind,))
     if not path.exists():
         raise UsageError(
-            f"the {kind} file of {run.name} is not made, or does not agree with the network it was "
-            "made from; see `satchel export`, and take another kind"
+            f"the {kind} file of {run.name} does not exist, or does not agree with the network it "
+            "was exported from; see `satchel export`, and choose another kind"
         )
     return path
 
@@ -88,7 +88,7 @@ def roll_back(workspace: Workspace) -> tuple[str, int]:
     """Serve the encoder before this one again.
 
     Returns:
-        Its name, and the number of photos that came since and that it has not embedded.
+        Its name, and the number of photos added since, which it has not embedded.
 
     Raises:
         UsageError: there is none before it.
@@ -130,8 +130,8 @@ def _confidence(workspace: Workspace, run: Run, card: EncoderCard) -> Confidence
     """Fit the confidence on the validation part, searched in the training part.
 
     The index holds the training part alone: whitening must not be fitted on the queries. An adapted
-    encoder keeps its card's confidence: synthetic photos are easier than people's, and no others
-    are at hand (docs/decisions/0011-honest-answers.md).
+    encoder keeps its card's confidence: synthetic photos are easier than real ones, and there are
+    no others (docs/decisions/0011-honest-answers.md).
     """
     record = run.read()
     if record.adapts:

@@ -1,4 +1,4 @@
-"""From a workspace to what a model is trained on: photos, groups of copies, splits, labels."""
+"""Training data of a workspace: photos, groups of copies, splits, labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from satchel.train.splits import LabelledPhoto, Named, Split, SplitOptions, make
 from satchel.workspace import Workspace
 
 ITEM = "item"
-"""Column of a catalogue file that tells which photos show one physical item."""
+"""Column of a catalogue file that identifies the physical item on a photo."""
 
 
 def workspace_photos(workspace: Workspace) -> list[KeptPhoto]:
@@ -57,7 +57,7 @@ def split_workspace(
     """Make a split of the workspace's photos and freeze it in a file.
 
     Raises:
-        UsageError: the file exists (what is frozen stays), or nothing would be left to train on.
+        UsageError: the file exists (a split is immutable), or nothing would be left to train on.
     """
     if path.exists():
         raise UsageError(f"{path} exists, and a split is never changed; give another name")

@@ -1,4 +1,4 @@
-"""Ranking a part of a split as identification would: a test set in a gallery of the workspace."""
+"""Rank the queries of a split part as identification does, in a gallery of the workspace."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True, slots=True)
 class SplitPart:
-    """A part of a split of a workspace's photos, and the gallery that it is searched in.
+    """A split part as queries, and the gallery that they are searched in.
 
     Photos of known products are searched among the training photos; photos of unseen products (the
     protocol "open") among the part itself, each left out of the gallery as its own query.
@@ -80,7 +80,7 @@ class SplitPart:
 
 @dataclass(frozen=True, slots=True)
 class RankedPart:
-    """How the queries of a part were ranked.
+    """Ranked queries of a split part.
 
     Attributes:
         ranks: shape (n,), of the right product.
@@ -99,7 +99,7 @@ def rank_part(
     """Rank a part's queries as `Identifier` would, under the workspace's search rules.
 
     Args:
-        encoder: with one thread. Embeddings that the catalogue has of it are read, not made again.
+        encoder: with one thread. Its embeddings in the catalogue are reused.
         advance: called with the number of queries done since the last call.
         keep_vectors: return the queries' vectors too.
     """

@@ -1,4 +1,4 @@
-"""From a workspace and a split to what a run works on. Needs torch."""
+"""Tasks of runs, built from a workspace and a split. Needs torch."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from satchel.workspace import Workspace
 
 
 def processes() -> PartialState:
-    """Which of the processes that train together this one is."""
+    """Rank of this process in distributed training."""
     return PartialState(cpu=not has_gpu())
 
 

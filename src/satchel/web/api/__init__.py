@@ -1,4 +1,4 @@
-"""The HTTP API, one module a resource. Each endpoint translates and does nothing else."""
+"""The HTTP API, one module a resource. Endpoints only convert requests and responses."""
 
 from fastapi import APIRouter
 

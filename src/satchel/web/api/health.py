@@ -24,7 +24,7 @@ router = APIRouter()
     openapi_extra=curl("curl '{base}/healthz'"),
 )
 def health(server: Server) -> Health:
-    """Say whether the server can answer, and how much it knows."""
+    """Report whether the server is ready, and how many products and photos it has."""
     try:
         size = server.workspace.catalogue.size()
         indexed = server.indexed()

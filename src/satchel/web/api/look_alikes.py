@@ -1,4 +1,4 @@
-"""`/api/v1/look-alikes`: groups of products that photos cannot tell apart."""
+"""`/api/v1/look-alikes`: groups of products that photos cannot distinguish."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def photo(server: Server, sha: Sha256, if_none_match: IfNoneMatch = "") -> Respo
         return Response(status_code=304, headers=headers)
     path = server.workspace.photos.path(sha)
     if not path.is_file():
-        server.workspace.photos.read(sha)  # raises, and says what to do
+        server.workspace.photos.read(sha)  # raises an error that says what to do
     return FileResponse(path, media_type="image/jpeg", headers=headers)
 
 

@@ -1,4 +1,4 @@
-"""The API's reference, laid out from its OpenAPI description for a page of our own.
+"""Reference of the API, built from its OpenAPI description for Satchel's own page.
 
 FastAPI's page loads its assets from the internet, which a server in a shop's back room may not
 reach.
@@ -27,7 +27,7 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What an operation answers with one status."""
+    """Response of an operation with one status."""
 
     status: str
     type: str
@@ -48,7 +48,7 @@ class Operation:
 
 
 def with_problem_types(schema: dict[str, Any]) -> dict[str, Any]:
-    """Say of every error that it comes as a problem, which FastAPI describes as plain JSON."""
+    """Declare every error response as a problem, which FastAPI describes as plain JSON."""
     for path in schema["paths"].values():
         for operation in path.values():
             for status, answer in operation["responses"].items():
@@ -85,7 +85,7 @@ def schemas(schema: Mapping[str, Any]) -> dict[str, tuple[str, list[Field]]]:
 
 
 def type_name(schema: Mapping[str, Any]) -> str:
-    """Say in a few words what a JSON schema takes."""
+    """Describe the type of a JSON schema in a few words."""
     if "$ref" in schema:
         return str(schema["$ref"]).rpartition("/")[2]
     if "anyOf" in schema:

@@ -13,15 +13,15 @@ from satchel.photo_header import PhotoLimits
 from satchel.web.problems import Kind, Refusal, refuse
 
 SMALL_BYTES: Final = 65_536
-"""What a body without photos may have, and what a form may add to the photos' bytes."""
+"""Largest body without photos, and the overhead that a form may add to the photos' bytes."""
 
 MAX_FORM_FILES: Final = 2 * MAX_ITEM_PHOTOS
-"""A few too many photos get an answer that says how many. A file takes up to 1 MB of memory."""
+"""More than allowed, so that the answer can report the number. A file takes up to 1 MB."""
 MAX_FORM_FIELDS: Final = 200
 """A decision on look-alikes has one for each of up to 100 codes. A field is held in memory."""
 
 MAX_LENGTH_DIGITS: Final = 20
-"""Of a declared length, as many as are read: more than any limit has, and quick to convert."""
+"""Digits read of a declared length: more than any limit has, and quick to convert."""
 
 UPLOAD_TOO_LARGE: Final = Kind(413, "upload-too-large", "The photos are too large together")
 REQUEST_TOO_LARGE: Final = Kind(413, "request-too-large", "The request is too large")
@@ -34,7 +34,7 @@ class BodyLimit:
     is refused where it is read; a body that nobody reads costs nothing.
 
     Args:
-        photos: what one photo may cost.
+        photos: limits on one photo.
         uploads: paths that take the photos of an item. Every other path, one that is added later
             too, takes `SMALL_BYTES`: JSON and forms are parsed whole, and parsing blocks.
     """
@@ -59,7 +59,7 @@ class BodyLimit:
 
 @dataclass(frozen=True, slots=True)
 class _Limit:
-    """How many bytes a body may have, and what is said of more."""
+    """Size limit of a body, and the problem that exceeding it gives."""
 
     max_bytes: int
     kind: Kind

@@ -1,4 +1,4 @@
-"""Headers that every answer carries, so that a page runs nothing but what is ours."""
+"""Security headers of every response, such as the Content-Security-Policy."""
 
 from __future__ import annotations
 

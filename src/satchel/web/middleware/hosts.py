@@ -34,16 +34,16 @@ NO_STORE: Final = {"Cache-Control": "no-store"}
 
 
 class Authority(NamedTuple):
-    """Where a request goes: a name or an IP address in lower case, and a port if one is given."""
+    """Host of a request: a name or an IP address in lower case, and a port if one is given."""
 
     name: str
     port: int | None
 
 
 def parse_authority(text: str) -> Authority | None:
-    """Read what stands in `Host`, or in `Origin` after the scheme; None where it is malformed.
+    """Parse the value of `Host`, or of `Origin` after the scheme; None where it is malformed.
 
-    A final dot says that a name is complete and belongs to no other name: it is dropped.
+    A final dot marks a fully qualified name and is dropped.
     """
     found = AUTHORITY.fullmatch(text.lower()) if len(text) <= MAX_AUTHORITY_CHARS else None
     if found is None:
@@ -71,7 +71,7 @@ def is_address(name: str) -> bool:
 class KnownHosts:
     """Refuses requests whose `Host` is neither an IP address nor one of `names`.
 
-    Covers every route, `/healthz` and `/static` too: a health check that asks by IP address or
+    Covers every route, `/healthz` and `/static` too: a health check by IP address or
     localhost passes. A refusal names no host that is accepted: the page that made the browser ask
     can read it.
     """

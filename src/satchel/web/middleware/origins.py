@@ -1,7 +1,7 @@
-"""Refuses what another site's page makes a reader's browser send.
+"""Cross-site request protection: refuses requests that another site's page causes.
 
 Browsers say where a request comes from (Fetch Metadata, W3C; Origin, RFC 6454); a program that
-says neither is not a browser, and nobody's session can be misused through it. `Host`, which an
+sends neither is not a browser, and nobody's session can be misused through it. `Host`, which an
 Origin is compared with, has been checked before by `KnownHosts`: under a name of its own, another
 site's page would count as ours.
 """

@@ -87,7 +87,7 @@ class Pages:
         return response
 
     def problem(self, request: Request, problem: Problem) -> HTMLResponse:
-        """Tell a problem in plain words, in place or as a page."""
+        """Show a problem in plain words, in place or as a page."""
         if problem.kind in (UNKNOWN_HOST, BAD_HOST):
             return self._host_problem(request, problem)
         template = "_problem.html" if is_fragment(request) else "problem.html"
@@ -97,10 +97,10 @@ class Pages:
         )
 
     def _host_problem(self, request: Request, problem: Problem) -> HTMLResponse:
-        """Tell that the host is wrong, on a page of its own.
+        """Show that the host is wrong, on a self-contained page.
 
-        It asks for nothing else, since that would be refused as well, so it holds its stylesheet.
-        And it says nothing of the catalogue: another site's page may read it.
+        It loads nothing else, since that would be refused as well, so its stylesheet is inline.
+        It shows nothing of the catalogue: another site's page may read it.
         """
         digest = base64.b64encode(hashlib.sha256(self._style.encode()).digest()).decode()
         policy = SECURITY_HEADERS[POLICY].replace(
@@ -112,7 +112,7 @@ class Pages:
 
 
 def is_fragment(request: Request) -> bool:
-    """Whether htmx asks, for a part of a page."""
+    """Whether htmx requests a fragment of a page."""
     return "hx-request" in request.headers
 
 
@@ -142,7 +142,7 @@ class VersionedFiles(StaticFiles):
 
 
 def _file_type(photo_format: str) -> str:
-    """Return what `accept` of a file field says for a format.
+    """Return the `accept` tokens of a file field for a format.
 
     HEIC by suffix too: not every system knows its media type. `image/*` would not do: it counts
     as listing HEIC, and only where HEIC is not listed does Safari on a Mac turn such a photo into
