@@ -84,9 +84,12 @@ class PmlClassLoss(ClassLoss):
         return self.loss.get_logits(embeddings)
 
 
-def zero(*tensors: Tensor) -> Tensor:
+def zero(first: Tensor, *others: Tensor) -> Tensor:
     """0 with a (zero) gradient for each of these tensors."""
-    return torch.stack([(t * 0).sum() for t in tensors]).sum()
+    total = (first * 0).sum()
+    for other in others:
+        total = total + (other * 0).sum()
+    return total
 
 
 def check_range(labels: Tensor, products: int) -> None:

@@ -56,4 +56,4 @@ class Margin(SamplingLoss):
         if not len(triplets[0]):
             return zero(embeddings, *self.parameters())
         # Distributed training needs a gradient of every parameter from every batch.
-        return self.loss(embeddings, labels, triplets) + zero(*self.parameters())
+        return self.loss(embeddings, labels, triplets) + zero(embeddings, *self.parameters())
