@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
@@ -49,7 +49,7 @@ def batched(items: Iterable[In], size: int) -> Iterator[list[In]]:
 
 def map_in_order(
     function: Callable[[In], Out], items: Iterable[In], *, workers: int, ahead: int = 2
-) -> Iterator[Out]:
+) -> Generator[Out, None, None]:
     """Yield `function(item)` for each item, in the items' order.
 
     At most `workers × (1 + ahead)` items are in progress or waiting to be yielded, so memory is
