@@ -102,14 +102,15 @@ class Drawing:
     def photo(self, x: float, y: float, side: float, path: Path) -> None:
         """Show a photo, cropped to a square."""
         picture = cv2.imread(str(path))
+        if picture is None:
+            raise FileNotFoundError(path)
         edge = min(picture.shape[:2])
         top, left = (picture.shape[0] - edge) // 2, (picture.shape[1] - edge) // 2
         small = cv2.resize(
             picture[top : top + edge, left : left + edge], (150, 150), interpolation=cv2.INTER_AREA
         )
-        data = base64.b64encode(
-            cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
-        ).decode()
+        encoded = cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, 82])[1]
+        data = base64.b64encode(encoded.tobytes()).decode()
         self._parts.append(
             f'<image x="{x:.1f}" y="{y:.1f}" width="{side}" height="{side}" '
             f'href="data:image/jpeg;base64,{data}"/>'
@@ -198,11 +199,11 @@ def whitening() -> None:
             for one in np.asarray(centre) + spread:
                 at = middle + one * scale * (1, -1)
                 points.append((at, colour))
-                d.dot(*at, colour)
+                d.dot(at[0], at[1], colour)
         at = middle + query * scale * (1, -1)
         nearest, colour = min(points, key=lambda other: float(np.hypot(*(other[0] - at))))
         d.line(*at, *nearest, colour=colour)
-        d.dot(*at, INK, r=5)
+        d.dot(at[0], at[1], INK, r=5)
         d.text(at[0], at[1] - 11, "query", text_anchor="middle", size=12, font_weight="600")
         d.text(left, 292, note, colour=SOFT, size=12)
         assert (colour == BLUE) == title.startswith("whitened"), "the note would be wrong"

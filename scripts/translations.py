@@ -10,6 +10,7 @@ Exits with 1 where a translation is missing.
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -55,7 +56,7 @@ def update(po: Path) -> list[str]:
     ]
 
 
-def all_said(string: str | tuple[str, ...]) -> bool:
+def all_said(string: str | Sequence[str]) -> bool:
     """Whether a translation, and each of its plural forms, has text."""
     return all((string,) if isinstance(string, str) else string)
 

@@ -27,8 +27,9 @@ def options(arguments: list[str]) -> set[str]:
     known = {"--help"}
     for argument in arguments:
         known |= {name for one in command.params for name in (*one.opts, *one.secondary_opts)}
-        if argument in getattr(command, "commands", {}):
-            command = command.commands[argument]
+        commands = getattr(command, "commands", {})
+        if argument in commands:
+            command = commands[argument]
     if any(not argument.startswith("--") for argument in arguments):
         assert not hasattr(command, "commands"), f"no such command: {arguments}"
     return known | {name for one in command.params for name in (*one.opts, *one.secondary_opts)}

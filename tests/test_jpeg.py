@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def with_frame(marker: int) -> bytes:
         ({"subsampling": "4:2:2", "progressive": True}, Frame(320, 240, 3, 2.0, buffered=True)),
     ],
 )
-def test_frame_of_the_kinds_that_cameras_write(options: dict[str, object], frame: Frame) -> None:
+def test_frame_of_the_kinds_that_cameras_write(options: dict[str, Any], frame: Frame) -> None:
     assert read_frame(saved(**options)) == frame
 
 

@@ -30,7 +30,7 @@ def test_of_equal_inner_products_the_lower_row_comes_first() -> None:
 
 def test_queries_in_chunks_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    queries, vectors = rng.normal(size=(7, 4)), rng.normal(size=(20, 4))
+    queries, vectors = (rng.normal(size=(n, 4)).astype(np.float32) for n in (7, 20))
     whole = nearest_rows(queries, vectors, 3)
     monkeypatch.setattr("satchel.nearest.SCORES_AT_ONCE", 40)
     chunked = nearest_rows(queries, vectors, 3)

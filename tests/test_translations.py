@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 import pytest
 from babel.messages.catalog import Catalog, Message
@@ -19,8 +20,8 @@ def korean() -> Catalog:
         return read_po(file, locale="ko")
 
 
-def forms(said: str | tuple[str, ...]) -> tuple[str, ...]:
-    return (said,) if isinstance(said, str) else said
+def forms(said: str | Sequence[str] | None) -> tuple[str, ...]:
+    return (said or "",) if said is None or isinstance(said, str) else tuple(said)
 
 
 def messages(catalog: Catalog) -> list[Message]:
@@ -54,7 +55,8 @@ def test_what_is_compiled_is_what_was_translated(korean: Catalog) -> None:
         if isinstance(message.id, str):
             assert compiled.gettext(message.id) == message.string
         else:
-            assert compiled.ngettext(*message.id, 2) == message.string[0]
+            one, many = message.id
+            assert compiled.ngettext(one, many, 2) == forms(message.string)[0]
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,12 @@ from conftest import SHAPES, draw
 from satchel.encode.card import read_card
 from satchel.encode.encoder import Encoder
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
-onnx = pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
+
+import onnx
+import torch
 
 from satchel.adapt.clip_head import (
     AdaptedHead,

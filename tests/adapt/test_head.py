@@ -21,13 +21,16 @@ from satchel.images import encode_jpeg
 from satchel.progress import SILENT
 from satchel.workspace import Workspace
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
-onnx = pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
+import onnx
+import torch
+
 from satchel.adapt import token_cache
-from satchel.adapt.clip_head import Head, TokenEncoder
+from satchel.adapt.clip_head import Head, TokenEncoder, TokenSource
 from satchel.adapt.clip_torch import TorchTokenEncoder
 from satchel.adapt.compose.foreground import extract_foregrounds
 from satchel.adapt.compose.synthesis import Composer
@@ -187,10 +190,11 @@ def test_torch_tokens_are_those_of_the_onnx_encoder(
     )
     composer = Composer(foregrounds, TINY.synth, side_px=176)
     found = {}
-    for name, source in {
+    sources: dict[str, TokenSource] = {
         "int8": tower,
         "float": TorchTokenEncoder(base, torch.device("cpu")),
-    }.items():
+    }
+    for name, source in sources.items():
         tokens = SyntheticTokens(composer, source, task.trained, 2, 0, run, None)
         found[name] = np.array(tokens.encode(Quiet())[0], np.float32)
         for kept in (token_cache.SYNTHETIC, token_cache.SCHEDULE):

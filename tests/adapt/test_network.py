@@ -21,13 +21,15 @@ from satchel.images import encode_jpeg
 from satchel.progress import SILENT
 from satchel.workspace import Workspace
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [
     pytest.mark.train,
     # torch's TorchScript exporter warns of itself; it is the one that folds batch norms
     pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
 ]
+
+import torch
 
 from satchel.adapt.network import LEAST_REPEATS, adapt_network, interpolated
 from satchel.adapt.outcome import Outcome

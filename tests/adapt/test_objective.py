@@ -52,6 +52,7 @@ def test_look_alikes_are_not_separated() -> None:
     vectors = torch.randn(4, 7, generator=torch.Generator().manual_seed(0), requires_grad=True)
     labels = torch.zeros(4, dtype=torch.int64)
     loss(vectors, labels, labels, 1.0).backward()
+    assert loss.prototypes.grad is not None
     pushed = loss.prototypes.grad.norm(dim=1)
     assert pushed[3] == 0
     assert (pushed[[0, 1, 2, 4]] > 0).all()
@@ -76,7 +77,7 @@ def test_prototypes_begin_as_centred_means() -> None:
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1]], np.float32)
     plain = initial_prototypes(vectors, np.array([0, 0, 1]), 2, prototype_centering=0)
     # (1 + 0.6, 0.8) = (1.6, 0.8), of length 1.789
-    assert np.allclose(plain, [[0.8944, 0.4472], [0, 1]], atol=1e-4)
+    assert np.allclose(plain, [[0.8944, 0.4472], [0.0, 1.0]], atol=1e-4)
     centred = initial_prototypes(vectors, np.array([0, 0, 1]), 2, prototype_centering=1)
     assert np.allclose(centred.sum(0), 0, atol=1e-6)
 

@@ -7,6 +7,7 @@ from satchel.catalog.curation import _colours
 
 def test_colours_that_are_not_known_are_nought() -> None:
     known = np.array([0.25, 0.5, 0.0], "<f2").tobytes()
-    assert np.array_equal(_colours([known, b"", known[:2]]), [[0.25, 0.5, 0], [0] * 3, [0] * 3])
+    expected = [[0.25, 0.5, 0.0], [0.0] * 3, [0.0] * 3]
+    assert np.array_equal(_colours([known, b"", known[:2]]), expected)
     assert _colours([]).shape == (0, 0)
     assert _colours([b"", b""]).shape == (2, 0)

@@ -6,15 +6,18 @@ import random
 import re
 import unicodedata
 from pathlib import Path
+from typing import Final, Literal
 
 import pytest
 
 from conftest import SHARED, jpeg
 from satchel.catalog import encodings
 from satchel.catalog.encodings import inspect_text
-from satchel.catalog.importers import CatalogueRow, open_rows
-from satchel.catalog.rows import RowProblem
+from satchel.catalog.importers import open_rows
+from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.errors import UsageError
+
+FORMS: Final[tuple[Literal["NFC", "NFD"], ...]] = ("NFC", "NFD")
 
 
 @pytest.fixture
@@ -460,14 +463,13 @@ def test_half_characters_are_refused_in_any_place(photo: Path) -> None:
 
 
 def test_hangul_file_names_are_found_in_either_form(tmp_path: Path) -> None:
-    forms = ("NFC", "NFD")
-    for folder in forms:
-        for file in forms:
+    for folder in FORMS:
+        for file in FORMS:
             name = unicodedata.normalize(folder, f"가방-{folder}{file}")
             path = tmp_path / name / (unicodedata.normalize(file, "정면") + ".jpg")
             path.parent.mkdir()
             path.write_bytes(b"x")
-            for asked in forms:
+            for asked in FORMS:
                 written = unicodedata.normalize(asked, f"가방-{folder}{file}/정면.jpg")
                 table = json.dumps({"code": "M1", "photo": written})
                 (row,) = rows(tmp_path / "c.jsonl", table)
@@ -476,9 +478,9 @@ def test_hangul_file_names_are_found_in_either_form(tmp_path: Path) -> None:
 
 
 def test_a_name_that_is_there_as_written_wins(tmp_path: Path) -> None:
-    for form in ("NFC", "NFD"):
+    for form in FORMS:
         (tmp_path / unicodedata.normalize(form, "가.jpg")).write_bytes(form.encode())
-    for form in ("NFC", "NFD"):
+    for form in FORMS:
         name = unicodedata.normalize(form, "가.jpg")
         (row,) = rows(tmp_path / "c.csv", f"code,photo\nM1,{name}\n")
         assert isinstance(row, CatalogueRow)

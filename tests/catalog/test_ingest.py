@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from conftest import jpeg
-from satchel.catalog.importers import CatalogueRow, open_rows
+from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import ImportCount, import_rows
-from satchel.catalog.rows import RowProblem
+from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.errors import StorageError, WorkspaceError
 from satchel.workspace import Workspace
 
@@ -212,7 +212,8 @@ def test_killed_half_way_and_run_again_it_completes(workspace: Workspace, tmp_pa
         for seed in range(20):
             size = (200 + code, 150 + seed)
             (folder / f"C{code:02}" / f"{seed}.jpg").write_bytes(jpeg("box", seed, size))
-    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder, "import", folder]
+    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
+    command += ["import", str(folder)]
     for least in (1, 200, 400):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         while process.poll() is None and workspace.catalogue.size().photos < least:
@@ -222,8 +223,8 @@ def test_killed_half_way_and_run_again_it_completes(workspace: Workspace, tmp_pa
         photos = workspace.catalogue.size().photos
         assert photos == len([p for code in range(30) for p in photos_on_disk(workspace, code)])
     assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
-    size = workspace.catalogue.size()
-    assert (size.products, size.photos) == (30, 600)
+    total = workspace.catalogue.size()
+    assert (total.products, total.photos) == (30, 600)
 
 
 def photos_on_disk(workspace: Workspace, code: int) -> list[Path]:

@@ -8,7 +8,7 @@ from satchel.confidence.figures import calibration_error
 from satchel.confidence.fit import fit_choices, fit_confidence
 from satchel.confidence.model import conditional_probabilities, presence
 from satchel.confidence.outcomes import Outcomes
-from satchel.encode.card import read_card
+from satchel.encode.card import Confidence, read_card
 
 
 def test_the_fit_is_where_every_other_direction_is_worse() -> None:
@@ -72,7 +72,7 @@ def test_few_items_stay_near_what_one_starts_from() -> None:
     few, _ = fit_confidence(outcomes_from_scores(*drawn_scores(0, 25)), start, "few")
     many, _ = fit_confidence(outcomes_from_scores(*drawn_scores(0, 3000)), start, "many")
 
-    def moved(found: object) -> float:
+    def moved(found: Confidence) -> float:
         return float(np.linalg.norm(np.subtract(found.sharpness, start.sharpness)))
 
     assert moved(few) < moved(many)

@@ -13,6 +13,7 @@ from conftest import SHARED
 from satchel.curate.content import measure_content
 from satchel.curate.faces import FaceFinder
 from satchel.images import RGB, decode, encode_jpeg
+from support.pictures import rgb
 
 MAISON = Path(__file__).resolve().parents[2] / "examples" / "maison" / "photos"
 FACES, WATERMARK = 0.15, 0.3
@@ -51,7 +52,7 @@ def maison(every: int) -> Sequence[RGB]:
 @pytest.mark.parametrize("opacity", [0.3, 0.7, 1.0])
 def test_text_beside_the_product_is_found(finder: FaceFinder, opacity: float) -> None:
     for photo in maison(11):
-        large = cv2.resize(photo, (720, 720), interpolation=cv2.INTER_CUBIC)
+        large = rgb(cv2.resize(photo, (720, 720), interpolation=cv2.INTER_CUBIC))
         assert measure_content(large, finder).watermark < WATERMARK
         marked = stamped(large, "SHOP-24", (12, 700), size=0.9, opacity=opacity)
         assert measure_content(marked, finder).watermark >= WATERMARK
@@ -154,7 +155,7 @@ def test_figures_do_not_depend_on_the_scale_of_decoding(finder: FaceFinder) -> N
         opacity=1,
     )
     small = with_box(small, (350, 60, 200, 200), BLUE)
-    large = cv2.resize(small, (1800, 1350), interpolation=cv2.INTER_CUBIC)
+    large = rgb(cv2.resize(small, (1800, 1350), interpolation=cv2.INTER_CUBIC))
     ours, theirs = measure_content(small, finder), measure_content(large, finder)
     assert ours.objects == theirs.objects == 2
     assert ours.watermark == pytest.approx(theirs.watermark, abs=1 / 16)

@@ -16,6 +16,7 @@ from satchel.curate.geometry import (
 from satchel.curate.pixel_difference import residual
 from satchel.curate.rules import DuplicateThresholds
 from satchel.images import decode, encode_jpeg
+from support.pictures import rgb
 
 
 def scene(seed: int) -> np.ndarray:
@@ -48,7 +49,7 @@ COPIES: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "cropped": lambda p: p[20:270, 40:390],
     "mirrored": lambda p: p[:, ::-1],
     "turned": turned,
-    "framed": lambda p: cv2.copyMakeBorder(p, *[30] * 4, borderType=0, value=(0, 0, 0)),
+    "framed": lambda p: cv2.copyMakeBorder(p, 30, 30, 30, 30, borderType=0, value=(0, 0, 0)),
     "stamped": stamped,
     "darker": lambda p: (p * 0.7).astype(np.uint8),
     "brighter": lambda p: np.clip(p * 1.3, 0, 255).astype(np.uint8),
@@ -130,7 +131,7 @@ def test_other_thresholds_need_the_kept_figures_alone() -> None:
 @pytest.mark.parametrize("seed", range(4))
 def test_recompressing_and_shrinking_stay_below_one_and_a_dyed_string_does_not(seed: int) -> None:
     picture = scene(20 + seed)
-    small = cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA)
+    small = rgb(cv2.resize(picture, None, fx=0.7, fy=0.7, interpolation=cv2.INTER_AREA))
     for copy in (picture, small):
         (told,) = compared(picture, decode(encode_jpeg(copy, 50))).overlays
         assert told.difference < 1

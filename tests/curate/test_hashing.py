@@ -7,6 +7,7 @@ import pytest
 from conftest import draw
 from satchel.curate.hashing import perceptual_hash, pixel_digest
 from satchel.images import decode, encode_jpeg
+from support.pictures import rgb
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> int:
@@ -22,7 +23,7 @@ def test_the_hash_is_that_of_opencvs_cosine_transform() -> None:
 
 def test_sampling_first_flips_few_bits_of_the_hash_of_all_pixels() -> None:
     for seed in range(6):
-        picture = cv2.resize(clouds(seed), (1100, 900), interpolation=cv2.INTER_LINEAR)
+        picture = rgb(cv2.resize(clouds(seed), (1100, 900), interpolation=cv2.INTER_LINEAR))
         grey = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
         small = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA).astype(np.float64)
         low = cv2.dct(small)[:16, :16]

@@ -15,6 +15,7 @@ from satchel.curate.integrity import (
 )
 from satchel.curate.rules import IntegrityThresholds
 from satchel.images import RGB, decode, encode_jpeg
+from support.pictures import rgb
 
 
 def measured(pixels: RGB) -> PhotoFigures:
@@ -75,15 +76,15 @@ def test_border_is_what_lies_outside_the_uneven_box() -> None:
 
 
 def test_figures_do_not_depend_on_the_scale_of_decoding() -> None:
-    large = cv2.resize(textured(4), (1536, 1152), interpolation=cv2.INTER_CUBIC)
-    small = cv2.resize(large, (768, 576), interpolation=cv2.INTER_AREA)
+    large = rgb(cv2.resize(textured(4), (1536, 1152), interpolation=cv2.INTER_CUBIC))
+    small = rgb(cv2.resize(large, (768, 576), interpolation=cv2.INTER_AREA))
     assert measured(small).sharpness == pytest.approx(measured(large).sharpness, rel=0.1)
     assert measured(small).entropy == pytest.approx(measured(large).entropy, rel=0.02)
 
 
 def test_blur_lowers_sharpness_until_it_is_a_fault() -> None:
     photo = textured(2)
-    blurred = [cv2.GaussianBlur(photo, (0, 0), sigma) for sigma in (1, 3, 12)]
+    blurred = [rgb(cv2.GaussianBlur(photo, (0, 0), sigma)) for sigma in (1, 3, 12)]
     figures = [measured(each).sharpness for each in [photo, *blurred]]
     assert figures == sorted(figures, reverse=True)
     assert kinds(photo) == []
@@ -149,7 +150,7 @@ def test_panels_are_counted(gutter: int) -> None:
 
 def test_a_frame_and_stripes_are_no_panels() -> None:
     framed = cv2.copyMakeBorder(textured(1), 20, 20, 20, 20, cv2.BORDER_CONSTANT, value=(0, 0, 0))
-    assert measured(framed).panels == 1
+    assert measured(rgb(framed)).panels == 1
     stripes = np.full((320, 320, 3), 200, np.uint8)
     stripes[:, (np.arange(320) // 8) % 2 == 0] = 40
     assert measured(stripes).panels == 1

@@ -33,9 +33,9 @@ def test_agrees_with_plain_loops() -> None:
     rng = np.random.default_rng(0)
     crop = rng.integers(0, 256, (9, 9, 3), np.uint8)
     weights = rng.random((9, 9)).astype(np.float32)
-    pixels = crop.astype(np.float32) / 255
+    pixels = crop.astype(np.float32) / np.float32(255)
     assert np.allclose(_histogram(pixels, weights), naive(crop, weights), atol=1e-5)
-    grey = plain((90, 90, 90), 9).astype(np.float32) / 255
+    grey = plain((90, 90, 90), 9).astype(np.float32) / np.float32(255)
     assert np.allclose(_balanced(grey), grey, atol=1e-5)
 
 

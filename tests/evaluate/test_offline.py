@@ -154,6 +154,7 @@ def test_a_gallery_keeps_photos_as_the_catalogue_stores_them() -> None:
     gallery = OfflineGallery(iter(photos), [4, 2, 4])
     kept = gallery.photo(1)
     assert (kept.vector == photos[1].vector.astype(np.float16)).all()
+    assert kept.patches is not None
     assert (kept.patches == photos[1].patches).all()
     assert (as_query(kept, 1).vector == kept.whole).all()
     assert gallery.vectors().products.tolist() == [2, 4, 4]

@@ -59,7 +59,7 @@ def naive_pairs(index: GalleryIndex, kinds: dict[int, ProductKind]) -> Pairs:
             assert a < b  # rows are ordered by product
             if (a, b) not in found or cosine > found[a, b].cosine:
                 photos = tuple(gallery.photos[at].tobytes().hex() for at in (i, j))
-                found[a, b] = Near(cosine, photos)  # type: ignore[arg-type]
+                found[a, b] = Near(cosine, photos)
     return found
 
 

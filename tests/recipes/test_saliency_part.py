@@ -15,8 +15,10 @@ from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.onnx_model import write_model
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel[train]'")
 pytestmark = pytest.mark.train
+
+import torch
 
 from recipes.clip_b16.recipe import LOCATOR_PX, Looked
 from recipes.saliency_part import add_part, saliency_part

@@ -148,9 +148,10 @@ def test_who_sees_what_the_teacher_sees_has_nothing_to_learn_from_it() -> None:
 def test_contrast_asks_for_the_composition_s_own_picture() -> None:
     objective = clip_tune.Objective(SMALL, torch.zeros(8), torch.zeros(8))
     half = seen(3, (2, 2), 0)
-    twice = ImageFeatures(
-        *(torch.cat([v, v]) for v in (half.vectors, half.tokens, half.attention)), (2, 2)
+    vectors, tokens, attention = (
+        torch.cat([v, v]) for v in (half.vectors, half.tokens, half.attention)
     )
+    twice = ImageFeatures(vectors, tokens, attention, (2, 2))
     turned = ImageFeatures(
         torch.cat([half.vectors, half.vectors.roll(1, 0)]), twice.tokens, twice.attention, (2, 2)
     )

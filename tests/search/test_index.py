@@ -105,7 +105,10 @@ def test_a_header_of_another_length_is_noticed(path: Path, length: int) -> None:
 
 MISFITS: dict[str, Callable[[GalleryIndex], GalleryIndex]] = {
     "whitening": lambda index: replace(index, whitening=Whitening(np.eye(5, dtype=np.float32))),
-    "whitening is float64": lambda index: replace(index, whitening=Whitening(np.eye(4))),
+    "whitening is float64": lambda index: replace(
+        index,
+        whitening=Whitening(np.eye(4)),  # type: ignore[arg-type] # as a file may hold it
+    ),
     "whitening of vectors without colours": lambda index: replace(
         index, rules=SearchRules(colour_weight=0.1)
     ),

@@ -104,6 +104,7 @@ def test_other_rules_make_it_anew(filled: Workspace, encoder: Encoder) -> None:
     raw = filled.catalogue.vectors.gallery(encoder.id, encoder.card.dimension)
     assert np.array_equal(plain.gallery.vectors, raw.vectors)
     whitened = open_index(filled.catalogue, encoder.card, filled.index_path, filled.settings.search)
+    assert raw.colours is not None
     described = np.hstack([raw.vectors, raw.colours])
     assert np.allclose(whitened.gallery.vectors, whitened.prepared(described), atol=1e-6)
     assert np.array_equal(plain.prepared(described), raw.vectors)
@@ -209,8 +210,8 @@ def test_killed_while_embedding_it_goes_on(tmp_path: Path) -> None:
             (folder / f"C{code:02}" / f"{seed}.jpg").write_bytes(
                 jpeg("disc", seed, (200 + code, 150))
             )
-    satchel = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
-    subprocess.run([*satchel, "import", folder], stderr=subprocess.DEVNULL, check=True)
+    satchel = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
+    subprocess.run([*satchel, "import", str(folder)], stderr=subprocess.DEVNULL, check=True)
     encoder_id = Encoder.load().id
     process = subprocess.Popen([*satchel, "index"], stderr=subprocess.DEVNULL)
     while workspace.catalogue.vectors.count_missing(encoder_id) == 400:

@@ -7,8 +7,10 @@ import pytest
 
 from satchel.errors import UsageError
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
+
+import torch
 
 from satchel.train.backbones import create
 from satchel.train.classifier import Head

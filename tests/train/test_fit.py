@@ -14,11 +14,14 @@ from satchel.errors import UsageError
 from satchel.images import encode_jpeg
 from satchel.records import WHOLE_PHOTO
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 
-from satchel.train.batches import TrainingPhotos
+import torch
+from accelerate import Accelerator
+
+from satchel.train.batches import Batch, TrainingPhotos
 from satchel.train.classifier import ClassifierTask, load_classifier, train_classifier
 from satchel.train.fit import CHECKPOINT_S
 from satchel.train.fitting import Trainable
@@ -69,10 +72,10 @@ class Quiet:
     def __init__(self, dies_after: int = 10**9) -> None:
         self.left = dies_after
 
-    def begin(self, what: str, total: int, done: int = 0) -> None:
-        self.training = what == "train"
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        self.training = stage == "train"
 
-    def advance(self, photos: int) -> None:
+    def advance(self, count: int = 1) -> None:
         if self.training:
             self.left -= 1
             if self.left < 0:
@@ -103,7 +106,7 @@ def curve_of(task: ClassifierTask, run: Run, kills: list[int]) -> list[dict[str,
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
-def tensors(path: Path) -> dict[str, object]:
+def tensors(path: Path) -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
     return load_file(path)
@@ -135,7 +138,9 @@ def test_the_faster_precision_is_measured_once_and_leaves_no_trace(
     now, measured = 0.0, []
     really = measure._forward_backward
 
-    def timed(accelerator: object, model: object, batch: object, precision: str) -> None:
+    def timed(
+        accelerator: Accelerator, model: torch.nn.Module, batch: Batch, precision: str
+    ) -> None:
         nonlocal now
         really(accelerator, model, batch, precision)
         measured.append(precision)

@@ -9,7 +9,7 @@ pytest.importorskip("torch", reason="needs the train extra: pip install '.[train
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.train.distances import WithinClassWhitening
+from satchel.train.distances import Distance, WithinClassWhitening
 from satchel.train.encoder import NetworkEmbeddings
 from satchel.train.retrieval_figures import by_distance, retrieval_figures
 from support.naive_distances import cosine, euclidean, mahalanobis
@@ -39,7 +39,7 @@ def test_each_distance_finds_what_it_says() -> None:
     whitening = WithinClassWhitening.fit(gallery.unit, labels)
     found = by_distance(queries, of, gallery, labels, whitening=whitening)
     covariance = np.linalg.inv(whitening.matrix @ whitening.matrix)
-    expected = {
+    expected: dict[Distance, np.ndarray] = {
         "cosine": cosine(queries.plain, gallery.plain),
         "euclidean": euclidean(queries.plain, gallery.plain),
         "mahalanobis": mahalanobis(queries.unit, gallery.unit, covariance),
@@ -55,10 +55,11 @@ def test_each_distance_finds_what_it_says() -> None:
 def test_searched_among_themselves_a_photo_does_not_find_itself() -> None:
     photos, labels = seen(40, 3)
     found = by_distance(photos, labels, photos, labels, own=np.arange(40))
-    for name, distances in {
+    expected: dict[Distance, np.ndarray] = {
         "cosine": cosine(photos.unit, photos.unit),
         "euclidean": euclidean(photos.plain, photos.plain),
-    }.items():
+    }
+    for name, distances in expected.items():
         np.fill_diagonal(distances, np.inf)
         assert found[name].recall_at[1] == pytest.approx(recall_at_1(distances, labels, labels))
     assert "mahalanobis" not in found  # nothing to fit it to was given
@@ -80,7 +81,7 @@ def test_figures_have_intervals_over_products_and_leave_out_what_has_no_answer()
         "MAP@R, Euclidean",
     ]
     for name, figure in figures.items():
-        distance = "euclidean" if "Euclidean" in name else "cosine"
+        distance: Distance = "euclidean" if "Euclidean" in name else "cosine"
         value = {
             "Recall@1": found[distance].recall_at[1],
             "Recall@5": found[distance].recall_at[5],

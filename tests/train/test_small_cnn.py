@@ -19,6 +19,7 @@ def test_the_small_network_is_used_as_timms_are() -> None:
         last = network.forward_features(photos)
         maps = network.forward_intermediates(photos, indices=3, intermediates_only=True)
         assert last.shape == (2, network.num_features, 3, 2)
+        assert isinstance(maps, list)
         assert [tuple(m.shape[1:]) for m in maps] == [(128, 12, 8), (256, 6, 4), (256, 3, 2)]
         assert torch.equal(maps[-1], last)
         assert torch.equal(network.forward_intermediates(photos, [0, 4])[1][1], last)

@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from satchel.errors import UsageError
-from satchel.train.splits import PARTS, LabelledPhoto, Split, SplitOptions, make_split
+from satchel.train.splits import PARTS, LabelledPhoto, Protocol, Split, SplitOptions, make_split
 
 
 def photos_of(counts: list[int], *, groups: dict[int, int] | None = None) -> list[LabelledPhoto]:
     """So many photos of each product; `groups` maps a photo's number to another one's group."""
     joined = groups or {}
-    found = []
+    found: list[LabelledPhoto] = []
     for product, count in enumerate(counts):
         for _ in range(count):
             number = len(found)
@@ -43,7 +43,7 @@ catalogues = st.lists(st.integers(1, 12), min_size=2, max_size=12).flatmap(
 @settings(max_examples=60, deadline=None)
 @given(catalogues, st.sampled_from(["closed", "open"]), st.integers(0, 5))
 def test_groups_are_never_torn_and_nothing_is_lost(
-    catalogue: tuple[list[int], dict[int, int]], protocol: str, seed: int
+    catalogue: tuple[list[int], dict[int, int]], protocol: Protocol, seed: int
 ) -> None:
     counts, joined = catalogue
     # One step of joining is enough: a group's number is that of a photo that stands for itself.
@@ -66,7 +66,7 @@ def test_groups_are_never_torn_and_nothing_is_lost(
 def test_closed_gives_every_product_its_shares() -> None:
     split = make_split(photos_of([50] * 20), SplitOptions(val=0.1, test=0.2))
     for part, wanted in (("train", 35), ("val", 5), ("test", 10)):
-        counts = defaultdict(int)
+        counts: defaultdict[str, int] = defaultdict(int)
         for code, _ in split.part(part):
             counts[code] += 1
         assert set(counts.values()) == {wanted}

@@ -101,7 +101,7 @@ def make_index(workspace: Workspace) -> None:
         workspace.catalogue,
         workspace.photos,
         encoder,
-        on_problem=pytest.fail,
+        on_problem=lambda problem: pytest.fail(str(problem)),
     )
     build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
 

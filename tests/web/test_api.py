@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -26,7 +27,7 @@ def photos(*files: tuple[str, bytes]) -> list[tuple[str, tuple[str, bytes]]]:
     return [("photos", file) for file in files]
 
 
-def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, object]:
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
     """Check that an answer is an RFC 9457 problem and return it."""
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"

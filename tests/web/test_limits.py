@@ -54,7 +54,7 @@ def site(
 def routes(app: FastAPI) -> list[tuple[str, str]]:
     """Every method and path of the router, and some that it does not have."""
     found = [
-        (method, route.path.replace("{group}", "1").replace(":path", ""))
+        (method, (route.path or "").replace("{group}", "1").replace(":path", ""))
         for route in iter_route_contexts(app.routes)
         for method in route.methods or ("GET", "POST")
     ]

@@ -26,6 +26,7 @@ from satchel.images import decode, encode_jpeg
 from satchel.web.state import ServerState
 from satchel.workflows.calibrate import STEPS, LeftOut, calibrate
 from satchel.workspace import Workspace
+from support.pictures import rgb
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +118,7 @@ def changed(data: bytes, how: str) -> bytes:
         case "re-encoded":
             return encode_jpeg(pixels, 60)
         case "resized":
-            return encode_jpeg(cv2.resize(pixels, (width // 2, height // 2)), 90)
+            return encode_jpeg(rgb(cv2.resize(pixels, (width // 2, height // 2))), 90)
         case "cropped":
             return encode_jpeg(np.ascontiguousarray(pixels[8:-8, 10:-10]), 90)
         case "mirrored":

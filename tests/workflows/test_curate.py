@@ -178,8 +178,8 @@ def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) 
             path = tmp_path / "many" / f"M{number}" / f"{seed}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(jpeg(shape, seed, (240 + seed, 200)))
-    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
-    subprocess.run([*command, "import", tmp_path / "many"], check=True, capture_output=True)
+    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
+    subprocess.run([*command, "import", str(tmp_path / "many")], check=True, capture_output=True)
     curation = workspace.catalogue.curation
     process = subprocess.Popen([*command, "curate"], stderr=subprocess.DEVNULL)
     while curation.count_unmeasured() == 80:
@@ -209,8 +209,8 @@ def test_products_that_cannot_be_found_are_named(workspace: Workspace, tmp_path:
     for code, pixels in photos.items():
         (tmp_path / "few" / code).mkdir(parents=True)
         (tmp_path / "few" / code / "0.jpg").write_bytes(encode_jpeg(pixels, 95))
-    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
-    subprocess.run([*command, "import", tmp_path / "few"], check=True, capture_output=True)
+    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
+    subprocess.run([*command, "import", str(tmp_path / "few")], check=True, capture_output=True)
     review = workspace.catalogue.review
     review.decide(Choice.DROP, [review.of_product("BYHAND")[0].link_id])
     lost = workspace.catalogue.photos_of("LOST")[0].sha256
@@ -233,13 +233,13 @@ def test_products_that_cannot_be_found_are_named(workspace: Workspace, tmp_path:
         (photo,) = review.of_product(code)
         assert photo.state == "doubtful"
         assert photo.reasons[-1]["kind"] == LAST_PHOTO
-    identify = [*command, "identify", "--json", tmp_path / "few" / "TEXT" / "0.jpg"]
+    identify = [*command, "identify", "--json", str(tmp_path / "few/TEXT/0.jpg")]
     answer = json.loads(subprocess.run(identify, check=True, capture_output=True).stdout)
     assert answer["candidates"][0]["code"] == "TEXT"
 
 
 def test_nothing_to_curate_says_so(workspace: Workspace) -> None:
-    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder, "curate"]
+    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder), "curate"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, "satchel import" in done.stderr) == (1, True)
 

@@ -20,7 +20,7 @@ from satchel.catalog.vectors import VectorStore
 from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.identify import Identifier
-from satchel.images import PhotoLimits
+from satchel.photo_header import PhotoLimits
 from satchel.search.indexing import open_index
 from satchel.train.backbones import create
 from satchel.train.splits import Split
@@ -33,7 +33,7 @@ from satchel.workspace import Workspace
 
 def split_of(workspace: Workspace, name: str, protocol: str, parts: dict[str, str]) -> Split:
     """Freeze a split by hand; `parts`: code → a letter for each of its photos (t, v, e, or -)."""
-    photos = {"t": [], "v": [], "e": [], "-": []}
+    photos: dict[str, list[tuple[str, str]]] = {"t": [], "v": [], "e": [], "-": []}
     for photo in sorted(workspace_photos(workspace), key=lambda p: (p.code, p.sha256)):
         taken = sum(code == photo.code for part in photos.values() for code, _ in part)
         photos[parts[photo.code][taken]].append((photo.code, photo.sha256))

@@ -19,6 +19,7 @@ from satchel.adapt.compose.foreground import (
     extract_foreground,
     extract_foregrounds,
 )
+from support.pictures import rgb
 
 GROUND = 246
 
@@ -29,7 +30,9 @@ def studio(draws_on: bool = True, size_wh: tuple[int, int] = (300, 240)) -> np.n
     if draws_on:
         cv2.circle(picture, (150, 120), 70, (190, 30, 40), -1)
     data = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, 80])[1]
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1])
 
 
 def disc(shape: tuple[int, ...], scale: float = 1.0) -> np.ndarray:
@@ -77,7 +80,7 @@ def test_specks_are_no_part_of_the_product() -> None:
 def test_on_uneven_ground_the_box_is_divided() -> None:
     rng = np.random.default_rng(0)
     noise = rng.integers(0, 90, (30, 38, 3), dtype=np.uint8)
-    picture = cv2.resize(noise, (300, 240), interpolation=cv2.INTER_CUBIC)
+    picture = rgb(cv2.resize(noise, (300, 240), interpolation=cv2.INTER_CUBIC))
     cv2.circle(picture, (150, 120), 70, (240, 180, 60), -1)
     assert even_background_mask(picture) is None
     box = Box(0.22, 0.15, 0.78, 0.85)

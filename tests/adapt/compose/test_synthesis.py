@@ -12,7 +12,7 @@ from satchel.adapt.compose import camera, synthesis
 from satchel.adapt.compose.backgrounds import DRAWN, Backgrounds
 from satchel.adapt.compose.drawing import draw, with_shadow
 from satchel.adapt.compose.foreground import Foregrounds, multiplied, row_type
-from satchel.adapt.compose.synthesis import VIEWS, Composer
+from satchel.adapt.compose.synthesis import VIEWS, Composer, View
 from satchel.adapt.settings import SynthSettings
 
 SIDE = 64
@@ -40,7 +40,7 @@ def foregrounds() -> Foregrounds:
 
 @pytest.mark.parametrize("view", VIEWS)
 def test_a_synthetic_photo_is_a_function_of_photo_and_seed(
-    foregrounds: Foregrounds, view: str
+    foregrounds: Foregrounds, view: View
 ) -> None:
     photos = np.random.default_rng(0).integers(0, 255, (3, 96, 96, 3), dtype=np.uint8)
     composers = [
@@ -114,7 +114,7 @@ def test_with_everything_off_the_product_keeps_colour_and_size(
     composer = Composer(foregrounds, OFF, side_px=SIDE)
     for seed in range(5):
         out = composer.compose(0, np.random.default_rng(seed), view="whole").astype(int)
-        red = (np.abs(out - (220, 0, 0)) <= 2).all(2)
+        red = np.all(np.abs(out - (220, 0, 0)) <= 2, axis=2)
         rows, columns = np.flatnonzero(red.any(1)), np.flatnonzero(red.any(0))
         # 80 × 40 pixels: half of the frame's side, and half of that.
         assert abs(len(rows) - 32) <= 2

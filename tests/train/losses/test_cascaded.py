@@ -92,10 +92,12 @@ def test_cosine_of_joined_embeddings_is_the_weighted_mean_of_the_depths() -> Non
     maps = [torch.from_numpy(rng.normal(size=(2, c, 3, 3))) for c in (4, 3)]
     by_depth = heads(maps)
     for k, head in enumerate(heads.heads):
-        by_hand = maps[k].numpy().mean((2, 3)) @ head.weight.detach().numpy().T
-        np.testing.assert_allclose(by_depth[k].detach(), by_hand + head.bias.detach().numpy())
+        weight, bias = (parameter.detach().numpy() for parameter in head.parameters())
+        by_hand = maps[k].numpy().mean((2, 3)) @ weight.T
+        np.testing.assert_allclose(by_depth[k].detach(), by_hand + bias)
     joined = heads.joined(by_depth).detach().numpy()
-    cosines = [1 - distance(*e.detach().numpy(), "cosine") for e in by_depth]
+    pairs = [e.detach().numpy() for e in by_depth]
+    cosines = [1 - distance(first, second, "cosine") for first, second in pairs]
     np.testing.assert_allclose(np.linalg.norm(joined, axis=1), 1)
     assert joined[0] @ joined[1] == pytest.approx((cosines[0] + 0.25 * cosines[1]) / 1.25)
 

@@ -7,9 +7,11 @@ import math
 import numpy as np
 import pytest
 
-torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("pytorch_metric_learning", reason="needs the train extra")
 pytestmark = pytest.mark.train
+
+import torch
 
 from satchel.train.losses.mining import distance_weighted_triplets, negative_log_weights
 from support.naive_losses import LABELS, embeddings, loss_of

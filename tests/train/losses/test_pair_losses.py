@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -53,8 +54,8 @@ def mined(mining: str, v: np.ndarray, labels: np.ndarray, margin: float, name: s
         return [
             (
                 a,
-                max((p for b, p, _ in every if b == a), key=lambda p, a=a: d(a, p)),
-                min((n for b, _, n in every if b == a), key=lambda n, a=a: d(a, n)),
+                max((p for b, p, _ in every if b == a), key=partial(d, a)),
+                min((n for b, _, n in every if b == a), key=partial(d, a)),
             )
             for a in sorted({a for a, _, _ in every})
         ]

@@ -107,6 +107,7 @@ def test_a_gpu_gives_the_same(name: str, options: dict[str, Any]) -> None:
     a.backward()
     b.backward()
     assert b.item() == pytest.approx(a.item(), rel=1e-4)
+    assert on_gpu.grad is not None
     assert torch.allclose(on_gpu.grad.cpu(), on_cpu.grad, atol=1e-4)
 
 
