@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from rich.progress import Progress
 
 from datasets import LabelledPhoto, Task, distinct_paths, tasks
 from reporting import bootstrap_interval, print_table, write_json
+from satchel.cli.shared import Bars
 from satchel.encode.embed import PhotoEncoder, as_query
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import Query, embed_photos, rank_queries
@@ -63,11 +63,9 @@ def read(path: Path) -> RGB:
 def embedded(paths: Iterable[Path], encoder: PhotoEncoder, *, gallery: bool = True) -> Photos:
     """Embed every photo; those that are queries alone need no second view (`gallery=False`)."""
     every = list(paths)
-    with Progress() as progress:
-        bar = progress.add_task("embed", total=len(every))
-        found = embed_photos(
-            encoder, every, read, gallery=gallery, advance=lambda n: progress.advance(bar, n)
-        )
+    with Bars() as bars:
+        bars.begin("embed", len(every))
+        found = embed_photos(encoder, every, read, gallery=gallery, progress=bars)
         return Photos(dict(zip(every, found, strict=True)), encoder.n_passes)
 
 

@@ -26,3 +26,17 @@ class Silent:
 
 
 SILENT = Silent()
+
+
+class Uncounted:
+    """Passes on that work goes on, without counting its items."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
+        """Stay in the stage that is counted."""
+
+    def advance(self, count: int = 1) -> None:
+        """Count nothing."""
+        self._progress.advance(0)

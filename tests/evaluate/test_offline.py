@@ -30,6 +30,7 @@ from satchel.images import RGB, decode
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.rules import SearchRules
 from satchel.workspace import Workspace
+from support.progress import Counter
 
 MAISON = Path(__file__).parents[2] / "examples" / "maison"
 GROCERY = SHARED / "data" / "grocery" / "dataset"
@@ -170,10 +171,11 @@ def test_pairs_leave_each_querys_product_out() -> None:
     rng = np.random.default_rng(0)
     photos = drawn(8, rng)
     searcher = OfflineGallery(photos, np.arange(8) // 2).searcher(SearchRules())
-    done: list[int] = []
-    pairs = rank_pairs(searcher, map(Query, photos), [0, 0, 1, 1, 2, 2, 3, -1], advance=done.append)
-    assert sum(done) == 8
-    assert [pair.right for pair in pairs] == [0, 0, 1, 1, 2, 2, 3, -1]
+    progress = Counter()
+    right = [0, 0, 1, 1, 2, 2, 3, -1]
+    pairs = rank_pairs(searcher, map(Query, photos), right, progress=progress)
+    assert progress.done == 8
+    assert [pair.right for pair in pairs] == right
     for pair in pairs[:7]:
         assert pair.right in {one.product for one in pair.there}
         assert {one.product for one in pair.without} == {0, 1, 2, 3} - {pair.right}

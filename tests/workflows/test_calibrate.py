@@ -27,6 +27,7 @@ from satchel.web.state import ServerState
 from satchel.workflows.calibrate import STEPS, LeftOut, calibrate
 from satchel.workspace import Workspace
 from support.pictures import rgb
+from support.progress import Counter
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +69,17 @@ def run(
     workspace: Workspace, encoder: Encoder, folder: Path
 ) -> tuple[Calibration, LeftOut, list[str]]:
     problems: list[str] = []
-    steps: list[int] = []
+    progress = Counter()
     rows = open_rows(folder)
     calibration, _, left_out = calibrate(
         workspace,
         encoder,
         rows,
         "made",
-        on_progress=steps.append,
+        progress=progress,
         on_problem=lambda problem: problems.append(problem.what),
     )
-    assert sum(steps) == STEPS * rows.total
+    assert progress.done == progress.total == STEPS * rows.total
     return calibration, left_out, problems
 
 

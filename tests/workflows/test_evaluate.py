@@ -21,6 +21,7 @@ from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.photo_header import PhotoLimits
+from satchel.progress import SILENT
 from satchel.search.indexing import open_index
 from satchel.train.backbones import create
 from satchel.train.splits import Split
@@ -29,6 +30,7 @@ from satchel.workflows.export import untrained_encoder
 from satchel.workflows.split import workspace_photos
 from satchel.workflows.split_ranking import SplitPart, rank_part
 from satchel.workspace import Workspace
+from support.progress import Counter
 
 
 def split_of(workspace: Workspace, name: str, protocol: str, parts: dict[str, str]) -> Split:
@@ -118,11 +120,11 @@ def test_stored_embeddings_rank_as_new_ones(
 ) -> None:
     split = split_of(filled, "stored", protocol, parts)
     part = SplitPart(filled, split, workspace_photos(filled), "test")
-    done: list[int] = []
-    stored = rank_part(part, encoder, advance=done.append, keep_vectors=True)
-    assert sum(done) == len(part.queries)
+    progress = Counter()
+    stored = rank_part(part, encoder, progress=progress, keep_vectors=True)
+    assert progress.done == len(part.queries)
     monkeypatch.setattr(VectorStore, "count_missing", lambda *_: 1)
-    new = rank_part(part, encoder, advance=lambda _: None, keep_vectors=True)
+    new = rank_part(part, encoder, progress=SILENT, keep_vectors=True)
     assert stored.ranks.tolist() == new.ranks.tolist()
     assert stored.first == new.first
     assert stored.vectors is not None

@@ -9,11 +9,11 @@ import typer
 
 from satchel.cli.shared import (
     SOME_FAILED,
+    Bars,
     Encoding,
     FirstProblems,
     open_workspace,
     print_table,
-    progress_bar,
     say,
 )
 from satchel.errors import UsageError
@@ -40,7 +40,7 @@ def calibrate(
     from satchel.encode.encoder import Encoder
     from satchel.encode.registry import serving_card
     from satchel.files import timestamp
-    from satchel.workflows.calibrate import STEPS, LeftOut
+    from satchel.workflows.calibrate import LeftOut
     from satchel.workflows.calibrate import calibrate as calibrate_workspace
 
     workspace = open_workspace(context)
@@ -57,13 +57,13 @@ def calibrate(
     source = open_rows(photos, encoding=encoding)
     for note in source.notes:
         say(note)
-    with progress_bar("calibrate", STEPS * source.total) as advance:
+    with Bars() as bars:
         calibration, measured, left_out = calibrate_workspace(
             workspace,
             encoder,
             source,
             f"{photos.name}, {timestamp()}",
-            on_progress=advance,
+            progress=bars,
             on_problem=problems,
         )
     write_calibration(workspace.models, calibration)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from satchel.cli.shared import open_workspace, progress_bar, say
+from satchel.cli.shared import Bars, open_workspace, say
 from satchel.errors import UsageError
 
 
@@ -23,7 +23,6 @@ def evaluate(
 
     from satchel.evaluate.rendering import write_report
     from satchel.train.runs import Run
-    from satchel.train.splits import Split
 
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, name)
@@ -31,9 +30,8 @@ def evaluate(
         raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
     from satchel.workflows.evaluate import evaluate_run
 
-    queries = len(Split.load(workspace.split_path(run.read().split)).part(part))
-    with progress_bar("evaluate", queries) as advance:
-        report = evaluate_run(workspace, run, part=part, advance=advance)
+    with Bars() as bars:
+        report = evaluate_run(workspace, run, part=part, progress=bars)
     table = Table(report.title, "", "95 %")
     for figure in report.figures:
         between = "" if figure.low is None else f"{figure.low:.1%} – {figure.high:.1%}"

@@ -24,6 +24,7 @@ from satchel.encode.card import Confidence, EncoderCard
 from satchel.encode.embed import PhotoEncoder, embed
 from satchel.images import RGB
 from satchel.parallel import batched, cores, map_in_order
+from satchel.progress import SILENT, Progress
 from satchel.records import PhotoEmbedding
 from satchel.search.indexing import BATCH_PHOTOS
 from satchel.search.ranking import POOL, RankedProduct
@@ -33,7 +34,6 @@ Photo = TypeVar("Photo")
 In = TypeVar("In")
 Out = TypeVar("Out")
 Ints = npt.NDArray[np.int64]
-Advance = Callable[[int], None]
 
 READ_TOGETHER: Final = 200
 """Photos whose embeddings are read from the catalogue at once."""
@@ -55,7 +55,7 @@ def embed_photos(
     *,
     gallery: bool = False,
     workers: int | None = None,
-    advance: Advance = lambda _: None,
+    progress: Progress = SILENT,
 ) -> Iterator[PhotoEmbedding]:
     """Embed photos in order and in parallel; a few batches are in memory at a time.
 
@@ -64,7 +64,7 @@ def embed_photos(
         read: photo → upright pixels.
         gallery: embed them as gallery photos, else as queries.
         workers: threads; default, one for each core.
-        advance: called with the number of photos done since the last call.
+        progress: of the photos.
     """
 
     def work(batch: list[Photo]) -> list[PhotoEmbedding]:
@@ -73,7 +73,7 @@ def embed_photos(
     batches = batched(photos, BATCH_PHOTOS)
     for found in map_in_order(work, batches, workers=workers or cores()):
         yield from found
-        advance(len(found))
+        progress.advance(len(found))
 
 
 def stored_photos(
@@ -176,7 +176,7 @@ def rank_queries(
     *,
     confidence: Confidence | None = None,
     absent: float | None = None,
-    advance: Advance = lambda _: None,
+    progress: Progress = SILENT,
 ) -> RankedQueries:
     """Rank the gallery for each query, in parallel, and score the confidence of each candidate.
 
@@ -184,7 +184,7 @@ def rank_queries(
         queries: embedded one after the other while others are ranked; none is kept.
         confidence: model of confidences from scores; None leaves them out.
         absent: see `satchel.confidence.model.presence`.
-        advance: called with the number of queries done since the last call.
+        progress: of the queries.
     """
 
     def work(batch: list[Query]) -> RankedQueries:
@@ -196,7 +196,7 @@ def rank_queries(
         scored = [score_confidence(confidence, one, absent=absent) for one in ranked]
         return RankedQueries.of(ranked, scored)
 
-    return RankedQueries.joined(list(_in_parallel(work, queries, advance)))
+    return RankedQueries.joined(list(_in_parallel(work, queries, progress)))
 
 
 def rank_pairs(
@@ -204,13 +204,13 @@ def rank_pairs(
     queries: Iterable[Query],
     right: Iterable[int],
     *,
-    advance: Advance = lambda _: None,
+    progress: Progress = SILENT,
 ) -> list[RankedPair]:
     """Rank each query twice, in the full gallery and with its product left out, for calibration.
 
     Args:
         right: id of each query's product; `NOT_THERE` for an item that is not in the catalogue.
-        advance: called with the number of queries done since the last call.
+        progress: of the queries.
     """
 
     def rank(query: Query, product: int) -> RankedPair:
@@ -225,11 +225,11 @@ def rank_pairs(
         return [rank(query, product) for query, product in batch]
 
     pairs = zip(queries, right, strict=True)
-    return [pair for batch in _in_parallel(work, pairs, advance) for pair in batch]
+    return [pair for batch in _in_parallel(work, pairs, progress) for pair in batch]
 
 
 def _in_parallel(
-    work: Callable[[list[In]], Out], items: Iterable[In], advance: Advance
+    work: Callable[[list[In]], Out], items: Iterable[In], progress: Progress
 ) -> Iterator[Out]:
     """Map batches of items in order, in threads, and report each batch."""
     sizes: deque[int] = deque()
@@ -241,4 +241,4 @@ def _in_parallel(
 
     for found in map_in_order(work, counted(), workers=cores()):
         yield found
-        advance(sizes.popleft())
+        progress.advance(sizes.popleft())

@@ -156,8 +156,7 @@ class _CellRun:
         folder = run.folder / "test"
         if (folder / FIGURES).exists():
             return EvaluationReport.from_json((folder / FIGURES).read_bytes())
-        self._begin_evaluation()
-        report = evaluate_run(self.workspace, run, advance=self.progress.advance, embedding=False)
+        report = evaluate_run(self.workspace, run, progress=self.progress, embedding=False)
         folder.mkdir(exist_ok=True)
         write_report(report, self.workspace.photos.read_or_none, folder)
         return report
@@ -167,17 +166,13 @@ class _CellRun:
         weights = common.weights.get(self.cell.backbone, "auto")
         side_px = common.of_run(EncoderSettings).side_px
         backbone = create(self.cell.backbone, weights=weights, side_px=side_px)
-        self._begin_evaluation()
         return evaluate_untrained(
             self.workspace,
             self.plan.dataset(self.cell).split,
             channels_last(backbone),
             side_px=side_px,
-            advance=self.progress.advance,
+            progress=self.progress,
         )
-
-    def _begin_evaluation(self) -> None:
-        self.progress.begin("evaluate", self.plan.dataset(self.cell).test)
 
 
 def write_page(workspace: Workspace, experiment: Experiment) -> Path:

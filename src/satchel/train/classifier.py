@@ -154,13 +154,7 @@ def validate(
     }
 
 
-def predict(
-    model: Trainable,
-    photos: TrainingPhotos,
-    side_px: int,
-    *,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Floats:
+def predict(model: Trainable, photos: TrainingPhotos, side_px: int) -> Floats:
     """Probability of each product for each photo, shape (n, products), float32.
 
     Test-time augmentation: the mean over the whole photo and the object, each mirrored too.
@@ -173,7 +167,6 @@ def predict(
             both = torch.cat([pixels, pixels.flip(2)])
             shares = model.objective.logits(model.backbone(both)).softmax(1)
             rows.append(shares.view(2, len(crops), 2, -1).mean((0, 2)).cpu().numpy())
-            advance(len(crops))
     found: Floats = np.concatenate(rows).astype(np.float32)
     return found
 
@@ -187,7 +180,7 @@ def begin_head(
     """Train the head on features of the frozen backbone, each photo encoded once."""
     model.eval()
     progress.begin("features", len(task.train))
-    features = frozen_features(model.backbone, task.train, settings.side_px, progress.advance)
+    features = frozen_features(model.backbone, task.train, settings.side_px, progress)
     views = features.shape[1]
     vectors = torch.from_numpy(features).flatten(0, 1)
     labels = torch.from_numpy(np.repeat(task.train.labels, views))
@@ -195,7 +188,7 @@ def begin_head(
 
 
 def frozen_features(
-    backbone: Backbone, photos: TrainingPhotos, side_px: int, advance: Callable[[int], None]
+    backbone: Backbone, photos: TrainingPhotos, side_px: int, progress: Progress
 ) -> Floats:
     """Vectors of each photo, shape (n, 4, d): whole and object, each mirrored too."""
     rows = []
@@ -205,7 +198,7 @@ def frozen_features(
             pixels = torch.from_numpy(crops).flatten(0, 1)
             both = backbone(torch.cat([pixels, pixels.flip(2)]))
             rows.append(both.view(2, len(crops), 2, -1).permute(1, 0, 2, 3).flatten(1, 2).numpy())
-            advance(len(crops))
+            progress.advance(len(crops))
     features: Floats = np.concatenate(rows)
     return features
 

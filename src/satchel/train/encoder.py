@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from satchel.errors import UsageError
 from satchel.evaluate.retrieval import retrieval
-from satchel.progress import Progress
+from satchel.progress import SILENT, Progress
 from satchel.train.backbones import SCRATCH, Backbone, channels_last, create
 from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
 from satchel.train.checkpoint import save_weights
@@ -45,13 +45,7 @@ class Cascade(Backbone):
     """
 
     def __init__(self, backbone: Backbone) -> None:
-        super().__init__(
-            backbone.network,
-            name=backbone.name,
-            weights=backbone.weights,
-            mean=tuple(backbone.mean.flatten().tolist()),
-            std=tuple(backbone.std.flatten().tolist()),
-        )
+        super().__init__(backbone.network, name=backbone.name, **backbone.origin())
         with torch.no_grad():
             shown = self._depths(torch.zeros(1, 64, 64, 3, dtype=torch.uint8))
         self.heads = CascadedHeads([m.shape[1] for m in shown], self.dimension)
@@ -63,10 +57,7 @@ class Cascade(Backbone):
 
     def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         """All depths as one vector; the last map alone is not enough for them."""
-        joined: torch.Tensor = self.heads.joined(
-            self.heads([m.float() for m in self._depths(crops)])
-        )
-        return joined
+        return self.heads.joined(self.heads([m.float() for m in self._depths(crops)]))
 
     def _depths(self, crops: torch.Tensor) -> list[torch.Tensor]:
         maps: list[torch.Tensor] = self.network.forward_intermediates(
@@ -175,7 +166,7 @@ def _whitening(
     vectors of length 1 at a right angle: margins keep their meaning.
     """
     progress.begin("covariance", len(photos))
-    vectors = network_embeddings(backbone, photos, settings.side_px, advance=progress.advance).plain
+    vectors = network_embeddings(backbone, photos, settings.side_px, progress=progress).plain
     try:
         whitening = WithinClassWhitening.fit(vectors, photos.labels)
     except ValueError as error:
@@ -301,7 +292,7 @@ def network_embeddings(
     photos: TrainingPhotos,
     side_px: int,
     *,
-    advance: Callable[[int], None] = lambda _: None,
+    progress: Progress = SILENT,
 ) -> NetworkEmbeddings:
     """Encode the whole photo and the object in it; validation and retrieval figures use both."""
     device = next(backbone.parameters()).device
@@ -314,21 +305,15 @@ def network_embeddings(
             both = normalised(vectors, dim=1).view(len(crops), 2, -1).sum(1)
             unit.append(normalised(both, dim=1).cpu().numpy())
             plain.append(vectors.view(len(crops), 2, -1).mean(1).cpu().numpy())
-            advance(len(crops))
+            progress.advance(len(crops))
     return NetworkEmbeddings(
         np.concatenate(unit).astype(np.float32), np.concatenate(plain).astype(np.float32)
     )
 
 
-def unit_vectors(
-    backbone: Backbone,
-    photos: TrainingPhotos,
-    side_px: int,
-    *,
-    advance: Callable[[int], None] = lambda _: None,
-) -> Floats:
+def unit_vectors(backbone: Backbone, photos: TrainingPhotos, side_px: int) -> Floats:
     """The `unit` vectors of photos, shape (n, d), float32."""
-    return network_embeddings(backbone, photos, side_px, advance=advance).unit
+    return network_embeddings(backbone, photos, side_px).unit
 
 
 def load_encoder(run: Run) -> tuple[Backbone, EncoderSettings]:

@@ -34,6 +34,7 @@ from satchel.evaluate.offline import Query, rank_pairs
 from satchel.identify import Identifier
 from satchel.images import decode, read_photo
 from satchel.parallel import cores, map_in_order
+from satchel.progress import Progress
 from satchel.records import PhotoEmbedding, Problem
 from satchel.search.indexing import open_index
 from satchel.workspace import Workspace
@@ -78,7 +79,7 @@ def calibrate(
     photos: RowSource,
     source: str,
     *,
-    on_progress: Callable[[int], None],
+    progress: Progress,
     on_problem: Callable[[Problem], None],
 ) -> tuple[Calibration, Measured, LeftOut]:
     """Fit the confidences of answers on photos whose codes are known.
@@ -87,7 +88,7 @@ def calibrate(
         encoder: the one that is served, with one thread: several photos are embedded at once.
         photos: a row for each photo, of one item each; faulty rows are reported and left out.
         source: name of these photos, for the record.
-        on_progress: called with a number of steps, `STEPS` for each row in all.
+        progress: a stage of `STEPS` for each row.
         on_problem: called with each photo that cannot be used.
 
     Raises:
@@ -98,14 +99,15 @@ def calibrate(
     index = open_index(
         workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
     )
+    progress.begin("calibrate", STEPS * photos.total)
     identifier = Identifier.of(workspace, encoder, index)
     indexed = set(np.unique(index.gallery.products).tolist())
-    embedded, own = _embed(workspace, identifier, photos, on_progress, on_problem)
+    embedded, own = _embed(workspace, identifier, photos, progress, on_problem)
     ids = workspace.catalogue.ids_of_codes()
     codes = [ids.get(one.code, NOT_THERE) for one in embedded]
     rights = [right if right in indexed else NOT_THERE for right in codes]
     pictures = _pictures(workspace, encoder, embedded)
-    new, copies = _new_photos(pictures, len(embedded), on_progress)
+    new, copies = _new_photos(pictures, len(embedded), progress)
     left_out = LeftOut(own + copies.known, copies.repeated)
     known = sum(rights[row] != NOT_THERE for row in new)
     if known < FEWEST_QUERIES or len(indexed) < 2:
@@ -118,7 +120,7 @@ def calibrate(
         identifier.searcher,
         (Query(embedded[row].embedding) for row in new),
         [rights[row] for row in new],
-        advance=on_progress,
+        progress=progress,
     )
     confidence, measured = fit_confidence(
         outcomes_of(pairs, absent_share=wishes.absent),
@@ -148,7 +150,7 @@ def _embed(
     workspace: Workspace,
     identifier: Identifier,
     photos: RowSource,
-    on_progress: Callable[[int], None],
+    progress: Progress,
     on_problem: Callable[[Problem], None],
 ) -> tuple[list[_EmbeddedPhoto], int]:
     """Embed the photos; return them, and how many others the catalogue has byte by byte."""
@@ -175,12 +177,12 @@ def _embed(
             own += 1
         else:
             on_problem(found)
-        on_progress(1 if isinstance(found, _EmbeddedPhoto) else STEPS)
+        progress.advance(1 if isinstance(found, _EmbeddedPhoto) else STEPS)
     return embedded, own
 
 
 def _new_photos(
-    pictures: KnownPictures, count: int, on_progress: Callable[[int], None]
+    pictures: KnownPictures, count: int, progress: Progress
 ) -> tuple[list[int], LeftOut]:
     """Rows of the photos that are no copies; count those that are."""
     repeats = pictures.repeated()
@@ -194,7 +196,7 @@ def _new_photos(
         else:
             new.append(row)
             continue
-        on_progress(1)
+        progress.advance(1)
     return new, LeftOut(known, repeated)
 
 

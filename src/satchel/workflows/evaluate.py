@@ -24,6 +24,7 @@ from satchel.evaluate.report import (
     Training,
     accuracy_figures,
 )
+from satchel.progress import SILENT, Progress, Uncounted
 from satchel.train.backbones import Backbone
 from satchel.train.classifier import load_classifier, predict
 from satchel.train.encoder import NetworkEmbeddings, load_encoder, network_embeddings
@@ -42,7 +43,6 @@ from satchel.workflows.split import workspace_photos
 from satchel.workflows.split_ranking import SplitPart, rank_part
 from satchel.workspace import Workspace
 
-Advance = Callable[[int], None]
 Further = Callable[[SplitPart], tuple[Figure, ...]]
 """Figures of a model in addition to those of its ranking."""
 
@@ -52,13 +52,12 @@ def evaluate_run(
     run: Run,
     *,
     part: str = "test",
-    advance: Advance = lambda _: None,
+    progress: Progress = SILENT,
     embedding: bool = True,
 ) -> EvaluationReport:
     """Evaluate a run on a part of its split; its network is exported, if it is not yet.
 
     Args:
-        advance: called with the number of queries done since the last call.
         embedding: draw the map of the embedding too.
 
     Raises:
@@ -77,7 +76,7 @@ def evaluate_run(
         if record.kind == "classifier":
             return _softmax_figures(run, queries)
         backbone, settings = load_encoder(run)
-        return _distance_figures(backbone, settings.side_px, queries, advance)
+        return _distance_figures(backbone, settings.side_px, queries, progress)
 
     encoder = Encoder.load(exported_model(workspace, run), threads=1)
     about = {
@@ -96,7 +95,7 @@ def evaluate_run(
         encoder,
         further,
         about=about,
-        advance=advance,
+        progress=progress,
         training=training_curves(run),
         embedding=embedding,
     )
@@ -109,7 +108,7 @@ def evaluate_untrained(
     *,
     side_px: int,
     part: str = "test",
-    advance: Advance = lambda _: None,
+    progress: Progress = SILENT,
 ) -> EvaluationReport:
     """Evaluate a pretrained backbone as an encoder: the zero-shot baseline of training."""
     return _evaluate(
@@ -117,9 +116,9 @@ def evaluate_untrained(
         split,
         f"{backbone.name}, untrained",
         untrained_encoder(backbone, side_px),
-        lambda queries: _distance_figures(backbone, side_px, queries, advance),
+        lambda queries: _distance_figures(backbone, side_px, queries, progress),
         about={"kind": "encoder", "backbone": backbone.name, "weights": backbone.weights},
-        advance=advance,
+        progress=progress,
     )
 
 
@@ -136,7 +135,7 @@ def _evaluate(
     further: Further,
     *,
     about: Mapping[str, str],
-    advance: Advance,
+    progress: Progress,
     training: Training | None = None,
     embedding: bool = False,
 ) -> EvaluationReport:
@@ -148,7 +147,8 @@ def _evaluate(
             "product to match; make a split of products with more photos, "
             "`satchel split NAME --fewest 3`"
         )
-    found = rank_part(part, encoder, advance=advance, keep_vectors=embedding)
+    progress.begin("evaluate", len(queries))
+    found = rank_part(part, encoder, progress=progress, keep_vectors=embedding)
     more = further(part)
     evaluations = _log(part.workspace.split_path(split_name), model, part.name)
     codes = [code for code, _ in queries]
@@ -182,7 +182,7 @@ def _softmax_figures(run: Run, part: SplitPart) -> tuple[Figure, ...]:
     """Top-k of the classifier's softmax head, which is not served."""
     model, products, settings = load_classifier(run)
     queries = part.photos(part.queries, products)
-    scores = predict(model, queries, settings.side_px, advance=lambda _: None)
+    scores = predict(model, queries, settings.side_px)
     ranks = class_ranks(scores, queries.labels)
     figures, _ = accuracy_figures(ranks, [code for code, _ in part.queries])
     return tuple(
@@ -191,14 +191,13 @@ def _softmax_figures(run: Run, part: SplitPart) -> tuple[Figure, ...]:
 
 
 def _distance_figures(
-    backbone: Backbone, side_px: int, part: SplitPart, advance: Advance
+    backbone: Backbone, side_px: int, part: SplitPart, progress: Progress
 ) -> tuple[Figure, ...]:
     """Retrieval figures of the network's embeddings by each distance."""
 
     def embedded(named: Sequence[Named]) -> NetworkEmbeddings:
-        return network_embeddings(
-            backbone, part.photos(named), side_px, advance=lambda _: advance(0)
-        )
+        photos = part.photos(named)
+        return network_embeddings(backbone, photos, side_px, progress=Uncounted(progress))
 
     labels = part.photos(part.queries).labels
     trained_on = part.photos(part.split.train, part.split.products())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,13 +15,12 @@ from satchel.evaluate.offline import Query, embed_photos, rank_queries, stored_p
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.evaluate.ranks import Ranks
 from satchel.images import decode
+from satchel.progress import SILENT, Progress, Uncounted
 from satchel.records import PhotoEmbedding
 from satchel.train.batches import TrainingPhotos
 from satchel.train.splits import Named, Split
 from satchel.workflows.split import part_photos
 from satchel.workspace import Workspace
-
-Advance = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +93,17 @@ class RankedPart:
 
 
 def rank_part(
-    part: SplitPart, encoder: Encoder, *, advance: Advance, keep_vectors: bool = False
+    part: SplitPart, encoder: Encoder, *, progress: Progress, keep_vectors: bool = False
 ) -> RankedPart:
     """Rank a part's queries as `Identifier` would, under the workspace's search rules.
 
     Args:
         encoder: with one thread. Its embeddings in the catalogue are reused.
-        advance: called with the number of queries done since the last call.
+        progress: of the queries.
         keep_vectors: return the queries' vectors too.
     """
     queries, searched = part.photos(part.queries), part.photos(part.gallery)
-    embedded = _embedded(part, encoder, searched, gallery=True, advance=lambda _: advance(0))
+    embedded = _embedded(part, encoder, searched, gallery=True, progress=Uncounted(progress))
     gallery = OfflineGallery(embedded, searched.labels, encoder=encoder.id)
     vectors: list[npt.NDArray[np.float32]] = []
 
@@ -115,14 +114,14 @@ def rank_part(
             yield photo
 
     if part.own is None:
-        photos = kept(_embedded(part, encoder, queries, gallery=False, advance=lambda _: None))
+        photos = kept(_embedded(part, encoder, queries, gallery=False))
         to_rank = map(Query, photos)
     else:
         own = part.own.tolist()
         photos = kept(as_query(gallery.photo(at), encoder.n_passes) for at in own)
         to_rank = map(Query, photos, gallery.rows[own].tolist())
     searcher = gallery.searcher(part.workspace.settings.search)
-    found = rank_queries(searcher, to_rank, advance=advance)
+    found = rank_queries(searcher, to_rank, progress=progress)
     return RankedPart(
         found.ranks(queries.labels),
         [part.products[product] for product in found.first],
@@ -131,7 +130,12 @@ def rank_part(
 
 
 def _embedded(
-    part: SplitPart, encoder: Encoder, photos: TrainingPhotos, *, gallery: bool, advance: Advance
+    part: SplitPart,
+    encoder: Encoder,
+    photos: TrainingPhotos,
+    *,
+    gallery: bool,
+    progress: Progress = SILENT,
 ) -> Iterator[PhotoEmbedding]:
     """Embeddings of photos: the catalogue's, if this encoder has embedded all of it."""
     catalogue = part.workspace.catalogue
@@ -142,7 +146,7 @@ def _embedded(
             photos.names,
             lambda name: decode(photos.read(name), limits=limits),
             gallery=gallery,
-            advance=advance,
+            progress=progress,
         )
     stored = stored_photos(catalogue, encoder.card, photos.names)
     return stored if gallery else (as_query(photo, encoder.n_passes) for photo in stored)
