@@ -47,8 +47,6 @@ def test_without_scikit_learn_it_says_pca(monkeypatch: pytest.MonkeyPatch) -> No
     found = embedding_map(vectors, products)
     assert found.method == "PCA"
     assert share_of_like_neighbours(found.xy, products) > 0.95
-    with pytest.raises(ImportError):
-        embedding_map(vectors, products, method="t-SNE")
 
 
 def test_the_room_imports_nothing_of_the_train_extra() -> None:

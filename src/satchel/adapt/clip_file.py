@@ -16,15 +16,14 @@ from onnx import numpy_helper
 
 Floats = npt.NDArray[np.float32]
 Weights = dict[str, Floats]
-"""By name: of block i, `{i}.{layer}.w` of shape (inputs, outputs) and `{i}.{layer}.b`, the layers
-being `LAYERS`; `{i}.ln1.g`, `.b` and `{i}.ln2.g`, `.b`; `pre` and `post`, the two other
+"""By name: of block i and its layers qkv, out, fc1 and fc2, `{i}.{layer}.w` of shape (inputs,
+outputs) and `{i}.{layer}.b`; `{i}.ln1.g`, `.b` and `{i}.ln2.g`, `.b`; `pre` and `post`, the other
 normalisations; `patch` of shape (768, 3, 16, 16), `class`, `position` of shape (197, 768)."""
 
 PATCH: Final = 16
 WIDTH: Final = 768
 HEADS: Final = 12
 BLOCKS: Final = 12
-LAYERS: Final = ("qkv", "out", "fc1", "fc2")
 TRAINED_GRID: Final = 14
 """Patches a side that it was trained with, at 224 pixels."""
 

@@ -118,9 +118,9 @@ class CurationStore:
             unmeasured = _unmeasured().subquery()
             return connection.scalar(select(func.count()).select_from(unmeasured)) or 0
 
-    def unmeasured(self, *, page: int = 1_000) -> Iterator[tuple[int, str, int, int]]:
+    def unmeasured(self) -> Iterator[tuple[int, str, int, int]]:
         """Yield (id, SHA-256, width, height) of the photos that have no figures, by id."""
-        for row in by_photo_id(self._engine, _unmeasured(), page):
+        for row in by_photo_id(self._engine, _unmeasured(), 1_000):
             yield row.id, row.sha256, row.width, row.height
 
     def put_figures(self, measured: Iterable[MeasuredPhoto]) -> None:

@@ -142,8 +142,8 @@ def area_under_roc(scores: Floats, positive: Bools) -> float:
     return float(below / (count * (len(positive) - count)))
 
 
-def false_positive_rate(scores: Floats, positive: Bools, *, kept: float = 0.95) -> float:
-    """Share of negatives at or above the score that `kept` of the positives reach.
+def false_positive_rate(scores: Floats, positive: Bools) -> float:
+    """Share of negatives at or above the score that 95 % of the positives reach.
 
     Returns:
         in [0, 1]; 1 where positives or negatives are missing.
@@ -151,5 +151,5 @@ def false_positive_rate(scores: Floats, positive: Bools, *, kept: float = 0.95) 
     if positive.all() or not positive.any():
         return 1.0
     ordered = np.sort(scores[positive])
-    least = ordered[int(np.floor((1 - kept) * len(ordered) + 1e-9))]
+    least = ordered[int(np.floor((1 - 0.95) * len(ordered) + 1e-9))]
     return float((scores[~positive] >= least).mean())

@@ -20,7 +20,7 @@ NEVER_REACHED: Final = 2.0
 """Above every sum of probabilities."""
 
 
-def wilson_lower_bound(share: float, count: float, *, level: float = LEVEL) -> float:
+def wilson_lower_bound(share: float, count: float) -> float:
     """Lower end of the one-sided interval of a share that was observed in `count` trials.
 
     Wilson, "Probable inference, the law of succession, and statistical inference", JASA 1927;
@@ -29,7 +29,7 @@ def wilson_lower_bound(share: float, count: float, *, level: float = LEVEL) -> f
     Returns:
         in [0, share].
     """
-    z = NormalDist().inv_cdf(level)
+    z = NormalDist().inv_cdf(LEVEL)
     middle = share + z * z / (2 * count)
     width = z * math.sqrt((share * (1 - share) + z * z / (4 * count)) / count)
     return max(0.0, (middle - width) / (1 + z * z / count))

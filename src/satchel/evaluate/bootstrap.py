@@ -12,6 +12,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+LEVEL: Final = 0.95
+"""Share of such intervals that hold the true mean."""
+
 ROUNDS: Final = 2_000
 DRAWS_AT_ONCE: Final = 4_000_000
 ROUNDING: Final = 1e-12
@@ -40,7 +43,6 @@ def interval(
     values: npt.NDArray[Any] | Sequence[float],
     clusters: npt.NDArray[Any] | Sequence[object] | None = None,
     *,
-    level: float = 0.95,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Interval:
@@ -60,17 +62,16 @@ def interval(
     Args:
         values: shape (n,): a figure of each query (hit or not, average precision).
         clusters: shape (n,): which item or product each query shows; None: each for itself.
-        level: share of such intervals that hold the true mean.
         rounds: resamples.
         seed: the same seed and data give the same interval.
 
     Raises:
         ValueError: no values, a value that is not in [0, 1], or not one cluster for each.
     """
-    found = _bootstrap(values, clusters, level, rounds, seed)
+    found = _bootstrap(values, clusters, rounds, seed)
     if np.min(values) < -ROUNDING or np.max(values) > 1 + ROUNDING:
         raise ValueError(f"expected values in [0, 1], got {np.min(values)} to {np.max(values)}")
-    return _reaching(found, unseen_share(found.clusters, level), least=0, most=1)
+    return _reaching(found, unseen_share(found.clusters), least=0, most=1)
 
 
 def difference(
@@ -78,7 +79,6 @@ def difference(
     second: npt.NDArray[Any] | Sequence[float],
     clusters: npt.NDArray[Any] | Sequence[object] | None = None,
     *,
-    level: float = 0.95,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Interval:
@@ -97,20 +97,20 @@ def difference(
         raise ValueError(
             f"expected both systems on the same queries, got {one.shape} and {other.shape} values"
         )
-    found = _bootstrap(other - one, clusters, level, rounds, seed)
+    found = _bootstrap(other - one, clusters, rounds, seed)
     if found.high - found.low > ROUNDING:
         return found
-    return _reaching(found, unseen_share(found.clusters, level), least=-1, most=1)
+    return _reaching(found, unseen_share(found.clusters), least=-1, most=1)
 
 
-def unseen_share(clusters: int, level: float = 0.95) -> float:
+def unseen_share(clusters: int) -> float:
     """Return the largest share of all clusters that may be of a kind that none of these is of.
 
     The upper end of the two-sided interval for 0 of n (Clopper and Pearson, "The use of confidence
     or fiducial limits illustrated in the case of the binomial", Biometrika 26, 1934): the u at
-    which (1 − u)^n is (1 − level) / 2.
+    which (1 − u)^n is (1 − `LEVEL`) / 2.
     """
-    return float(1 - ((1 - level) / 2) ** (1 / clusters))
+    return float(1 - ((1 - LEVEL) / 2) ** (1 / clusters))
 
 
 def _reaching(found: Interval, unseen: float, *, least: float, most: float) -> Interval:
@@ -123,7 +123,6 @@ def _reaching(found: Interval, unseen: float, *, least: float, most: float) -> I
 def _bootstrap(
     values: npt.NDArray[Any] | Sequence[float],
     clusters: npt.NDArray[Any] | Sequence[object] | None,
-    level: float,
     rounds: int,
     seed: int,
 ) -> Interval:
@@ -140,7 +139,7 @@ def _bootstrap(
     for start in range(0, rounds, step):
         drawn = rng.integers(0, len(sums), (min(step, rounds - start), len(sums)))
         means[start : start + step] = sums[drawn].sum(1) / counts[drawn].sum(1)
-    low, high = np.quantile(means, ((1 - level) / 2, (1 + level) / 2))
+    low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     return Interval(float(numbers.mean()), float(low), float(high), len(numbers), len(sums))
 
 

@@ -36,12 +36,7 @@ class EmbeddingMap:
 
 
 def embedding_map(
-    vectors: npt.NDArray[np.float32],
-    products: npt.NDArray[Any],
-    *,
-    most: int = MOST_POINTS,
-    method: Method | None = None,
-    seed: int = 0,
+    vectors: npt.NDArray[np.float32], products: npt.NDArray[Any], *, seed: int = 0
 ) -> EmbeddingMap:
     """Project vectors onto a plane, keeping neighbours together.
 
@@ -52,23 +47,16 @@ def embedding_map(
     Args:
         vectors: shape (n, d), float32.
         products: shape (n,); sampling goes by them, see `sample_by_product`.
-        most: points shown.
-        method: None takes t-SNE where scikit-learn is installed.
         seed: the same seed and data give the same map.
-
-    Raises:
-        ImportError: `method` is t-SNE, and scikit-learn is not installed.
     """
-    rows = sample_by_product(products, most, seed=seed)
+    rows = sample_by_product(products, MOST_POINTS, seed=seed)
     flat = principal_components(vectors[rows], FIRST_DIMENSIONS)
-    if method == "PCA" or len(rows) < FEWEST_FOR_TSNE:
+    if len(rows) < FEWEST_FOR_TSNE:
         return EmbeddingMap(rows, _in_unit_square(flat), "PCA")
     try:
         manifold = importlib.import_module("sklearn.manifold")
         threads = importlib.import_module("threadpoolctl")  # scikit-learn brings it
     except ImportError:
-        if method == "t-SNE":
-            raise
         return EmbeddingMap(rows, _in_unit_square(flat), "PCA")
     spread = flat[:, 0].std() or 1.0
     layout = manifold.TSNE(

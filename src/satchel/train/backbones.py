@@ -73,6 +73,11 @@ class Backbone(torch.nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
+    def origin(self) -> dict[str, Any]:
+        """Arguments with which another network is made of this one's weights and preprocessing."""
+        mean, std = (tuple(one.flatten().tolist()) for one in (self.mean, self.std))
+        return {"weights": self.weights, "mean": mean, "std": std}
+
     def scaled(self, crops: torch.Tensor) -> torch.Tensor:
         """Crops, shape (n, side, side, 3), uint8, RGB, as the network takes them: (n, 3, h, w)."""
         # NHWC bytes viewed as NCHW are channels-last already, the fastest layout for convolutions.
@@ -130,26 +135,14 @@ class Pair(Backbone):
     """
 
     def __init__(self, first: Backbone, second: Backbone, *, weight: float) -> None:
-        super().__init__(
-            first.network,
-            name=f"pair of {first.name}",
-            weights=first.weights,
-            mean=tuple(first.mean.flatten().tolist()),
-            std=tuple(first.std.flatten().tolist()),
-        )
+        super().__init__(first.network, name=f"pair of {first.name}", **first.origin())
         self.second = second
         self.weight = weight
 
     @property
     def first(self) -> Backbone:
         """The first network, by itself."""
-        return Backbone(
-            self.network,
-            name=self.second.name,
-            weights=self.weights,
-            mean=tuple(self.mean.flatten().tolist()),
-            std=tuple(self.std.flatten().tolist()),
-        )
+        return Backbone(self.network, name=self.second.name, **self.origin())
 
     def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         """The sum of both vectors, each of length 1; shape (n, d), float32."""

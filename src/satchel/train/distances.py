@@ -119,19 +119,7 @@ class WithinClassWhitening:
         """
         return cls.of(*ledoit_wolf(within_class_residuals(vectors, labels)))
 
-    def apply(self, vectors: Floats, *, normalise: bool = False) -> Float64s:
-        """W x for each vector x.
-
-        Args:
-            vectors: shape (n, d), normalised or not, as those that W was fitted to.
-            normalise: L2-normalise the result, for search by cosine; this compares the angle
-                between whitened vectors, no longer the Mahalanobis distance.
-        """
+    def apply(self, vectors: Floats) -> Float64s:
+        """W x for each vector x, shape (n, d), normalised or not, as those W was fitted to."""
         whitened: Float64s = np.asarray(vectors, np.float64) @ self.matrix.T
-        return _normalized(whitened) if normalise else whitened
-
-
-def _normalized(vectors: Floats) -> Float64s:
-    vectors = np.asarray(vectors, np.float64)
-    scaled: Float64s = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    return scaled
+        return whitened

@@ -43,6 +43,9 @@ Floats = npt.NDArray[np.float32]
 
 OPSET: Final = 17
 HALVED: Final = "_f16"
+
+LEAST_HALVED: Final = 1_024
+"""Values of a weight from which storing it as float16 saves more than the Cast costs."""
 """Ends the names of weights that are stored as float16."""
 
 LEAST_COSINE: Final[dict[Kind, float]] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.97}
@@ -194,7 +197,7 @@ def to_onnx(model: Exportable, side_px: int, *, folded: bool = True) -> bytes:
     return buffer.getvalue()
 
 
-def halve_weights(model: onnx.ModelProto, *, least_values: int = 1_024) -> onnx.ModelProto:
+def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Store big float32 weights as float16 behind a Cast, which ONNX Runtime folds on loading.
 
     Half the file, the same speed; computing stays in float32.
@@ -203,7 +206,7 @@ def halve_weights(model: onnx.ModelProto, *, least_values: int = 1_024) -> onnx.
     casts = []
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.ndim < 2 or values.size < least_values:
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < LEAST_HALVED:
             continue
         name = weight.name
         half = f"{name}{HALVED}"
@@ -262,9 +265,9 @@ def compare(kind: Kind, model: bytes, crops: Crops, own: Floats) -> Exported:
     )
 
 
-def _overlap(found: Floats, own: Floats, k: int = 5) -> float:
-    """Mean share of each photo's `k` nearest others that both agree on."""
-    k = min(k, len(own) - 1)
+def _overlap(found: Floats, own: Floats) -> float:
+    """Mean share of each photo's five nearest others that both agree on."""
+    k = min(5, len(own) - 1)
     nearest: list[Any] = []
     for vectors in (found, own):
         cosines = vectors @ vectors.T

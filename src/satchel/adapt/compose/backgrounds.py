@@ -61,9 +61,7 @@ class Backgrounds:
         return shown
 
 
-def load_backgrounds(
-    folder: Path, side_px: int, *, limits: PhotoLimits | None = None
-) -> Backgrounds:
+def load_backgrounds(folder: Path, side_px: int) -> Backgrounds:
     """Decode a folder's photos, and those of the folders in it, once.
 
     Args:
@@ -77,7 +75,7 @@ def load_backgrounds(
 
     def work(path: Path) -> RGB | None:
         try:
-            pixels = decode(read_photo(path, limits or PhotoLimits()), min_side_px=side_px)
+            pixels = decode(read_photo(path, PhotoLimits()), min_side_px=side_px)
         except PhotoError:
             return None
         return cv2.resize(pixels, (side_px, side_px), interpolation=cv2.INTER_AREA).astype(
