@@ -43,10 +43,10 @@ from satchel.adapt.clip_file import (
     STD,
     TRAINED_GRID,
     WIDTH,
-    Floats,
     Weights,
     resampling,
 )
+from satchel.arrays import Floats
 from satchel.encode.encoder import INPUT
 from satchel.train.onnx_graph import Graph
 

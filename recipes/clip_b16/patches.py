@@ -17,7 +17,8 @@ import onnx
 import onnxruntime as ort
 from onnx import TensorProto, helper
 
-from satchel.adapt.clip_file import BLOCKS, HEADS, WIDTH, Floats
+from satchel.adapt.clip_file import BLOCKS, HEADS, WIDTH
+from satchel.arrays import Floats
 from satchel.encode.encoder import INPUT, PATCH_OUTPUTS
 from satchel.train.onnx_graph import Graph
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from satchel.arrays import Floats, Ints
 
 SCORES_AT_ONCE: Final = 16_000_000
 """Inner products held in memory: 64 MB."""
 
 
-def nearest_rows(queries: Floats, vectors: Floats, k: int) -> tuple[Floats, npt.NDArray[np.int64]]:
+def nearest_rows(queries: Floats, vectors: Floats, k: int) -> tuple[Floats, Ints]:
     """Find the `k` rows of `vectors` with the largest inner product with each query.
 
     Args:

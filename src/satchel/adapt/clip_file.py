@@ -14,7 +14,8 @@ import numpy.typing as npt
 import onnx
 from onnx import numpy_helper
 
-Floats = npt.NDArray[np.float32]
+from satchel.arrays import Floats
+
 Weights = dict[str, Floats]
 """By name: of block i and its layers qkv, out, fc1 and fc2, `{i}.{layer}.w` of shape (inputs,
 outputs) and `{i}.{layer}.b`; `{i}.ln1.g`, `.b` and `{i}.ln2.g`, `.b`; `pre` and `post`, the other

@@ -19,12 +19,11 @@ from onnx import TensorProto, helper, numpy_helper
 
 from satchel.adapt.clip_file import BLOCKS, CONTRIB, EPSILON, QUICK, stored_layer
 from satchel.adapt.ensemble import concatenated
+from satchel.arrays import Bytes, Floats, Halves
 from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, saliency_output
 from satchel.onnx_model import open_session
 from satchel.train.onnx_graph import Graph
-
-Floats = npt.NDArray[np.float32]
 
 LAST: Final = f"{BLOCKS - 1}"
 """Prefix of names that belong to the last block."""
@@ -108,7 +107,7 @@ class HeadInput:
 
     vectors: Floats
     saliency: Floats
-    tokens: npt.NDArray[np.float16]
+    tokens: Halves
 
 
 class TokenSource(Protocol):
@@ -118,7 +117,7 @@ class TokenSource(Protocol):
     def batch(self) -> int:
         """Crops of one forward pass."""
 
-    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+    def head_tokens(self, crops: Bytes) -> Halves:
         """Head inputs, shape (n, 2, d), of crops, shape (n, h, w, 3), uint8."""
 
 
@@ -139,7 +138,7 @@ class TokenEncoder:
             )
         self._session = open_session(exposed.SerializeToString(), card.file, threads=1)
 
-    def head_inputs(self, crops: npt.NDArray[np.uint8]) -> HeadInput:
+    def head_inputs(self, crops: Bytes) -> HeadInput:
         """Run the model on crops, shape (n, side, side, 3), uint8."""
         names = [OUTPUTS[0], self._saliency, *self._inputs]
         vectors, saliency, *tokens = self._session.run(names, {INPUT: crops})
@@ -147,7 +146,7 @@ class TokenEncoder:
             vectors, saliency, np.stack([t[:, 0] for t in tokens], 1).astype(np.float16)
         )
 
-    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+    def head_tokens(self, crops: Bytes) -> Halves:
         """As `TokenSource.head_tokens`."""
         return self.head_inputs(crops).tokens
 

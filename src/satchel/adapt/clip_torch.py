@@ -9,8 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 from torch.nn.functional import layer_norm, linear, normalize, scaled_dot_product_attention
@@ -29,6 +27,7 @@ from satchel.adapt.clip_file import (
     resampling,
     weights_of,
 )
+from satchel.arrays import Bytes, Halves
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,11 +154,11 @@ class TorchTokenEncoder:
         self._device = device
         self._network = TorchImageEncoder(weights_of(model)).to(device).eval()
 
-    def head_tokens(self, crops: npt.NDArray[np.uint8]) -> npt.NDArray[np.float16]:
+    def head_tokens(self, crops: Bytes) -> Halves:
         """Inputs of the head, shape (n, 2, d), of crops, shape (n, h, w, 3), uint8."""
         pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            found: npt.NDArray[np.float16] = self._network.head_tokens(pixels).half().cpu().numpy()
+            found: Halves = self._network.head_tokens(pixels).half().cpu().numpy()
         return found
 
 

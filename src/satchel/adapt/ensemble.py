@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from safetensors import safe_open
 
-Floats = npt.NDArray[np.float32]
+from satchel.arrays import Floats
 
 WEIGHT: Final = "ensemble_weight"
 """Note in a safetensors file: weight of the member that the file holds."""

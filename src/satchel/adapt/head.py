@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import torch
 
@@ -30,6 +29,7 @@ from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, HeadSettings
 from satchel.adapt.task import AdaptTask
 from satchel.adapt.token_cache import PASSES, SYNTHETIC, CachedEncoder, SyntheticTokens
+from satchel.arrays import Bytes, Floats, Halves
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import embed
@@ -41,11 +41,6 @@ from satchel.progress import Progress
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.train.fitting import TrainingState
 from satchel.train.runs import Run
-
-Crops = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
-Halves = npt.NDArray[np.float16]
-Ints = npt.NDArray[np.int64]
 
 SYNTHESIS_SHARE: Final = 0.85
 """Share of the remaining time for synthetic photos; training and validation follow."""
@@ -190,7 +185,7 @@ class HeadEncoder:
         """As the built-in encoder's."""
         return self.cache.encoder.card.n_passes
 
-    def encode(self, crops: Crops) -> EncoderOutput:
+    def encode(self, crops: Bytes) -> EncoderOutput:
         """As `satchel.encode.encoder.Encoder.encode`; without local features, equal for all."""
         found = self.cache.head_inputs(crops)
         if self.head is None:

@@ -7,16 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from satchel.adapt.clip_head import Head
 from satchel.adapt.objective import MarginSoftmax
 from satchel.adapt.settings import HeadSettings
+from satchel.arrays import Halves, Ints
 from satchel.progress import SILENT, Progress
-
-Halves = npt.NDArray[np.float16]
-Ints = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)

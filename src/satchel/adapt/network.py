@@ -16,7 +16,6 @@ from functools import cache, partial
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
@@ -27,6 +26,7 @@ from satchel.adapt.objective import make_objective
 from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, NetworkSettings
 from satchel.adapt.task import AdaptTask
+from satchel.arrays import Bytes, Floats
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import embed
 from satchel.encode.output import EncoderOutput
@@ -40,9 +40,6 @@ from satchel.train.fit import fit
 from satchel.train.fitting import Fitting, Trainable, TrainingState
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 P_CLEAN: Final = 0.15
 """Share of the training photos that are the gallery's own, hardly changed."""
@@ -60,7 +57,7 @@ class LiveEncoder:
         self.crop_shape = CropShape(side_px)
         self.n_passes = 3
 
-    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
+    def encode(self, crops: Bytes) -> EncoderOutput:
         """As `satchel.encode.encoder.Encoder.encode`."""
         with torch.inference_mode():
             vectors, saliency = self._model(torch.from_numpy(crops).to(self._device))

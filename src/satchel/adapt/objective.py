@@ -8,14 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from satchel.adapt.settings import AdaptSettings
 from satchel.adapt.task import AdaptTask
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
+from satchel.arrays import Bools, Floats, Ints
 
 COMPARED_AT_ONCE = 1024
 
@@ -90,7 +87,7 @@ def inseparable_products(
     *,
     cosine: float,
     look_alikes: Iterable[Ints] = (),
-) -> npt.NDArray[np.bool_]:
+) -> Bools:
     """Pairs of products that share a photo, have near-duplicates, or are confirmed look-alikes.
 
     Args:

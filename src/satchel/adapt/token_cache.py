@@ -15,19 +15,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from satchel.adapt.clip_head import HeadInput, TokenEncoder, TokenSource
 from satchel.adapt.compose.foreground import open_rows
 from satchel.adapt.compose.synthesis import Composer
+from satchel.arrays import Bytes, Halves, Ints
 from satchel.files import write_atomically
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import Progress
 from satchel.train.runs import Run, readable
-
-Crops = npt.NDArray[np.uint8]
-Halves = npt.NDArray[np.float16]
-Ints = npt.NDArray[np.int64]
 
 PASSES: Final = "passes.npy"
 SYNTHETIC: Final = "synthetic.npy"
@@ -63,7 +59,7 @@ class CachedEncoder:
         keys = [key.tobytes() for key in self._rows["key"]]
         self._at = {key: at for at, key in enumerate(keys) if any(key)}
 
-    def head_inputs(self, crops: Crops) -> HeadInput:
+    def head_inputs(self, crops: Bytes) -> HeadInput:
         """As `TokenEncoder.head_inputs`."""
         keys = [blake2b(crop.tobytes(), digest_size=16).digest() for crop in crops]
         new = list({key: at for at, key in enumerate(keys) if key not in self._at}.values())
@@ -186,7 +182,7 @@ class SyntheticTokens:
             rows["done"][batch[0] : batch[-1] + 1] = True
             yield len(batch)
 
-    def _compose(self, batch: list[int]) -> Crops:
+    def _compose(self, batch: list[int]) -> Bytes:
         composed = []
         for row in batch:
             photo = int(self.photos[row % len(self.photos)])

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
 from satchel.adapt.compose.foreground import Foregrounds
 from satchel.adapt.compose.synthesis import Composer
+from satchel.arrays import Bools, Ints
 from satchel.encode.embed import PhotoEncoder, as_query
 from satchel.evaluate.offline import Query, embed_photos, rank_queries
 from satchel.evaluate.offline_gallery import OfflineGallery
@@ -22,9 +22,6 @@ from satchel.evaluate.ranks import Ranks, hits
 from satchel.images import RGB
 from satchel.records import PhotoEmbedding
 from satchel.search.rules import SearchRules
-
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int64]
 
 QUERY_SEED: Final = 2**40
 """Seed of synthetic queries: no training step uses it."""
@@ -67,7 +64,7 @@ class Validation:
     products: int
     queries: Sequence[RGB]
     right: Ints
-    unseen: npt.NDArray[np.bool_]
+    unseen: Bools
     own: Ints
     rules: SearchRules = field(default_factory=SearchRules)
 

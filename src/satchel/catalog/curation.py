@@ -20,6 +20,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import aliased
 
+from satchel.arrays import Bools, Bytes, Floats, Ints
 from satchel.catalog.database import by_photo_id, increment_revision, writing
 from satchel.catalog.decisions import has_standing_decision
 from satchel.catalog.dialect import insert_or_replace, with_json_key
@@ -80,19 +81,19 @@ class GalleryPhotos:
 
     link_ids: list[int]
     codes: list[str]
-    products: npt.NDArray[np.int64]
+    products: Ints
     decided: list[str | None]
     sha256: list[str]
     size_bytes: list[int]
     digests: list[bytes]
-    hashes: npt.NDArray[np.uint8]
-    informative: npt.NDArray[np.bool_]
+    hashes: Bytes
+    informative: Bools
     figures: list[dict[str, Any]]
     contents: list[dict[str, Any]]
     sources: list[str | None]
-    vectors: npt.NDArray[np.float32]
-    whole: npt.NDArray[np.float32]
-    colours: npt.NDArray[np.float32]
+    vectors: Floats
+    whole: Floats
+    colours: Floats
 
     def __len__(self) -> int:
         return len(self.link_ids)
@@ -290,7 +291,7 @@ def _unmeasured() -> Select[int, str, int, int]:
     )
 
 
-def _colours(rows: Sequence[bytes]) -> npt.NDArray[np.float32]:
+def _colours(rows: Sequence[bytes]) -> Floats:
     """Return histograms, shape (n, c), float32; 0 for rows of another length than the longest."""
     longest = max(map(len, rows), default=0)
     known = [row if len(row) == longest else bytes(longest) for row in rows]

@@ -8,10 +8,10 @@ from itertools import islice
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
+from satchel.arrays import Bytes, Floats, Ints
 from satchel.catalog.database import (
     by_photo_id,
     current_revision,
@@ -21,8 +21,6 @@ from satchel.catalog.database import (
 from satchel.catalog.dialect import insert_or_replace
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, VectorRow
 from satchel.records import Box, PhotoEmbedding
-
-Vector = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,19 +35,19 @@ class GalleryVectors:
         colours: shape (n, c), float32, each of length 1; None where colours are not used.
     """
 
-    vectors: npt.NDArray[np.float32]
-    products: npt.NDArray[np.int64]
-    photos: npt.NDArray[np.uint8]
+    vectors: Floats
+    products: Ints
+    photos: Bytes
     revision: int
-    colours: npt.NDArray[np.float32] | None = None
+    colours: Floats | None = None
 
-    def described(self) -> npt.NDArray[np.float32]:
+    def described(self) -> Floats:
         """Vectors and colours concatenated, shape (n, d + c), like the queries'."""
         if self.colours is None:
             return self.vectors
         return np.hstack([self.vectors, self.colours])
 
-    def rows(self, chosen: npt.NDArray[np.int64]) -> GalleryVectors:
+    def rows(self, chosen: Ints) -> GalleryVectors:
         """Return these rows alone, in this order."""
         return GalleryVectors(
             self.vectors[chosen],
@@ -124,7 +122,7 @@ class VectorStore:
             vectors = np.empty((count, dimension), np.float32)
             products = np.empty(count, np.int64)
             photos = np.empty((count, 32), np.uint8)
-            colours: list[Vector] = []
+            colours: list[Floats] = []
             ordered = chosen.order_by(ProductPhotoRow.product_id, ProductPhotoRow.id)
             for at, row in enumerate(
                 connection.execution_options(yield_per=1_000).execute(ordered)
@@ -137,9 +135,7 @@ class VectorStore:
             vectors, products, photos, revision, np.stack(colours) if colours else None
         )
 
-    def view_deviations(
-        self, encoder: str, dimension: int, *, at_most: int
-    ) -> npt.NDArray[np.float32]:
+    def view_deviations(self, encoder: str, dimension: int, *, at_most: int) -> Floats:
         """Return how embeddings differ between passes: that of the first − that of all of them.
 
         Returns:
@@ -205,7 +201,7 @@ class VectorStore:
 
 
 def _embedded(row: Any, patch_dimension: int | None) -> PhotoEmbedding:
-    def vector(data: bytes) -> Vector:
+    def vector(data: bytes) -> Floats:
         return np.frombuffer(data, "<f2").astype(np.float32)
 
     patches = None

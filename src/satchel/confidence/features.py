@@ -12,11 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bools, Doubles, Ints
 from satchel.search.ranking import POOL, RERANKED, RankedProduct
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
-Ints = npt.NDArray[np.int64]
 
 GAP_UNIT: Final = 0.03
 """Cosine that counts as one unit of a gap between scores: a usual gap of first to second."""
@@ -52,9 +49,9 @@ class Rankings:
             features; NaN where it is not known.
     """
 
-    scores: Floats
+    scores: Doubles
     photos: Ints
-    evidence: Floats
+    evidence: Doubles
 
     def rows(self, chosen: npt.NDArray[np.integer[Any]] | Bools) -> Rankings:
         """Those of some of the items."""
@@ -84,7 +81,7 @@ class Rankings:
         )
 
 
-def presence_features(ranked: Rankings) -> Floats:
+def presence_features(ranked: Rankings) -> Doubles:
     """Return x of each item, from which its presence is predicted; shape (n, 7)."""
     ahead = _ahead(ranked)
     return np.stack(
@@ -100,7 +97,7 @@ def presence_features(ranked: Rankings) -> Floats:
     )
 
 
-def choice_features(ranked: Rankings) -> tuple[Floats, Bools]:
+def choice_features(ranked: Rankings) -> tuple[Doubles, Bools]:
     """Return the features of each choice of the conditional logit, and which choices there are.
 
     Returns:
@@ -121,23 +118,23 @@ def choice_features(ranked: Rankings) -> tuple[Floats, Bools]:
     return features, np.column_stack([there, more])
 
 
-def _padded(of_products: Floats, width: int, value: float) -> Floats:
+def _padded(of_products: Doubles, width: int, value: float) -> Doubles:
     more = [(0, 0), (0, width - of_products.shape[1]), (0, 0)][: of_products.ndim]
     return np.pad(of_products, more, constant_values=value)
 
 
-def _gaps(ranked: Rankings) -> Floats:
+def _gaps(ranked: Rankings) -> Doubles:
     """How far each product's score is behind the first, ≥ 0; shape (n, k)."""
-    gaps: Floats = ranked.scores[:, :1] - ranked.scores
+    gaps: Doubles = ranked.scores[:, :1] - ranked.scores
     return gaps
 
 
-def _lead(ranked: Rankings, place: int) -> Floats:
+def _lead(ranked: Rankings, place: int) -> Doubles:
     """How far the product at a place, or the last one, is behind the first; shape (n,)."""
     there = (ranked.scores > NO_SCORE).sum(1)
     at = np.minimum(place, there - 1)
     lead = np.take_along_axis(_gaps(ranked), at[:, None], 1)[:, 0]
-    result: Floats = np.where(at > 0, np.minimum(lead, LARGEST_LEAD), LARGEST_LEAD)
+    result: Doubles = np.where(at > 0, np.minimum(lead, LARGEST_LEAD), LARGEST_LEAD)
     return result
 
 
@@ -149,7 +146,7 @@ def _ahead(ranked: Rankings) -> Ints:
     return result
 
 
-def _log_photos(ranked: Rankings) -> Floats:
+def _log_photos(ranked: Rankings) -> Doubles:
     """Logarithm of the number of photos, capped at `MANY_PHOTOS`."""
-    result: Floats = np.log(np.minimum(ranked.photos, MANY_PHOTOS))
+    result: Doubles = np.log(np.minimum(ranked.photos, MANY_PHOTOS))
     return result

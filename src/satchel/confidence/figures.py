@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from satchel.confidence.features import Bools, Floats
+from satchel.arrays import Bools, Doubles
 from satchel.confidence.model import likely_counts
 from satchel.confidence.outcomes import Outcomes
 from satchel.encode.card import Confidence
@@ -62,7 +62,7 @@ class Measured:
 
 
 def measure(
-    confidence: Confidence, outcomes: Outcomes, in_catalogue: Floats, conditional: Floats
+    confidence: Confidence, outcomes: Outcomes, in_catalogue: Doubles, conditional: Doubles
 ) -> Measured:
     """Compare predictions with outcomes.
 
@@ -99,7 +99,7 @@ def measure(
 
 
 def calibration_error(
-    confidence: Floats, right: Bools, weight: Floats | None = None, *, bins: int = 10
+    confidence: Doubles, right: Bools, weight: Doubles | None = None, *, bins: int = 10
 ) -> tuple[tuple[ConfidenceBin, ...], float]:
     """Expected calibration error (ECE) in bins of equally many items, and the bins.
 
@@ -126,7 +126,7 @@ def calibration_error(
     return tuple(found), error
 
 
-def area_under_roc(scores: Floats, positive: Bools) -> float:
+def area_under_roc(scores: Doubles, positive: Bools) -> float:
     """Probability that a positive scores above a negative, ties by half (Mann-Whitney's U).
 
     Returns:
@@ -142,7 +142,7 @@ def area_under_roc(scores: Floats, positive: Bools) -> float:
     return float(below / (count * (len(positive) - count)))
 
 
-def false_positive_rate(scores: Floats, positive: Bools) -> float:
+def false_positive_rate(scores: Doubles, positive: Bools) -> float:
     """Share of negatives at or above the score that 95 % of the positives reach.
 
     Returns:

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from satchel.confidence.features import Bools, Floats, Ints, choice_features, presence_features
+from satchel.arrays import Bools, Doubles, Ints
+from satchel.confidence.features import choice_features, presence_features
 from satchel.confidence.figures import Measured, measure
 from satchel.confidence.model import choice_probabilities, conditional_probabilities, presence
 from satchel.confidence.outcomes import ABSENT_SHARE, Outcomes
@@ -37,14 +38,14 @@ PRESENCE: Final = 7
 
 
 def fit_choices(
-    features: Floats,
+    features: Doubles,
     possible: Bools,
     chosen: Ints,
-    weight: Floats,
-    start: Floats,
+    weight: Doubles,
+    start: Doubles,
     *,
     prior: float,
-) -> Floats:
+) -> Doubles:
     """Fit a conditional logit by Newton's method; the loss is convex.
 
     Minimises Σ weight × −ln P(chosen) + prior / 2 × |w − start|², with P from
@@ -64,7 +65,7 @@ def fit_choices(
     """
     rows, size = np.arange(len(chosen)), features.shape[2]
 
-    def loss(w: Floats) -> float:
+    def loss(w: Doubles) -> float:
         logits = np.where(possible, features @ w, -np.inf)
         highest = logits.max(1)
         sums = highest + np.log(np.exp(logits - highest[:, None]).sum(1))

@@ -29,19 +29,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from satchel.confidence.features import (
-    Bools,
-    Floats,
-    Ints,
-    Rankings,
-    choice_features,
-    presence_features,
-)
+from satchel.arrays import Bools, Doubles, Ints
+from satchel.confidence.features import Rankings, choice_features, presence_features
 from satchel.encode.card import Confidence
 from satchel.search.ranking import POOL, RankedProduct
 
 
-def choice_probabilities(features: Floats, possible: Bools, weights: Floats) -> Floats:
+def choice_probabilities(features: Doubles, possible: Bools, weights: Doubles) -> Doubles:
     """Return the softmax of features · weights over the choices that there are.
 
     Returns:
@@ -49,11 +43,11 @@ def choice_probabilities(features: Floats, possible: Bools, weights: Floats) -> 
     """
     utilities = np.where(possible, features @ weights, -np.inf)
     powers = np.exp(utilities - utilities.max(1, keepdims=True))
-    result: Floats = powers / powers.sum(1, keepdims=True)
+    result: Doubles = powers / powers.sum(1, keepdims=True)
     return result
 
 
-def presence(confidence: Confidence, ranked: Rankings, *, absent: float | None = None) -> Floats:
+def presence(confidence: Confidence, ranked: Rankings, *, absent: float | None = None) -> Doubles:
     """Return the probability that each item is in the catalogue; shape (n,), in (0, 1).
 
     Args:
@@ -65,11 +59,11 @@ def presence(confidence: Confidence, ranked: Rankings, *, absent: float | None =
     logits = presence_features(ranked) @ np.array(confidence.presence)
     if absent is not None:
         logits += _logit(confidence.absent_share) - _logit(absent)
-    result: Floats = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    result: Doubles = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
     return result
 
 
-def conditional_probabilities(confidence: Confidence, ranked: Rankings) -> Floats:
+def conditional_probabilities(confidence: Confidence, ranked: Rankings) -> Doubles:
     """Return the probability that each ranked product is right, the item being in the catalogue.
 
     Returns:
@@ -79,7 +73,7 @@ def conditional_probabilities(confidence: Confidence, ranked: Rankings) -> Float
     return choice_probabilities(*choice_features(ranked), weights)[:, :-1]
 
 
-def likely_counts(confidence: Confidence, conditional: Floats) -> Ints:
+def likely_counts(confidence: Confidence, conditional: Doubles) -> Ints:
     """Return the size of each item's prediction set: the first products that reach the coverage.
 
     The least number whose probabilities sum to `confidence.likely_at` or more: adaptive prediction

@@ -8,7 +8,8 @@ from typing import Final
 
 import numpy as np
 
-from satchel.confidence.features import Bools, Floats, Ints, Rankings
+from satchel.arrays import Bools, Doubles, Ints
+from satchel.confidence.features import Rankings
 from satchel.search.ranking import RankedProduct
 
 ABSENT_SHARE: Final = 0.33
@@ -35,7 +36,7 @@ class Outcomes:
     place: Ints
     known: Bools
     group: Ints
-    weight: Floats
+    weight: Doubles
 
     def __len__(self) -> int:
         return len(self.place)

@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from satchel.confidence.features import Bools, Floats, Ints
+from satchel.arrays import Bools, Doubles, Ints
 
 LEVEL: Final = 0.95
 """One-sided level of the lower bound that must reach the wanted precision."""
@@ -36,10 +36,10 @@ def wilson_lower_bound(share: float, count: float) -> float:
 
 
 def threshold_of_precision(
-    confidence: Floats,
+    confidence: Doubles,
     right: Bools,
     precision: float,
-    weight: Floats | None = None,
+    weight: Doubles | None = None,
     group: Ints | None = None,
 ) -> float:
     """Return the least confidence at or above which answers reach a precision.
@@ -80,7 +80,7 @@ def threshold_of_precision(
     return min(1.0, float(np.floor(min(good) * 1e4) / 1e4)) if good else 1.0
 
 
-def correlation_in_groups(errors: Floats, weight: Floats, group: Ints) -> float:
+def correlation_in_groups(errors: Doubles, weight: Doubles, group: Ints) -> float:
     """Intraclass correlation of errors: mean product of two of a group, by mean square; in [0, 1].
 
     Args:
@@ -89,7 +89,7 @@ def correlation_in_groups(errors: Floats, weight: Floats, group: Ints) -> float:
     """
     _, number = np.unique(group, return_inverse=True)
 
-    def pairs(values: Floats) -> float:
+    def pairs(values: Doubles) -> float:
         """Sum of the products of two different members of a group."""
         sums = np.bincount(number, values)
         return float((sums**2).sum() - (values**2).sum())
@@ -99,7 +99,7 @@ def correlation_in_groups(errors: Floats, weight: Floats, group: Ints) -> float:
     return float(np.clip(pairs(weight * errors) / most, 0, 1)) if most > 0 else 0.0
 
 
-def conformal_sum(conditional: Floats, place: Ints, coverage: float) -> float:
+def conformal_sum(conditional: Doubles, place: Ints, coverage: float) -> float:
     """Return the sum of probabilities at which the first products reach a coverage.
 
     Split conformal prediction: of n items, the ⌈(n + 1) × coverage⌉-th smallest of the sums that
@@ -124,7 +124,7 @@ def conformal_sum(conditional: Floats, place: Ints, coverage: float) -> float:
     return float(np.sort(sums)[rank - 1]) if rank <= len(place) else NEVER_REACHED
 
 
-def _grown_squares(weight: Floats, group: Ints) -> Floats:
+def _grown_squares(weight: Doubles, group: Ints) -> Doubles:
     """Growth of the sum of the groups' squared weights with each item, one after the other."""
     by_group = np.argsort(group, kind="stable")
     ordered = weight[by_group]
@@ -133,5 +133,5 @@ def _grown_squares(weight: Floats, group: Ints) -> Floats:
     started = np.maximum.accumulate(np.where(first, sums - ordered, 0.0))  # before the group
     before = np.empty(len(weight))
     before[by_group] = sums - ordered - started
-    grown: Floats = weight * (weight + 2 * before)
+    grown: Doubles = weight * (weight + 2 * before)
     return grown

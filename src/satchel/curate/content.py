@@ -16,13 +16,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Doubles
 from satchel.curate.faces import FaceFinder
 from satchel.curate.rules import ContentThresholds
 from satchel.curate.scaling import resized, scaled_size
 from satchel.images import RGB
 
 Grey = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 
 BACKGROUND_SIDE_PX: Final = 512
@@ -135,7 +135,7 @@ def shown(
     return [row for at, row in enumerate(found) if row[0] not in {k for k, *_ in found[:at]}]
 
 
-def _background(copy: RGB) -> npt.NDArray[np.float64] | None:
+def _background(copy: RGB) -> Doubles | None:
     """Return the colour of an even background, shape (3,), levels; None where it is not even.
 
     The commonest brightness of the rim, not its median: a person cut off below may have half.
@@ -152,7 +152,7 @@ def _background(copy: RGB) -> npt.NDArray[np.float64] | None:
     return colour if even >= EVEN_SHARE else None
 
 
-def _contrast(copy: RGB, background: npt.NDArray[np.float64]) -> Grey:
+def _contrast(copy: RGB, background: Doubles) -> Grey:
     """Return each pixel's distance from the background, in the channel of the largest; levels."""
     even = np.broadcast_to(background.round().astype(np.uint8), copy.shape)
     red, green, blue = cv2.split(cv2.absdiff(copy, even))
@@ -193,7 +193,7 @@ def _objects_hulls(ink: Grey) -> Grey:
     return hulls
 
 
-def _in_line(centres: npt.NDArray[np.float64], size: npt.NDArray[np.float64]) -> int:
+def _in_line(centres: Doubles, size: Doubles) -> int:
     """Count neighbours of similar size, if they are enough and their middles lie on a line.
 
     Args:

@@ -11,8 +11,8 @@ from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Ints
 from satchel.catalog.curation import CurationStore, GalleryPhotos, Pair
 from satchel.catalog.photos import PhotoStore
 from satchel.curate.duplicates import duplicate_candidates
@@ -85,7 +85,7 @@ def compared_pairs(curation: CurationStore) -> dict[Pair, Comparison]:
 
 def confirmed_copies(
     photos: GalleryPhotos, compared: Mapping[Pair, Comparison], rules: DuplicateThresholds
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Return rows that are copies: of equal pixels, or confirmed by comparison; shape (m, 2)."""
     first_by_digest: dict[bytes, int] = {}
     first_by_name: dict[str, int] = {}
@@ -98,8 +98,8 @@ def confirmed_copies(
         for (a, b), comparison in compared.items()
         if a in first_by_name and b in first_by_name and comparison.same(rules)
     ]
-    pairs: npt.NDArray[np.int64] = np.array(found, np.int64).reshape(-1, 2)
-    different: npt.NDArray[np.int64] = pairs[pairs[:, 0] != pairs[:, 1]]
+    pairs: Ints = np.array(found, np.int64).reshape(-1, 2)
+    different: Ints = pairs[pairs[:, 0] != pairs[:, 1]]
     return different
 
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Ints
 from satchel.catalog.curation import GalleryPhotos
 from satchel.catalog.review import DECIDED
 from satchel.curate.content import shown
@@ -74,9 +74,7 @@ class PhotoState:
         self.reasons.append({"kind": LAST_PHOTO})
 
 
-def decide(
-    photos: GalleryPhotos, copies: npt.NDArray[np.int64], rules: CurationRules
-) -> list[PhotoState]:
+def decide(photos: GalleryPhotos, copies: Ints, rules: CurationRules) -> list[PhotoState]:
     """Decide on every photo.
 
     In this order: decisions of people, which nothing below changes; faults of a photo by itself;
@@ -145,7 +143,7 @@ def _as_copies(
     states: Sequence[PhotoState],
     photos: GalleryPhotos,
     figures: Sequence[PhotoFigures],
-    copies: npt.NDArray[np.int64],
+    copies: Ints,
     worse: Mapping[int, int],
 ) -> list[int]:
     """Drop all but one of each product's copies; return the rows that were chosen over others.
@@ -302,5 +300,5 @@ def _quality(figures: PhotoFigures) -> float:
     return max(0.01, (size + sharpness) / 2)
 
 
-def _in_question(states: Sequence[PhotoState]) -> npt.NDArray[np.int64]:
+def _in_question(states: Sequence[PhotoState]) -> Ints:
     return np.array([row for row, s in enumerate(states) if s.state is not State.DROPPED], np.int64)

@@ -11,16 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Floats, Ints
 from satchel.nearest import nearest_rows
 
-Ints = npt.NDArray[np.int64]
 
-
-def duplicate_candidates(
-    vectors: npt.NDArray[np.float32], k: int, min_cosine: float, *, chunk: int = 1024
-) -> Ints:
+def duplicate_candidates(vectors: Floats, k: int, min_cosine: float, *, chunk: int = 1024) -> Ints:
     """Pair each photo with its nearest others by embedding.
 
     Args:

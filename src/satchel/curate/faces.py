@@ -7,15 +7,12 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
+from satchel.arrays import Floats
 from satchel.curate.scaling import resized, scaled_size
 from satchel.images import RGB
 from satchel.onnx_model import ModelCard, load_card, open_session, read_model
-
-Floats = npt.NDArray[np.float32]
-
 
 CENTERFACE: Final = Path(__file__).parent / "models" / "centerface.json"
 

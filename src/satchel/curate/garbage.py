@@ -17,12 +17,11 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bools, Floats
 from satchel.curate.rules import GarbageRules
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
-Floats = npt.NDArray[np.float32]
-Bools = npt.NDArray[np.bool_]
 
 ROWS_AT_ONCE: Final = 2_048
 """Photos compared with all centres, or with the photos of their product, in one product of

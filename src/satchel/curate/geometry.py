@@ -15,13 +15,11 @@ from typing import Any, Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Bools, Bytes, Floats, Ints
 from satchel.curate.pixel_difference import correlation, differences, fit_brightness, grey
 from satchel.curate.rules import DuplicateThresholds
 from satchel.images import RGB
-
-Floats = npt.NDArray[np.float32]
 
 SIDE_PX: Final = 240
 """Long side that photos are compared at, keypoints and pixels: copies come in all sizes, so all
@@ -237,7 +235,7 @@ def _similarity(a: PictureFeatures, b: PictureFeatures) -> tuple[Floats | None, 
     return matrix.astype(np.float32), int(inside.sum())
 
 
-def _matched(a: Floats, b: Floats) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+def _matched(a: Floats, b: Floats) -> tuple[Ints, Ints]:
     """Rows of `a` and `b` that are each other's nearest, and clearly nearer than the second."""
     if len(a) < 2 or len(b) < 2:
         return np.zeros(0, np.int64), np.zeros(0, np.int64)
@@ -258,9 +256,9 @@ def _laid(a: RGB, b: RGB, b_to_a: Floats, *, flipped: bool, inliers: int) -> Ite
     a, b, b_to_a = _at_one_scale(a, b, b_to_a)
     (height, width), (height_b, width_b) = a.shape[:2], b.shape[:2]
     ones = np.ones((height_b, width_b), np.uint8)
-    covered: npt.NDArray[np.uint8] = cv2.warpAffine(
-        ones, b_to_a, (width, height), flags=cv2.INTER_NEAREST
-    ).astype(np.uint8, copy=False)
+    covered: Bytes = cv2.warpAffine(ones, b_to_a, (width, height), flags=cv2.INTER_NEAREST).astype(
+        np.uint8, copy=False
+    )
     area_b = height_b * width_b * _enlargement(b_to_a) ** 2
     overlap = float(covered.sum()) / max(1.0, min(height * width, area_b))
     inside = _without_rim(covered, b_to_a)
@@ -314,7 +312,7 @@ def _enlargement(matrix: Floats) -> float:
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
 
 
-def _without_rim(covered: npt.NDArray[np.uint8], b_to_a: Floats) -> npt.NDArray[np.bool_]:
+def _without_rim(covered: Bytes, b_to_a: Floats) -> Bools:
     """The overlap less a rim: a pixel or two, and the wedges that turning a picture filled in."""
     turn = min(abs(np.arctan2(b_to_a[1, 0], b_to_a[0, 0])), np.radians(_MAX_TURN_DEG))
     rim = 3 + round(float(np.sin(turn)) * max(covered.shape) / 2)

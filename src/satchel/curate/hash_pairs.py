@@ -16,10 +16,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bytes, Ints
 from satchel.curate.hashing import HASH_BITS, HASH_BYTES
 from satchel.parallel import cores, map_in_order
 
-Ints = npt.NDArray[np.int64]
 Words = npt.NDArray[np.uint64]
 
 CROWD: Final = 4096
@@ -41,7 +41,7 @@ class _Chunk:
 
 
 def near_pairs(
-    hashes: npt.NDArray[np.uint8], max_distance: int, *, workers: int | None = None
+    hashes: Bytes, max_distance: int, *, workers: int | None = None
 ) -> tuple[Ints, npt.NDArray[np.int16]]:
     """Find every pair of hashes that differ in at most `max_distance` bits, exactly.
 
@@ -156,7 +156,7 @@ def _unique(pairs: Sequence[tuple[Ints, Ints]], n: int) -> tuple[Ints, Ints]:
     return low, high
 
 
-def _words(hashes: npt.NDArray[np.uint8]) -> Words:
+def _words(hashes: Bytes) -> Words:
     """Shape (n, 4), uint64."""
     if hashes.ndim != 2 or hashes.shape[1] != HASH_BYTES or hashes.dtype != np.uint8:
         raise ValueError(

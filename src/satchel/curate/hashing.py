@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import xxhash
 
+from satchel.arrays import Bytes, Floats
 from satchel.images import RGB
 
 HASH_BYTES: Final = 32
@@ -39,7 +39,7 @@ class PerceptualHash(NamedTuple):
             noise and must not be compared.
     """
 
-    bits: npt.NDArray[np.uint8]
+    bits: Bytes
     informative: bool
 
 
@@ -80,7 +80,7 @@ def perceptual_hash(pixels: RGB) -> PerceptualHash:
     return PerceptualHash(np.packbits(coefficients > middle), contrast >= BLANK_CONTRAST)
 
 
-def _small_grey(pixels: RGB) -> npt.NDArray[np.uint8]:
+def _small_grey(pixels: RGB) -> Bytes:
     """Return the sampled photo in grey; shape (64, 64), uint8."""
     step = max(1, pixels.shape[0] // _MIN_ROWS)
     rows = pixels[step // 2 :: step]
@@ -91,12 +91,12 @@ def _small_grey(pixels: RGB) -> npt.NDArray[np.uint8]:
     return shrunk.astype(np.uint8, copy=False)
 
 
-def _dct_matrix() -> npt.NDArray[np.float32]:
+def _dct_matrix() -> Floats:
     """The 16 lowest rows of the orthonormal DCT-II of 64 points; shape (16, 64), float32."""
     k, n = np.arange(_FREQUENCIES)[:, None], np.arange(_SIDE_PX)[None]
     rows = np.cos(np.pi * (2 * n + 1) * k / (2 * _SIDE_PX)) * np.sqrt(2 / _SIDE_PX)
     rows[0] /= np.sqrt(2)
-    matrix: npt.NDArray[np.float32] = rows.astype(np.float32)
+    matrix: Floats = rows.astype(np.float32)
     return matrix
 
 

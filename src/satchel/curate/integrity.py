@@ -19,6 +19,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bools, Doubles
 from satchel.curate.rules import IntegrityThresholds
 from satchel.images import RGB
 
@@ -222,15 +223,15 @@ def _sharpness(grey: Grey) -> float:
     return float(deviation[0, 0] ** 2)
 
 
-def _histogram(grey: Grey, of: npt.NDArray[np.bool_] | None) -> npt.NDArray[np.float64]:
+def _histogram(grey: Grey, of: Bools | None) -> Doubles:
     """Share of each level among the pixels `of`, or all; shape (256,)."""
     mask = None if of is None else of.view(np.uint8)
     counts = cv2.calcHist([grey], [0], mask, [256], [0, 256])[:, 0]
-    shares: npt.NDArray[np.float64] = counts.astype(np.float64) / counts.sum()
+    shares: Doubles = counts.astype(np.float64) / counts.sum()
     return shares
 
 
-def _level(histogram: npt.NDArray[np.float64], share: float) -> int:
+def _level(histogram: Doubles, share: float) -> int:
     """Return the level that a share of the pixels does not exceed."""
     return min(255, int(np.searchsorted(histogram.cumsum(), share)))
 
@@ -243,7 +244,7 @@ def _noise(grey: Grey) -> float:
     return float(math.sqrt(math.pi / 2) * total / (6 * (width - 2) * (height - 2)))
 
 
-def _entropy(histogram: npt.NDArray[np.float64]) -> float:
+def _entropy(histogram: Doubles) -> float:
     present = histogram[histogram > 0]
     return float(-(present * np.log2(present)).sum()) + 0.0  # no negative zero
 

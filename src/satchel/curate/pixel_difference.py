@@ -6,12 +6,9 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Bools, Floats
 from satchel.images import RGB
-
-Floats = npt.NDArray[np.float32]
-
 
 NOISE_LEVELS: Final = 4.0
 """Levels of 255 that recompressing changes an even surface by, at most."""
@@ -33,7 +30,7 @@ _YCC: Final = np.array(
 
 
 def differences(
-    a: RGB, b: RGB, inside: npt.NDArray[np.bool_], gain: float, offset: float
+    a: RGB, b: RGB, inside: Bools, gain: float, offset: float
 ) -> tuple[float, float, float]:
     """Return `difference`, `marked` and `turned` of `DuplicateThresholds`.
 
@@ -86,13 +83,13 @@ def _edges(colours: Floats) -> Floats:
     return strength
 
 
-def _turned(a: Floats, b: Floats) -> npt.NDArray[np.bool_]:
+def _turned(a: Floats, b: Floats) -> Bools:
     """Where colours, shape (h, w, 3), do not lie in one direction from grey.
 
     Ink takes colour away in proportion; only a hue that turns, or appears, is a recolouring.
     """
     (_, u, v), (_, p, q) = cv2.split(a), cv2.split(b)
-    turned: npt.NDArray[np.bool_] = u * p + v * q < 0.9 * cv2.magnitude(u, v) * cv2.magnitude(p, q)
+    turned: Bools = u * p + v * q < 0.9 * cv2.magnitude(u, v) * cv2.magnitude(p, q)
     return turned
 
 

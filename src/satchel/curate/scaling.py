@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import numpy.typing as npt
+
+from satchel.arrays import Bytes
 
 
 def scaled_size(shape: tuple[int, ...], side_px: int) -> tuple[int, int]:
@@ -13,7 +14,7 @@ def scaled_size(shape: tuple[int, ...], side_px: int) -> tuple[int, int]:
     return max(16, round(shape[0] * scale)), max(16, round(shape[1] * scale))
 
 
-def resized(pixels: npt.NDArray[np.uint8], size_hw: tuple[int, int]) -> npt.NDArray[np.uint8]:
+def resized(pixels: Bytes, size_hw: tuple[int, int]) -> Bytes:
     """Return a copy of this height and width: by averaging areas where it is smaller."""
     smaller = size_hw[0] * size_hw[1] < pixels.shape[0] * pixels.shape[1]
     method = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR

@@ -9,18 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Doubles, Floats, Ints
 from satchel.curate.rules import BEST_N
 
 
 def best_n(
-    vectors: npt.NDArray[np.float32],
-    quality: npt.NDArray[np.float64],
-    n: int = BEST_N,
-    *,
-    chosen: Sequence[int] | npt.NDArray[np.int64] = (),
-) -> npt.NDArray[np.int64]:
+    vectors: Floats, quality: Doubles, n: int = BEST_N, *, chosen: Sequence[int] | Ints = ()
+) -> Ints:
     """Choose photos that cover all of a product's photos, preferring those of high quality.
 
     Greedy facility location (Nemhauser, Wolsey and Fisher, "An analysis of approximations for
@@ -61,9 +57,7 @@ def best_n(
     return order[picked].astype(np.int64)
 
 
-def _canonical_order(
-    vectors: npt.NDArray[np.float32], quality: npt.NDArray[np.float64]
-) -> npt.NDArray[np.int64]:
+def _canonical_order(vectors: Floats, quality: Doubles) -> Ints:
     """Return an order that does not depend on the input order: quality, then bytes."""
     order = sorted(range(len(quality)), key=lambda i: (-quality[i], vectors[i].tobytes()))
     return np.array(order, np.int64)

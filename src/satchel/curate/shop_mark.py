@@ -14,11 +14,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bools, Floats
 from satchel.curate.scaling import resized
 from satchel.images import RGB
-
-Floats = npt.NDArray[np.float32]
-
 
 Gradients = npt.NDArray[np.int16]
 
@@ -93,8 +91,8 @@ def _gradients(pixels: RGB) -> Gradients:
     return (np.stack(both).reshape(2, -1) // SOBEL_SUM).astype(np.int16)
 
 
-def _has(gradients: Gradients, mark: Floats) -> npt.NDArray[np.bool_]:
+def _has(gradients: Gradients, mark: Floats) -> Bools:
     """Where a photo's gradients are the mark's, within a factor of two; (n,) of (2, n) each."""
     ratio = (gradients * mark).sum(0) / (mark**2).sum(0)
-    same: npt.NDArray[np.bool_] = (ratio > 0.5) & (ratio < 2)
+    same: Bools = (ratio > 0.5) & (ratio < 2)
     return same

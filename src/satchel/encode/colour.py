@@ -11,8 +11,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Doubles, Floats
 from satchel.images import RGB
 
 SIDE: Final = 64
@@ -32,7 +32,7 @@ STEEPNESS: Final = 8.0
 """How sharply the object is separated from the background, in multiples of the mean saliency."""
 
 
-def colour_histogram(crop: RGB, saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def colour_histogram(crop: RGB, saliency: Floats) -> Floats:
     """Return the colour histogram of the salient part of a crop.
 
     Each pixel is weighted by the saliency at its position, and spread over the four bins around
@@ -55,9 +55,7 @@ def colour_histogram(crop: RGB, saliency: npt.NDArray[np.float32]) -> npt.NDArra
     return (both / np.linalg.norm(both)).astype(np.float32)
 
 
-def _histogram(
-    pixels: npt.NDArray[np.float32], weights: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float64]:
+def _histogram(pixels: Floats, weights: Floats) -> Doubles:
     """Roots of the share of each bin over a and b; shape (`COLOURS`,), of length 1."""
     ab = cv2.cvtColor(pixels, cv2.COLOR_RGB2LAB)[..., 1:].reshape(-1, 2)
     place = (ab + REACH) * (BINS / (2 * REACH)) - 0.5
@@ -68,11 +66,11 @@ def _histogram(
         a, b = np.clip(low + step, 0, BINS - 1).astype(int).T
         share = np.where(step, above, 1 - above).prod(1) * weights.ravel()
         histogram += np.bincount(a * BINS + b, share, COLOURS)
-    roots: npt.NDArray[np.float64] = np.sqrt(histogram / histogram.sum())
+    roots: Doubles = np.sqrt(histogram / histogram.sum())
     return roots
 
 
-def _balanced(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _balanced(pixels: Floats) -> Floats:
     """White-balance by the "shades of grey" estimate (mean of sixth powers).
 
     G. D. Finlayson, E. Trezzi, "Shades of gray and colour constancy", Color Imaging Conference,
@@ -81,13 +79,13 @@ def _balanced(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     linear = pixels**GAMMA
     light = (linear**6).mean((0, 1)) ** (1 / 6)
     gains = light.mean() / np.maximum(light, 1e-6)
-    balanced: npt.NDArray[np.float32] = np.clip(linear * gains, 0, 1) ** (1 / GAMMA)
+    balanced: Floats = np.clip(linear * gains, 0, 1) ** (1 / GAMMA)
     return balanced.astype(np.float32)
 
 
-def _foreground(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _foreground(saliency: Floats) -> Floats:
     """Soft foreground mask from saliency, in (0, 1); shape (`SIDE`, `SIDE`)."""
     fine = cv2.resize(saliency, (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     relative = fine / max(float(fine.mean()), 1e-12)
-    foreground: npt.NDArray[np.float32] = 1 / (1 + np.exp(-STEEPNESS * (relative - 1)))
+    foreground: Floats = 1 / (1 + np.exp(-STEEPNESS * (relative - 1)))
     return foreground

@@ -18,8 +18,8 @@ from itertools import repeat
 from typing import Final, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Bytes
 from satchel.encode.colour import colour_histogram
 from satchel.encode.crops import CropShape
 from satchel.encode.output import EncoderOutput
@@ -45,7 +45,7 @@ class PhotoEncoder(Protocol):
     def n_passes(self) -> int:
         """Passes averaged into a photo's vector: 1 or 3."""
 
-    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
+    def encode(self, crops: Bytes) -> EncoderOutput:
         """Encode crops; see `satchel.encode.encoder.Encoder.encode`."""
 
 

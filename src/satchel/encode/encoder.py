@@ -8,9 +8,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Final
 
-import numpy as np
-import numpy.typing as npt
-
+from satchel.arrays import Bytes
 from satchel.encode.card import BUILTIN, EncoderCard, read_card
 from satchel.encode.crops import CropShape
 from satchel.encode.output import EncoderOutput
@@ -103,7 +101,7 @@ class Encoder:
                 f"gives {found}; restore the card from a backup"
             )
 
-    def encode(self, crops: npt.NDArray[np.uint8]) -> EncoderOutput:
+    def encode(self, crops: Bytes) -> EncoderOutput:
         """Run the model.
 
         Args:

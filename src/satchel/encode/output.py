@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Floats, Ints
+
 
 @dataclass(frozen=True, slots=True)
 class EncoderOutput:
@@ -25,11 +27,11 @@ class EncoderOutput:
             most attention; None where the encoder has no patch output.
     """
 
-    vectors: npt.NDArray[np.float32]
-    saliency: npt.NDArray[np.float32]
+    vectors: Floats
+    saliency: Floats
     patches: npt.NDArray[np.int8] | None = None
 
-    def rows(self, chosen: npt.NDArray[np.int64]) -> EncoderOutput:
+    def rows(self, chosen: Ints) -> EncoderOutput:
         """Select crops, in the given order."""
         patches = None if self.patches is None else self.patches[chosen]
         return EncoderOutput(self.vectors[chosen], self.saliency[chosen], patches)

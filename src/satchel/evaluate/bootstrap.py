@@ -12,6 +12,8 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Doubles
+
 LEVEL: Final = 0.95
 """Share of such intervals that hold the true mean."""
 
@@ -144,8 +146,8 @@ def _bootstrap(
 
 
 def _by_cluster(
-    values: npt.NDArray[np.float64], clusters: npt.NDArray[Any] | Sequence[object] | None
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    values: Doubles, clusters: npt.NDArray[Any] | Sequence[object] | None
+) -> tuple[Doubles, Doubles]:
     """Return each cluster's sum and number of values."""
     if clusters is None:
         return values, np.ones(len(values))

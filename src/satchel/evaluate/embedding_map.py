@@ -9,6 +9,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Floats, Ints
+
 MOST_POINTS: Final = 2_000
 LEAST_PER_PRODUCT: Final = 5
 """Least photos of a product on the map, if it has as many: one shows no neighbourhood."""
@@ -30,14 +32,12 @@ class EmbeddingMap:
         method: how they were laid out. PCA keeps large distances, and shows few clusters.
     """
 
-    rows: npt.NDArray[np.int64]
-    xy: npt.NDArray[np.float32]
+    rows: Ints
+    xy: Floats
     method: Method
 
 
-def embedding_map(
-    vectors: npt.NDArray[np.float32], products: npt.NDArray[Any], *, seed: int = 0
-) -> EmbeddingMap:
+def embedding_map(vectors: Floats, products: npt.NDArray[Any], *, seed: int = 0) -> EmbeddingMap:
     """Project vectors onto a plane, keeping neighbours together.
 
     PCA to 50 dimensions, then t-SNE (van der Maaten and Hinton, "Visualizing Data using t-SNE",
@@ -70,9 +70,7 @@ def embedding_map(
     return EmbeddingMap(rows, _in_unit_square(laid_out), "t-SNE")
 
 
-def sample_by_product(
-    products: npt.NDArray[Any], most: int, *, seed: int = 0
-) -> npt.NDArray[np.int64]:
+def sample_by_product(products: npt.NDArray[Any], most: int, *, seed: int = 0) -> Ints:
     """Choose at most `most` rows, evenly over the products.
 
     Where there are too many products to show `LEAST_PER_PRODUCT` photos of each, products are
@@ -95,9 +93,7 @@ def sample_by_product(
     return np.sort(chosen).astype(np.int64)
 
 
-def principal_components(
-    vectors: npt.NDArray[np.float32], dimensions: int
-) -> npt.NDArray[np.float32]:
+def principal_components(vectors: Floats, dimensions: int) -> Floats:
     """Project onto the directions of greatest variance; shape (n, min(dimensions, n, d)).
 
     Each direction points to where its largest coordinate is positive, so that the same vectors
@@ -110,18 +106,18 @@ def principal_components(
     directions = directions[:dimensions]
     largest = np.abs(directions).argmax(1)
     directions *= np.where(directions[np.arange(len(directions)), largest] < 0, -1, 1)[:, None]
-    projected: npt.NDArray[np.float32] = (centred @ directions.T).astype(np.float32)
+    projected: Floats = (centred @ directions.T).astype(np.float32)
     return projected
 
 
-def _two(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _two(points: Floats) -> Floats:
     """The first two columns; zeros for one that is missing."""
     padded = np.zeros((len(points), 2), np.float32)
     padded[:, : points.shape[1]] = points[:, :2]
     return padded
 
 
-def _in_unit_square(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _in_unit_square(points: Floats) -> Floats:
     """Scale both axes by one factor so that the points fill the unit square, centred."""
     flat = _two(points)
     if not len(flat):
@@ -130,5 +126,5 @@ def _in_unit_square(points: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     side = float((high - low).max())
     if side == 0:
         return np.full_like(flat, 0.5)
-    placed: npt.NDArray[np.float32] = np.clip((flat - (low + high) / 2) / side + 0.5, 0, 1)
+    placed: Floats = np.clip((flat - (low + high) / 2) / side + 0.5, 0, 1)
     return placed.astype(np.float32)

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Doubles, Ints
 from satchel.catalog.store import Catalogue
 from satchel.confidence.features import Rankings
 from satchel.confidence.model import Posterior, score_confidence
@@ -33,7 +33,6 @@ from satchel.search.searcher import Searcher
 Photo = TypeVar("Photo")
 In = TypeVar("In")
 Out = TypeVar("Out")
-Ints = npt.NDArray[np.int64]
 
 READ_TOGETHER: Final = 200
 """Photos whose embeddings are read from the catalogue at once."""
@@ -119,8 +118,8 @@ class RankedQueries:
 
     products: Ints
     rankings: Rankings
-    confidences: npt.NDArray[np.float64]
-    in_catalogue: npt.NDArray[np.float64]
+    confidences: Doubles
+    in_catalogue: Doubles
 
     def __len__(self) -> int:
         return len(self.products)
@@ -150,7 +149,7 @@ class RankedQueries:
         )
 
     @property
-    def scores(self) -> npt.NDArray[np.float64]:
+    def scores(self) -> Doubles:
         """Shape (n, k), descending."""
         return self.rankings.scores
 

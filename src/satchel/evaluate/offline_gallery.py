@@ -10,13 +10,12 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Floats, Halves, Ints
 from satchel.catalog.vectors import GalleryVectors
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.indexing import assemble_index
 from satchel.search.rules import SearchRules
 from satchel.search.searcher import Searcher
-
-Ints = npt.NDArray[np.int64]
 
 
 class OfflineGallery:
@@ -47,7 +46,7 @@ class OfflineGallery:
         self.encoder = encoder
         self.products = np.asarray(products, np.int64)
         self._patches = _PatchFile()
-        columns: list[list[npt.NDArray[np.float16]]] = [[], [], []]
+        columns: list[list[Halves]] = [[], [], []]
         for photo in embedded:
             for column, vector in zip(
                 columns, (photo.vector, photo.whole, photo.colours), strict=True
@@ -83,7 +82,7 @@ class OfflineGallery:
             colours=self._colours[self._order].astype(np.float32),
         )
 
-    def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
+    def view_deviations(self, *, at_most: int) -> Floats:
         """Vector of the first view − vector of all views, of `at_most` photos evenly taken."""
         some = slice(None, None, max(1, -(-len(self) // at_most)))
         return self._wholes[some].astype(np.float32) - self._vectors[some].astype(np.float32)

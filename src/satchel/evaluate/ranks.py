@@ -14,6 +14,8 @@ from typing import Final, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bools, Floats, Ints
+
 Ranks = npt.NDArray[np.int64]
 """Shape (n,): rank of the right answer, 1 the best; 0 where it is not among the answers."""
 
@@ -22,9 +24,7 @@ Key = TypeVar("Key", bound=Hashable)
 TOP: Final = (1, 2, 3, 5)
 
 
-def class_ranks(
-    scores: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], *, chunk: int = 4096
-) -> Ranks:
+def class_ranks(scores: Floats, labels: Ints, *, chunk: int = 4096) -> Ranks:
     """Rank the right class of each query; a wrong class with the same score ranks before it.
 
     Args:
@@ -53,7 +53,7 @@ def class_ranks(
     return ranks
 
 
-def hits(ranks: Ranks, k: int) -> npt.NDArray[np.bool_]:
+def hits(ranks: Ranks, k: int) -> Bools:
     """Whether each query's right answer is among the first `k`; a rank of 0 never is."""
     return (ranks >= 1) & (ranks <= k)
 

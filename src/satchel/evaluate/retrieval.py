@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Doubles, Floats, Ints
 from satchel.evaluate.ranks import TOP, Ranks, top_k
 from satchel.evaluate.scoring import SMALLEST, Metric, Scorer, Side
 
@@ -45,9 +46,9 @@ class Retrieval:
     answerable: int
     unanswerable: int
     first_rank: Ranks
-    average_precision: npt.NDArray[np.float64]
-    precision_at_r: npt.NDArray[np.float64]
-    relevant: npt.NDArray[np.int64]
+    average_precision: Doubles
+    precision_at_r: Doubles
+    relevant: Ints
 
 
 def retrieval(
@@ -56,7 +57,7 @@ def retrieval(
     gallery: npt.NDArray[Any],
     gallery_products: npt.NDArray[Any],
     *,
-    own: npt.NDArray[np.int64] | None = None,
+    own: Ints | None = None,
     metric: Metric = "cosine",
     ks: Sequence[int] = TOP,
     chunk: int = 8192,
@@ -120,16 +121,16 @@ def retrieval(
 class _Pairs:
     """Queries with their right photos; those of query i are `starts[i]:starts[i + 1]`."""
 
-    query: npt.NDArray[np.int64]
-    row: npt.NDArray[np.int64]
-    starts: npt.NDArray[np.int64]
+    query: Ints
+    row: Ints
+    starts: Ints
 
     @property
-    def relevant(self) -> npt.NDArray[np.int64]:
+    def relevant(self) -> Ints:
         return np.diff(self.starts)
 
     @property
-    def place(self) -> npt.NDArray[np.int64]:
+    def place(self) -> Ints:
         """1 for each query's nearest right photo, 2 for the next …; shape (pairs,)."""
         return np.arange(len(self.query)) - self.starts[self.query] + 1
 
@@ -139,7 +140,7 @@ def _check_retrieval(
     query_products: npt.NDArray[Any],
     gallery: npt.NDArray[Any],
     gallery_products: npt.NDArray[Any],
-    own: npt.NDArray[np.int64] | None,
+    own: Ints | None,
 ) -> None:
     if queries.ndim != 2 or gallery.ndim != 2 or queries.shape[1] != gallery.shape[1]:
         raise ValueError(
@@ -158,9 +159,7 @@ def _check_retrieval(
 
 
 def _check_own(
-    own: npt.NDArray[np.int64],
-    of_queries: npt.NDArray[np.int32],
-    of_gallery: npt.NDArray[np.int32],
+    own: Ints, of_queries: npt.NDArray[np.int32], of_gallery: npt.NDArray[np.int32]
 ) -> None:
     inside = np.flatnonzero(own >= 0)
     others = inside[of_gallery[own[inside]] != of_queries[inside]]
@@ -174,7 +173,7 @@ def _check_own(
 def _right_pairs(
     of_queries: npt.NDArray[np.int32],
     of_gallery: npt.NDArray[np.int32],
-    own: npt.NDArray[np.int64] | None,
+    own: Ints | None,
     products: int,
 ) -> _Pairs:
     """Pair every query with the gallery rows of its product, but for itself."""
@@ -197,10 +196,10 @@ def _wrong_before(
     of_queries: npt.NDArray[np.int32],
     of_gallery: npt.NDArray[np.int32],
     pairs: _Pairs,
-    scores: npt.NDArray[np.float64],
+    scores: Doubles,
     *,
     chunk: int,
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Count for each pair the wrong photos that score at least as much as its right one.
 
     Past rank R the count stops being exact, but for each query's first right photo: nothing
@@ -235,9 +234,7 @@ def _wrong_before(
     return before
 
 
-def _one_per_query(
-    open_pairs: npt.NDArray[np.int64], place: npt.NDArray[np.int64]
-) -> Iterator[npt.NDArray[np.int64]]:
+def _one_per_query(open_pairs: Ints, place: Ints) -> Iterator[Ints]:
     """Divide pairs into groups without a query twice."""
     order = np.argsort(place[open_pairs], kind="stable")
     ordered = open_pairs[order]
@@ -246,14 +243,14 @@ def _one_per_query(
 
 def _count(
     scorer: Scorer,
-    found: npt.NDArray[np.float32],
+    found: Floats,
     *,
     first_query: int,
     first_row: int,
-    query: npt.NDArray[np.int64],
-    score: npt.NDArray[np.float64],
+    query: Ints,
+    score: Doubles,
     longest: float,
-) -> npt.NDArray[np.int64]:
+) -> Ints:
     """Count for each query the columns of `found` that reach `score`.
 
     Args:
@@ -272,7 +269,7 @@ def _count(
     low = np.nextafter(low, np.float32(-np.inf))
     rows = found if len(query) == len(found) else found[query - first_query]
     surely = rows > high[:, None]
-    counts: npt.NDArray[np.int64] = np.count_nonzero(surely, axis=1)
+    counts: Ints = np.count_nonzero(surely, axis=1)
     perhaps = rows >= low[:, None]
     close = np.flatnonzero(np.count_nonzero(perhaps, axis=1) > counts)
     if len(close):
@@ -283,7 +280,7 @@ def _count(
     return counts
 
 
-def _figures(pairs: _Pairs, before: npt.NDArray[np.int64], ks: Sequence[int]) -> Retrieval:
+def _figures(pairs: _Pairs, before: Ints, ks: Sequence[int]) -> Retrieval:
     relevant = pairs.relevant
     answerable = relevant > 0
     rank = pairs.place + before

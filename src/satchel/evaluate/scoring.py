@@ -7,6 +7,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Doubles, Floats, Ints
+
 Metric = Literal["cosine", "euclidean"]
 
 DOUBLE_BYTES: Final = 8 * 2**20
@@ -28,33 +30,29 @@ class Side:
         if len(vectors) and not self.norms.max() < LARGEST_NORM:  # NaN is not, either
             raise ValueError("expected finite vectors, no longer than 1e15; got others")
 
-    def unit(self, rows: slice) -> npt.NDArray[np.float32]:
+    def unit(self, rows: slice) -> Floats:
         """The rows at length 1, or 0 where they are; float32."""
         norms = self.norms[rows, None]
         scaled = np.divide(1, norms, out=np.zeros_like(norms), where=norms > 0)
         if scaled.size and scaled.max() > 1e30:  # subnormal lengths: float32 cannot hold 1/length
             return (self.vectors[rows] * scaled).astype(np.float32)
-        unit: npt.NDArray[np.float32] = np.multiply(
-            self.vectors[rows], scaled.astype(np.float32), dtype=np.float32
-        )
+        unit: Floats = np.multiply(self.vectors[rows], scaled.astype(np.float32), dtype=np.float32)
         return unit
 
-    def plain(self, rows: slice) -> npt.NDArray[np.float32]:
+    def plain(self, rows: slice) -> Floats:
         """The rows as they are; float32."""
         return np.asarray(self.vectors[rows], np.float32)
 
 
-def _lengths(vectors: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+def _lengths(vectors: npt.NDArray[Any]) -> Doubles:
     doubles = vectors.astype(np.float64)
-    lengths: npt.NDArray[np.float64] = np.sqrt(_row_products(doubles, doubles))
+    lengths: Doubles = np.sqrt(_row_products(doubles, doubles))
     return lengths
 
 
-def _row_products(
-    left: npt.NDArray[np.float64], right: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def _row_products(left: Doubles, right: Doubles) -> Doubles:
     """Inner product of each row with its counterpart."""
-    products: npt.NDArray[np.float64] = np.einsum("ij,ij->i", left, right)
+    products: Doubles = np.einsum("ij,ij->i", left, right)
     return products
 
 
@@ -70,9 +68,7 @@ class Scorer:
         self.metric = metric
         self.dimensions = queries.vectors.shape[1]
 
-    def exact(
-        self, query: npt.NDArray[np.int64], row: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float64]:
+    def exact(self, query: Ints, row: Ints) -> Doubles:
         """Score pairs in float64; shape (pairs,)."""
         scores = np.zeros(len(query))
         step = max(1, DOUBLE_BYTES // (16 * max(1, self.dimensions)))
@@ -90,9 +86,7 @@ class Scorer:
                 scores[start : start + step] = products
         return scores
 
-    def rounding(
-        self, bits: int, query: npt.NDArray[np.int64], longest: float
-    ) -> npt.NDArray[np.float64]:
+    def rounding(self, bits: int, query: Ints, longest: float) -> Doubles:
         """Bound the error of these queries' scores, computed in floats of so many bits.
 
         A sum of d products is off by at most d·u·|a|·|b| to first order (Higham, "Accuracy and
@@ -101,21 +95,19 @@ class Scorer:
         unit = (self.dimensions + 8) * 0.5**bits
         if self.metric == "cosine":
             return np.full(len(query), 2 * unit)
-        bound: npt.NDArray[np.float64] = 2 * unit * (self.queries.norms[query] + longest) ** 2
+        bound: Doubles = 2 * unit * (self.queries.norms[query] + longest) ** 2
         return bound
 
-    def gallery_block(self, rows: slice) -> npt.NDArray[np.float32]:
+    def gallery_block(self, rows: slice) -> Floats:
         """Rows of the gallery as `approximate` takes them."""
         return self.gallery.unit(rows) if self.metric == "cosine" else self.gallery.plain(rows)
 
-    def approximate(
-        self, query: slice, block: npt.NDArray[np.float32], rows: slice
-    ) -> npt.NDArray[np.float32]:
+    def approximate(self, query: slice, block: Floats, rows: slice) -> Floats:
         """Score queries against a block of the gallery in float32; shape (queries, block)."""
         if self.metric == "cosine":
-            cosines: npt.NDArray[np.float32] = self.queries.unit(query) @ block.T
+            cosines: Floats = self.queries.unit(query) @ block.T
             return cosines
-        scores: npt.NDArray[np.float32] = (2 * self.queries.plain(query)) @ block.T
+        scores: Floats = (2 * self.queries.plain(query)) @ block.T
         scores -= np.square(self.queries.norms[query, None]).astype(np.float32)
         scores -= np.square(self.gallery.norms[rows]).astype(np.float32)
         return scores

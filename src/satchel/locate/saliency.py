@@ -12,15 +12,15 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Floats
 from satchel.records import WHOLE_PHOTO, Box
 
 GRID: Final = 56
 """The map is enlarged to this many cells a side, so that boxes have subcell precision."""
 
 
-def salient_box(saliency: npt.NDArray[np.float32]) -> Box:
+def salient_box(saliency: Floats) -> Box:
     """Return the box of the largest region of above-average saliency.
 
     Args:

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from satchel.arrays import Floats, Ints
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex, WorkspaceError
@@ -114,9 +115,7 @@ class GalleryIndex:
         name: str = self.gallery.photos[row].tobytes().hex()
         return name
 
-    def search(
-        self, queries: npt.NDArray[np.float32], k: int
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
+    def search(self, queries: Floats, k: int) -> tuple[Floats, Ints]:
         """Find the `k` rows of the gallery nearest to each query, by inner product, exactly.
 
         Args:
@@ -128,11 +127,11 @@ class GalleryIndex:
         """
         return nearest_rows(queries, self.gallery.vectors, k)
 
-    def vectors_of(self, rows: npt.NDArray[np.int64]) -> Rows:
+    def vectors_of(self, rows: Ints) -> Rows:
         """Return the vectors of some rows, shape (m, d), in search space."""
         return self.gallery.vectors[rows]
 
-    def rows_of(self, products: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def rows_of(self, products: Ints) -> Ints:
         """Return every row of these products; int64, ascending. Rows are ordered by product."""
         starts = np.searchsorted(self.gallery.products, products, side="left")
         ends = np.searchsorted(self.gallery.products, products, side="right")

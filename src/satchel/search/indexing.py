@@ -10,6 +10,7 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bytes, Floats
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
 from satchel.catalog.vectors import GalleryVectors
@@ -111,7 +112,7 @@ class EmbeddedGallery(Protocol):
     def vectors(self) -> GalleryVectors:
         """One row for each photo of each product, ordered by product."""
 
-    def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
+    def view_deviations(self, *, at_most: int) -> Floats:
         """See `VectorStore.view_deviations`."""
 
     def patches(self, photos: Sequence[str]) -> Sequence[bytes]:
@@ -138,7 +139,7 @@ class CatalogueGallery:
             raise IndexMissing(_nothing_embedded(self._catalogue))
         return found
 
-    def view_deviations(self, *, at_most: int) -> npt.NDArray[np.float32]:
+    def view_deviations(self, *, at_most: int) -> Floats:
         """View deviations of the photos that are searched."""
         store = self._catalogue.vectors
         return store.view_deviations(self.encoder, self._dimension, at_most=at_most)
@@ -164,9 +165,7 @@ def assemble_index(gallery: EmbeddedGallery, rules: SearchRules) -> GalleryIndex
     )
 
 
-def _some_patches(
-    gallery: EmbeddedGallery, photos: npt.NDArray[np.uint8]
-) -> npt.NDArray[np.int8] | None:
+def _some_patches(gallery: EmbeddedGallery, photos: Bytes) -> npt.NDArray[np.int8] | None:
     """Local features of some photos, shape (p, e); None where the encoder gives none."""
     if gallery.patch_dimension is None:
         return None

@@ -19,7 +19,8 @@ from typing import Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from satchel.arrays import Floats
+
 Patches = npt.NDArray[np.int8]
 """Patch embeddings of one photo, shape (p, e): its patches with the most attention."""
 

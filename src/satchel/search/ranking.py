@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Floats, Ints
 from satchel.search.index import GalleryIndex
 from satchel.search.patch_matching import PatchMatcher
 from satchel.search.reranking import collaborative_scores
 
-Floats = npt.NDArray[np.float32]
-Nearest = list[npt.NDArray[np.int64]]
+Nearest = list[Ints]
 """For each product, positions of its nearest photos in `_Shortlist.rows`."""
 
 NEIGHBOURS: Final = 200
@@ -118,7 +117,7 @@ def rank_products(
     return ranked
 
 
-def _candidates(index: GalleryIndex, queries: Floats, wanted: int) -> npt.NDArray[np.int64]:
+def _candidates(index: GalleryIndex, queries: Floats, wanted: int) -> Ints:
     """Return the ids, ascending, of at least `wanted` products near any query, if there are."""
     k = NEIGHBOURS
     while True:
@@ -130,7 +129,7 @@ def _candidates(index: GalleryIndex, queries: Floats, wanted: int) -> npt.NDArra
 
 
 def _shortlist(
-    index: GalleryIndex, queries: Floats, rows: npt.NDArray[np.int64], count: int
+    index: GalleryIndex, queries: Floats, rows: Ints, count: int
 ) -> tuple[_Shortlist, Floats]:
     """Score the products of these rows and keep the first `count`; scores are descending."""
     vectors = index.vectors_of(rows)
@@ -186,8 +185,8 @@ class _Shortlist:
     """
 
     index: GalleryIndex
-    products: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]
+    products: Ints
+    rows: Ints
     vectors: Floats
     cosines: Floats
     spans: Sequence[tuple[int, int]]

@@ -21,7 +21,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from satchel.arrays import Floats
 
 STEEPNESS: Final = 10.0
 """γ of the kernel exp(γ (cosine − 1))."""

@@ -19,6 +19,7 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Ints
 from satchel.search.rules import SearchRules
 
 Rows = npt.NDArray[np.float32]
@@ -61,10 +62,7 @@ class Whitening:
 
 
 def whiten_gallery(
-    vectors: Rows,
-    products: npt.NDArray[np.int64],
-    view_deviations: Rows,
-    rules: SearchRules,
+    vectors: Rows, products: Ints, view_deviations: Rows, rules: SearchRules
 ) -> Whitening:
     """Learn, from a gallery alone, the map under which its products differ most.
 
@@ -131,7 +129,7 @@ def ledoit_wolf(deviations: Rows, degrees: int) -> float:
     return float(np.clip(noise / from_even, least, 1)) if from_even > 0 else 1.0
 
 
-def product_deviations(vectors: Rows, products: npt.NDArray[np.int64]) -> tuple[Rows, int]:
+def product_deviations(vectors: Rows, products: Ints) -> tuple[Rows, int]:
     """Deviations of photos from their product's mean, where it has several.
 
     Args:

@@ -11,8 +11,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Bytes
 from satchel.images import RGB, crop
 from satchel.records import WHOLE_PHOTO, Box
 
@@ -124,7 +124,7 @@ def _recoloured(pixels: RGB, rng: Rng) -> RGB:
     return recoloured
 
 
-def _erased(pixels: npt.NDArray[np.uint8], rng: Rng) -> RGB:
+def _erased(pixels: Bytes, rng: Rng) -> RGB:
     """Random erasing (Zhong et al., AAAI 2020): a hand, a label, a reflection hides a part."""
     side = len(pixels)
     height, width = (int(s) for s in side * rng.uniform(0.1, 0.4, 2))

@@ -12,15 +12,13 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Bytes, Ints
 from satchel.images import RGB, crop, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import WHOLE_PHOTO, Box
 from satchel.train.augment import RECIPES
 from satchel.train.settings import TrainSettings
-
-Ints = npt.NDArray[np.int64]
 
 ENCODED_AT_ONCE: Final = 8
 """Photos encoded together, four crops each with their mirror images. On a CPU more are
@@ -76,7 +74,7 @@ class Batch:
         share: mixing coefficient of the photo itself, in [0.5, 1]; 1 where nothing was blended in.
     """
 
-    crops: npt.NDArray[np.uint8]
+    crops: Bytes
     labels: Ints
     others: Ints
     share: float
@@ -119,14 +117,14 @@ def shown_batches(
 
 def two_pass_crops(
     photos: TrainingPhotos, side_px: int, *, batch: int = ENCODED_AT_ONCE
-) -> Iterator[npt.NDArray[np.uint8]]:
+) -> Iterator[Bytes]:
     """Yield the crops of two encoder passes: the whole photo, and the object in it.
 
     Yields:
         shape (n, 2, side, side, 3), uint8, n ≤ `batch`; all photos in their order.
     """
 
-    def work(rows: list[int]) -> npt.NDArray[np.uint8]:
+    def work(rows: list[int]) -> Bytes:
         crops = []
         for row in rows:
             pixels = photos.decoded(row, side_px)
@@ -136,7 +134,7 @@ def two_pass_crops(
     yield from map_in_order(work, batched(range(len(photos)), batch), workers=cores(), ahead=1)
 
 
-def _blended(crops: npt.NDArray[np.uint8], labels: Ints, rng: np.random.Generator) -> Batch:
+def _blended(crops: Bytes, labels: Ints, rng: np.random.Generator) -> Batch:
     """Blend each photo with its counterpart from the other end of the batch.
 
     By transparency (Zhang et al., "mixup", ICLR 2018) or by a pasted rectangle (Yun et al.,

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from pydantic import TypeAdapter
 from safetensors import safe_open
 from safetensors.torch import load_file
 
+from satchel.arrays import Floats
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone, channels_last, create
 from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
@@ -29,8 +29,6 @@ from satchel.train.fitting import Fitting, Trainable, TrainingState
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings
-
-Floats = npt.NDArray[np.float32]
 
 HEAD_STEPS: Final = 1_500
 HEAD_BATCH: Final = 256

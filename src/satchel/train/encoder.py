@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import PartialState
 from safetensors.torch import load_file
 
+from satchel.arrays import Floats
 from satchel.errors import UsageError
 from satchel.evaluate.retrieval import retrieval
 from satchel.progress import SILENT, Progress
@@ -28,9 +28,6 @@ from satchel.train.losses.whitening import WhiteningLayer
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ProductBatches
 from satchel.train.settings import EncoderSettings
-
-Floats = npt.NDArray[np.float32]
-
 
 CASCADED: Final = "cascaded"
 DEPTHS: Final = 3

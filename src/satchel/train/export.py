@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 import onnx
 import onnxruntime as ort
 import torch
@@ -32,14 +31,13 @@ from onnxruntime.quantization import (
 )
 from torch.onnx import TrainingMode
 
+from satchel.arrays import Bytes, Floats
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos, two_pass_crops
 
 Kind = Literal["fp32", "fp16", "int8"]
 KINDS: Final[tuple[Kind, ...]] = ("fp32", "fp16", "int8")
-Crops = npt.NDArray[np.uint8]
-Floats = npt.NDArray[np.float32]
 
 OPSET: Final = 17
 HALVED: Final = "_f16"
@@ -67,7 +65,7 @@ TIMED_BATCH: Final = 8
 
 
 class Exportable(torch.nn.Module):
-    """Crops → (vectors of length 1, saliency), as `satchel.encode.encoder.Encoder` expects."""
+    """Bytes → (vectors of length 1, saliency), as `satchel.encode.encoder.Encoder` expects."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -160,8 +158,8 @@ def export_encoder(
     return [compare(kind, convert[kind](), crops, own) for kind in kinds]
 
 
-def sample_crops(photos: TrainingPhotos, side_px: int) -> Crops:
-    """Crops of a sample of photos, each whole; shape (n, side, side, 3)."""
+def sample_crops(photos: TrainingPhotos, side_px: int) -> Bytes:
+    """Bytes of a sample of photos, each whole; shape (n, side, side, 3)."""
     rows = np.unique(np.linspace(0, len(photos) - 1, CHECKED_PHOTOS).astype(np.int64))
     some = TrainingPhotos(
         tuple(photos.names[row] for row in rows),
@@ -219,15 +217,15 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 class _Reader(CalibrationDataReader):  # type: ignore[misc] # onnxruntime is not typed
-    def __init__(self, crops: Crops) -> None:
-        self._batches: Iterator[Crops] = iter(np.array_split(crops, max(1, len(crops) // 8)))
+    def __init__(self, crops: Bytes) -> None:
+        self._batches: Iterator[Bytes] = iter(np.array_split(crops, max(1, len(crops) // 8)))
 
-    def get_next(self) -> dict[str, Crops] | None:
+    def get_next(self) -> dict[str, Bytes] | None:
         batch = next(self._batches, None)
         return None if batch is None else {INPUT: batch}
 
 
-def _quantised(model: bytes, crops: Crops) -> bytes:
+def _quantised(model: bytes, crops: Bytes) -> bytes:
     """Static quantisation, a scale for each channel; convolutions alone, which take the time."""
     with tempfile.TemporaryDirectory() as folder:
         whole, ready, small = (Path(folder) / f"{name}.onnx" for name in ("a", "b", "c"))
@@ -246,7 +244,7 @@ def _quantised(model: bytes, crops: Crops) -> bytes:
         return small.read_bytes()
 
 
-def compare(kind: Kind, model: bytes, crops: Crops, own: Floats) -> Exported:
+def compare(kind: Kind, model: bytes, crops: Bytes, own: Floats) -> Exported:
     """Hold an ONNX file against the network's own vectors of crops, shape (n, d)."""
     session = ort.InferenceSession(model, providers=["CPUExecutionProvider"])
     batches = np.array_split(crops, max(1, len(crops) // TIMED_BATCH))

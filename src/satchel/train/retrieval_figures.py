@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Floats, Ints
 from satchel.evaluate.bootstrap import interval
 from satchel.evaluate.ranks import hits
 from satchel.evaluate.report import Figure
 from satchel.evaluate.retrieval import Retrieval, retrieval
 from satchel.train.distances import Distance, WithinClassWhitening
 from satchel.train.encoder import NetworkEmbeddings
-
-Floats = npt.NDArray[np.float32]
 
 
 def by_distance(
@@ -28,7 +27,7 @@ def by_distance(
     gallery: NetworkEmbeddings,
     gallery_labels: npt.NDArray[Any],
     *,
-    own: npt.NDArray[np.int64] | None = None,
+    own: Ints | None = None,
     whitening: WithinClassWhitening | None = None,
 ) -> dict[Distance, Retrieval]:
     """Search by each distance, which decides which photo is nearest.
@@ -60,7 +59,7 @@ def by_distance(
     return found
 
 
-def fitted_whitening(vectors: Floats, labels: npt.NDArray[np.int64]) -> WithinClassWhitening | None:
+def fitted_whitening(vectors: Floats, labels: Ints) -> WithinClassWhitening | None:
     """Whitening of residuals within products; None where every product has one photo."""
     try:
         return WithinClassWhitening.fit(vectors, labels)

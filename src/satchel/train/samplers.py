@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Ints
+
 Rows = npt.NDArray[np.int64]
 
 
@@ -173,9 +175,7 @@ class ProductBatches(Batches):
         ]
         return np.concatenate(full)
 
-    def _choose(
-        self, left: npt.NDArray[np.int64], batches_left: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.int64]:
+    def _choose(self, left: Ints, batches_left: int, rng: np.random.Generator) -> Ints:
         """Draw the products of the next batch.
 
         Products with as many groups left as there are batches are required; the others are drawn

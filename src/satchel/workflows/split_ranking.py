@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Floats, Ints
 from satchel.catalog.training import KeptPhoto
 from satchel.encode.embed import as_query
 from satchel.encode.encoder import Encoder
@@ -61,7 +61,7 @@ class SplitPart:
         return tuple(sorted({code for code, _ in self.gallery}))
 
     @property
-    def own(self) -> npt.NDArray[np.int64] | None:
+    def own(self) -> Ints | None:
         """Position of each query in the gallery; None where queries are not in it."""
         if not self.unseen:
             return None
@@ -89,7 +89,7 @@ class RankedPart:
 
     ranks: Ranks
     first: list[str]
-    vectors: npt.NDArray[np.float32] | None
+    vectors: Floats | None
 
 
 def rank_part(
@@ -105,7 +105,7 @@ def rank_part(
     queries, searched = part.photos(part.queries), part.photos(part.gallery)
     embedded = _embedded(part, encoder, searched, gallery=True, progress=Uncounted(progress))
     gallery = OfflineGallery(embedded, searched.labels, encoder=encoder.id)
-    vectors: list[npt.NDArray[np.float32]] = []
+    vectors: list[Floats] = []
 
     def kept(photos: Iterable[PhotoEmbedding]) -> Iterator[PhotoEmbedding]:
         for photo in photos:

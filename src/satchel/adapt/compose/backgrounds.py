@@ -13,8 +13,8 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
+from satchel.arrays import Bytes, Doubles
 from satchel.errors import PhotoError, UsageError
 from satchel.folders import is_photo, walk_files
 from satchel.images import RGB, decode, read_photo
@@ -34,7 +34,7 @@ CUT: Final = (0.3, 1.0)
 class Backgrounds:
     """Real photos of anything but the products; shape (n, side, side, 3), uint8, n ≥ 1."""
 
-    photos: npt.NDArray[np.uint8]
+    photos: Bytes
 
     def __len__(self) -> int:
         return len(self.photos)
@@ -192,20 +192,14 @@ DRAWN: Final[Sequence[Callable[[int, Rng], RGB]]] = (
 )
 
 
-def _colour(rng: Rng) -> npt.NDArray[np.float64]:
+def _colour(rng: Rng) -> Doubles:
     """Mostly the muted colours of rooms; now and then a strong one."""
     grey = rng.uniform(20, 245)
     spread = 90 if rng.random() < 0.25 else 18
     return np.clip(grey + rng.normal(0, spread, 3), 0, 255)
 
 
-def _smooth(
-    rng: Rng,
-    cells: tuple[int, int],
-    side_px: int,
-    low: npt.NDArray[np.float64],
-    high: npt.NDArray[np.float64],
-) -> RGB:
+def _smooth(rng: Rng, cells: tuple[int, int], side_px: int, low: Doubles, high: Doubles) -> RGB:
     """Random mixtures of two colours on a table of `cells`, enlarged smoothly."""
     shares = rng.random((*cells, 1))
     table = np.clip(low + shares * (high - low), 0, 255).astype(np.uint8)

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.adapt.compose.foreground import RGBA
+from satchel.arrays import Bytes
 
 Rng = np.random.Generator
 Matrix = npt.NDArray[np.float64]
@@ -40,7 +41,7 @@ class Placed:
         return float(x.min()), float(y.min()), float(x.max()), float(y.max())
 
 
-def draw(out: npt.NDArray[np.uint8], sprite: RGBA, matrix: Matrix) -> None:
+def draw(out: Bytes, sprite: RGBA, matrix: Matrix) -> None:
     """Composite a foreground over an image, in place.
 
     Args:

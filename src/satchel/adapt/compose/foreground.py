@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from satchel.arrays import Bools, Bytes, Floats
 from satchel.errors import PhotoError
 from satchel.images import RGB, decode
 from satchel.parallel import cores, map_in_order
@@ -110,16 +111,16 @@ def even_background_mask(pixels: RGB) -> Mask | None:
     return _softened(mask) if LEAST <= mask.mean() <= MOST else None
 
 
-def _rim(lab: npt.NDArray[np.float32]) -> tuple[npt.NDArray[np.float32], ...]:
+def _rim(lab: Floats) -> tuple[Floats, ...]:
     return lab[:RIM_PX], lab[-RIM_PX:], lab[:, :RIM_PX], lab[:, -RIM_PX:]
 
 
-def _commonest(ring: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def _commonest(ring: Floats) -> Floats:
     """The commonest border colour, by its lightness: a cut-off person can cover half the border."""
     light = ring[:, 0].astype(np.int64)
     counts = np.convolve(np.bincount(light, minlength=256), np.ones(7), "same")
     near = np.abs(light - counts.argmax()) <= 4
-    colour: npt.NDArray[np.float32] = np.median(ring[near], axis=0).astype(np.float32)
+    colour: Floats = np.median(ring[near], axis=0).astype(np.float32)
     return colour
 
 
@@ -142,13 +143,13 @@ def _not_flooded(other: Mask) -> Mask:
     return reached
 
 
-def _halo(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
+def _halo(mask: Mask, distance: Floats) -> Mask:
     """JPEG fringes around an outline: nearly the background's colour, at the mask's edge."""
     inner = cv2.erode(mask, np.ones((HALO_PX, HALO_PX), np.uint8))
     return ((mask > inner) & (distance < 2 * BACKGROUND_DISTANCE)).astype(np.uint8)
 
 
-def _holes(mask: Mask, distance: npt.NDArray[np.float32]) -> Mask:
+def _holes(mask: Mask, distance: Floats) -> Mask:
     """Holes, such as behind a handle: large, and exactly of the background's colour."""
     same = ((mask > 0) & (distance <= HOLE_DISTANCE)).astype(np.uint8)
     same = _opened_up(same)
@@ -223,7 +224,7 @@ def _shrunk(pixels: RGB, side_px: int) -> RGB:
     return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
-def _extent(mask: npt.NDArray[np.bool_]) -> tuple[int, int, int, int] | None:
+def _extent(mask: Bools) -> tuple[int, int, int, int] | None:
     """First and last + 1 row, first and last + 1 column that the mask touches; None: none."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
@@ -319,7 +320,7 @@ def extract_foregrounds(
     return Foregrounds(rows)
 
 
-def _keep(row: np.void, name: str, size: str, pixels: npt.NDArray[np.uint8]) -> None:
+def _keep(row: np.void, name: str, size: str, pixels: Bytes) -> None:
     height, width = pixels.shape[:2]
     row[name][:height, :width] = pixels
     row[size] = height, width

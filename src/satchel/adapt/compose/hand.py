@@ -7,9 +7,9 @@ from typing import Final
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from satchel.adapt.compose.drawing import Matrix, Placed, Rng
+from satchel.arrays import Bytes
 
 SKINS: Final = ((236, 188, 160), (224, 172, 138), (198, 134, 98), (141, 85, 54), (92, 58, 40))
 """Skin colours, RGB; each is varied."""
@@ -44,18 +44,16 @@ class Hand:
         r, g, b = np.clip(skin, 0, 255)
         return cls((r, g, b), width, centre + away * half * 4, edge, tuple(tips))
 
-    def draw_arm(self, out: npt.NDArray[np.uint8], window: Matrix) -> None:
+    def draw_arm(self, out: Bytes, window: Matrix) -> None:
         """Draw what is behind the product."""
         self._stroke(out, window, self.root, self.wrist, self.width)
 
-    def draw_fingers(self, out: npt.NDArray[np.uint8], window: Matrix) -> None:
+    def draw_fingers(self, out: Bytes, window: Matrix) -> None:
         """Draw what is in front of the product."""
         for start, end in self.tips:
             self._stroke(out, window, start, end, self.width * 0.34)
 
-    def _stroke(
-        self, out: npt.NDArray[np.uint8], window: Matrix, start: Matrix, end: Matrix, width: float
-    ) -> None:
+    def _stroke(self, out: Bytes, window: Matrix, start: Matrix, end: Matrix, width: float) -> None:
         """Draw a rounded bar, brighter along its middle."""
         scale = float(np.sqrt(window[0, 0] * window[1, 1]))
         root, tip = (

@@ -12,7 +12,6 @@ from typing import Final, Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from satchel.adapt.compose.backgrounds import Backgrounds, drawn
 from satchel.adapt.compose.camera import Camera
@@ -20,6 +19,7 @@ from satchel.adapt.compose.drawing import Matrix, Placed, Rng, brightened, draw,
 from satchel.adapt.compose.foreground import RGBA, Foregrounds
 from satchel.adapt.compose.hand import Hand
 from satchel.adapt.settings import SynthSettings
+from satchel.arrays import Bytes
 from satchel.images import RGB
 
 View = Literal["whole", "object", "part"]
@@ -228,18 +228,13 @@ class Composer:
 
     # -- the rest of the scene -------------------------------------------------------------------
 
-    def _background(self, rng: Rng) -> npt.NDArray[np.uint8]:
+    def _background(self, rng: Rng) -> Bytes:
         if self._backgrounds and rng.random() < self._settings.real_backgrounds:
             return np.ascontiguousarray(self._backgrounds.cut(self._side, rng))
         return np.ascontiguousarray(drawn(self._side, rng))
 
     def _add_neighbours(
-        self,
-        out: npt.NDArray[np.uint8],
-        row: int,
-        window: Matrix,
-        products: list[Placed],
-        rng: Rng,
+        self, out: Bytes, row: int, window: Matrix, products: list[Placed], rng: Rng
     ) -> None:
         """Draw other products behind this one, smaller: it remains what the photo is of."""
         if rng.random() >= P_NEIGHBOURS * self._settings.clutter or len(self._foregrounds) < 2:
@@ -257,12 +252,7 @@ class Composer:
         return int((row + rng.integers(1, len(self._foregrounds))) % len(self._foregrounds))
 
     def _occlude(
-        self,
-        out: npt.NDArray[np.uint8],
-        row: int,
-        window: Matrix,
-        products: list[Placed],
-        rng: Rng,
+        self, out: Bytes, row: int, window: Matrix, products: list[Placed], rng: Rng
     ) -> None:
         """Draw something in front: another product's edge, or a bar across a side."""
         side = self._side
