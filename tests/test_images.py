@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from conftest import SHARED, draw, jpeg
+from satchel import photo_formats
 from satchel.errors import (
     CorruptPhoto,
     EmptyPhoto,
@@ -26,6 +27,7 @@ from satchel.errors import (
     UnsupportedFormat,
 )
 from satchel.images import clean, crop, decode, encode_jpeg, read_photo, thumbnail
+from satchel.photo_formats import FORMATS, PhotoFormat, readable_formats
 from satchel.photo_header import PhotoLimits
 from satchel.records import Box
 
@@ -151,6 +153,18 @@ def test_empty_file() -> None:
 def test_what_is_no_photo_is_told_by_its_bytes(data: bytes, what: str) -> None:
     with pytest.raises(UnsupportedFormat, match=rf"expected a JPEG, PNG, WebP or AVIF.*{what}"):
         decode(data)
+
+
+def test_a_format_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    tiff = PhotoFormat("TIFF", "TIFF", (".tif",), (b"II*\0", b"MM\0*"), 4)
+    monkeypatch.setattr(photo_formats, "FORMATS", (*FORMATS, tiff))
+    data = saved(PICTURE, "TIFF")
+    assert (decode(data) == np.asarray(PICTURE)).all()
+    assert "TIFF" in readable_formats()
+    with pytest.raises(CorruptPhoto, match="like a TIFF"):
+        decode(data[:6])
+    with pytest.raises(UnsupportedFormat, match="WebP, AVIF or TIFF"):
+        decode(b"hello, this is text")
 
 
 def test_a_damaged_heic_is_no_reason_to_install_the_extra_again(

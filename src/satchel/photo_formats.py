@@ -2,18 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
 from satchel.errors import CorruptPhoto, UnsupportedFormat, install_extra
 
-FORMATS: Final = ("JPEG", "PNG", "WEBP", "AVIF")  # Pillow opens an MPO as a kind of JPEG
-PHOTO_SUFFIXES: Final = frozenset({".jpg", ".jpeg", ".png", ".webp", ".avif", ".heic", ".heif"})
-"""Suffixes of photo files, only for finding them in folders: the bytes decide the format."""
+
+@dataclass(frozen=True, slots=True)
+class PhotoFormat:
+    """A format on the allow-list.
+
+    Attributes:
+        pillow: Pillow's name of it.
+        name: for people.
+        suffixes: of its files, only for finding them in folders: the bytes decide the format.
+        magic: what its files may begin with; empty for the formats of `ftyp`, which share it.
+        decoder_bytes: memory of Pillow's decoder, in bytes per pixel: measured, rounded up. 0 of
+            JPEG, whose memory is estimated from its frame.
+    """
+
+    pillow: str
+    name: str
+    suffixes: tuple[str, ...]
+    magic: tuple[bytes, ...]
+    decoder_bytes: int
+
+
+JPEG: Final = PhotoFormat("JPEG", "JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), 0)
+"""Pillow opens an MPO as a kind of JPEG."""
+PNG: Final = PhotoFormat("PNG", "PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), 1)
+WEBP: Final = PhotoFormat("WEBP", "WebP", (".webp",), (b"RIFF",), 10)
+AVIF: Final = PhotoFormat("AVIF", "AVIF", (".avif",), (), 12)
+HEIC: Final = PhotoFormat("HEIF", "HEIC", (".heic", ".heif"), (), 2)
+"""Needs an extra, so it is not among `FORMATS`."""
+
+FORMATS: Final = (JPEG, PNG, WEBP, AVIF)
+PHOTO_SUFFIXES: Final = frozenset(suffix for one in (*FORMATS, HEIC) for suffix in one.suffixes)
 
 
 def formats_of(data: bytes) -> tuple[str, ...]:
     """Return the formats, by Pillow's names, that a file with these bytes may be opened as."""
-    return (*FORMATS, "HEIF") if _is_heic(data) and _register_heic() else FORMATS
+    extra = (HEIC,) if _is_heic(data) and _register_heic() else ()
+    return tuple(one.pillow for one in (*FORMATS, *extra))
+
+
+def decoder_bytes(pillow: str) -> int:
+    """Return the memory of a format's decoder, in bytes per pixel; `pillow` as in `formats_of`."""
+    return next(one.decoder_bytes for one in (*FORMATS, HEIC) if one.pillow == pillow)
 
 
 def _is_heic(data: bytes) -> bool:
@@ -31,7 +66,8 @@ def _register_heic() -> bool:
 
 def readable_formats() -> tuple[str, ...]:
     """Return the formats that can be read here, JPEG first; HEIC where its extra is installed."""
-    return ("JPEG", "PNG", "WebP", "AVIF", *(("HEIC",) if _register_heic() else ()))
+    extra = (HEIC,) if _register_heic() else ()
+    return tuple(one.name for one in (*FORMATS, *extra))
 
 
 NO_PHOTOS: Final = {
@@ -43,25 +79,25 @@ NO_PHOTOS: Final = {
 }
 """First bytes of files that are often among photos, and what to do about them."""
 
-MAGIC: Final = {"JPEG": b"\xff\xd8\xff", "PNG": b"\x89PNG\r\n\x1a\n", "WebP": b"RIFF"}
-
 
 def unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
     """Return the error: a damaged photo of a known format, or a file that is not a photo."""
-    known = [name for name, magic in MAGIC.items() if data.startswith(magic)]
-    if known == ["WebP"] and data[8:12] != b"WEBP":  # another kind of RIFF
+    known = [one.name for one in FORMATS if data.startswith(one.magic)]
+    if known == [WEBP.name] and data[8:12] != b"WEBP":  # another kind of RIFF
         known = []
     if _is_heic(data):
         if not _register_heic():
             return UnsupportedFormat(
                 f"HEIC photos need the extra 'heic': {install_extra('heic')}; or send a JPEG"
             )
-        known = ["HEIC"]
+        known = [HEIC.name]
     if known:
         return CorruptPhoto(
             f"the file begins like a {known[0]} and its header is damaged or cut off; send it again"
         )
-    return UnsupportedFormat(f"expected a JPEG, PNG, WebP or AVIF photo, got {_what_else(data)}")
+    *names, last = (one.name for one in FORMATS)
+    expected = f"expected a {', '.join(names)} or {last} photo"
+    return UnsupportedFormat(f"{expected}, got {_what_else(data)}")
 
 
 def _what_else(data: bytes) -> str:

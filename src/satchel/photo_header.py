@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from satchel.avif import coded_pixels
 from satchel.errors import CorruptPhoto, EmptyPhoto, PhotoTooLarge, UnsupportedJpeg
 from satchel.jpeg import Frame, count_scans, read_frame
-from satchel.photo_formats import MAGIC, formats_of, unreadable
+from satchel.photo_formats import JPEG, decoder_bytes, formats_of, unreadable
 
 ORIENTATION_TAG: Final = 0x0112
 
@@ -76,7 +76,7 @@ def read_header(data: bytes, limits: PhotoLimits) -> PhotoHeader:
             f"expected at most {limits.max_bytes:,} bytes, got {len(data):,}; "
             "send a smaller copy of the photo"
         )
-    frame = read_frame(data) if data.startswith(MAGIC["JPEG"]) else None
+    frame = read_frame(data) if data.startswith(JPEG.magic) else None
     try:
         image = Image.open(BytesIO(data), formats=formats_of(data))
     except UnidentifiedImageError:
@@ -119,9 +119,6 @@ def _check_size(width: int, height: int, limits: PhotoLimits) -> None:
         )
 
 
-DECODER_BYTES: Final = {"PNG": 1, "WEBP": 10, "AVIF": 12, "HEIF": 2}
-"""Memory of Pillow's decoders, in bytes per pixel: measured, rounded up."""
-
 MODE_BYTES: Final = {"1": 1, "L": 1, "P": 1, "I;16": 2}
 """Memory of Pillow's pixels, in bytes per pixel; 4 in every other mode."""
 
@@ -154,7 +151,7 @@ def pillow_bytes(photo: PhotoHeader, scale: float = 1) -> float:
     of_pixel = MODE_BYTES.get(photo.image.mode, 4) + OUTPUT_BYTES
     if photo.frame is not None:
         return jpeg_bytes(photo.frame, scale, of_pixel)
-    return DECODER_BYTES[photo.image.format or ""] + of_pixel
+    return decoder_bytes(photo.image.format or "") + of_pixel
 
 
 def orientation(image: Image.Image) -> int:
