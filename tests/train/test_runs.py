@@ -21,6 +21,7 @@ from satchel.train.classifier import notes_of, read_products
 from satchel.train.runs import CURVES, RECORD, Run, RunRecord, new_record, readable
 from satchel.train.settings import ClassifierSettings
 from satchel.workflows.evaluate import _is_of
+from support.cli import satchel
 
 
 def record_of(name: str) -> RunRecord:
@@ -68,6 +69,18 @@ def test_one_damaged_record_does_not_hide_the_other_runs(
     told = capsys.readouterr()
     assert "two" in told.out
     assert told.err.startswith("the run one has no readable run.json: ")
+
+
+def test_runs_that_are_asked_for_and_not_there(workspace: Workspace) -> None:
+    assert "there are no runs" in satchel(workspace.folder, "runs", "two").stderr
+    Run.create(workspace.runs, record_of("one"))
+    told = satchel(workspace.folder, "runs", "two")
+    assert told.returncode == 2
+    assert "no run begins with two" in told.stderr
+    told = satchel(workspace.folder, "runs", "--sort", "top9")
+    assert told.returncode == 2
+    assert "expected --sort begun_at, top1" in told.stderr
+    assert "one" in satchel(workspace.folder, "runs", "--sort", "top1").stdout
 
 
 def test_damaged_lines_of_curves_are_left_out(run: Run) -> None:

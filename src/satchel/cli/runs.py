@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -11,6 +11,9 @@ from satchel.errors import UsageError
 
 if TYPE_CHECKING:
     from satchel.train.runs import Run
+
+FIGURES: Final = ("top1", "top5", "recall1", "recall5", "map_at_r")
+"""Shown as columns."""
 
 
 def runs(
@@ -32,6 +35,10 @@ def runs(
         run for run in all_runs(workspace.runs) if not names or run.name.startswith(tuple(names))
     ]
     if not found:
+        if all_runs(workspace.runs):
+            raise UsageError(
+                f"no run begins with {' or '.join(names or ())}; `satchel runs` lists all"
+            )
         say("there are no runs; begin one with `satchel train classifier`")
         return
     records = {}
@@ -43,6 +50,11 @@ def runs(
     damaged = len(found) - len(records)
     found = [run for run in found if run.name in records]
 
+    known = ["begun_at", *FIGURES]
+    known += sorted({name for record, _ in records.values() for name in record.figures} - {*known})
+    if sort not in known:
+        raise UsageError(f"expected --sort {', '.join(known)}; got {sort!r}")
+
     def key(run: Run) -> Any:
         record = records[run.name][0]
         if sort == "begun_at":
@@ -50,9 +62,7 @@ def runs(
         return (-record.figures.get(sort, float("-inf")), 0.0)
 
     figures = [
-        name
-        for name in ("top1", "top5", "recall1", "recall5", "map_at_r")
-        if any(name in record.figures for record, _ in records.values())
+        name for name in FIGURES if any(name in record.figures for record, _ in records.values())
     ]
     colours = {"crashed": "red", "running": "yellow", "stopped": "cyan"}
     table = Table("run", "state", "split", "epochs", "min", *figures)

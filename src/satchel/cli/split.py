@@ -52,6 +52,11 @@ def split(
     made = split_workspace(workspace, path, options, column=column)
     for part in PARTS:
         say(f"{part}: {len(made.part(part)):,} photos of {len(made.products(part)):,} products")
+    if not made.part("val"):
+        say(
+            "beware: training needs photos to choose the best weights by, and val has none; make a "
+            "split of another name with a larger --val"
+        )
     if made.left_out:
         say(f"left out: {made.left_out:,} photos whose copies belong to products of two parts")
     if made.torn_groups:
