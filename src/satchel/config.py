@@ -126,8 +126,10 @@ def read_settings(path: Path) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
+        unknown = first["type"] == "extra_forbidden"
+        reason = "there is no such setting" if unknown else first["msg"].lower()
         raise WorkspaceError(
-            f"{path}: {key}: {first['msg'].lower()} (got {first['input']!r}); "
+            f"{path}: {key}: {reason} (got {first['input']!r}); "
             "run `satchel init` in an empty folder to see a valid file"
         ) from None
 

@@ -418,7 +418,7 @@ def test_the_settings_file_that_init_writes_is_valid_and_holds_the_defaults(tmp_
     ("text", "message"),
     [
         ("[identify]\ntop = 500\n", "identify.top: input should be less than or equal to 50"),
-        ("[identify]\ntips = 5\n", "identify.tips: extra inputs are not permitted"),
+        ("[identify]\ntips = 5\n", "identify.tips: there is no such setting"),
         ("[identify\n", "is not valid TOML"),
     ],
 )
@@ -427,6 +427,16 @@ def test_bad_settings(tmp_path: Path, text: str, message: str) -> None:
     path.write_text(text)
     with pytest.raises(WorkspaceError, match=message):
         read_settings(path)
+
+
+def test_photos_beside_the_folders_are_not_called_none(here: Path, tmp_path: Path) -> None:
+    loose = tmp_path / "loose"
+    loose.mkdir()
+    (loose / "a.jpg").write_bytes(jpeg("ring", 1))
+    told = satchel("import", loose, cwd=here)
+    assert told.returncode == 1
+    assert "which have no code (1)" in told.stderr
+    assert f"nothing to import in {loose}" in told.stderr
 
 
 def test_settings_of_tables_are_given_with_a_dot() -> None:

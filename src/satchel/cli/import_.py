@@ -53,7 +53,10 @@ def import_(
             "ignored: import with --update to apply them"
         )
     if not count.rows:
-        say(f"{path} holds no photos: expected rows in a file, or folders named by code")
+        say(
+            f"nothing to import in {path}: expected rows in a file, or photos in folders named by "
+            "code"
+        )
         raise typer.Exit(SOME_FAILED)
     if count.problems:
         say(f"the refused rows, with reasons: {done.report}")
