@@ -19,6 +19,7 @@ from satchel.config import Settings, default_settings_text, read_settings
 from satchel.encode.encoder import Encoder
 from satchel.errors import WorkspaceError
 from satchel.workspace import Workspace
+from support import cli as in_process
 
 
 def satchel(
@@ -437,6 +438,13 @@ def test_photos_beside_the_folders_are_not_called_none(here: Path, tmp_path: Pat
     assert told.returncode == 1
     assert "which have no code (1)" in told.stderr
     assert f"nothing to import in {loose}" in told.stderr
+
+
+@pytest.mark.parametrize("option", ["--confirm", "--reject", "--undo"])
+def test_groups_beyond_all_numbers(here: Path, option: str) -> None:
+    told = in_process.satchel(here, "lookalikes", option, str(10**20))
+    assert told.returncode == 2
+    assert "Invalid value" in told.stderr
 
 
 def test_settings_of_tables_are_given_with_a_dot() -> None:

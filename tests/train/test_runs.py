@@ -71,6 +71,13 @@ def test_one_damaged_record_does_not_hide_the_other_runs(
     assert told.err.startswith("the run one has no readable run.json: ")
 
 
+@pytest.mark.parametrize("name", ["../out", "/out", "..", "", "a/b", "a\\b", "-x"])
+def test_names_that_lead_out_of_the_folder(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError, match="expected a run's name without"):
+        Run.create(tmp_path / "runs", record_of(name))
+    assert not list(tmp_path.iterdir())
+
+
 def test_runs_that_are_asked_for_and_not_there(workspace: Workspace) -> None:
     assert "there are no runs" in satchel(workspace.folder, "runs", "two").stderr
     Run.create(workspace.runs, record_of("one"))

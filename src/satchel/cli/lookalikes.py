@@ -13,6 +13,9 @@ from satchel.errors import UsageError
 MOST_SHOWN = 40
 """Groups in a table; more of them are easier to review on the page."""
 
+MAX_ID = 2**63 - 1
+"""The largest number that a database takes."""
+
 if TYPE_CHECKING:
     from satchel.catalog.lookalike_groups import LookAlikeGroup
     from satchel.catalog.lookalikes import LookAlikeStore
@@ -22,13 +25,20 @@ if TYPE_CHECKING:
 def lookalikes(
     context: typer.Context,
     confirm: Annotated[
-        int | None, typer.Option(metavar="GROUP", help="Confirm that a group looks the same.")
+        int | None,
+        typer.Option(
+            min=0, max=MAX_ID, metavar="GROUP", help="Confirm that a group looks the same."
+        ),
     ] = None,
     reject: Annotated[
-        int | None, typer.Option(metavar="GROUP", help="Reject a group: its products differ.")
+        int | None,
+        typer.Option(
+            min=0, max=MAX_ID, metavar="GROUP", help="Reject a group: its products differ."
+        ),
     ] = None,
     undo: Annotated[
-        int | None, typer.Option(metavar="GROUP", help="Undo the decision on a group.")
+        int | None,
+        typer.Option(min=0, max=MAX_ID, metavar="GROUP", help="Undo the decision on a group."),
     ] = None,
     code: Annotated[
         list[str] | None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -189,11 +190,8 @@ def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> Non
 
 def _name(settings: TrainSettings) -> str:
     """A readable default name of a run."""
-    return "-".join(
-        str(part)
-        for part in (getattr(settings, "loss", None), settings.backbone, settings.stage)
-        if part
-    )
+    parts = getattr(settings, "loss", None), settings.backbone, settings.stage
+    return re.sub(r"[/\\]", "-", "-".join(str(part) for part in parts if part))
 
 
 def _split(workspace: Workspace, name: str) -> str:

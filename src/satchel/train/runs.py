@@ -12,6 +12,7 @@ import fcntl
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -117,7 +118,16 @@ class Run:
 
     @classmethod
     def create(cls, runs: Path, record: RunRecord) -> Run:
-        """Make a run's folder; its name gets a number where it is taken."""
+        """Make a run's folder; its name gets a number where it is taken.
+
+        Raises:
+            UsageError: the name could lead out of the folder.
+        """
+        if not re.fullmatch(r"[^-./\\\0][^/\\\0]{0,199}", record.name):
+            raise UsageError(
+                "expected a run's name without slashes, which does not begin with - or ., got "
+                f"{record.name!r}"
+            )
         for number in range(1, 10_000):
             name = record.name if number == 1 else f"{record.name}-{number}"
             run = cls(runs / name)
