@@ -1,15 +1,15 @@
-"""Adapting to a catalogue of one studio picture per product: each step beside plain zero-shot.
+"""Adapting to a catalogue of one studio photo per product, compared with zero-shot.
 
     python benchmarks/adapt.py [--encoder clip-b16|lite0] [--minutes 12] [--every 1]
                                [--gallery grocery|luma|dreambooth] [--test]
     python benchmarks/adapt.py --products 3000 [--minutes 30]
 
 For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
-that the command calls, the named encoder answering) on drawn backgrounds and the street photos,
+that the command calls, with the named encoder served) on drawn backgrounds and the street photos,
 which are in no task, and the queries are searched with the exported ONNX file. Steps: the plain
-whole photo, the looks, the ranking. clip-b16: by the start, by the adapted head alone, and by both
-side by side, which is what would be served. lite0: by the start, by the end of training by itself,
-and by its average with the start. Choices are made on the dev queries; --test measures the test
+whole photo, all passes, the ranking. clip-b16: the start, the adapted head alone, and the ensemble
+of both, which would be served. lite0: the start, the end of training alone, and its average with
+the start. Choices are made on the dev queries; --test measures the test
 queries too.
 
 --products times the commands themselves instead, as a user runs them, on so many different pictures
@@ -59,7 +59,7 @@ from satchel.workspace import Workspace
 
 TOP = (1, 2, 3, 5)
 RULES = {"clip-b16": SearchRules(), "lite0": SearchRules(colour_weight=0.2)}
-"""What does best with each encoder."""
+"""Best settings of each encoder."""
 
 GALLERIES = {
     "grocery": {"dev": "studio → train+val", "test": "studio → test"},
@@ -131,7 +131,7 @@ class _State:
 
 
 def head_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:
-    """Every photo as the exported file has it, and what each of its two heads says alone."""
+    """Embeddings of every photo by the exported file, and by each of its two heads alone."""
     export_run(workspace, run)
     encoder = Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
     gallery = {photo.path for task in chosen for photo in task.gallery}
@@ -145,7 +145,7 @@ def head_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str,
 
 
 def _part(embeddings: Photos, part: slice) -> Photos:
-    """One head's vectors: of looks that are added up, parts are what the head by itself gives."""
+    """One head's vectors: of summed passes, the slices are the head's own vectors."""
 
     def cut(vector: np.ndarray) -> np.ndarray:
         found: np.ndarray = vector[part] / np.linalg.norm(vector[part])
@@ -159,7 +159,7 @@ def _part(embeddings: Photos, part: slice) -> Photos:
 
 
 def network_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:
-    """Every photo as the light encoder has it, and its ends with shares of what was trained."""
+    """Embeddings by the light encoder, and by interpolations of its trained weights."""
     paths = distinct_paths(chosen)
     found = {"zero-shot": embedded(paths, Encoder.load(BUILTINS["lite0"]))}
     for share in dict.fromkeys(
@@ -225,7 +225,7 @@ def figures_of(
 
 
 def timed(products: int, minutes: float) -> None:
-    """Minutes of each command on the way from pictures to an adapted encoder that answers."""
+    """Minutes of each command from photos to a served adapted encoder."""
     galleries = [photo.path for task in tasks("dev") for photo in task.gallery]
     paths = list(dict.fromkeys([*galleries, *distinct_paths(tasks("dev"))]))[:products]
     if len(paths) < products:

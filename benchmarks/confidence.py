@@ -42,7 +42,7 @@ FEW = (50, 300)
 """How many own photos are tried, besides all of them."""
 
 TEMPERATURE, IDENTIFIED_AT, IN_CATALOGUE_AT = 0.02, 0.95, 0.44
-"""Of the softmax that is compared with: the best ones, by the same dev tasks."""
+"""Thresholds of the softmax baseline: the best ones on the same dev tasks."""
 
 Rule = Callable[[np.ndarray], float]
 RULES: dict[str, Rule] = {
@@ -86,7 +86,7 @@ def compare_rules(task: Task, photos: Photos) -> list[list[object]]:
 def by_photos_per_product(chosen: list[Task]) -> list[Task]:
     """The task whose products have many photos, and the same with the first 3 and 10 of them.
 
-    Photos from the twentieth on become queries, where the gallery is cut.
+    Photos from the twentieth become queries, where the gallery is cut.
     """
     many = next(task for task in chosen if "train → val" in task.name)
     by_code: dict[str, list[LabelledPhoto]] = {}
@@ -120,11 +120,11 @@ class Queries:
     groups: np.ndarray
 
     def paired(self) -> Outcomes:
-        """Each query with and without its product: what is fitted on."""
+        """Each query with and without its product, for fitting."""
         return outcomes_of(rank_pairs(self.searcher, map(Query, self.photos), self.right.tolist()))
 
     def once(self) -> Outcomes:
-        """Each query as it is: what is measured on."""
+        """Each query as it is, for measuring."""
         found = rank_queries(self.searcher, map(Query, self.photos))
         return Outcomes(
             found.rankings,
@@ -172,7 +172,7 @@ def queries_of(task: Task, photos: Photos) -> Queries:
 
 
 def equally(parts: list[Outcomes]) -> Outcomes:
-    """Put tasks together so that each counts alike, however many queries it has."""
+    """Join tasks with equal weight, however many queries each has."""
     usual = np.mean([len(part) for part in parts])
     return joined([replace(part, weight=part.weight * usual / len(part)) for part in parts])
 

@@ -1,4 +1,4 @@
-"""Faces, watermarks and several objects: what is found of a known truth, and what by mistake.
+"""Detection of faces, watermarks and several objects: recall and false positives.
 
     python benchmarks/content.py [dev|test|model CENTERFACE.onnx]
 
@@ -77,7 +77,7 @@ def pixels_of(path: Path) -> RGB:
 
 
 def saved(pixels: RGB) -> RGB:
-    """What a JPEG leaves of a picture that was made here."""
+    """Recompress a generated image as JPEG."""
     return decode(encode_jpeg(np.ascontiguousarray(pixels), 88), min_side_px=None)
 
 
@@ -215,7 +215,7 @@ def stamp(kind: str, size_wh: tuple[int, int], seed: int, shades: Sequence[int])
 
 
 def _text(width: float, ink: tuple[int, int, int, int], rng: Rng) -> Image.Image:
-    """A line of text as wide as asked, 7 pixels high or more, in one of the fonts there are."""
+    """A line of text of a given width, 7 pixels high or more, in one of the fonts."""
     text = str(rng.choice(TEXTS))
     font = [None, *FONTS][int(rng.integers(len(FONTS) + 1))]
 
@@ -293,7 +293,7 @@ def pair_of(path: Path) -> RGB:
 
 
 def report(split: str) -> None:
-    """Print and write what is found and what is mistaken."""
+    """Print and write recall and false positives."""
     finder = FaceFinder.load()
     photos = real_photos(split)
     figures: dict[str, Any] = {
@@ -328,7 +328,7 @@ def _judged(seen: Sequence[ContentFigures]) -> dict[str, float]:
 
 
 def mistaken(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[str, Any]:
-    """What is held against real photos; skin and Haar cascades beside it."""
+    """False positives on real photos; skin colour and Haar cascades for comparison."""
     haar = {name: haar_share(name) for name in ("alt2", "default")}
     found = {}
     for name, paths in photos.items():
@@ -419,7 +419,7 @@ def shops_found(split: str, *, of: int = 24, shops_each: int = 4) -> dict[str, A
 
 
 def objects_found(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[str, Any]:
-    """Pictures of several things that are found, and pairs that are taken for several."""
+    """Recall of photos of several things, and pairs counted as several."""
     rng = np.random.default_rng(0)
     found: dict[str, Any] = {}
     for name in ("Grocery, studio", "Maison, rendered"):
@@ -437,7 +437,7 @@ def objects_found(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[str
 
 
 def milliseconds(photos: dict[str, list[Path]], finder: FaceFinder) -> dict[str, Any]:
-    """Median processor time of one look, which runs in one thread; decoding apart."""
+    """Median CPU time of one measurement, in one thread; decoding apart."""
     found = {}
     for name, paths in photos.items():
         pixels = [pixels_of(path) for path in paths[:40]]

@@ -1,4 +1,4 @@
-"""A newcomer's trial of curation: a folder of mixed files, the command line, and what comes of it.
+"""End-to-end trial of curation: a folder of mixed files, through the command line.
 
     python benchmarks/curate_trial.py [--files 5000] [--keep FOLDER]
 
@@ -172,7 +172,7 @@ def make_folder(root: Path, files: int) -> list[File]:
 
 
 def _name(number: int, rng: random.Random) -> str:
-    """Names as they come: from cameras, shops, Korean messengers, with blanks and in folders."""
+    """Realistic file names: of cameras, shops, Korean messengers, with blanks and in folders."""
     return rng.choice(
         (
             f"IMG_{number:04}.JPG",
@@ -338,7 +338,7 @@ NO_PHOTOS: dict[str, Callable[[Path, np.random.Generator], Made]] = {
     "note": lambda path, rng: (b"size 35, sold\n", ".txt"),
 }
 PASSED_OVER = ("GIF", "note")
-"""Kinds whose names are no photo's: import does not look at them."""
+"""Kinds whose names are no photo's: import skips them."""
 
 
 # -- satchel -----------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ class User:
         self.workspace = workspace
 
     def run(self, *arguments: str, kill_after_s: float | None = None) -> Ran:
-        """Run `satchel`; killed with SIGKILL after so many seconds, where that is asked."""
+        """Run `satchel`; with a time limit, kill it with SIGKILL after so many seconds."""
         log = self.workspace.with_suffix(".log")
         with log.open("wb") as out:
             began = time.perf_counter()
@@ -555,7 +555,7 @@ DESTINIES = ("refused", "copy", "dropped", "doubtful", "beyond best", "kept")
 
 
 def destinies(root: Path, files: list[File], user: User) -> dict[str, tuple[str, set[str]]]:
-    """What became of each file (one of `DESTINIES`), and the kinds of reasons, by path."""
+    """Outcome of each file (one of `DESTINIES`), and the kinds of reasons, by path."""
     received, states = user.received(), user.states()
     found, first = {}, set()
     for file in files:

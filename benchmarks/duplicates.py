@@ -1,4 +1,4 @@
-"""Duplicate detection on a set of known truth, and the speed of hashing.
+"""Duplicate detection on a labelled set, and the speed of hashing.
 
     python benchmarks/duplicates.py [dev|test] [--imagededup PYTHON]
     python benchmarks/duplicates.py speed
@@ -9,7 +9,7 @@ and Grocery photos of one class: look-alikes that must stay apart. Halves are by
 style), thresholds were chosen on `dev`. Source files whose decoded pixels differ by less than half
 a level of 255 on average count as one original, whatever they are called.
 
-imagededup needs torch and lives in an environment of its own; PYTHON is that environment's. The
+imagededup needs torch and runs in its own environment; PYTHON is that environment's. The
 weights of its default network (MobileNetV3) come from the net alone: its CNN method is run with the
 network that Satchel starts from instead, EfficientNet-Lite0 with ImageNet weights.
 """
@@ -155,7 +155,7 @@ class Sample:
 
 
 def originals(split: str) -> dict[str, list[Path]]:
-    """Return the photos of a split, by data set, in an order that means nothing."""
+    """Return the photos of a split, by data set, in random order."""
     if not SHARED.is_dir():
         raise SystemExit(f"these benchmarks need the shared data, expected at {SHARED}")
     with (SHARED / "luma" / "photos.csv").open() as file:
@@ -200,7 +200,7 @@ def known_truth(split: str) -> list[Sample]:
 
 @dataclass(frozen=True)
 class Source:
-    """A photo of the shared sets, and the means of its 8 × 8 parts, shape (8, 8, 3)."""
+    """A photo of the shared sets, and the means on an 8 × 8 grid, shape (8, 8, 3)."""
 
     path: Path
     means: np.ndarray
@@ -208,7 +208,7 @@ class Source:
     def is_the_same(self, other: Source, pixels: RGB) -> bool:
         """Whether the two files' pixels are `SAME_SOURCE_LEVELS` apart on average, or less.
 
-        Means of parts are never further apart than the pixels are: most pairs need no second look.
+        Means of cells are never further apart than the pixels are: most pairs need no comparison.
         """
         if np.abs(self.means - other.means).mean() >= SAME_SOURCE_LEVELS:
             return False
@@ -401,7 +401,7 @@ def imagededup_pairs(
 
 
 def report(split: str, python: str | None) -> None:
-    """Print and write what is found of the known truth, first by Satchel alone."""
+    """Print and write recall and precision, first of Satchel alone."""
     samples = known_truth(split)
     figures = satchel_figures(samples)
     _tell(split, figures)
@@ -416,7 +416,7 @@ def report(split: str, python: str | None) -> None:
 
 
 def satchel_figures(samples: list[Sample]) -> dict[str, Any]:
-    """What the set is, and what Satchel finds in it."""
+    """Statistics of the set, and Satchel's results on it."""
     found = satchel_pairs(samples)
     order = np.argsort(found["digests"], kind="stable")
     same = found["digests"][order][1:] == found["digests"][order][:-1]

@@ -10,9 +10,9 @@ put under their style, because most of its codes have one photo; its shop's own 
 it filed under the codes of bras.
 
 Halves of the products are by the hash of their codes: `fit` prints weights and thresholds from
-half A, the values in `GarbageRules`; `dev` and `test` report half A beside half B, which had no
-part in them. `dev` asks Grocery's val photos, `test` a third of its test photos; Luma's right
-photos are asked one at a time, each taken out of the gallery.
+half A, the values in `GarbageRules`; `dev` and `test` report half A and half B, which had no
+part in them. Queries: `dev` uses Grocery's val photos, `test` a third of its test photos; Luma's
+right photos are queried one at a time, each left out of the gallery.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ FEW = (4, 6, 10)
 """Photos of each class in the galleries that show what happens to small products."""
 
 GOOD_ASKED = 0.08
-"""Share of half A's right photos at which the doubtful begin, dropped ones among them."""
+"""Share of half A's right photos that may be doubtful or dropped."""
 
 DROPS = (Fault.TOO_SMALL, Fault.BLANK, Fault.TEXT_SCREENSHOT)
 """Faults that drop a photo. A crop that was enlarged here is also blurred, which real close-ups
@@ -85,7 +85,7 @@ class GalleryPhoto:
 
 @dataclass(frozen=True)
 class Gallery:
-    """A polluted gallery, and clean queries; without queries, its right photos are asked."""
+    """A polluted gallery, and clean queries; without queries, its right photos are the queries."""
 
     name: str
     photos: tuple[GalleryPhoto, ...]
@@ -238,7 +238,7 @@ def curated(
     *,
     without: str | None = None,
 ) -> Classification:
-    """Judge a gallery; `without` "whole" or "colours", as if they were missing."""
+    """Classify a gallery; `without` "whole" or "colours", as if they were missing."""
     codes = sorted({photo.code for photo in gallery.photos})
     number = {code: at for at, code in enumerate(codes)}
     looks = {
@@ -298,7 +298,7 @@ def fit(galleries: list[Gallery], embeddings: Photos, faulty: dict[Path, bool]) 
         for seed in range(DEALS)
     ]
     rules = GarbageRules()
-    for _ in range(4):  # the weights say whom to trust, and whom to trust changes the figures
+    for _ in range(4):  # weights and trust depend on each other: iterate
         parts = [fitted_on(gallery, embeddings, faulty, rules) for gallery in galleries]
         inputs, wrong, weight, _, _ = (np.concatenate(part) for part in zip(*parts, strict=True))
         found = regression(inputs, wrong, weight)
@@ -462,7 +462,7 @@ def main() -> None:
 def report(
     split: str, galleries: list[Gallery], embeddings: Photos, faulty: dict[Path, bool]
 ) -> None:
-    """What was found with the shipped rules, and what it is worth."""
+    """Results with the shipped rules, and their effect on accuracy."""
     kinds, top, curves = [], [], {}
     for gallery in galleries:
         classified = curated(gallery, embeddings, faulty, GarbageRules())

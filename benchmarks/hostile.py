@@ -1,4 +1,4 @@
-"""Hostile photos in one import, one `identify FOLDER`, and over HTTP: what survives, and the cost.
+"""Robustness to hostile photos in an import, an `identify FOLDER` and over HTTP, and its cost.
 
     python benchmarks/hostile.py [FOLDER…]    # of hostile files, besides those of the shared data
 
@@ -195,7 +195,7 @@ def worst_accepted() -> dict[str, bytes]:
 
 
 def try_worst(workspace: Path) -> list[dict[str, object]]:
-    """Two uploads at once of the worst that is accepted, each kind in a server of its own."""
+    """Two uploads at once of the worst that is accepted, each kind on a separate server."""
     rows = []
     for name, data in worst_accepted().items():
         with served(workspace) as (server, client):
@@ -222,7 +222,7 @@ def try_worst(workspace: Path) -> list[dict[str, object]]:
 
 
 def main() -> None:
-    """Try everything and print what came of it."""
+    """Run all trials and print the results."""
     folders = [SHARED / "hostile", *map(Path, sys.argv[1:])]
     hostile = sorted(path for folder in folders for path in folder.iterdir() if path.is_file())
     hostile = [path for path in hostile if path.suffix not in (".csv", ".jsonl", ".md")]

@@ -47,10 +47,10 @@ from satchel.workspace import Workspace
 CHANCES = (0.25, 0.15, 0.1, 0.08, 0.05, 0.03, 0.02, 0.01)
 RULES = LookAlikeRules()
 DECIDED_AT_MOST = 0.75
-"""Share of right decisions between the two up to which a pair is thought to look alike."""
+"""Share of right decisions between the two up to which a pair counts as look-alikes."""
 
 SAME_BY_EYE = {"MP09", "MP12"}
-"""Styles of Luma whose pictures of two colours look the same to whoever compares them."""
+"""Styles of Luma whose photos of two colours look the same to a person."""
 
 TRIM_BY_EYE = {"WSH04", "WSH05", "WSH10"}
 """Styles whose pictures differ in a waistband or a hem alone."""
@@ -83,12 +83,12 @@ class Searched:
         return self.searcher.index
 
     def pairs(self, rules: LookAlikeRules = RULES) -> Pairs:
-        """What is near."""
+        """Near-duplicate pairs."""
         least = LeastCosine.of(Encoder.load().card.confidence, rules)
         return near_pairs(self.index, least, self.kinds)
 
     def pairs_at(self, chance: float) -> Pairs:
-        """What is near by one chance for all, whatever their colours."""
+        """Near-duplicate pairs by one posterior for all, whatever their colours."""
         return self.pairs(LookAlikeRules(chance=chance, colour_chance=chance))
 
     def plain_pairs(self, count: int) -> Pairs:
@@ -128,7 +128,7 @@ def every_photo(task: Task) -> Task:
 
 
 def by_eye(task: Searched) -> list[dict[str, object]]:
-    """Luma's groups beside what a person sees in them."""
+    """Luma's groups compared with a person's labels."""
     found_figures = []
     rules = {"one chance for all": task.pairs_at(RULES.chance), "ships": task.pairs()}
     for rule, pairs in rules.items():
@@ -171,7 +171,7 @@ def decided_rightly(
 ) -> tuple[float, int]:
     """Share of queries of one of a pair that score it above the other, and how many there are.
 
-    Each side of a pair counts alike: a product that is often preferred gains nothing by it.
+    Both sides of a pair have equal weight: a product that is often preferred gains nothing.
     """
     shares, queries = [], 0
     for a, b in pairs:
@@ -295,7 +295,7 @@ def render_twins(folder: Path) -> None:
 
 
 def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
-    """How many twins are proposed, by what tells them apart; each twin in a catalogue of its own.
+    """How many twins are proposed, by their difference; each twin in a separate catalogue.
 
     The demo catalogue and one twin: so the twins of the other kind are no help and no harm.
     """

@@ -4,7 +4,7 @@
 
 Compared with pytorch-metric-learning's AccuracyCalculator (faiss, exact), up to the largest gallery
 for which it computes MAP@R in reasonable memory: it keeps as many neighbours of every query as the
-largest class has photos. Each measurement runs in a process of its own.
+largest class has photos. Each measurement runs in a separate process.
 """
 
 from __future__ import annotations

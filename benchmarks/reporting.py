@@ -1,4 +1,4 @@
-"""Tables on the screen and JSON beside them."""
+"""Print tables and write JSON."""
 
 from __future__ import annotations
 

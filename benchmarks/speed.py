@@ -102,7 +102,7 @@ def plain_loader(backbone: torch.nn.Module, workers: int) -> Callable[[list[Path
 
 
 def plain_network() -> torch.nn.Module:
-    """The network that ships, as timm has it; what its weights are changes no time."""
+    """The shipped network in timm; its weights do not affect the time."""
     declare_missing_ops()
     import timm
 
@@ -110,7 +110,7 @@ def plain_network() -> torch.nn.Module:
 
 
 def shipped(encoder: Encoder, *, gallery: bool) -> Callable[[list[Path]], None]:
-    """Decode, and look: once as at a query, twice as at a photo of the gallery."""
+    """Decode and embed: one pass for a query, two for a gallery photo."""
 
     def work(batch: list[Path]) -> None:
         embed(encoder, [decode(path.read_bytes()) for path in batch], gallery=gallery)
@@ -124,7 +124,7 @@ def decoding_alone(paths: list[Path]) -> None:
 
 
 def forward_alone(encoder: Encoder, passes: int) -> Callable[[list[Path]], None]:
-    """The second: forward passes over crops that lie ready, on every core."""
+    """The second: forward passes over prepared crops, on every core."""
 
     def run(paths: list[Path]) -> None:
         height, width = decode(paths[0].read_bytes()).shape[:2]

@@ -2,8 +2,8 @@
 
     python benchmarks/startup.py [--runs 15]
 
-Each run is a process of its own, so that nothing is imported or loaded beforehand; commands take
-turns, so that they share what else the machine does. The answer is to a photo of the demo's
+Each run is a separate process, so that nothing is imported or loaded beforehand; commands take
+turns, so that other load on the machine affects all. The answer is to a photo of the demo's
 catalogue by the built-in encoder. An empty Python process is measured with them. CPU seconds are of
 all threads together.
 """

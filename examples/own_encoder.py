@@ -1,4 +1,4 @@
-"""Let an encoder of your own answer: an ONNX file from any framework.
+"""Serve your own encoder: an ONNX file from any framework.
 
     python examples/own_encoder.py WORKSPACE MODEL.onnx --dimension 1280 --side-px 224
 
@@ -6,7 +6,7 @@ The model holds its own preprocessing. It takes `crops`, uint8 RGB of shape (n, 
 gives `vectors`, float32 of shape (n, dimension) and length 1, and `saliency`, float32 ≥ 0 of shape
 (n, h, w): where in the crop the object is, for example the sum of the last feature map's channels.
 
-`satchel --workspace WORKSPACE promote --rollback` goes back.
+`satchel --workspace WORKSPACE promote --rollback` undoes it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(workspace: Path, model: Path, dimension: int, side_px: int) -> None:
     write_model(path, card, data)
     serve_model(opened.models, name)
     # The confidence of this card is lite0's: measure it with photos whose codes you know.
-    print(f"{name} answers now; next: satchel index, then satchel calibrate PHOTOS")
+    print(f"{name} is served now; next: satchel index, then satchel calibrate PHOTOS")
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""How the files that ship are made. In no wheel."""
+"""Recipes that build the model files that ship. Not part of the wheel."""

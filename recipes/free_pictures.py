@@ -1,6 +1,6 @@
-"""The pictures that the light encoder is adapted to: free, and of no set it is measured on.
+"""Free images that the light encoder is adapted to, from no data set that it is measured on.
 
-Products in the sense of `satchel adapt`: one picture each of some three thousand things.
+Products in the sense of `satchel adapt`: one image each of some three thousand things.
 
 - Fluent Emoji, three-dimensional: npm package `@lobehub/fluent-emoji-3d` 1.1.0 (MIT; drawn by
   Microsoft, MIT). Pictures of things on a transparent ground, many of them near twins: clocks,
@@ -25,24 +25,24 @@ from satchel.records import WHOLE_PHOTO, Box
 from satchel.train.batches import TrainingPhotos
 
 SKIN_TONES: Final = ("1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff")
-"""Code points by which an emoji's file name says that it has another tone of skin."""
+"""Code points in an emoji's file name that mark another skin tone."""
 
 STREET_KINDS: Final = frozenset({"bag", "shoe", "hat", "eyewear", "watch"})
 LEAST_BOX_PX: Final = 44
-"""Shorter side of a box, at least: of smaller ones little is seen."""
+"""Least shorter side of a box: smaller ones show too little."""
 
 MARGIN: Final = 0.15
-"""What is shown around a box on each side, as a share of it."""
+"""Margin around a box on each side, as a share of it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FreePicture:
-    """One picture of one thing.
+    """One image of one thing.
 
     Attributes:
         path: of the file.
-        within: part of the file's picture that is shown.
-        box: of the thing in what is shown; None where it is still to be found.
+        within: crop of the file's image.
+        box: of the thing in the crop; None where it is still to be located.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class FreePicture:
     box: Box | None = WHOLE_PHOTO
 
     def read(self) -> bytes:
-        """The picture as a file's bytes."""
+        """The image as a file's bytes."""
         data = self.path.read_bytes()
         if self.within == WHOLE_PHOTO:
             return data
@@ -71,7 +71,7 @@ def emoji(folder: Path) -> list[FreePicture]:
 
 
 def street(annotations: Path, images: Path) -> list[FreePicture]:
-    """What people carry and wear, box by box, and then the people, photo by photo.
+    """Crops of worn and carried items, by box, then of the people, by photo.
 
     Args:
         annotations: a COCO file; boxes in pixels.
@@ -99,7 +99,7 @@ def street(annotations: Path, images: Path) -> list[FreePicture]:
 
 
 def training_photos(pictures: list[FreePicture], encoder: PhotoEncoder) -> TrainingPhotos:
-    """Number the pictures: each is a product of its own.
+    """Number the images: each is a separate product.
 
     Args:
         encoder: of the start; finds the thing where its box is not known.

@@ -1,4 +1,4 @@
-"""Centred saliency for a model that was exported before maps were centred, as a file of its own.
+"""Centred saliency for a model that was exported before maps were centred, as a separate file.
 
     python -m recipes.saliency_part src/satchel/encode/models/clip-b16.json --side 192
     python -m recipes.saliency_part src/satchel/encode/models/lite0.json --side 224
@@ -25,7 +25,7 @@ from satchel.train.export import centring
 from satchel.train.onnx_graph import Graph
 
 BEFORE: tuple[str, ...] = ("Gather", "AveragePool", "Pad", "Unsqueeze")
-"""Last to first, what such a model did to its map: the mean of four cells, the border repeated."""
+"""Operators of such a model's map, last to first: mean of four cells, border repeated."""
 
 
 def own_map(model: onnx.ModelProto) -> str:
@@ -48,10 +48,10 @@ def own_map(model: onnx.ModelProto) -> str:
 
 
 def saliency_part(model: onnx.ModelProto, side_px: int) -> bytes:
-    """What makes a model give `CENTRED`, when it is put behind the model's bytes.
+    """Bytes that, appended to the model's, add the output `CENTRED`.
 
     Args:
-        side_px: of what the network looks at.
+        side_px: input side of the network.
     """
     (output,) = (one for one in model.graph.output if one.name == OUTPUTS[1])
     cells = output.type.tensor_type.shape.dim[1].dim_value or -(-side_px // 32)
@@ -71,11 +71,11 @@ def saliency_part(model: onnx.ModelProto, side_px: int) -> bytes:
 
 
 def add_part(path: Path, side_px: int) -> EncoderCard:
-    """Write the part beside a model, and name it on the model's card.
+    """Write the part next to a model, and name it on the model's card.
 
     Args:
         path: the card.
-        side_px: of what the network looks at.
+        side_px: input side of the network.
 
     Raises:
         EncoderError: card or model are missing, altered or inconsistent.
@@ -103,7 +103,9 @@ def main() -> None:
     """Add the part to a card's model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("card", type=Path)
-    parser.add_argument("--side", type=int, required=True, help="pixels that the network looks at")
+    parser.add_argument(
+        "--side", type=int, required=True, help="input side of the network, in pixels"
+    )
     asked = parser.parse_args()
     print(add_part(asked.card, asked.side).model_dump_json(indent=2))
 

@@ -47,6 +47,13 @@ WORDS: Final = {
     r"weigh(?:s|ed|ing)?(?! in)": "score, weight",
     r"centred_prototypes?": "prototype_centering",
     r"likest": "most similar",
+    r"for certain": "certain, significant",
+    r"data address(?:es)?": "data URL",
+    r"said under": "caption",
+    r"wished": "wanted",
+    r"stands? no more": "was undone",
+    r"goes on if": "resumes",
+    r"whoever (?:reads|composes|trains)": "a reader, a worker, training",
 }
 """A regular expression, between word boundaries, of a word, and what to say instead."""
 

@@ -4,7 +4,7 @@
 
 Each page comes from one source: the command line from Typer, the settings from `satchel.config`,
 the HTTP API from its OpenAPI description, the Python API from signatures and docstrings. The pages
-lie in docs/reference/ and are not part of the repository.
+are in docs/reference/ and are not part of the repository.
 """
 
 from __future__ import annotations
@@ -130,7 +130,7 @@ def python_api() -> str:
 
 
 def _rank(one: type) -> int:
-    """First what one calls, then what comes back, then what may go wrong."""
+    """Order of the names: functions and classes, then records, then errors."""
     if issubclass(one, BaseException):
         return 2
     return int(one.__module__ == "satchel.records")

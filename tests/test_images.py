@@ -150,7 +150,7 @@ def test_empty_file() -> None:
         (b"\r\n<!DOCTYPE html><title>403</title>", "a web page"),
     ],
 )
-def test_what_is_no_photo_is_told_by_its_bytes(data: bytes, what: str) -> None:
+def test_other_formats_are_recognised_by_their_bytes(data: bytes, what: str) -> None:
     with pytest.raises(UnsupportedFormat, match=rf"expected a JPEG, PNG, WebP or AVIF.*{what}"):
         decode(data)
 

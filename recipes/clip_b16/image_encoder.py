@@ -7,14 +7,14 @@ are quantised with one scale for the whole batch, which costs accuracy and makes
 depend on its neighbours. Here activations have fixed scales, measured beforehand, so neither
 happens, and it takes two thirds of the time:
 
-- what goes into attention and into the first layer of each perceptron is smoothed: big channels are
+- inputs of attention and of the first layer of each MLP are smoothed: big channels are
   divided, and the weights that meet them multiplied (G. Xiao et al., "SmoothQuant", ICML 2023,
   eq. 4), which normalisation before them takes up without a cost;
-- what goes into the second layer, whose tokens differ most, is divided by each token's maximum;
+- inputs of the second layer, whose tokens differ most, are divided by each token's maximum;
 - the last block computes the class token alone: nothing else of it is read.
 
-Crops may have any sides that are whole multiples of `PATCH`: where patches are is resampled from
-the grid that the image encoder was trained with.
+Crops may have any sides that are whole multiples of `PATCH`: position embeddings are resampled
+from the grid that the image encoder was trained with.
 
 The graph uses operators that ONNX Runtime has fused forms of (domain `com.microsoft`).
 """
@@ -59,7 +59,7 @@ SMOOTHING: Final = 0.5
 
 
 LEAST_GELU: Final = -0.1640
-"""Below which QuickGELU never falls (to -0.1636, at x = -0.751)."""
+"""Lower bound of QuickGELU (its minimum is -0.1636, at x = -0.751)."""
 
 OPSET: Final = 18
 
@@ -127,9 +127,9 @@ def _block(
 
 
 def smoothed(weights: Weights, peaks: Mapping[str, Floats]) -> Weights:
-    """Even out the channels that go into attention and into the first layer of each perceptron.
+    """SmoothQuant: smooth the input channels of attention and of the first layer of each MLP.
 
-    The image encoder computes what it computed before.
+    The output of the image encoder does not change.
 
     Args:
         peaks: by layer, `{i}.qkv` and `{i}.fc1`: greatest absolute value of each channel that
@@ -151,7 +151,7 @@ def smoothed(weights: Weights, peaks: Mapping[str, Floats]) -> Weights:
 # -- the graph ---
 
 Ranges = Mapping[str, tuple[float, float]]
-"""By layer: least and greatest value that goes in; what lies beyond is cut off."""
+"""By layer: least and greatest input value; values beyond are clipped."""
 
 
 @dataclass
@@ -202,7 +202,7 @@ class ImageEncoderGraph:
         return self.graph.add("Div", pixels, self.graph.shape(PATCH))
 
     def _positions(self, rows: str, columns: str, shift: Floats) -> str:
-        """Where patches are, less the photo's mean; shape (rows × columns, 768).
+        """Position embeddings, less the photo's mean; shape (rows × columns, 768).
 
         By two products, since ONNX Runtime takes 14 ms for a cubic `Resize` of this size.
         """

@@ -1,8 +1,8 @@
-"""CLIP's patches: the part of the built-in encoder that says what a photo's squares look like.
+"""Patch output of the built-in encoder: embeddings of CLIP's most attended patches.
 
 Nodes that read the image encoder's tokens before its last block, and how that block's class token
-attends to them. They are a file of their own, whose bytes follow the image encoder's: 95 MB stay as
-they are.
+attends to them. They are a separate file, whose bytes follow the image encoder's, so that its 95 MB
+are not changed.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from satchel.encode.encoder import INPUT, PATCH_OUTPUTS
 from satchel.train.onnx_graph import Graph
 
 KEPT: Final = 64
-"""Patches of a photo, those that are attended to most; the others are mostly ground."""
+"""Patches of a photo, those with the most attention; the others are mostly background."""
 
 DIMENSIONS: Final = 128
-"""Of a patch's vector: the first principal axes of tokens."""
+"""Length of a patch's vector: the first principal axes of tokens."""
 
 LARGEST: Final = 127
 BATCH: Final = 8
@@ -104,7 +104,7 @@ def patches_part(model: onnx.ModelProto, centre: Floats, axes: Floats) -> bytes:
             (PATCH_OUTPUTS[1], TensorProto.FLOAT, []),
         )
     ]
-    # Nodes, tensors and outputs alone: a second name or version would stand against the first.
+    # Nodes, tensors and outputs alone: a second name or version would conflict with the first.
     part = onnx.GraphProto(node=graph.nodes, initializer=graph.tensors.values(), output=outputs)
     data: bytes = onnx.ModelProto(graph=part).SerializeToString()
     return data

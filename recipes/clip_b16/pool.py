@@ -1,4 +1,4 @@
-"""Synthetic photos on a graphics card: composed by processes, while training uses the first."""
+"""Synthetic photos on a GPU: composed by worker processes while training uses the first ones."""
 
 from __future__ import annotations
 
@@ -22,24 +22,24 @@ COMPOSED_PX: Final = 256
 """Side of synthetic photos, of which crops show a part."""
 
 P_CLEAN: Final = 0.15
-"""Share that is the picture itself, hardly changed."""
+"""Share of photos that are the source image itself, hardly changed."""
 
 VIEW_WEIGHTS: Final = (1.0, 0.5, 0.0)
-"""Of whole photos, and of crops to the product's box: the passes that this encoder has."""
+"""Probabilities of whole photos and of crops to the product's box: this encoder's passes."""
 
 LOADED: Final = 64
-"""Synthetic photos that a process hands over together."""
+"""Synthetic photos of one message of a process."""
 
 
 class SyntheticPhotos(Dataset[torch.Tensor]):
-    """Synthetic photos, one after the other: each picture once, then each again.
+    """Synthetic photos in order: each source image once per round.
 
-    Whoever composes opens the files anew, so that processes can be started afresh: forked ones
+    Each worker opens the files itself, so that processes can be spawned: forked ones
     would inherit locks that threads of OpenCV hold.
     """
 
     def __init__(self, foregrounds: Path, backgrounds: Path, *, rounds: int, seed: int) -> None:
-        """Compose so many times of each picture.
+        """Compose this many photos of each source image.
 
         Args:
             foregrounds: file of `extract_foregrounds`.
@@ -74,7 +74,7 @@ class SyntheticPhotos(Dataset[torch.Tensor]):
 
 
 class Pool:
-    """Those synthetic photos that are ready, on the card.
+    """The synthetic photos that are ready, on the GPU.
 
     Attributes:
         composed: shape (rounds × pictures, side, side, 3), uint8; round by round.
@@ -97,7 +97,7 @@ class Pool:
         self._failed: BaseException | None = None
 
     def __enter__(self) -> Pool:
-        """Begin to compose; goes on when there is one synthetic photo of each picture."""
+        """Start composing; return when there is one synthetic photo of each source image."""
         self._thread.start()
         self._ready.wait()
         if self._failed:
@@ -107,7 +107,7 @@ class Pool:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         self._stopped.set()
         self._thread.join()
-        if self._failed and not kind:  # fewer synthetic photos than were asked for
+        if self._failed and not kind:  # fewer synthetic photos than requested
             raise self._failed
 
     def _fill(self) -> None:
@@ -121,21 +121,21 @@ class Pool:
                     self._ready.set()
                 if self._stopped.is_set():
                     return
-        except BaseException as error:  # raised where it is waited for
+        except BaseException as error:  # raised where the result is awaited
             self._failed = error
         finally:
             self._ready.set()
 
 
 def clean_pictures(foregrounds: Foregrounds) -> npt.NDArray[np.uint8]:
-    """The pictures as they are, as squares; shape (n, side, side, 3)."""
+    """The unchanged source images, padded to squares; shape (n, side, side, 3)."""
     return np.stack(
         [squared(foregrounds.photo(row), COMPOSED_PX) for row in range(len(foregrounds))]
     )
 
 
 def squared(picture: RGB, side_px: int) -> RGB:
-    """Make a picture a square: its outermost pixels go on beyond its longer sides."""
+    """Pad an image to a square by repeating its outermost pixels."""
     height, width = picture.shape[:2]
     scale = side_px / max(height, width)
     size_wh = max(1, round(width * scale)), max(1, round(height * scale))

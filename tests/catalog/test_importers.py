@@ -97,7 +97,7 @@ def test_folder_per_code(tmp_path: Path) -> None:
     )
 
 
-def test_what_a_folder_has_besides_photos_of_codes_is_told(tmp_path: Path) -> None:
+def test_other_files_of_a_folder_are_reported(tmp_path: Path) -> None:
     (tmp_path / "M1").mkdir()
     for name in ("loose.jpg", "list.txt", "M1/a.jpg", "M1/b.GIF", "M1/c.gif", "M1/Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
@@ -312,7 +312,7 @@ def test_one_word_is_enough_to_read_a_file_right(
         ("똠", "cp949", ["cp1252"]),  # "Œc"
     ],
 )
-def test_what_two_encodings_explain_is_refused_and_can_be_told(
+def test_ambiguous_encodings_are_refused_and_can_be_named(
     photo: Path, name: str, encoding: str, others: list[str]
 ) -> None:
     path = photo.parent / "c.csv"

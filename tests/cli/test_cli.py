@@ -368,7 +368,7 @@ LOST = r"satchel: expected Satchel's database at .*/satchel\.db, found none; res
         "init .",
     ],
 )
-def test_a_lost_database_is_told_in_one_line_by_every_command(
+def test_every_command_reports_a_lost_database_in_one_line(
     workspace: Workspace,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],

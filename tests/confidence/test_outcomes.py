@@ -30,7 +30,7 @@ def test_a_query_without_a_product_stands_for_an_absent_item_alone() -> None:
     assert found.ranked.scores[1].tolist() == [0.9, 0.2]  # nothing is taken out
 
 
-def test_evidence_stays_beside_the_ranking_that_it_is_of() -> None:
+def test_evidence_stays_with_its_ranking() -> None:
     evidence = np.array([[(0.1, 0.2), (0.3, np.nan), (0.5, 0.6)]])
     there = Rankings(np.array([[0.9, 0.8, 0.7]]), np.array([3]), evidence)
     without = Rankings(np.array([[0.85, 0.7]]), np.array([1]), evidence[:, 1:])

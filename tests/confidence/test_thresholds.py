@@ -50,7 +50,7 @@ def test_groups_count_as_plain_loops_say(items: list[tuple[int, int]]) -> None:
         assert grown[end - 1] == pytest.approx(sum(one**2 for one in sums))
 
 
-def test_errors_are_alike_as_far_as_groups_make_them() -> None:
+def test_errors_correlate_within_groups() -> None:
     rng = np.random.default_rng(0)
     group, weight = np.repeat(np.arange(3000), 5), rng.uniform(0.5, 2, 15000)
     of_group, own = np.repeat(rng.normal(size=3000), 5), rng.normal(size=15000)

@@ -50,7 +50,7 @@ def maison(every: int) -> Sequence[RGB]:
 
 
 @pytest.mark.parametrize("opacity", [0.3, 0.7, 1.0])
-def test_text_beside_the_product_is_found(finder: FaceFinder, opacity: float) -> None:
+def test_text_on_the_background_is_found(finder: FaceFinder, opacity: float) -> None:
     for photo in maison(11):
         large = rgb(cv2.resize(photo, (720, 720), interpolation=cv2.INTER_CUBIC))
         assert measure_content(large, finder).watermark < WATERMARK

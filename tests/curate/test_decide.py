@@ -94,7 +94,7 @@ def test_a_faulty_copy_is_not_kept_for_its_pixels() -> None:
     assert kept_of_copies(gallery([collage, {}, page])) == [1]
 
 
-def test_what_else_a_page_shows_is_not_told() -> None:
+def test_other_faults_of_a_page_are_not_reported() -> None:
     page = {"text": 0.5, "flat": 0.8}
     photos = gallery([page, {}])
     photos.contents[:] = [{"faces": 0.0, "watermark": 1.0, "objects": 3}] * 2

@@ -46,7 +46,7 @@ def test_pairs_are_those_of_comparing_all_with_all(
 
 
 @pytest.mark.parametrize(("limit", "silent_bits"), [(6, 160), (10, 200), (3, 64)])
-def test_crowds_are_told_apart_exactly(
+def test_crowds_are_separated_exactly(
     monkeypatch: pytest.MonkeyPatch, limit: int, silent_bits: int
 ) -> None:
     monkeypatch.setattr(hash_pairs, "CROWD", 8)  # so that a few dozen hashes are a crowd

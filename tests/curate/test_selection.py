@@ -76,7 +76,7 @@ def test_views_before_nearness_to_the_mean() -> None:
     assert set(views[best_n(vectors, np.ones(10), 3)].argmax(1)) == {0, 1, 2}
 
 
-def test_of_two_alike_the_better_one() -> None:
+def test_of_two_copies_the_better_one() -> None:
     vectors = np.array([[1, 0], [1, 0], [0, 1]], np.float32)
     # Gains at first: 2 × 0.5 = 1.0, 2 × 0.9 = 1.8, 1 × 0.7 = 0.7; then 0 for the copy, 0.7.
     assert best_n(vectors, np.array([0.5, 0.9, 0.7]), 2).tolist() == [1, 2]

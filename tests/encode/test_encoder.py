@@ -41,7 +41,7 @@ def test_a_batch_gives_what_single_photos_give(encoder: Encoder) -> None:
         assert alone.vector @ seen.vector == pytest.approx(1, abs=1e-5)
 
 
-def test_patches_are_of_the_first_look_and_alike_in_a_batch(encoder: Encoder) -> None:
+def test_patches_are_of_the_first_pass_and_equal_in_a_batch(encoder: Encoder) -> None:
     photos = [draw(shape, 3, (300, 240)) for shape in SHAPES]
     for photo, seen in zip(photos, embed(encoder, photos, gallery=True), strict=True):
         (alone,) = embed(encoder, [photo])
@@ -114,7 +114,7 @@ def test_cards_are_checked(copied: Path, change: dict) -> None:
         Encoder.load(copied)
 
 
-def test_photos_of_the_gallery_are_looked_at_twice(encoder: Encoder) -> None:
+def test_gallery_photos_take_two_passes(encoder: Encoder) -> None:
     """The vector stays near the whole photo's, which is what a query has alone."""
     photo = np.full((480, 640, 3), 230, np.uint8)
     photo[200:460, 300:620] = draw("cross", size_wh=(320, 260))
@@ -129,7 +129,7 @@ def test_photos_of_the_gallery_are_looked_at_twice(encoder: Encoder) -> None:
     assert as_asked.vector @ asked.vector == pytest.approx(1, abs=1e-6)
 
 
-def test_three_looks_are_three_looks_for_both() -> None:
+def test_three_passes_are_taken_for_gallery_and_queries() -> None:
     light = Encoder.load(LITE)
     (asked,), (kept,) = (
         embed(light, [draw("ring", 1)], gallery=gallery) for gallery in (False, True)

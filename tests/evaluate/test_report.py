@@ -166,7 +166,7 @@ def test_no_section_at_all() -> None:
         assert "<h2" not in render_report(empty, PICTURES.get)
 
 
-def test_what_the_map_tells_its_script() -> None:
+def test_data_of_the_map_for_its_script() -> None:
     page = Page(render_report(full(), PICTURES.get))
     data = json.loads(page.scripts[0])
     assert [point["code"] for point in data["points"]] == [NASTY, "M22675", "M22675"]

@@ -42,7 +42,7 @@ def test_boxes_are_checked(corners: tuple[float, ...]) -> None:
         Box(*corners)
 
 
-def test_finds_a_shape_in_any_corner_alike(encoder: Encoder) -> None:
+def test_finds_a_shape_in_any_corner(encoder: Encoder) -> None:
     photo = np.full((480, 640, 3), 230, np.uint8)
     photo[200:460, 300:620] = draw("cross", size_wh=(320, 260))
     boxes = []

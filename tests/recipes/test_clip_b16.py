@@ -25,7 +25,7 @@ pytestmark = pytest.mark.train
 from recipes.clip_b16 import image_encoder as clip
 from recipes.clip_b16 import patches as clip_patches
 from recipes.clip_b16 import recipe as clip_recipe
-from towers import shipped_weights
+from shipped import shipped_weights
 
 
 def vectors(model: onnx.ModelProto, crops: np.ndarray) -> np.ndarray:

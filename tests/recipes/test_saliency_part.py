@@ -25,7 +25,7 @@ from recipes.saliency_part import add_part, saliency_part
 from satchel.train.backbones import create
 from satchel.train.export import EARLY, Exportable, centred, centring
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
-from towers import shipped_model
+from shipped import shipped_model
 
 
 def padded_strides(photos: torch.Tensor) -> torch.Tensor:

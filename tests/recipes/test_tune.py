@@ -26,7 +26,7 @@ from satchel.adapt.clip_torch import ImageFeatures, TorchImageEncoder
 from satchel.adapt.compose.backgrounds import Backgrounds
 from satchel.adapt.compose.foreground import extract_foregrounds
 from satchel.records import WHOLE_PHOTO
-from towers import shipped_weights
+from shipped import shipped_weights
 
 SMALL = clip_tune.TuneSettings(
     steps=8, batch=3, rounds=2, rate=4e-6, warmup=1, side_px=96, teacher_px=112
@@ -35,7 +35,7 @@ SMALL = clip_tune.TuneSettings(
 
 @pytest.fixture(scope="module")
 def start() -> clip_file.Weights:
-    """A image encoder of random weights, which are large enough to tell pictures apart."""
+    """An image encoder of random weights, which are large enough to distinguish images."""
     rng = np.random.default_rng(0)
     width = clip_file.WIDTH
     shapes: dict[str, tuple[int, ...]] = {
@@ -114,7 +114,7 @@ def test_weights_come_out_of_the_tower_as_they_went_in(start: clip_file.Weights)
     assert np.allclose(half["3.fc1.b"], start["3.fc1.b"] + 1, atol=1e-6)
 
 
-def test_parts_are_looked_for_as_plain_loops_do() -> None:
+def test_patch_similarity_agrees_with_plain_loops() -> None:
     torch.manual_seed(0)
     queries, pictures = (
         torch.nn.functional.normalize(torch.randn(*size, 16), dim=2) for size in ((40, 5), (3, 7))
@@ -168,7 +168,7 @@ def test_total_weighs_each_loss_by_its_setting() -> None:
     assert float(objective.total(losses)) == pytest.approx(expected)
 
 
-def test_parts_are_cut_as_they_lie() -> None:
+def test_crops_keep_their_position() -> None:
     side = 64
     rows, columns = np.mgrid[:side, :side].astype(np.uint8)
     pictures = np.stack([np.dstack([rows, columns, np.full_like(rows, n)]) for n in range(5)])
@@ -206,7 +206,7 @@ def test_the_pool_holds_the_compositions_round_by_round(
     assert not torch.equal(pool.composed[0], pool.composed[6])
 
 
-def test_what_fails_while_composing_is_told(synthetic: clip_pool.SyntheticPhotos) -> None:
+def test_errors_while_composing_are_raised(synthetic: clip_pool.SyntheticPhotos) -> None:
     synthetic._files = Path("missing.npy"), Path("missing.npy")
     with (
         pytest.raises(FileNotFoundError, match=r"missing\.npy"),
@@ -215,7 +215,7 @@ def test_what_fails_while_composing_is_told(synthetic: clip_pool.SyntheticPhotos
         pass
 
 
-def test_what_fails_later_is_told_at_the_end(
+def test_later_errors_are_raised_at_the_end(
     synthetic: clip_pool.SyntheticPhotos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clip_pool, "LOADED", 6)  # a round of pictures at once
@@ -272,7 +272,7 @@ def test_the_run_s_file_is_what_the_recipe_reads(
         tmp_path / "run",
         settings,
         progress=SILENT,
-        tell=lambda step, found: losses.append(found),
+        on_step=lambda step, found: losses.append(found),
     )
     found = clip_recipe.read_tuned(written, start)
     assert set(losses[0]) == {"vectors", "patches", "attended", "contrast", "local"}

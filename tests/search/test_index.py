@@ -149,7 +149,7 @@ def test_damaged_notes_make_it_anew(filled: Workspace, encoder: Encoder, field: 
     assert parts(GalleryIndex.load(path)) == built
 
 
-def test_a_folder_in_its_place_is_told_and_kept(filled: Workspace, encoder: Encoder) -> None:
+def test_a_folder_in_its_place_is_reported_and_kept(filled: Workspace, encoder: Encoder) -> None:
     path = filled.index_path
     path.unlink()
     (path / "photos of mine").mkdir(parents=True)

@@ -121,7 +121,7 @@ def test_an_index_of_the_layout_before_is_made_again(filled: Workspace, encoder:
     assert len(again.whitening.matrix) == encoder.card.dimension
 
 
-def test_deviations_between_looks(workspace: Workspace) -> None:
+def test_deviations_between_passes(workspace: Workspace) -> None:
     rng = np.random.default_rng(0)
     looks = rng.normal(size=(2, 5, 8)).astype(np.float16).astype(np.float32)
     with workspace.catalogue.writing() as writer:

@@ -118,7 +118,7 @@ def reader(pictures: Sequence[np.ndarray], asked: list[list[str]]):
     return read
 
 
-def test_twins_are_told_apart_by_their_parts() -> None:
+def test_twins_are_distinguished_by_their_patches() -> None:
     index, pictures = twins(np.random.default_rng(4), 1.0)
     shown = pictures[1][:3]
     reads: list[list[str]] = []
@@ -139,7 +139,7 @@ def test_twins_are_told_apart_by_their_parts() -> None:
     assert [len(names) for names in reads] == [3]  # one question for all candidates
 
 
-def test_several_photos_of_an_item_count_alike() -> None:
+def test_several_photos_of_an_item_have_equal_weight() -> None:
     rng = np.random.default_rng(5)
     index, pictures = twins(rng, 2.0)
     asked = [some_patches(rng, 5), some_patches(rng, 5)]
@@ -184,7 +184,7 @@ def many(rng: np.random.Generator) -> tuple[GalleryIndex, list[np.ndarray]]:
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000), st.integers(1, 6))
-def test_parts_are_sought_in_each_products_nearest_pictures(seed: int, matched: int) -> None:
+def test_patches_are_matched_in_each_products_nearest_photos(seed: int, matched: int) -> None:
     rng = np.random.default_rng(seed)
     index, pictures = many(rng)
     asked, query = some_patches(rng, 5), index.gallery.vectors[:1]
@@ -213,7 +213,7 @@ def test_parts_are_sought_in_each_products_nearest_pictures(seed: int, matched: 
     ]
 
 
-def test_what_colours_and_parts_say_is_told_of_those_that_are_matched() -> None:
+def test_similarities_are_returned_for_matched_products() -> None:
     rng = np.random.default_rng(7)
     plain, pictures = many(rng)
     colours = rng.dirichlet(np.ones(COLOURS), len(pictures)).astype(np.float32) ** 0.5

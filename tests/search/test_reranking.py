@@ -64,7 +64,7 @@ def crowded(rng: np.random.Generator, weight: float) -> GalleryIndex:
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000), st.integers(2, 6))
-def test_rivals_count_beside_the_score(seed: int, matched: int) -> None:
+def test_reranking_is_interpolated_with_the_score(seed: int, matched: int) -> None:
     rng = np.random.default_rng(seed)
     index, plain = crowded(rng, 0.4), crowded(np.random.default_rng(seed), 0)
     queries = unit(rng.normal(size=(2, 6)) + 2)

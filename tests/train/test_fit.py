@@ -174,9 +174,7 @@ def test_it_learns_and_is_read_back(task: ClassifierTask, tmp_path: Path) -> Non
     assert validate(model, task.val, settings)["score"] == pytest.approx(best, abs=1e-5)
 
 
-def test_the_head_alone_leaves_the_backbone_as_it_came(
-    task: ClassifierTask, tmp_path: Path
-) -> None:
+def test_the_head_alone_leaves_the_backbone_unchanged(task: ClassifierTask, tmp_path: Path) -> None:
     from satchel.train.backbones import create
 
     settings = TINY.model_copy(update={"stage": "head", "backbone": "efficientnet_lite0"})

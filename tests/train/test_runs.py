@@ -43,7 +43,7 @@ def flips(data: bytes, step: int) -> list[bytes]:
     return found
 
 
-def test_a_record_is_read_or_told(run: Run) -> None:
+def test_a_record_is_read_or_refused(run: Run) -> None:
     path = run.folder / RECORD
     whole, told = path.read_bytes(), []
     for data in [*flips(whole, 7), *(whole[:length] for length in range(0, len(whole), 20))]:
@@ -126,6 +126,6 @@ def test_weights_that_cannot_be_read(run: Run) -> None:
         torch.nn.Linear(3, 2).load_state_dict(torch.nn.Linear(2, 2).state_dict())
 
 
-def test_a_damaged_line_counts_as_a_look() -> None:
+def test_a_damaged_line_counts_as_an_evaluation() -> None:
     lines = [b'{"part": "test"}', b'{"part": "val"}', b'{"part": "te', b"\xff", b"[]"]
     assert [_is_of(line, "test") for line in lines] == [True, False, True, True, True]

@@ -94,7 +94,7 @@ def test_the_same_options_freeze_the_same_split_whatever_the_order() -> None:
     assert make_split(photos, SplitOptions(seed=4)).hash != one.hash
 
 
-def test_a_column_decides_and_torn_copies_are_told() -> None:
+def test_a_column_decides_and_separated_copies_are_counted() -> None:
     photos = [
         LabelledPhoto("A", "1" * 64, 0, "train"),
         LabelledPhoto("A", "2" * 64, 0, "test"),

@@ -363,7 +363,7 @@ def test_a_database_that_cannot_be_read(own_workspace, serve_app):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_an_unexpected_error_tells_nothing_of_the_inside(own_workspace, serve_app):
+def test_an_unexpected_error_reveals_no_internals(own_workspace, serve_app):
     app = create_app(own_workspace)
 
     @app.get("/api/broken")
@@ -376,7 +376,7 @@ def test_an_unexpected_error_tells_nothing_of_the_inside(own_workspace, serve_ap
     assert "secret" not in answer.text
 
 
-def test_an_index_made_beside_the_server_is_used(
+def test_an_index_written_by_another_process_is_used(
     own_workspace, serve_app, add_product, tmp_path, draw
 ):
     client = serve_app(create_app(own_workspace))

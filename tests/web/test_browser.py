@@ -200,7 +200,7 @@ def test_a_text_that_is_named_like_a_photo(reader, photo, tmp_path):
     reader.until(lambda: reader.texts(".candidate .code code")[:1] == ["Z-9"])
 
 
-def test_a_server_that_is_gone_is_told(reader, photo):
+def test_a_lost_server_is_reported(reader, photo):
     reader.go("/")
     reader.one("#photos").send_keys(str(photo("Z-9")))
     reader.until(lambda: reader.all(".previews li"))
@@ -345,7 +345,7 @@ def test_a_whole_review_by_keyboard(
             ActionChains(chrome).send_keys(key).perform()
 
         def asked() -> str:
-            return "".join(reader.texts(".beside h2 code"))
+            return "".join(reader.texts(".context h2 code"))
 
         def wait_for(code: str) -> None:
             reader.until(lambda: asked() == code)

@@ -35,7 +35,7 @@ def test_a_damaged_index_is_made_again_unnoticed(
 
 
 @pytest.mark.parametrize("damage", ["lost", "garbage"])
-def test_a_database_that_is_lost_is_told_without_its_inside(
+def test_a_lost_database_is_reported_without_internals(
     own_workspace: Workspace,
     serve_app: Serve,
     draw: Callable[[str], bytes],

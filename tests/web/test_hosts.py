@@ -244,7 +244,7 @@ def test_people_get_a_page_that_needs_nothing_else(ask):
     assert 'lang="ko"' in korean
 
 
-def test_a_malformed_host_is_told_on_a_page_too(ask):
+def test_a_malformed_host_is_reported_on_a_page_too(ask):
     page = ask(["<b>x</b>"], "/", Accept="text/html")
     assert page.status_code == 400
     assert "The address is not valid" in page.text

@@ -43,7 +43,7 @@ def test_a_language_that_we_do_not_have(client):
     assert "set-cookie" not in answer.headers
 
 
-def test_caches_are_told_what_a_page_depends_on(client):
+def test_vary_header_names_what_a_page_depends_on(client):
     headers = client.get("/", headers=HTML).headers
     assert {"Accept-Language", "Cookie", "HX-Request"} <= set(headers["vary"].split(", "))
 
@@ -106,7 +106,7 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
         (b"\xff\xd8\xff\xe0abc", 422, "damaged", "손상되었거나"),
     ],
 )
-def test_a_bad_photo_is_told_in_place_in_plain_words(client, data, status, english, korean):
+def test_a_bad_photo_is_reported_in_place_in_plain_words(client, data, status, english, korean):
     files = {"photos": ("<b>.jpg", data)}
     for headers, said in (({}, english), (KOREAN, korean)):
         answer = client.post("/identify", files=files, headers={**HTMX, **headers})
@@ -116,13 +116,13 @@ def test_a_bad_photo_is_told_in_place_in_plain_words(client, data, status, engli
         assert 'data-photo="1"' in answer.text
 
 
-def test_a_bad_photo_without_javascript_is_told_on_a_page(client):
+def test_a_bad_photo_without_javascript_is_reported_on_a_page(client):
     answer = client.post("/identify", files={"photos": ("a.jpg", b"text")}, headers=HTML)
     assert answer.status_code == 415
     assert lang(answer) == "en"
 
 
-def test_sending_nothing_is_told(client):
+def test_sending_nothing_is_reported(client):
     for files in ({"other": ("a", b"a")}, [("photos", ("a", b""))] * 9):
         answer = client.post("/identify", files=files, headers=HTMX)
         assert answer.status_code in (400, 422)
@@ -214,7 +214,7 @@ def test_a_product_page_shows_every_photo(client, codes):
 
 
 @pytest.mark.parametrize("path", ["/products/NOPE", "/nothing", "/products/%FF"])
-def test_what_does_not_exist_is_told_on_a_page(client, path):
+def test_a_missing_page_is_reported_on_a_page(client, path):
     answer = client.get(path, headers=HTML)
     assert answer.status_code == 404
     assert "This page does not exist" in answer.text
@@ -226,7 +226,7 @@ def test_programs_get_problems_from_pages_too(client):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_an_unexpected_error_is_told_on_a_page(own_workspace, serve_app):
+def test_an_unexpected_error_is_reported_on_a_page(own_workspace, serve_app):
     app = create_app(own_workspace)
 
     @app.get("/broken")

@@ -56,7 +56,7 @@ def link_of(workspace: Workspace, code: str) -> int:
     return workspace.catalogue.review.of_product(code)[0].link_id
 
 
-def test_the_photo_in_question_stands_beside_the_kept_ones(
+def test_the_photo_in_question_is_shown_with_the_kept_ones(
     site: httpx.Client, doubted: Workspace
 ) -> None:
     page = site.get("/review", headers={"Accept": "text/html"}).text
@@ -92,7 +92,7 @@ def test_what_a_photo_is_nearer_to_is_shown_and_proposed(
     assert "similarity to this product 0.5, to the nearest other 0.6" in page
 
 
-def test_a_copy_is_shown_beside_its_original(site: httpx.Client, doubted: Workspace) -> None:
+def test_a_copy_is_shown_with_its_original(site: httpx.Client, doubted: Workspace) -> None:
     original, copy = doubted.catalogue.review.of_product("M22675")
     reason = {"kind": "copy", "of": original.sha256}
     doubted.catalogue.curation.set_states([(copy.link_id, "dropped", [reason])])

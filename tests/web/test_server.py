@@ -15,7 +15,7 @@ from satchel.web.server import listen, serve, url_of
 from satchel.workspace import Workspace
 
 
-def test_a_port_in_use_is_told_with_a_way_out(own_workspace: Workspace):
+def test_a_port_in_use_is_reported_with_a_remedy(own_workspace: Workspace):
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortInUse) as told:

@@ -244,7 +244,7 @@ def test_nothing_to_curate_says_so(workspace: Workspace) -> None:
     assert (done.returncode, "satchel import" in done.stderr) == (1, True)
 
 
-def test_pictures_of_the_conftest_are_told_apart(encoder: Encoder) -> None:
+def test_photos_of_the_conftest_are_distinguished(encoder: Encoder) -> None:
     """The drawings of different shapes are not taken for copies of each other."""
     from satchel.curate.geometry import compare, describe
 

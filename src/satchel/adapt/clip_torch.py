@@ -140,7 +140,7 @@ class TorchImageEncoder(torch.nn.Module):
 
 
 class TorchTokenEncoder:
-    """The built-in encoder in PyTorch up to its head, in floating point, on a graphics card.
+    """The built-in encoder in PyTorch up to its head, in floating point, on a GPU.
 
     As `satchel.adapt.clip_head.TokenEncoder`, without the loss of int8.
 

@@ -64,7 +64,7 @@ class Decision:
         id: by which it is undone.
         subjects: at least one; of a move, the photo under its old code first.
         group: the group of look-alikes that it is about; None for photos, and where the group is
-            proposed no more.
+            no longer proposed.
         at: UTC, without a time zone, like `undone_at`.
         undone_at: None where the decision is in force.
     """

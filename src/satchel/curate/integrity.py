@@ -280,8 +280,8 @@ def _seams(grey: Grey) -> int:
     step = cv2.absdiff(grey[:, 2:], grey[:, :-2]) > SEAM_LEVELS
     share = step.mean(0)
     # A seam's step shows in two columns, and a gutter's in two more beyond it.
-    beside = np.maximum(np.roll(share, 8), np.roll(share, -8))
-    seam = (share >= SEAM_SHARE) & (share - beside >= SEAM_RISE)
+    neighbours = np.maximum(np.roll(share, 8), np.roll(share, -8))
+    seam = (share >= SEAM_SHARE) & (share - neighbours >= SEAM_RISE)
     margin = max(8, round(SEAM_MARGIN * width))
     at = np.flatnonzero(seam[margin : len(seam) - margin])
     edges = int((np.diff(at) > 3).sum()) + 1 if len(at) else 0

@@ -269,7 +269,7 @@
     }
   }
 
-  // Select the code beside the button, and let the browser's older command copy it.
+  // Select the code next to the button, and let the browser's older command copy it.
   function byHand(button) {
     const range = document.createRange();
     range.selectNodeContents(button.parentElement.querySelector("code"));
