@@ -245,7 +245,7 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TokenEnco
     assert (card.dimension, card.n_passes) == (2 * builtin.dimension, builtin.n_passes)
     assert card.confidence == builtin.confidence  # synthetic photos do not measure it
     assert serving_card(workspace.models).parent.name == "adapt-fp16"
-    with pytest.raises(UsageError, match="not made"):
+    with pytest.raises(UsageError, match="does not exist"):
         promote_run(workspace, run, "int8", progress=SILENT)
 
     # What is judged while training is what answers.
