@@ -122,7 +122,7 @@ def test_a_group_that_took_another_in_gives_it_back(store: LookAlikeStore) -> No
     confirm(store, numbers(store, PROPOSED)["AB"])
     store.propose([proposal(1, 2, 3)])
     larger = numbers(store, PROPOSED)["ABC"]
-    with pytest.raises(UsageError, match="stand in a confirmed group"):
+    with pytest.raises(UsageError, match="are in a confirmed group already"):
         confirm(store, larger, ["B", "C"])  # it would tear A and B apart
     confirm(store, larger)
     assert store.decided().same == ((1, 2, 3),)

@@ -221,6 +221,9 @@ def test_as_pytorch_metric_learning(seed: int) -> None:
     """Musgrave's own implementation, on vectors without ties."""
     pytest.importorskip("torch")
     calculator = pytest.importorskip("pytorch_metric_learning.utils.accuracy_calculator")
+    from pytorch_metric_learning.distances import LpDistance
+    from pytorch_metric_learning.utils.inference import CustomKNN
+
     rng = np.random.default_rng(seed)
     products = rng.integers(0, 25, 400)
     vectors = rng.normal(size=(25, 16))[products] + rng.normal(scale=1.5, size=(400, 16))
@@ -228,6 +231,7 @@ def test_as_pytorch_metric_learning(seed: int) -> None:
     theirs = calculator.AccuracyCalculator(
         include=("precision_at_1", "r_precision", "mean_average_precision_at_r"),
         k="max_bin_count",
+        knn_func=CustomKNN(LpDistance(normalize_embeddings=False)),
     ).get_accuracy(vectors, products, vectors, products, ref_includes_query=True)
     ours = retrieval(vectors, products, vectors, products, own=np.arange(400), metric="euclidean")
     assert ours.recall_at[1] == pytest.approx(theirs["precision_at_1"], abs=1e-6)
