@@ -119,7 +119,7 @@ def _new_plan(
 ) -> Plan:
     from satchel.experiment.prepare import prepare
 
-    with Bars() as bars:
+    with Bars(resumes=False) as bars:
         prepared = prepare(workspace, found.folder.name, settings, bars)
     if not dry_run:
         prepared.write(workspace, found)

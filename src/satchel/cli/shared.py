@@ -91,17 +91,20 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
     )
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    try:
-        with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-            task = progress.add_task(what, total=total)
-            yield lambda count: progress.advance(task, count)
-    except KeyboardInterrupt:
-        say("stopped; finished work is kept, run the same command again to resume")
-        raise typer.Exit(STOPPED) from None
+    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda count: progress.advance(task, count)
 
 
 class Bars:
-    """A `satchel.progress.Progress` that shows one bar after another, and a line for each epoch."""
+    """A `satchel.progress.Progress` that shows one bar after another, and a line for each epoch.
+
+    Args:
+        resumes: Ctrl-C ends the command, and the same command resumes; otherwise it is passed on.
+    """
+
+    def __init__(self, *, resumes: bool = True) -> None:
+        self._resumes = resumes
 
     def __enter__(self) -> Bars:
         self._open = contextlib.ExitStack()
@@ -109,7 +112,11 @@ class Bars:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> bool | None:
-        return self._open.__exit__(kind, *error)  # which reports on Ctrl-C
+        self._open.__exit__(kind, *error)
+        if self._resumes and kind is KeyboardInterrupt:
+            say("stopped; finished work is kept, run the same command again to resume")
+            raise typer.Exit(STOPPED) from None
+        return None
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
         """Close the previous bar, and open one for this stage."""

@@ -175,7 +175,7 @@ def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> Non
         return
     say(f"run {run.name}, in {run.folder}")
     try:
-        with Bars() as bars:
+        with Bars(resumes=False) as bars:
             record = resume(
                 workspace, run, progress=bars, trackers=trackers or (), on_epoch=bars.epoch
             )
