@@ -77,7 +77,7 @@ def render_report(summary: CurationSummary, store: PhotoStore) -> str:
         states=STATES,
         pictures={
             kind: [
-                (example, _picture(store, example.sha256), _picture(store, example.beside))
+                (example, _picture(store, example.sha256), _picture(store, example.other))
                 for example in examples
             ]
             for kind, examples in summary.examples.items()

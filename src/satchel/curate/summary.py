@@ -73,13 +73,13 @@ class Example:
     """A photo that has a reason.
 
     Attributes:
-        beside: SHA-256 of the photo that it is a copy of.
+        other: SHA-256 of the photo that it is a copy of, or that conflicts with it.
         codes: of the products that it also belongs to, or is nearer to.
     """
 
     code: str
     sha256: str
-    beside: str | None = None
+    other: str | None = None
     codes: tuple[str, ...] = ()
 
 
@@ -160,8 +160,8 @@ def unfindable(
 
 
 def _example(code: str, sha256: str, reason: Mapping[str, Any]) -> Example:
-    elsewhere = reason.get("photos", [None])[0]
-    return Example(code, sha256, reason.get("of", elsewhere), tuple(reason.get("codes", ())))
+    conflicting = reason.get("photos", [None])[0]
+    return Example(code, sha256, reason.get("of", conflicting), tuple(reason.get("codes", ())))
 
 
 def _varied(examples: Mapping[str, Sequence[Example]]) -> dict[str, list[Example]]:

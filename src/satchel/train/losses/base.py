@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Any
 
 import torch
 from torch import Tensor
 
 
-class Loss(torch.nn.Module):
+class Loss(torch.nn.Module, ABC):
     """A loss of a batch of embeddings.
 
     Attributes:
@@ -42,9 +43,9 @@ class Loss(torch.nn.Module):
                 return zero(*wide)
             return self.compute(wide[0] if self.depths == 1 else wide, labels).reshape(())
 
+    @abstractmethod
     def compute(self, embeddings: Any, labels: Tensor) -> Tensor:
         """Loss of a validated, non-empty batch; of a list of embeddings where `depths` > 1."""
-        raise NotImplementedError
 
 
 class ClassLoss(Loss):
@@ -59,13 +60,13 @@ class ClassLoss(Loss):
         check_range(labels, self.products)
         return self.class_loss(embeddings, labels)
 
+    @abstractmethod
     def class_loss(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """Loss of labels known to be in range."""
-        raise NotImplementedError
 
+    @abstractmethod
     def logits(self, embeddings: Tensor) -> Tensor:
         """Shape (n, products), without any margin; softmax gives probabilities."""
-        raise NotImplementedError
 
 
 class PmlClassLoss(ClassLoss):
