@@ -46,6 +46,7 @@ WORDS: Final = {
     r"rivals?": "other candidates, candidate re-ranking",
     r"weigh(?:s|ed|ing)?(?! in)": "score, weight",
     r"centred_prototypes?": "prototype_centering",
+    r"beside": "next to, with, ensemble member",
     r"likest": "most similar",
     r"for certain": "certain, significant",
     r"data address(?:es)?": "data URL",
