@@ -181,6 +181,7 @@ class _Lines(Bars):
     """Progress bars, and two lines for each cell."""
 
     def __init__(self, cells: int) -> None:
+        super().__init__(resumes=False)
         self._cells = cells
 
     def __enter__(self) -> _Lines:
