@@ -59,6 +59,30 @@ class Box:
             min(1.0, outer.y0 + self.y1 * outer.height),
         )
 
+    def padded(self, share: float) -> Box:
+        """Grow each side by `share` ≥ 0 of the width or height, as far as the photo reaches."""
+        across, down = share * self.width, share * self.height
+        return Box(
+            max(0.0, self.x0 - across),
+            max(0.0, self.y0 - down),
+            min(1.0, self.x1 + across),
+            min(1.0, self.y1 + down),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Detection:
+    """An object that a locator found in a photo.
+
+    Attributes:
+        category: name of its class; None where the locator has no classes.
+        score: in [0, 1].
+    """
+
+    box: Box
+    category: str | None
+    score: float
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:
@@ -83,13 +107,17 @@ class PhotoEmbedding:
     """The embedding of one photo. Vectors are float32, of length 1.
 
     Attributes:
-        box: the located object, from the saliency map of the first pass. The box of a third pass
-            is tighter and often loses handles and straps: good for an embedding, wrong as a box.
+        box: of the object: given, found by the locator, or from the saliency map of the first
+            pass. The box of a third pass is tighter and often loses handles and straps: good for
+            an embedding, wrong as a box.
         vector: shape (d,), the weighted mean of all passes; this one is searched.
-        whole: shape (d,), of the first pass alone (the whole photo).
+        whole: shape (d,), of the first pass alone: the whole photo, or the object where one pass
+            is enough for a query and its box is known before.
         colours: shape (c,), colour histogram; see `satchel.encode.colour`.
         patches: shape (p, e), int8, patch embeddings of the first pass; None where the encoder has
             no patch output.
+        detections: all that the locator found, best first, empty where it found no product; None
+            where none was asked.
     """
 
     box: Box
@@ -97,6 +125,7 @@ class PhotoEmbedding:
     whole: npt.NDArray[np.float32]
     colours: npt.NDArray[np.float32]
     patches: npt.NDArray[np.int8] | None = None
+    detections: tuple[Detection, ...] | None = None
 
     @property
     def descriptor(self) -> npt.NDArray[np.float32]:

@@ -46,7 +46,8 @@ class CropShape:
     def cut(self, photo: RGB, box: Box) -> RGB:
         """Crop a box of a photo, shape (h, w, 3), to the size that `fitting` returns."""
         height, width = photo.shape[:2]
-        return crop(photo, box, self.fitting(height * box.height, width * box.width))
+        shape = self.fitting(max(1.0, height * box.height), max(1.0, width * box.width))
+        return crop(photo, box, shape)
 
 
 @lru_cache(maxsize=4096)

@@ -1,11 +1,14 @@
 """Embed photos: photo → object box and vectors, in one forward pass or three.
 
-The first pass encodes the whole photo; its saliency map gives the object's box. An encoder whose
-card says `n_passes: 1` stops there, except for gallery photos: those get a second pass on the
-object, so that the index can learn what changes between the two crops (see
-`satchel.search.whitening`). With `n_passes: 3`, the second pass encodes the object, the third the
-object within that crop, and the three vectors are averaged, so that a wrong box costs little.
-Measured in docs/decisions/0003-vector.md and 0016-clip.md.
+The object's box is known before the first pass, where a person gives it or a locator finds it;
+else the saliency map of the first pass gives it.
+
+An encoder whose card says `n_passes: 1` encodes the object alone, or the whole photo where its box
+is not known yet. Gallery photos get a second pass on the other of the two, so that the index can
+learn what changes between these crops (see `satchel.search.whitening`). With `n_passes: 3`, the
+passes encode the whole photo, the object, and the salient part of that crop; the three vectors are
+averaged, so that a wrong box costs little. Measured in docs/decisions/0003-vector.md and
+0016-clip.md.
 
 Gallery photos and query photos are both embedded here, and only here.
 """
@@ -13,7 +16,7 @@ Gallery photos and query photos are both embedded here, and only here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Final, Protocol
 
@@ -24,8 +27,9 @@ from satchel.encode.colour import colour_histogram
 from satchel.encode.crops import CropShape
 from satchel.encode.output import EncoderOutput
 from satchel.images import RGB
+from satchel.locate.locator import PAD, Locator, main_detection
 from satchel.locate.saliency import salient_box
-from satchel.records import WHOLE_PHOTO, Box, PhotoEmbedding
+from satchel.records import WHOLE_PHOTO, Box, Detection, PhotoEmbedding
 
 PASS_WEIGHTS: Final = {1: (1.0,), 2: (2.0, 1.0), 3: (1.0, 1.0, 1.0)}
 """Weight of each pass in the mean vector, by the number of passes."""
@@ -50,20 +54,29 @@ class PhotoEncoder(Protocol):
 
 
 def embed(
-    encoder: PhotoEncoder, photos: Sequence[RGB], *, gallery: bool = False
+    encoder: PhotoEncoder,
+    photos: Sequence[RGB],
+    *,
+    locator: Locator | None = None,
+    boxes: Sequence[Box | None] | None = None,
+    gallery: bool = False,
 ) -> list[PhotoEmbedding]:
     """Locate and encode the object in each photo; crops of equal size share a batch.
 
     Args:
         photos: upright RGB pixels, of any sizes; at least one.
+        locator: finds the objects, of which the main one counts; the whole photo where there is
+            none. Default, the saliency map of the first pass.
+        boxes: of the object in each photo, where a person has given it; it is not located then.
         gallery: the photos belong to the gallery, which takes two passes at least.
     """
+    located = _located(locator, photos, boxes or [None] * len(photos))
+    pad = PAD if locator is None else locator.pad
     count = max(encoder.n_passes, 2) if gallery else encoder.n_passes
     outputs: list[EncoderOutput] = []
-    boxes_of_pass = [[WHOLE_PHOTO] * len(photos)]
+    cuts = [_first_cut(one.box, pad, encoder.n_passes) for one in located]
     for number in range(1, count + 1):
-        boxes = boxes_of_pass[-1]
-        crops = [encoder.crop_shape.cut(*pair) for pair in zip(photos, boxes, strict=True)]
+        crops = [encoder.crop_shape.cut(*pair) for pair in zip(photos, cuts, strict=True)]
         output = _encode(encoder, crops)
         outputs.append(output)
         if number == min(COLOUR_PASS, encoder.n_passes):
@@ -71,15 +84,57 @@ def embed(
                 colour_histogram(crop, saliency)
                 for crop, saliency in zip(crops, output.saliency, strict=True)
             ]
-        boxes_of_pass.append(_boxes(output, boxes))
+        cuts = _salient_boxes(output, cuts)
+        if number == 1:
+            known = list(zip(located, cuts, strict=True))
+            found = [one.box or salient for one, salient in known]
+            cuts = [_second_cut(one.box, salient, pad, encoder.n_passes) for one, salient in known]
     vectors = np.average(
         [output.vectors for output in outputs], axis=0, weights=PASS_WEIGHTS[count]
     ).astype(np.float32)
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     first = outputs[0]
     patches = repeat(None, len(photos)) if first.patches is None else first.patches
-    columns = zip(boxes_of_pass[1], vectors, first.vectors, colours, patches, strict=True)
+    detections = [one.detections for one in located]
+    columns = zip(found, vectors, first.vectors, colours, patches, detections, strict=True)
     return [PhotoEmbedding(*row) for row in columns]
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """The object of a photo before the first pass; `box` is None where saliency decides."""
+
+    box: Box | None = None
+    detections: tuple[Detection, ...] | None = None
+
+
+def _located(
+    locator: Locator | None, photos: Sequence[RGB], given: Sequence[Box | None]
+) -> list[_Located]:
+    """The given boxes, and the main detections of the other photos."""
+    if locator is None:
+        return [_Located(box) for box in given]
+    detected = iter(
+        locator.locate([photo for photo, box in zip(photos, given, strict=True) if box is None])
+    )
+    return [_Located(box) if box else _of_detections(next(detected)) for box in given]
+
+
+def _of_detections(detections: Sequence[Detection]) -> _Located:
+    main = main_detection(detections)
+    return _Located(main.box if main else WHOLE_PHOTO, tuple(detections))
+
+
+def _first_cut(box: Box | None, pad: float, n_passes: int) -> Box:
+    """With one pass for a query, it encodes the object, if it is known; else the whole photo."""
+    return box.padded(pad) if box and n_passes == 1 else WHOLE_PHOTO
+
+
+def _second_cut(box: Box | None, salient: Box, pad: float, n_passes: int) -> Box:
+    """What the first pass did not encode: the object, or the whole photo."""
+    if box is None:
+        return salient
+    return WHOLE_PHOTO if n_passes == 1 else box.padded(pad)
 
 
 def as_query(embedding: PhotoEmbedding, n_passes: int) -> PhotoEmbedding:
@@ -91,7 +146,7 @@ def as_query(embedding: PhotoEmbedding, n_passes: int) -> PhotoEmbedding:
     return replace(embedding, vector=embedding.whole) if n_passes == 1 else embedding
 
 
-def _boxes(output: EncoderOutput, crops: Sequence[Box]) -> list[Box]:
+def _salient_boxes(output: EncoderOutput, crops: Sequence[Box]) -> list[Box]:
     """Locate the object in each crop; boxes are fractions of the whole photo."""
     return [
         salient_box(saliency).within(crop)

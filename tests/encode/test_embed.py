@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from conftest import draw
+from satchel.encode.card import LITE
+from satchel.encode.colour import colour_histogram
+from satchel.encode.embed import as_query, embed
+from satchel.encode.encoder import Encoder
+from satchel.images import RGB
+from satchel.locate.locator import PAD
+from satchel.locate.saliency import salient_box
+from satchel.records import WHOLE_PHOTO, Box, Detection
+
+RIGHT = Box(0.5, 0.25, 1.0, 0.75)
+TINY = Box(0.999999, 0.5, 1.0, 0.5 + 1e-12)
+
+
+@dataclass
+class Says:
+    """A locator that answers what the test says, photo by photo."""
+
+    answers: list[list[Detection]]
+    pad: float = 0.1
+    asked: list[RGB] = field(default_factory=list)
+
+    @property
+    def id(self) -> str:
+        return "0" * 64
+
+    def locate(self, photos: Sequence[RGB]) -> list[list[Detection]]:
+        self.asked += photos
+        return [self.answers.pop(0) for _ in photos]
+
+
+def placed(shape: str = "cross") -> RGB:
+    """A shape in the right half of a photo, another one in the left."""
+    photo = np.full((240, 480, 3), 230, np.uint8)
+    photo[60:180, 240:480] = draw(shape, size_wh=(240, 120))
+    photo[80:160, 20:180] = draw("bars", 1, (160, 80))
+    return photo
+
+
+def encoded(encoder: Encoder, photo: RGB, box: Box) -> np.ndarray:
+    """What one pass makes of a box of a photo."""
+    return encoder.encode(encoder.crop_shape.cut(photo, box)[None]).vectors[0]
+
+
+def mean(*weighted: tuple[float, np.ndarray]) -> np.ndarray:
+    total = np.sum([weight * vector for weight, vector in weighted], axis=0)
+    return np.asarray(total / np.linalg.norm(total))
+
+
+def test_without_a_box_saliency_decides(encoder: Encoder) -> None:
+    photo = placed()
+    output = encoder.encode(encoder.crop_shape.cut(photo, WHOLE_PHOTO)[None])
+    box = salient_box(output.saliency[0])
+    query, kept = (embed(encoder, [photo], gallery=one)[0] for one in (False, True))
+    assert query.box == kept.box == box
+    assert query.detections is kept.detections is None
+    assert (query.whole == output.vectors[0]).all()
+    expected = mean((2, output.vectors[0]), (1, encoded(encoder, photo, box)))
+    assert kept.vector == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_given_box_is_encoded_in_one_pass(encoder: Encoder) -> None:
+    photo = placed()
+    (query,) = embed(encoder, [photo], boxes=[RIGHT])
+    crop = encoder.crop_shape.cut(photo, RIGHT.padded(PAD))
+    output = encoder.encode(crop[None])
+    assert query.box == RIGHT
+    assert query.vector == pytest.approx(output.vectors[0], abs=1e-6)
+    assert (query.colours == colour_histogram(crop, output.saliency[0])).all()
+
+
+def test_gallery_photos_are_encoded_whole_in_their_second_pass(encoder: Encoder) -> None:
+    photo = placed()
+    locator = Says([[Detection(RIGHT, "bag", 0.8)]])
+    (kept,) = embed(encoder, [photo], locator=locator, gallery=True)
+    crop, whole = (encoded(encoder, photo, box) for box in (RIGHT.padded(0.1), WHOLE_PHOTO))
+    assert kept.whole == pytest.approx(crop, abs=1e-6)
+    assert kept.vector == pytest.approx(mean((2, crop), (1, whole)), abs=1e-6)
+    (query,) = embed(encoder, [photo], boxes=[RIGHT], locator=locator)
+    assert as_query(kept, 1).vector == pytest.approx(query.vector, abs=1e-6)
+
+
+def test_three_passes_keep_the_whole_photo_first() -> None:
+    light, photo = Encoder.load(LITE), placed()
+    (found,) = embed(light, [photo], boxes=[RIGHT])
+    cut = RIGHT.padded(PAD)
+    second = light.encode(light.crop_shape.cut(photo, cut)[None])
+    inner = salient_box(second.saliency[0]).within(cut)
+    passes = [encoded(light, photo, box) for box in (WHOLE_PHOTO, cut, inner)]
+    assert found.box == RIGHT
+    assert found.whole == pytest.approx(passes[0], abs=1e-6)
+    assert found.vector == pytest.approx(mean(*((1, one) for one in passes)), abs=1e-6)
+
+
+def test_of_several_photos_each_is_located_or_given_or_empty(encoder: Encoder) -> None:
+    photos = [placed("disc"), placed("ring"), placed("box")]
+    two = [Detection(Box(0, 0, 0.1, 0.1), "shoe", 0.9), Detection(RIGHT, "bag", 0.7)]
+    locator = Says([two, []])
+    located, given, empty = embed(encoder, photos, locator=locator, boxes=[None, RIGHT, None])
+    assert [len(one.detections or ()) for one in (located, empty)] == [2, 0]
+    assert len(locator.asked) == 2
+    assert located.detections == tuple(two)
+    assert given.detections is None
+    assert empty.detections == ()
+    assert [one.box for one in (located, given, empty)] == [RIGHT, RIGHT, WHOLE_PHOTO]
+    alone = [
+        embed(encoder, [photos[0]], boxes=[RIGHT], locator=locator)[0],
+        embed(encoder, [photos[1]], boxes=[RIGHT], locator=locator)[0],
+        embed(encoder, [photos[2]])[0],
+    ]
+    for one, other in zip((located, given, empty), alone, strict=True):
+        assert one.vector == pytest.approx(other.vector, abs=1e-6)
+
+
+def test_a_box_of_less_than_a_pixel_shows_one(shipped_encoder: Encoder) -> None:
+    (found,) = embed(shipped_encoder, [placed()], boxes=[TINY])
+    assert np.isfinite(found.vector).all()
