@@ -16,6 +16,7 @@ SatchelError
 ├── IndexMissing            nothing is embedded yet
 ├── DamagedIndex            the index file is truncated, altered or of another make
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
+├── LocatorError            a detector's files are missing, altered or inconsistent
 ├── StorageError            the photo store cannot be written to: a full disk, rights
 ├── FaultyPhoto             one of several photos of an item, named by its position
 └── Busy                    the server has too many requests
@@ -130,6 +131,10 @@ class IndexMissing(SatchelError):
 
 class DamagedIndex(SatchelError):
     """The index file is truncated, altered or was written by something else."""
+
+
+class LocatorError(SatchelError):
+    """A detector's files are missing, altered or inconsistent, or it cannot be run."""
 
 
 class StorageError(SatchelError):

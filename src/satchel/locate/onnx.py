@@ -1,0 +1,237 @@
+"""Detectors as ONNX files: photo → detections, through ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import numpy as np
+
+from satchel.arrays import Floats
+from satchel.errors import EncoderError, LocatorError
+from satchel.images import RGB
+from satchel.locate.boxes import suppress
+from satchel.locate.card import STRIDES, LocatorCard
+from satchel.locate.letterbox import Letterbox
+from satchel.locate.locator import PAD
+from satchel.onnx_model import load_card, open_session, read_model
+from satchel.records import Box, Detection
+from satchel.validation import reason
+
+BOXES_SCORES: Final = ["boxes", "scores"]
+"""Outputs of the layout "boxes_scores"."""
+
+MAX_BOXES: Final = 200_000
+"""Rows of a model's output, at most: what is more is refused, not read."""
+
+CANDIDATES: Final = 1_000
+"""Boxes that are compared with each other, at most; the best by score."""
+
+MAX_DETECTIONS: Final = 20
+"""Of one photo."""
+
+
+class OnnxLocator:
+    """A detector in one ONNX session; see `satchel.locate.locator.Locator`.
+
+    Safe to call from several threads at once. Where a pass has several threads itself, passes are
+    serialised, as an encoder's are.
+    """
+
+    def __init__(
+        self, card: LocatorCard, model: bytes, *, pad: float = PAD, threads: int = 1
+    ) -> None:
+        """Open a model.
+
+        Raises:
+            LocatorError: ONNX Runtime cannot load it, or it is laid out in another way than its
+                card says.
+        """
+        self.card = card
+        self.pad = pad
+        self.id = card.fingerprint(pad)
+        try:
+            self._session = open_session(model, card.file, threads=threads)
+        except EncoderError as error:
+            raise LocatorError(str(error)) from None
+        self._input = _checked_input(card, self._session.get_inputs())
+        self._outputs = _checked_outputs(card, self._session.get_outputs())
+        self._turn: AbstractContextManager[object] = Lock() if threads > 1 else nullcontext()
+        self._columns = _columns_of_categories(card)
+
+    @classmethod
+    def load(cls, card_path: Path, *, pad: float = PAD, threads: int = 1) -> OnnxLocator:
+        """Load the model that a card names.
+
+        Raises:
+            LocatorError: card or model are missing, altered or inconsistent.
+        """
+        card = read_locator_card(card_path)
+        return cls(card, read_locator_model(card, card_path.parent), pad=pad, threads=threads)
+
+    def locate(self, photos: Sequence[RGB]) -> list[list[Detection]]:
+        """Detect the objects in each photo, by score, descending; `MAX_DETECTIONS` at most.
+
+        Raises:
+            LocatorError: the model fails, or its output is not what its card says.
+        """
+        return [self._detections(*self.predict(photo)) for photo in photos]
+
+    def predict(self, photo: RGB) -> tuple[Floats, Floats]:
+        """Run the model on a photo.
+
+        Returns:
+            boxes, shape (k, 4), float32, x0 y0 x1 y1 as fractions of the photo, unclipped, possibly
+            not finite; and their scores, shape (k, classes), in [0, 1]. Nothing is suppressed.
+
+        Raises:
+            LocatorError: the model fails, or its output is not what its card says.
+        """
+        letterbox = Letterbox.of(self.card, photo)
+        try:
+            with self._turn:
+                outputs = self._session.run(self._outputs, {self._input: letterbox.pixels(photo)})
+        except Exception as error:  # ONNX Runtime has no base class of its exceptions
+            raise LocatorError(
+                f"ONNX Runtime cannot run the detector {self.card.file}: {reason(error)}"
+            ) from error
+        _check_shapes(self.card, [output.shape for output in outputs])
+        boxes_px, scores = self._decoded(outputs)
+        return letterbox.fractions(boxes_px), scores
+
+    def _decoded(self, outputs: list[Floats]) -> tuple[Floats, Floats]:
+        """Boxes in pixels of the input, and scores; of the first photo."""
+        if self.card.layout == "boxes_scores":
+            return outputs[0][0], outputs[1][0]
+        return decode_yolox(outputs[0][0], self.card.height_px, self.card.width_px)
+
+    def _detections(self, boxes: Floats, scores: Floats) -> list[Detection]:
+        names = list(self._columns)
+        of_category = np.stack([scores[:, self._columns[name]].max(1) for name in names], 1)
+        best = of_category.argmax(1)
+        score = np.clip(of_category.max(1), 0, 1)
+        clipped = np.clip(boxes, 0, 1)
+        sized = np.isfinite(boxes).all(1) & (clipped[:, 2:] > clipped[:, :2]).all(1)
+        rows = np.flatnonzero(sized & (score >= self.card.score) & (score > 0))
+        rows = rows[np.argsort(-score[rows], kind="stable")[:CANDIDATES]]
+        kept = rows[suppress(clipped[rows], score[rows], iou=self.card.iou, at_most=MAX_DETECTIONS)]
+        return [
+            Detection(Box(*map(float, clipped[row])), names[best[row]], float(score[row]))
+            for row in kept
+        ]
+
+
+def read_locator_card(path: Path) -> LocatorCard:
+    """Read a detector's card.
+
+    Raises:
+        LocatorError: it is missing or not valid.
+    """
+    try:
+        return load_card(path, LocatorCard)
+    except EncoderError as error:
+        raise LocatorError(str(error)) from None
+
+
+def read_locator_model(card: LocatorCard, folder: Path) -> bytes:
+    """Read a card's model and verify its SHA-256.
+
+    Raises:
+        LocatorError: a file is missing, or the SHA-256 differs.
+    """
+    try:
+        return read_model(card, folder)
+    except EncoderError as error:
+        raise LocatorError(str(error)) from None
+
+
+def decode_yolox(output: Floats, height_px: int, width_px: int) -> tuple[Floats, Floats]:
+    """Decode the output of the layout "yolox".
+
+    Args:
+        output: shape (cells, 5 + classes); see `LocatorCard`.
+
+    Returns:
+        boxes, shape (cells, 4), x0 y0 x1 y1 in pixels of the input; scores, shape (cells, classes).
+    """
+    cells = []
+    for stride in STRIDES:
+        rows, columns = np.mgrid[: height_px // stride, : width_px // stride]
+        cells.append(np.stack([columns, rows, np.full_like(rows, stride)], -1).reshape(-1, 3))
+    x, y, stride = np.concatenate(cells).T.astype(np.float32)
+    with np.errstate(over="ignore"):  # a box without end is dropped later
+        half_w, half_h = np.exp(output[:, 2:4].T) * stride / 2
+    across, down = (output[:, 0] + x) * stride, (output[:, 1] + y) * stride
+    boxes = np.stack([across - half_w, down - half_h, across + half_w, down + half_h], 1)
+    return boxes, output[:, 5:] * output[:, 4:5]
+
+
+def _columns_of_categories(card: LocatorCard) -> dict[str, list[int]]:
+    """Columns of the classes of each category."""
+    columns: dict[str, list[int]] = {}
+    for column, name in enumerate(card.class_names):
+        if (category := card.category_of(name)) is not None:
+            columns.setdefault(category, []).append(column)
+    return columns
+
+
+def _checked_input(card: LocatorCard, inputs: Sequence[Any]) -> str:
+    """Name of the input, if it is one batch of pixels of the card's size."""
+    wanted = (1, 3, card.height_px, card.width_px)
+    shapes = [tuple(one.shape) for one in inputs]
+    if len(inputs) != 1 or inputs[0].type != "tensor(float)" or not _fits(shapes[0], wanted):
+        raise LocatorError(
+            f"{card.file}: expected one input of float32 in the shape {wanted}, as its card says, "
+            f"the model has {[(one.name, one.type, one.shape) for one in inputs]}"
+        )
+    name: str = inputs[0].name
+    return name
+
+
+def _checked_outputs(card: LocatorCard, outputs: Sequence[Any]) -> list[str]:
+    """Names of the outputs to compute, if they are those of the card's layout."""
+    by_name = {one.name: one for one in outputs}
+    names = BOXES_SCORES if card.layout == "boxes_scores" else list(by_name)
+    missing = [name for name in names if name not in by_name]
+    if missing or (card.layout == "yolox" and len(names) != 1):
+        raise LocatorError(
+            f"{card.file}: the layout {card.layout!r} has the outputs "
+            f"{BOXES_SCORES if card.layout == 'boxes_scores' else 'of one tensor'}, "
+            f"the model has {sorted(by_name)}; set the card's layout to the model's"
+        )
+    if any(by_name[name].type != "tensor(float)" for name in names):
+        raise LocatorError(f"{card.file}: expected outputs of float32")
+    _check_shapes(card, [tuple(by_name[name].shape) for name in names])
+    return names
+
+
+def _check_shapes(card: LocatorCard, shapes: Sequence[tuple[int | str | None, ...]]) -> None:
+    """Compare shapes of outputs with the card; a side without a number fits any."""
+    classes = len(card.class_names)
+    if card.layout == "yolox":
+        cells = sum(card.height_px * card.width_px // stride**2 for stride in STRIDES)
+        wanted: list[tuple[int | None, ...]] = [(1, cells, 5 + classes)]
+    else:
+        wanted = [(1, None, 4), (1, None, classes)]
+    counts = {shape[1] for shape in shapes if len(shape) == 3 and isinstance(shape[1], int)}
+    if (
+        not all(_fits(shape, like) for shape, like in zip(shapes, wanted, strict=True))
+        or len(counts) > 1
+        or max(counts, default=0) > MAX_BOXES
+    ):
+        raise LocatorError(
+            f"{card.file}: its card says layout {card.layout!r}, input {card.height_px} × "
+            f"{card.width_px} and {classes} classes, so its output should have the shape "
+            f"{' and '.join(map(str, wanted))} (None: any number up to {MAX_BOXES:,}); "
+            f"the model gives {' and '.join(map(str, shapes))}"
+        )
+
+
+def _fits(shape: Sequence[int | str | None], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(
+        like is None or not isinstance(side, int) or side == like
+        for side, like in zip(shape, wanted, strict=True)
+    )
