@@ -46,6 +46,7 @@ from satchel.train.splits import Split
 from satchel.workflows.adapt import adapts_head, begin_adapting
 from satchel.workflows.tasks import adapt_task
 from shipped import shipped_model
+from support.progress import Killed, Killing
 
 TINY = AdaptSettings(
     minutes=None,
@@ -54,28 +55,6 @@ TINY = AdaptSettings(
     threads=1,
     head=HeadSettings(max_per_photo=2, epochs=2, batch=4),
 )
-
-
-class Killed(BaseException):
-    """Stands for a signal: nothing of Satchel's catches it."""
-
-
-class Quiet:
-    """Tells nobody, and dies in a stage once so many photos are done."""
-
-    def __init__(self, stage: str = "", dies_after: int = 0) -> None:
-        self.stages: list[str] = []
-        self.dies = stage, dies_after
-
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
-        self.stages.append(stage)
-        self.done = done
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-        stage, after = self.dies
-        if self.stages[-1] == stage and self.done >= after:
-            raise Killed
 
 
 # -- training --------------------------------------------------------------------------------------
@@ -104,7 +83,7 @@ def test_training_goes_down_the_loss_and_leaves_nothing_out() -> None:
 
     before = loss()
     settings = HeadSettings(epochs=40, batch=4, learning_rate=0.01, prototype_rate=0.01)
-    report = Quiet()
+    report = Killing()
     train_head(head, softmax, shown, settings, progress=report)
     assert loss() < before / 2
     assert report.done == 40 * 12
@@ -138,7 +117,7 @@ def workspace(drawn: Path, tmp_path: Path) -> Workspace:
     return Workspace.open(shutil.copytree(drawn, tmp_path / "own"))
 
 
-def adapted(workspace: Workspace, run: Run, *kills: Quiet) -> Outcome:
+def adapted(workspace: Workspace, run: Run, *kills: Killing) -> Outcome:
     """Adapt, killed where each of these dies."""
     record = run.read()
     task = adapt_task(workspace, Split.load(workspace.split_path(record.split)), run)
@@ -146,7 +125,7 @@ def adapted(workspace: Workspace, run: Run, *kills: Quiet) -> Outcome:
     for dying in kills:
         with pytest.raises(Killed):
             adapt_head(task, settings, run, progress=dying, on_epoch=lambda *_: None)
-    adapt_head(task, settings, run, progress=Quiet(), on_epoch=lambda *_: None)
+    adapt_head(task, settings, run, progress=SILENT, on_epoch=lambda *_: None)
     return Outcome.read(run)
 
 
@@ -156,11 +135,11 @@ def test_a_killed_run_ends_as_one_that_was_not(
     monkeypatch.setattr(TokenEncoder, "batch", 2)
     monkeypatch.setattr(token_cache, "TIMED_BATCHES", 2)
     whole, broken = (begin_adapting(workspace, TINY, name) for name in ("whole", "broken"))
-    kills = [Quiet("validate", 6), Quiet("synthesise", 6), Quiet("train", 4)]
+    kills = [Killing(6, stage="validate"), Killing(6, stage="synthesise"), Killing(4)]
     seen: list[np.ndarray] = []
     given = SyntheticTokens.encode
 
-    def kept(self: SyntheticTokens, progress: Quiet) -> object:
+    def kept(self: SyntheticTokens, progress: Killing) -> object:
         found = given(self, progress)
         seen.append(np.array(found[0]))
         return found
@@ -196,7 +175,7 @@ def test_torch_tokens_are_those_of_the_onnx_encoder(
     }
     for name, source in sources.items():
         tokens = SyntheticTokens(composer, source, task.trained, 2, 0, run, None)
-        found[name] = np.array(tokens.encode(Quiet())[0], np.float32)
+        found[name] = np.array(tokens.encode(SILENT)[0], np.float32)
         for kept in (token_cache.SYNTHETIC, token_cache.SCHEDULE):
             (run.folder / kept).unlink()
     ours, theirs = (one.reshape(-1, 768) for one in found.values())
@@ -235,7 +214,7 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TokenEnco
     assert adapts_head(workspace)
     before = Identifier.open(workspace)
     run = begin_adapting(workspace, TINY, "adapt")
-    resume(workspace, run, progress=Quiet(), on_epoch=lambda *_: None)
+    resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt_head", "finished")
     assert record["figures"]["per_photo"] == 2
@@ -282,11 +261,11 @@ def test_adapting_again_starts_from_the_built_in_head_and_is_held_against_what_a
     first, second = "first", "second"
     run = begin_adapting(workspace, TINY, first)
     assert not (run.folder / "served.safetensors").exists()
-    resume(workspace, run, progress=Quiet(), on_epoch=lambda *_: None)
+    resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
     promote_run(workspace, run, progress=SILENT)
     assert adapts_head(workspace)
     again = begin_adapting(workspace, TINY, second)
-    resume(workspace, again, progress=Quiet(), on_epoch=lambda *_: None)
+    resume(workspace, again, progress=SILENT, on_epoch=lambda *_: None)
     assert Outcome.read(again).start == Outcome.read(run).adapted
     # The same start, pictures and seed: the same end.
     ours, theirs = (read_head_file(one.best).head.state_dict() for one in (run, again))

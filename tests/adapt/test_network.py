@@ -38,6 +38,7 @@ from satchel.train.runs import Run
 from satchel.train.splits import Split
 from satchel.workflows.adapt import begin_adapting
 from satchel.workflows.tasks import adapt_task
+from support.progress import Killed, Killing
 
 TINY = AdaptSettings(
     minutes=None,
@@ -48,26 +49,6 @@ TINY = AdaptSettings(
         side_px=64, batch=4, epochs=1, per_epoch=8, learning_rate=1e-3, average=0.5
     ),
 )
-
-
-class Killed(BaseException):
-    """Stands for a signal: nothing of Satchel's catches it."""
-
-
-class Quiet:
-    """Tells nobody, and dies after so many steps of training."""
-
-    def __init__(self, dies_after: int = 10**9) -> None:
-        self.left = dies_after
-
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
-        self.training = stage == "train"
-
-    def advance(self, count: int = 1) -> None:
-        if self.training:
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
 
 
 def test_interpolated_weights_lie_between_start_and_end() -> None:
@@ -99,14 +80,14 @@ def workspace(drawn: Path, tmp_path: Path) -> Workspace:
 
 
 def adapted(workspace: Workspace, run: Run, kills: list[int]) -> Outcome:
-    """Adapt, killed after so many steps each time."""
+    """Adapt, killed once so many photos are done each time."""
     record = run.read()
     task = adapt_task(workspace, Split.load(workspace.split_path(record.split)), run)
     settings = AdaptSettings.model_validate(record.settings)
-    for dies_after in kills:
+    for at in kills:
         with pytest.raises(Killed):
-            adapt_network(task, settings, run, progress=Quiet(dies_after), on_epoch=lambda *_: None)
-    adapt_network(task, settings, run, progress=Quiet(), on_epoch=lambda *_: None)
+            adapt_network(task, settings, run, progress=Killing(at), on_epoch=lambda *_: None)
+    adapt_network(task, settings, run, progress=SILENT, on_epoch=lambda *_: None)
     return Outcome.read(run)
 
 
@@ -117,7 +98,7 @@ def test_a_killed_run_ends_as_one_that_was_not(
 
     monkeypatch.setattr("satchel.train.fit.CHECKPOINT_S", 0.0)
     whole, broken = (begin_adapting(workspace, TINY, name) for name in ("whole", "broken"))
-    assert adapted(workspace, whole, []) == adapted(workspace, broken, [1, 1])
+    assert adapted(workspace, whole, []) == adapted(workspace, broken, [8, 12])
     for name in ("best.safetensors", "adapted.safetensors"):
         ours, theirs = (load_file(run.folder / name) for run in (whole, broken))
         assert ours.keys() == theirs.keys()
@@ -183,7 +164,7 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
     served = load_file(run.folder / "served.safetensors")  # what it is held against
     light = builtin_backbone().second.state_dict()
     assert all(torch.equal(value, light[name]) for name, value in served.items())
-    resume(workspace, run, progress=Quiet(), on_epoch=lambda *_: None)
+    resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
     record = json.loads((run.folder / "run.json").read_text())
     assert (record["kind"], record["state"]) == ("adapt_network", "finished")
     came, kept, best = (
@@ -225,7 +206,7 @@ def test_adapting_again_begins_with_what_adapting_began_with(workspace: Workspac
     assert isinstance(fresh, Pair)
     assert same(fresh, builtin_backbone())
     run = begin_adapting(workspace, TINY, "first")
-    resume(workspace, run, progress=Quiet(), on_epoch=lambda *_: None)
+    resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
     promote_run(workspace, run, progress=SILENT)
     again, known = served_backbone(workspace)
     assert isinstance(again, Pair)
@@ -235,7 +216,7 @@ def test_adapting_again_begins_with_what_adapting_began_with(workspace: Workspac
     assert known.side_px == 224
     # What is judged against is what answers now: the pair.
     second = begin_adapting(workspace, TINY, "second")
-    resume(workspace, second, progress=Quiet(), on_epoch=lambda *_: None)
+    resume(workspace, second, progress=SILENT, on_epoch=lambda *_: None)
     assert Outcome.read(second).start == Outcome.read(run).adapted
     shutil.rmtree(run.folder)
     with pytest.raises(UsageError, match="no longer"):
@@ -267,7 +248,7 @@ def test_time_that_is_left_is_not_spent_on_further_synthetic_photos(workspace: W
     network = TINY.network.model_copy(update={"max_per_photo": 2 * LEAST_REPEATS + 1})
     settings = TINY.model_copy(update={"minutes": 600.0, "network": network})
     run = begin_adapting(workspace, settings, "short")
-    record = resume(workspace, run, progress=Quiet(), on_epoch=lambda *_: None)
+    record = resume(workspace, run, progress=SILENT, on_epoch=lambda *_: None)
     assert record.epochs == 2  # of LEAST_REPEATS synthetic photos of each
 
 

@@ -28,6 +28,7 @@ from satchel.experiment.settings import ExperimentSettings
 from satchel.experiment.store import CellResult, Experiment, Results
 from satchel.train.runs import Run, all_runs
 from satchel.train.splits import Split
+from support.progress import Killed
 from support.stub_encoder import serve_stub
 
 SETTINGS = ExperimentSettings.model_validate(
@@ -53,10 +54,6 @@ SETTINGS = ExperimentSettings.model_validate(
         },
     }
 )
-
-
-class Killed(BaseException):
-    """Stands for a signal."""
 
 
 class Recorder:

@@ -27,6 +27,7 @@ from satchel.lookalikes.near_pairs import (
     near_pairs,
 )
 from satchel.search.index import GalleryIndex
+from support.progress import Killed, Killing
 
 LEAST = LeastCosine(0.9, 0.97)
 
@@ -63,26 +64,6 @@ def naive_pairs(index: GalleryIndex, kinds: dict[int, ProductKind]) -> Pairs:
     return found
 
 
-class Killed(Exception):
-    """Stands for a kill between two blocks."""
-
-
-class Counted:
-    """A progress that counts, and can be killed at a count."""
-
-    def __init__(self, killed_at: int | None = None) -> None:
-        self._killed_at = killed_at
-        self.resumed_at = self.done = 0
-
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
-        self.resumed_at = self.done = done
-
-    def advance(self, count: int = 1) -> None:
-        self.done += count
-        if self._killed_at is not None and self.done >= self._killed_at:
-            raise Killed
-
-
 @pytest.mark.parametrize("neighbours", [2, 32])
 @settings(deadline=None, max_examples=25)
 @given(st.integers(0, 10_000), st.integers(1, 25), st.integers(1, 4))
@@ -99,7 +80,7 @@ def test_finds_what_a_naive_comparison_finds(
         )
         for at in range(products)
     }
-    progress = Counted()
+    progress = Killing()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(near, "NEIGHBOURS", neighbours)  # so that few are not enough
         patch.setattr(near, "BLOCK_ROWS", 7)
@@ -144,7 +125,7 @@ def test_a_killed_search_goes_on_where_it_stopped(
     assert whole
 
     def killed_at(rows: int) -> int:
-        progress = Counted(killed_at=rows)
+        progress = Killing(rows, stage="compare")
         with pytest.raises(Killed):
             near_pairs(index, LEAST, {}, journal=journal(), progress=progress)
         return progress.resumed_at
@@ -156,7 +137,7 @@ def test_a_killed_search_goes_on_where_it_stopped(
     with path.open("a") as file:
         file.write(torn)
     assert killed_at(40) == 20  # what was done is not done again
-    progress = Counted()
+    progress = Killing()
     assert near_pairs(index, LEAST, {}, journal=journal(), progress=progress) == whole
     assert (progress.resumed_at, progress.done) == (40, len(index))
     journal().remove()

@@ -2,7 +2,7 @@
 
 A decision is in force until somebody undoes it; then it stays as history, with who and when.
 Photos are decided on through `satchel.catalog.review`, groups of look-alikes through
-`satchel.catalog.lookalikes`; both have `decide`, `undo` and `history`.
+`satchel.catalog.lookalikes`; both have `decide` and `undo`, and `history` from `Decisions`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Select, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Engine, Select, insert, select, update
 
 from satchel.catalog.database import inserted_id
 from satchel.catalog.tables import (
@@ -100,6 +100,26 @@ def has_standing_decision() -> ColumnElement[bool]:
     )
 
 
+class Decisions:
+    """The decisions of some kinds: base of the stores whose subjects are decided on."""
+
+    def __init__(self, engine: Engine, kinds: Collection[Choice]) -> None:
+        self._engine = engine
+        self._kinds = kinds
+
+    def history(self, *, limit: int = 50, standing: bool = False) -> list[Decision]:
+        """Return the last decisions, the latest first.
+
+        Args:
+            standing: without those that were undone.
+        """
+        last = select(DecisionRow.id).where(DecisionRow.kind.in_(self._kinds))
+        if standing:
+            last = last.where(DecisionRow.undone_at.is_(None))
+        with self._engine.connect() as connection:
+            return _read(connection, last.order_by(DecisionRow.id.desc()).limit(limit))
+
+
 # -- inside a transaction -------------------------------------------------------------------------
 
 
@@ -146,20 +166,6 @@ def mark_undone(
         update(DecisionRow).where(DecisionRow.id == decision).values(undone_at=now(), undone_by=by)
     )
     return list(rows)
-
-
-def read_history(
-    connection: Connection, kinds: Collection[Choice], *, limit: int, standing: bool = False
-) -> list[Decision]:
-    """Return the last decisions of these kinds, the latest first.
-
-    Args:
-        standing: without those that were undone.
-    """
-    last = select(DecisionRow.id).where(DecisionRow.kind.in_(kinds))
-    if standing:
-        last = last.where(DecisionRow.undone_at.is_(None))
-    return _read(connection, last.order_by(DecisionRow.id.desc()).limit(limit))
 
 
 def read_decision(connection: Connection, decision: int) -> Decision:

@@ -17,9 +17,9 @@ from satchel.catalog.decisions import (
     GROUP_CHOICES,
     Choice,
     Decision,
+    Decisions,
     mark_undone,
     read_decision,
-    read_history,
     record,
 )
 from satchel.catalog.lookalike_groups import (
@@ -46,11 +46,11 @@ _TAKEN_APART: Final = select(LookAlikeGroupRow.taken_from).where(
 """Numbers of groups of which a part was confirmed."""
 
 
-class LookAlikeStore:
+class LookAlikeStore(Decisions):
     """Queries of groups, proposals of them, and decisions on them."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine, GROUP_CHOICES)
 
     # -- queries ----------------------------------------------------------------------------
 
@@ -232,15 +232,6 @@ class LookAlikeStore:
         if decision is None:
             raise CatalogueError(f"there is no decision on group {number} that could be undone")
         return decision
-
-    def history(self, *, limit: int = 50, standing: bool = False) -> list[Decision]:
-        """Return the last decisions, the latest first.
-
-        Args:
-            standing: without those that were undone.
-        """
-        with self._engine.connect() as connection:
-            return read_history(connection, GROUP_CHOICES, limit=limit, standing=standing)
 
 
 def _proposed(connection: Connection, number: int) -> LookAlikeGroup:

@@ -13,9 +13,9 @@ from satchel.catalog.decisions import (
     PHOTO_CHOICES,
     Choice,
     Decision,
+    Decisions,
     mark_undone,
     read_decision,
-    read_history,
     record,
 )
 from satchel.catalog.dialect import has_item_with
@@ -50,11 +50,11 @@ class ReviewPhoto:
     reasons: tuple[dict[str, Any], ...]
 
 
-class PhotoReview:
+class PhotoReview(Decisions):
     """Queries of photos in review, and decisions on them."""
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        super().__init__(engine, PHOTO_CHOICES)
 
     # -- queries ----------------------------------------------------------------------------
 
@@ -153,15 +153,6 @@ class PhotoReview:
             found = read_decision(connection, decision)
             connection.commit()
             return found
-
-    def history(self, *, limit: int = 50, standing: bool = False) -> list[Decision]:
-        """Return the last decisions, the latest first.
-
-        Args:
-            standing: without those that were undone.
-        """
-        with self._engine.connect() as connection:
-            return read_history(connection, PHOTO_CHOICES, limit=limit, standing=standing)
 
 
 def _photos() -> Select[Any]:

@@ -9,16 +9,8 @@ import typer
 
 from satchel.cli.promote import promote_run
 from satchel.cli.shared import open_workspace, pairs, say
-from satchel.cli.train import (
-    ConfigFile,
-    Epochs,
-    Resume,
-    RunName,
-    Setting,
-    Tracker,
-    check_trackers,
-    train_run,
-)
+from satchel.cli.train import check_trackers, train_run
+from satchel.cli.train_options import ConfigFile, Epochs, Resume, RunName, Setting, Tracker
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:

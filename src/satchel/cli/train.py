@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from satchel.cli.shared import STOPPED, Bars, open_workspace, pairs, say
+from satchel.cli.train_options import SPLIT, TrainOptions, with_train_options
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -18,73 +18,21 @@ if TYPE_CHECKING:
 
 train = typer.Typer(no_args_is_help=True, help="Train models on the catalogue's own photos.")
 
-SPLIT = "default"
-
-SplitName = Annotated[
-    str, typer.Option("--split", help="Name of a split; the default one is made if missing.")
-]
-ConfigFile = Annotated[
-    Path | None, typer.Option(help="TOML file of settings; options take precedence.")
-]
-RunName = Annotated[str | None, typer.Option(help="Name of the run.")]
-Resume = Annotated[str | None, typer.Option(metavar="RUN", help="Resume a run that was stopped.")]
-Setting = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Any other setting; may be repeated."),
-]
-Tracker = Annotated[
-    list[str] | None,
-    typer.Option(help="mlflow, wandb or tensorboard, each an extra; may be repeated."),
-]
-Backbone = Annotated[str | None, typer.Option(help="A timm network, or small_cnn.")]
-Weights = Annotated[
-    str | None, typer.Option(help="auto (from a pip package), none, hub, or a safetensors file.")
-]
-Stage = Annotated[
-    str | None, typer.Option(help="head (seconds, on frozen features), partial or full.")
-]
-Epochs = Annotated[int | None, typer.Option(min=1)]
-Minutes = Annotated[float | None, typer.Option(help="As many epochs as fit.")]
-
 
 @train.command()
-def classifier(
-    context: typer.Context,
-    split_name: SplitName = SPLIT,
-    config: ConfigFile = None,
-    name: RunName = None,
-    resume: Resume = None,
-    backbone: Backbone = None,
-    weights: Weights = None,
-    stage: Stage = None,
-    epochs: Epochs = None,
-    minutes: Minutes = None,
-    setting: Setting = None,
-    tracker: Tracker = None,
-) -> None:
+@with_train_options
+def classifier(context: typer.Context, common: TrainOptions) -> None:
     """Train a classifier of the split's products."""
     from satchel.train.settings import ClassifierSettings
 
-    given = {
-        "backbone": backbone,
-        "weights": weights,
-        "stage": stage,
-        "epochs": epochs,
-        "minutes": minutes,
-    }
-    check_trackers(tracker)
-    workspace = open_workspace(context)
-    run = _begun(workspace, ClassifierSettings, split_name, config, name, resume, given, setting)
-    train_run(workspace, run, tracker)
+    _train(context, ClassifierSettings, common, {})
 
 
 @train.command()
+@with_train_options
 def encoder(
     context: typer.Context,
-    split_name: SplitName = SPLIT,
-    config: ConfigFile = None,
-    name: RunName = None,
-    resume: Resume = None,
+    common: TrainOptions,
     loss: Annotated[
         str | None, typer.Option(help="triplet, margin, arcface …; a wrong one lists all.")
     ] = None,
@@ -92,30 +40,28 @@ def encoder(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Of the loss; may be repeated."),
     ] = None,
-    backbone: Backbone = None,
-    weights: Weights = None,
-    stage: Stage = None,
-    epochs: Epochs = None,
-    minutes: Minutes = None,
-    setting: Setting = None,
-    tracker: Tracker = None,
 ) -> None:
     """Train an encoder, which maps photos of one product to near vectors."""
     from satchel.train.settings import EncoderSettings
 
-    given = {
-        "backbone": backbone,
-        "weights": weights,
-        "stage": stage,
-        "epochs": epochs,
-        "minutes": minutes,
-        "loss": loss,
-        "options": pairs(option) or None,
-    }
-    check_trackers(tracker)
+    _train(context, EncoderSettings, common, {"loss": loss, "options": pairs(option) or None})
+
+
+def _train(
+    context: typer.Context,
+    kind: type[TrainSettings],
+    common: TrainOptions,
+    own: dict[str, Any],
+) -> None:
+    """Train; `own`: settings that only this command has as options."""
+    check_trackers(common.tracker)
     workspace = open_workspace(context)
-    run = _begun(workspace, EncoderSettings, split_name, config, name, resume, given, setting)
-    train_run(workspace, run, tracker)
+    given = common.settings() | own
+    if common.resume is not None:
+        run = _to_resume(workspace, kind, common, given)
+    else:
+        run = _begun(workspace, kind, common, given)
+    train_run(workspace, run, common.tracker)
 
 
 def check_trackers(trackers: list[str] | None) -> None:
@@ -126,37 +72,31 @@ def check_trackers(trackers: list[str] | None) -> None:
 
 
 def _begun(
-    workspace: Workspace,
-    kind: type[TrainSettings],
-    split_name: str,
-    config: Path | None,
-    name: str | None,
-    resume: str | None,
-    given: dict[str, Any],
-    setting: list[str] | None,
+    workspace: Workspace, kind: type[TrainSettings], common: TrainOptions, given: dict[str, Any]
 ) -> Run:
-    """The run to resume, or a new one."""
+    """A new run."""
     from satchel.train.settings import read_settings_file
     from satchel.workflows.train import start
 
-    if resume is not None:
-        given["option"] = given.pop("options", None)  # as the command line calls them
-        also = {"config": config, "name": name, "set": setting, **given}
-        return _to_resume(workspace, resume, kind, [k for k, v in also.items() if v])
-    settings = read_settings_file(kind, config, **pairs(setting), **given)
-    return start(workspace, _split(workspace, split_name), settings, name or _name(settings))
+    settings = read_settings_file(kind, common.config, **pairs(common.setting), **given)
+    split = _split(workspace, common.split_name)
+    return start(workspace, split, settings, common.name or _name(settings))
 
 
-def _to_resume(workspace: Workspace, name: str, kind: type[TrainSettings], also: list[str]) -> Run:
-    """The run to resume; `also`: options that were given besides --resume."""
+def _to_resume(
+    workspace: Workspace, kind: type[TrainSettings], common: TrainOptions, given: dict[str, Any]
+) -> Run:
+    """The run to resume, which keeps its settings."""
     from satchel.train.runs import Run
     from satchel.workflows.kinds import CLASSIFIER, ENCODER
 
-    run = Run.find(workspace.runs, name)
-    if also:
-        given = ", ".join(f"--{option}" for option in also)
+    run = Run.find(workspace.runs, common.resume or "")
+    also = {"config": common.config, "name": common.name, "set": common.setting, **given}
+    also["option"] = also.pop("options", None)  # as the command line calls them
+    if any(also.values()):
+        refused = ", ".join(f"--{option}" for option, value in also.items() if value)
         raise UsageError(
-            f"--resume keeps the settings that {run.name} began with; leave out {given}, or "
+            f"--resume keeps the settings that {run.name} began with; leave out {refused}, or "
             "begin a new run without --resume"
         )
     command = run.read().command
