@@ -15,7 +15,7 @@ from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
-from satchel.validation import StrictModel
+from satchel.validation import StrictModel, reason
 
 FILE_NAME: Final = "satchel.toml"
 HOST: Final = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
@@ -120,17 +120,12 @@ def read_settings(path: Path) -> Settings:
     try:
         return Settings.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except OSError as error:
-        raise WorkspaceError(f"cannot read the settings {path}: {error}") from None
+        raise WorkspaceError(f"cannot read the settings {path}: {reason(error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WorkspaceError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"])
-        unknown = first["type"] == "extra_forbidden"
-        reason = "there is no such setting" if unknown else first["msg"].lower()
         raise WorkspaceError(
-            f"{path}: {key}: {reason} (got {first['input']!r}); "
-            "run `satchel init` in an empty folder to see a valid file"
+            f"{path}: {reason(error)}; run `satchel init` in an empty folder to see a valid file"
         ) from None
 
 

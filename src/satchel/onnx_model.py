@@ -44,7 +44,7 @@ def load_card(path: Path, kind: type[Card]) -> Card:
     try:
         return kind.model_validate_json(path.read_bytes())
     except OSError as error:
-        raise EncoderError(f"expected a model card at {path}: {error}") from None
+        raise EncoderError(f"expected a model card at {path}: {reason(error)}") from None
     except ValidationError as error:
         raise EncoderError(
             f"the model card {path} is not valid: {reason(error)}; "
@@ -71,7 +71,7 @@ def read_model(card: ModelCard, folder: Path) -> bytes:
     try:
         data = b"".join(path.read_bytes() for path in paths)
     except OSError as error:
-        raise EncoderError(f"expected the model at {paths[0]}: {error}") from None
+        raise EncoderError(f"expected the model at {paths[0]}: {reason(error)}") from None
     found = hashlib.sha256(data).hexdigest()
     if found != card.sha256:
         raise EncoderError(

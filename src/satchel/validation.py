@@ -17,11 +17,29 @@ class StrictModel(BaseModel):
 
 
 def reason(error: Exception) -> str:
-    """Return an error's message as one line; of several validation errors, the first."""
-    text = str(error)
+    """Return an error's message as one line; of several validation errors, the first.
+
+    Of an error of the system only what is wrong is returned: messages name the path themselves.
+    """
     if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        key = ".".join(str(part) for part in first["loc"])
-        text = f"{key}: {first['msg']} (got {first['input']!r})" if key else first["msg"]
+        text = _first_fault(error)
+    elif isinstance(error, OSError) and error.strerror:
+        text = _lower_first(error.strerror)
+    else:
+        text = str(error)
     text = " ".join(text.split())
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False)[0]
+    key = ".".join(str(part) for part in first["loc"])
+    if not key:  # of several values together
+        return first["msg"].removeprefix("Value error, ")
+    unknown = first["type"] == "extra_forbidden"
+    fault = "there is no such setting" if unknown else _lower_first(first["msg"])
+    return f"{key}: {fault.removeprefix('value error, ')} (got {first['input']!r})"
+
+
+def _lower_first(text: str) -> str:
+    return text[:1].lower() + text[1:]

@@ -13,6 +13,7 @@ from satchel.catalog.photos import PhotoStore
 from satchel.config import FILE_NAME, Settings, default_settings_text, read_settings
 from satchel.errors import UsageError, WorkspaceError
 from satchel.files import write_atomically
+from satchel.validation import reason
 
 if TYPE_CHECKING:
     from satchel.catalog.store import Catalogue
@@ -43,6 +44,11 @@ class Workspace:
 
         folder = folder.absolute()
         try:
+            if folder.exists() and not folder.is_dir():
+                raise WorkspaceError(
+                    f"expected a folder to make the workspace in, got the file {folder}; name "
+                    "another"
+                )
             for name in FOLDERS:
                 (folder / name).mkdir(parents=True, exist_ok=True)
             photos = any((folder / "photos").iterdir())
@@ -51,7 +57,7 @@ class Workspace:
             if not (folder / FILE_NAME).exists():
                 write_atomically(folder / FILE_NAME, default_settings_text().encode())
         except OSError as error:
-            raise WorkspaceError(f"cannot make a workspace in {folder}: {error}") from None
+            raise WorkspaceError(f"cannot make a workspace in {folder}: {reason(error)}") from None
         return cls.open(folder)
 
     @classmethod

@@ -342,6 +342,17 @@ def test_workspace_by_option_and_by_environment(here: Path, tmp_path: Path) -> N
     assert by_option.returncode == by_environment.returncode == 0
 
 
+def test_init_needs_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "shop").write_text("no folder")
+    for name in ("shop", "shop/below"):
+        done = in_process.satchel(tmp_path, "init", str(tmp_path / name))
+        assert done.returncode == 2
+        assert "Errno" not in done.stderr
+    assert "not a directory" in done.stderr
+    done = in_process.satchel(tmp_path, "init", str(tmp_path / "shop"))
+    assert "expected a folder to make the workspace in, got the file" in done.stderr
+
+
 def test_init_keeps_what_is_there(here: Path) -> None:
     (here / "satchel.toml").write_text("[identify]\ntop = 2\n")
     assert satchel("init", here, cwd=here).returncode == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from pathlib import Path
 from types import SimpleNamespace
@@ -28,6 +29,7 @@ from satchel.train.fitting import Trainable
 from satchel.train.runs import Run, new_record
 from satchel.train.schedule import parameter_groups, set_rates, side_of_epoch
 from satchel.train.settings import ClassifierSettings, FitSettings
+from support.progress import Killed, Killing
 
 NAMES = tuple(SHAPES)[:3]
 TINY = ClassifierSettings(
@@ -62,26 +64,6 @@ def task() -> ClassifierTask:
     return ClassifierTask(NAMES, photos(range(5)), photos(range(5, 7)))
 
 
-class Killed(BaseException):
-    """Stands for a signal: nothing of Satchel's catches it."""
-
-
-class Quiet:
-    """Tells nobody, and dies after so many steps."""
-
-    def __init__(self, dies_after: int = 10**9) -> None:
-        self.left = dies_after
-
-    def begin(self, stage: str, total: int, done: int = 0) -> None:
-        self.training = stage == "train"
-
-    def advance(self, count: int = 1) -> None:
-        if self.training:
-            self.left -= 1
-            if self.left < 0:
-                raise Killed
-
-
 def new_run(folder: Path, settings: ClassifierSettings) -> Run:
     (folder / "runs").mkdir(exist_ok=True)
     record = new_record("classifier", "train classifier", settings, "r")
@@ -93,16 +75,12 @@ def new_run(folder: Path, settings: ClassifierSettings) -> Run:
 
 
 def curve_of(task: ClassifierTask, run: Run, kills: list[int]) -> list[dict[str, float]]:
-    """Train, killed after so many steps each time; the figures by epoch."""
+    """Train, killed once so many photos are done each time; the figures by epoch."""
     settings = ClassifierSettings.model_validate(run.read().settings)
     epochs: dict[int, dict[str, float]] = {}
-    for dies_after in [*kills, 10**9]:
-        try:
-            train_classifier(
-                task, settings, run, progress=Quiet(dies_after), on_epoch=epochs.__setitem__
-            )
-        except Killed:
-            continue
+    for at in [*kills, None]:
+        with contextlib.suppress(Killed):
+            train_classifier(task, settings, run, progress=Killing(at), on_epoch=epochs.__setitem__)
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
@@ -121,7 +99,7 @@ def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
     (tmp_path / "b").mkdir()
     whole, broken = new_run(tmp_path / "a", TINY), new_run(tmp_path / "b", TINY)
     figures = curve_of(task, whole, kills=[])
-    assert curve_of(task, broken, kills=[1, 4, 2]) == figures
+    assert curve_of(task, broken, kills=[8, 20, 28]) == figures
     assert len(figures) == TINY.epochs
     for name in ("checkpoint", "best"):
         ours, theirs = tensors(getattr(broken, name)), tensors(getattr(whole, name))
@@ -154,7 +132,7 @@ def test_the_faster_precision_is_measured_once_and_leaves_no_trace(
     for name in "ab":
         (tmp_path / name).mkdir()
     auto, plain = new_run(tmp_path / "a", settings), new_run(tmp_path / "b", asked)
-    figures = curve_of(task, auto, kills=[0, 2])
+    figures = curve_of(task, auto, kills=[4, 12])
     assert measured == ["fp32", "bf16"] * measure.PRECISION_ROUNDS  # never again after a kill
     assert figures == curve_of(task, plain, kills=[])
     ours, theirs = tensors(auto.checkpoint), tensors(plain.checkpoint)
@@ -212,14 +190,13 @@ def test_sides_grow_in_steps_and_end_at_the_last() -> None:
     assert all(side % 32 == 0 for side in sides)
 
 
+@pytest.mark.parametrize("name", ["mobilenetv3_small_050", "small_cnn"])
 @pytest.mark.parametrize(("stage", "trained"), [("head", 0.0), ("partial", 0.6), ("full", 1.0)])
-def test_stages_train_so_much_of_the_backbone(stage: str, trained: float) -> None:
+def test_stages_train_so_much_of_the_backbone(name: str, stage: str, trained: float) -> None:
     from satchel.train.backbones import create
     from satchel.train.classifier import Head
 
-    settings = TINY.model_copy(
-        update={"backbone": "mobilenetv3_small_050", "stage": stage, "layer_decay": 0.5}
-    )
+    settings = TINY.model_copy(update={"backbone": name, "stage": stage, "layer_decay": 0.5})
     backbone = create(settings.backbone, weights="none")
     model = Trainable(backbone, Head(backbone.dimension, 3, settings))
     groups = parameter_groups(model, settings)

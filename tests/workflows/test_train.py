@@ -172,11 +172,14 @@ def test_two_processes_make_one_run(house: Path) -> None:
     [
         (("--loss=tripplet",), "triplet"),
         (("--loss=triplet", "--option=minning=all"), "mining"),
-        (("--set=epoch=3",), "epochs"),
+        (("--set=epoch=3",), "epoch: there is no such setting (got 3); the settings are stage, ep"),
+        (("--set=mix=0.5",), "mix = 0"),
+        (("--backbone=small_cnn", "--set=blend_with_start=[0.5]"), "has none; give --weights"),
         (("--set=batch=4", "--set=photos_each=4"), "two products"),
         (("--backbone=resnet9000",), "no network"),
         (("--backbone=resnet18", "--weights=missing.safetensors"), "safetensors file"),
-        (("--split=none",), "satchel split"),
+        (("--split=none",), "none.json: no such file or directory; the splits are: "),
+        (("--config=none.toml",), "settings file at none.toml: no such file or directory"),
         (("--set=oops",), "KEY=VALUE"),
         (("--resume=nothing",), "expected one run"),
         (("--set=seed=-1",), "seed"),
@@ -185,6 +188,8 @@ def test_two_processes_make_one_run(house: Path) -> None:
     ],
 )
 def test_wrong_options_are_refused(house: Path, arguments: tuple[str, ...], complaint: str) -> None:
+    runs = sorted((house / "runs").iterdir())
     done = satchel(house, "train", "encoder", "--tracker=none", "--set=threads=1", *arguments)
     assert done.returncode == 2, done.stderr
     assert complaint in done.stderr
+    assert sorted((house / "runs").iterdir()) == runs  # nothing is listed as crashed

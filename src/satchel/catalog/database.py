@@ -29,6 +29,7 @@ from sqlalchemy.exc import DisconnectionError
 from satchel.catalog.dialect import begin
 from satchel.catalog.tables import PhotoRow, RevisionRow
 from satchel.errors import WorkspaceError
+from satchel.validation import reason
 
 SCHEMA: Final = "0001"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
@@ -161,7 +162,7 @@ def _schema(path: Path) -> str | None:
             asked = "SELECT version_num FROM alembic_version"
             version = database.execute(asked).fetchone() if "alembic_version" in tables else None
     except OSError as error:
-        raise WorkspaceError(f"cannot open the database {path}: {error}") from None
+        raise WorkspaceError(f"cannot open the database {path}: {reason(error)}") from None
     except sqlite3.Error as error:
         raise _refused(path, error) from None
     if version is None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from satchel.errors import CatalogueError, StorageError
 from satchel.files import write_atomically
+from satchel.validation import reason
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -37,8 +38,8 @@ class PhotoStore:
                 write_atomically(path, data)
         except OSError as error:
             raise StorageError(
-                f"cannot write to the photo store in {self._folder}: {error}; check the disk's "
-                "free space and the folder's rights, then run the command again"
+                f"cannot write to the photo store in {self._folder}: {reason(error)}; check the "
+                "disk's free space and the folder's rights, then run the command again"
             ) from None
         return name
 
@@ -67,7 +68,7 @@ class PhotoStore:
             ) from None
         except OSError as error:
             raise CatalogueError(
-                f"photo {name} cannot be read from the photo store: {error}"
+                f"photo {name} cannot be read from the photo store: {reason(error)}"
             ) from None
 
     def read_or_none(self, name: str) -> bytes | None:

@@ -27,6 +27,7 @@ from satchel.nearest import nearest_rows
 from satchel.search.patch_matching import PatchSpace, fit_patch_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
+from satchel.validation import reason
 
 LAYOUT: Final = "satchel-index-4"
 
@@ -165,8 +166,8 @@ class GalleryIndex:
                 save_file(tensors, temporary, metadata | checksum)
         except OSError as error:
             raise WorkspaceError(
-                f"cannot write the index {path}: {error}; free some disk space, allow writing "
-                "there, or remove what is in its place"
+                f"cannot write the index {path}: {reason(error)}; free some disk space, allow "
+                "writing there, or remove what is in its place"
             ) from None
 
     @classmethod

@@ -16,6 +16,7 @@ import torch
 
 from satchel.errors import MissingExtra, UsageError
 from satchel.train.torchvision_ops import declare_missing_ops
+from satchel.validation import reason
 
 SCRATCH: Final = "none: trained from scratch"
 HUB: Final = "hub"
@@ -286,8 +287,8 @@ def _load_file(network: torch.nn.Module, path: Path) -> str:
         tensors = load_file(path)
     except (OSError, SafetensorError) as error:
         raise UsageError(
-            f"expected weights in a safetensors file at {path}: {error}; other formats can run "
-            "code and are not read"
+            f"expected weights in a safetensors file at {path}: {reason(error)}; other formats can "
+            "run code and are not read"
         ) from None
     missing, unexpected = network.load_state_dict(tensors, strict=False)
     odd = [key for key in unexpected if not key.startswith(("classifier", "head", "fc"))]

@@ -82,6 +82,22 @@ class ClassifierTask:
     val: TrainingPhotos
 
 
+def untrained_classifier(settings: ClassifierSettings, products: int) -> Trainable:
+    """Make the network that training begins with.
+
+    Raises:
+        UsageError: there is no such backbone, or no such weights for it.
+    """
+    torch.manual_seed(settings.seed)
+    backbone = create(
+        settings.backbone,
+        weights=settings.weights,
+        side_px=settings.side_px,
+        first_side_px=settings.first_side_px,
+    )
+    return Trainable(backbone, Head(backbone.dimension, products, settings))
+
+
 def train_classifier(
     task: ClassifierTask,
     settings: ClassifierSettings,
@@ -94,14 +110,7 @@ def train_classifier(
 
     The run's folder gets `best.safetensors`, read by `load_classifier`.
     """
-    torch.manual_seed(settings.seed)
-    backbone = create(
-        settings.backbone,
-        weights=settings.weights,
-        side_px=settings.side_px,
-        first_side_px=settings.first_side_px,
-    )
-    model = Trainable(backbone, Head(backbone.dimension, len(task.products), settings))
+    model = untrained_classifier(settings, len(task.products))
     if not run.checkpoint.exists():
         begin_head(model, task, settings, progress)
         if settings.stage == "head":

@@ -98,6 +98,35 @@ class EncoderTask:
     gallery: TrainingPhotos | None
 
 
+def untrained_encoder(settings: EncoderSettings, products: int) -> Trainable:
+    """Make the network that training begins with.
+
+    Raises:
+        UsageError: there is no such backbone, loss or option, or no such weights; the settings
+            contradict each other; or a batch holds too few products.
+    """
+    if settings.mix:
+        raise UsageError("expected mix = 0: losses on vectors do not support blended photos")
+    if products_a_batch(settings, products) < 2:
+        raise UsageError(
+            f"expected a batch of two products or more, got batch = {settings.batch} with "
+            f"photos_each = {settings.photos_each} and {products} products"
+        )
+    torch.manual_seed(settings.seed)
+    model = _model(settings, products, settings.weights)
+    if settings.blend_with_start and model.backbone.weights == SCRATCH:
+        raise UsageError(
+            f"blend_with_start averages with the pretrained weights of {settings.backbone}, and it "
+            "has none; give --weights, or leave blend_with_start out"
+        )
+    return model
+
+
+def products_a_batch(settings: EncoderSettings, products: int) -> int:
+    """How many of the products each batch holds."""
+    return min(settings.batch // settings.photos_each, products)
+
+
 def train_encoder(
     task: EncoderTask,
     settings: EncoderSettings,
@@ -109,19 +138,9 @@ def train_encoder(
     """Train, or resume where the run stopped; the run's folder gets `best.safetensors`.
 
     Raises:
-        UsageError: the loss or its options do not exist, or the batch holds too few products.
+        UsageError: as `untrained_encoder`; or `whiten` finds too few photos of one product.
     """
-    if settings.mix:
-        raise UsageError("expected mix = 0: losses on vectors do not support blended photos")
-    each = settings.photos_each
-    products = min(settings.batch // each, len(task.products))
-    if products < 2:
-        raise UsageError(
-            f"expected a batch of two products or more, got batch = {settings.batch} with "
-            f"photos_each = {each} and {len(task.products)} products"
-        )
-    torch.manual_seed(settings.seed)
-    model = _model(settings, len(task.products), settings.weights)
+    model = untrained_encoder(settings, len(task.products))
     start = _start(model.backbone, settings)
     if settings.whiten and not run.checkpoint.exists():
         model.objective.whiten.set(_whitening(model.backbone, task.train, settings, progress))
@@ -129,8 +148,8 @@ def train_encoder(
     def batches(process: int, processes: int) -> ProductBatches:
         return ProductBatches(
             task.train.labels,
-            products=products,
-            photos=each,
+            products=products_a_batch(settings, len(task.products)),
+            photos=settings.photos_each,
             seed=settings.seed,
             process=process,
             processes=processes,
@@ -174,14 +193,9 @@ def _whitening(
 
 
 def _start(backbone: Backbone, settings: EncoderSettings) -> dict[str, torch.Tensor]:
-    """The starting weights, where they are needed for blending at the end; else None."""
+    """The starting weights, where they are needed for blending at the end; else none."""
     if not settings.blend_with_start:
         return {}
-    if backbone.weights == SCRATCH:
-        raise UsageError(
-            f"blend_with_start averages with the pretrained weights of {backbone.name}, and it "
-            "has none; give --weights, or leave blend_with_start out"
-        )
     return {name: value.clone() for name, value in backbone.network.state_dict().items()}
 
 

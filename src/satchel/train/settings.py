@@ -17,7 +17,7 @@ from pydantic import (
 )
 
 from satchel.errors import UsageError
-from satchel.validation import StrictModel
+from satchel.validation import StrictModel, reason
 
 Stage = Literal["head", "partial", "full"]
 STAGES: Final[tuple[Stage, ...]] = ("head", "partial", "full")
@@ -136,15 +136,9 @@ def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
                 found[key] = {**found[key], **value} if table else value
         return kind.model_validate(found)
     except OSError as error:
-        raise UsageError(f"expected a settings file at {path}: {error}") from None
+        raise UsageError(f"expected a settings file at {path}: {reason(error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
-        first = error.errors()[0]
-        if not first["loc"]:  # of several settings together
-            raise UsageError(first["msg"].removeprefix("Value error, ")) from None
-        key = ".".join(str(part) for part in first["loc"])
         known = ", ".join(kind.model_fields)
-        raise UsageError(
-            f"{key}: {first['msg'].lower()} (got {first['input']!r}); the settings are {known}"
-        ) from None
+        raise UsageError(f"{reason(error)}; the settings are {known}") from None

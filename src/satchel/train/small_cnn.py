@@ -11,7 +11,8 @@ from torch import Tensor
 class SmallCNN(torch.nn.Module):
     """Five convolutions 3 × 3 with batch norm and ReLU, each halving the side: ~1 M parameters.
 
-    Used as a timm network is: `forward_features`, `forward_intermediates`, `num_features`.
+    Used as a timm network is: `forward_features`, `forward_intermediates`, `num_features`,
+    `group_matcher`.
 
     Args:
         widths: channels of each block; the defaults cost 0.21 G multiplications at 224 × 224.
@@ -60,6 +61,10 @@ class SmallCNN(torch.nn.Module):
         else:
             chosen = maps if indices is None else [maps[at] for at in indices]
         return chosen if intermediates_only else (scaled, chosen)
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
+        """Patterns of parameter names by layer, for learning rates by depth; a block is a layer."""
+        return {"blocks": r"^blocks\.(\d+)"}
 
     def forward(self, scaled: Tensor) -> Tensor:
         """Vectors, shape (n, num_features): the last maps averaged over their places."""

@@ -108,8 +108,10 @@ class Split(StrictModel):
         try:
             split = cls.model_validate_json(path.read_bytes())
         except OSError as error:
+            known = ", ".join(sorted(one.stem for one in path.parent.glob("*.json"))) or "none"
             raise UsageError(
-                f"expected a split at {path}: {error}; make one with `satchel split`"
+                f"expected a split at {path}: {reason(error)}; the splits are: {known}; make one "
+                f"with `satchel split {path.stem}`"
             ) from None
         except ValidationError as error:
             raise UsageError(

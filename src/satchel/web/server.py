@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from satchel.errors import PortInUse, UsageError
+from satchel.validation import reason
 from satchel.web.app import create_app
 from satchel.web.middleware.hosts import is_address
 from satchel.workspace import Workspace
@@ -84,7 +85,7 @@ def listen(host: str, port: int) -> socket.socket:
         listening = socket.socket(family, socket.SOCK_STREAM)
     except OSError as error:
         raise UsageError(
-            f"cannot listen on {host!r}: {error}; try --host 127.0.0.1, or 0.0.0.0 for all"
+            f"cannot listen on {host!r}: {reason(error)}; try --host 127.0.0.1, or 0.0.0.0 for all"
         ) from None
     try:
         if os.name == "posix":  # elsewhere the option would let two programs share the port
@@ -115,7 +116,9 @@ def _refusal(host: str, port: int, error: OSError) -> UsageError:
             f"listening on port {port} is not allowed; choose one above 1023: "
             "`satchel serve --port 8000`"
         )
-    return UsageError(f"cannot listen on {host}, port {port}: {error}; check --host and --port")
+    return UsageError(
+        f"cannot listen on {host}, port {port}: {reason(error)}; check --host and --port"
+    )
 
 
 class _Server(uvicorn.Server):

@@ -16,10 +16,10 @@ from satchel.onnx_model import read_model
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos
-from satchel.train.classifier import load_classifier, train_classifier
-from satchel.train.encoder import load_encoder, train_encoder
+from satchel.train.classifier import load_classifier, train_classifier, untrained_classifier
+from satchel.train.encoder import load_encoder, train_encoder, untrained_encoder
 from satchel.train.export import Exported, Kind, export_encoder
-from satchel.train.fitting import TrainingState
+from satchel.train.fitting import Trainable, TrainingState
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record
 from satchel.train.settings import ClassifierSettings, EncoderSettings, TrainSettings
 from satchel.train.splits import Split
@@ -43,6 +43,8 @@ class RunKind:
         fit: trains on that, or resumes; the run's folder gets the weights.
         export: run, photos to compare by, kinds of files → card, without what is a file's own, and
             ONNX files; an adapted head has one kind alone.
+        untrained: settings, number of products → the network that training begins with; refuses
+            settings that do not fit. None where runs begin with the encoder that is served.
         load: reads the run's network, with the input side that it is served with; None where the
             run trained no network of its own.
     """
@@ -53,6 +55,7 @@ class RunKind:
     task: Callable[[Workspace, Split, Run], Any]
     fit: Callable[..., TrainingState]
     export: Export
+    untrained: Callable[[Any, int], Trainable] | None = None
     load: Callable[[Run], tuple[Backbone, int]] | None = None
 
     def new_record(self, settings: StrictModel, name: str) -> RunRecord:
@@ -141,6 +144,7 @@ CLASSIFIER: Final = RunKind(
     lambda workspace, split, _: classifier_task(workspace, split),
     train_classifier,
     _export_network(_load_classifier),
+    untrained_classifier,
     _load_classifier,
 )
 ENCODER: Final = RunKind(
@@ -150,6 +154,7 @@ ENCODER: Final = RunKind(
     lambda workspace, split, _: encoder_task(workspace, split),
     train_encoder,
     _export_network(_load_encoder),
+    untrained_encoder,
     _load_encoder,
 )
 ADAPTED_HEAD: Final = RunKind(
@@ -162,7 +167,7 @@ ADAPTED_NETWORK: Final = RunKind(
     adapt_task,
     adapt_network,
     _export_network(adapted_backbone),
-    adapted_backbone,
+    load=adapted_backbone,
 )
 
 KINDS: Final[Mapping[str, RunKind]] = {

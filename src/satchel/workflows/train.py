@@ -38,7 +38,8 @@ def start(workspace: Workspace, split_name: str, settings: TrainSettings, name: 
     """Make the folder of a new run of a classifier or an encoder.
 
     Raises:
-        UsageError: the split is missing, was changed, or has no photos to validate on.
+        UsageError: the split is missing, was changed, or has no photos to validate on; or the
+            settings do not fit: there is no such loss, option, backbone or weights.
     """
     split = Split.load(workspace.split_path(split_name))
     if not split.answerable("val"):
@@ -47,17 +48,16 @@ def start(workspace: Workspace, split_name: str, settings: TrainSettings, name: 
             "have too few; make one with more, `satchel split NAME --val 0.25`, and train with "
             "--split NAME"
         )
-    record = (
-        kind_of_settings(settings)
-        .new_record(settings, name)
-        .model_copy(
-            update={
-                "split": split_name,
-                "split_hash": split.hash,
-                "products": len(split.products()),
-                "photos": len(split.train),
-            }
-        )
+    kind = kind_of_settings(settings)
+    assert kind.untrained is not None
+    kind.untrained(settings, len(split.products()))  # refuses before there is a run
+    record = kind.new_record(settings, name).model_copy(
+        update={
+            "split": split_name,
+            "split_hash": split.hash,
+            "products": len(split.products()),
+            "photos": len(split.train),
+        }
     )
     name_of = [""]
     if processes().is_main_process:
