@@ -201,14 +201,20 @@ def test_a_model_that_fails() -> None:
     model = graph_model(
         [
             helper.make_node("ReduceMax", ["images"], ["most"], keepdims=0),
-            helper.make_node("Cast", ["most"], ["row"], to=TensorProto.INT64),
-            helper.make_node("Gather", ["given", "row"], ["scores"]),
-            helper.make_node("Identity", ["given"], ["boxes"]),
+            helper.make_node("Cast", ["most"], ["number"], to=TensorProto.INT64),
+            helper.make_node("Reshape", ["number", "one"], ["row"]),
+            helper.make_node("Gather", ["given", "row"], ["boxes"]),
+            helper.make_node("Slice", ["boxes", "zero", "three", "two"], ["scores"]),
         ],
-        {"boxes": ["n", "k", 4], "scores": ["n", "k", 3]},
-        {"given": np.zeros((1, 2, 4), np.float32)},
+        {"boxes": [1, "k", 4], "scores": [1, "k", 3]},
+        {
+            "given": np.zeros((1, 2, 4), np.float32),
+            **{name: np.array([n], np.int64) for n, name in enumerate(("zero", "one", "two"))},
+            "three": np.array([3], np.int64),
+        },
     )
-    with pytest.raises(LocatorError, match="ONNX Runtime cannot"):
+    assert located(model) == []  # black: row 0, scores of 0
+    with pytest.raises(LocatorError, match="ONNX Runtime cannot run the detector"):
         located(model, split_photo((9, 9, 9), (9, 9, 9)))
 
 
