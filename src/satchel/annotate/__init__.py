@@ -1,0 +1,1 @@
+"""Annotation: people's boxes on photos, in the formats of annotation tools, and which to label."""
