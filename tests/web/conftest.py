@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import uvicorn
 from fastapi import FastAPI
+from selenium.webdriver import Chrome
 
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
@@ -22,6 +23,7 @@ from satchel.search.indexing import build_index, embed_gallery
 from satchel.web.app import create_app
 from satchel.web.server import configuration, listen, url_of
 from satchel.workspace import Workspace
+from support.browser import Reader, start_chrome
 from support.stub_encoder import serve_stub, stub_encoder
 
 CODES = ("M22675", "A/01 B?", "가방-7", "Z-9")
@@ -212,3 +214,33 @@ def add_without_index() -> Callable[[Path, Path, str], None]:
         beside.catalogue.close()
 
     return add
+
+
+@pytest.fixture(scope="session")
+def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
+    driver = start_chrome(tmp_path_factory.mktemp("chromium"))
+    yield driver
+    driver.quit()
+
+
+@pytest.fixture
+def reader(chrome: Chrome, server: str) -> Iterator[Reader]:
+    reader = Reader(chrome, server)
+    chrome.get("about:blank")
+    chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
+    reader.resize(1280, 900)
+    reader.complaints()
+    reader.requests()
+    yield reader
+    foreign = {url for url in reader.requests() if not url.startswith((server, "blob:", "data:"))}
+    assert foreign <= {"about:blank"}
+
+
+@pytest.fixture
+def photo(tmp_path: Path, draw: Callable[..., bytes]) -> Callable[..., Path]:
+    def write(code: str, view: int = 0, name: str = "bag.jpg") -> Path:
+        path = tmp_path / name
+        path.write_bytes(draw(code, view=view))
+        return path
+
+    return write

@@ -2,134 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from threading import Thread
-from typing import Any
 
 import pytest
 from fastapi import FastAPI
-from selenium.webdriver import ActionChains, Chrome, ChromeOptions, ChromeService
+from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import WebDriverWait
 
 from satchel.catalog.lookalike_groups import GroupState, Proposal
 from satchel.web.app import create_app
 from satchel.workspace import Workspace
+from support.browser import BROWSER_MARKS, Reader
 
 CODES = ("M22675", "A/01 B?", "가방-7", "Z-9")
-CHROMIUM, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
-FLAGS = (
-    "--headless=new",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--lang=en-US",
-    "--host-resolver-rules=MAP evil.example 127.0.0.1, MAP *.evil.example 127.0.0.1",
-)
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        not (CHROMIUM and DRIVER),
-        reason="needs chromium and chromedriver; on Debian: apt install chromium chromium-driver",
-    ),
-]
-
-
-@pytest.fixture(scope="module")
-def chrome(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
-    assert CHROMIUM
-    assert DRIVER
-    options = ChromeOptions()
-    options.binary_location = CHROMIUM
-    profile = tmp_path_factory.mktemp("chromium")
-    for flag in (*FLAGS, f"--user-data-dir={profile}"):
-        options.add_argument(flag)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = Chrome(options, ChromeService(DRIVER))
-    yield driver
-    driver.quit()
-
-
-class Reader:
-    """Someone who uses the pages."""
-
-    def __init__(self, chrome: Chrome, server: str) -> None:
-        self.chrome = chrome
-        self.server = server
-
-    def go(self, path: str) -> None:
-        self.chrome.get(self.server + path)
-
-    def one(self, selector: str) -> WebElement:
-        return self.until(lambda: next(iter(self.all(selector)), None))
-
-    def all(self, selector: str) -> list[WebElement]:
-        return self.chrome.find_elements(By.CSS_SELECTOR, selector)
-
-    def texts(self, selector: str) -> list[str]:
-        """What is read there, at one moment: elements may be replaced while one looks."""
-        script = "return [...document.querySelectorAll(arguments[0])].map(e => e.innerText.trim())"
-        found: list[str] = self.chrome.execute_script(script, selector)
-        return found
-
-    def until(self, happens: Callable[[], Any]) -> Any:
-        return WebDriverWait(self.chrome, 30, 0.05).until(lambda _: happens())
-
-    def send(self, *photos: Path) -> None:
-        self.one("#photos").send_keys("\n".join(map(str, photos)))
-        self.until(lambda: len(self.all(".previews li")) == len(photos))
-        self.one("#submit").click()
-
-    def resize(self, width: int, height: int) -> None:
-        size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
-        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-
-    def complaints(self) -> list[str]:
-        return [entry["message"] for entry in self.chrome.get_log("browser")]
-
-    def requests(self) -> set[str]:
-        """Addresses that were asked for since this was last called."""
-        messages = [json.loads(e["message"])["message"] for e in self.chrome.get_log("performance")]
-        return {
-            message["params"]["request"]["url"]
-            for message in messages
-            if message["method"] == "Network.requestWillBeSent"
-        }
-
-
-@pytest.fixture
-def reader(chrome: Chrome, server: str) -> Iterator[Reader]:
-    reader = Reader(chrome, server)
-    chrome.get("about:blank")
-    chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
-    reader.resize(1280, 900)
-    reader.complaints()
-    reader.requests()
-    yield reader
-    foreign = {url for url in reader.requests() if not url.startswith((server, "blob:", "data:"))}
-    assert foreign <= {"about:blank"}
-
-
-@pytest.fixture
-def photo(tmp_path: Path, draw: Callable[..., bytes]) -> Callable[..., Path]:
-    def write(code: str, view: int = 0, name: str = "bag.jpg") -> Path:
-        path = tmp_path / name
-        path.write_bytes(draw(code, view=view))
-        return path
-
-    return write
+pytestmark = BROWSER_MARKS
 
 
 def test_a_photo_is_named(reader, photo, codes):
