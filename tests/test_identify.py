@@ -11,7 +11,7 @@ from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState, Proposal
 from satchel.encode.card import read_card
 from satchel.encode.encoder import Encoder
-from satchel.errors import CorruptPhoto, IndexMissing, UsageError, WorkspaceError
+from satchel.errors import CorruptPhoto, IndexMissing, NoMatch, UsageError, WorkspaceError
 from satchel.identify import verdict
 from satchel.photo_header import PhotoLimits
 from satchel.records import Identification, Verdict
@@ -198,3 +198,70 @@ def test_no_index_yet(workspace: Workspace) -> None:
 def test_no_workspace(tmp_path) -> None:
     with pytest.raises(WorkspaceError, match=r"satchel init"):
         Identifier.open(tmp_path)
+
+
+# -- filters ------------------------------------------------------------------------------------
+
+
+def of_brands(filled: Workspace) -> Workspace:
+    """The five products, of the brands A, A, B, B and C."""
+    with filled.catalogue.writing() as writer:
+        for code, number in filled.catalogue.ids_of_codes().items():
+            writer.set_product(number, {"brand": "AABBC"[int(code[1])]})
+    return filled
+
+
+def test_only_products_that_pass_a_filter_take_part(filled: Workspace) -> None:
+    identifier = Identifier.open(of_brands(filled))
+    for number, shape in enumerate(SHAPES):
+        found = identifier.identify(jpeg(shape, 50), where={"brand": "b"})
+        assert {one.product.code for one in found.candidates} == {"M2", "M3"}
+        assert found.where == {"brand": ("B",)}
+        if number in (2, 3):
+            assert found.candidates[0].product.code == f"M{number}"
+        assert sum(one.confidence for one in found.candidates) == pytest.approx(found.in_catalogue)
+    either = identifier.identify(jpeg("disc", 50), where={"brand": ["A", "C"]})
+    assert {one.product.code for one in either.candidates} == {"M0", "M1", "M4"}
+    assert identifier.identify(jpeg("disc", 50), where={}).where == {}
+
+
+def test_look_alikes_of_another_brand_are_not_shown_under_a_filter(filled: Workspace) -> None:
+    identifier = grouped(of_brands(filled), "proposed", "M1", "M2", "M3")
+    everything = identifier.identify(jpeg("box", 50)).candidates[0]
+    assert everything.look_alikes is not None
+    assert len(everything.look_alikes.members) == 3
+    alone = identifier.identify(jpeg("box", 50), where={"brand": "A"})
+    assert [one.look_alikes for one in alone.candidates] == [None, None]
+    (pair,) = identifier.identify(jpeg("cross", 50), where={"brand": "B"}).candidates
+    assert pair.look_alikes is not None
+    assert {one.product.code for one in pair.look_alikes.members} == {"M2", "M3"}
+
+
+def test_a_filter_that_nothing_passes_is_refused_before_photos_are_decoded(
+    filled: Workspace,
+) -> None:
+    identifier = Identifier.open(of_brands(filled))
+    with pytest.raises(NoMatch, match="brand = 'Z'"):
+        identifier.identify(b"no photo", where={"brand": "Z"})
+
+
+def test_a_filter_that_leaves_no_indexed_product(filled: Workspace) -> None:
+    with filled.catalogue.writing() as writer:
+        writer.add_product("NEW", {"brand": "New"})
+    with pytest.raises(IndexMissing, match="none of the 1 products with brand = New"):
+        Identifier.open(filled).identify(jpeg("disc", 50), where={"brand": "new"})
+
+
+def test_a_single_product_that_is_left_is_not_called_identified(filled: Workspace) -> None:
+    sure = read_card().confidence.model_copy(update={"identified_at": 0.01, "absent_at": 0.0})
+    opened = Identifier.open(of_brands(filled))
+    identifier = Identifier(
+        filled.catalogue,
+        opened._encoder,
+        opened.searcher.index,
+        PhotoLimits(),
+        confidence=sure,
+    )
+    assert identifier.identify(jpeg("disc", 50)).verdict is Verdict.IDENTIFIED
+    alone = identifier.identify(jpeg("disc", 50), where={"brand": "C"})
+    assert alone.verdict is Verdict.UNCERTAIN

@@ -2,6 +2,7 @@
 
 SatchelError
 ├── UsageError              the call itself is wrong: nothing was tried
+│   ├── NoMatch             no product passes a filter
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
 │   └── PortInUse           another program listens where `satchel serve` wants to
@@ -26,7 +27,7 @@ Messages state what was expected, what was received and what to do next.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 EXTRAS: Final[Mapping[str, frozenset[str]]] = {
@@ -61,6 +62,20 @@ class SatchelError(Exception):
 
 class UsageError(SatchelError):
     """The call is wrong; nothing was tried."""
+
+
+class NoMatch(UsageError):
+    """No product passes a filter.
+
+    Attributes:
+        attribute: the one at fault, as it was given.
+        closest: attributes, or values of this one, that the catalogue has: the most similar first.
+    """
+
+    def __init__(self, message: str, attribute: str, closest: Sequence[str]) -> None:
+        super().__init__(message)
+        self.attribute = attribute
+        self.closest = tuple(closest)
 
 
 class WorkspaceError(UsageError):

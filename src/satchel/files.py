@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+
+Stamp = tuple[tuple[int, int, int], ...]
+"""States of files: modification time in ns, size in bytes, inode of each."""
 
 
 @contextmanager
@@ -35,6 +38,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path`, as `atomic_path` does."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+def stamp_of(files: Iterable[Path]) -> Stamp:
+    """Stamp of the files that exist: another one after any of them was written or replaced."""
+    states = []
+    for path in files:
+        with suppress(FileNotFoundError):
+            states.append(path.stat())
+    return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
 
 
 def timestamp() -> str:

@@ -15,6 +15,10 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+import numpy as np
+
+from satchel.arrays import Ints
+from satchel.catalog.filters import Selection, Where, shown
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
 from satchel.confidence.model import Posterior, score_confidence
@@ -23,7 +27,7 @@ from satchel.encode.card import Confidence, read_card
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import load_in_background, serving_card
-from satchel.errors import UsageError
+from satchel.errors import IndexMissing, UsageError
 from satchel.images import decode
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold, folded_likely
@@ -146,30 +150,50 @@ class Identifier:
         """SHA-256 of the encoder whose vectors are searched."""
         return self._encoder.id
 
-    def identify(self, photo: bytes, *, top: int = 5) -> Identification:
-        """Identify the item in one photo.
+    def identify(self, photo: bytes, *, top: int = 5, where: Where | None = None) -> Identification:
+        """Identify the item in one photo; see `identify_item`."""
+        return self.identify_item([photo], top=top, where=where)
 
-        Raises:
-            PhotoError: the photo cannot be used.
-        """
-        return self.identify_item([photo], top=top)
-
-    def identify_item(self, photos: Sequence[bytes], *, top: int = 5) -> Identification:
+    def identify_item(
+        self, photos: Sequence[bytes], *, top: int = 5, where: Where | None = None
+    ) -> Identification:
         """Identify one item from 1 to `MAX_ITEM_PHOTOS` photos of it.
 
         Args:
             photos: bytes of each photo's file.
             top: how many candidates to give, at most.
+            where: a filter, such as {"brand": "Dior", "colour": ["black", "navy"]}: only products
+                that have one of the values of each attribute take part.
 
         Raises:
-            UsageError: no photos, or too many.
+            UsageError: no photos, or too many, or the filter is malformed.
+            NoMatch: no product passes the filter.
             PhotoError: one of the photos cannot be used.
         """
         if not 1 <= len(photos) <= MAX_ITEM_PHOTOS:
             raise UsageError(
                 f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
             )
-        return self.identify_embedded(self.embed(photos), top=top)
+        selection = self.select(where)
+        return self.identify_embedded(self.embed(photos), top=top, selection=selection)
+
+    def select(self, where: Where | None) -> Selection | None:
+        """Select the products that pass a filter; None for no filter, or an empty one.
+
+        Raises:
+            UsageError: the filter is malformed.
+            NoMatch: no product passes it.
+            IndexMissing: none of those that pass it is in the index.
+        """
+        if not where:
+            return None
+        selection = self._catalogue.facets.read().select(where)
+        if not np.isin(selection.products, self.searcher.index.gallery.products).any():
+            raise IndexMissing(
+                f"none of the {len(selection.products):,} products with {shown(selection.where)} "
+                "is in the index yet: run `satchel index`"
+            )
+        return selection
 
     def embed(self, photos: Sequence[bytes]) -> list[PhotoEmbedding]:
         """Decode photos, locate the object in each, and encode it.
@@ -180,22 +204,35 @@ class Identifier:
         return embed(self._encoder, [decode(photo, limits=self._limits) for photo in photos])
 
     def identify_embedded(
-        self, photos: Sequence[PhotoEmbedding], *, top: int = 5
+        self,
+        photos: Sequence[PhotoEmbedding],
+        *,
+        top: int = 5,
+        selection: Selection | None = None,
     ) -> Identification:
-        """Identify one item from embedded photos; look-alikes count as one candidate."""
-        ranked = self.searcher.rank(photos, top=max(top, POOL))
+        """Identify one item from embedded photos; look-alikes count as one candidate.
+
+        Args:
+            selection: the products that take part, from `select`; None for all.
+        """
+        only = None if selection is None else selection.products
+        ranked = self.searcher.rank(photos, top=max(top, POOL), only=only)
         posterior = score_confidence(self._confidence, ranked, absent=self._absent)
-        groups = self._groups_of([found.product for found in ranked])
+        groups = _within(self._groups_of([found.product for found in ranked]), only)
         folded = fold([found.product for found in ranked], posterior.confidences, groups)
         likely = folded_likely(posterior.likely, folded)
         candidates = self._candidates(ranked, posterior, folded[:top], groups, likely)
+        said = verdict(candidates[0].confidence, posterior.in_catalogue, self._confidence)
+        if len(ranked) == 1 and said is Verdict.IDENTIFIED and selection is not None:
+            said = Verdict.UNCERTAIN  # the filter leaves nothing to compare it with
         return Identification(
-            verdict(candidates[0].confidence, posterior.in_catalogue, self._confidence),
+            said,
             tuple(candidates),
             tuple(photo.box for photo in photos),
             posterior.in_catalogue,
             likely,
             self._confidence.coverage,
+            {} if selection is None else selection.where,
         )
 
     def _groups_of(self, products: Sequence[int]) -> list[Group]:
@@ -240,6 +277,15 @@ class Identifier:
                 )
             )
         return candidates
+
+
+def _within(groups: Sequence[Group], only: Ints | None) -> list[Group]:
+    """The parts of groups that pass a filter: nobody who filters is shown another product."""
+    if only is None:
+        return list(groups)
+    allowed = set(only.tolist())
+    parts = [tuple(product for product in group if product in allowed) for group in groups]
+    return [part for part in parts if len(part) > 1]
 
 
 def _look_alikes(

@@ -152,6 +152,22 @@ class Product:
 
 
 @dataclass(frozen=True, slots=True)
+class FacetValue:
+    """One value of an attribute, and how many products have it."""
+
+    value: str
+    products: int
+
+
+@dataclass(frozen=True, slots=True)
+class Facet:
+    """An attribute that products can be filtered by; its values by how many products have them."""
+
+    attribute: str
+    values: tuple[FacetValue, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class ProductPhoto:
     """A stored photo of a product; `width` and `height` in pixels, upright.
 
@@ -258,6 +274,8 @@ class Identification:
             the chance `coverage`; may be more than there are candidates; None where the ranking
             cannot say it of any number.
         coverage: that chance, in (0, 1).
+        where: the filter that the candidates pass, attribute → values of which each has one; empty
+            without a filter.
     """
 
     verdict: Verdict
@@ -266,3 +284,4 @@ class Identification:
     in_catalogue: float
     likely: int | None
     coverage: float
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

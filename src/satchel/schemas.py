@@ -162,6 +162,10 @@ class Identification(BaseModel):
         examples=[3],
     )
     coverage: float = Field(description="That probability, in (0, 1).", examples=[0.9])
+    where: dict[str, list[str]] = Field(
+        description="The filter that the candidates pass; empty without one.",
+        examples=[{"brand": ["Maison"]}],
+    )
 
     @classmethod
     def of(
@@ -179,6 +183,33 @@ class Identification(BaseModel):
             in_catalogue=round(found.in_catalogue, DECIMALS),
             likely=found.likely,
             coverage=found.coverage,
+            where={name: list(values) for name, values in found.where.items()},
+        )
+
+
+class FacetValue(BaseModel):
+    """One value of an attribute."""
+
+    value: str = Field(examples=["Maison"])
+    products: int = Field(description="How many products have it and pass the rest of the filter.")
+
+
+class Facet(BaseModel):
+    """An attribute that products can be filtered by."""
+
+    attribute: str = Field(examples=["brand"])
+    values: list[FacetValue] = Field(description="Those of most products first.")
+    total: int = Field(description="How many values there are.")
+
+    @classmethod
+    def of(cls, facet: records.Facet, limit: int) -> Self:
+        """Convert a facet, with its first `limit` values."""
+        return cls(
+            attribute=facet.attribute,
+            values=[
+                FacetValue(value=one.value, products=one.products) for one in facet.values[:limit]
+            ],
+            total=len(facet.values),
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Final
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -18,6 +19,15 @@ def printable(text: str) -> str:
         character if character.isprintable() else character.encode("unicode_escape").decode()
         for character in text
     )
+
+
+def folded(text: str) -> str:
+    """Return text for comparing: without differences of case, width and spacing, Hangul composed.
+
+    NFKC and full case folding (Unicode, section 3.13, D146), white space collapsed to one space.
+    """
+    once = unicodedata.normalize("NFKC", text).casefold()
+    return " ".join(unicodedata.normalize("NFKC", once).split())
 
 
 def spreadsheet_cell(text: str) -> str:

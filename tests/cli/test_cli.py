@@ -80,6 +80,7 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
         "in_catalogue",
         "likely",
         "coverage",
+        "where",
     }
     assert found["disc.jpg"]["verdict"] in ("identified", "uncertain", "not_in_catalogue")
     first = found["box.jpg"]["candidates"][0]

@@ -27,7 +27,7 @@ from satchel.evaluate.offline import (
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.identify import Identifier
 from satchel.images import RGB, decode
-from satchel.records import WHOLE_PHOTO, PhotoEmbedding
+from satchel.records import WHOLE_PHOTO, Identification, PhotoEmbedding
 from satchel.search.rules import SearchRules
 from satchel.workspace import Workspace
 from support.progress import Counter
@@ -71,12 +71,16 @@ def listed(part: str) -> list[tuple[str, Path]]:
 def same_answers(
     folder: Path, encoder: Encoder, rows: Sequence[tuple[str, Path]], queries: Sequence[Path]
 ) -> None:
-    """Rank photos by a workspace's identifier and offline, and compare everything."""
+    """Rank photos by a workspace's identifier and offline, and compare everything.
+
+    Once with all products, and once with a filter that every second one passes.
+    """
     codes = list(dict.fromkeys(code for code, _ in rows))
     products = [codes.index(code) for code, _ in rows]
     workspace = workspace_of(folder, encoder, rows)
     identifier = Identifier.open(workspace)
-    asked = [Query(photo) for photo in embed_photos(encoder, queries, read)]
+    photos = list(embed_photos(encoder, queries, read))
+    half = np.arange(0, len(codes), 2)
     embedded = embed_photos(encoder, [path for _, path in rows], read, gallery=True)
     shas = [photo.sha256 for code in codes for photo in workspace.catalogue.photos_of(code)]
     of = [at for at, code in enumerate(codes) for _ in workspace.catalogue.photos_of(code)]
@@ -87,28 +91,37 @@ def same_answers(
     for gallery in galleries.values():
         searcher = gallery.searcher(SearchRules())
         assert searcher.index.space  # local features take part
-        found = rank_queries(searcher, asked, confidence=encoder.card.confidence)
-        assert not np.isnan(found.rankings.evidence[:, 0]).any()
-        for row, path in enumerate(queries):
-            answer = identifier.identify(path.read_bytes(), top=len(codes))
-            names = [codes[product] for product in found.products[row] if product != NO_PRODUCT]
-            count = len(names)
-            assert names == [candidate.product.code for candidate in answer.candidates]
-            scores = [candidate.score for candidate in answer.candidates]
-            confidences = [candidate.confidence for candidate in answer.candidates]
-            np.testing.assert_allclose(found.scores[row, :count], scores, atol=1e-6)
-            np.testing.assert_allclose(found.confidences[row, :count], confidences, atol=1e-5)
-            assert found.in_catalogue[row] == pytest.approx(answer.in_catalogue, abs=1e-5)
+        for where, only in ((None, None), ({"half": "0"}, half)):
+            asked = [Query(photo, only=only) for photo in photos]
+            found = rank_queries(searcher, asked, confidence=encoder.card.confidence)
+            assert not np.isnan(found.rankings.evidence[:, 0]).any()
+            for row, path in enumerate(queries):
+                answer = identifier.identify(path.read_bytes(), top=len(codes), where=where)
+                same_answer(found, row, answer, codes)
+
+
+def same_answer(
+    found: RankedQueries, row: int, answer: Identification, codes: Sequence[str]
+) -> None:
+    names = [codes[product] for product in found.products[row] if product != NO_PRODUCT]
+    count = len(names)
+    assert names == [candidate.product.code for candidate in answer.candidates]
+    scores = [candidate.score for candidate in answer.candidates]
+    confidences = [candidate.confidence for candidate in answer.candidates]
+    np.testing.assert_allclose(found.scores[row, :count], scores, atol=1e-6)
+    np.testing.assert_allclose(found.confidences[row, :count], confidences, atol=1e-5)
+    assert found.in_catalogue[row] == pytest.approx(answer.in_catalogue, abs=1e-5)
 
 
 def workspace_of(folder: Path, encoder: Encoder, rows: Sequence[tuple[str, Path]]) -> Workspace:
     table = folder / "rows.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
-        writer.writerow(("code", "photo"))
+        writer.writerow(("code", "photo", "half"))
+        codes = list(dict.fromkeys(code for code, _ in rows))
         for at, (code, path) in enumerate(rows):
             shutil.copy(path, folder / f"{at}{path.suffix}")
-            writer.writerow((code, f"{at}{path.suffix}"))
+            writer.writerow((code, f"{at}{path.suffix}", codes.index(code) % 2))
     workspace = Workspace.create(folder / "workspace")
     fill(workspace, table, encoder)
     return workspace

@@ -6,9 +6,20 @@ errors in `satchel.catalog.database`. Nothing else in the package is written for
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from sqlalchemy import ColumnElement, Connection, Insert, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Insert,
+    TableValuedAlias,
+    func,
+    select,
+)
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.orm import InstrumentedAttribute
 
@@ -47,6 +58,17 @@ def has_item_with(column: InstrumentedAttribute[Any], key: str, value: str) -> C
     items = func.json_each(column).table_valued("value")
     found = select(1).select_from(items)
     return found.where(func.json_extract(items.c.value, f"$.{key}") == value).exists()
+
+
+def json_entries(column: InstrumentedAttribute[Any]) -> TableValuedAlias:
+    """Return the keys and values of the JSON object of `column` as a table to join with."""
+    return func.json_each(column).table_valued("key", "value")
+
+
+def database_files(engine: Engine) -> list[Path]:
+    """Return the files one of which is written by every change of the database."""
+    path = Path(url2pathname(urlsplit(engine.url.database or "").path))
+    return [path, path.with_name(f"{path.name}-wal")]
 
 
 def begin(connection: Connection) -> None:

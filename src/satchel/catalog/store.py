@@ -8,6 +8,7 @@ from sqlalchemy import Engine
 
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import open_database, writing
+from satchel.catalog.facet_store import FacetStore
 from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.products import ProductStore
 from satchel.catalog.review import PhotoReview
@@ -23,6 +24,7 @@ class Catalogue(ProductStore):
         vectors: embeddings of photos.
         curation: measurements of photos, and the states that curation gives them.
         review: photos in review, and people's decisions on them.
+        facets: the attributes that products are filtered by.
         look_alikes: groups of look-alikes, and people's decisions on them.
     """
 
@@ -32,6 +34,7 @@ class Catalogue(ProductStore):
         self.curation = CurationStore(engine)
         self.review = PhotoReview(engine)
         self.look_alikes = LookAlikeStore(engine)
+        self.facets = FacetStore(engine)
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Catalogue:

@@ -18,6 +18,7 @@ from satchel.cli.calibrate import calibrate
 from satchel.cli.curate import curate
 from satchel.cli.evaluate import evaluate
 from satchel.cli.experiment import experiment
+from satchel.cli.facets import facets
 from satchel.cli.identify import identify
 from satchel.cli.import_ import import_
 from satchel.cli.index import index
@@ -67,6 +68,7 @@ app.command()(index)
 app.command()(curate)
 app.command()(calibrate)
 app.command()(identify)
+app.command()(facets)
 app.command()(serve)
 app.command()(lookalikes)
 app.command()(split)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import SOME_FAILED, print_json, print_table, say
+from satchel.cli.shared import SOME_FAILED, Where, print_json, print_table, say
 from satchel.errors import PhotoError, UsageError
 from satchel.records import Problem
 from satchel.text import printable
@@ -18,6 +18,7 @@ from satchel.text import printable
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from satchel.catalog.filters import Selection
     from satchel.identify import Identifier
     from satchel.records import Identification
     from satchel.workspace import Workspace
@@ -33,11 +34,16 @@ def identify(
         bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
     ] = False,
     item: Annotated[bool, typer.Option("--item", help="All photos show the same item.")] = False,
+    where: Where = None,
 ) -> None:
     """Name the likeliest catalogue models for photos."""
+    from satchel.catalog.filters import parse_where
+
     identifier, workspace = _open(context.obj)
     _warn_of_unindexed(workspace, identifier)
-    answers = _Answers(workspace, identifier, top or workspace.settings.identify.top, as_json)
+    selection = identifier.select(parse_where(where or ()))
+    top = top or workspace.settings.identify.top
+    answers = _Answers(workspace, identifier, top, as_json, selection)
     paths = list(_photo_paths(photos, answers.fail))
     if item:
         answers.answer(paths)
@@ -64,13 +70,19 @@ class _Answers:
     """Identifies photos and prints the answers; a photo that fails is named and left out."""
 
     def __init__(
-        self, workspace: Workspace, identifier: Identifier, top: int, as_json: bool
+        self,
+        workspace: Workspace,
+        identifier: Identifier,
+        top: int,
+        as_json: bool,
+        selection: Selection | None,
     ) -> None:
         from satchel.identify import MAX_ITEM_PHOTOS
 
         self._workspace = workspace
         self._identifier = identifier
         self._top = top
+        self._selection = selection
         self._print = self._print_json if as_json else self._print_table
         self._most = MAX_ITEM_PHOTOS
         self.failed = False
@@ -95,7 +107,10 @@ class _Answers:
             except PhotoError as error:
                 self.fail(Problem(str(path), str(error)))
         if embedded:
-            self._print(used, self._identifier.identify_embedded(embedded, top=self._top))
+            found = self._identifier.identify_embedded(
+                embedded, top=self._top, selection=self._selection
+            )
+            self._print(used, found)
 
     def _print_json(self, paths: list[Path], found: Identification) -> None:
         from satchel import schemas
@@ -116,6 +131,7 @@ class _Answers:
     def _print_table(self, paths: list[Path], found: Identification) -> None:
         from rich.table import Table
 
+        from satchel.catalog.filters import shown
         from satchel.lookalikes.differences import advice
 
         names = printable(", ".join(map(str, paths)))
@@ -137,6 +153,10 @@ class _Answers:
             if candidate.look_alikes:
                 print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
         print(_said_likely(found))
+        if self._selection is not None:
+            count = len(self._selection.products)
+            products = "product" if count == 1 else "products"
+            print(f"  of {count:,} {products} with {printable(shown(self._selection.where))}")
         for candidate in found.candidates:  # below: a path broken over lines cannot be copied
             print(f"  {candidate.rank}  {_short(self._workspace.photos.path(candidate.photo))}")
 

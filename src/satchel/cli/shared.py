@@ -32,6 +32,15 @@ Encoding = Annotated[
     typer.Option(help="Of the file: utf-8, utf-16, cp949, cp1252; default: detected."),
 ]
 
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="ATTRIBUTE=VALUE",
+        help="Only products with this brand, category, colour or other attribute. Several of one "
+        "attribute are alternatives; of different ones, all must fit.",
+    ),
+]
+
 
 def open_workspace(context: typer.Context) -> Workspace:
     """Open the workspace that the command line names.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeVar
 
 import numpy as np
@@ -99,10 +100,12 @@ class Query:
     Attributes:
         photo: embedded as a query.
         without_row: row of the index to leave out: the photo itself, where the gallery has it.
+        only: ids of the products that pass the query's filter; None without a filter.
     """
 
     photo: PhotoEmbedding
     without_row: int | None = None
+    only: Ints | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,7 +191,8 @@ def rank_queries(
 
     def work(batch: list[Query]) -> RankedQueries:
         ranked = [
-            searcher.rank([query.photo], top=POOL, without_row=query.without_row) for query in batch
+            searcher.rank([query.photo], top=POOL, without_row=query.without_row, only=query.only)
+            for query in batch
         ]
         if confidence is None:
             return RankedQueries.of(ranked)
@@ -212,16 +216,21 @@ def rank_pairs(
         progress: of the queries.
     """
 
-    def rank(query: Query, product: int) -> RankedPair:
-        item, row = [query.photo], query.without_row
-        there = searcher.rank(item, top=POOL, without_row=row)
+    def pair_of(query: Query, product: int) -> RankedPair:
+        rank = partial(
+            searcher.rank,
+            [query.photo],
+            top=POOL,
+            without_row=query.without_row,
+            only=query.only,
+        )
+        there = rank()
         if product == NOT_THERE:
             return RankedPair(product, there, there)
-        without = searcher.rank(item, top=POOL, without=product, without_row=row)
-        return RankedPair(product, there, without)
+        return RankedPair(product, there, rank(without=product))
 
     def work(batch: list[tuple[Query, int]]) -> list[RankedPair]:
-        return [rank(query, product) for query, product in batch]
+        return [pair_of(query, product) for query, product in batch]
 
     pairs = zip(queries, right, strict=True)
     return [pair for batch in _in_parallel(work, pairs, progress) for pair in batch]

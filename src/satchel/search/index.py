@@ -18,7 +18,7 @@ import numpy.typing as npt
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from satchel.arrays import Floats, Ints
+from satchel.arrays import Bools, Floats, Ints
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
 from satchel.errors import DamagedIndex, WorkspaceError
@@ -116,17 +116,18 @@ class GalleryIndex:
         name: str = self.gallery.photos[row].tobytes().hex()
         return name
 
-    def search(self, queries: Floats, k: int) -> tuple[Floats, Ints]:
+    def search(self, queries: Floats, k: int, *, among: Bools | None = None) -> tuple[Floats, Ints]:
         """Find the `k` rows of the gallery nearest to each query, by inner product, exactly.
 
         Args:
             queries: shape (q, d), float32, each of length 1, in the space of `prepared`.
             k: how many; at most `len(self)` come back.
+            among: shape (n,), the rows that may come back; None for all.
 
         Returns:
             cosines, shape (q, k'), float32, descending; and rows, shape (q, k'), int64.
         """
-        return nearest_rows(queries, self.gallery.vectors, k)
+        return nearest_rows(queries, self.gallery.vectors, k, among=among)
 
     def vectors_of(self, rows: Ints) -> Rows:
         """Return the vectors of some rows, shape (m, d), in search space."""

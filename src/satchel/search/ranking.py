@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from satchel.arrays import Floats, Ints
+from satchel.arrays import Bools, Floats, Ints
 from satchel.search.index import GalleryIndex
 from satchel.search.patch_matching import PatchMatcher
 from satchel.search.reranking import collaborative_scores
@@ -70,6 +70,7 @@ def rank_products(
     reranked: int = RERANKED,
     without: int | None = None,
     without_row: int | None = None,
+    only: Ints | None = None,
 ) -> list[RankedProduct]:
     """Rank the products of the gallery for one item.
 
@@ -92,6 +93,8 @@ def rank_products(
         reranked: how many products are re-ranked; the others get the lowest term of these.
         without: id of a product to leave out.
         without_row: row of the index to leave out: the query itself, where it is a gallery photo.
+        only: shape (m,), int64, ids of the products that may be returned: the ranking is that of a
+            gallery with no others, under the whitening of the whole one. None for all.
 
     Returns:
         At most `top` products, best first; equal scores in the order of their ids. Empty where
@@ -99,7 +102,8 @@ def rank_products(
     """
     queries = index.prepared(queries)
     wanted = max(top, POOL) + (without is not None) + (without_row is not None)
-    candidates = _candidates(index, queries, wanted)
+    among = None if only is None else np.isin(index.gallery.products, only)
+    candidates = _candidates(index, queries, wanted, among)
     rows = index.rows_of(candidates[candidates != without])
     if without_row is not None:
         rows = rows[rows != without_row]
@@ -117,13 +121,17 @@ def rank_products(
     return ranked
 
 
-def _candidates(index: GalleryIndex, queries: Floats, wanted: int) -> Ints:
-    """Return the ids, ascending, of at least `wanted` products near any query, if there are."""
+def _candidates(index: GalleryIndex, queries: Floats, wanted: int, among: Bools | None) -> Ints:
+    """Return the ids, ascending, of at least `wanted` products near any query, if there are.
+
+    Args:
+        among: shape (n,), the rows of the index that count; None for all.
+    """
     k = NEIGHBOURS
     while True:
-        _, rows = index.search(queries, k)
+        _, rows = index.search(queries, k, among=among)
         found = np.unique(index.gallery.products[rows])
-        if len(found) >= wanted or k >= len(index):
+        if len(found) >= wanted or k > rows.shape[1]:
             return found
         k *= 2
 

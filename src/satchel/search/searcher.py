@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from satchel.arrays import Ints
 from satchel.parallel import small_products
 from satchel.records import PhotoEmbedding
 from satchel.search.index import GalleryIndex
@@ -37,6 +38,7 @@ class Searcher:
         top: int,
         without: int | None = None,
         without_row: int | None = None,
+        only: Ints | None = None,
     ) -> list[RankedProduct]:
         """Rank the products of the gallery for one item, best first.
 
@@ -44,6 +46,7 @@ class Searcher:
             item: embedded photos of it, at least one.
             top: how many products to return, at most.
             without, without_row: what to leave out; see `rank_products`.
+            only: ids of the products that may be returned, ascending; None for all.
         """
         patches = [photo.patches for photo in item if photo.patches is not None]
         with small_products():
@@ -56,4 +59,5 @@ class Searcher:
                 else None,
                 without=without,
                 without_row=without_row,
+                only=only,
             )

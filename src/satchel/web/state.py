@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from satchel.catalog.filters import Where
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
@@ -25,6 +26,7 @@ from satchel.errors import (
     PhotoTooLarge,
     UsageError,
 )
+from satchel.files import Stamp, stamp_of
 from satchel.identify import MAX_ITEM_PHOTOS, Identifier
 from satchel.images import thumbnail
 from satchel.parallel import cores
@@ -40,9 +42,6 @@ PLACES: Final = 32
 
 Each holds one of the forty threads that Starlette has: some must stay free for pages and photos.
 """
-
-Stamp = tuple[tuple[int, int, int], ...]
-"""Stamp of a file's state: modification time in ns, size in bytes, inode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +69,21 @@ class ServerState:
         self._thumbnails = BoundedSemaphore(cores())
 
     def identify(
-        self, photos: Sequence[ReceivedPhoto], *, top: int | None = None
+        self,
+        photos: Sequence[ReceivedPhoto],
+        *,
+        top: int | None = None,
+        where: Where | None = None,
     ) -> Identification:
-        """Identify the one item that these photos show; `top` defaults to the settings'.
+        """Identify the one item that these photos show.
+
+        Args:
+            top: how many candidates to give, at most; default, the settings'.
+            where: a filter; see `Identifier.identify_item`.
 
         Raises:
-            UsageError: no photos, or too many.
+            UsageError: no photos, or too many, or the filter is malformed.
+            NoMatch: no product passes the filter.
             FaultyPhoto: one of them cannot be used.
             IndexMissing: there is nothing to search.
             Busy: too many others are waiting.
@@ -85,13 +93,16 @@ class ServerState:
                 f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
             )
         identifier = self._up_to_date().identifier
+        selection = identifier.select(where)
         with self._turn():  # photos are read inside: waiting requests hold no pixels
             embedded = [
                 self._look(identifier, position, photo)
                 for position, photo in enumerate(photos, start=1)
             ]
             return identifier.identify_embedded(
-                embedded, top=top or self.workspace.settings.identify.top
+                embedded,
+                top=top or self.workspace.settings.identify.top,
+                selection=selection,
             )
 
     def thumbnail(self, sha256: str, side_px: int) -> bytes:
@@ -175,8 +186,7 @@ class ServerState:
             models / SERVING_FILE,
             calibration_path(models, self._encoder.id),
         )
-        states = [path.stat() for path in files if path.exists()]
-        return tuple((state.st_mtime_ns, state.st_size, state.st_ino) for state in states)
+        return stamp_of(files)
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
