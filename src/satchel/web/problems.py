@@ -26,6 +26,7 @@ from satchel.errors import (
     EmptyPhoto,
     FaultyPhoto,
     IndexMissing,
+    NoMatch,
     PhotoError,
     PhotoTooLarge,
     UnsupportedFormat,
@@ -47,6 +48,10 @@ class ProblemDetails(BaseModel):
     detail: str = Field(description="What was expected, what came, and what to do next.")
     instance: str = Field(description="The requested path.")
     photo: int | None = Field(None, description="Which photo is at fault; 1 for the first.")
+    attribute: str | None = Field(None, description="Which attribute of the filter is at fault.")
+    closest: list[str] | None = Field(
+        None, description="What the catalogue has in place of it, the most similar first."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +105,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     PhotoError: Kind(422, "unusable-photo", "A photo cannot be used"),
     WorkspaceError: INTERNAL,
     UsageError: Kind(400, "bad-request", "The request is wrong"),
+    NoMatch: Kind(400, "no-match", "No product passes the filter"),
     CatalogueError: Kind(404, "not-found", "The catalogue does not have it"),
     IndexMissing: Kind(503, "no-index", "There is no index yet"),
     Busy: Kind(503, "busy", "Satchel is busy"),
@@ -116,6 +122,9 @@ def problem_of(error: Exception) -> Problem:
     match error:
         case FaultyPhoto():
             return Problem(_kind(error.reason), str(error), {"photo": error.position})
+        case NoMatch():
+            extras = {"attribute": error.attribute, "closest": list(error.closest)}
+            return Problem(_kind(error), str(error), extras)
         case RequestValidationError():
             return _invalid(error)
         case HTTPException():

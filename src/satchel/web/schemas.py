@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from satchel import records, schemas
 from satchel.catalog.products import ProductPage as ProductRange
-from satchel.schemas import LookAlikeGroup
+from satchel.schemas import Facet, LookAlikeGroup
 from satchel.web.links import photo_link, product_link, thumbnail_link
 
 
@@ -155,6 +155,15 @@ class ProductPage(BaseModel):
         """Lay out a stretch of products."""
         products = [Product.of(product, cover) for product, cover in page.products]
         return cls(total=page.total, offset=offset, limit=limit, products=products)
+
+
+class Facets(BaseModel):
+    """What products can be filtered by."""
+
+    products: int = Field(description="How many products pass the filter.")
+    facets: list[Facet] = Field(
+        description="Brand, category, colour and size, then the further attributes by name."
+    )
 
 
 class LookAlikePage(BaseModel):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Query, UploadFile
+from fastapi import APIRouter, File, Form, Query, UploadFile
 
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.photo_formats import readable_formats
+from satchel.web.api.filters import Pairs, QueryFilter, joined
 from satchel.web.api.openapi import curl, problems
 from satchel.web.schemas import Identification
 from satchel.web.state import Server
@@ -38,12 +39,15 @@ Photos = Annotated[
     tags=["identification"],
     responses=problems(400, 413, 415, 422, 503),
     openapi_extra=curl(
-        "curl -F photos=@front.jpg -F photos=@inside.jpg '{base}/api/v1/identify?top=5'"
+        "curl -F photos=@front.jpg -F photos=@inside.jpg "
+        "'{base}/api/v1/identify?top=5&brand=Maison'"
     ),
 )
 def identify(
     server: Server,
     photos: Photos,
+    filtered: QueryFilter,
+    where: Annotated[Pairs, Form(description="The same as a field of the form.")] = (),
     top: Annotated[
         int | None,
         Query(ge=1, le=50, description="Candidates given, at most; default from satchel.toml."),
@@ -51,8 +55,10 @@ def identify(
 ) -> Identification:
     """Identify one item from photos of it.
 
-    All photos show the same item. If one of them cannot be used the whole request fails, and the
-    problem's `photo` and `detail` name the one.
+    All photos show the same item. Under a filter only products that pass it take part: several
+    values of one attribute are alternatives, of different ones all must fit. If one of the photos
+    cannot be used the whole request fails, and the problem's `photo` and `detail` name the one.
     """
     items = received(photos)
-    return Identification.linked([item.name for item in items], server.identify(items, top=top))
+    found = server.identify(items, top=top, where=joined(filtered, where))
+    return Identification.linked([item.name for item in items], found)

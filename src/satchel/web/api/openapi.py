@@ -7,7 +7,8 @@ from typing import Any, Final
 from satchel.web.problems import ProblemDetails
 
 DESCRIPTIONS: Final = {
-    400: "No photos, or more than one item may have; or codes that make no group.",
+    400: "No photos, or more than one item may have; a filter that no product passes; or codes "
+    "that make no group.",
     404: "The catalogue does not have it.",
     413: "A photo, or all of them together, are too large.",
     415: "A file is not a photo of a known format.",

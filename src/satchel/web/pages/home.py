@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, UploadFile
+from fastapi import APIRouter, File, Form, Query, UploadFile
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from satchel.catalog.filters import parse_where
+from satchel.web.api.filters import Pairs
+from satchel.web.pages.filters import filter_selects
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.state import Server, ServerState
 from satchel.web.uploads import received
@@ -17,20 +21,25 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 @router.get("/")
-def home(request: Request, server: Server) -> Response:
+def home(request: Request, server: Server, where: Annotated[Pairs, Query()] = ()) -> Response:
     """Show where photos are dropped."""
-    return pages_of(request).render(request, "index.html", **_home_values(server), found=None)
+    values = _home_values(server, where)
+    return pages_of(request).render(request, "index.html", **values, found=None)
 
 
 @router.post("/identify")
 def identify(
-    request: Request, server: Server, photos: Annotated[list[UploadFile], File()]
+    request: Request,
+    server: Server,
+    photos: Annotated[list[UploadFile], File()],
+    where: Annotated[Pairs, Form()] = (),
 ) -> Response:
     """Answer an identification: the part below the photos, or without JavaScript the page."""
-    found = server.identify(received(photos))
+    found = server.identify(received(photos), where=parse_where(where))
     if is_fragment(request):
         return pages_of(request).render(request, "_result.html", found=found)
-    return pages_of(request).render(request, "index.html", **_home_values(server), found=found)
+    values = _home_values(server, where)
+    return pages_of(request).render(request, "index.html", **values, found=found)
 
 
 @router.get("/identify")
@@ -39,9 +48,10 @@ def identify_again() -> Response:
     return RedirectResponse("/", 303)
 
 
-def _home_values(server: ServerState) -> dict[str, Any]:
+def _home_values(server: ServerState, where: Sequence[str]) -> dict[str, Any]:
     return {
         "size": server.workspace.catalogue.size(),
         "indexed": server.indexed(),
+        "selects": filter_selects(server, where),
         "limits": server.workspace.settings.photos,
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -43,6 +43,7 @@ class Pages:
                 "max_photos": MAX_ITEM_PHOTOS,
                 "accepted_files": ",".join(map(_file_type, readable_formats())),
                 "photo_link": photo_link,
+                "shown_filter": _shown_filter,
                 "product_link": product_link,
                 "thumbnail_link": thumbnail_link,
                 "static": {path.name: _versioned(path.name) for path in STATIC.iterdir()},
@@ -159,6 +160,11 @@ def _waiting(server: ServerState) -> dict[str, int]:
         return {"doubtful": server.in_doubt(), "proposed": server.proposed()}
     except WorkspaceError:
         return {"doubtful": 0, "proposed": 0}
+
+
+def _shown_filter(where: Mapping[str, Sequence[str]]) -> str:
+    """The values of a filter, as they are written in a sentence."""
+    return " · ".join("/".join(values) for values in where.values())
 
 
 def _versioned(name: str) -> str:

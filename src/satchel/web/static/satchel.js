@@ -52,6 +52,7 @@
     const words = form.dataset;
     const most = Number(words.most);
     let chosen = []; // [{file, item}], in the order of the previews
+    let again = false; // whether an answer that is shown is replaced
     let shown = 0; // how many of the chosen photos the result speaks of
 
     input.addEventListener("change", () => add([...input.files]));
@@ -68,6 +69,11 @@
     document.addEventListener("paste", (event) => {
       const files = [...(event.clipboardData?.files ?? [])];
       if (files.length) add(files);
+    });
+    form.addEventListener("satchel:ask-again", () => {
+      if (!shown) return;
+      again = true;
+      form.requestSubmit();
     });
     dropping();
     requests();
@@ -199,7 +205,10 @@
         if (problem?.dataset.photo) {
           chosen[Number(problem.dataset.photo) - 1]?.item.classList.add("faulty");
         }
-        if ((found || problem) && !result.contains(document.activeElement)) lead(found || problem);
+        if ((found || problem) && !again && !result.contains(document.activeElement)) {
+          lead(found || problem);
+        }
+        if (found || problem) again = false;
       });
     }
 
