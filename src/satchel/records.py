@@ -85,6 +85,24 @@ class Detection:
 
 
 @dataclass(frozen=True, slots=True)
+class LabelledBox:
+    """A box around one good, drawn by a person or, as a pre-label, by a model.
+
+    Attributes:
+        label: class name.
+        attributes: further values that an annotation tool keeps with the box.
+        score: in [0, 1], of a pre-label; None of a box that a person drew or checked.
+        who: the person, where it is known.
+    """
+
+    box: Box
+    label: str
+    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    score: float | None = None
+    who: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Problem:
     """An input that failed, and why; the others are not affected.
 

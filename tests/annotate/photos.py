@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from satchel.annotate.records import AnnotatedPhoto, LabelledBox
-from satchel.records import Box
+from satchel.annotate.records import AnnotatedPhoto
+from satchel.records import Box, LabelledBox
 
 LABELS = ("bag", "small leather good", "구두", 'a "quoted" & <odd>, one: #1', "it's")
 

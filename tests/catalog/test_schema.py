@@ -3,14 +3,16 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine, insert
 
 from satchel.catalog.database import SCHEMA, open_database
 from satchel.catalog.store import Catalogue
-from satchel.catalog.tables import Base
+from satchel.catalog.tables import Base, PhotoRow
 from satchel.errors import WorkspaceError
 
 
@@ -60,3 +62,22 @@ def test_reopening_does_not_migrate_again(tmp_path: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr("satchel.catalog.database._migrate", fail)
     Catalogue.open(tmp_path / "a.db").close()
+
+
+def test_a_database_of_the_first_release_is_migrated_with_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", "satchel.catalog:migrations")
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.execute(
+            insert(PhotoRow).values(sha256="a" * 64, width=1, height=2, size_bytes=3)
+        )
+        connection.commit()
+    engine.dispose()
+    catalogue = Catalogue.open(path)
+    assert catalogue.has_photo("a" * 64)
+    assert catalogue.annotations.count() == 0
+    catalogue.close()

@@ -1,4 +1,4 @@
-"""Records of annotation: a labelled box, an annotated photo, and a box that is left out.
+"""Records of annotation files: an annotated photo, and a box that is left out.
 
 Boxes are fractions of the *upright* photo, as everywhere in Satchel: as a browser or CVAT shows it,
 turned by its EXIF orientation.
@@ -6,31 +6,10 @@ turned by its EXIF orientation.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 
-from satchel.records import Box, Problem
+from satchel.records import LabelledBox, Problem
 from satchel.text import printable
-
-
-@dataclass(frozen=True, slots=True)
-class LabelledBox:
-    """A box around one good.
-
-    Attributes:
-        label: class name, as the annotation tool has it.
-        attributes: further values that the tool keeps with the box.
-        score: in [0, 1], of a pre-label, which a model drew; None of a box that a person drew or
-            checked.
-        who: of the person, where the format says it.
-    """
-
-    box: Box
-    label: str
-    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    score: float | None = None
-    who: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +50,7 @@ class BoxProblem(Problem):
 
     Attributes:
         photo: path as the file names it; empty where no photo is named.
-        line: 1-based, in the file that holds the annotation.
+        line: 1-based, in the file that holds the annotation; 0 where it has no lines.
     """
 
     photo: str
@@ -81,4 +60,4 @@ class BoxProblem(Problem):
     def of(cls, photo: str, line: int, reason: str) -> BoxProblem:
         """Make a problem that names photo and line."""
         name = printable(photo) or "no photo"
-        return cls(f"{name}, line {line:,}", reason, photo, line)
+        return cls(f"{name}, line {line:,}" if line else name, reason, photo, line)

@@ -215,6 +215,61 @@ class LookAlikeMemberRow(Base):
     photo: Mapped[str | None] = mapped_column(String(64))
 
 
+class AnnotationRow(Base):
+    """One labelling of one photo: all boxes on it, which may be none.
+
+    `source` is a `satchel.catalog.annotations.BoxSource`; `origin` names the file or task that it
+    is from. A person's labelling is never deleted: of several, the last counts. A pre-label is
+    replaced by the next one.
+    """
+
+    __tablename__ = "annotations"
+    __table_args__ = (Index("ix_annotations_photo_id_source", "photo_id", "source"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    photo_id: Mapped[int] = mapped_column(ForeignKey("photos.id", ondelete="CASCADE"))
+    source: Mapped[str] = mapped_column(String(16))
+    origin: Mapped[str]
+    annotated_by: Mapped[str | None]
+    annotated_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class AnnotationBoxRow(Base):
+    """One box of a labelling, as fractions of the upright photo; `score` of a pre-label alone."""
+
+    __tablename__ = "annotation_boxes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    annotation_id: Mapped[int] = mapped_column(
+        ForeignKey("annotations.id", ondelete="CASCADE"), index=True
+    )
+    x0: Mapped[float]
+    y0: Mapped[float]
+    x1: Mapped[float]
+    y1: Mapped[float]
+    category: Mapped[str] = mapped_column(String(200), index=True)
+    score: Mapped[float | None]
+    attributes: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+
+
+class AnnotationTaskRow(Base):
+    """A task of photos in an annotation tool.
+
+    `remote_id` is its id on the server at `url`; `pulled` says for each of its parts which state of
+    it is in the catalogue, so that only what changed is fetched.
+    """
+
+    __tablename__ = "annotation_tasks"
+    __table_args__ = (UniqueConstraint("tool", "url", "remote_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    tool: Mapped[str] = mapped_column(String(16))
+    url: Mapped[str]
+    remote_id: Mapped[int]
+    pushed_at: Mapped[datetime] = mapped_column(default=now)
+    pulled: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+
+
 class RevisionRow(Base):
     """One row, incremented by every change that an index depends on."""
 

@@ -29,9 +29,10 @@ from satchel.annotate.checks import (
     text,
 )
 from satchel.annotate.json_stream import Item, read_items
-from satchel.annotate.records import AnnotatedPhoto, BoxProblem, LabelledBox
+from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.errors import UsageError
 from satchel.files import atomic_path
+from satchel.records import LabelledBox
 
 MAX_PATH_CHARS: Final = 1_000
 MAX_CATEGORIES: Final = 10_000

@@ -23,10 +23,11 @@ from satchel.annotate.checks import (
     size_px,
     text,
 )
-from satchel.annotate.records import AnnotatedPhoto, BoxProblem, LabelledBox
+from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.annotate.xml_stream import Element, read_elements
 from satchel.errors import UsageError
 from satchel.files import atomic_path
+from satchel.records import LabelledBox
 
 ROOT: Final = "annotations"
 NO_BOXES: Final = frozenset(("tag", "points", "cuboid", "skeleton"))

@@ -25,9 +25,10 @@ from satchel.annotate.checks import (
     text,
 )
 from satchel.annotate.json_stream import read_items
-from satchel.annotate.records import AnnotatedPhoto, BoxProblem, LabelledBox
+from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.errors import UsageError
 from satchel.files import atomic_path
+from satchel.records import LabelledBox
 
 PHOTO_KEY: Final = "photo"
 """Of a task's data: the path of the photo as Satchel wrote it."""

@@ -23,11 +23,12 @@ from satchel.annotate.checks import (
     size_px,
     text,
 )
-from satchel.annotate.records import AnnotatedPhoto, BoxProblem, LabelledBox
+from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.annotate.targets import folder_written_whole, inside
 from satchel.annotate.xml_stream import Element, read_elements
 from satchel.errors import UsageError
 from satchel.folders import walk_files
+from satchel.records import LabelledBox
 
 ROOT: Final = "annotation"
 STANDARD: Final = ("pose", "truncated", "occluded", "difficult")

@@ -14,10 +14,11 @@ from typing import Final, NamedTuple, TypeVar
 
 from satchel.annotate.checks import MAX_BOXES, BadAnnotation, bounds, box_of, number, score_of
 from satchel.annotate.formats.yolo_config import YoloConfig, below, read_config, read_text
-from satchel.annotate.records import AnnotatedPhoto, BoxProblem, LabelledBox
+from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.annotate.targets import folder_written_whole, inside
 from satchel.errors import UsageError
 from satchel.folders import is_photo, walk_files
+from satchel.records import LabelledBox
 
 NO_LABELS: Final = frozenset(
     f"{name}.txt"
