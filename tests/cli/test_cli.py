@@ -137,6 +137,28 @@ def test_look_alikes_are_found_confirmed_and_counted_as_one(
     assert json.loads(undone.stdout)["state"] == "proposed"
 
 
+def test_no_look_alikes_is_a_line_and_no_empty_table(here: Path) -> None:
+    found = in_process.satchel(here, "lookalikes")
+    assert (found.returncode, found.stdout) == (0, "")
+    assert "no products look alike" in found.stderr
+    assert in_process.satchel(here, "lookalikes", "--json").stdout == ""
+
+
+def test_an_empty_name_is_not_the_current_folder(here: Path) -> None:
+    found = in_process.satchel(here, "identify", "")
+    assert (found.returncode, found.stdout) == (1, "")
+    assert found.stderr == ("'': expected a photo, a folder or a pattern, got an empty name\n")
+
+
+def test_nothing_is_next_where_every_row_was_refused(here: Path, tmp_path: Path) -> None:
+    table = tmp_path / "wrong.csv"
+    table.write_text("code,photo\nM1,gone.jpg\n")
+    done = in_process.satchel(here, "import", str(table))
+    assert done.returncode == 1
+    assert "1 refused" in done.stderr
+    assert "next:" not in done.stderr
+
+
 def test_item_gives_one_answer_by_the_photos_that_can_be_read(here: Path, tmp_path: Path) -> None:
     for seed in (50, 51):
         (tmp_path / f"item-{seed}.jpg").write_bytes(jpeg("cross", seed))

@@ -72,6 +72,24 @@ def test_closed_gives_every_product_its_shares() -> None:
         assert set(counts.values()) == {wanted}
 
 
+def test_few_photos_of_each_product_still_fill_every_part() -> None:
+    split = make_split(photos_of([4] * 12), SplitOptions(val=0.1, test=0.2))
+    # 0.4 and 0.8 photos of each product: testing takes one of each, validating a tenth of all.
+    assert [len(split.part(part)) for part in PARTS] == [31, 5, 12]
+    assert len(split.products()) == 12  # all are trained on
+    assert len(split.products("val")) == 5
+    again = make_split(photos_of([4] * 12), SplitOptions(val=0.1, test=0.2, seed=1))
+    assert again.products("val") != split.products("val")
+    assert not make_split(photos_of([4] * 12), SplitOptions(val=0)).val
+
+
+def test_a_product_gives_no_part_its_only_photo() -> None:
+    split = make_split(photos_of([1, 1, 2]), SplitOptions(val=0.1, test=0.2))
+    assert [len(split.part(part)) for part in PARTS] == [3, 0, 1]
+    copies = photos_of([1, 2], groups={0: 2})  # one group of two products
+    assert not make_split(copies, SplitOptions(test=0)).val
+
+
 def test_a_product_of_one_photo_is_trained_on() -> None:
     split = make_split(photos_of([1, 10]), SplitOptions())
     assert "P000" in split.products("train")

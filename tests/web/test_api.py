@@ -103,7 +103,8 @@ def test_eight_photos_are_taken_and_nine_are_not(client, draw):
 
 def test_no_photo_at_all(client):
     problem(client.post("/api/v1/identify"), 422, "invalid-request")
-    problem(client.post("/api/v1/identify", data={"photos": "text"}), 422, "invalid-request")
+    told = problem(client.post("/api/v1/identify", data={"photos": "text"}), 422, "invalid-request")
+    assert told["detail"] == "body.photos.0: expected a file, got text"
     problem(client.post("/api/v1/identify", json={"photos": []}), 422, "invalid-request")
 
 
@@ -284,6 +285,18 @@ def test_unknown_address_and_wrong_method(client):
     answer = client.delete("/api/v1/products")
     problem(answer, 405, "method-not-allowed")
     assert answer.headers["allow"] == "GET"
+
+
+@pytest.mark.parametrize("path", ["/", "/products", "/healthz", "/api/v1/products/Z-9", "/nothing"])
+def test_head_is_get_without_its_body(client, path):
+    head, get = client.head(path), client.get(path)
+    assert (head.status_code, head.content) == (get.status_code, b"")
+    for name in ("content-type", "content-length", "content-security-policy"):
+        assert head.headers[name] == get.headers[name]
+
+
+def test_head_of_what_is_posted(client):
+    assert client.head("/review/decide").status_code == 405
 
 
 # -- photos -------------------------------------------------------------------------------------

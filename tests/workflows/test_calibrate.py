@@ -107,7 +107,9 @@ def test_known_photos_make_answers_surer_or_less_sure(
 def test_too_few_known_photos_change_nothing(
     filled: Workspace, encoder: Encoder, tmp_path: Path
 ) -> None:
-    with pytest.raises(UsageError, match="20 or more photos of products in the index"):
+    with pytest.raises(
+        UsageError, match=r"expected 20 or more usable photos .*, got 15 \(45 given\); nothing"
+    ):
         run(filled, encoder, labelled(tmp_path / "known", 3, absent=30))
 
 
@@ -164,7 +166,7 @@ def test_the_catalogues_own_photos_alone_change_nothing(
         photo.write_bytes(changed(photo.read_bytes(), HOW[index % len(HOW)]))
     done = CliRunner().invoke(app, ["--workspace", str(workspace.folder), "calibrate", str(folder)])
     assert isinstance(done.exception, UsageError)
-    assert "got 0 and 5 (left out: 25 that the catalogue has, or has a copy of)" in str(
+    assert "got 0 (25 given; left out: 25 that the catalogue has, or has a copy of)" in str(
         done.exception
     )
     assert read_calibration(workspace.models, encoder.id) is None

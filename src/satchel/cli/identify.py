@@ -185,6 +185,9 @@ def _photo_paths(arguments: list[str], fail: Callable[[Problem], None]) -> Itera
 
     passed_over: Counter[str] = Counter()
     for argument in arguments:
+        if not argument:
+            fail(Problem("''", "expected a photo, a folder or a pattern, got an empty name"))
+            continue
         try:
             yield from _paths_of(argument, passed_over, fail)
         except OSError as error:

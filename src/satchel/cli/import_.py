@@ -60,7 +60,7 @@ def import_(
         raise typer.Exit(SOME_FAILED)
     if count.problems:
         say(f"the refused rows, with reasons: {done.report}")
-    if size.photos:
+    if count.problems < count.rows:
         say("next: satchel index; or satchel curate, which also sorts out copies and wrong photos")
     if count.problems:
         raise typer.Exit(SOME_FAILED)

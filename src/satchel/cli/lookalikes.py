@@ -86,6 +86,9 @@ def _show(workspace: Workspace, groups: Sequence[LookAlikeGroup], as_json: bool)
         for group in groups:
             print_json(_row(workspace, group))
         return
+    if not groups:
+        say("no products look alike: there is no group to decide on")
+        return
     from rich.table import Table
 
     table = Table("group", "state", "likeness", "codes", "tell apart by")

@@ -215,7 +215,30 @@ def _closed(
             side = max(PARTS, key=lambda name: (wanted[name], name == "train"))
             side_of[fresh[at]] = side
             wanted[side] -= sizes[fresh[at]]
+    for part in ("val", "test"):
+        if part not in side_of.values():
+            _deal_to_empty(part, photos, side_of, options)
     return {name: [p for p in photos if side_of[p.group] == name] for name in PARTS}
+
+
+def _deal_to_empty(
+    part: str, photos: Sequence[LabelledPhoto], side_of: dict[int, str], options: SplitOptions
+) -> None:
+    """Give a part its share of all photos: one training group each of as many products.
+
+    Needed where every product has too few photos to give one by its own shares. A product that is
+    trained on one group alone keeps it, as does one whose groups hold other products too.
+    """
+    share = _shares(options)[part]
+    wanted = max(1, round(share * len(photos))) if share else 0
+    sizes = Counter(photo.group for photo in photos)
+    by_code = _by(photos, lambda photo: photo.code)
+    for code in sorted(by_code, key=lambda code: _number(f"{options.seed} {code}")):
+        own = Counter(photo.group for photo in by_code[code])
+        groups = [group for group in own if side_of[group] == "train"]
+        if wanted > 0 and len(groups) > 1 and own[groups[-1]] == sizes[groups[-1]]:
+            side_of[groups[-1]] = part
+            wanted -= sizes[groups[-1]]
 
 
 def _open(

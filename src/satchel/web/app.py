@@ -25,6 +25,7 @@ from satchel.web.middleware.body_limit import (
     SMALL_BYTES,
     BodyLimit,
 )
+from satchel.web.middleware.head import HeadAsGet
 from satchel.web.middleware.headers import SECURITY_HEADERS, SecurityHeaders
 from satchel.web.middleware.hosts import KnownHosts
 from satchel.web.middleware.origins import OwnOrigin
@@ -72,6 +73,7 @@ def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
         app.include_router(router)
     app.mount("/static", VersionedFiles(directory=STATIC), name="static")
     # The last one is the outermost.
+    app.add_middleware(HeadAsGet)
     app.add_middleware(BodyLimit, photos=workspace.settings.photos.limits(), uploads=UPLOADS)
     app.add_middleware(OwnOrigin)
     app.add_middleware(KnownHosts, names=(*workspace.settings.serve.hosts, *names))

@@ -165,11 +165,17 @@ def _kind(error: Exception) -> Kind:
 def _invalid(error: RequestValidationError) -> Problem:
     """Name each field at fault. What was sent is not repeated: it may be a whole photo."""
     errors = [
-        {"field": ".".join(map(str, one["loc"])), "reason": str(one["msg"])}
+        {"field": ".".join(map(str, one["loc"])), "reason": _reason(str(one["msg"]))}
         for one in error.errors()
     ]
     detail = "; ".join(f"{one['field']}: {one['reason']}" for one in errors)
     return Problem(INVALID, detail, {"errors": errors})
+
+
+def _reason(message: str) -> str:
+    """A validation error's message in words of the API, without names of classes."""
+    text = message.removeprefix("Value error, ")
+    return "expected a file, got text" if text.startswith("Expected UploadFile") else text
 
 
 def _http(error: HTTPException) -> Problem:

@@ -110,10 +110,16 @@ def calibrate(
     new, copies = _new_photos(pictures, len(embedded), progress)
     left_out = LeftOut(own + copies.known, copies.repeated)
     known = sum(rights[row] != NOT_THERE for row in new)
-    if known < FEWEST_QUERIES or len(indexed) < 2:
+    if len(indexed) < 2:
         raise UsageError(
-            f"expected {FEWEST_QUERIES} or more photos of products in the index, and two or more "
-            f"products; got {known:,} and {len(indexed):,} ({left_out}). Nothing was changed"
+            "expected an index of two products or more, got one; import more, and run "
+            "`satchel index`"
+        )
+    if known < FEWEST_QUERIES:
+        aside = "" if left_out == LeftOut() else f"; {left_out}"
+        raise UsageError(
+            f"expected {FEWEST_QUERIES} or more usable photos of products in the index, got "
+            f"{known:,} ({photos.total:,} given{aside}); nothing was changed"
         )
     wishes = workspace.settings.identify
     pairs = rank_pairs(

@@ -30,7 +30,7 @@ SUGGESTIONS: Final = 8
 MOST_ID: Final = 2**63 - 1
 
 State = Literal["doubtful", "dropped"]
-PhotoChoice = Literal[Choice.KEEP, Choice.DROP, Choice.MOVE, Choice.KEEP_BOTH]
+PhotoChoice = Literal["keep", "drop", "move", "keep_both"]
 KIND: Final = r"^[a-z_]{0,40}$"
 
 
@@ -99,8 +99,9 @@ def decide(request: Request, server: Server, form: Annotated[DecisionForm, Form(
     """Keep, drop or move a photo, and show the next."""
     store = server.workspace.catalogue.review
     photo = store.photo(form.link_id)
-    links = _both(server, photo) if form.choice is Choice.KEEP_BOTH else [form.link_id]
-    store.decide(form.choice, links, code=form.code.strip(), by=form.who.strip() or None)
+    choice = Choice(form.choice)
+    links = _both(server, photo) if choice is Choice.KEEP_BOTH else [form.link_id]
+    store.decide(choice, links, code=form.code.strip(), by=form.who.strip() or None)
     server.reindexing.soon()
     if form.back == "product":
         return RedirectResponse(product_link(photo.code), 303)
