@@ -9,7 +9,10 @@ class Progress(Protocol):
     """Receives how far the work is; a progress bar, a stopwatch, or nothing."""
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
-        """Begin a stage of `total` items, of which `done` were finished by an earlier process."""
+        """Begin a stage of `total` items, of which `done` were finished by an earlier process.
+
+        A total of 0 is one that is not known.
+        """
 
     def advance(self, count: int = 1) -> None:
         """Count further items as done."""

@@ -31,6 +31,15 @@ class ProductPage:
     products: tuple[tuple[Product, str | None], ...]
 
 
+class StoredPhoto(NamedTuple):
+    """A photo in the database; `width` and `height` in pixels, upright."""
+
+    id: int
+    sha256: str
+    width: int
+    height: int
+
+
 class ProductKind(NamedTuple):
     """What look-alikes have in common, lower case; empty where the catalogue does not say.
 
@@ -157,6 +166,13 @@ class ProductStore:
             return (
                 connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256)) is not None
             )
+
+    def stored_photo(self, sha256: str) -> StoredPhoto | None:
+        """Return the photo with this SHA-256, if there is one."""
+        chosen = select(PhotoRow.id, PhotoRow.sha256, PhotoRow.width, PhotoRow.height)
+        with self._engine.connect() as connection:
+            found = connection.execute(chosen.where(PhotoRow.sha256 == sha256)).one_or_none()
+        return None if found is None else StoredPhoto(*found)
 
     def describe_photo(self, sha256: str) -> str:
         """Name a stored photo in a message, by the products that it shows and its SHA-256."""

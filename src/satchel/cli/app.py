@@ -14,6 +14,7 @@ import typer
 
 from satchel._version import __version__
 from satchel.cli.adapt import adapt
+from satchel.cli.annotate import annotate
 from satchel.cli.calibrate import calibrate
 from satchel.cli.curate import curate
 from satchel.cli.evaluate import evaluate
@@ -71,6 +72,7 @@ app.command()(identify)
 app.command()(facets)
 app.command()(serve)
 app.command()(lookalikes)
+app.add_typer(annotate, name="annotate")
 app.command()(split)
 app.add_typer(train, name="train")
 app.command()(adapt)

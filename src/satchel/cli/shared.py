@@ -101,7 +101,7 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total)
+        task = progress.add_task(what, total=total or None)  # none: not known
         yield lambda count: progress.advance(task, count)
 
 
