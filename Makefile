@@ -51,25 +51,25 @@ docs-serve: $(VENV)/.docs  ## the documentation site at http://127.0.0.1:8000, b
 	$(BIN)/zensical serve
 
 bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSON
-	$(BIN)/python benchmarks/speed.py
-	$(BIN)/python benchmarks/accuracy.py test
-	$(BIN)/python benchmarks/hostile.py
+	$(BIN)/python -m benchmarks.speed
+	$(BIN)/python -m benchmarks.accuracy test
+	$(BIN)/python -m benchmarks.hostile
 
 bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: some hours
-	$(BIN)/python benchmarks/duplicates.py test
-	$(BIN)/python benchmarks/duplicates.py speed
-	$(BIN)/python benchmarks/garbage.py test
-	$(BIN)/python benchmarks/curate_trial.py
-	$(BIN)/python benchmarks/confidence.py test
-	$(BIN)/python benchmarks/lookalikes.py test
-	$(BIN)/python benchmarks/losses.py .bench/losses
-	$(BIN)/python benchmarks/kills.py
-	$(BIN)/python benchmarks/training_speed.py
-	$(BIN)/python benchmarks/grocery_classifier.py .bench/classifier
-	$(BIN)/python benchmarks/experiment.py .bench/experiment
-	$(BIN)/python benchmarks/metrics_at_a_million.py
+	$(BIN)/python -m benchmarks.duplicates test
+	$(BIN)/python -m benchmarks.duplicates speed
+	$(BIN)/python -m benchmarks.garbage test
+	$(BIN)/python -m benchmarks.curate_trial
+	$(BIN)/python -m benchmarks.confidence test
+	$(BIN)/python -m benchmarks.lookalikes test
+	$(BIN)/python -m benchmarks.losses .bench/losses
+	$(BIN)/python -m benchmarks.kills
+	$(BIN)/python -m benchmarks.training_speed
+	$(BIN)/python -m benchmarks.grocery_classifier .bench/classifier
+	$(BIN)/python -m benchmarks.experiment .bench/experiment
+	$(BIN)/python -m benchmarks.metrics_at_a_million
 	for gallery in grocery luma dreambooth; do \
-		$(BIN)/python benchmarks/adapt.py --gallery $$gallery --test || exit 1; done
+		$(BIN)/python -m benchmarks.adapt --gallery $$gallery --test || exit 1; done
 
 serve: $(VENV)/.base  ## serve the workspace in $$SATCHEL_WORKSPACE or the current directory
 	$(BIN)/satchel serve

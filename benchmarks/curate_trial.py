@@ -1,6 +1,6 @@
 """End-to-end trial of curation: a folder of mixed files, through the command line.
 
-    python benchmarks/curate_trial.py [--files 5000] [--keep FOLDER]
+    python -m benchmarks.curate_trial [--files 5000] [--keep FOLDER]
 
 A folder per code is made from Grocery's training photos and Luma's (by style), with everything a
 collected folder has in it: copies of nine kinds, pictures under two codes, photos under wrong
@@ -41,16 +41,17 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from datasets import SHARED, _grocery
-from duplicates import COPIES
-from garbage import screenshot, tight_crop
-from reporting import print_table, write_json
+from benchmarks.datasets import SHARED, _grocery
+from benchmarks.duplicates import COPIES
+from benchmarks.garbage import screenshot, tight_crop
+from benchmarks.pictures import rgb
+from benchmarks.reporting import print_table, write_json
 from satchel.images import RGB, decode, encode_jpeg
 
 SEED = 7
@@ -125,7 +126,7 @@ def right_photos(rng: random.Random) -> dict[str, list[Path]]:
     rng.shuffle(codes)
     named = {}
     for at, code in enumerate(codes):
-        form = "NFD" if at % 20 else "NFC"
+        form: Literal["NFD", "NFC"] = "NFD" if at % 20 else "NFC"
         name = code if at % 10 else unicodedata.normalize(form, f"가방 {code}")
         named[name] = rng.sample(by_code[code], len(by_code[code]))
     return named
@@ -235,11 +236,11 @@ def _saved(image: Image.Image, kind: str, **options: Any) -> bytes:
 def _tiny(path: Path, _: np.random.Generator) -> Made:
     pixels = _read(path)
     scale = 64 / min(pixels.shape[:2])
-    return encode_jpeg(cv2.resize(pixels, None, fx=scale, fy=scale), 90), ".jpg"
+    return encode_jpeg(rgb(cv2.resize(pixels, None, fx=scale, fy=scale)), 90), ".jpg"
 
 
 def _banner(path: Path, _: np.random.Generator) -> Made:
-    pixels = cv2.resize(_read(path), (900, 900))
+    pixels = rgb(cv2.resize(_read(path), (900, 900)))
     return encode_jpeg(pixels[350:550], 90), ".jpg"
 
 
@@ -248,13 +249,13 @@ def _blank(_: Path, rng: np.random.Generator) -> Made:
 
 
 def _collage(path: Path, _: np.random.Generator) -> Made:
-    small = cv2.resize(_read(path), (300, 300))
+    small = rgb(cv2.resize(_read(path), (300, 300)))
     rows = np.hstack([small, np.full((300, 6, 3), 255, np.uint8), small[:, ::-1]])
     return encode_jpeg(rows, 90), ".jpg"
 
 
 def _blurred(path: Path, _: np.random.Generator) -> Made:
-    return encode_jpeg(cv2.GaussianBlur(_read(path), (0, 0), 9), 90), ".jpg"
+    return encode_jpeg(rgb(cv2.GaussianBlur(_read(path), (0, 0), 9)), 90), ".jpg"
 
 
 FAULTS: dict[str, Callable[[Path, np.random.Generator], Made]] = {
@@ -557,7 +558,8 @@ DESTINIES = ("refused", "copy", "dropped", "doubtful", "beyond best", "kept")
 def destinies(root: Path, files: list[File], user: User) -> dict[str, tuple[str, set[str]]]:
     """Outcome of each file (one of `DESTINIES`), and the kinds of reasons, by path."""
     received, states = user.received(), user.states()
-    found, first = {}, set()
+    found: dict[str, tuple[str, set[str]]] = {}
+    first = set()
     for file in files:
         name = received.get(hashlib.sha256((root / file.path).read_bytes()).hexdigest())
         state = states.get((file.code, name or ""))

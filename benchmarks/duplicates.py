@@ -1,7 +1,7 @@
 """Duplicate detection on a labelled set, and the speed of hashing.
 
-    python benchmarks/duplicates.py [dev|test] [--imagededup PYTHON]
-    python benchmarks/duplicates.py speed
+    python -m benchmarks.duplicates [dev|test] [--imagededup PYTHON]
+    python -m benchmarks.duplicates speed
 
 Photos of the shared sets are copied in nine ways; every pair of files made from one photo is a
 true pair, every other pair is not. All of Luma takes part, with its colour variants of one pose,
@@ -34,8 +34,9 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from datasets import SHARED
-from reporting import print_table, write_json
+from benchmarks.datasets import SHARED
+from benchmarks.pictures import rgb
+from benchmarks.reporting import print_table, write_json
 from satchel.curate.duplicates import Groups, duplicate_candidates
 from satchel.curate.geometry import compare, describe
 from satchel.curate.hash_pairs import near_pairs
@@ -67,7 +68,7 @@ def recompressed(pixels: RGB, rng: Rng) -> bytes:
 def resized(pixels: RGB, rng: Rng) -> bytes:
     """To 0.3 to 0.8 of the sides."""
     scale = rng.uniform(0.3, 0.8)
-    return _jpeg(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    return _jpeg(rgb(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)))
 
 
 def cropped(pixels: RGB, rng: Rng) -> bytes:
@@ -93,7 +94,7 @@ def rotated(pixels: RGB, rng: Rng) -> bytes:
     turned = cv2.warpAffine(
         pixels, matrix, (width, height), borderMode=mode, borderValue=(fill, fill, fill)
     )
-    return _jpeg(turned)
+    return _jpeg(rgb(turned))
 
 
 def bordered(pixels: RGB, rng: Rng) -> bytes:
@@ -101,7 +102,11 @@ def bordered(pixels: RGB, rng: Rng) -> bytes:
     thick = round(max(pixels.shape[:2]) * rng.uniform(0.03, 0.12))
     colour = [int(c) for c in rng.choice(((255, 255, 255), (0, 0, 0), (180, 30, 40)))]
     return _jpeg(
-        cv2.copyMakeBorder(pixels, *[thick] * 4, borderType=cv2.BORDER_CONSTANT, value=colour)
+        rgb(
+            cv2.copyMakeBorder(
+                pixels, thick, thick, thick, thick, cv2.BORDER_CONSTANT, value=colour
+            )
+        )
     )
 
 
@@ -224,7 +229,7 @@ def _means(pixels: RGB) -> np.ndarray:
 
 def _copies(number: int, path: Path, pixels: RGB, seed: int, *, with_copies: bool) -> list[Sample]:
     scale = min(1, LONG_SIDE_PX / max(pixels.shape[:2]))
-    pixels = cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    pixels = rgb(cv2.resize(pixels, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
     data = encode_jpeg(pixels, 92)
     made = [Sample(number, "original", path, data)]
     if not with_copies:
@@ -298,13 +303,14 @@ def scores(samples: list[Sample], pairs: np.ndarray, made: tuple[str, ...]) -> d
     inside = np.isin(way, ("original", *made))
     kept = pairs[inside[pairs].all(1)]
     labels = Groups.connected(len(samples), kept).labels
-    original = {samples[row].path: row for row in np.flatnonzero(way == "original")}
+    original = {samples[row].path: row for row in np.flatnonzero(way == "original").tolist()}
 
     def found(row: int) -> bool:
         return bool(labels[row] == labels[original[samples[row].path]])
 
     recall = {
-        name: float(np.mean([found(row) for row in np.flatnonzero(way == name)])) for name in made
+        name: float(np.mean([found(row) for row in np.flatnonzero(way == name).tolist()]))
+        for name in made
     }
     right = wrong = 0
     for rows in Groups(labels).members():

@@ -1,6 +1,6 @@
 """The seed's protocol on Grocery, in a given time, by the command line.
 
-    python benchmarks/experiment.py WORKSPACE [--minutes 13] [--side-px 96]
+    python -m benchmarks.experiment WORKSPACE [--minutes 13] [--side-px 96]
 
 Grocery's official split (training, validation and test photos); unseen products: half of all. Run
 it again to resume. The page is in the workspace; figures go to results/experiment-grocery.json.
@@ -14,8 +14,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from datasets import SHARED
-from reporting import print_table, write_json
+from benchmarks.datasets import SHARED
+from benchmarks.reporting import print_table, write_json
 from satchel.experiment.plan import Plan
 from satchel.experiment.store import Experiment, Results
 from satchel.workspace import Workspace

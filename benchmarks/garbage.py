@@ -1,6 +1,6 @@
 """Galleries with wrong photos mixed in: how many curation finds, and what that does to accuracy.
 
-    python benchmarks/garbage.py [dev|test|fit]
+    python -m benchmarks.garbage [dev|test|fit]
 
 30 % of each gallery's photos are wrong, of four kinds in equal parts: photos of other products
 (taken away from there), street photos, drawn screenshots of a shop's page (half of them with the
@@ -29,9 +29,10 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from accuracy import Photos, embedded, ranks
-from datasets import SHARED, LabelledPhoto, Task, _grocery
-from reporting import print_table, write_json
+from benchmarks.accuracy import Photos, embedded, ranks
+from benchmarks.datasets import SHARED, LabelledPhoto, Task, _grocery
+from benchmarks.pictures import rgb
+from benchmarks.reporting import print_table, write_json
 from satchel.curate.garbage import Classification, State, classify
 from satchel.curate.integrity import Fault, faults, measure
 from satchel.curate.rules import GarbageRules
@@ -109,7 +110,7 @@ def tight_crop(photo: RGB, rng: np.random.Generator) -> RGB:
     x = int(np.clip(rng.uniform(0.25, 0.75) * width - w / 2, 0, width - w))
     scale = max(1.0, 360 / min(h, w))
     cut = photo[y : y + h, x : x + w]
-    return cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)
+    return rgb(cv2.resize(cut, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC))
 
 
 def screenshot(photo: RGB, rng: np.random.Generator) -> RGB:
@@ -198,7 +199,8 @@ def fewer(gallery: Gallery, most: int, seed: int) -> Gallery:
 def grocery(queries: tuple[LabelledPhoto, ...], folder: Path) -> Gallery:
     """The first 20 training photos of each class; other classes' are from the rest."""
     seen: Counter[str] = Counter()
-    right, spare = [], []
+    right: list[GalleryPhoto] = []
+    spare: list[GalleryPhoto] = []
     for photo in _grocery("train"):
         seen[photo.code] += 1
         kept = GalleryPhoto(photo.code, photo.path, RIGHT, photo.path)

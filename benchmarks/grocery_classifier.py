@@ -1,6 +1,6 @@
 """A classifier on the Grocery Store Dataset's official split: accuracy by training time.
 
-    python benchmarks/grocery_classifier.py [FOLDER]
+    python -m benchmarks.grocery_classifier [FOLDER]
 
 Two runs by the command line, on two cores: a usable model within five minutes, and the best within
 ninety. Both are trained on `train` and chosen on `val`, and evaluated once on the 2,485 test
@@ -18,8 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from datasets import grocery_workspace
-from reporting import print_table, write_json
+from benchmarks.datasets import grocery_workspace
+from benchmarks.reporting import print_table, write_json
 
 PUBLISHED_TOP1 = 0.860
 """The best published figure known for the 81 fine classes."""

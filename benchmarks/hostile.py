@@ -1,6 +1,6 @@
 """Robustness to hostile photos in an import, an `identify FOLDER` and over HTTP, and its cost.
 
-    python benchmarks/hostile.py [FOLDER…]    # of hostile files, besides those of the shared data
+    python -m benchmarks.hostile [FOLDER…]    # of hostile files, besides those of the shared data
 
 Real processes: none may die, print a traceback or answer 500, and every good photo comes through.
 """
@@ -24,12 +24,13 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import httpx
 from PIL import Image
 
-from datasets import SHARED
-from reporting import print_table, write_json
+from benchmarks.datasets import SHARED
+from benchmarks.reporting import print_table, write_json
 from satchel.workspace import Workspace
 
 MAISON = Path(__file__).resolve().parents[1] / "examples" / "maison"
@@ -177,9 +178,9 @@ def try_http(workspace: Path, hostile: Sequence[Path]) -> dict[str, object]:
 def worst_accepted() -> dict[str, bytes]:
     """The largest photos of each kind that an upload may be, by their estimated memory."""
 
-    def saved(mode: str, megapixels: float, kind: str, **options: object) -> bytes:
+    def saved(mode: str, megapixels: float, kind: str, **options: Any) -> bytes:
         side = int((megapixels * 1e6) ** 0.5)
-        colour = {"RGBA": (9, 9, 9, 100), "RGB": (9, 90, 9), "P": 3}[mode]
+        colour: Any = {"RGBA": (9, 9, 9, 100), "RGB": (9, 90, 9), "P": 3}[mode]
         buffer = BytesIO()
         Image.new(mode, (side, side), colour).save(buffer, kind, **options)
         return buffer.getvalue()

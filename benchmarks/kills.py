@@ -1,6 +1,6 @@
 """A run that is killed repeatedly ends with the weights of an undisturbed one.
 
-    python benchmarks/kills.py [--kills 20]                       (some minutes on two cores)
+    python -m benchmarks.kills [--kills 20]                       (some minutes on two cores)
 
 `satchel train` on 200 Grocery photos, once undisturbed, once killed with SIGKILL at random moments
 (every other time while it starts; else during a step, a validation or a write) and resumed with
@@ -23,8 +23,8 @@ from pathlib import Path
 
 from safetensors.numpy import load_file
 
-from datasets import SHARED, tasks
-from reporting import print_table, write_json
+from benchmarks.datasets import SHARED, tasks
+from benchmarks.reporting import print_table, write_json
 from satchel.train.runs import Run
 
 CLASSES = 10

@@ -1,6 +1,6 @@
 """Look-alikes: precision of proposals, and the effect of counting a group as one candidate.
 
-    python benchmarks/lookalikes.py [dev|test] [FOLDER]
+    python -m benchmarks.lookalikes [dev|test] [FOLDER]
 
 `dev`: the posterior from which on products are proposed, chosen by how often the ranking decides
 rightly between the two of a pair, queried with real photos; and a rule that leaves photos of the
@@ -18,15 +18,19 @@ import tempfile
 import time
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from accuracy import Photos, embedded, gallery_of
-from datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
-from reporting import print_table, write_json
+from benchmarks.accuracy import Photos, embedded, gallery_of
+from benchmarks.datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
+from benchmarks.reporting import print_table, write_json
+from recipes.maison.models import BRASS, MODELS, STEEL
+from recipes.maison.places import STUDIO
+from recipes.maison.raymarch import Camera, Placed, Pose, Scene, frame, render
+from recipes.maison.render import VIEWS, encode
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
 from satchel.catalog.products import ProductKind
@@ -265,16 +269,8 @@ def counted_as_one(task: Searched) -> dict[str, float]:
 
 def render_twins(folder: Path) -> None:
     """Render each model of the demo catalogue as another size, and with other metal."""
-    sys.path.insert(0, str(MAISON))
-    import models
-    from places import STUDIO
-    from raymarch import Camera, Placed, Pose, Scene, frame, render
-    from render import VIEWS, encode
-
-    brass = models.BRASS
-    for kind, metal in (("size", brass), ("metal", models.STEEL)):
-        models.BRASS = metal
-        for model in models.MODELS:
+    for kind, metal in (("size", BRASS), ("metal", STEEL)):
+        for model in MODELS:
             if kind == "metal" and model.code in ("MO1102", "MW6102"):
                 continue  # the same tote again; a watch of steel
             rng = np.random.default_rng(zlib.crc32((model.code + kind).encode()))
@@ -284,14 +280,17 @@ def render_twins(folder: Path) -> None:
                 path = folder / kind / model.code / f"{number}.jpg"
                 if path.exists():
                     continue
-                scene = Scene([Placed(part, Pose()) for part in model.build()])
+                parts = (
+                    replace(part, material=metal) if part.material is BRASS else part
+                    for part in model.build()
+                )
+                scene = Scene([Placed(part, Pose()) for part in parts])
                 camera = Camera(
                     yaw + turned[0], pitch + model.tilt + turned[1], distance=11 + turned[2]
                 )
                 window = frame(scene, camera, margin=margin)
                 picture = render(scene, STUDIO, camera, window, size=TWIN_SIDE_PX, samples=2)
                 encode(picture, path, 88)
-    models.BRASS = brass
 
 
 def twins(folder: Path, encoder: Encoder) -> list[list[object]]:

@@ -1,6 +1,6 @@
 """Metric-learning losses on one split with equal epochs, against the zero-shot baseline.
 
-    python benchmarks/losses.py [FOLDER] [--only NAME …]         (25 minutes on two idle cores)
+    python -m benchmarks.losses [FOLDER] [--only NAME …]         (25 minutes on two idle cores)
 
 The Grocery Store Dataset, its 81 fine classes divided by a seed. Of 41 classes the official
 training and validation photos are used: 31 for training, 10 for validation (best epoch and
@@ -32,13 +32,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets import grocery_workspace
-from reporting import print_table, write_json
+from benchmarks.datasets import grocery_workspace
+from benchmarks.reporting import print_table, write_json
 from satchel.catalog.training import KeptPhoto
 from satchel.evaluate.bootstrap import difference, interval
 from satchel.evaluate.retrieval import Retrieval, retrieval
 from satchel.parallel import cores
-from satchel.train.backbones import Backbone, create
+from satchel.train.backbones import Backbone, channels_last, create
 from satchel.train.encoder import load_encoder, unit_vectors
 from satchel.train.memory import keep_freed_memory
 from satchel.train.runs import Run
@@ -270,7 +270,7 @@ def main() -> None:
     searches = Searches(photos, Split.load(path))
     tested_of = {}
     for side_px in (SIDE_PX, 224):
-        backbone = create("efficientnet_lite0").eval().to(memory_format=torch.channels_last)
+        backbone = channels_last(create("efficientnet_lite0").eval())
         tested_of[f"zero-shot, {side_px}²"] = tested(
             folder,
             f"zero-{side_px}",

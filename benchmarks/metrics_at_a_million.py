@@ -1,6 +1,6 @@
 """Exact retrieval metrics over a million gallery vectors: time and memory.
 
-    python benchmarks/metrics_at_a_million.py                     (some minutes, 6 GB of disk)
+    python -m benchmarks.metrics_at_a_million                     (some minutes, 6 GB of disk)
 
 Compared with pytorch-metric-learning's AccuracyCalculator (faiss, exact), up to the largest gallery
 for which it computes MAP@R in reasonable memory: it keeps as many neighbours of every query as the
@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from reporting import print_table, write_json
+from benchmarks.reporting import print_table, write_json
 
 DIMENSION = 1_280
 QUERIES = 500
@@ -138,7 +138,7 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as name:
             make(Path(name), size)
             for side in ("ours", "theirs") if size <= THEIRS_UP_TO else ("ours",):
-                command = [sys.executable, __file__, side, name]
+                command = [sys.executable, "-m", "benchmarks.metrics_at_a_million", side, name]
                 done = subprocess.run(command, check=True, capture_output=True, text=True)
                 figures[f"{size:,}, {side}"] = json.loads(done.stdout.splitlines()[-1])
     header = ["gallery, side", *next(iter(figures.values()))]

@@ -1,6 +1,6 @@
 """Speed: ingest, identification, cold start, memory; both sides of each comparison in one run.
 
-    python benchmarks/speed.py [ingest|identify]      (ingest needs the train extra; some minutes)
+    python -m benchmarks.speed [ingest|identify]      (ingest needs the train extra; some minutes)
 
 Machines are noisy, so the sides take turns and medians are reported.
 """
@@ -18,15 +18,16 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import cycle, islice, repeat
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
 from PIL import Image
 
-from datasets import SHARED
+from benchmarks.datasets import SHARED
+from benchmarks.reporting import print_table, write_json
 from recipes.clip_b16.patches import KEPT
-from reporting import print_table, write_json
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
@@ -76,13 +77,13 @@ def big_photos(folder: Path) -> list[Path]:
 # -- ingest: photos a second --------------------------------------------------------------------
 
 
-def plain_loader(backbone: torch.nn.Module, workers: int) -> Callable[[list[Path]], None]:
+def plain_loader(backbone: Any, workers: int) -> Callable[[list[Path]], None]:
     """Pillow and timm as their documentation shows them, in batches of 16."""
     import timm
 
     transform = timm.data.create_transform(**timm.data.resolve_data_config(model=backbone))
 
-    class Photos(torch.utils.data.Dataset):
+    class Photos(torch.utils.data.Dataset[torch.Tensor]):
         def __init__(self, paths: list[Path]) -> None:
             self.paths = paths
 
@@ -90,7 +91,8 @@ def plain_loader(backbone: torch.nn.Module, workers: int) -> Callable[[list[Path
             return len(self.paths)
 
         def __getitem__(self, at: int) -> torch.Tensor:
-            return transform(Image.open(self.paths[at]).convert("RGB"))
+            pixels: torch.Tensor = transform(Image.open(self.paths[at]).convert("RGB"))
+            return pixels
 
     def run(paths: list[Path]) -> None:
         loader = torch.utils.data.DataLoader(Photos(paths), batch_size=16, num_workers=workers)
@@ -101,7 +103,7 @@ def plain_loader(backbone: torch.nn.Module, workers: int) -> Callable[[list[Path
     return run
 
 
-def plain_network() -> torch.nn.Module:
+def plain_network() -> Any:
     """The shipped network in timm; its weights do not affect the time."""
     declare_missing_ops()
     import timm
@@ -227,7 +229,8 @@ def identify_warm(workspace: Workspace, paths: list[Path]) -> dict[str, float]:
 
 def identify_cold(workspace: Workspace, photo: Path) -> dict[str, float]:
     """Seconds of a whole `satchel identify` process."""
-    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder, "identify", photo]
+    words = ("-m", "satchel", "--workspace", str(workspace.folder), "identify", str(photo))
+    command = [sys.executable, *words]
     times_s = []
     for _ in range(ROUNDS + 1):
         started = time.perf_counter()
@@ -238,7 +241,7 @@ def identify_cold(workspace: Workspace, photo: Path) -> dict[str, float]:
 
 def serving(workspace: Workspace, photo: Path) -> dict[str, float]:
     """A real server under four callers at once: its answers' times and its resident memory."""
-    command = [sys.executable, "-m", "satchel", "--workspace", workspace.folder]
+    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
     process = subprocess.Popen(
         [*command, "serve", "--port", "0"], stderr=subprocess.PIPE, text=True
     )

@@ -1,6 +1,6 @@
 """How long commands take to start: `import satchel`, `satchel --help`, a cold `satchel identify`.
 
-    python benchmarks/startup.py [--runs 15]
+    python -m benchmarks.startup [--runs 15]
 
 Each run is a separate process, so that nothing is imported or loaded beforehand; commands take
 turns, so that other load on the machine affects all. The answer is to a photo of the demo's
@@ -19,7 +19,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from reporting import print_table, write_json
+from benchmarks.reporting import print_table, write_json
 
 MAISON = Path(__file__).parents[1] / "examples" / "maison"
 LIMITS_S = {"import satchel": 0.1, "satchel --help": 0.3, "satchel identify PHOTO": 1.2}

@@ -1,6 +1,6 @@
 """Training speed of Satchel's loop against a plain PyTorch loop on the same network.
 
-    python benchmarks/training_speed.py [--sides 160 224] [--photos shop big]
+    python -m benchmarks.training_speed [--sides 160 224] [--photos shop big]
 
 The plain loop is that of tutorials: Pillow, torchvision's RandomResizedCrop, flip and ColorJitter,
 a DataLoader with 0, 1 or 2 workers (whichever is fastest), AdamW, cross-entropy, fp32; and the same
@@ -28,8 +28,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from datasets import SHARED
-from reporting import print_table, write_json
+from benchmarks.datasets import SHARED
+from benchmarks.reporting import print_table, write_json
+from benchmarks.speed import big_photos
 from satchel.parallel import cores
 from satchel.train.batches import TrainingPhotos, shown_batches
 from satchel.train.classifier import Head
@@ -38,7 +39,6 @@ from satchel.train.fitting import Fitting, Trainable
 from satchel.train.memory import keep_freed_memory
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings
-from speed import big_photos
 
 BATCH = 32
 STEPS = 8
@@ -148,7 +148,7 @@ def plain(paths: list[Path], side_px: int, workers: int, channels_last: bool) ->
         ]
     )
 
-    class Photos(torch.utils.data.Dataset):
+    class Photos(torch.utils.data.Dataset[tuple[torch.Tensor, int]]):
         def __len__(self) -> int:
             return len(paths)
 
@@ -190,7 +190,7 @@ def serve(side: str, pipe: Connection) -> None:
     torch.set_num_threads(cores())
     if side == "satchel":
         keep_freed_memory()  # as `satchel train` does
-    work: Callable[..., Any] = {"satchel": satchel, "plain": plain}[side]
+    work: Callable[..., Any] = satchel if side == "satchel" else plain
     while True:
         pipe.send(work(*pipe.recv()))
 

@@ -1,0 +1,1 @@
+"""Measurements of speed and accuracy; each is run as `python -m benchmarks.NAME`."""
