@@ -53,7 +53,7 @@ def strong_recipe(pixels: RGB, box: Box, side_px: int, rng: Rng) -> RGB:
     if rng.random() < 0.5:
         out = out[:, ::-1]
     if rng.random() < 0.8:
-        out = _recoloured(out, rng)
+        out = recoloured(out, rng)
     if rng.random() < 0.15:
         out = cv2.GaussianBlur(out, (0, 0), float(rng.uniform(0.4, 1.6))).astype(np.uint8)
     if rng.random() < 0.25:
@@ -108,7 +108,7 @@ def _warped(pixels: RGB, place: tuple[float, float, float, float], side_px: int,
     return warped
 
 
-def _recoloured(pixels: RGB, rng: Rng) -> RGB:
+def recoloured(pixels: RGB, rng: Rng) -> RGB:
     """Colour jitter: brightness, contrast, saturation and white balance."""
     gain = rng.uniform(0.7, 1.35) * (1 + rng.uniform(-0.08, 0.08, 3))
     saturation = rng.uniform(0.7, 1.3)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -55,12 +55,18 @@ class TrainingPhotos:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The photos of one training step, and their input side."""
+    """The photos of one training step, and their input side.
+
+    Attributes:
+        epoch, number: of the step in its epoch; both from 0.
+        epochs: that there will be; 0 while that is not known yet.
+    """
 
     epoch: int
     number: int
     rows: Ints
     side_px: int
+    epochs: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,13 @@ class Batch:
     labels: Ints
     others: Ints
     share: float
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Arguments of `satchel.train.fitting.Trainable`."""
+        return self.crops, self.labels, self.others, self.share
 
 
 def training_batches(

@@ -12,23 +12,25 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from satchel.files import atomic_path
-from satchel.train.fitting import Trainable, TrainingState
+from satchel.train.fitting import TrainingState
 from satchel.train.runs import readable
+from satchel.train.torchvision_ops import declare_missing_ops
 
 
 class MovingAverage:
     """Moving average of all weights and statistics; the weights themselves where decay is 0."""
 
-    def __init__(self, trainable: Trainable, decay: float) -> None:
-        from timm.utils import ModelEmaV3  # noqa: PLC0415
+    def __init__(self, trainable: torch.nn.Module, decay: float) -> None:
+        declare_missing_ops()
+        from timm.utils import ModelEmaV3  # noqa: PLC0415 - needs declared operators
 
         self._trainable = trainable
         self._average = ModelEmaV3(trainable, decay=decay, use_warmup=True) if decay else None
 
     @property
-    def module(self) -> Trainable:
+    def module(self) -> torch.nn.Module:
         """The averaged network, in evaluation mode."""
-        module: Trainable = self._average.module if self._average else self._trainable
+        module: torch.nn.Module = self._average.module if self._average else self._trainable
         module.eval()
         return module
 

@@ -19,14 +19,13 @@ from accelerate import Accelerator
 
 from satchel.errors import UsageError
 from satchel.train.backbones import channels_last
-from satchel.train.batches import Batch, Step
+from satchel.train.batches import Step
 from satchel.train.checkpoint import Checkpoint, MovingAverage, save_weights
-from satchel.train.fitting import Fitting, TrainingState
+from satchel.train.fitting import Fitting, TrainingBatch, TrainingState, on_device, summed
 from satchel.train.measure import autocast, choose_epochs, choose_precision
 from satchel.train.samplers import Batches
 from satchel.train.schedule import (
     freeze_statistics,
-    parameter_groups,
     set_rates,
     side_of_epoch,
 )
@@ -45,7 +44,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> TrainingState:
     settings = work.settings
     accelerator = Accelerator(mixed_precision="no", cpu=not has_gpu())  # see autocast
     trainable = channels_last(work.trainable.to(accelerator.device))
-    optimizer = torch.optim.AdamW(parameter_groups(trainable, settings), lr=1.0)
+    optimizer = torch.optim.AdamW(work.groups(trainable, settings), lr=1.0)
     average = MovingAverage(trainable, settings.average)
     model, optimizer = accelerator.prepare(trainable, optimizer)
     saved = Checkpoint(accelerator.unwrap_model(model), average, optimizer, checkpoint)
@@ -63,7 +62,7 @@ def fit(work: Fitting, *, checkpoint: Path, best: Path) -> TrainingState:
     total = state.epochs * len(batches) * step_photos
     work.progress.begin("train", total, state.step * step_photos)
     loop = _Loop(work, batches, accelerator, model, optimizer, average, saved, state)
-    while state.step < state.epochs * len(batches):
+    while state.step < state.epochs * len(batches) and not loop.has_converged():
         loop.epoch(best)
     return state
 
@@ -84,6 +83,11 @@ class _Loop:
     checkpoint: Checkpoint
     state: TrainingState
 
+    def has_converged(self) -> bool:
+        """Whether as many epochs as the settings allow brought nothing better."""
+        patience = self.work.settings.patience
+        return patience is not None and self.state.stale >= patience
+
     def epoch(self, best: Path) -> None:
         """Train to the end of the epoch under way, validate, keep the best, write a checkpoint."""
         state, main = self.state, self.accelerator.is_main_process
@@ -92,11 +96,14 @@ class _Loop:
         self._steps(epoch, state.step % steps, steps)
         averaged = self.average.module
         figures = self.work.validate(averaged) | {"loss": state.loss / steps}
-        state.loss = 0.0
-        if main:
-            if figures["score"] > state.best:
-                state.best = figures["score"]
+        figures |= {f"loss_{name}": total / steps for name, total in state.parts.items()}
+        state.loss, state.parts = 0.0, {}
+        state.stale += 1
+        if figures["score"] > state.best:
+            state.best, state.stale = figures["score"], 0
+            if main:
                 save_weights(averaged, best)
+        if main:
             self.work.on_epoch(epoch + 1, figures)
             self.checkpoint.save(state)
         self.accelerator.wait_for_everyone()
@@ -109,7 +116,13 @@ class _Loop:
         sides = side_of_epoch(settings, epoch, state.epochs)
         rank, count = self.accelerator.process_index, self.accelerator.num_processes
         todo = (
-            Step(epoch, number * count + rank, self.batches.batch(epoch, number), sides)
+            Step(
+                epoch,
+                number * count + rank,
+                self.batches.batch(epoch, number),
+                sides,
+                state.epochs,
+            )
             for number in range(first, end)
         )
         began = saved = time.monotonic()
@@ -120,20 +133,17 @@ class _Loop:
             loss = self._step(batch)
             state.step += 1
             state.loss += loss
-            self.work.progress.advance(len(batch.labels) * count)
+            self.work.progress.advance(len(batch) * count)
             now = time.monotonic()
             state.seconds, began = state.seconds + now - began, now
             if now - saved > CHECKPOINT_S and self.accelerator.is_main_process:
                 self.checkpoint.save(state)
                 saved = now
 
-    def _step(self, batch: Batch) -> float:
+    def _step(self, batch: TrainingBatch) -> float:
         device = self.accelerator.device
-        crops, labels, others = (
-            torch.from_numpy(part).to(device) for part in (batch.crops, batch.labels, batch.others)
-        )
         with autocast(device, self.state.precision):
-            loss = self.model(crops, labels, others, batch.share)
+            loss, parts = summed(self.model(*on_device(batch, device)))
         if not torch.isfinite(loss):
             raise UsageError(
                 f"the loss is {loss.item()} at step {self.state.step}; lower the learning rates "
@@ -144,4 +154,6 @@ class _Loop:
         self.accelerator.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         self.average.update(self.state.step)
+        for name, value in parts.items():
+            self.state.parts[name] = self.state.parts.get(name, 0.0) + value
         return float(loss.detach())

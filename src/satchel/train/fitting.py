@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 
 from satchel.progress import SILENT, Progress
 from satchel.train.backbones import Backbone
-from satchel.train.batches import Batch, Step
+from satchel.train.batches import Step
 from satchel.train.samplers import Batches
+from satchel.train.schedule import parameter_groups
 from satchel.train.settings import FitSettings
 
 
@@ -23,6 +25,16 @@ class Objective(Protocol):
         self, vectors: torch.Tensor, labels: torch.Tensor, others: torch.Tensor, share: float
     ) -> torch.Tensor:
         """Loss of a batch; vectors, shape (n, d); labels and others, shape (n,), int64."""
+
+
+class TrainingBatch(Protocol):
+    """A batch as the training loop takes it."""
+
+    def __len__(self) -> int:
+        """Photos in the batch."""
+
+    def arguments(self) -> tuple[Any, ...]:
+        """Arguments of the trained module; arrays become tensors on its device."""
 
 
 class Trainable(torch.nn.Module):
@@ -43,26 +55,44 @@ class Trainable(torch.nn.Module):
             return self.objective(vectors, labels, others, share)
 
 
+def on_device(batch: TrainingBatch, device: torch.device) -> list[Any]:
+    """A batch's arguments, its arrays as tensors on a device."""
+    return [
+        torch.from_numpy(part).to(device) if isinstance(part, np.ndarray) else part
+        for part in batch.arguments()
+    ]
+
+
+def summed(loss: torch.Tensor | dict[str, torch.Tensor]) -> tuple[torch.Tensor, dict[str, float]]:
+    """A loss, and the values of its parts, of which a loss that is one tensor has none."""
+    if isinstance(loss, torch.Tensor):
+        return loss, {}
+    return torch.stack(list(loss.values())).sum(), {k: float(v.detach()) for k, v in loss.items()}
+
+
 @dataclass(frozen=True, slots=True)
 class Fitting:
     """Everything that one call of `fit` works on.
 
     Attributes:
+        trainable: arguments of a batch → its loss, or the parts of it by name, which are summed.
         shown: steps → their training batches, a few ahead; a batch depends on its step alone.
         batches: (number of this process, number of processes) → which photos its steps take.
         validate: the averaged network → figures of the validation part; `score` chooses the best.
         on_epoch: epoch (from 1) and its figures, after each, in the main process.
         most_epochs: that a budget of minutes is spent on, however many would fit.
+        groups: the trained parameters, each group with the peak of its learning rate.
     """
 
-    trainable: Trainable
-    shown: Callable[[Iterable[Step]], Iterator[Batch]]
+    trainable: torch.nn.Module
+    shown: Callable[[Iterable[Step]], Iterator[TrainingBatch]]
     batches: Callable[[int, int], Batches]
     settings: FitSettings
-    validate: Callable[[Trainable], dict[str, float]]
+    validate: Callable[[Any], dict[str, float]]
     on_epoch: Callable[[int, dict[str, float]], None]
     progress: Progress = SILENT
     most_epochs: float = math.inf
+    groups: Callable[[Any, FitSettings], list[dict[str, Any]]] = parameter_groups
 
 
 @dataclass(slots=True)
@@ -76,6 +106,8 @@ class TrainingState:
         best: the best validation score so far.
         loss: summed over the steps of the epoch under way.
         seconds: of training, all resumptions together.
+        parts: of the loss, by name, summed likewise; empty for a loss without parts.
+        stale: epochs since the best one.
     """
 
     step: int = 0
@@ -84,3 +116,5 @@ class TrainingState:
     best: float = -1.0
     loss: float = 0.0
     seconds: float = 0.0
+    parts: dict[str, float] = field(default_factory=dict)
+    stale: int = 0

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
-from satchel.train.batches import Batch, Step
-from satchel.train.fitting import Fitting
+from satchel.train.batches import Step
+from satchel.train.fitting import Fitting, TrainingBatch, on_device, summed
 from satchel.train.samplers import Batches
 from satchel.train.schedule import side_of_epoch
 
@@ -116,12 +116,11 @@ def _restored(model: torch.nn.Module) -> Iterator[None]:
 
 
 def _forward_backward(
-    accelerator: Accelerator, model: torch.nn.Module, batch: Batch, precision: str
+    accelerator: Accelerator, model: torch.nn.Module, batch: TrainingBatch, precision: str
 ) -> None:
     """A training step without the optimizer."""
     device = accelerator.device
-    crops, labels = (torch.from_numpy(part).to(device) for part in (batch.crops, batch.labels))
     with autocast(device, precision):
-        loss = model(crops, labels, labels, 1.0)
+        loss, _ = summed(model(*on_device(batch, device)))
     accelerator.backward(loss)
     model.zero_grad(set_to_none=True)

@@ -76,22 +76,34 @@ class Batches:
 
 
 class ShuffledBatches(Batches):
-    """All rows in random order; the last batches are filled up from the start of that order."""
+    """All rows in random order; the last batches are filled up from the start of that order.
+
+    Args:
+        per_epoch: rows of an epoch, drawn anew for each; None: all.
+    """
 
     def __init__(
-        self, rows: int, *, batch_size: int, seed: int = 0, process: int = 0, processes: int = 1
+        self,
+        rows: int,
+        *,
+        batch_size: int,
+        per_epoch: int | None = None,
+        seed: int = 0,
+        process: int = 0,
+        processes: int = 1,
     ) -> None:
         super().__init__(batch_size=batch_size, seed=seed, process=process, processes=processes)
         if rows < 1:
             raise ValueError(f"expected at least one row, got {rows}")
         self.rows = rows
-        self._count = self._even(-(-rows // batch_size))
+        self._shown = min(rows, per_epoch or rows)
+        self._count = self._even(-(-self._shown // batch_size))
 
     def __len__(self) -> int:
         return self._count // self.processes
 
     def _plan(self, rng: np.random.Generator) -> Rows:
-        order = rng.permutation(self.rows)
+        order = rng.permutation(self.rows)[: self._shown]
         plan: Rows = np.resize(order, (self._count, self.batch_size)).astype(np.int64)
         return plan
 

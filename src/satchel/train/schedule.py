@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import torch
 
-from satchel.train.fitting import Trainable
 from satchel.train.settings import FitSettings
+
+if TYPE_CHECKING:
+    from satchel.train.fitting import Trainable
 
 SIDE_STEP_PX: Final = 32
 PARTIAL: Final = 1 / 3

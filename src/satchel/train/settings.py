@@ -6,6 +6,7 @@ Light on purpose: the command line reads this without torch.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
@@ -18,6 +19,17 @@ from pydantic import (
 
 from satchel.errors import UsageError
 from satchel.validation import StrictModel, reason
+
+CLASS_SEEDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "bag": ("handbag", "backpack", "suitcase"),
+    "small leather good": ("handbag",),
+    "watch": ("clock",),
+    "scarf": ("tie",),
+    "belt": ("tie",),
+    "garment": ("tie",),
+    "other product": ("bottle", "cup", "vase", "book", "teddy bear", "umbrella"),
+}
+"""Class of goods → classes of COCO that resemble it."""
 
 Stage = Literal["head", "partial", "full"]
 STAGES: Final[tuple[Stage, ...]] = ("head", "partial", "full")
@@ -59,6 +71,9 @@ class FitSettings(StrictModel):
         "auto",
         description="of matrix products; weights and sums stay in fp32; auto: whichever is faster "
         "here, measured as training begins",
+    )
+    patience: int | None = Field(
+        None, ge=1, description="end after so many epochs that validate no better; none: never"
     )
     freeze_statistics: bool = Field(
         False, description="keep batch norms' running statistics unchanged"
@@ -119,6 +134,70 @@ class EncoderSettings(TrainSettings):
     def _one_depth_is_whitened(self) -> Self:
         if self.whiten and self.loss == "cascaded":
             raise ValueError("expected whiten = false: the cascaded loss has vectors of each depth")
+        return self
+
+
+class LocatorSettings(FitSettings):
+    """`satchel train locator`: where goods are in a photo."""
+
+    architecture: Literal["yolox-nano", "yolox-tiny"] = "yolox-nano"
+    weights: str = Field(
+        "none", description="YOLOX weights to start from: an ONNX file trained on COCO, or none"
+    )
+    class_seeds: dict[str, tuple[str, ...]] = Field(
+        default_factory=lambda: dict(CLASS_SEEDS),
+        description="class → classes of COCO that its output starts as the mean of",
+    )
+    class_weights: dict[str, float] = Field(
+        default_factory=dict, description="how much a class counts in the class loss; default 1"
+    )
+    epochs: int = Field(40, ge=1)
+    batch: int = Field(16, ge=2, description="photos a step")
+    side_px: int = Field(320, ge=64, le=1024, description="input side, in multiples of 32")
+    multi_scale: int = Field(
+        2, ge=0, le=8, description="input sides vary by up to so many times 32 pixels"
+    )
+    photos_per_epoch: int | None = Field(
+        None, ge=1, description="drawn anew for each epoch; none: all photos"
+    )
+    mosaic: float = Field(
+        0.5, ge=0, le=1, description="share of the views that are mosaics of four photos"
+    )
+    mosaic_scales: tuple[float, float] = Field(
+        (0.45, 1.2), description="least and greatest scale of a photo in a mosaic"
+    )
+    scales: tuple[float, float] = Field(
+        (0.6, 1.4), description="of a single photo; at 1 its longer side fills the input"
+    )
+    plain_share: float = Field(
+        0.2,
+        ge=0,
+        le=1,
+        description="share of the epochs, at the end, without mosaics and multi-scale and with a "
+        "loss of box offsets",
+    )
+    learning_rate: float = Field(1e-3, gt=0, description="of the pyramid")
+    head_rate: float = Field(2e-3, gt=0, description="of the heads")
+    layer_decay: float = Field(
+        0.8, gt=0, le=1, description="learning rate of a stage, as a share of the next one's"
+    )
+    choose_by: Literal["ap", "ap50", "ap75", "main_iou"] = Field(
+        "ap", description="validation figure that chooses the best weights"
+    )
+    iou: float = Field(
+        0.5, gt=0, le=1, description="detections that overlap a better one by more are dropped"
+    )
+
+    def plain_epochs(self, epochs: int) -> int:
+        """How many of the last epochs are plain; see `plain_share`."""
+        return min(epochs, round(self.plain_share * epochs))
+
+    @model_validator(mode="after")
+    def _scales_in_order(self) -> Self:
+        for name in ("mosaic_scales", "scales"):
+            low, high = getattr(self, name)
+            if not 0.05 <= low <= high <= 4:
+                raise ValueError(f"expected {name} from 0.05 to 4 in order, got {low} and {high}")
         return self
 
 

@@ -1,0 +1,1 @@
+"""Object detectors in torch: networks, training data, losses, figures and export."""

@@ -1,0 +1,188 @@
+"""Train a detector: photos with boxes → where the goods are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+
+from satchel.errors import UsageError
+from satchel.progress import Progress
+from satchel.train.backbones import channels_last
+from satchel.train.fit import fit
+from satchel.train.fitting import Fitting, TrainingState
+from satchel.train.locator.augment import letterbox
+from satchel.train.locator.batches import STRIDE_PX, detection_batches
+from satchel.train.locator.detect import detect
+from satchel.train.locator.figures import DetectionFigures, detection_figures
+from satchel.train.locator.objective import DetectionObjective
+from satchel.train.locator.samples import Samples
+from satchel.train.locator.weights import fit_statistics, load_onnx
+from satchel.train.locator.yolox import SIZES, YOLOX
+from satchel.train.runs import Run
+from satchel.train.samplers import ShuffledBatches
+from satchel.train.settings import FitSettings, LocatorSettings
+
+STATISTICS_PHOTOS: Final = 64
+"""Photos on which the statistics of folded batch norms are measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocatorTask:
+    """What a detector is trained on.
+
+    Attributes:
+        classes: their names; labels are places in it.
+        train, val: samples; the best weights are chosen by `val`.
+    """
+
+    classes: tuple[str, ...]
+    train: Samples
+    val: Samples
+
+
+class Detector(nn.Module):
+    """Network and objective as one module, as the training loop wants it."""
+
+    def __init__(self, network: YOLOX, objective: DetectionObjective) -> None:
+        super().__init__()
+        self.network = network
+        self.objective = objective
+
+    def forward(
+        self, images: torch.Tensor, boxes: torch.Tensor, labels: torch.Tensor, plain: bool
+    ) -> dict[str, torch.Tensor]:
+        """Parts of the loss of a batch; see `satchel.train.locator.batches.DetectionBatch`."""
+        predictions = self.network(images.permute(0, 3, 1, 2).float())
+        with torch.autocast(images.device.type, enabled=False):
+            parts: dict[str, torch.Tensor] = self.objective(predictions, boxes, labels, plain)
+        return parts
+
+
+def train_locator(
+    task: LocatorTask,
+    settings: LocatorSettings,
+    run: Run,
+    *,
+    progress: Progress,
+    on_epoch: Callable[[int, dict[str, float]], None],
+) -> TrainingState:
+    """Train, or resume where the run stopped; the run's folder gets `best.safetensors`.
+
+    Raises:
+        UsageError: there are no photos or classes, or the weights are of another network.
+    """
+    _check(task, settings)
+    torch.manual_seed(settings.seed)
+    network = new_network(task, settings)
+    weights = [settings.class_weights.get(name, 1.0) for name in task.classes]
+    detector = Detector(network, DetectionObjective(weights))
+    if settings.weights != "none" and not run.checkpoint.exists():
+        fit_statistics(channels_last(network), _plain_photos(task.train, settings))
+
+    def batches(process: int, processes: int) -> ShuffledBatches:
+        return ShuffledBatches(
+            len(task.train),
+            batch_size=settings.batch,
+            per_epoch=settings.photos_per_epoch,
+            seed=settings.seed,
+            process=process,
+            processes=processes,
+        )
+
+    def validate(averaged: Detector) -> dict[str, float]:
+        figures = measure(averaged.network, task, settings).plain()
+        return {"score": figures[settings.choose_by], **figures}
+
+    return fit(
+        Fitting(
+            trainable=detector,
+            shown=partial(detection_batches, task.train, settings),
+            batches=batches,
+            settings=settings,
+            validate=validate,
+            on_epoch=on_epoch,
+            progress=progress,
+            groups=parameter_groups,
+        ),
+        checkpoint=run.checkpoint,
+        best=run.best,
+    )
+
+
+def new_network(task: LocatorTask, settings: LocatorSettings) -> YOLOX:
+    """The network as it is before training.
+
+    Raises:
+        UsageError: the weights cannot be read, or are of another network.
+    """
+    network = YOLOX(SIZES[settings.architecture], len(task.classes))
+    if settings.weights != "none":
+        load_onnx(network, Path(settings.weights), classes=task.classes, seeds=settings.class_seeds)
+    return network
+
+
+def measure(network: YOLOX, task: LocatorTask, settings: LocatorSettings) -> DetectionFigures:
+    """Figures on the validation part."""
+    network.eval()
+    pairs = list(detect(network, task.val, settings.side_px, iou=settings.iou))
+    return detection_figures([one for one, _ in pairs], [two for _, two in pairs], task.classes)
+
+
+def parameter_groups(detector: Detector, settings: FitSettings) -> list[dict[str, Any]]:
+    """Parameters by learning rate: the heads, the pyramid, then the backbone's stages backwards.
+
+    `stage` says how far back: head (the heads alone), partial (the pyramid too) or full. Weights
+    are decayed, biases and norms are not.
+    """
+    network = detector.network
+    body = network.backbone
+    parts = [network.heads, network.pyramid]
+    parts += [body.stage5, body.stage4, body.stage3, body.stage2, body.stem]
+    reach = {"head": 1, "partial": 2, "full": len(parts)}[settings.stage]
+    groups: list[dict[str, Any]] = []
+    for depth, part in enumerate(parts):
+        peak = settings.learning_rate * settings.layer_decay ** max(0, depth - 1)
+        for decayed in (True, False):
+            parameters = [one for one in part.parameters() if (one.ndim > 1) is decayed]
+            if depth >= reach:
+                for one in parameters:
+                    one.requires_grad_(False)
+                continue
+            groups.append(
+                {
+                    "params": parameters,
+                    "weight_decay": settings.weight_decay if decayed else 0.0,
+                    "peak": settings.head_rate if depth == 0 else peak,
+                }
+            )
+    return groups
+
+
+def _plain_photos(samples: Samples, settings: LocatorSettings) -> list[torch.Tensor]:
+    """Some photos as the network sees them without augmentation, in batches of eight."""
+    rows = np.unique(np.linspace(0, len(samples) - 1, STATISTICS_PHOTOS).astype(np.int64))
+    canvases = [letterbox(samples[row][0], settings.side_px)[0] for row in rows.tolist()]
+    pixels = torch.from_numpy(np.stack(canvases)).permute(0, 3, 1, 2)
+    return [part.float() for part in pixels.split(8)]
+
+
+def _check(task: LocatorTask, settings: LocatorSettings) -> None:
+    for name, samples in (("train on", task.train), ("validate with", task.val)):
+        if len(samples) == 0:
+            raise UsageError(f"expected photos with boxes to {name}, got none")
+    if not task.classes:
+        raise UsageError("expected at least one class of objects, got none")
+    unknown = sorted(set(settings.class_weights) - set(task.classes))
+    if unknown:
+        raise UsageError(
+            f"class_weights names {', '.join(unknown)}; the classes are {', '.join(task.classes)}"
+        )
+    if settings.side_px % STRIDE_PX:
+        raise UsageError(f"expected side_px in multiples of {STRIDE_PX}, got {settings.side_px}")
