@@ -3,6 +3,8 @@
 SatchelError
 ├── UsageError              the call itself is wrong: nothing was tried
 │   ├── NoMatch             no product passes a filter
+│   ├── BadBox              a box that a person gives cannot be used
+│   ├── UploadExpired       the server no longer has a photo that it kept for a while
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
 │   └── PortInUse           another program listens where `satchel serve` wants to
@@ -76,6 +78,14 @@ class NoMatch(UsageError):
         super().__init__(message)
         self.attribute = attribute
         self.closest = tuple(closest)
+
+
+class BadBox(UsageError):
+    """A box that a person gives is malformed, or not on the photo."""
+
+
+class UploadExpired(UsageError):
+    """The server no longer has what it kept for a while: a photo, or an answer."""
 
 
 class WorkspaceError(UsageError):

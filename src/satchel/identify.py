@@ -29,6 +29,7 @@ from satchel.encode.encoder import Encoder
 from satchel.encode.registry import load_in_background, serving_card
 from satchel.errors import IndexMissing, UsageError
 from satchel.images import decode
+from satchel.locate.given import BoxLike, given_box
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold, folded_likely
 from satchel.photo_header import PhotoLimits
@@ -150,12 +151,24 @@ class Identifier:
         """SHA-256 of the encoder whose vectors are searched."""
         return self._encoder.id
 
-    def identify(self, photo: bytes, *, top: int = 5, where: Where | None = None) -> Identification:
+    def identify(
+        self,
+        photo: bytes,
+        *,
+        top: int = 5,
+        where: Where | None = None,
+        box: BoxLike | None = None,
+    ) -> Identification:
         """Identify the item in one photo; see `identify_item`."""
-        return self.identify_item([photo], top=top, where=where)
+        return self.identify_item([photo], top=top, where=where, boxes=[box])
 
     def identify_item(
-        self, photos: Sequence[bytes], *, top: int = 5, where: Where | None = None
+        self,
+        photos: Sequence[bytes],
+        *,
+        top: int = 5,
+        where: Where | None = None,
+        boxes: Sequence[BoxLike | None] | None = None,
     ) -> Identification:
         """Identify one item from 1 to `MAX_ITEM_PHOTOS` photos of it.
 
@@ -164,9 +177,13 @@ class Identifier:
             top: how many candidates to give, at most.
             where: a filter, such as {"brand": "Dior", "colour": ["black", "navy"]}: only products
                 that have one of the values of each attribute take part.
+            boxes: around the item in each photo, as fractions of its width and height from the
+                top left, (0.1, 0.2, 0.8, 0.9), or as text, "120,80,640,900px"; None where it is to
+                be located. What reaches beyond the photo is cut off.
 
         Raises:
-            UsageError: no photos, or too many, or the filter is malformed.
+            UsageError: no photos, or too many, another number of boxes, or the filter is malformed.
+            BadBox: a box is malformed, or not on its photo.
             NoMatch: no product passes the filter.
             PhotoError: one of the photos cannot be used.
         """
@@ -175,7 +192,8 @@ class Identifier:
                 f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
             )
         selection = self.select(where)
-        return self.identify_embedded(self.embed(photos), top=top, selection=selection)
+        embedded = self.embed(photos, boxes)
+        return self.identify_embedded(embedded, top=top, selection=selection)
 
     def select(self, where: Where | None) -> Selection | None:
         """Select the products that pass a filter; None for no filter, or an empty one.
@@ -195,13 +213,30 @@ class Identifier:
             )
         return selection
 
-    def embed(self, photos: Sequence[bytes]) -> list[PhotoEmbedding]:
-        """Decode photos, locate the object in each, and encode it.
+    def embed(
+        self, photos: Sequence[bytes], boxes: Sequence[BoxLike | None] | None = None
+    ) -> list[PhotoEmbedding]:
+        """Decode photos, locate the object in each that has no box, and encode it.
+
+        Args:
+            boxes: see `identify_item`.
 
         Raises:
+            UsageError: there are not as many boxes as photos.
+            BadBox: a box is malformed, or not on its photo.
             PhotoError: one of the photos cannot be used.
         """
-        return embed(self._encoder, [decode(photo, limits=self._limits) for photo in photos])
+        if boxes is not None and len(boxes) != len(photos):
+            raise UsageError(
+                f"expected a box, or none, for each of {len(photos)} photos, got {len(boxes)}"
+            )
+        given = [None if box is None else given_box(box) for box in boxes or [None] * len(photos)]
+        pixels = [decode(photo, limits=self._limits) for photo in photos]
+        placed = [
+            None if box is None else box.on(*photo.shape[:2])
+            for box, photo in zip(given, pixels, strict=True)
+        ]
+        return embed(self._encoder, pixels, boxes=placed)
 
     def identify_embedded(
         self,

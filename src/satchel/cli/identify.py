@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import glob
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from satchel.cli.shared import SOME_FAILED, Where, print_json, print_table, say
-from satchel.errors import PhotoError, UsageError
+from satchel.errors import BadBox, PhotoError, UsageError
 from satchel.records import Problem
 from satchel.text import printable
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from satchel.catalog.filters import Selection
     from satchel.identify import Identifier
+    from satchel.locate.given import GivenBox
     from satchel.records import Identification
     from satchel.workspace import Workspace
 
@@ -35,6 +36,14 @@ def identify(
     ] = False,
     item: Annotated[bool, typer.Option("--item", help="All photos show the same item.")] = False,
     where: Where = None,
+    box: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="X0,Y0,X1,Y1",
+            help="Where the item is, as fractions from the top left, or in pixels with px at the "
+            "end; one for each photo, in order; '' for a photo without.",
+        ),
+    ] = None,
 ) -> None:
     """Name the likeliest catalogue models for photos."""
     from satchel.catalog.filters import parse_where
@@ -45,13 +54,26 @@ def identify(
     top = top or workspace.settings.identify.top
     answers = _Answers(workspace, identifier, top, as_json, selection)
     paths = list(_photo_paths(photos, answers.fail))
+    boxes = _boxes(box or (), len(paths))
     if item:
-        answers.answer(paths)
+        answers.answer(paths, boxes)
     else:
-        for path in paths:
-            answers.answer([path])
+        for path, own in zip(paths, boxes, strict=True):
+            answers.answer([path], [own])
     if answers.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def _boxes(texts: Sequence[str], photos: int) -> list[GivenBox | None]:
+    """Read the boxes of the photos; none at all where no box is given."""
+    from satchel.locate.given import parse_box
+
+    if texts and len(texts) != photos:
+        raise UsageError(
+            f"expected one --box for each of {photos:,} photos ('' for a photo without), "
+            f"got {len(texts):,}"
+        )
+    return [parse_box(text) if text.strip() else None for text in texts] or [None] * photos
 
 
 def _open(folder: Path | None) -> tuple[Identifier, Workspace]:
@@ -92,19 +114,19 @@ class _Answers:
         say(f"{printable(problem.what)}: {problem.reason}")
         self.failed = True
 
-    def answer(self, paths: list[Path]) -> None:
+    def answer(self, paths: list[Path], boxes: Sequence[GivenBox | None]) -> None:
         """Identify the one item that these photos show, by those that can be read."""
         if len(paths) > self._most:
             raise UsageError(f"expected at most {self._most} photos of an item, got {len(paths)}")
         from satchel.images import read_photo
 
         used, embedded = [], []
-        for path in paths:
+        for path, box in zip(paths, boxes, strict=True):
             try:
                 data = read_photo(path, self._workspace.settings.photos.limits())
-                embedded += self._identifier.embed([data])
+                embedded += self._identifier.embed([data], [box])
                 used.append(path)
-            except PhotoError as error:
+            except (PhotoError, BadBox) as error:
                 self.fail(Problem(str(path), str(error)))
         if embedded:
             found = self._identifier.identify_embedded(
