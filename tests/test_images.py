@@ -26,7 +26,15 @@ from satchel.errors import (
     UnreadablePhoto,
     UnsupportedFormat,
 )
-from satchel.images import clean, crop, decode, encode_jpeg, read_photo, thumbnail
+from satchel.images import (
+    clean,
+    crop,
+    decode,
+    decode_around,
+    encode_jpeg,
+    read_photo,
+    thumbnail,
+)
 from satchel.photo_formats import FORMATS, PhotoFormat, readable_formats
 from satchel.photo_header import PhotoLimits
 from satchel.records import Box
@@ -467,3 +475,63 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
 
 def test_jpeg_round_trip() -> None:
     assert near(decode(encode_jpeg(draw("ring"), 95)), draw("ring")) < 3
+
+
+# -- around a box -------------------------------------------------------------------------------
+
+
+def phone_photo(orientation: int = 1) -> bytes:
+    """A JPEG of 1600 × 1200 pixels as the file has them."""
+    pixels = np.zeros((1200, 1600, 3), np.uint8)
+    pixels[:, :, 0] = np.linspace(0, 255, 1600, dtype=np.uint8)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = BytesIO()
+    Image.fromarray(pixels).save(data, "JPEG", exif=exif)
+    return data.getvalue()
+
+
+@pytest.mark.parametrize(("share", "scale"), [(1.0, 3 / 8), (0.5, 5 / 8), (0.31, 1), (0.01, 1)])
+def test_the_smaller_the_box_the_less_a_photo_is_scaled_down(share: float, scale: float) -> None:
+    placed = Box(0, 0, share, share)
+    pixels, box = decode_around(phone_photo(), lambda height, width: placed)
+    assert box == placed
+    assert pixels.shape[:2] == (1200 * scale, 1600 * scale)
+    assert min(pixels.shape[:2]) * share >= 360 or scale == 1
+
+
+@pytest.mark.parametrize(
+    ("orientation", "size"), [(1, (1200, 1600)), (3, (1200, 1600)), (6, (1600, 1200))]
+)
+def test_a_box_is_placed_on_the_upright_photo_in_pixels_of_the_file(
+    orientation: int, size: tuple[int, int]
+) -> None:
+    asked: list[tuple[int, int]] = []
+
+    def place(height: int, width: int) -> Box:
+        asked.append((height, width))
+        return Box(0, 0, 1, 1)
+
+    pixels, _ = decode_around(phone_photo(orientation), place)
+    assert asked == [size]
+    assert pixels.shape[0] / pixels.shape[1] == size[0] / size[1]
+
+
+def test_a_box_on_a_photo_that_is_no_jpeg() -> None:
+    png = saved(Image.new("RGB", (50, 30)), "PNG")
+    pixels, box = decode_around(png, lambda height, width: Box(0, 0, 10 / width, 10 / height))
+    assert box == Box(0, 0, 10 / 50, 10 / 30)
+    assert pixels.shape == (30, 50, 3)
+
+
+def test_a_small_box_does_not_make_a_photo_too_large() -> None:
+    limits = PhotoLimits(max_decode_bytes=6_000_000)  # a half of what all pixels take
+    pixels, _ = decode_around(
+        phone_photo(), lambda height, width: Box(0, 0, 0.1, 0.1), limits=limits
+    )
+    assert pixels.shape[:2] == (450, 600)
+
+
+def test_a_damaged_photo_with_a_box() -> None:
+    with pytest.raises(CorruptPhoto):
+        decode_around(phone_photo()[:2000], lambda height, width: Box(0, 0, 1, 1))

@@ -92,6 +92,15 @@ class Serve(StrictModel):
         description="as under [photos], for a photo that is uploaded; the smaller one counts. 300 "
         "is enough for 12 megapixels in every format, HEIC of 24, and JPEGs of 80",
     )
+    kept_mb: int = Field(
+        128,
+        ge=0,
+        description="memory for uploaded photos that are kept for a while, so that a person who "
+        "moves the box does not send them again, in MB; 0 keeps none",
+    )
+    kept_minutes: int = Field(
+        15, gt=0, le=1440, description="minutes after its last use for which a photo is kept"
+    )
     hosts: list[Annotated[str, AfterValidator(_host)]] = Field(
         [],
         description="names under which browsers reach the server, besides localhost, IP addresses "

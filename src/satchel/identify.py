@@ -28,12 +28,13 @@ from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import load_in_background, serving_card
 from satchel.errors import IndexMissing, UsageError
-from satchel.images import decode
-from satchel.locate.given import BoxLike, given_box
+from satchel.images import RGB, decode, decode_around
+from satchel.locate.given import BoxLike, GivenBox, given_box
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold, folded_likely
 from satchel.photo_header import PhotoLimits
 from satchel.records import (
+    Box,
     Candidate,
     Identification,
     LookAlike,
@@ -231,12 +232,15 @@ class Identifier:
                 f"expected a box, or none, for each of {len(photos)} photos, got {len(boxes)}"
             )
         given = [None if box is None else given_box(box) for box in boxes or [None] * len(photos)]
-        pixels = [decode(photo, limits=self._limits) for photo in photos]
-        placed = [
-            None if box is None else box.on(*photo.shape[:2])
-            for box, photo in zip(given, pixels, strict=True)
-        ]
+        decoded = [self._decoded(*pair) for pair in zip(photos, given, strict=True)]
+        pixels, placed = zip(*decoded, strict=True)
         return embed(self._encoder, pixels, boxes=placed)
+
+    def _decoded(self, photo: bytes, box: GivenBox | None) -> tuple[RGB, Box | None]:
+        """The pixels of a photo, and the given box on it."""
+        if box is None:
+            return decode(photo, limits=self._limits), None
+        return decode_around(photo, box.on, limits=self._limits)
 
     def identify_embedded(
         self,

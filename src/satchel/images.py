@@ -12,7 +12,7 @@ libjpeg decodes to its end with warnings is accepted, and stored re-encoded.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import ceil
@@ -141,6 +141,40 @@ def decode(
         pixels = _pixels(photo.image)
     # After the pixels: asking a PNG for its EXIF decodes it, and hides that it is damaged.
     return _upright(pixels, orientation(photo.image))
+
+
+def decode_around(
+    data: bytes, place: Callable[[int, int], Box], *, limits: PhotoLimits | None = None
+) -> tuple[RGB, Box]:
+    """Decode a photo of which only a box counts: scaled down less, the smaller the box is.
+
+    Args:
+        data: the file's bytes; never trusted.
+        place: the photo's height and width, in pixels of the file and upright → the box.
+        limits: caps on bytes, pixels, sides and memory. Where all the pixels that the box asks for
+            take too much memory, it has fewer, as in `decode`.
+
+    Returns:
+        Pixels as `decode` returns them, so that the box has sides of `DECODED_SIDE_PX` where the
+        file has as many pixels of it; and the box.
+
+    Raises:
+        EmptyPhoto, UnsupportedFormat, PhotoTooLarge, CorruptPhoto, and what `place` raises.
+    """
+    with _decoder_errors():
+        photo = read_header(data, limits or PhotoLimits())
+    if photo.frame is None or not photo.is_plain_jpeg:  # of these, every pixel is decoded
+        pixels = decode(data, limits=limits)
+        return pixels, place(*pixels.shape[:2])
+    height, width = photo.frame.height, photo.frame.width
+    if orientation(photo.image) >= 5:
+        height, width = width, height
+    box = place(height, width)
+    share = min(box.height * height, box.width * width) / min(height, width)
+    try:
+        return decode(data, min_side_px=ceil(DECODED_SIDE_PX / share), limits=limits), box
+    except PhotoTooLarge:
+        return decode(data, limits=limits), box
 
 
 @_decoder_errors()

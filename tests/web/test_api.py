@@ -102,10 +102,10 @@ def test_eight_photos_are_taken_and_nine_are_not(client, draw):
 
 
 def test_no_photo_at_all(client):
-    problem(client.post("/api/v1/identify"), 422, "invalid-request")
+    problem(client.post("/api/v1/identify"), 400, "bad-request")
     told = problem(client.post("/api/v1/identify", data={"photos": "text"}), 422, "invalid-request")
     assert told["detail"] == "body.photos.0: expected a file, got text"
-    problem(client.post("/api/v1/identify", json={"photos": []}), 422, "invalid-request")
+    problem(client.post("/api/v1/identify", json={"photos": []}), 400, "bad-request")
 
 
 def test_a_form_that_is_cut_off(client):
@@ -114,7 +114,7 @@ def test_a_form_that_is_cut_off(client):
         content=b'--x\r\nContent-Disposition: form-data; name="pho',
         headers={"content-type": "multipart/form-data; boundary=x"},
     )
-    problem(answer, 422, "invalid-request")
+    problem(answer, 400, "bad-request")
     broken = client.post(
         "/api/v1/identify", content=b"abc", headers={"content-type": "multipart/form-data"}
     )
@@ -426,6 +426,7 @@ def test_openapi_describes_errors_as_problems(client):
         "/api/v1/look-alikes",
         "/api/v1/look-alikes/{group}",
         "/api/v1/identify",
+        "/api/v1/facets",
         "/api/v1/products",
         "/api/v1/products/{code}",
         "/photos/{sha}.jpg",

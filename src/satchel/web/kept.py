@@ -39,7 +39,8 @@ class Kept(Generic[Kind]):
     """Values under tokens: the least recently used ones go first. Thread-safe.
 
     Attributes:
-        size_bytes: of all values together.
+        max_bytes: of all values together.
+        size_bytes: of those that are kept.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class Kept(Generic[Kind]):
             max_age_s: seconds after its last use for which a value is kept.
             clock: seconds that never run backwards.
         """
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._max_count = max_count
         self._max_of_session = max_of_session
         self._max_age_s = max_age_s
@@ -75,7 +76,7 @@ class Kept(Generic[Kind]):
 
     def put(self, session: str, value: Kind, size_bytes: int) -> str | None:
         """Keep a value; return its token, or None where it is larger than all values may be."""
-        if size_bytes > self._max_bytes:
+        if size_bytes > self.max_bytes:
             return None
         token = new_token()
         with self._lock:
@@ -85,7 +86,7 @@ class Kept(Generic[Kind]):
             of_session = [t for t, entry in self._entries.items() if entry.session == session]
             for oldest in of_session[: -self._max_of_session]:
                 self._remove(oldest)
-            while self.size_bytes > self._max_bytes or len(self._entries) > self._max_count:
+            while self.size_bytes > self.max_bytes or len(self._entries) > self._max_count:
                 self._remove(next(iter(self._entries)))
         return token
 

@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from satchel.errors import (
+    BadBox,
     Busy,
     CatalogueError,
     CorruptPhoto,
@@ -31,6 +32,7 @@ from satchel.errors import (
     PhotoTooLarge,
     UnsupportedFormat,
     UnsupportedJpeg,
+    UploadExpired,
     UsageError,
     WorkspaceError,
 )
@@ -105,6 +107,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     PhotoError: Kind(422, "unusable-photo", "A photo cannot be used"),
     WorkspaceError: INTERNAL,
     UsageError: Kind(400, "bad-request", "The request is wrong"),
+    BadBox: Kind(400, "bad-box", "The box cannot be used"),
+    UploadExpired: Kind(410, "upload-expired", "A photo is no longer kept"),
     NoMatch: Kind(400, "no-match", "No product passes the filter"),
     CatalogueError: Kind(404, "not-found", "The catalogue does not have it"),
     IndexMissing: Kind(503, "no-index", "There is no index yet"),

@@ -60,12 +60,22 @@ class Identification(schemas.Identification):
 
     photo: list[str] = Field(description="Names of the photos that were sent, in their order.")
     candidates: list[Candidate] = Field(description="Likeliest first.")
+    kept: list[str | None] = Field(
+        [],
+        description="With `keep`: a token for each photo, which stands for it in further requests "
+        "for a while; null for a photo that is too large to be kept.",
+    )
 
     @classmethod
-    def linked(cls, names: Sequence[str], found: records.Identification) -> Identification:
+    def linked(
+        cls,
+        names: Sequence[str],
+        found: records.Identification,
+        kept: Sequence[str | None] = (),
+    ) -> Identification:
         """Convert an identification, with links."""
         candidates = [Candidate.linked(candidate) for candidate in found.candidates]
-        return cls.of(list(names), found, candidates)
+        return cls.of(list(names), found, candidates).model_copy(update={"kept": list(kept)})
 
 
 class Product(BaseModel):

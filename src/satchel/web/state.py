@@ -29,12 +29,14 @@ from satchel.errors import (
 from satchel.files import Stamp, stamp_of
 from satchel.identify import MAX_ITEM_PHOTOS, Identifier
 from satchel.images import thumbnail
+from satchel.locate.given import GivenBox
 from satchel.parallel import cores
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.records import Identification, PhotoEmbedding
 from satchel.search.indexing import open_index
+from satchel.web.kept import Kept
 from satchel.web.reindexing import Reindexing
-from satchel.web.uploads import ReceivedPhoto
+from satchel.web.uploads import KeptPhoto, ReceivedPhoto
 from satchel.workspace import Workspace
 
 PLACES: Final = 32
@@ -42,6 +44,10 @@ PLACES: Final = 32
 
 Each holds one of the forty threads that Starlette has: some must stay free for pages and photos.
 """
+
+
+MAX_KEPT_PHOTOS: Final = 1_000
+"""Uploaded photos that are kept for a while, at most; their bytes are limited too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,12 @@ class ServerState:
         self.workspace = workspace
         self._limits = _upload_limits(workspace.settings)
         self.reindexing = Reindexing(workspace)
+        self.uploads: Kept[KeptPhoto] = Kept(
+            max_bytes=workspace.settings.serve.kept_mb * MEGABYTE,
+            max_count=MAX_KEPT_PHOTOS,
+            max_of_session=2 * MAX_ITEM_PHOTOS,
+            max_age_s=60 * workspace.settings.serve.kept_minutes,
+        )
         self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
         self._current: _Current | None = None
         self._loading = Lock()
@@ -72,17 +84,20 @@ class ServerState:
         self,
         photos: Sequence[ReceivedPhoto],
         *,
+        boxes: Sequence[GivenBox | None] | None = None,
         top: int | None = None,
         where: Where | None = None,
     ) -> Identification:
         """Identify the one item that these photos show.
 
         Args:
+            boxes: around the item in each photo, None where it is to be located.
             top: how many candidates to give, at most; default, the settings'.
             where: a filter; see `Identifier.identify_item`.
 
         Raises:
-            UsageError: no photos, or too many, or the filter is malformed.
+            UsageError: no photos, or too many, another number of boxes, or the filter is malformed.
+            BadBox: a box is not on its photo.
             NoMatch: no product passes the filter.
             FaultyPhoto: one of them cannot be used.
             IndexMissing: there is nothing to search.
@@ -92,12 +107,18 @@ class ServerState:
             raise UsageError(
                 f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
             )
+        if boxes is not None and len(boxes) != len(photos):
+            raise UsageError(
+                f"expected a box, or an empty one, for each of {len(photos)} photos, "
+                f"got {len(boxes)}"
+            )
         identifier = self._up_to_date().identifier
         selection = identifier.select(where)
+        given = boxes or [None] * len(photos)
         with self._turn():  # photos are read inside: waiting requests hold no pixels
             embedded = [
-                self._look(identifier, position, photo)
-                for position, photo in enumerate(photos, start=1)
+                self._look(identifier, position, photo, box)
+                for position, (photo, box) in enumerate(zip(photos, given, strict=True), start=1)
             ]
             return identifier.identify_embedded(
                 embedded,
@@ -134,7 +155,9 @@ class ServerState:
         """Count the groups of look-alikes that wait for a person's decision."""
         return self.workspace.catalogue.look_alikes.count(GroupState.PROPOSED)
 
-    def _look(self, identifier: Identifier, position: int, photo: ReceivedPhoto) -> PhotoEmbedding:
+    def _look(
+        self, identifier: Identifier, position: int, photo: ReceivedPhoto, box: GivenBox | None
+    ) -> PhotoEmbedding:
         """Decode and embed one photo at a time, so that a request holds the pixels of one."""
         most = self._limits.max_bytes
         try:
@@ -143,7 +166,7 @@ class ServerState:
                     f"expected at most {most:,} bytes, got {photo.size_bytes:,}; "
                     "send a smaller copy of the photo"
                 )
-            return identifier.embed([photo.read()])[0]
+            return identifier.embed([photo.read()], [box])[0]
         except PhotoError as error:
             raise FaultyPhoto(position, photo.name, error) from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import BinaryIO, Final
 
 from fastapi import UploadFile
@@ -24,6 +25,18 @@ class ReceivedPhoto:
         """Return its bytes."""
         self.file.seek(0)
         return self.file.read()
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPhoto:
+    """A photo that was sent and is kept for a while."""
+
+    name: str
+    data: bytes
+
+    def received(self) -> ReceivedPhoto:
+        """As it was received."""
+        return ReceivedPhoto(self.name, len(self.data), BytesIO(self.data))
 
 
 def received(uploads: Sequence[UploadFile]) -> list[ReceivedPhoto]:

@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, File, Form, Query, UploadFile
+from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.catalog.filters import parse_where
 from satchel.web.api.filters import Pairs
+from satchel.web.identification import AskedPhotos, answer
 from satchel.web.pages.filters import filter_selects
 from satchel.web.pages.rendering import is_fragment, pages_of
+from satchel.web.sessions import remember, session_of
 from satchel.web.state import Server, ServerState
-from satchel.web.uploads import received
 
 router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
@@ -31,15 +32,19 @@ def home(request: Request, server: Server, where: Annotated[Pairs, Query()] = ()
 def identify(
     request: Request,
     server: Server,
-    photos: Annotated[list[UploadFile], File()],
+    item: AskedPhotos,
     where: Annotated[Pairs, Form()] = (),
 ) -> Response:
     """Answer an identification: the part below the photos, or without JavaScript the page."""
-    found = server.identify(received(photos), where=parse_where(where))
-    if is_fragment(request):
-        return pages_of(request).render(request, "_result.html", found=found)
-    values = _home_values(server, where)
-    return pages_of(request).render(request, "index.html", **values, found=found)
+    session, with_script = session_of(request), is_fragment(request)
+    given = answer(server, session, item, where=parse_where(where), keep=with_script)
+    pages = pages_of(request)
+    if not with_script:
+        values = _home_values(server, where)
+        return pages.render(request, "index.html", **values, found=given.found, kept=())
+    response = pages.render(request, "_result.html", found=given.found, kept=given.kept)
+    remember(response, session)
+    return response
 
 
 @router.get("/identify")

@@ -1,0 +1,141 @@
+"""A request to identify an item, and its answer; shared by the page and the HTTP API.
+
+Photos are uploads, or tokens of photos that were uploaded before and are kept for a while.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Final
+
+from fastapi import Depends, File, Form, UploadFile
+from pydantic import Field
+
+from satchel.catalog.filters import Where
+from satchel.identify import MAX_ITEM_PHOTOS
+from satchel.locate.given import MAX_CHARS, GivenBox, parse_box
+from satchel.photo_formats import readable_formats
+from satchel.records import Identification
+from satchel.web.kept import MAX_TOKEN_CHARS
+from satchel.web.state import ServerState
+from satchel.web.uploads import KeptPhoto, ReceivedPhoto, received
+
+MOST: Final = 2 * MAX_ITEM_PHOTOS
+"""Photos, tokens and boxes that are read: more than allowed, so that the answer can say so."""
+
+
+def _describe_photos(schema: dict[str, Any]) -> None:
+    """Complete the OpenAPI description of the photos: which formats there are needs extras."""
+    *formats, last = readable_formats()
+    schema.update(
+        description=f"1 to {MAX_ITEM_PHOTOS} photos, all of one item: "
+        f"{', '.join(formats)} or {last}.",
+        maxItems=MAX_ITEM_PHOTOS,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The photos of a request.
+
+    Attributes:
+        uploads: photos that come with it; they follow the kept ones.
+        kept: tokens of photos that the server has.
+        boxes: one for each photo, None where it is to be located; None for no boxes at all.
+    """
+
+    uploads: Sequence[UploadFile]
+    kept: Sequence[str]
+    boxes: Sequence[GivenBox | None] | None
+
+    def photos(self, server: ServerState, session: str) -> list[ReceivedPhoto]:
+        """All photos.
+
+        Raises:
+            UploadExpired: a kept photo is no longer there.
+        """
+        found = [server.uploads.get(session, token).received() for token in self.kept]
+        return found + received(self.uploads)
+
+
+def asked(
+    photos: Annotated[Sequence[UploadFile], File(json_schema_extra=_describe_photos)] = (),
+    box: Annotated[
+        Sequence[Annotated[str, Field(max_length=MAX_CHARS)]],
+        Field(max_length=MOST),
+        Form(
+            description="Where the item is, one for each photo in their order, empty where it is "
+            "to be located: `x0,y0,x1,y1` from the top left of the upright photo, as fractions of "
+            "its width and height, or in pixels with `px` at the end. What reaches beyond the "
+            "photo is cut off."
+        ),
+    ] = (),
+    kept: Annotated[
+        Sequence[Annotated[str, Field(max_length=MAX_TOKEN_CHARS)]],
+        Field(max_length=MOST),
+        Form(
+            description="Photos that were sent before, in place of `photos` or before them: tokens "
+            "from an answer's `kept`, with the cookie of that answer."
+        ),
+    ] = (),
+) -> Asked:
+    """Read the photos of a form.
+
+    Raises:
+        BadBox: a box is malformed.
+    """
+    boxes = [parse_box(text) if text.strip() else None for text in box]
+    return Asked(photos, kept, boxes or None)
+
+
+AskedPhotos = Annotated[Asked, Depends(asked)]
+"""Dependency type: the photos of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer, and what it is about.
+
+    Attributes:
+        names: of the photos.
+        kept: token of each photo, None where it is not kept; empty if none was to be kept.
+    """
+
+    found: Identification
+    names: tuple[str, ...]
+    kept: tuple[str | None, ...] = ()
+
+
+def answer(
+    server: ServerState,
+    session: str,
+    item: Asked,
+    *,
+    where: Where,
+    top: int | None = None,
+    keep: bool,
+) -> Answer:
+    """Identify an item.
+
+    Args:
+        session: of the browser, see `satchel.web.sessions`.
+        keep: keep the photos that came with the request.
+
+    Raises:
+        UploadExpired: a kept photo is no longer there.
+        SatchelError: see `ServerState.identify`.
+    """
+    photos = item.photos(server, session)
+    found = server.identify(photos, boxes=item.boxes, top=top, where=where)
+    names = tuple(photo.name for photo in photos)
+    if not keep:
+        return Answer(found, names)
+    fresh = [_keep(server, session, photo) for photo in photos[len(item.kept) :]]
+    return Answer(found, names, (*item.kept, *fresh))
+
+
+def _keep(server: ServerState, session: str, photo: ReceivedPhoto) -> str | None:
+    if photo.size_bytes > server.uploads.max_bytes:
+        return None
+    return server.uploads.put(session, KeptPhoto(photo.name, photo.read()), photo.size_bytes)
