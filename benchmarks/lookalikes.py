@@ -27,10 +27,13 @@ import numpy as np
 from benchmarks.accuracy import Photos, embedded, gallery_of
 from benchmarks.datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
 from benchmarks.reporting import print_table, write_json
-from recipes.maison.models import BRASS, MODELS, STEEL
+from recipes.maison.camera import Camera, frame
+from recipes.maison.materials import BRASS, STEEL
+from recipes.maison.models import MODELS
 from recipes.maison.places import STUDIO
-from recipes.maison.raymarch import Camera, Placed, Pose, Scene, frame, render
 from recipes.maison.render import VIEWS, encode
+from recipes.maison.scene import Placed, Pose, Scene
+from recipes.maison.tracer import render
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
 from satchel.catalog.products import ProductKind

@@ -1,4 +1,4 @@
-"""Where the pictures are taken: the white studio and the homes of imaginary sellers."""
+"""Settings and clutter: the white studio, and the homes of imaginary sellers."""
 
 from __future__ import annotations
 
@@ -6,34 +6,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from recipes.maison.models import BRASS
-from recipes.maison.raymarch import (
-    Array,
-    Camera,
-    Material,
-    Part,
-    Placed,
-    Pose,
-    Setting,
-    Vec,
-    box,
-    capsule,
-    carve,
-    disc,
-    linear,
-    move,
-    noise,
-    plain,
-    ring,
-    rotation,
-    smoothstep,
-    turn,
-    union,
-)
+from recipes.maison.arrays import Array, Vec, linear, smoothstep
+from recipes.maison.camera import Camera
+from recipes.maison.materials import BRASS, Material, plain
+from recipes.maison.noise import noise
+from recipes.maison.operators import carve, move, rotation, turn, union
+from recipes.maison.primitives import box, capsule, disc, ring
+from recipes.maison.scene import Part, Placed, Pose, Setting
 
 
 def paper(p: Array, n: Array) -> Array:
-    """Studio paper, lit by lamps of its own: hence more than one."""
+    """White studio paper; its albedo is above one, as if lamps of its own lit it."""
     return np.full_like(p, 1.40)
 
 
@@ -134,23 +117,30 @@ def keys() -> list[Part]:
 
 
 def phone() -> list[Part]:
-    """Dark telephone lying on its back."""
+    """Dark phone lying on its back."""
     glass = Material(plain("#0b0c10"), specular=0.06, gloss=250.0, mirror=1.0)
     return [Part(move(box((0.36, 0.04, 0.74), 0.035), (0, 0.04, 0)), glass)]
 
 
 def lay(parts: list[Part], yaw: float, at: Vec) -> list[Placed]:
-    """Put a thing at a place, turned about the vertical by `yaw` degrees."""
+    """Place an object on the floor, rotated about the vertical by `yaw` degrees."""
     return [Placed(part, Pose(rotation("y", yaw), at)) for part in parts]
 
 
 @dataclass(frozen=True)
 class Query:
-    """A seller's photo. `tip` lays the model on its back; `lift` then keeps it on the floor.
+    """A seller's photo.
 
-    `gains` are the white balance errors of red, green and blue, `grain` the standard deviation
-    of the sensor noise in 0..1, `margin` the free share of the picture on each side of the model
-    and `shift` how far it sits off centre, in half widths.
+    Attributes:
+        file: name of the JPEG.
+        code: of the model that it shows.
+        size: side in pixels.
+        tip: rotation of the model about x in degrees; −90 lays it on its back.
+        lift: height in decimetres that keeps a tipped model on the floor.
+        gains: errors of white balance: factors of red, green and blue.
+        grain: standard deviation of the sensor noise, in 0..1.
+        margin: free share of the picture on each side of the model.
+        shift: how far the model is off centre, in half widths.
     """
 
     file: str
@@ -168,7 +158,7 @@ class Query:
 
 
 def queries() -> list[Query]:
-    """The unseen photos: other angles, light, backgrounds and things in the way."""
+    """Return the query photos; angles, light and backgrounds are not those of the catalogue."""
     return [
         Query(
             "IMG_2041.jpg",

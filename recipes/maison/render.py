@@ -1,7 +1,7 @@
 """Render the catalogue and the query photos of Maison Orvane, a house that does not exist.
 
 Run `python -m recipes.maison.render [--out DIR]`. Everything is computed: shapes, materials,
-light, noise; the random numbers have fixed seeds, so a second run writes the same bytes.
+light, noise; random numbers have fixed seeds, so a second run writes the same bytes.
 """
 
 from __future__ import annotations
@@ -14,9 +14,13 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from recipes.maison.arrays import Array
+from recipes.maison.camera import Camera, frame
 from recipes.maison.models import MODELS, Model
+from recipes.maison.operators import rotation
 from recipes.maison.places import STUDIO, Query, queries
-from recipes.maison.raymarch import Array, Camera, Placed, Pose, Scene, frame, render, rotation
+from recipes.maison.scene import Placed, Pose, Scene
+from recipes.maison.tracer import render
 
 MAISON = Path(__file__).resolve().parents[2] / "examples" / "maison"
 HOUSE = "Maison Orvane"
@@ -47,10 +51,9 @@ def studio_pictures(model: Model) -> list[Array]:
 
 
 def develop(picture: Array, query: Query, seed: int) -> Array:
-    """Spoil a clean picture (size, size, 3) the way a telephone does.
+    """Degrade a rendered picture (size, size, 3) as a phone's camera does.
 
-    White balance error, darker corners, slight blur, then noise that is stronger in colour
-    blotches than a perfect sensor's.
+    White balance error, vignetting, slight blur, then sensor noise, fine and in blotches.
     """
     rng = np.random.default_rng(seed)
     size = query.size
@@ -65,7 +68,7 @@ def develop(picture: Array, query: Query, seed: int) -> Array:
 
 
 def query_picture(query: Query, seed: int) -> Array:
-    """Render one seller's photo; the frame follows the model, not what lies around it."""
+    """Render one seller's photo, framed by the model without the clutter."""
     model = next(m for m in MODELS if m.code == query.code)
     pose = Pose(rotation("x", query.tip), (0.0, query.lift, 0.0))
     placed = [Placed(part, pose) for part in model.build()]
