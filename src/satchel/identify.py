@@ -261,11 +261,11 @@ class Identifier:
         folded = fold([found.product for found in ranked], posterior.confidences, groups)
         likely = folded_likely(posterior.likely, folded)
         candidates = self._candidates(ranked, posterior, folded[:top], groups, likely)
-        said = verdict(candidates[0].confidence, posterior.in_catalogue, self._confidence)
-        if len(ranked) == 1 and said is Verdict.IDENTIFIED and selection is not None:
-            said = Verdict.UNCERTAIN  # the filter leaves nothing to compare it with
+        decided = verdict(candidates[0].confidence, posterior.in_catalogue, self._confidence)
+        if len(ranked) == 1 and decided is Verdict.IDENTIFIED and selection is not None:
+            decided = Verdict.UNCERTAIN  # the filter leaves nothing to compare it with
         return Identification(
-            said,
+            decided,
             tuple(candidates),
             tuple(photo.box for photo in photos),
             posterior.in_catalogue,

@@ -170,15 +170,15 @@ def _segments(data: bytes) -> Iterator[_Segment]:
     """Yield the segments of the first picture, its end (EOI) being the last one."""
     at, scanning = 2, False
     for _ in range(MAX_SEGMENTS):
-        found = (_MARKER_IN_SCAN if scanning else _MARKER).search(data, at)
-        if found is None or found[1][0] == _SOI:
+        match = (_MARKER_IN_SCAN if scanning else _MARKER).search(data, at)
+        if match is None or match[1][0] == _SOI:
             return
-        marker, at, scanning = found[1][0], found.end(), False
+        marker, at, scanning = match[1][0], match.end(), False
         if marker in _WITHOUT_LENGTH:
             continue
         if marker != _EOI:
             at = _segment_end(data, at)
-        yield _Segment(marker, found.start(), at)
+        yield _Segment(marker, match.start(), at)
         if marker == _EOI:
             return
         scanning = marker == _SOS

@@ -72,11 +72,11 @@ def read_model(card: ModelCard, folder: Path) -> bytes:
         data = b"".join(path.read_bytes() for path in paths)
     except OSError as error:
         raise EncoderError(f"expected the model at {paths[0]}: {reason(error)}") from None
-    found = hashlib.sha256(data).hexdigest()
-    if found != card.sha256:
+    digest = hashlib.sha256(data).hexdigest()
+    if digest != card.sha256:
         raise EncoderError(
             f"{paths[0]} is not the model that its card names: expected SHA-256 {card.sha256}, "
-            f"got {found}; restore the file, or reinstall satchel if it is a built-in one"
+            f"got {digest}; restore the file, or reinstall satchel if it is a built-in one"
         )
     return data
 

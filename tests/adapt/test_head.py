@@ -184,7 +184,7 @@ def test_torch_tokens_are_those_of_the_onnx_encoder(
     assert ((ours * theirs).sum(1) / lengths).min() > 0.9
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a graphics card")
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_gpu_and_cpu_agree(tower: TokenEncoder, base: onnx.ModelProto) -> None:
     crops = np.stack([draw(shape, size_wh=(144, 192)) for shape in SHAPES])
     card = token_source(tower, base)

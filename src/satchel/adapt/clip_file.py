@@ -75,9 +75,9 @@ def resampling() -> Floats:
     Returns:
         shape (`MOST_PATCHES` + 1, `MOST_PATCHES`, 14); of [n] the first n rows, others are zero.
     """
-    found = np.zeros((MOST_PATCHES + 1, MOST_PATCHES, TRAINED_GRID), np.float32)
+    resizing = np.zeros((MOST_PATCHES + 1, MOST_PATCHES, TRAINED_GRID), np.float32)
     each = np.eye(TRAINED_GRID, dtype=np.float32)
     for count in range(1, MOST_PATCHES + 1):
         size = (TRAINED_GRID, count)
-        found[count, :count] = cv2.resize(each, size, interpolation=cv2.INTER_CUBIC)
-    return found
+        resizing[count, :count] = cv2.resize(each, size, interpolation=cv2.INTER_CUBIC)
+    return resizing

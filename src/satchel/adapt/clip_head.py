@@ -218,10 +218,10 @@ class _Writer:
             "QuickGelu", hidden, output=f"{OWN}gelu", domain=CONTRIB, alpha=QUICK
         )
         token = self.add("Add", token, "with_hidden", self._linear(hidden, "fc2"))
-        found = self._normalised(token, "post")
+        normalised = self._normalised(token, "post")
         last = self.constant("last", np.array([-1], np.int64))
-        length = self.graph.add("ReduceL2", found, last, output=f"{OWN}length", keepdims=1)
-        return self.add("Div", found, "vectors", length)
+        length = self.graph.add("ReduceL2", normalised, last, output=f"{OWN}length", keepdims=1)
+        return self.add("Div", normalised, "vectors", length)
 
     def add(self, kind: str, value: str, name: str, other: str) -> str:
         """Add a node of two inputs."""
@@ -238,9 +238,9 @@ class _Writer:
     def _linear(self, values: str, layer: str) -> str:
         half = self.constant(f"{layer}.f16", self._tensor(f"{layer}.weight").T.astype(np.float16))
         weight = self.graph.add("Cast", half, output=f"{OWN}{layer}.w", to=TensorProto.FLOAT)
-        found = self.add("MatMul", values, f"{layer}.product", weight)
+        product = self.add("MatMul", values, f"{layer}.product", weight)
         bias = self.constant(f"{layer}.b", self._tensor(f"{layer}.bias"))
-        return self.add("Add", found, f"{layer}.sum", bias)
+        return self.add("Add", product, f"{layer}.sum", bias)
 
     def _normalised(self, values: str, layer: str) -> str:
         scale, shift = (

@@ -25,13 +25,13 @@ class Tokens:
 
     def batch(self, rows: Ints) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens, float32, and classes of rows, counted through all arrays."""
-        found = np.empty((len(rows), *self.tokens[0].shape[1:]), np.float32)
+        tokens = np.empty((len(rows), *self.tokens[0].shape[1:]), np.float32)
         first = 0
         for part in self.tokens:
             here = (rows >= first) & (rows < first + len(part))
-            found[here] = part[rows[here] - first]
+            tokens[here] = part[rows[here] - first]
             first += len(part)
-        return torch.from_numpy(found), torch.from_numpy(self.classes[rows])
+        return torch.from_numpy(tokens), torch.from_numpy(self.classes[rows])
 
 
 def train_head(

@@ -100,19 +100,19 @@ def inseparable_products(
     Returns:
         shape (products, products), bool, symmetric, False on the diagonal.
     """
-    found = np.zeros((products, products), np.bool_)
+    alike = np.zeros((products, products), np.bool_)
     for first in range(0, len(vectors), COMPARED_AT_ONCE):
         some = vectors[first : first + COMPARED_AT_ONCE]
         rows, columns = np.nonzero(some @ vectors.T >= cosine)
-        found[labels[rows + first], labels[columns]] = True
+        alike[labels[rows + first], labels[columns]] = True
     by_name: dict[str, int] = {}
     for name, label in zip(names, labels.tolist(), strict=True):
-        found[label, by_name.setdefault(name, label)] = True
+        alike[label, by_name.setdefault(name, label)] = True
     for group in look_alikes:
-        found[np.ix_(group, group)] = True
-    found |= found.T
-    np.fill_diagonal(found, False)
-    return found
+        alike[np.ix_(group, group)] = True
+    alike |= alike.T
+    np.fill_diagonal(alike, False)
+    return alike
 
 
 def initial_prototypes(

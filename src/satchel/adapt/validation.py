@@ -97,13 +97,13 @@ class Validation:
         held out. `own1`, `own5`: of real photos, where there are enough.
         """
         synthetic = ranks.synthetic
-        found = {"top1": _accuracy(synthetic, 1), "top5": _accuracy(synthetic, 5)}
+        figures = {"top1": _accuracy(synthetic, 1), "top5": _accuracy(synthetic, 5)}
         if self.unseen.any():
             unseen = synthetic[self.unseen]
-            found |= {"unseen1": _accuracy(unseen, 1), "unseen5": _accuracy(unseen, 5)}
+            figures |= {"unseen1": _accuracy(unseen, 1), "unseen5": _accuracy(unseen, 5)}
         if ranks.own is not None:
-            found |= {"own1": _accuracy(ranks.own, 1), "own5": _accuracy(ranks.own, 5)}
-        return found | {"score": (found["top1"] + found["top5"]) / 2}
+            figures |= {"own1": _accuracy(ranks.own, 1), "own5": _accuracy(ranks.own, 5)}
+        return figures | {"score": (figures["top1"] + figures["top5"]) / 2}
 
 
 def make_validation(

@@ -159,8 +159,8 @@ def _schema(path: Path) -> str | None:
             tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
             if not tables:
                 return None
-            asked = "SELECT version_num FROM alembic_version"
-            version = database.execute(asked).fetchone() if "alembic_version" in tables else None
+            query = "SELECT version_num FROM alembic_version"
+            version = database.execute(query).fetchone() if "alembic_version" in tables else None
     except OSError as error:
         raise WorkspaceError(f"cannot open the database {path}: {reason(error)}") from None
     except sqlite3.Error as error:

@@ -250,13 +250,13 @@ class _Survey:
             word = match[0]
             if word.isascii():
                 continue
-            found = _examine(word)
-            self._signs[found.sign] += 1
-            self._utf8_signs[found.utf8] += 1
-            self._undefined |= found.undefined
-            if found.sign not in self._first:
+            word_signs = _examine(word)
+            self._signs[word_signs.sign] += 1
+            self._utf8_signs[word_signs.utf8] += 1
+            self._undefined |= word_signs.undefined
+            if word_signs.sign not in self._first:
                 line = self._lines + text.count(b"\n", 0, match.start()) + 1
-                self._first[found.sign] = line, word
+                self._first[word_signs.sign] = line, word
 
     def result(self) -> TextFile:
         """Choose the encoding.

@@ -42,17 +42,17 @@ class PhotoFolder:
         return path.is_relative_to(self.root)
 
     def _normalized(self, written: Path) -> Path:
-        found = self.root
+        path = self.root
         if written.is_absolute() or ".." in written.parts:
-            return found / written
+            return path / written
         for part in written.parts:
-            if part.isascii() or (found / part).exists():
-                found /= part
+            if part.isascii() or (path / part).exists():
+                path /= part
             else:
-                found /= self._listing(found).get(unicodedata.normalize("NFC", part), part)
-            if not self.holds(found.resolve()):  # through a link: no folder outside is listed
-                return found
-        return found
+                path /= self._listing(path).get(unicodedata.normalize("NFC", part), part)
+            if not self.holds(path.resolve()):  # through a link: no folder outside is listed
+                return path
+        return path
 
 
 def _names_by_nfc(folder: Path) -> dict[str, str]:

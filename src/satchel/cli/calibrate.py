@@ -79,13 +79,13 @@ def _print_measured(measured: Measured, confidence: Confidence) -> None:
 
     table = Table("measured on held-out photos", "")
     table.columns[1].justify = "right"
-    said = measured.right_when_identified
+    right = measured.right_when_identified
     for what, shown in (
         ("photos of products in the catalogue", f"{measured.queries:,}"),
         ("first candidate right", f"{measured.right:.1%}"),
         ("confidence is off by, on average", f"{measured.calibration_error:.3f}"),
         ("called identified", f"{measured.identified:.1%}"),
-        ("right when identified", "–" if said is None else f"{said:.1%}"),
+        ("right when identified", "–" if right is None else f"{right:.1%}"),
         ("identified from a confidence of", f"{confidence.identified_at:.2f}"),
         ("not in the catalogue, and called so", f"{measured.absent_caught:.1%}"),
         ("in the catalogue or not, AUROC", f"{measured.auroc:.3f}"),

@@ -80,14 +80,15 @@ def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:
 
     with Bars() as bars:
         card = workflow.promote_run(workspace, run, kind, progress=bars)
-    found = card.confidence
-    said = (
-        f"identified from a confidence of {found.identified_at:.2f}"
-        if found.identified_at < 1
+    confidence = card.confidence
+    threshold = (
+        f"identified from a confidence of {confidence.identified_at:.2f}"
+        if confidence.identified_at < 1
         else "no confidence is enough for the verdict identified"
     )
     say(
-        f"{card.name} is served now; {said} ({found.measured_on}); back: satchel promote --rollback"
+        f"{card.name} is served now; {threshold} ({confidence.measured_on}); back: "
+        "satchel promote --rollback"
     )
 
 

@@ -31,10 +31,10 @@ def runs(
     from satchel.train.runs import RESUMABLE, all_runs
 
     workspace = open_workspace(context)
-    found = [
+    chosen = [
         run for run in all_runs(workspace.runs) if not names or run.name.startswith(tuple(names))
     ]
-    if not found:
+    if not chosen:
         if all_runs(workspace.runs):
             raise UsageError(
                 f"no run begins with {' or '.join(names or ())}; `satchel runs` lists all"
@@ -42,13 +42,13 @@ def runs(
         say("there are no runs; begin one with `satchel train classifier`")
         return
     records = {}
-    for run in found:
+    for run in chosen:
         try:
             records[run.name] = (run.read(), run.state())
         except UsageError as error:  # damaged: the others are listed
             say(str(error))
-    damaged = len(found) - len(records)
-    found = [run for run in found if run.name in records]
+    damaged = len(chosen) - len(records)
+    chosen = [run for run in chosen if run.name in records]
 
     known = ["begun_at", *FIGURES]
     known += sorted({name for record, _ in records.values() for name in record.figures} - {*known})
@@ -67,7 +67,7 @@ def runs(
     colours = {"crashed": "red", "running": "yellow", "stopped": "cyan"}
     table = Table("run", "state", "split", "epochs", "min", *figures)
     table.columns[0].overflow = "fold"
-    for run in sorted(found, key=key):
+    for run in sorted(chosen, key=key):
         record, state = records[run.name]
         table.add_row(
             run.name,
@@ -80,7 +80,7 @@ def runs(
     Console().print(table)
     if differences:
         _print_differences({name: record.settings for name, (record, _) in records.items()})
-    for run in found:
+    for run in chosen:
         if records[run.name][1] in RESUMABLE:
             command = records[run.name][0].command
             say(f"resume {run.name}: satchel {command} --resume {run.name}")

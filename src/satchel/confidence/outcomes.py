@@ -81,11 +81,11 @@ class RankedPair:
 
 def places(rankings: Sequence[Sequence[RankedProduct]], right: Sequence[int]) -> Ints:
     """Place of each right product in its ranking, from 0; -1 where it is not among those ranked."""
-    found = []
+    places = []
     for ranked, product in zip(rankings, right, strict=True):
         products = [one.product for one in ranked]
-        found.append(products.index(product) if product in products else -1)
-    return np.array(found, np.int64)
+        places.append(products.index(product) if product in products else -1)
+    return np.array(places, np.int64)
 
 
 def outcomes_of(pairs: Sequence[RankedPair], *, absent_share: float = ABSENT_SHARE) -> Outcomes:

@@ -46,7 +46,7 @@ def read_calibration(models: Path, encoder: str) -> Calibration | None:
     """
     path = calibration_path(models, encoder)
     try:
-        found = Calibration.model_validate_json(path.read_bytes())
+        calibration = Calibration.model_validate_json(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, ValidationError) as error:
@@ -54,11 +54,11 @@ def read_calibration(models: Path, encoder: str) -> Calibration | None:
             f"{path} is not a valid calibration: {reason(error)}; run `satchel calibrate` again, "
             "or delete the file to go back to the encoder's card"
         ) from None
-    if found.encoder != encoder:
+    if calibration.encoder != encoder:
         raise EncoderError(
-            f"{path} is the calibration of another encoder, {found.encoder[:12]}…; delete it"
+            f"{path} is the calibration of another encoder, {calibration.encoder[:12]}…; delete it"
         )
-    return found
+    return calibration
 
 
 def write_calibration(models: Path, calibration: Calibration) -> Path:

@@ -131,8 +131,8 @@ def shown(
         (Shown.WATERMARK, mark, limits.mark),
         (Shown.SEVERAL_OBJECTS, content["objects"], limits.objects),
     )
-    found = [(kind, figure, limit) for kind, figure, limit in held if figure >= limit and figure]
-    return [row for at, row in enumerate(found) if row[0] not in {k for k, *_ in found[:at]}]
+    shown = [(kind, figure, limit) for kind, figure, limit in held if figure >= limit and figure]
+    return [row for at, row in enumerate(shown) if row[0] not in {k for k, *_ in shown[:at]}]
 
 
 def _background(copy: RGB) -> Doubles | None:

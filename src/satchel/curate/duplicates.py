@@ -29,15 +29,15 @@ def duplicate_candidates(vectors: Floats, k: int, min_cosine: float, *, chunk: i
         pairs, shape (m, 2), int64, rows i < j, each once, in ascending order.
     """
     n = len(vectors)
-    found = np.zeros(0, np.int64)
+    pairs = np.zeros(0, np.int64)
     gallery = np.ascontiguousarray(vectors)
     for start in range(0, n, chunk):
         cosines, rows = nearest_rows(gallery[start : start + chunk], gallery, k + 1)
         own = np.broadcast_to(np.arange(start, start + len(rows))[:, None], rows.shape)
         near = (cosines >= min_cosine) & (rows != own)
         codes = np.minimum(rows, own)[near] * n + np.maximum(rows, own)[near]
-        found = np.union1d(found, codes)
-    return np.stack(np.divmod(found, max(1, n)), axis=1)
+        pairs = np.union1d(pairs, codes)
+    return np.stack(np.divmod(pairs, max(1, n)), axis=1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -284,9 +284,9 @@ def _nearest_mean(cosines: Floats, peer: Bools, neighbours: int) -> Floats:
     k = min(neighbours, cosines.shape[1])
     masked = np.where(peer, cosines, -np.inf)
     best = -np.partition(-masked, k - 1, axis=1)[:, :k]
-    found = np.isfinite(best)
-    total = np.where(found, best, 0).sum(1)
-    mean: Floats = (total / np.maximum(found.sum(1), 1)).astype(np.float32)
+    exists = np.isfinite(best)
+    total = np.where(exists, best, 0).sum(1)
+    mean: Floats = (total / np.maximum(exists.sum(1), 1)).astype(np.float32)
     return mean
 
 

@@ -190,16 +190,16 @@ def faults(
         Fault.COLLAGE: (figures.panels, limit.panels),
         Fault.TOO_BRIGHT: (figures.darkest, limit.darkest),
     }
-    found = {kind: pair for kind, pair in at_least.items() if pair[0] < pair[1]}
-    found |= {kind: pair for kind, pair in at_most.items() if pair[0] > pair[1]}
-    if Fault.BLANK in found:  # a photo that shows nothing has no exposure or sharpness
-        found = {k: pair for k, pair in found.items() if k not in (*_EXPOSURE, Fault.BLURRED)}
-    elif found.keys() & set(_EXPOSURE):  # without contrast there is no sharpness to measure
-        found.pop(Fault.BLURRED, None)
+    over = {kind: pair for kind, pair in at_least.items() if pair[0] < pair[1]}
+    over |= {kind: pair for kind, pair in at_most.items() if pair[0] > pair[1]}
+    if Fault.BLANK in over:  # a photo that shows nothing has no exposure or sharpness
+        over = {k: pair for k, pair in over.items() if k not in (*_EXPOSURE, Fault.BLURRED)}
+    elif over.keys() & set(_EXPOSURE):  # without contrast there is no sharpness to measure
+        over.pop(Fault.BLURRED, None)
     return tuple(
-        FoundFault(kind, float(found[kind][0]), float(found[kind][1]))
+        FoundFault(kind, float(over[kind][0]), float(over[kind][1]))
         for kind in Fault
-        if kind in found
+        if kind in over
     )
 
 

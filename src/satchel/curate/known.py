@@ -63,8 +63,8 @@ class KnownPictures:
             return self._same(*map(self._new, pair))
 
         pairs = [(int(a), int(b)) for a, b in self._near_new]
-        found = np.array(list(map_in_order(same, pairs, workers=cores(), ahead=8)), bool)
-        labels = Groups.connected(self._count, self._near_new[found]).labels
+        same_picture = np.array(list(map_in_order(same, pairs, workers=cores(), ahead=8)), bool)
+        labels = Groups.connected(self._count, self._near_new[same_picture]).labels
         return set(np.flatnonzero(labels != np.arange(self._count)).tolist())
 
     def _same(self, a: PictureFeatures | None, b: PictureFeatures | None) -> bool:

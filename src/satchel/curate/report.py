@@ -92,8 +92,8 @@ def render_report(summary: CurationSummary, store: PhotoStore) -> str:
 def both(english: str, **values: str) -> Markup:
     """Return a text in English and Korean; the page shows the reader's language."""
     korean = translations("ko").gettext(english)
-    said = (words % values if values else words for words in (english, korean))
-    return Markup('<span lang="en">{}</span><span lang="ko">{}</span>').format(*said)
+    texts = (words % values if values else words for words in (english, korean))
+    return Markup('<span lang="en">{}</span><span lang="ko">{}</span>').format(*texts)
 
 
 def _picture(store: PhotoStore, sha256: str | None) -> str | None:

@@ -94,11 +94,11 @@ class Encoder:
     def _check_length(self, output: str, expected: int | None) -> None:
         """Compare the length of an output's vectors with the card's, if the model declares one."""
         shapes = {one.name: one.shape for one in self._session.get_outputs()}
-        found = shapes[output][-1] if output in shapes else None
-        if found != expected and not isinstance(found, str):
+        length = shapes[output][-1] if output in shapes else None
+        if length != expected and not isinstance(length, str):
             raise EncoderError(
                 f"{self.card.file}: its card says that {output} have {expected} numbers, the model "
-                f"gives {found}; restore the card from a backup"
+                f"gives {length}; restore the card from a backup"
             )
 
     def encode(self, crops: Bytes) -> EncoderOutput:

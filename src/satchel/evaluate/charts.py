@@ -230,15 +230,15 @@ def _band(marks: Sequence[Mark]) -> str:
 
 def _summary(chart: Chart) -> str:
     """Text alternative of the chart, for screen readers."""
-    said = []
+    lines = []
     for line in chart.lines:
         if line.points:
             first, last = line.points[0], line.points[-1]
             ends = [f"{number(first.y, percent=chart.percent)} at {_x_label(first.x)}"]
             if last is not first:
                 ends.append(f"{number(last.y, percent=chart.percent)} at {_x_label(last.x)}")
-            said.append(f"{line.name}: {' to '.join(ends)}")
-    return f"{chart.y_label} by {chart.x_label}. " + "; ".join(said) + "."
+            lines.append(f"{line.name}: {' to '.join(ends)}")
+    return f"{chart.y_label} by {chart.x_label}. " + "; ".join(lines) + "."
 
 
 def _table(chart: Chart, xs: Sequence[float]) -> tuple[tuple[str, tuple[str, ...]], ...]:

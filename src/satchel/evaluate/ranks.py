@@ -147,12 +147,12 @@ def confusions(
     ]
     rows = _rows_by_key([(code, taken) for code, taken, _ in wrong])
     of = Counter(codes)
-    found = [
+    confusions = [
         Confusion(code, taken, len(at), of[code], tuple(wrong[place][2] for place in at[:examples]))
         for (code, taken), at in rows.items()
     ]
-    found.sort(key=lambda pair: (-pair.count, pair.of, pair.code, pair.taken_for))
-    return found[:limit]
+    confusions.sort(key=lambda pair: (-pair.count, pair.of, pair.code, pair.taken_for))
+    return confusions[:limit]
 
 
 def _rows_by_key(keys: Sequence[Key]) -> dict[Key, list[int]]:

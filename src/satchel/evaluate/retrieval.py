@@ -219,12 +219,12 @@ def _wrong_before(
             open_pairs = mine.start + np.flatnonzero(before[mine] <= most[mine])
             if not len(open_pairs):
                 continue
-            found = scorer.approximate(some, block, rows)
-            found[of_queries[some, None] == of_gallery[None, rows]] = -np.inf
+            cosines = scorer.approximate(some, block, rows)
+            cosines[of_queries[some, None] == of_gallery[None, rows]] = -np.inf
             for turn in _one_per_query(open_pairs, place):
                 before[turn] += _count(
                     scorer,
-                    found,
+                    cosines,
                     first_query=first,
                     first_row=start,
                     query=pairs.query[turn],

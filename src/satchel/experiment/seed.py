@@ -78,8 +78,8 @@ def rows() -> list[tuple[int, TableRow]]:
 
 def encoder_entries(loss: str) -> tuple[Entry, ...]:
     """The figures of a loss, in the order of `ENCODER_COLUMNS`."""
-    found = ENCODERS.get(loss, {})
-    return tuple(Figure("", found[n]) if n in found else None for n in (10, 81))
+    entries = ENCODERS.get(loss, {})
+    return tuple(Figure("", entries[n]) if n in entries else None for n in (10, 81))
 
 
 def classification_chart(ours: Sequence[tuple[Dataset, CellResult]]) -> Chart:

@@ -227,8 +227,8 @@ class _Shortlist:
 
     def colour_similarities(self, queries: Floats) -> Floats:
         """Colour similarity of the best photo, mean over the queries; shape (products,)."""
-        found = self.index.colours(queries) @ self.index.colours(self.vectors).T
-        of_each = [found[:, start:end].max(1).mean() for start, end in self.spans]
+        similarities = self.index.colours(queries) @ self.index.colours(self.vectors).T
+        of_each = [similarities[:, start:end].max(1).mean() for start, end in self.spans]
         return np.array(of_each, np.float32)
 
     def collaborative_scores(self, queries: Floats, nearest: Sequence[Nearest]) -> Floats:

@@ -246,12 +246,12 @@ def load_tensors(backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> Bac
     Raises:
         UsageError: others are missing, or are too many.
     """
-    found = backbone.load_state_dict(dict(tensors), strict=False)
-    missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
-    if missing or found.unexpected_keys:
+    keys = backbone.load_state_dict(dict(tensors), strict=False)
+    missing = [name for name in keys.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or keys.unexpected_keys:
         raise UsageError(
             f"expected the tensors of {backbone.name}; {len(missing)} are missing, the first "
-            f"{missing[:1]}, and {len(found.unexpected_keys)} unknown {found.unexpected_keys[:1]}"
+            f"{missing[:1]}, and {len(keys.unexpected_keys)} unknown {keys.unexpected_keys[:1]}"
         )
     return backbone
 

@@ -253,12 +253,12 @@ def compare(kind: Kind, model: bytes, crops: Bytes, own: Floats) -> Exported:
         began = time.perf_counter()
         vectors.append(session.run([OUTPUTS[0]], {INPUT: batch})[0])
         times.append((time.perf_counter() - began) / len(batch))
-    found = np.concatenate(vectors)
+    exported = np.concatenate(vectors)
     return Exported(
         kind,
         model,
-        float(np.quantile((found * own).sum(1), 0.01)),
-        _overlap(found, own),
+        float(np.quantile((exported * own).sum(1), 0.01)),
+        _overlap(exported, own),
         1000 * float(np.median(times)),
     )
 

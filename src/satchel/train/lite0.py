@@ -61,10 +61,10 @@ def builtin_backbone(card_path: Path = LITE) -> Pair:
 
 def network_tensors(model: bytes) -> dict[str, torch.Tensor]:
     """Read the networks' tensors out of a model file that `export` wrote, as float32, by name."""
-    found = {}
+    tensors = {}
     for weight in onnx.load_from_string(model).graph.initializer:
         name = weight.name.removesuffix(HALVED)
         if name.startswith(PREFIX):
             values = numpy_helper.to_array(weight).astype(np.float32)
-            found[name.removeprefix(PREFIX)] = torch.from_numpy(values)
-    return found
+            tensors[name.removeprefix(PREFIX)] = torch.from_numpy(values)
+    return tensors

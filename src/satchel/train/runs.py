@@ -293,10 +293,10 @@ def _revision() -> str:
     here = Path(__file__).parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
     try:
-        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
+        described = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)  # noqa: S603
     except (OSError, subprocess.SubprocessError):
         return __version__
-    commit = found.stdout.strip() if found.returncode == 0 else ""
+    commit = described.stdout.strip() if described.returncode == 0 else ""
     return f"{__version__}+{commit}" if commit else __version__
 
 

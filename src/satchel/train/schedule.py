@@ -53,12 +53,12 @@ def parameter_groups(trainable: Trainable, settings: FitSettings) -> list[dict[s
 
     groups: list[dict[str, Any]] = []
     # With a decay of one half, timm's scale tells how many blocks from the end a group is.
-    found = param_groups_layer_decay(
+    by_layer = param_groups_layer_decay(
         trainable.backbone.network, weight_decay=settings.weight_decay, layer_decay=0.5
     )
-    depths = [round(-math.log2(group["lr_scale"])) for group in found]
+    depths = [round(-math.log2(group["lr_scale"])) for group in by_layer]
     reach = {"head": -1, "partial": max(depths) * PARTIAL, "full": max(depths)}[settings.stage]
-    for group, depth in zip(found, depths, strict=True):
+    for group, depth in zip(by_layer, depths, strict=True):
         if depth > reach:
             for parameter in group["params"]:
                 parameter.requires_grad_(False)

@@ -208,12 +208,12 @@ def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
         UsageError: the file does not parse, or holds a key or value that does not exist.
     """
     try:
-        found = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
+        values = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
         for key, value in given.items():
-            table = isinstance(value, dict) and isinstance(found.get(key), dict)
+            table = isinstance(value, dict) and isinstance(values.get(key), dict)
             if value is not None:
-                found[key] = {**found[key], **value} if table else value
-        return kind.model_validate(found)
+                values[key] = {**values[key], **value} if table else value
+        return kind.model_validate(values)
     except OSError as error:
         raise UsageError(f"expected a settings file at {path}: {reason(error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -148,11 +148,11 @@ def _evaluate(
             "`satchel split NAME --fewest 3`"
         )
     progress.begin("evaluate", len(queries))
-    found = rank_part(part, encoder, progress=progress, keep_vectors=embedding)
+    ranked = rank_part(part, encoder, progress=progress, keep_vectors=embedding)
     more = further(part)
     evaluations = _log(part.workspace.split_path(split_name), model, part.name)
     codes = [code for code, _ in queries]
-    figures, line = accuracy_figures(found.ranks, codes)
+    figures, line = accuracy_figures(ranked.ranks, codes)
     known = {(photo.code, photo.sha256): photo for photo in part.kept}
     return EvaluationReport(
         title=f"{model} on {part.name}",
@@ -171,10 +171,10 @@ def _evaluate(
         figures=(*figures, *more),
         top_k=(line,),
         training=training,
-        categories=tuple(by_group(found.ranks, [known[name].category for name in queries])),
-        products=tuple(by_group(found.ranks, codes)),
-        confusions=confusion_rows(split, queries, found.first),
-        embedding=map_facts(queries, known, found),
+        categories=tuple(by_group(ranked.ranks, [known[name].category for name in queries])),
+        products=tuple(by_group(ranked.ranks, codes)),
+        confusions=confusion_rows(split, queries, ranked.first),
+        embedding=map_facts(queries, known, ranked),
     )
 
 

@@ -185,15 +185,15 @@ def _grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
     x1, y1 = min(width - 2, round(box.x1 * width)), min(height - 2, round(box.y1 * height))
     if x1 - x0 < 8 or y1 - y0 < 8:
         return None
-    found = np.zeros((height, width), np.uint8)
+    labels = np.zeros((height, width), np.uint8)
     models = np.zeros((1, 65)), np.zeros((1, 65))
     cv2.setRNGSeed(0)  # of this thread: its clusters begin at random
     try:
         place = (x0, y0, x1 - x0, y1 - y0)
-        cv2.grabCut(copy, found, place, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_RECT)
+        cv2.grabCut(copy, labels, place, *models, GRABCUT_ROUNDS, cv2.GC_INIT_WITH_RECT)
     except cv2.error:  # one colour everywhere: nothing to segment
         return None
-    mask = _without_specks(np.isin(found, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
+    mask = _without_specks(np.isin(labels, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8))
     share = float(mask.sum()) / ((x1 - x0) * (y1 - y0))
     return _softened(mask) if 0.2 <= share <= MOST else None
 
