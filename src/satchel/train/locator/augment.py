@@ -26,17 +26,22 @@ LEAST_VISIBLE: Final = 0.25
 LEAST_SIDE_PX: Final = 2.0
 
 
-def letterbox(pixels: RGB, side_px: int) -> tuple[Bytes, float]:
+Size = tuple[int, int]
+"""Width and height of a resized photo, in pixels."""
+
+
+def letterbox(pixels: RGB, side_px: int) -> tuple[Bytes, Size]:
     """Resize a photo in its own proportions into the top-left corner of a grey square.
 
     Returns:
-        shape (side, side, 3), uint8; and pixels of the square for each pixel of the photo.
+        shape (side, side, 3), uint8; and the size of the photo in it.
     """
     height, width = pixels.shape[:2]
     scale = side_px / max(height, width)
     canvas = blank(side_px)
-    _paste(canvas, pixels, (scale, scale), (0.0, 0.0), (0, 0, side_px, side_px))
-    return canvas, scale
+    size_wh = max(1, round(width * scale)), max(1, round(height * scale))
+    _paste(canvas, pixels, size_wh, (0, 0), (0, 0, side_px, side_px))
+    return canvas, size_wh
 
 
 def blank(side_px: int) -> Bytes:
@@ -53,12 +58,11 @@ def random_view(sample: Sample, side_px: int, scales: tuple[float, float], rng: 
     canvas = blank(side_px)
     pixels, _, _ = sample
     factor = side_px / max(pixels.shape[:2])
-    scale = _random_scale(factor, scales, rng)
-    drawn = np.array([pixels.shape[1] * scale[0], pixels.shape[0] * scale[1]])
-    free = side_px - drawn  # negative where the photo is larger: a part of it shows
-    x, y = (float(v) for v in free * rng.uniform(0, 1, 2))
+    size_wh = _random_size(pixels, factor, scales, rng)
+    free = side_px - np.array(size_wh)  # negative where the photo is larger: a part of it shows
+    x, y = (round(float(v)) for v in free * rng.uniform(0, 1, 2))
     region = (0, 0, side_px, side_px)
-    boxes, labels = _placed(canvas, sample, scale, (x, y), region)
+    boxes, labels = _placed(canvas, sample, size_wh, (x, y), region)
     return _finished(canvas, boxes, labels, rng)
 
 
@@ -85,39 +89,40 @@ def mosaic(
     for sample, region in zip(samples, regions, strict=True):
         left, top, right, bottom = region
         pixels = sample[0]
-        scale = _random_scale(side_px / max(pixels.shape[:2]), scales, rng)
+        width, height = _random_size(pixels, side_px / max(pixels.shape[:2]), scales, rng)
         # The photo's corner lies at the common point; one larger than the quadrant is shifted.
-        width, height = pixels.shape[1] * scale[0], pixels.shape[0] * scale[1]
         slack_x, slack_y = (
-            max(0.0, drawn - room) * float(rng.random())
+            round(max(0, drawn - room) * float(rng.random()))
             for drawn, room in ((width, right - left), (height, bottom - top))
         )
         x = right - width + slack_x if left == 0 else left - slack_x
         y = bottom - height + slack_y if top == 0 else top - slack_y
-        found.append(_placed(canvas, sample, scale, (x, y), region))
+        found.append(_placed(canvas, sample, (width, height), (x, y), region))
     boxes = np.concatenate([boxes for boxes, _ in found])
     labels = np.concatenate([labels for _, labels in found])
     return _finished(canvas, boxes, labels, rng)
 
 
-def _random_scale(factor: float, scales: tuple[float, float], rng: Rng) -> tuple[float, float]:
-    """Horizontal and vertical scale: uniform in its logarithm; proportions change by up to 15 %."""
+def _random_size(pixels: RGB, factor: float, scales: tuple[float, float], rng: Rng) -> Size:
+    """Size of a photo: uniform in its logarithm; proportions change by up to 15 %."""
     size = factor * float(np.exp(rng.uniform(*np.log(scales))))
     stretch = float(np.exp(rng.uniform(-1, 1) * np.log(1.15) / 2))
-    return size * stretch, size / stretch
+    height, width = pixels.shape[:2]
+    return max(1, round(width * size * stretch)), max(1, round(height * size / stretch))
 
 
 def _placed(
     canvas: Bytes,
     sample: Sample,
-    scale: tuple[float, float],
-    offset: tuple[float, float],
+    size_wh: Size,
+    corner: tuple[int, int],
     region: tuple[int, int, int, int],
 ) -> tuple[Floats, Ints]:
     """Draw a photo into a region of a canvas; return the boxes that are visible there."""
     pixels, boxes, labels = sample
-    _paste(canvas, pixels, scale, offset, region)
-    return visible_boxes(boxes * np.tile(scale, 2) + np.tile(offset, 2), labels, region)
+    _paste(canvas, pixels, size_wh, corner, region)
+    scale = np.array(size_wh) / pixels.shape[1::-1]
+    return visible_boxes(boxes * np.tile(scale, 2) + np.tile(corner, 2), labels, region)
 
 
 def visible_boxes(
@@ -137,20 +142,18 @@ def visible_boxes(
 def _paste(
     canvas: Bytes,
     pixels: RGB,
-    scale: tuple[float, float],
-    offset: tuple[float, float],
+    size_wh: Size,
+    corner: tuple[int, int],
     region: tuple[int, int, int, int],
 ) -> None:
-    """Draw a resized photo so that its left top corner lies at `offset`, inside a region only."""
-    height, width = pixels.shape[:2]
-    columns, rows = max(1, round(width * scale[0])), max(1, round(height * scale[1]))
-    left, top = (round(v) for v in offset)
+    """Draw a resized photo so that its left top corner lies at `corner`, inside a region only."""
+    (columns, rows), (left, top) = size_wh, corner
     x0, y0 = max(region[0], left), max(region[1], top)
     x1, y1 = min(region[2], left + columns), min(region[3], top + rows)
     if x0 >= x1 or y0 >= y1:
         return
-    method = cv2.INTER_AREA if min(scale) < 1 else cv2.INTER_LINEAR
-    drawn = cv2.resize(pixels, (columns, rows), interpolation=method)
+    method = cv2.INTER_AREA if columns < pixels.shape[1] else cv2.INTER_LINEAR
+    drawn = cv2.resize(pixels, size_wh, interpolation=method)
     canvas[y0:y1, x0:x1] = drawn[y0 - top : y1 - top, x0 - left : x1 - left]
 
 

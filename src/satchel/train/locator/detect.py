@@ -58,9 +58,9 @@ def detect(
         for row in rows:
             pixels, boxes, labels = samples[row]
             height, width = pixels.shape[:2]
-            canvas, scale = letterbox(pixels, side_px)
+            canvas, size_wh = letterbox(pixels, side_px)
             images.append(canvas)
-            reach.append((width * scale, height * scale) * 2)
+            reach.append(size_wh * 2)
             sides = np.array([width, height] * 2, np.float32)
             truths.append(Boxes.true((boxes / sides).astype(np.float32), labels))
         return np.stack(images), np.array(reach, np.float32), truths

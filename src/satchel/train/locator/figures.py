@@ -150,6 +150,25 @@ def main_overlaps(truth: Sequence[Boxes], found: Sequence[Boxes]) -> Floats:
     return np.array(values, np.float32)
 
 
+def kept_share(truth: Sequence[Boxes], found: Sequence[Boxes], score: float) -> tuple[float, float]:
+    """Precision and recall of detections of a score or more, at IoU 0.5, classes disregarded.
+
+    Each true box counts once, for the detection of the highest score that overlaps it.
+    """
+    right = detected = total = 0
+    for real, guess in zip(truth, found, strict=True):
+        rows = np.flatnonzero(guess.scores >= score)
+        left = np.ones(len(real.boxes), bool)
+        for row in rows[np.argsort(-guess.scores[rows], kind="stable")]:
+            shared = np.where(left, overlaps(guess.boxes[row], real.boxes), 0.0)
+            if shared.max(initial=0.0) >= 0.5:
+                left[shared.argmax()] = False
+        right += int((~left).sum())
+        detected += len(rows)
+        total += len(left)
+    return right / max(1, detected), right / max(1, total)
+
+
 def _iou(one: Box, other: Box) -> float:
     return float(overlaps(np.array(one.xyxy), np.array([other.xyxy]))[0])
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -10,9 +11,12 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from accelerate import PartialState
+from safetensors.torch import load_file
 from torch import nn
 
 from satchel.errors import UsageError
+from satchel.files import write_atomically
 from satchel.progress import Progress
 from satchel.train.backbones import channels_last
 from satchel.train.fit import fit
@@ -25,9 +29,11 @@ from satchel.train.locator.objective import DetectionObjective
 from satchel.train.locator.samples import Samples
 from satchel.train.locator.weights import fit_statistics, load_onnx
 from satchel.train.locator.yolox import SIZES, YOLOX
-from satchel.train.runs import Run
+from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import FitSettings, LocatorSettings
+
+CLASSES: Final = "classes.json"
 
 STATISTICS_PHOTOS: Final = 64
 """Photos on which the statistics of folded batch norms are measured."""
@@ -73,12 +79,16 @@ def train_locator(
     progress: Progress,
     on_epoch: Callable[[int, dict[str, float]], None],
 ) -> TrainingState:
-    """Train, or resume where the run stopped; the run's folder gets `best.safetensors`.
+    """Train, or resume where the run stopped.
+
+    The run's folder gets `best.safetensors` and the names of the classes, read by `load_detector`.
 
     Raises:
         UsageError: there are no photos or classes, or the weights are of another network.
     """
-    _check(task, settings)
+    check_task(task, settings)
+    if PartialState().is_main_process:
+        write_classes(run, task.classes)
     torch.manual_seed(settings.seed)
     network = new_network(task, settings)
     weights = [settings.class_weights.get(name, 1.0) for name in task.classes]
@@ -128,6 +138,40 @@ def new_network(task: LocatorTask, settings: LocatorSettings) -> YOLOX:
     return network
 
 
+def write_classes(run: Run, classes: Sequence[str]) -> None:
+    """Write the names that a run's labels are places in."""
+    data = json.dumps(list(classes), ensure_ascii=False) + "\n"
+    write_atomically(run.folder / CLASSES, data.encode())
+
+
+def read_classes(run: Run) -> tuple[str, ...]:
+    """Read what `write_classes` wrote.
+
+    Raises:
+        UsageError: the file is missing or damaged.
+    """
+    with readable(run.folder / CLASSES):
+        found = json.loads((run.folder / CLASSES).read_bytes())
+        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+            raise ValueError("expected a list of names")
+        return tuple(found)
+
+
+def load_detector(run: Run) -> tuple[YOLOX, tuple[str, ...], LocatorSettings]:
+    """Load the best weights of a run, ready to detect; with its classes and settings.
+
+    Raises:
+        UsageError: they are missing or damaged, or do not fit.
+    """
+    settings, classes = run.read().settings_as(LocatorSettings), read_classes(run)
+    network = YOLOX(SIZES[settings.architecture], len(classes))
+    detector = Detector(network, DetectionObjective([1.0] * len(classes)))
+    with readable(run.best):
+        detector.load_state_dict(load_file(run.best))
+    network.eval()
+    return channels_last(network), classes, settings
+
+
 def measure(network: YOLOX, task: LocatorTask, settings: LocatorSettings) -> DetectionFigures:
     """Figures on the validation part."""
     network.eval()
@@ -173,7 +217,12 @@ def _plain_photos(samples: Samples, settings: LocatorSettings) -> list[torch.Ten
     return [part.float() for part in pixels.split(8)]
 
 
-def _check(task: LocatorTask, settings: LocatorSettings) -> None:
+def check_task(task: LocatorTask, settings: LocatorSettings) -> None:
+    """Refuse what cannot be trained.
+
+    Raises:
+        UsageError: there are no photos or classes, or the settings do not fit them.
+    """
     for name, samples in (("train on", task.train), ("validate with", task.val)):
         if len(samples) == 0:
             raise UsageError(f"expected photos with boxes to {name}, got none")

@@ -22,6 +22,10 @@ PRIOR: Final = 0.01
 """Probability that a new output layer gives every cell (Lin et al., "Focal Loss", ICCV 2017)."""
 
 
+MOST_LN_CELLS: Final = 7.0
+"""Boxes are at most e⁷, some 1,100, cells wide and high: no output becomes infinite."""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """Size of a YOLOX network.
@@ -66,7 +70,7 @@ class Predictions:
         """Boxes, shape (n, A, 4): left, top, right, bottom in pixels of the input."""
         stride = self.strides[:, None]
         centre = (self.offsets[..., :2] + self.corners) * stride
-        half = self.offsets[..., 2:].exp() * (stride / 2)
+        half = self.offsets[..., 2:].clamp_max(MOST_LN_CELLS).exp() * (stride / 2)
         return torch.cat((centre - half, centre + half), -1)
 
     def scores(self) -> torch.Tensor:

@@ -1,0 +1,165 @@
+"""Export a trained detector to ONNX, compared with the network.
+
+The file has the layout "boxes_scores" of `satchel.locate.card`: boxes in pixels of the input and a
+score for each class; overlapping boxes are suppressed outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import torch
+
+from satchel.arrays import Floats
+from satchel.errors import UsageError
+from satchel.locate.card import LocatorCard
+from satchel.locate.onnx import BOXES_SCORES
+from satchel.onnx_model import open_session
+from satchel.train.export import OPSET
+from satchel.train.locator.augment import letterbox
+from satchel.train.locator.detect import DetectorOutput
+from satchel.train.locator.figures import Boxes, kept_share
+from satchel.train.locator.samples import Samples
+
+INPUT: Final = "images"
+COMPARED_PHOTOS: Final = 16
+MOST_SCORE_DIFFERENCE: Final = 1e-3
+MOST_BOX_DIFFERENCE_PX: Final = 0.5
+SHOWN_SCORE: Final = 0.05
+"""Boxes are compared where a score reaches this: elsewhere they are never read."""
+
+SCORES: Final = tuple(round(0.05 * step, 2) for step in range(1, 19))
+"""Least scores that are tried for the card."""
+
+
+@dataclass(frozen=True, slots=True)
+class ExportedDetector:
+    """An ONNX file and how far it is from the network, at most, on some photos.
+
+    Attributes:
+        score_difference: of scores.
+        box_difference_px: of the sides of boxes with a score of `SHOWN_SCORE` or more.
+    """
+
+    model: bytes
+    score_difference: float
+    box_difference_px: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether it may be used."""
+        return (
+            self.score_difference <= MOST_SCORE_DIFFERENCE
+            and self.box_difference_px <= MOST_BOX_DIFFERENCE_PX
+        )
+
+    def parity(self) -> str:
+        """The comparison, for the card."""
+        return (
+            f"scores within {self.score_difference:.1e}, boxes within "
+            f"{self.box_difference_px:.2f} px of the network's"
+        )
+
+
+def export_detector(network: torch.nn.Module, samples: Samples, side_px: int) -> ExportedDetector:
+    """Export a detector in float32 for any number of photos at once, and compare it.
+
+    Args:
+        network: images → something with `boxes()` and `scores()`.
+        samples: to compare by; at least one.
+        side_px: of the square input.
+    """
+    output = DetectorOutput(network.float().cpu()).eval()
+    model = _to_onnx(output, side_px)
+    session = open_session(model, "the export", threads=1)
+    rows = np.unique(np.linspace(0, len(samples) - 1, COMPARED_PHOTOS).astype(np.int64))
+    scores_off = boxes_off = 0.0
+    for row in rows.tolist():
+        pixels = letterbox(samples[row][0], side_px)[0].transpose(2, 0, 1)[None].astype(np.float32)
+        boxes, scores = session.run(BOXES_SCORES, {INPUT: pixels})
+        with torch.inference_mode():
+            own_boxes, own_scores = (part.numpy() for part in output(torch.from_numpy(pixels)))
+        scores_off = max(scores_off, _most(scores - own_scores))
+        shown = own_scores.max(2) >= SHOWN_SCORE
+        boxes_off = max(boxes_off, _most(boxes[shown] - own_boxes[shown]))
+    return ExportedDetector(model, scores_off, boxes_off)
+
+
+def detector_card(
+    exported: ExportedDetector,
+    *,
+    name: str,
+    classes: Sequence[str],
+    side_px: int,
+    score: float,
+    iou: float,
+    **about: Any,
+) -> LocatorCard:
+    """The card of an exported detector.
+
+    Args:
+        score: least score of a detection; see `best_score`.
+        iou: boxes that overlap a better one by more are dropped.
+        about: further fields: architecture, weights, licence, recipe, figures.
+
+    Raises:
+        UsageError: the file does not agree with the network.
+    """
+    if not exported.agrees:
+        raise UsageError(
+            f"the exported file does not agree with the network: {exported.parity()}; train again "
+            "with a lower learning rate"
+        )
+    return LocatorCard(
+        name=name,
+        file="model.onnx",
+        sha256=hashlib.sha256(exported.model).hexdigest(),
+        parity=exported.parity(),
+        layout="boxes_scores",
+        height_px=side_px,
+        width_px=side_px,
+        class_names=tuple(classes),
+        score=score,
+        iou=iou,
+        **about,
+    )
+
+
+def best_score(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float:
+    """The least score with the best F1 of detections, classes disregarded, at IoU 0.5.
+
+    Of equal ones the least: a good that is not found costs more than a box too many.
+    """
+
+    def f1(score: float) -> float:
+        precision, recall = kept_share(truth, found, score)
+        return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
+
+    return max(SCORES, key=lambda score: (round(f1(score), 6), -score))
+
+
+def _to_onnx(output: DetectorOutput, side_px: int) -> bytes:
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():  # the exporter warns of itself; it folds batch norms
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            output,
+            (torch.zeros(1, 3, side_px, side_px),),
+            buffer,  # type: ignore[arg-type] # declared for the other exporter
+            input_names=[INPUT],
+            output_names=BOXES_SCORES,
+            dynamic_axes={name: {0: "n"} for name in (INPUT, *BOXES_SCORES)},
+            opset_version=OPSET,
+            dynamo=False,
+        )
+    return buffer.getvalue()
+
+
+def _most(differences: Floats) -> float:
+    return float(np.abs(differences).max(initial=0.0))
