@@ -38,6 +38,7 @@ from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
 from satchel.catalog.products import ProductKind
 from satchel.catalog.vectors import GalleryVectors
+from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import NO_PRODUCT, Query, rank_queries
 from satchel.identify import STATES, Identifier
@@ -398,7 +399,11 @@ def answer_ms(products: int, in_groups: int, rounds: int = 200) -> dict[str, flo
         found_figures = {}
         for name in ("off", "confirmed"):
             identifier = Identifier(
-                workspace.catalogue, encoder, index, PhotoLimits(), look_alikes=STATES[name]
+                workspace.catalogue,
+                Embedder(encoder),
+                index,
+                PhotoLimits(),
+                look_alikes=STATES[name],
             )
             taken = []
             for at in range(rounds):

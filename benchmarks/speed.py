@@ -30,6 +30,7 @@ from benchmarks.reporting import print_table, write_json
 from recipes.clip_b16.patches import KEPT
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import embed
+from satchel.encode.embedder import EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.identify import Identifier
 from satchel.images import decode
@@ -208,7 +209,12 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     patches = rng.integers(-40, 40, shape, np.int8) if dimension else repeat(None)
     embedded = map(PhotoEmbedding, repeat(WHOLE_PHOTO), vectors, whole, colours, patches)
     workspace.catalogue.vectors.put(encoder.id, zip(photo_ids, embedded, strict=True))
-    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
+    build_index(
+        workspace.catalogue,
+        EmbeddingSpace(encoder.card),
+        workspace.index_path,
+        workspace.settings.search,
+    )
     return workspace
 
 

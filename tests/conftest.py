@@ -17,6 +17,7 @@ import pytest
 
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.images import encode_jpeg
 from satchel.search.indexing import build_index, embed_gallery
@@ -120,11 +121,16 @@ def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
-        encoder,
+        Embedder(encoder),
         on_problem=problems.append,
     )
     assert problems == []
-    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
+    build_index(
+        workspace.catalogue,
+        EmbeddingSpace(encoder.card),
+        workspace.index_path,
+        workspace.settings.search,
+    )
 
 
 @pytest.fixture

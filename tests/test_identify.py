@@ -10,6 +10,7 @@ from satchel import Identifier
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState, Proposal
 from satchel.encode.card import read_card
+from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.errors import CorruptPhoto, IndexMissing, NoMatch, UsageError, WorkspaceError
 from satchel.identify import verdict
@@ -159,7 +160,7 @@ def test_a_group_is_identified_where_its_members_together_are_sure_enough(
     def verdict_at(threshold: float) -> tuple[float, Verdict]:
         confidence = flat.model_copy(update={"identified_at": threshold})
         identifier = Identifier(
-            filled.catalogue, encoder, index, PhotoLimits(), confidence=confidence
+            filled.catalogue, Embedder(encoder), index, PhotoLimits(), confidence=confidence
         )
         found = identifier.identify(jpeg("disc", 50))
         return found.candidates[0].confidence, found.verdict
@@ -257,7 +258,7 @@ def test_a_single_product_that_is_left_is_not_called_identified(filled: Workspac
     opened = Identifier.open(of_brands(filled))
     identifier = Identifier(
         filled.catalogue,
-        opened._encoder,
+        opened._embedder,
         opened.searcher.index,
         PhotoLimits(),
         confidence=sure,

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from satchel.curate.rules import CurationRules
 from satchel.errors import WorkspaceError
+from satchel.locate.rules import LocateRules
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
 from satchel.validation import StrictModel, reason
@@ -114,6 +115,7 @@ class Settings(StrictModel):
 
     photos: Photos = Photos()
     identify: Identify = Identify()
+    locate: LocateRules = LocateRules()
     search: SearchRules = SearchRules()
     look_alikes: LookAlikeRules = LookAlikeRules()
     curate: CurationRules = CurationRules()

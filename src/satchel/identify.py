@@ -23,10 +23,8 @@ from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
 from satchel.confidence.model import Posterior, score_confidence
 from satchel.confidence.stored import confidence_of
-from satchel.encode.card import Confidence, read_card
-from satchel.encode.embed import embed
-from satchel.encode.encoder import Encoder
-from satchel.encode.registry import load_in_background, serving_card
+from satchel.encode.card import Confidence
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import IndexMissing, UsageError
 from satchel.images import RGB, decode, decode_around
 from satchel.locate.given import BoxLike, GivenBox, given_box
@@ -47,6 +45,7 @@ from satchel.search.index import GalleryIndex
 from satchel.search.indexing import open_index
 from satchel.search.ranking import POOL, RankedProduct
 from satchel.search.searcher import Searcher
+from satchel.served import load_in_background, served_space
 from satchel.workspace import Workspace
 
 MAX_ITEM_PHOTOS = 8
@@ -68,7 +67,7 @@ class Identifier:
     def __init__(
         self,
         catalogue: Catalogue,
-        encoder: Encoder,
+        embedder: Embedder,
         index: GalleryIndex,
         limits: PhotoLimits,
         *,
@@ -85,10 +84,10 @@ class Identifier:
             look_alikes: groups in these states count as one candidate.
         """
         self._catalogue = catalogue
-        self._encoder = encoder
-        self.searcher = Searcher(index, partial(catalogue.vectors.patches, encoder.id))
+        self._embedder = embedder
+        self.searcher = Searcher(index, partial(catalogue.vectors.patches, embedder.space.id))
         self._limits = limits
-        self._confidence = confidence or encoder.card.confidence
+        self._confidence = confidence or embedder.space.card.confidence
         self._absent = absent
         self._look_alikes = tuple(look_alikes)
 
@@ -97,38 +96,38 @@ class Identifier:
         cls,
         workspace: Workspace | Path | str | None = None,
         *,
-        encoder: Future[Encoder] | None = None,
+        embedder: Future[Embedder] | None = None,
     ) -> Identifier:
         """Open the identifier of a workspace.
 
         Args:
-            encoder: the served encoder, if it is loading already.
+            embedder: the served encoder with its locator, if they are loading already.
 
         Raises:
             WorkspaceError: there is no workspace.
             IndexMissing: its gallery has no embedded photo yet.
-            EncoderError: the model file is missing or altered.
+            EncoderError, LocatorError: a model file is missing or altered.
         """
         if not isinstance(workspace, Workspace):
             workspace = Workspace.open(workspace)
-        encoder = encoder or load_in_background(workspace.models)
+        embedder = embedder or load_in_background(workspace)
         index = open_index(
             workspace.catalogue,
-            read_card(serving_card(workspace.models)),
+            served_space(workspace),
             workspace.index_path,
             workspace.settings.search,
         )
-        return cls.of(workspace, encoder.result(), index)
+        return cls.of(workspace, embedder.result(), index)
 
     @classmethod
     def of(
         cls,
         workspace: Workspace,
-        encoder: Encoder,
+        embedder: Embedder,
         index: GalleryIndex,
         limits: PhotoLimits | None = None,
     ) -> Identifier:
-        """Set up the identifier of a workspace whose encoder and index are open already.
+        """Set up the identifier of a workspace whose embedder and index are open already.
 
         Args:
             limits: limits on a photo; default, those of the settings.
@@ -139,18 +138,18 @@ class Identifier:
         settings = workspace.settings
         return cls(
             workspace.catalogue,
-            encoder,
+            embedder,
             index,
             limits or settings.photos.limits(),
-            confidence=confidence_of(workspace.models, encoder.card),
+            confidence=confidence_of(workspace.models, embedder.space),
             absent=settings.identify.absent,
             look_alikes=STATES[settings.look_alikes.counted],
         )
 
     @property
-    def encoder_id(self) -> str:
-        """SHA-256 of the encoder whose vectors are searched."""
-        return self._encoder.id
+    def space(self) -> EmbeddingSpace:
+        """The embeddings that are searched."""
+        return self._embedder.space
 
     def identify(
         self,
@@ -234,7 +233,7 @@ class Identifier:
         given = [None if box is None else given_box(box) for box in boxes or [None] * len(photos)]
         decoded = [self._decoded(*pair) for pair in zip(photos, given, strict=True)]
         pixels, placed = zip(*decoded, strict=True)
-        return embed(self._encoder, pixels, boxes=placed)
+        return self._embedder.embed(pixels, boxes=placed)
 
     def _decoded(self, photo: bytes, box: GivenBox | None) -> tuple[RGB, Box | None]:
         """The pixels of a photo, and the given box on it."""

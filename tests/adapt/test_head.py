@@ -249,7 +249,7 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TokenEnco
     found = Identifier.open(workspace).identify(encode_jpeg(stripes[:, 20:], 85))
     assert found.candidates[0].product.code == "stripes"
     roll_back(workspace.models)
-    assert Identifier.open(workspace).encoder_id == before.encoder_id
+    assert Identifier.open(workspace).space.id == before.space.id
 
 
 def test_adapting_again_starts_from_the_built_in_head_and_is_held_against_what_answers(

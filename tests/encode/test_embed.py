@@ -12,7 +12,7 @@ from satchel.encode.colour import colour_histogram
 from satchel.encode.embed import as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB
-from satchel.locate.locator import PAD
+from satchel.locate.rules import PAD
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box, Detection
 

@@ -16,6 +16,7 @@ from satchel.confidence.stored import (
     write_calibration,
 )
 from satchel.encode.card import BUILTIN, LITE, read_card
+from satchel.encode.embedder import EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serve_model, serving_card
 from satchel.errors import EncoderError
@@ -73,7 +74,7 @@ def test_a_calibration(tmp_path: Path) -> None:
         ),
     )
     path = calibration_path(tmp_path, card.sha256)
-    assert refused(path, lambda: confidence_of(tmp_path, card)) > 50
+    assert refused(path, lambda: confidence_of(tmp_path, EmbeddingSpace(card))) > 50
 
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:

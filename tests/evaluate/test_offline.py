@@ -14,6 +14,7 @@ from conftest import SHARED, fill
 from satchel.confidence.features import Rankings
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import as_query
+from satchel.encode.embedder import EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import (
     NO_PRODUCT,
@@ -86,7 +87,9 @@ def same_answers(
     of = [at for at, code in enumerate(codes) for _ in workspace.catalogue.photos_of(code)]
     galleries = {
         "embedded": OfflineGallery(embedded, products, encoder=encoder.id),
-        "stored": OfflineGallery(stored_photos(workspace.catalogue, encoder.card, shas), of),
+        "stored": OfflineGallery(
+            stored_photos(workspace.catalogue, EmbeddingSpace(encoder.card), shas), of
+        ),
     }
     for gallery in galleries.values():
         searcher = gallery.searcher(SearchRules())

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from damage import flip_a_bit_of
 from satchel.catalog.vectors import GalleryVectors
+from satchel.encode.embedder import EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, WorkspaceError
 from satchel.search.index import GalleryIndex
@@ -145,7 +146,7 @@ def test_damaged_notes_make_it_anew(filled: Workspace, encoder: Encoder, field: 
     path, rules = filled.index_path, filled.settings.search
     built = parts(GalleryIndex.load(path))
     flip_a_bit_of(path, field)
-    assert parts(open_index(filled.catalogue, encoder.card, path, rules)) == built
+    assert parts(open_index(filled.catalogue, EmbeddingSpace(encoder.card), path, rules)) == built
     assert parts(GalleryIndex.load(path)) == built
 
 
@@ -156,6 +157,6 @@ def test_a_folder_in_its_place_is_reported_and_kept(filled: Workspace, encoder: 
     with pytest.raises(DamagedIndex):
         GalleryIndex.load(path)
     with pytest.raises(WorkspaceError, match="remove what is in its place"):
-        open_index(filled.catalogue, encoder.card, path, filled.settings.search)
+        open_index(filled.catalogue, EmbeddingSpace(encoder.card), path, filled.settings.search)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert (path / "photos of mine").is_dir()

@@ -11,6 +11,7 @@ from safetensors.numpy import save_file
 
 from conftest import fill, jpeg
 from satchel.catalog.importers import open_rows
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, IndexMissing
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding, Problem
@@ -34,13 +35,17 @@ def same(a: GalleryIndex, b: GalleryIndex) -> bool:
 
 
 def test_what_is_saved_is_loaded(filled: Workspace, encoder: Encoder) -> None:
-    built = build_index(filled.catalogue, encoder.card, filled.index_path, filled.settings.search)
+    built = build_index(
+        filled.catalogue, EmbeddingSpace(encoder.card), filled.index_path, filled.settings.search
+    )
     assert len(built) == 10
     assert same(GalleryIndex.load(filled.index_path), built)
 
 
 def test_every_indexed_photo_finds_itself(filled: Workspace, encoder: Encoder) -> None:
-    index = open_index(filled.catalogue, encoder.card, filled.index_path, filled.settings.search)
+    index = open_index(
+        filled.catalogue, EmbeddingSpace(encoder.card), filled.index_path, filled.settings.search
+    )
     cosines, rows = index.search(index.gallery.vectors, 1)
     assert (rows[:, 0] == np.arange(len(index))).all()
     assert cosines[:, 0] == pytest.approx(1, abs=1e-3)
@@ -74,7 +79,10 @@ def test_damaged_it_is_made_again(filled: Workspace, encoder: Encoder, damage: s
         path.write_bytes(contents[damage])
     with pytest.raises(DamagedIndex):
         GalleryIndex.load(path)
-    assert same(open_index(filled.catalogue, encoder.card, path, filled.settings.search), built)
+    assert same(
+        open_index(filled.catalogue, EmbeddingSpace(encoder.card), path, filled.settings.search),
+        built,
+    )
     assert same(GalleryIndex.load(path), built)
 
 
@@ -83,7 +91,10 @@ def test_stale_or_another_encoder_s_it_is_made_again(filled: Workspace, encoder:
     GalleryIndex(index.gallery, "another encoder").save(filled.index_path)
     assert (
         open_index(
-            filled.catalogue, encoder.card, filled.index_path, filled.settings.search
+            filled.catalogue,
+            EmbeddingSpace(encoder.card),
+            filled.index_path,
+            filled.settings.search,
         ).encoder
         == encoder.id
     )
@@ -92,18 +103,22 @@ def test_stale_or_another_encoder_s_it_is_made_again(filled: Workspace, encoder:
         assert known is not None
         photo = writer.add_photo("0" * 64, 1, 1, 1)
         writer.link(known[0], photo, {}, {})
-    again = open_index(filled.catalogue, encoder.card, filled.index_path, filled.settings.search)
+    again = open_index(
+        filled.catalogue, EmbeddingSpace(encoder.card), filled.index_path, filled.settings.search
+    )
     assert again.gallery.revision == filled.catalogue.revision()
     assert len(again) == 10  # the new photo has no vector yet
 
 
 def test_other_rules_make_it_anew(filled: Workspace, encoder: Encoder) -> None:
     rules = SearchRules(view_power=0, product_power=0, colour_weight=0)
-    plain = open_index(filled.catalogue, encoder.card, filled.index_path, rules)
+    plain = open_index(filled.catalogue, EmbeddingSpace(encoder.card), filled.index_path, rules)
     assert plain.rules == GalleryIndex.load(filled.index_path).rules == rules
     raw = filled.catalogue.vectors.gallery(encoder.id, encoder.card.dimension)
     assert np.array_equal(plain.gallery.vectors, raw.vectors)
-    whitened = open_index(filled.catalogue, encoder.card, filled.index_path, filled.settings.search)
+    whitened = open_index(
+        filled.catalogue, EmbeddingSpace(encoder.card), filled.index_path, filled.settings.search
+    )
     assert raw.colours is not None
     described = np.hstack([raw.vectors, raw.colours])
     assert np.allclose(whitened.gallery.vectors, whitened.prepared(described), atol=1e-6)
@@ -117,7 +132,9 @@ def test_an_index_of_the_layout_before_is_made_again(filled: Workspace, encoder:
     save_file(tensors, filled.index_path, metadata)
     with pytest.raises(DamagedIndex):
         GalleryIndex.load(filled.index_path)
-    again = open_index(filled.catalogue, encoder.card, filled.index_path, filled.settings.search)
+    again = open_index(
+        filled.catalogue, EmbeddingSpace(encoder.card), filled.index_path, filled.settings.search
+    )
     assert len(again.whitening.matrix) == encoder.card.dimension
 
 
@@ -165,14 +182,20 @@ def test_only_new_photos_are_embedded(
 def test_nothing_to_index_says_what_to_do(workspace: Workspace, encoder: Encoder) -> None:
     with pytest.raises(IndexMissing, match="the catalogue is empty: import"):
         open_index(
-            workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
+            workspace.catalogue,
+            EmbeddingSpace(encoder.card),
+            workspace.index_path,
+            workspace.settings.search,
         )
     with workspace.catalogue.writing() as writer:
         product = writer.add_product("M1", {})
         writer.link(product, writer.add_photo("0" * 64, 1, 1, 1), {}, {})
     with pytest.raises(IndexMissing, match="run `satchel index`"):
         open_index(
-            workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
+            workspace.catalogue,
+            EmbeddingSpace(encoder.card),
+            workspace.index_path,
+            workspace.settings.search,
         )
 
 
@@ -194,7 +217,7 @@ def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
-        encoder,
+        Embedder(encoder),
         on_problem=problems.append,
     )
     assert [problem.what for problem in problems] == [f"photo {lost} of M1"]

@@ -19,6 +19,7 @@ from selenium.webdriver import Chrome
 
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.search.indexing import build_index, embed_gallery
 from satchel.web.app import create_app
 from satchel.web.server import configuration, listen, url_of
@@ -102,10 +103,15 @@ def make_index(workspace: Workspace) -> None:
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
-        encoder,
+        Embedder(encoder),
         on_problem=lambda problem: pytest.fail(str(problem)),
     )
-    build_index(workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search)
+    build_index(
+        workspace.catalogue,
+        EmbeddingSpace(encoder.card),
+        workspace.index_path,
+        workspace.settings.search,
+    )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from satchel.catalog.decisions import Choice
 from satchel.curate.rules import CurationRules
+from satchel.encode.embedder import Embedder
 from satchel.search.index import GalleryIndex
 from satchel.web.app import create_app
 from satchel.web.reindexing import Reindexing
@@ -230,5 +231,5 @@ def test_decisions_outlive_another_curation(site: httpx.Client, doubted: Workspa
 
     link = link_of(doubted, "M22675")
     site.post("/review/decide", data={"link_id": link, "choice": "drop"})
-    curate_catalogue(doubted, CurationRules(), encoder=stub_encoder())
+    curate_catalogue(doubted, CurationRules(), embedder=Embedder(stub_encoder()))
     assert doubted.catalogue.review.photo(link).state == "dropped"

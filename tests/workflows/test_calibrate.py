@@ -18,6 +18,7 @@ from satchel.confidence.stored import (
     write_calibration,
 )
 from satchel.encode.card import LITE
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serve_model
 from satchel.errors import EncoderError, UsageError
@@ -73,7 +74,7 @@ def run(
     rows = open_rows(folder)
     calibration, _, left_out = calibrate(
         workspace,
-        encoder,
+        Embedder(encoder),
         rows,
         "made",
         progress=progress,
@@ -184,15 +185,15 @@ def test_a_calibration_belongs_to_one_encoder(filled: Workspace, encoder: Encode
     )
     assert read_calibration(filled.models, encoder.id) is None
     path = write_calibration(filled.models, own)
-    assert confidence_of(filled.models, encoder.card) == confidence
+    assert confidence_of(filled.models, EmbeddingSpace(encoder.card)) == confidence
     other = encoder.card.model_copy(update={"sha256": "0" * 64})
-    assert confidence_of(filled.models, other) == other.confidence
+    assert confidence_of(filled.models, EmbeddingSpace(other)) == other.confidence
     path.rename(calibration_path(filled.models, "0" * 64))
     with pytest.raises(EncoderError, match="another encoder"):
-        confidence_of(filled.models, other)
+        confidence_of(filled.models, EmbeddingSpace(other))
     calibration_path(filled.models, "0" * 64).write_text("{")
     with pytest.raises(EncoderError, match="is not a valid calibration"):
-        confidence_of(filled.models, other)
+        confidence_of(filled.models, EmbeddingSpace(other))
 
 
 def test_a_running_server_follows(filled: Workspace, encoder: Encoder) -> None:

@@ -21,6 +21,7 @@ from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, LAST_PHOTO
 from satchel.curate.garbage import State
 from satchel.curate.rules import BEST_N, CurationRules, DuplicateThresholds, GarbageRules
 from satchel.curate.summary import CurationSummary, Example, StageCount, Unfindable
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.images import decode, encode_jpeg
 from satchel.search.indexing import build_index
@@ -34,7 +35,7 @@ def rules(best: int = BEST_N) -> CurationRules:
 
 
 def curate(workspace: Workspace, encoder: Encoder, chosen: CurationRules) -> CurationSummary:
-    result = curate_catalogue(workspace, chosen, encoder=encoder)
+    result = curate_catalogue(workspace, chosen, embedder=Embedder(encoder))
     assert result.problems == ()
     return result.summary
 
@@ -123,7 +124,9 @@ def test_dropped_photos_leave_the_index_and_nothing_is_deleted(
     messy: Workspace, encoder: Encoder
 ) -> None:
     curate(messy, encoder, rules())
-    index = build_index(messy.catalogue, encoder.card, messy.index_path, messy.settings.search)
+    index = build_index(
+        messy.catalogue, EmbeddingSpace(encoder.card), messy.index_path, messy.settings.search
+    )
     # A's other photo and B's own are kept; what stands under both codes is doubtful.
     assert len(index) == 2 == sum(s == "kept" for s, _ in states(messy, encoder).values())
     assert len(messy.catalogue.photos_of("A")) == 3

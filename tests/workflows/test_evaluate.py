@@ -17,6 +17,7 @@ pytestmark = [
 
 from conftest import fill
 from satchel.catalog.vectors import VectorStore
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.identify import Identifier
@@ -86,8 +87,8 @@ def test_what_is_evaluated_is_what_is_served(filled: Workspace, tmp_path: Path) 
     shop = Workspace.create(tmp_path / "shop")
     fill(shop, tmp_path / "train", encoder)
     rules = shop.settings.search
-    index = open_index(shop.catalogue, encoder.card, shop.index_path, rules)
-    identifier = Identifier(shop.catalogue, encoder, index, PhotoLimits())
+    index = open_index(shop.catalogue, EmbeddingSpace(encoder.card), shop.index_path, rules)
+    identifier = Identifier(shop.catalogue, Embedder(encoder), index, PhotoLimits())
     places = []
     for code, sha256 in split.test:
         answer = identifier.identify(filled.photos.read(sha256))
@@ -121,10 +122,10 @@ def test_stored_embeddings_rank_as_new_ones(
     split = split_of(filled, "stored", protocol, parts)
     part = SplitPart(filled, split, workspace_photos(filled), "test")
     progress = Counter()
-    stored = rank_part(part, encoder, progress=progress, keep_vectors=True)
+    stored = rank_part(part, Embedder(encoder), progress=progress, keep_vectors=True)
     assert progress.done == len(part.queries)
     monkeypatch.setattr(VectorStore, "count_missing", lambda *_: 1)
-    new = rank_part(part, encoder, progress=SILENT, keep_vectors=True)
+    new = rank_part(part, Embedder(encoder), progress=SILENT, keep_vectors=True)
     assert stored.ranks.tolist() == new.ranks.tolist()
     assert stored.first == new.first
     assert stored.vectors is not None

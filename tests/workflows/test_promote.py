@@ -109,15 +109,15 @@ def test_promoting_and_rolling_back(workspace: Workspace, monkeypatch: pytest.Mo
     assert serving_card(workspace.models).parent.name == "head-fp16"
     assert card.confidence.measured_on == "validation part of s"
     after = Identifier.open(workspace)
-    assert after.encoder_id == card.sha256 != before.encoder_id
+    assert after.space.id == card.sha256 != before.space.id
     assert after.identify(photo).candidates[0].product.code == SHAPES[0]
     assert served.indexed() == 60  # a running server follows
-    assert served._encoder.id == card.sha256
+    assert served._embedder.space.id == card.sha256
     monkeypatch.setattr(Encoder, "load", None)  # the card is enough
     roll_back(workspace)
     monkeypatch.undo()
-    assert Identifier.open(workspace).encoder_id == before.encoder_id
-    assert workspace.catalogue.vectors.count_missing(before.encoder_id) == 0
+    assert Identifier.open(workspace).space.id == before.space.id
+    assert workspace.catalogue.vectors.count_missing(before.space.id) == 0
 
 
 def test_what_does_not_agree_is_not_served(

@@ -33,7 +33,7 @@ def test_the_light_encoder_is_promoted_and_rolled_back(filled: Workspace) -> Non
     before = Identifier.open(filled).identify(jpeg("ring", 3))
     assert satchel(filled.folder, "promote", "lite0").returncode == 0
     identifier = Identifier.open(filled)
-    assert identifier.encoder_id == Encoder.load(LITE).id
+    assert identifier.space.id == Encoder.load(LITE).id
     assert identifier.identify(jpeg("ring", 3)).candidates[0].product.code == "M3"
     assert filled.catalogue.vectors.count_missing(Encoder.load(BUILTIN).id) == 0  # kept
     assert satchel(filled.folder, "promote", "--rollback").returncode == 0

@@ -157,7 +157,9 @@ class HeadMethod:
         vectors: list[Floats] = []
         for rows in batched(job.task.trained.tolist(), cache.encoder.batch):
             photos: list[RGB] = [job.foregrounds.photo(row) for row in rows]
-            embedded: list[PhotoEmbedding] = embed(encoder, photos, gallery=True)
+            embedded: list[PhotoEmbedding] = embed(
+                encoder, photos, locator=job.task.locator, gallery=True
+            )
             vectors += [one.vector for one in embedded]
             for kept, at in (
                 (whole, [WHOLE_PHOTO] * len(rows)),

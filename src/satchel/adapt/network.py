@@ -30,6 +30,7 @@ from satchel.arrays import Bytes, Floats
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import embed
 from satchel.encode.output import EncoderOutput
+from satchel.locate.locator import Locator
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone, Pair, channels_last
@@ -156,7 +157,7 @@ class NetworkMethod:
         photos = [job.foregrounds.photo(int(row)) for row in job.task.trained]
         objective = make_objective(
             job.task,
-            gallery_vectors(LiveEncoder(self.start, job.side_px), photos),
+            gallery_vectors(LiveEncoder(self.start, job.side_px), photos, job.task.locator),
             job.settings,
             scale=self.settings.scale,
             prototype_centering=self.settings.prototype_centering,
@@ -173,9 +174,13 @@ class NetworkMethod:
         )
 
 
-def gallery_vectors(encoder: LiveEncoder, photos: list[Any], *, batch: int = 16) -> Floats:
+def gallery_vectors(
+    encoder: LiveEncoder, photos: list[Any], locator: Locator | None = None, *, batch: int = 16
+) -> Floats:
     """Vectors of photos, shape (n, d), float32, of length 1."""
-    embedded = [one for some in batched(photos, batch) for one in embed(encoder, some)]
+    embedded = [
+        one for some in batched(photos, batch) for one in embed(encoder, some, locator=locator)
+    ]
     return np.stack([one.vector for one in embedded]).astype(np.float32)
 
 

@@ -115,6 +115,7 @@ def prepare(
         val_products=task.val_products,
         count=settings.n_val_queries,
         seed=settings.seed,
+        locator=task.locator,
     )
     return Job(
         task, settings, run, side_px, foregrounds, train_backgrounds, validation, progress, began

@@ -8,6 +8,7 @@ import numpy as np
 
 from satchel.arrays import Ints
 from satchel.errors import UsageError
+from satchel.locate.locator import Locator
 from satchel.train.batches import TrainingPhotos
 
 
@@ -20,12 +21,14 @@ class AdaptTask:
         trained: shape (t,): rows of `photos` that are trained on.
         classes: shape (products,): class of each product; -1 where it is held out.
         look_alikes: groups of products that people confirmed as look-alikes.
+        locator: of the workspace; None where saliency locates.
     """
 
     photos: TrainingPhotos
     trained: Ints
     classes: Ints
     look_alikes: tuple[Ints, ...] = ()
+    locator: Locator | None = None
 
     @classmethod
     def of(
@@ -34,6 +37,7 @@ class AdaptTask:
         trained: Ints,
         products: int,
         look_alikes: tuple[Ints, ...] = (),
+        locator: Locator | None = None,
     ) -> AdaptTask:
         """Number the classes of the trained rows.
 
@@ -48,7 +52,7 @@ class AdaptTask:
             )
         classes = np.full(products, -1, np.int64)
         classes[known] = np.arange(len(known))
-        return cls(photos, trained, classes, look_alikes)
+        return cls(photos, trained, classes, look_alikes, locator)
 
     @property
     def val_products(self) -> Ints:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -20,6 +21,7 @@ from satchel.evaluate.offline import Query, embed_photos, rank_queries
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.evaluate.ranks import Ranks, hits
 from satchel.images import RGB
+from satchel.locate.locator import Locator
 from satchel.records import PhotoEmbedding
 from satchel.search.rules import SearchRules
 
@@ -57,6 +59,7 @@ class Validation:
         own: rows of gallery photos that are further photos of held-out products: real queries,
             searched in the gallery without them; few catalogues have any.
         rules: of the search.
+        locator: of the workspace; None where saliency locates.
     """
 
     photos: Sequence[RGB]
@@ -67,6 +70,7 @@ class Validation:
     unseen: Bools
     own: Ints
     rules: SearchRules = field(default_factory=SearchRules)
+    locator: Locator | None = None
 
     def evaluate(self, encoder: PhotoEncoder) -> dict[str, float]:
         """Figures of an encoder; see `figures`."""
@@ -74,9 +78,10 @@ class Validation:
 
     def ranks(self, encoder: PhotoEncoder) -> QueryRanks:
         """Rank the gallery for the synthetic queries, and for the real ones if they are enough."""
-        embedded = embed_photos(encoder, self.photos, _as_is, gallery=True, workers=1)
+        embed_all = partial(embed_photos, encoder, read=_as_is, locator=self.locator, workers=1)
+        embedded = embed_all(self.photos, gallery=True)
         gallery = OfflineGallery(embedded, self.labels)
-        queries = embed_photos(encoder, self.queries, _as_is, workers=1)
+        queries = embed_all(self.queries)
         synthetic = self._ranks(gallery, queries, self.right)
         if len(self.own) < FEWEST_QUERIES:
             return QueryRanks(synthetic, None)
@@ -114,6 +119,7 @@ def make_validation(
     val_products: Ints,
     count: int,
     seed: int,
+    locator: Locator | None = None,
 ) -> Validation:
     """Compose validation queries, half of them of held-out products if there are any.
 
@@ -143,6 +149,7 @@ def make_validation(
         labels[rows],
         np.isin(labels[rows], val_products),
         np.setdiff1d(unseen_rows, first),
+        locator=locator,
     )
 
 

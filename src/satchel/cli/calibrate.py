@@ -37,20 +37,18 @@ def calibrate(
     """Calibrate confidence on photos whose codes are known."""
     from satchel.catalog.importers import open_rows
     from satchel.confidence.stored import calibration_path, write_calibration
-    from satchel.encode.encoder import Encoder
-    from satchel.encode.registry import serving_card
     from satchel.files import timestamp
+    from satchel.served import load_embedder, served_space
     from satchel.workflows.calibrate import LeftOut
     from satchel.workflows.calibrate import calibrate as calibrate_workspace
 
     workspace = open_workspace(context)
-    encoder = Encoder.load(serving_card(workspace.models), threads=1)
     if forget == (photos is not None):
         raise UsageError(
             "expected photos to calibrate with (CSV, JSONL, a folder per code), or --forget alone"
         )
     if photos is None:
-        calibration_path(workspace.models, encoder.id).unlink(missing_ok=True)
+        calibration_path(workspace.models, served_space(workspace).id).unlink(missing_ok=True)
         say("calibration deleted; the confidence of the encoder's card applies again")
         return
     problems = FirstProblems("… and more")
@@ -60,7 +58,7 @@ def calibrate(
     with Bars() as bars:
         calibration, measured, left_out = calibrate_workspace(
             workspace,
-            encoder,
+            load_embedder(workspace, threads=1),
             source,
             f"{photos.name}, {timestamp()}",
             progress=bars,

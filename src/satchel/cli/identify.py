@@ -78,14 +78,14 @@ def _boxes(texts: Sequence[str], photos: int) -> list[GivenBox | None]:
 
 def _open(folder: Path | None) -> tuple[Identifier, Workspace]:
     """Open the workspace and its identifier; the model loads while libraries are imported."""
-    from satchel.encode.registry import load_in_background
+    from satchel.served import load_in_background
     from satchel.workspace import Workspace
 
     workspace = Workspace.open(folder)
-    encoder = load_in_background(workspace.models)
+    embedder = load_in_background(workspace)
     from satchel.identify import Identifier
 
-    return Identifier.open(workspace, encoder=encoder), workspace
+    return Identifier.open(workspace, embedder=embedder), workspace
 
 
 class _Answers:
@@ -243,6 +243,6 @@ def _paths_of(
 
 
 def _warn_of_unindexed(workspace: Workspace, identifier: Identifier) -> None:
-    waiting = workspace.catalogue.vectors.count_missing(identifier.encoder_id)
+    waiting = workspace.catalogue.vectors.count_missing(identifier.space.id)
     if waiting:
         say(f"{waiting:,} photos are not in the index yet: run `satchel index` to include them")

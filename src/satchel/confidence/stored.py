@@ -1,7 +1,8 @@
 """Calibrations: confidences fitted on a workspace's own photos, one file for each encoder.
 
-Stored in `models/calibration/`, named by the SHA-256 of the model, so that a rollback to an
-encoder finds its calibration again. Without one, the confidence of the encoder's card applies.
+Stored in `models/calibration/`, named by the id of the embedding space, so that a rollback to an
+encoder or a locator finds its calibration again. Without one, the confidence of the encoder's card
+applies.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import Final
 
 from pydantic import Field, ValidationError
 
-from satchel.encode.card import Confidence, EncoderCard
+from satchel.encode.card import Confidence
+from satchel.encode.embedder import EmbeddingSpace
 from satchel.errors import EncoderError
 from satchel.files import write_atomically
 from satchel.validation import StrictModel, reason
@@ -23,7 +25,7 @@ FOLDER: Final = "calibration"
 class Calibration(StrictModel):
     """A confidence fitted on a workspace's own photos, and its figures."""
 
-    encoder: str = Field(pattern=r"^[0-9a-f]{64}$", description="SHA-256 of its model")
+    encoder: str = Field(pattern=r"^[0-9a-f]{64}$", description="id of the embedding space")
     made_at: datetime
     source: str = Field(description="where the photos came from")
     products: int = Field(ge=0, description="in the index, at that time")
@@ -34,12 +36,12 @@ class Calibration(StrictModel):
 
 
 def calibration_path(models: Path, encoder: str) -> Path:
-    """Path of the calibration of the encoder with this SHA-256."""
+    """Path of the calibration of the embedding space with this id."""
     return models / FOLDER / f"{encoder}.json"
 
 
 def read_calibration(models: Path, encoder: str) -> Calibration | None:
-    """Read an encoder's calibration; None where there is none.
+    """Read the calibration of an embedding space; None where there is none.
 
     Raises:
         EncoderError: the file is damaged, or of another encoder.
@@ -69,7 +71,7 @@ def write_calibration(models: Path, calibration: Calibration) -> Path:
     return path
 
 
-def confidence_of(models: Path, card: EncoderCard) -> Confidence:
+def confidence_of(models: Path, space: EmbeddingSpace) -> Confidence:
     """The confidence that applies: the workspace's own calibration, else the encoder's card."""
-    own = read_calibration(models, card.sha256)
-    return card.confidence if own is None else own.confidence
+    own = read_calibration(models, space.id)
+    return space.card.confidence if own is None else own.confidence

@@ -27,7 +27,8 @@ from satchel.encode.colour import colour_histogram
 from satchel.encode.crops import CropShape
 from satchel.encode.output import EncoderOutput
 from satchel.images import RGB
-from satchel.locate.locator import PAD, Locator, main_detection
+from satchel.locate.locator import Locator, main_detection
+from satchel.locate.rules import PAD
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box, Detection, PhotoEmbedding
 

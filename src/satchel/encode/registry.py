@@ -7,17 +7,14 @@ file is replaced atomically: a reader gets the old model or the new one.
 from __future__ import annotations
 
 import re
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
 
 from pydantic import ValidationError
 
 from satchel.encode.card import BUILTIN, LITE
-from satchel.encode.encoder import Encoder
 from satchel.errors import EncoderError, UsageError
 from satchel.files import write_atomically
-from satchel.parallel import cores
 from satchel.validation import StrictModel, reason
 
 FILE: Final = "serving.json"
@@ -67,19 +64,6 @@ def serving_card(models: Path) -> Path:
     """Path of the card of the served encoder."""
     name = read_serving(models).name
     return BUILTINS.get(name or BUILTIN.stem, models / name / CARD)
-
-
-def load_in_background(models: Path) -> Future[Encoder]:
-    """Begin to load the served encoder in a thread, with all cores for a forward pass.
-
-    Reading, verifying and optimising a model of 96 MB leave the interpreter lock: the caller
-    imports and opens the rest meanwhile.
-    """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="satchel-encoder")
-    try:
-        return pool.submit(Encoder.load, serving_card(models), threads=cores())
-    finally:
-        pool.shutdown(wait=False)
 
 
 def serve_model(models: Path, name: str) -> None:

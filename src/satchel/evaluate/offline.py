@@ -21,9 +21,11 @@ from satchel.catalog.store import Catalogue
 from satchel.confidence.features import Rankings
 from satchel.confidence.model import Posterior, score_confidence
 from satchel.confidence.outcomes import NOT_THERE, RankedPair
-from satchel.encode.card import Confidence, EncoderCard
+from satchel.encode.card import Confidence
 from satchel.encode.embed import PhotoEncoder, embed
+from satchel.encode.embedder import EmbeddingSpace
 from satchel.images import RGB
+from satchel.locate.locator import Locator
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import SILENT, Progress
 from satchel.records import PhotoEmbedding
@@ -53,6 +55,7 @@ def embed_photos(
     photos: Iterable[Photo],
     read: Callable[[Photo], RGB],
     *,
+    locator: Locator | None = None,
     gallery: bool = False,
     workers: int | None = None,
     progress: Progress = SILENT,
@@ -62,13 +65,14 @@ def embed_photos(
     Args:
         encoder: with one thread where there are several workers.
         read: photo → upright pixels.
+        locator: finds the object; default, the encoder's saliency.
         gallery: embed them as gallery photos, else as queries.
         workers: threads; default, one for each core.
         progress: of the photos.
     """
 
     def work(batch: list[Photo]) -> list[PhotoEmbedding]:
-        return embed(encoder, [read(photo) for photo in batch], gallery=gallery)
+        return embed(encoder, [read(one) for one in batch], locator=locator, gallery=gallery)
 
     batches = batched(photos, BATCH_PHOTOS)
     for found in map_in_order(work, batches, workers=workers or cores()):
@@ -77,16 +81,16 @@ def embed_photos(
 
 
 def stored_photos(
-    catalogue: Catalogue, card: EncoderCard, photos: Sequence[str]
+    catalogue: Catalogue, space: EmbeddingSpace, photos: Sequence[str]
 ) -> Iterator[PhotoEmbedding]:
-    """Read an encoder's embeddings of gallery photos from the catalogue, in order.
+    """Read embeddings of gallery photos from the catalogue, in order.
 
     Args:
-        card: of the encoder.
-        photos: SHA-256 of each; all embedded by it.
+        space: that they belong to.
+        photos: SHA-256 of each; all embedded.
     """
     for some in batched(photos, READ_TOGETHER):
-        stored = catalogue.vectors.embeddings(card.sha256, some, card.patch_dimension)
+        stored = catalogue.vectors.embeddings(space.id, some, space.card.patch_dimension)
         yield from (stored[name] for name in some)
 
 

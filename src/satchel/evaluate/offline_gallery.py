@@ -41,7 +41,7 @@ class OfflineGallery:
         Args:
             embedded: its photos, embedded as gallery photos; at least one.
             products: id of the product that each shows; n photos in all.
-            encoder: SHA-256 of the encoder's model file, for the index.
+            encoder: id of the embedding space, for the index.
         """
         self.encoder = encoder
         self.products = np.asarray(products, np.int64)

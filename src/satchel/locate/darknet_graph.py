@@ -1,22 +1,20 @@
 """Darknet's layers → an ONNX graph of the layout "boxes_scores".
 
 Layers of YOLOv3, YOLOv3-tiny, YOLOv4 and Yolo-Fastest: J. Redmon, A. Farhadi, "YOLOv3: An
-Incremental Improvement", 2018; A. Bochkovskiy et al., "YOLOv4", 2020, also for `scale_x_y`, and
-"Scaled-YOLOv4", 2021, for `new_coords`.
+Incremental Improvement", 2018; A. Bochkovskiy et al., "YOLOv4: Optimal Speed and Accuracy of Object
+Detection", 2020.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
 import numpy as np
 
-from satchel.arrays import Floats
 from satchel.locate.card import MAX_CLASSES, MAX_SIDE_PX
 from satchel.locate.darknet_cfg import Section
+from satchel.locate.darknet_head import Head, Value, add_head
 from satchel.locate.darknet_weights import Weights
 from satchel.locate.onnx_writer import GraphWriter
 
@@ -31,16 +29,6 @@ MAX_VALUES: Final = 64_000_000
 
 MAX_MULTIPLICATIONS: Final = 1_000_000_000_000
 """Of a forward pass. YOLOv4 at 608 × 608 pixels has 64 billion."""
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A layer's output: its name in the graph, and its shape (1, channels, height, width)."""
-
-    name: str
-    channels: int
-    height: int
-    width: int
 
 
 class DarknetGraph:
@@ -66,9 +54,7 @@ class DarknetGraph:
         if net.integer("channels", 3, low=1, high=4) != 3:
             raise net.fault("expected channels=3, colour photos", "channels")
         self._values: list[Value] = []
-        self._boxes: list[str] = []
-        self._scores: list[str] = []
-        self._count = 0
+        self._heads: list[Head] = []
         self.classes = 0
         self.multiplications = 0
         self.yolo: Section | None = None
@@ -106,11 +92,13 @@ class DarknetGraph:
         """
         if self.yolo is None:
             raise self._net.fault("expected a [yolo] layer, there is none: it is no detector")
-        for name, parts in (("boxes", self._boxes), ("scores", self._scores)):
+        for name in ("boxes", "scores"):
+            parts = [getattr(head, name) for head in self._heads]
             self._writer.node("Concat", *parts, output=name, axis=1)
+        count = sum(head.rows for head in self._heads)
         return self._writer.model(
             {"images": (1, 3, self.height, self.width)},
-            {"boxes": (1, self._count, 4), "scores": (1, self._count, self.classes)},
+            {"boxes": (1, count, 4), "scores": (1, count, self.classes)},
             producer="satchel",
         )
 
@@ -266,10 +254,7 @@ class DarknetGraph:
             "activation",
         )
 
-    # -- heads -------------------------------------------------------------------------------------
-
     def _yolo(self, layer: Section) -> Value:
-        before, node, ints = self._last, self._writer.node, self._writer.ints
         classes = layer.integer("classes", 20, low=1, high=MAX_CLASSES)
         if self.yolo is not None and classes != self.classes:
             raise layer.fault(
@@ -277,71 +262,9 @@ class DarknetGraph:
                 "classes",
             )
         self.classes, self.yolo = classes, layer
-        anchors = _anchors(layer)
-        if before.channels != len(anchors) * (5 + classes):
-            raise layer.fault(
-                f"expected {len(anchors)} × (5 + {classes}) channels for {len(anchors)} anchors "
-                f"and {classes} classes, the layer before has {before.channels}"
-            )
-        cells, rows = before.height * before.width, len(anchors) * before.height * before.width
-        split = node("Reshape", before.name, ints(len(anchors), 5 + classes, cells))
-        table = node(
-            "Reshape", node("Transpose", split, perm=(0, 2, 1)), ints(1, rows, 5 + classes)
-        )
-        centre, size, objectness, scores = (
-            node("Slice", table, ints(begin), ints(end), ints(2))
-            for begin, end in pairwise((0, 2, 4, 5, 5 + classes))
-        )
-        if layer.integer("new_coords", 0, low=0, high=1):
-            size = node("Mul", node("Mul", size, size), self._number(4))
-        else:
-            centre, objectness, scores = (
-                node("Sigmoid", one) for one in (centre, objectness, scores)
-            )
-            size = node("Exp", size)
-        half = node("Mul", size, self._writer.constant(_repeated(anchors, cells)))
-        middle = self._middle(layer, centre, before, len(anchors))
-        corners = node("Sub", middle, half), node("Add", middle, half)
-        self._boxes.append(node("Concat", *corners, axis=2))
-        self._scores.append(node("Mul", scores, objectness))
-        self._count += rows
-        return before
-
-    def _middle(self, layer: Section, centre: str, map_: Value, anchors: int) -> str:
-        """Centres in pixels of the input: (centre × scale − (scale − 1) / 2 + cell) × stride."""
-        (scale,) = layer.numbers("scale_x_y", "1")[:1]
-        stride = np.array([self.width / map_.width, self.height / map_.height], np.float32)
-        y, x = np.mgrid[: map_.height, : map_.width].reshape(2, -1)
-        cells = np.tile(np.stack([x, y], 1) - (scale - 1) / 2, (anchors, 1))
-        scaled = self._writer.node(
-            "Mul", centre, self._writer.constant((stride * np.float32(scale)).astype(np.float32))
-        )
-        offset = self._writer.constant((cells * stride)[None].astype(np.float32))
-        return self._writer.node("Add", scaled, offset)
-
-    def _number(self, value: float) -> str:
-        return self._writer.constant(np.array(value, np.float32))
-
-
-def _anchors(layer: Section) -> Floats:
-    """Width and height in pixels of a head's anchors, shape (a, 2)."""
-    count = layer.integer("num", 1, low=1, high=100)
-    sizes = layer.numbers("anchors")
-    if len(sizes) != 2 * count:
-        raise layer.fault(
-            f"expected {2 * count} numbers for num={count}, got {len(sizes)}", "anchors"
-        )
-    mask = layer.integers("mask", ",".join(map(str, range(count))))
-    if not all(0 <= one < count for one in mask):
-        raise layer.fault(f"expected anchors from 0 to {count - 1}, got {mask}", "mask")
-    chosen: Floats = np.array(sizes, np.float32).reshape(-1, 2)[mask]
-    return chosen
-
-
-def _repeated(anchors: Floats, cells: int) -> Floats:
-    """Half of each anchor for each cell, shape (1, a × cells, 2)."""
-    rows: Floats = np.repeat(anchors * np.float32(0.5), cells, axis=0)[None]
-    return rows
+        head = add_head(self._writer, layer, self._last, classes, (self.height, self.width))
+        self._heads.append(head)
+        return self._last
 
 
 LAYERS: Final[dict[str, Callable[[DarknetGraph, Section], Value]]] = {

@@ -9,9 +9,6 @@ from typing import Final, Protocol
 from satchel.images import RGB
 from satchel.records import Box, Detection
 
-PAD: Final = 0.05
-"""Share of a box's width and height that its crop shows beyond each side."""
-
 OFF_CENTRE: Final = 0.5
 """How much an object in the corner of a photo counts less than one in its centre."""
 

@@ -16,7 +16,7 @@ from satchel.images import RGB
 from satchel.locate.boxes import suppress
 from satchel.locate.card import STRIDES, LocatorCard
 from satchel.locate.letterbox import Letterbox
-from satchel.locate.locator import PAD
+from satchel.locate.rules import PAD
 from satchel.onnx_model import load_card, open_session, read_model
 from satchel.records import Box, Detection
 from satchel.validation import reason

@@ -45,7 +45,7 @@ class GalleryIndex:
 
     Attributes:
         gallery: the vectors in search space: whitened, with colour histograms concatenated.
-        encoder: SHA-256 of the model file that produced them.
+        encoder: id of their embedding space; see `satchel.encode.embedder.EmbeddingSpace`.
         whitening: fitted to them; see `prepared`.
         rules: settings of the comparison.
         space: where patches are compared; empty for an encoder without patch output.

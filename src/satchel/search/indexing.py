@@ -14,9 +14,7 @@ from satchel.arrays import Bytes, Floats
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
 from satchel.catalog.vectors import GalleryVectors
-from satchel.encode.card import EncoderCard
-from satchel.encode.embed import embed
-from satchel.encode.encoder import Encoder
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
 from satchel.images import RGB, decode
 from satchel.parallel import batched, cores, map_in_order
@@ -38,30 +36,31 @@ COMMIT_BATCHES: Final = 16
 def embed_gallery(
     catalogue: Catalogue,
     store: PhotoStore,
-    encoder: Encoder,
+    embedder: Embedder,
     *,
     limits: PhotoLimits | None = None,
     on_problem: Callable[[Problem], None],
     progress: Progress = SILENT,
 ) -> None:
-    """Embed every photo of the catalogue that this encoder has not embedded yet.
+    """Embed every photo of the catalogue that has no embedding of this space yet.
 
     Work is kept every few batches: killed at any moment, the next run resumes there.
 
     Args:
-        encoder: with one thread, since several batches are under way at once.
+        embedder: with one thread, since several batches are under way at once.
         limits: caps on what decoding a stored photo may cost.
         on_problem: called with each stored photo that cannot be embedded.
         progress: advanced by the photos of each commit.
     """
-    photos = catalogue.vectors.missing(encoder.id)
+    space = embedder.space.id
+    photos = catalogue.vectors.missing(space)
     jobs = batched(photos, BATCH_PHOTOS)
     read = partial(_read, catalogue, store, limits)
-    done = map_in_order(lambda job: _embed_job(job, read, encoder), jobs, workers=cores())
+    done = map_in_order(lambda job: _embed_job(job, read, embedder), jobs, workers=cores())
     for group in batched(done, COMMIT_BATCHES):
         results = [result for batch in group for result in batch]
         catalogue.vectors.put(
-            encoder.id,
+            space,
             ((photo, found) for photo, found in results if isinstance(found, PhotoEmbedding)),
         )
         for _, result in results:
@@ -81,7 +80,7 @@ def _read(
 
 
 def _embed_job(
-    job: list[tuple[int, str]], read: Callable[[str], RGB | Problem], encoder: Encoder
+    job: list[tuple[int, str]], read: Callable[[str], RGB | Problem], embedder: Embedder
 ) -> list[tuple[int, PhotoEmbedding | Problem]]:
     """Embed one batch; a photo that cannot be decoded becomes a problem."""
     decoded: list[tuple[int, RGB]] = []
@@ -93,17 +92,17 @@ def _embed_job(
         else:
             decoded.append((photo_id, photo))
     if decoded:
-        embedded = embed(encoder, [pixels for _, pixels in decoded], gallery=True)
+        embedded = embedder.embed([pixels for _, pixels in decoded], gallery=True)
         results += zip((photo_id for photo_id, _ in decoded), embedded, strict=True)
     return results
 
 
 class EmbeddedGallery(Protocol):
-    """The embeddings of a gallery's photos by one encoder: in a catalogue, or in memory."""
+    """The embeddings of a gallery's photos in one space: in a catalogue, or in memory."""
 
     @property
     def encoder(self) -> str:
-        """SHA-256 of the encoder's model file."""
+        """Id of the embedding space; see `satchel.encode.embedder.EmbeddingSpace`."""
 
     @property
     def patch_dimension(self) -> int | None:
@@ -120,13 +119,13 @@ class EmbeddedGallery(Protocol):
 
 
 class CatalogueGallery:
-    """The gallery of a catalogue, as one encoder embedded it; see `EmbeddedGallery`."""
+    """The gallery of a catalogue in one embedding space; see `EmbeddedGallery`."""
 
-    def __init__(self, catalogue: Catalogue, card: EncoderCard) -> None:
+    def __init__(self, catalogue: Catalogue, space: EmbeddingSpace) -> None:
         self._catalogue = catalogue
-        self._dimension = card.dimension
-        self.encoder = card.sha256
-        self.patch_dimension = card.patch_dimension
+        self._dimension = space.card.dimension
+        self.encoder = space.id
+        self.patch_dimension = space.card.patch_dimension
 
     def vectors(self) -> GalleryVectors:
         """Every photo that is searched.
@@ -176,20 +175,20 @@ def _some_patches(gallery: EmbeddedGallery, photos: Bytes) -> npt.NDArray[np.int
 
 
 def build_index(
-    catalogue: Catalogue, card: EncoderCard, path: Path, rules: SearchRules
+    catalogue: Catalogue, space: EmbeddingSpace, path: Path, rules: SearchRules
 ) -> GalleryIndex:
     """Write the index of all embedded photos to `path` and return it.
 
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to search.
     """
-    index = assemble_index(CatalogueGallery(catalogue, card), rules)
+    index = assemble_index(CatalogueGallery(catalogue, space), rules)
     index.save(path)
     return index
 
 
 def open_index(
-    catalogue: Catalogue, card: EncoderCard, path: Path, rules: SearchRules
+    catalogue: Catalogue, space: EmbeddingSpace, path: Path, rules: SearchRules
 ) -> GalleryIndex:
     """Load the index; rebuild it from the database if absent, stale, damaged or of other rules.
 
@@ -201,10 +200,10 @@ def open_index(
     try:
         index = GalleryIndex.load(path)
     except DamagedIndex:
-        return build_index(catalogue, card, path, rules)
-    wanted = (card.sha256, catalogue.revision(), rules)
+        return build_index(catalogue, space, path, rules)
+    wanted = (space.id, catalogue.revision(), rules)
     if (index.encoder, index.gallery.revision, index.rules) != wanted:
-        return build_index(catalogue, card, path, rules)
+        return build_index(catalogue, space, path, rules)
     return index
 
 
@@ -215,4 +214,7 @@ def _nothing_embedded(catalogue: Catalogue) -> str:
             "the catalogue is empty: import your products' photos with "
             "`satchel import catalogue.csv` (or a folder per code), then run `satchel index`"
         )
-    return f"there is no index yet of the catalogue's {size.photos:,} photos: run `satchel index`"
+    return (
+        f"there is no index yet of the catalogue's {size.photos:,} photos, or none with this "
+        "encoder and [locate] setting: run `satchel index`"
+    )

@@ -6,10 +6,9 @@ import logging
 from threading import Lock, Timer
 from typing import Final
 
-from satchel.encode.card import read_card
-from satchel.encode.registry import serving_card
 from satchel.errors import IndexMissing, SatchelError
 from satchel.search.indexing import build_index
+from satchel.served import served_space
 from satchel.workspace import Workspace
 
 QUIET_S: Final = 2.0
@@ -49,9 +48,9 @@ class Reindexing:
         with self._building:
             workspace = self._workspace
             try:
-                card = read_card(serving_card(workspace.models))
+                space = served_space(workspace)
                 build_index(
-                    workspace.catalogue, card, workspace.index_path, workspace.settings.search
+                    workspace.catalogue, space, workspace.index_path, workspace.settings.search
                 )
             except IndexMissing:
                 pass  # nothing is embedded, so no index is out of date

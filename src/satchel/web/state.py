@@ -14,10 +14,7 @@ from satchel.catalog.filters import Where
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
-from satchel.encode.card import read_card
-from satchel.encode.encoder import Encoder
 from satchel.encode.registry import FILE as SERVING_FILE
-from satchel.encode.registry import serving_card
 from satchel.errors import (
     Busy,
     FaultyPhoto,
@@ -34,6 +31,7 @@ from satchel.parallel import cores
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.records import Identification, PhotoEmbedding
 from satchel.search.indexing import open_index
+from satchel.served import load_embedder, served_space
 from satchel.web.kept import Kept
 from satchel.web.reindexing import Reindexing
 from satchel.web.uploads import KeptPhoto, ReceivedPhoto
@@ -73,7 +71,7 @@ class ServerState:
             max_of_session=2 * MAX_ITEM_PHOTOS,
             max_age_s=60 * workspace.settings.serve.kept_minutes,
         )
-        self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
+        self._embedder = load_embedder(workspace, threads=cores())
         self._current: _Current | None = None
         self._loading = Lock()
         self._places = BoundedSemaphore(places)
@@ -192,13 +190,13 @@ class ServerState:
         # The stamp is taken first: an index that is replaced in between is loaded once more on
         # the next request, rather than never.
         workspace, stamp = self.workspace, self._stamp()
-        card = read_card(serving_card(workspace.models))
-        if card != self._encoder.card:  # another model was promoted, or this one rolled back
-            self._encoder = Encoder.load(serving_card(workspace.models), threads=cores())
+        space = served_space(workspace)
+        if space != self._embedder.space:  # another model was promoted, or this one rolled back
+            self._embedder = load_embedder(workspace, threads=cores())
         index = open_index(
-            workspace.catalogue, self._encoder.card, workspace.index_path, workspace.settings.search
+            workspace.catalogue, space, workspace.index_path, workspace.settings.search
         )
-        identifier = Identifier.of(workspace, self._encoder, index, self._limits)
+        identifier = Identifier.of(workspace, self._embedder, index, self._limits)
         return _Current(stamp, identifier, len(index))
 
     def _stamp(self) -> Stamp:
@@ -207,7 +205,7 @@ class ServerState:
         files = (
             self.workspace.index_path,
             models / SERVING_FILE,
-            calibration_path(models, self._encoder.id),
+            calibration_path(models, self._embedder.space.id),
         )
         return stamp_of(files)
 

@@ -28,7 +28,7 @@ from satchel.confidence.fit import FEWEST_QUERIES, fit_confidence
 from satchel.confidence.outcomes import NOT_THERE, outcomes_of
 from satchel.confidence.stored import Calibration
 from satchel.curate.known import KnownPictures
-from satchel.encode.encoder import Encoder
+from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import PhotoError, UsageError
 from satchel.evaluate.offline import Query, rank_pairs
 from satchel.identify import Identifier
@@ -75,7 +75,7 @@ class _EmbeddedPhoto:
 
 def calibrate(
     workspace: Workspace,
-    encoder: Encoder,
+    embedder: Embedder,
     photos: RowSource,
     source: str,
     *,
@@ -85,7 +85,7 @@ def calibrate(
     """Fit the confidences of answers on photos whose codes are known.
 
     Args:
-        encoder: the one that is served, with one thread: several photos are embedded at once.
+        embedder: the one that is served, with one thread: several photos are embedded at once.
         photos: a row for each photo, of one item each; faulty rows are reported and left out.
         source: name of these photos, for the record.
         progress: a stage of `STEPS` for each row.
@@ -96,17 +96,16 @@ def calibrate(
             or fewer than two products.
         IndexMissing: there is nothing to search.
     """
-    index = open_index(
-        workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
-    )
+    space = embedder.space
+    index = open_index(workspace.catalogue, space, workspace.index_path, workspace.settings.search)
     progress.begin("calibrate", STEPS * photos.total)
-    identifier = Identifier.of(workspace, encoder, index)
+    identifier = Identifier.of(workspace, embedder, index)
     indexed = set(np.unique(index.gallery.products).tolist())
     embedded, own = _embed(workspace, identifier, photos, progress, on_problem)
     ids = workspace.catalogue.ids_of_codes()
     codes = [ids.get(one.code, NOT_THERE) for one in embedded]
     rights = [right if right in indexed else NOT_THERE for right in codes]
-    pictures = _pictures(workspace, encoder, embedded)
+    pictures = _pictures(workspace, space, embedded)
     new, copies = _new_photos(pictures, len(embedded), progress)
     left_out = LeftOut(own + copies.known, copies.repeated)
     known = sum(rights[row] != NOT_THERE for row in new)
@@ -130,7 +129,7 @@ def calibrate(
     )
     confidence, measured = fit_confidence(
         outcomes_of(pairs, absent_share=wishes.absent),
-        encoder.card.confidence,
+        space.card.confidence,
         source,
         absent_share=wishes.absent,
         precision=wishes.precision,
@@ -140,7 +139,7 @@ def calibrate(
     made_at = datetime.now(UTC).replace(microsecond=0)
     return (
         Calibration(
-            encoder=encoder.id,
+            encoder=space.id,
             made_at=made_at,
             source=source,
             products=len(indexed),
@@ -207,11 +206,11 @@ def _new_photos(
 
 
 def _pictures(
-    workspace: Workspace, encoder: Encoder, embedded: Sequence[_EmbeddedPhoto]
+    workspace: Workspace, space: EmbeddingSpace, embedded: Sequence[_EmbeddedPhoto]
 ) -> KnownPictures:
     """The photos and those of the gallery, by their vectors before whitening."""
-    dimension = encoder.card.dimension
-    gallery = workspace.catalogue.vectors.gallery(encoder.id, dimension)
+    dimension = space.card.dimension
+    gallery = workspace.catalogue.vectors.gallery(space.id, dimension)
     limits = workspace.settings.photos.limits()
     vectors = [one.embedding.vector for one in embedded]
     return KnownPictures(

@@ -23,13 +23,13 @@ from satchel.curate.marks import measure_marks, shops_to_search
 from satchel.curate.report import render_report
 from satchel.curate.rules import CurationRules
 from satchel.curate.summary import CurationSummary, summarise
-from satchel.encode.encoder import Encoder
-from satchel.encode.registry import serving_card
+from satchel.encode.embedder import Embedder
 from satchel.errors import CatalogueError
 from satchel.files import timestamp, write_atomically
 from satchel.progress import SILENT, Progress
 from satchel.records import Problem
 from satchel.search.indexing import build_index
+from satchel.served import load_embedder
 from satchel.workflows.index import embed_missing
 from satchel.workspace import Workspace
 
@@ -54,23 +54,24 @@ def curate_catalogue(
     workspace: Workspace,
     rules: CurationRules,
     *,
-    encoder: Encoder | None = None,
+    embedder: Embedder | None = None,
     progress: Progress = SILENT,
 ) -> CurationResult:
     """Curate all photos of a workspace, rebuild the index, and write a report.
 
     Args:
-        encoder: default, the served one.
+        embedder: default, the served one.
 
     Raises:
         CatalogueError: there are no photos.
     """
-    encoder = encoder or Encoder.load(serving_card(workspace.models), threads=1)
+    embedder = embedder or load_embedder(workspace, threads=1)
+    space = embedder.space
     catalogue, store = workspace.catalogue, workspace.photos
-    problems = list(embed_missing(workspace, encoder, progress=progress))
+    problems = list(embed_missing(workspace, embedder, progress=progress))
     if catalogue.curation.count_unmeasured():
         measure_photos(catalogue, store, progress=progress, on_problem=problems.append)
-    photos = catalogue.curation.gallery_photos(encoder.id, encoder.card.dimension)
+    photos = catalogue.curation.gallery_photos(space.id, space.card.dimension)
     if not len(photos):
         raise CatalogueError("there are no photos to curate: import some with `satchel import`")
     if shops := shops_to_search(photos):
@@ -78,7 +79,7 @@ def curate_catalogue(
     if pairs := pairs_to_compare(photos, rules.duplicates, compared_pairs(catalogue.curation)):
         compare_pairs(catalogue.curation, store, pairs, rules.duplicates, progress=progress)
     summary = decide_all(catalogue.curation, photos, rules)
-    build_index(catalogue, encoder.card, workspace.index_path, workspace.settings.search)
+    build_index(catalogue, space, workspace.index_path, workspace.settings.search)
     page, figures = _write_report(workspace, summary)
     return CurationResult(summary, tuple(dict.fromkeys(problems)), page, figures)
 

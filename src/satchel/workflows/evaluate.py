@@ -13,6 +13,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.errors import UsageError
 from satchel.evaluate.ranks import TOP, by_group, class_ranks
@@ -25,6 +26,7 @@ from satchel.evaluate.report import (
     accuracy_figures,
 )
 from satchel.progress import SILENT, Progress, Uncounted
+from satchel.served import load_locator
 from satchel.train.backbones import Backbone
 from satchel.train.classifier import load_classifier, predict
 from satchel.train.encoder import NetworkEmbeddings, load_encoder, network_embeddings
@@ -148,7 +150,8 @@ def _evaluate(
             "`satchel split NAME --fewest 3`"
         )
     progress.begin("evaluate", len(queries))
-    ranked = rank_part(part, encoder, progress=progress, keep_vectors=embedding)
+    embedder = Embedder(encoder, load_locator(part.workspace))
+    ranked = rank_part(part, embedder, progress=progress, keep_vectors=embedding)
     more = further(part)
     evaluations = _log(part.workspace.split_path(split_name), model, part.name)
     codes = [code for code, _ in queries]

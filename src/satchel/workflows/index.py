@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from satchel.encode.encoder import Encoder
-from satchel.encode.registry import serving_card
+from satchel.encode.embedder import Embedder
 from satchel.progress import SILENT, Progress
 from satchel.records import Problem
 from satchel.search.indexing import build_index, embed_gallery
+from satchel.served import load_embedder
 from satchel.workspace import Workspace
 
 
@@ -28,29 +28,29 @@ class IndexResult:
 
 
 def index_catalogue(workspace: Workspace, *, progress: Progress = SILENT) -> IndexResult:
-    """Embed the photos that are new with the served encoder, and write the index.
+    """Embed the photos that are new with the served encoder and locator, and write the index.
 
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to search.
     """
-    encoder = Encoder.load(serving_card(workspace.models), threads=1)
-    missing = workspace.catalogue.vectors.count_missing(encoder.id)
-    problems = embed_missing(workspace, encoder, progress=progress)
+    embedder = load_embedder(workspace, threads=1)
+    missing = workspace.catalogue.vectors.count_missing(embedder.space.id)
+    problems = embed_missing(workspace, embedder, progress=progress)
     index = build_index(
-        workspace.catalogue, encoder.card, workspace.index_path, workspace.settings.search
+        workspace.catalogue, embedder.space, workspace.index_path, workspace.settings.search
     )
     return IndexResult(missing - len(problems), len(index), problems)
 
 
 def embed_missing(
-    workspace: Workspace, encoder: Encoder, *, progress: Progress = SILENT
+    workspace: Workspace, embedder: Embedder, *, progress: Progress = SILENT
 ) -> tuple[Problem, ...]:
     """Embed the photos that are new; return those that could not be.
 
     Args:
-        encoder: with one thread, since several photos are under way at once.
+        embedder: with one thread, since several photos are under way at once.
     """
-    missing = workspace.catalogue.vectors.count_missing(encoder.id)
+    missing = workspace.catalogue.vectors.count_missing(embedder.space.id)
     if not missing:
         return ()
     problems: list[Problem] = []
@@ -58,7 +58,7 @@ def embed_missing(
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
-        encoder,
+        embedder,
         limits=workspace.settings.photos.limits(),
         on_problem=problems.append,
         progress=progress,

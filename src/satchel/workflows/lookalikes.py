@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from satchel.confidence.stored import confidence_of
-from satchel.encode.card import read_card
-from satchel.encode.registry import serving_card
 from satchel.lookalikes.groups import propose
 from satchel.progress import SILENT, Progress
 from satchel.search.indexing import open_index
+from satchel.served import served_space
 from satchel.workspace import Workspace
 
 
@@ -17,11 +16,11 @@ def propose_look_alikes(workspace: Workspace, *, progress: Progress = SILENT) ->
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to compare.
     """
-    card = read_card(serving_card(workspace.models))
+    space = served_space(workspace)
     propose(
         workspace.catalogue,
-        open_index(workspace.catalogue, card, workspace.index_path, workspace.settings.search),
-        confidence_of(workspace.models, card),
+        open_index(workspace.catalogue, space, workspace.index_path, workspace.settings.search),
+        confidence_of(workspace.models, space),
         workspace.settings.look_alikes,
         workspace.index_path.with_name("look-alikes.jsonl"),
         progress=progress,

@@ -14,8 +14,9 @@ from satchel.confidence.fit import FEWEST_QUERIES, fit_confidence
 from satchel.confidence.outcomes import outcomes_of
 from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
 from satchel.encode.embed import as_query
+from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
-from satchel.encode.registry import BUILTINS, CARD, serve_model, serving_card
+from satchel.encode.registry import BUILTINS, CARD, serve_model
 from satchel.encode.registry import roll_back as serve_previous
 from satchel.errors import EncoderError, IndexMissing, UsageError
 from satchel.evaluate.offline import Query, rank_pairs, stored_photos
@@ -24,6 +25,7 @@ from satchel.onnx_model import write_card
 from satchel.progress import Progress
 from satchel.records import PhotoEmbedding
 from satchel.search.indexing import build_index
+from satchel.served import load_locator, served_space, space_of
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
 from satchel.workflows.index import embed_missing
@@ -94,16 +96,17 @@ def roll_back(workspace: Workspace) -> tuple[str, int]:
         UsageError: there is none before it.
     """
     name = serve_previous(workspace.models)
-    card = read_card(serving_card(workspace.models))
-    _rebuild_index(workspace, card)
-    return name, workspace.catalogue.vectors.count_missing(card.sha256)
+    space = served_space(workspace)
+    build_index(workspace.catalogue, space, workspace.index_path, workspace.settings.search)
+    return name, workspace.catalogue.vectors.count_missing(space.id)
 
 
 def _embed_gallery(workspace: Workspace, path: Path, card: EncoderCard, progress: Progress) -> None:
     """Embed the photos that this encoder has not embedded; without any, the model is not read."""
-    if not workspace.catalogue.vectors.count_missing(card.sha256):
+    if not workspace.catalogue.vectors.count_missing(space_of(workspace, card).id):
         return
-    problems = embed_missing(workspace, Encoder.load(path, threads=1), progress=progress)
+    embedder = Embedder(Encoder.load(path, threads=1), load_locator(workspace))
+    problems = embed_missing(workspace, embedder, progress=progress)
     if problems:
         raise EncoderError(
             f"{len(problems)} photos could not be embedded, the first: {problems[0]}"
@@ -114,13 +117,10 @@ def _serve(workspace: Workspace, name: str, card: EncoderCard) -> None:
     """Serve an encoder that the gallery is embedded with."""
     serve_model(workspace.models, name)
     try:
-        _rebuild_index(workspace, card)
+        space = space_of(workspace, card)
+        build_index(workspace.catalogue, space, workspace.index_path, workspace.settings.search)
     except IndexMissing:  # an empty catalogue: there is nothing to search yet
         return
-
-
-def _rebuild_index(workspace: Workspace, card: EncoderCard) -> None:
-    build_index(workspace.catalogue, card, workspace.index_path, workspace.settings.search)
 
 
 # -- confidence ------------------------------------------------------------------------------------
@@ -142,8 +142,10 @@ def _confidence(workspace: Workspace, run: Run, card: EncoderCard) -> Confidence
     if len(val) < FEWEST_QUERIES or len(place) < 2:
         return card.confidence
 
+    space = space_of(workspace, card)
+
     def stored(part: Sequence[Named]) -> Iterator[PhotoEmbedding]:
-        return stored_photos(workspace.catalogue, card, [sha256 for _, sha256 in part])
+        return stored_photos(workspace.catalogue, space, [sha256 for _, sha256 in part])
 
     gallery = OfflineGallery(stored(split.train), [place[code] for code, _ in split.train])
     pairs = rank_pairs(

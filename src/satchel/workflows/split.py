@@ -10,9 +10,8 @@ import numpy as np
 from satchel.catalog.training import KeptPhoto
 from satchel.curate.copies import compared_pairs
 from satchel.curate.duplicates import Groups
-from satchel.encode.card import read_card
-from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
+from satchel.served import served_space
 from satchel.train.batches import TrainingPhotos
 from satchel.train.splits import LabelledPhoto, Named, Split, SplitOptions, make_split
 from satchel.workspace import Workspace
@@ -22,12 +21,12 @@ ITEM = "item"
 
 
 def workspace_photos(workspace: Workspace) -> list[KeptPhoto]:
-    """Every kept photo of the workspace, with the boxes of the encoder that is served.
+    """Every kept photo of the workspace, with the boxes of the encoder and locator that are served.
 
     Raises:
         UsageError: there are none.
     """
-    photos = workspace.catalogue.kept_photos(read_card(serving_card(workspace.models)).sha256)
+    photos = workspace.catalogue.kept_photos(served_space(workspace).id)
     if not photos:
         raise UsageError("the catalogue has no photos to train on; run `satchel import` first")
     return photos

@@ -10,7 +10,7 @@ import numpy as np
 from satchel.arrays import Floats, Ints
 from satchel.catalog.training import KeptPhoto
 from satchel.encode.embed import as_query
-from satchel.encode.encoder import Encoder
+from satchel.encode.embedder import Embedder
 from satchel.evaluate.offline import Query, embed_photos, rank_queries, stored_photos
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.evaluate.ranks import Ranks
@@ -93,18 +93,18 @@ class RankedPart:
 
 
 def rank_part(
-    part: SplitPart, encoder: Encoder, *, progress: Progress, keep_vectors: bool = False
+    part: SplitPart, embedder: Embedder, *, progress: Progress, keep_vectors: bool = False
 ) -> RankedPart:
     """Rank a part's queries as `Identifier` would, under the workspace's search rules.
 
     Args:
-        encoder: with one thread. Its embeddings in the catalogue are reused.
+        embedder: with one thread. Its embeddings in the catalogue are reused.
         progress: of the queries.
         keep_vectors: return the queries' vectors too.
     """
     queries, searched = part.photos(part.queries), part.photos(part.gallery)
-    embedded = _embedded(part, encoder, searched, gallery=True, progress=Uncounted(progress))
-    gallery = OfflineGallery(embedded, searched.labels, encoder=encoder.id)
+    embedded = _embedded(part, embedder, searched, gallery=True, progress=Uncounted(progress))
+    gallery = OfflineGallery(embedded, searched.labels, encoder=embedder.space.id)
     vectors: list[Floats] = []
 
     def kept(photos: Iterable[PhotoEmbedding]) -> Iterator[PhotoEmbedding]:
@@ -114,11 +114,11 @@ def rank_part(
             yield photo
 
     if part.own is None:
-        photos = kept(_embedded(part, encoder, queries, gallery=False))
+        photos = kept(_embedded(part, embedder, queries, gallery=False))
         to_rank = map(Query, photos)
     else:
         own = part.own.tolist()
-        photos = kept(as_query(gallery.photo(at), encoder.n_passes) for at in own)
+        photos = kept(as_query(gallery.photo(at), embedder.encoder.n_passes) for at in own)
         to_rank = map(Query, photos, gallery.rows[own].tolist())
     searcher = gallery.searcher(part.workspace.settings.search)
     found = rank_queries(searcher, to_rank, progress=progress)
@@ -131,22 +131,23 @@ def rank_part(
 
 def _embedded(
     part: SplitPart,
-    encoder: Encoder,
+    embedder: Embedder,
     photos: TrainingPhotos,
     *,
     gallery: bool,
     progress: Progress = SILENT,
 ) -> Iterator[PhotoEmbedding]:
-    """Embeddings of photos: the catalogue's, if this encoder has embedded all of it."""
+    """Embeddings of photos: the catalogue's, if all of it is embedded in this space."""
     catalogue = part.workspace.catalogue
-    if catalogue.vectors.count_missing(encoder.id):
+    if catalogue.vectors.count_missing(embedder.space.id):
         limits = part.workspace.settings.photos.limits()
         return embed_photos(
-            encoder,
+            embedder.encoder,
             photos.names,
             lambda name: decode(photos.read(name), limits=limits),
+            locator=embedder.locator,
             gallery=gallery,
             progress=progress,
         )
-    stored = stored_photos(catalogue, encoder.card, photos.names)
-    return stored if gallery else (as_query(photo, encoder.n_passes) for photo in stored)
+    stored = stored_photos(catalogue, embedder.space, photos.names)
+    return stored if gallery else (as_query(photo, embedder.encoder.n_passes) for photo in stored)

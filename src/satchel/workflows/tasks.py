@@ -6,6 +6,7 @@ import numpy as np
 
 from satchel.adapt.files import Start
 from satchel.adapt.task import AdaptTask
+from satchel.served import load_locator
 from satchel.train.classifier import ClassifierTask
 from satchel.train.encoder import EncoderTask
 from satchel.train.runs import Run
@@ -57,4 +58,5 @@ def adapt_task(workspace: Workspace, split: Split, run: Run) -> AdaptTask:
         np.array([place[code] for code in group if code in place], np.int64)
         for group in Start.read(run).look_alikes
     )
-    return AdaptTask.of(photos, np.arange(len(split.train)), len(products), look_alikes)
+    trained = np.arange(len(split.train))
+    return AdaptTask.of(photos, trained, len(products), look_alikes, load_locator(workspace))
