@@ -31,7 +31,7 @@ def test_a_photo_is_named(reader, photo, codes):
     assert reader.texts(".candidate .brand")[0] == "Maison"
     assert all(text.endswith("%") for text in reader.texts(".confidence .number"))
     assert reader.one(".verdict h2").text
-    reader.until(lambda: reader.all(".previews svg.box"))
+    reader.until(lambda: reader.all(".previews .box:not([hidden])"))
     reader.until(lambda: not reader.all("form.working"))
     assert reader.complaints() == []
 
@@ -39,10 +39,10 @@ def test_a_photo_is_named(reader, photo, codes):
 def test_the_box_lies_on_the_photo_as_the_answer_says(reader, photo):
     reader.go("/")
     reader.send(photo("M22675"))
-    reader.until(lambda: reader.all(".previews svg.box"))
+    reader.until(lambda: reader.all(".previews .box:not([hidden])"))
     shown, natural, box = reader.chrome.execute_script("""
         const image = document.querySelector('.previews img');
-        const rect = document.querySelector('.previews .line').getBoundingClientRect();
+        const rect = document.querySelector('.previews .box').getBoundingClientRect();
         const tile = image.getBoundingClientRect();
         const boxes = JSON.parse(document.querySelector('[data-boxes]').dataset.boxes);
         return [[rect.left - tile.left, rect.top - tile.top, rect.right - tile.left,
@@ -57,11 +57,12 @@ def test_the_box_lies_on_the_photo_as_the_answer_says(reader, photo):
 def test_several_photos_of_one_item(reader, photo, codes):
     reader.go("/")
     reader.send(photo("Z-9", 0, "front.jpg"), photo("Z-9", 1, "back.jpg"))
-    reader.until(lambda: len(reader.all(".previews svg.box")) == 2)
+    reader.until(lambda: len(reader.all(".previews .box:not([hidden])")) == 2)
     assert reader.texts(".candidate .code code")[0] == "Z-9"
     reader.all(".previews .remove")[0].click()
     reader.until(lambda: len(reader.all(".previews li")) == 1)
-    assert not reader.all(".candidate, .previews svg.box")  # the answer was of other photos
+    # The answer was of other photos.
+    assert not reader.all(".candidate, .previews .box:not([hidden])")
     reader.one("#clear").click()
     reader.until(lambda: not reader.all(".previews li"))
     assert reader.complaints() == []

@@ -52,7 +52,9 @@
     const words = form.dataset;
     const most = Number(words.most);
     let chosen = []; // [{file, item}], in the order of the previews
-    let again = false; // whether an answer that is shown is replaced
+    let again = false; // whether the request replaces an answer that is shown
+    let pending = false; // whether something changed while a request was under way
+    let kept = []; // tokens of the chosen photos, once the server has them
     let shown = 0; // how many of the chosen photos the result speaks of
 
     input.addEventListener("change", () => add([...input.files]));
@@ -70,11 +72,7 @@
       const files = [...(event.clipboardData?.files ?? [])];
       if (files.length) add(files);
     });
-    form.addEventListener("satchel:ask-again", () => {
-      if (!shown) return;
-      again = true;
-      form.requestSubmit();
-    });
+    form.addEventListener("satchel:ask-again", askAgain);
     dropping();
     requests();
     if (input.files.length) add([...input.files]); // kept by the browser over a reload
@@ -89,6 +87,15 @@
       changed();
       if (kept.length < images.length) tell(words.tooMany);
       else if (other) tell(words.notPhoto.replace("{name}", other.name));
+    }
+
+    // A box or a filter has changed: the answer that is shown follows.
+    function askAgain() {
+      if (!shown) return;
+      pending = form.classList.contains("working");
+      if (pending) return;
+      again = true;
+      form.requestSubmit();
     }
 
     function key(file) {
@@ -120,11 +127,13 @@
         (chosen.at(-1)?.remove ?? input).focus();
       });
       item.append(image, remove);
+      photo.box = satchelBox(item, image, words, askAgain);
       return photo;
     }
 
     // Anything that was said of other photos is taken back: an answer must fit what is seen.
     function changed() {
+      kept = [];
       const transfer = new DataTransfer();
       chosen.forEach((photo) => transfer.items.add(photo.file));
       input.files = transfer.files;
@@ -145,7 +154,7 @@
     function forgetAnswer() {
       chosen.forEach((photo) => {
         photo.item.classList.remove("faulty");
-        photo.item.querySelector("svg.box")?.remove();
+        photo.box.show(null);
       });
       if (shown) result.innerHTML = advice;
       shown = 0;
@@ -179,17 +188,27 @@
 
     function requests() {
       const mine = (event) => event.detail.ctx.sourceElement === form;
+      form.addEventListener("htmx:config:request", (event) => {
+        if (mine(event)) complete(event.detail.ctx.request.body);
+      });
       form.addEventListener("htmx:before:request", (event) => {
         if (!mine(event)) return;
         if (form.classList.contains("working")) return event.preventDefault();
-        forgetAnswer();
         tell("");
         form.classList.add("working");
-        result.replaceChildren(document.getElementById("waiting").content.cloneNode(true));
+        result.setAttribute("aria-busy", "true");
+        if (!again) {
+          forgetAnswer();
+          result.replaceChildren(document.getElementById("waiting").content.cloneNode(true));
+        }
         shown = chosen.length;
       });
       document.addEventListener("htmx:finally:request", (event) => {
-        if (mine(event)) form.classList.remove("working");
+        if (!mine(event)) return;
+        form.classList.remove("working");
+        result.removeAttribute("aria-busy");
+        again = false;
+        if (pending) askAgain();
       });
       form.addEventListener("htmx:error", () => {
         result.innerHTML = advice;
@@ -200,7 +219,14 @@
         const problem = result.querySelector(".problem");
         if (found && !found.dataset.drawn) {
           found.dataset.drawn = "yes";
-          JSON.parse(found.dataset.boxes).forEach((box, at) => chosen[at] && draw(chosen[at], box));
+          const others = JSON.parse(found.dataset.others ?? "[]");
+          JSON.parse(found.dataset.boxes).forEach((box, at) => chosen[at]?.box.show(box, others[at]));
+          kept = JSON.parse(found.dataset.kept);
+        }
+        if (problem?.dataset.slug === "upload-expired" && kept.length) {
+          kept = []; // the photos themselves, then
+          pending = true;
+          return;
         }
         if (problem?.dataset.photo) {
           chosen[Number(problem.dataset.photo) - 1]?.item.classList.add("faulty");
@@ -208,8 +234,17 @@
         if ((found || problem) && !again && !result.contains(document.activeElement)) {
           lead(found || problem);
         }
-        if (found || problem) again = false;
       });
+    }
+
+    // Photos that the server has are not sent again; boxes go along in the order of the photos.
+    function complete(body) {
+      if (kept.length === chosen.length && kept.every(Boolean)) {
+        body.delete("photos");
+        kept.forEach((token) => body.append("kept", token));
+      }
+      const boxes = chosen.map((photo) => photo.box.given()?.join(",") ?? "");
+      if (boxes.some(Boolean)) boxes.forEach((box) => body.append("box", box));
     }
 
     // On a phone the answer lies below the photos: bring it into sight, and readers' focus to it.
@@ -220,26 +255,6 @@
         result.scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
       }
     }
-
-    // The drawing has the photo's own proportions and is fitted into its tile as the photo is, so
-    // that both stay on each other at any size.
-    function draw(photo, [x0, y0, x1, y1]) {
-      const { naturalWidth: width, naturalHeight: height } = photo.image;
-      if (!width || !photo.image.isConnected) return;
-      const svg = element("svg", { class: "box", viewBox: `0 0 ${width} ${height}`, role: "img" });
-      const place = { x: x0 * width, y: y0 * height, width: (x1 - x0) * width };
-      for (const part of ["under", "line"]) {
-        svg.append(element("rect", { ...place, height: (y1 - y0) * height, class: part }));
-      }
-      svg.setAttribute("aria-label", words.found);
-      photo.item.append(svg);
-    }
-  }
-
-  function element(name, attributes) {
-    const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-    for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-    return made;
   }
 
   function productDialog(dialog) {
