@@ -21,6 +21,7 @@ SatchelError
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
 ├── LocatorError            a detector's files are missing, altered or inconsistent
 ├── StorageError            the photo store cannot be written to: a full disk, rights
+├── AnnotationToolError  a server for annotation cannot be reached, or refuses
 ├── FaultyPhoto             one of several photos of an item, named by its position
 └── Busy                    the server has too many requests
 
@@ -46,6 +47,8 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
             "torchvision",
         )
     ),
+    "annotate": frozenset(("cvat_sdk",)),
+    "label-studio": frozenset(("label_studio_sdk",)),
     "mlflow": frozenset(("mlflow", "sqlparse")),
     "tensorboard": frozenset(("tensorboard",)),
     "wandb": frozenset(("wandb",)),
@@ -168,6 +171,10 @@ class StorageError(SatchelError):
 
 class EncoderError(SatchelError):
     """A model file or its card is missing, altered or inconsistent."""
+
+
+class AnnotationToolError(SatchelError):
+    """A server for annotation cannot be reached, refuses, or gives an unusable answer."""
 
 
 class FaultyPhoto(SatchelError):

@@ -139,12 +139,36 @@ def test_what_counts_is_as_a_dictionary_says(steps, tmp_path_factory) -> None:
     catalogue.close()
 
 
-def test_tasks(store: AnnotationStore) -> None:
-    store.add_task("cvat", "http://a", 5)
-    store.add_task("cvat", "http://b", 5)
-    store.add_task("cvat", "http://a", 3)
-    first, second = store.tasks("cvat", "http://a")
+def test_what_is_labelled_already(catalogue: Catalogue) -> None:
+    with catalogue.writing() as writer:
+        for code in ("B", "A"):
+            product = writer.add_product(code, {"category": "bag"})
+            for number in (1, 2, 3, 4) if code == "B" else (1, 5):
+                writer.link(product, number, {}, {})
+    put(catalogue.annotations, 1, box())
+    put(catalogue.annotations, 2, box(score=0.5), source=PRE_LABEL)
+    catalogue.annotation_tasks.add("cvat", "http://a", 5, [3])
+    assert catalogue.annotations.labelled() == [
+        (photo(1), "B", "bag"),
+        (photo(3), "B", "bag"),
+    ]
+    assert catalogue.annotations.unlabelled() == [
+        (photo(2), "B", "bag"),
+        (photo(4), "B", "bag"),
+        (photo(5), "A", "bag"),
+    ]
+
+
+def test_tasks(catalogue: Catalogue) -> None:
+    store = catalogue.annotation_tasks
+    store.add("cvat", "http://a", 5)
+    store.add("cvat", "http://b", 5)
+    store.add("cvat", "http://a", 3)
+    first, second = store.on_server("cvat", "http://a")
     assert (first.remote_id, second.remote_id, first.pulled) == (5, 3, {})
     store.set_pulled(first, {"1": "2026-01-01"})
-    assert [one.pulled for one in store.tasks("cvat", "http://a")] == [{"1": "2026-01-01"}, {}]
-    assert store.tasks("label-studio", "http://a") == []
+    assert [one.pulled for one in store.on_server("cvat", "http://a")] == [
+        {"1": "2026-01-01"},
+        {},
+    ]
+    assert store.on_server("label-studio", "http://a") == []

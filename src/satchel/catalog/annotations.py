@@ -12,12 +12,19 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Engine, Select, delete, func, insert, or_, select
 from sqlalchemy.orm import aliased
 
 from satchel.catalog.database import by_photo_id, inserted_id, writing
 from satchel.catalog.dialect import MAX_PARAMETERS
-from satchel.catalog.tables import AnnotationBoxRow, AnnotationRow, AnnotationTaskRow, PhotoRow
+from satchel.catalog.tables import (
+    AnnotationBoxRow,
+    AnnotationRow,
+    AnnotationTaskPhotoRow,
+    PhotoRow,
+    ProductPhotoRow,
+    ProductRow,
+)
 from satchel.parallel import batched
 from satchel.records import Box, LabelledBox
 
@@ -62,6 +69,14 @@ class Labelling:
     at: datetime
 
 
+class ProductOfPhoto(NamedTuple):
+    """A photo by its SHA-256, and the product that it shows."""
+
+    photo: str
+    code: str
+    category: str | None
+
+
 @dataclass(slots=True)
 class LabellingCount:
     """Result of storing labellings, in photos and boxes."""
@@ -71,19 +86,8 @@ class LabellingCount:
     unchanged: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AnnotationTask:
-    """A task in an annotation tool; see `AnnotationTaskRow`."""
-
-    id: int
-    tool: str
-    url: str
-    remote_id: int
-    pulled: dict[str, str]
-
-
 class AnnotationStore:
-    """Reads and writes boxes, and the tasks of annotation tools."""
+    """Reads and writes boxes."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -165,31 +169,38 @@ class AnnotationStore:
                 found |= {one.photo: one for one in _with_boxes(connection, rows)}
         return found
 
-    # -- tasks --------------------------------------------------------------------------------
+    # -- what to label next -------------------------------------------------------------------
 
-    def add_task(self, tool: str, url: str, remote_id: int) -> None:
-        """Remember a task, to pull from it later."""
-        with writing(self._engine) as connection:
-            values = {"tool": tool, "url": url, "remote_id": remote_id, "pulled": {}}
-            connection.execute(insert(AnnotationTaskRow).values(**values))
-            connection.commit()
+    def unlabelled(self) -> list[ProductOfPhoto]:
+        """Return every photo that no person labelled, that is in no task and not dropped, by id."""
+        return self._by_product(labelled=False)
 
-    def tasks(self, tool: str, url: str) -> list[AnnotationTask]:
-        """Return the tasks on a server, by id."""
-        row = AnnotationTaskRow
-        chosen = select(row.id, row.tool, row.url, row.remote_id, row.pulled)
+    def labelled(self) -> list[ProductOfPhoto]:
+        """Return every photo that a person labelled, or that is in a task, by id."""
+        return self._by_product(labelled=True)
+
+    def _by_product(self, *, labelled: bool) -> list[ProductOfPhoto]:
+        first = (
+            select(func.min(ProductPhotoRow.id))
+            .where(ProductPhotoRow.state != "dropped")
+            .group_by(ProductPhotoRow.photo_id)
+        )
+        by_person = select(AnnotationRow.id).where(
+            AnnotationRow.photo_id == PhotoRow.id, AnnotationRow.source == BoxSource.PERSON
+        )
+        pushed = select(AnnotationTaskPhotoRow.task_id).where(
+            AnnotationTaskPhotoRow.photo_id == PhotoRow.id
+        )
+        known = or_(by_person.exists(), pushed.exists())
+        chosen = (
+            select(PhotoRow.sha256, ProductRow.code, ProductRow.category)
+            .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
+            .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
+            .where(ProductPhotoRow.id.in_(first), known if labelled else ~known)
+            .order_by(PhotoRow.id)
+        )
         with self._engine.connect() as connection:
-            rows = connection.execute(
-                chosen.where(row.tool == tool, row.url == url).order_by(row.id)
-            )
-            return [AnnotationTask(*one) for one in rows]
-
-    def set_pulled(self, task: AnnotationTask, pulled: dict[str, str]) -> None:
-        """Remember which state of a task's parts is in the catalogue."""
-        row = AnnotationTaskRow
-        with writing(self._engine) as connection:
-            connection.execute(update(row).where(row.id == task.id).values(pulled=pulled))
-            connection.commit()
+            return [ProductOfPhoto(*row) for row in connection.execute(chosen)]
 
 
 def _labellings() -> Select[*tuple[Any, ...]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import Engine
 
+from satchel.catalog.annotation_tasks import AnnotationTaskStore
 from satchel.catalog.annotations import AnnotationStore
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import open_database, writing
@@ -27,7 +28,8 @@ class Catalogue(ProductStore):
         review: photos in review, and people's decisions on them.
         facets: the attributes that products are filtered by.
         look_alikes: groups of look-alikes, and people's decisions on them.
-        annotations: boxes on photos, and the tasks of annotation tools.
+        annotations: boxes on photos.
+        annotation_tasks: tasks in annotation tools.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -38,6 +40,7 @@ class Catalogue(ProductStore):
         self.look_alikes = LookAlikeStore(engine)
         self.facets = FacetStore(engine)
         self.annotations = AnnotationStore(engine)
+        self.annotation_tasks = AnnotationTaskStore(engine)
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Catalogue:

@@ -270,6 +270,19 @@ class AnnotationTaskRow(Base):
     pulled: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
 
 
+class AnnotationTaskPhotoRow(Base):
+    """A photo that was pushed in a task."""
+
+    __tablename__ = "annotation_task_photos"
+
+    task_id: Mapped[int] = mapped_column(
+        ForeignKey("annotation_tasks.id", ondelete="CASCADE"), primary_key=True
+    )
+    photo_id: Mapped[int] = mapped_column(
+        ForeignKey("photos.id", ondelete="CASCADE"), primary_key=True, index=True
+    )
+
+
 class RevisionRow(Base):
     """One row, incremented by every change that an index depends on."""
 

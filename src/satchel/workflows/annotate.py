@@ -195,7 +195,11 @@ def export_annotations(
             progress.advance()
 
     _write(annotated(), path, format_name, list(categories))
-    problems = () if photos is None else _copy_photos(workspace, photos, source, total, progress)
+    problems: list[Problem] = []
+    if photos is not None:
+        progress.begin("copy photos", total)
+        names = (one.photo for one in store.current(source=source))
+        problems = copy_photos(workspace, names, photos, progress=progress)
     return AnnotationExport(total, categories, tuple(problems))
 
 
@@ -228,23 +232,25 @@ def _pack(source: Path, target: Path) -> None:
             archive.write(file, file.relative_to(root).as_posix())
 
 
-def _copy_photos(
-    workspace: Workspace,
-    folder: Path,
-    source: BoxSource | None,
-    total: int,
-    progress: Progress,
+def copy_photos(
+    workspace: Workspace, photos: Iterable[str], folder: Path, *, progress: Progress = SILENT
 ) -> list[Problem]:
-    """Copy the photos that are not there yet; return those that could not be."""
+    """Copy photos, by SHA-256, to a folder, under the names by which annotation files know them.
+
+    Returns:
+        photos that are gone from the store.
+
+    Raises:
+        UsageError: the folder cannot be written to.
+    """
     problems: list[Problem] = []
-    progress.begin("copy photos", total)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for one in workspace.catalogue.annotations.current(source=source):
-            target = folder / stored_name(one.photo)
+        for photo in photos:
+            target = folder / stored_name(photo)
             try:
                 if not target.exists():
-                    write_atomically(target, workspace.photos.read(one.photo))
+                    write_atomically(target, workspace.photos.read(photo))
             except CatalogueError as error:
                 problems.append(Problem(target.name, str(error)))
             progress.advance()

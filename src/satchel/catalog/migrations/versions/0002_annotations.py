@@ -38,8 +38,15 @@ def upgrade() -> None:
         sa.Column("pulled", sa.JSON, nullable=False),
         sa.UniqueConstraint("tool", "url", "remote_id"),
     )
+    op.create_table(
+        "annotation_task_photos",
+        _reference("task_id", "annotation_tasks", primary_key=True),
+        _reference("photo_id", "photos", primary_key=True, index=True),
+    )
 
 
-def _reference(name: str, table: str, *, index: bool = False) -> sa.Column[int]:
+def _reference(
+    name: str, table: str, *, index: bool = False, primary_key: bool = False
+) -> sa.Column[int]:
     key = sa.ForeignKey(f"{table}.id", ondelete="CASCADE")
-    return sa.Column(name, sa.Integer, key, nullable=False, index=index)
+    return sa.Column(name, sa.Integer, key, nullable=False, index=index, primary_key=primary_key)

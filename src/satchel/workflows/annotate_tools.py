@@ -1,0 +1,238 @@
+"""`satchel annotate suggest`, `push` and `pull`: what to label next, in annotation tools."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Final
+
+from satchel.annotate.class_map import ClassMap
+from satchel.annotate.matching import stored_name
+from satchel.annotate.records import AnnotatedPhoto
+from satchel.annotate.suggest import UnlabelledPhoto, choose, teaching_value
+from satchel.annotate.tools.tool import AnnotationTool, PhotoToLabel
+from satchel.catalog.annotations import BoxSource, NewLabelling, ProductOfPhoto
+from satchel.errors import AnnotationToolError, CatalogueError, PhotoError, UsageError
+from satchel.files import timestamp
+from satchel.images import decode
+from satchel.locate.card import CATEGORIES
+from satchel.locate.locator import Locator
+from satchel.parallel import batched, cores, map_in_order
+from satchel.progress import SILENT, Progress
+from satchel.records import Detection, LabelledBox, Problem
+from satchel.workflows.annotate import AnnotationImport, import_annotations
+from satchel.workspace import Workspace
+
+MAX_LOCATED: Final = 5_000
+"""Photos that are located for a suggestion; of a larger catalogue, every second, third …"""
+
+BATCH_PHOTOS: Final = 8
+LOCATED_SIDE_PX: Final = 640
+"""Least short side that photos are decoded to before they are located."""
+
+UNNAMED: Final = "product"
+"""Class of a detection whose locator has no classes."""
+
+
+def suggest_photos(
+    workspace: Workspace,
+    count: int,
+    locator: Locator | None,
+    *,
+    on_problem: Callable[[Problem], None],
+    progress: Progress = SILENT,
+) -> list[UnlabelledPhoto]:
+    """Choose photos of the catalogue whose boxes would teach a locator most.
+
+    Args:
+        locator: with one thread; None to spread the photos over products and categories alone.
+        on_problem: called with each photo that cannot be read.
+    """
+    store = workspace.catalogue.annotations
+    photos = store.unlabelled()
+    photos = photos[:: max(1, -(-len(photos) // MAX_LOCATED))]
+    if locator is None:
+        candidates = [UnlabelledPhoto(*one) for one in photos]
+    else:
+        progress.begin("locate", len(photos))
+        jobs = batched(photos, BATCH_PHOTOS)
+        locate = partial(_located, workspace, locator)
+        candidates = []
+        for found in map_in_order(locate, jobs, workers=cores()):
+            for one in found:
+                if isinstance(one, Problem):
+                    on_problem(one)
+                else:
+                    candidates.append(one)
+            progress.advance(len(found))
+    return choose(candidates, count, [(one.code, one.category) for one in store.labelled()])
+
+
+def _located(
+    workspace: Workspace, locator: Locator, photos: Sequence[ProductOfPhoto]
+) -> list[UnlabelledPhoto | Problem]:
+    found: list[UnlabelledPhoto | Problem] = []
+    pixels, readable = [], []
+    limits = workspace.settings.photos.limits()
+    for one in photos:
+        try:
+            data = workspace.photos.read(one.photo)
+            pixels.append(decode(data, min_side_px=LOCATED_SIDE_PX, limits=limits))
+            readable.append(one)
+        except (CatalogueError, PhotoError) as error:
+            found.append(Problem(f"photo {one.photo} of {one.code}", str(error)))
+    for one, detections in zip(readable, locator.locate(pixels) if pixels else [], strict=True):
+        value = teaching_value(detections)
+        found.append(UnlabelledPhoto(*one, value, tuple(detections)))
+    return found
+
+
+# -- push -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PushResult:
+    """A task that was made."""
+
+    task: int
+    address: str
+    photos: int
+    boxes: int
+
+
+def push_photos(
+    workspace: Workspace,
+    tool: AnnotationTool,
+    photos: Sequence[UnlabelledPhoto],
+    *,
+    locator_id: str = "",
+    title: str = "",
+    labels: Sequence[str] = (),
+    progress: Progress = SILENT,
+) -> PushResult:
+    """Push photos to an annotation tool as one task, with what a locator finds in them.
+
+    The detections are kept as pre-labels. Until the server has everything, nothing is recorded.
+
+    Args:
+        locator_id: of the locator that the detections are of.
+        labels: classes to choose from, besides those of boxes and detections.
+
+    Raises:
+        UsageError: there are no photos.
+        AnnotationToolError: the server cannot be reached, or refuses.
+    """
+    if not photos:
+        raise UsageError("every photo of the catalogue is labelled, or in a task already")
+    known = workspace.catalogue.annotations.categories()
+    sent = [_to_label(workspace, one) for one in photos]
+    drawn = {box.label for one in sent for box in one.photo.boxes}
+    names = list(dict.fromkeys([*(labels or CATEGORIES), *sorted({*known, *drawn})]))
+    progress.begin(f"push to {tool.title}", 0)
+    task = tool.push(title or f"satchel {timestamp()}", names, sent)
+    ids = _record(workspace, photos, sent, locator_id)
+    workspace.catalogue.annotation_tasks.add(tool.name, tool.url, task, ids)
+    return PushResult(task, tool.address(task), len(sent), sum(len(p.photo.boxes) for p in sent))
+
+
+def _to_label(workspace: Workspace, one: UnlabelledPhoto) -> PhotoToLabel:
+    stored = workspace.catalogue.stored_photo(one.photo)
+    assert stored is not None, "photos of the catalogue were chosen"
+    boxes = tuple(map(_pre_label, one.detections))
+    name = stored_name(one.photo)
+    photo = AnnotatedPhoto(name, stored.width, stored.height, boxes)
+    return PhotoToLabel(workspace.photos.path(one.photo), photo)
+
+
+def _pre_label(found: Detection) -> LabelledBox:
+    return LabelledBox(found.box, found.category or UNNAMED, score=found.score)
+
+
+def _record(
+    workspace: Workspace,
+    photos: Sequence[UnlabelledPhoto],
+    sent: Sequence[PhotoToLabel],
+    locator_id: str,
+) -> list[int]:
+    """Keep the detections as pre-labels; return the ids of the photos."""
+    stored = [workspace.catalogue.stored_photo(one.photo) for one in photos]
+    ids = [one.id for one in stored if one is not None]
+    labellings = [
+        NewLabelling(number, one.photo.boxes)
+        for number, one in zip(ids, sent, strict=True)
+        if one.photo.boxes
+    ]
+    origin = f"locator {locator_id[:12]}"
+    workspace.catalogue.annotations.put(labellings, BoxSource.PRE_LABEL, origin=origin)
+    return ids
+
+
+# -- pull -----------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class PullResult:
+    """What was pulled.
+
+    Attributes:
+        tasks: that were asked.
+        failed: of them, those that could not be read; `notes` say why.
+        imports: of each part that changed.
+        notes: what is not finished, and which tasks are gone.
+    """
+
+    tasks: int = 0
+    failed: int = 0
+    imports: list[AnnotationImport] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def pull_boxes(
+    workspace: Workspace,
+    tool: AnnotationTool,
+    *,
+    classes: ClassMap,
+    on_problem: Callable[[Problem], None],
+    progress: Progress = SILENT,
+) -> PullResult:
+    """Take the boxes of all tasks on a server that changed since the last pull.
+
+    Killed at any moment, the next pull resumes with the part that was under way. A task that cannot
+    be read does not cost the others.
+
+    Raises:
+        UsageError: no task was pushed to this server.
+        AnnotationToolError: no task could be read.
+    """
+    tasks = workspace.catalogue.annotation_tasks.on_server(tool.name, tool.url)
+    if not tasks:
+        raise UsageError(
+            f"no task was pushed to {tool.title} at {tool.url}; see: satchel annotate push"
+        )
+    take = partial(
+        import_annotations,
+        workspace,
+        photos=workspace.folder,
+        classes=classes,
+        on_problem=on_problem,
+        progress=progress,
+    )
+    done = PullResult(len(tasks))
+    errors: list[AnnotationToolError] = []
+    for task in tasks:
+        try:
+            for part in tool.changed(task.remote_id, task.pulled):
+                origin = f"{tool.name} task {task.remote_id} {part.name}"
+                taken = take(part.read(), origin=origin, checked=part.checked, by=part.by)
+                done.imports.append(taken)
+                task = replace(task, pulled={**task.pulled, part.key: part.state})  # noqa: PLW2901
+                workspace.catalogue.annotation_tasks.set_pulled(task, task.pulled)
+                done.notes += filter(None, [part.note])
+        except AnnotationToolError as error:
+            errors.append(error)
+            done.failed += 1
+            done.notes.append(f"task {task.remote_id}: {error}")
+    if len(errors) == len(tasks):
+        raise errors[0]
+    return done
