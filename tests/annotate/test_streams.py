@@ -157,7 +157,9 @@ def test_memory_does_not_grow_with_the_photos(name: str, count: int, tmp_path: P
     def photos() -> Iterator[AnnotatedPhoto]:
         return (one_photo(f"{number:05}.jpg", 2) for number in range(count))
 
-    path = tmp_path / f"annotations{FORMATS[name].suffix}"
+    first, path = (tmp_path / f"{at}{FORMATS[name].suffix}" for at in (1, 2))
+    FORMATS[name].write([one_photo()], first, LABELS)
+    assert len(list(FORMATS[name].read(first))) == 1  # what is loaded once is not measured
     FORMATS[name].write(photos(), path, LABELS)
     tracemalloc.start()
     try:

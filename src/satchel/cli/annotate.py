@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from satchel.cli.annotate_tools import pull, push, suggest
 from satchel.cli.shared import (
     SOME_FAILED,
     Bars,
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from satchel.catalog.annotations import BoxSource
 
 annotate = typer.Typer(no_args_is_help=True, help="Boxes on photos, from and to annotation tools.")
+
+annotate.command()(suggest)
+annotate.command()(push)
+annotate.command()(pull)
 
 FORMAT_NAMES = "coco, yolo, voc, cvat, label-studio"
 
