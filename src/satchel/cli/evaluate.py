@@ -28,10 +28,15 @@ def evaluate(
     run = Run.find(workspace.runs, name)
     if not run.best.exists():
         raise UsageError(f"the run {run.name} has no weights yet: it is {run.state()}")
-    from satchel.workflows.evaluate import evaluate_run
-
     with Bars() as bars:
-        report = evaluate_run(workspace, run, part=part, progress=bars)
+        if run.read().kind == "locator":  # it froze its own photos, and no test part
+            from satchel.workflows.locator import evaluate_locator
+
+            part, report = "val", evaluate_locator(workspace, run, progress=bars)
+        else:
+            from satchel.workflows.evaluate import evaluate_run
+
+            report = evaluate_run(workspace, run, part=part, progress=bars)
     table = Table(report.title, "", "95 %")
     for figure in report.figures:
         between = "" if figure.low is None else f"{figure.low:.1%} – {figure.high:.1%}"

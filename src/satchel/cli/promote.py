@@ -27,6 +27,9 @@ def export(
 
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, name)
+    if run.read().kind == "locator":
+        _export_locator(workspace, run)
+        return
     from satchel.workflows.export import export_run
 
     table = Table("", "MB", "cosine, 99 of 100", "nearest five", "ms per photo", "")
@@ -72,6 +75,15 @@ def promote(
         if kind not in KINDS:
             raise UsageError(f"expected --kind of {', '.join(KINDS)}, got {kind!r}")
         promote_run(workspace, run, kind)
+
+
+def _export_locator(workspace: Workspace, run: Run) -> None:
+    from satchel.workflows.locator import export_locator
+
+    with Bars() as bars:
+        path, card = export_locator(workspace, run, progress=bars)
+    size = (path.parent / card.file).stat().st_size / 1e6
+    say(f"{size:.1f} MB; {card.parity}; least score {card.score:g}; written to {path.parent}")
 
 
 def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:

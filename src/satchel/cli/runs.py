@@ -12,7 +12,7 @@ from satchel.errors import UsageError
 if TYPE_CHECKING:
     from satchel.train.runs import Run
 
-FIGURES: Final = ("top1", "top5", "recall1", "recall5", "map_at_r")
+FIGURES: Final = ("top1", "top5", "recall1", "recall5", "map_at_r", "ap", "ap50", "main_iou")
 """Shown as columns."""
 
 
@@ -28,6 +28,7 @@ def runs(
     from rich.console import Console
     from rich.table import Table
 
+    from satchel.evaluate.stability import loss_trends
     from satchel.train.runs import RESUMABLE, all_runs
 
     workspace = open_workspace(context)
@@ -65,7 +66,7 @@ def runs(
         name for name in FIGURES if any(name in record.figures for record, _ in records.values())
     ]
     colours = {"crashed": "red", "running": "yellow", "stopped": "cyan"}
-    table = Table("run", "state", "split", "epochs", "min", *figures)
+    table = Table("run", "state", "split", "epochs", "min", "loss", *figures)
     table.columns[0].overflow = "fold"
     for run in sorted(chosen, key=key):
         record, state = records[run.name]
@@ -75,6 +76,7 @@ def runs(
             record.split,
             f"{record.epochs:g}",
             f"{record.seconds / 60:.1f}",
+            next((trend.verdict for trend in loss_trends(run.curves())), ""),
             *(f"{100 * record.figures[k]:.1f}" if k in record.figures else "" for k in figures),
         )
     Console().print(table)

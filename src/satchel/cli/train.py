@@ -1,22 +1,26 @@
-"""`satchel train`: classifiers and encoders of the catalogue's own photos."""
+"""`satchel train`: classifiers, encoders and detectors of the catalogue's own photos."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Annotated, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from satchel.cli.shared import STOPPED, Bars, open_workspace, pairs, say
-from satchel.cli.train_options import SPLIT, TrainOptions, with_train_options
+from satchel.cli.shared import STOPPED, Bars, FirstProblems, open_workspace, pairs, say
+from satchel.cli.train_options import SPLIT, RunOptions, TrainOptions, with_train_options
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
     from satchel.train.runs import Run
-    from satchel.train.settings import TrainSettings
+    from satchel.train.settings import FitSettings, LocatorSettings, TrainSettings
     from satchel.workspace import Workspace
 
 train = typer.Typer(no_args_is_help=True, help="Train models on the catalogue's own photos.")
+
+OPTIONS: Final = {"options": "option", "val_data": "val", "class_map": "map"}
+"""Settings whose option has another name."""
 
 
 @train.command()
@@ -45,6 +49,93 @@ def encoder(
     from satchel.train.settings import EncoderSettings
 
     _train(context, EncoderSettings, common, {"loss": loss, "options": pairs(option) or None})
+
+
+@train.command()
+@with_train_options
+def locator(
+    context: typer.Context,
+    common: RunOptions,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            help="Annotations of any format: file, folder or zip; default: the catalogue's boxes."
+        ),
+    ] = None,
+    val: Annotated[
+        Path | None, typer.Option(help="Annotations to validate with; default: a share.")
+    ] = None,
+    photos: Annotated[
+        Path | None, typer.Option(help="Folder of the photos; default: next to the annotations.")
+    ] = None,
+    class_map: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--map", metavar="CLASS=NAME", help="Train a class under a name; without one, not."
+        ),
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="yolox-nano or yolox-tiny.")] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="ONNX file of YOLOX weights to start from.")
+    ] = None,
+) -> None:
+    """Train a detector, which finds the goods in a photo, on photos with boxes."""
+    from satchel.train.settings import LocatorSettings, read_settings_file
+
+    check_trackers(common.tracker)
+    workspace = open_workspace(context)
+    given = common.settings() | {
+        "data": _path(data),
+        "val_data": _path(val),
+        "photos": _path(photos),
+        "class_map": _class_map(class_map),
+        "architecture": architecture,
+        "weights": _path(weights),
+    }
+    if common.resume is not None:
+        run = _to_resume(workspace, LocatorSettings, common, given)
+    else:
+        settings = read_settings_file(
+            LocatorSettings, common.config, **pairs(common.setting), **given
+        )
+        run = _begun_locator(workspace, settings, common.name or settings.architecture)
+    train_run(workspace, run, common.tracker)
+
+
+def _path(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())
+
+
+def _class_map(given: list[str] | None) -> dict[str, str] | None:
+    """CLASS=NAME arguments; the last = divides, since a class may hold one."""
+    found = {}
+    for pair in given or []:
+        old, equals, new = pair.rpartition("=")
+        if not equals or not old.strip():
+            raise UsageError(
+                f"expected a class and the name to train it under, got {pair!r}; write "
+                '"Small Bag=bag", or "Small Bag=" to leave it out'
+            )
+        found[old] = new
+    return found or None
+
+
+def _begun_locator(workspace: Workspace, settings: LocatorSettings, name: str) -> Run:
+    from satchel.workflows.locator import begin_locator
+
+    problems = FirstProblems("… and more")
+    with Bars(resumes=False) as bars:
+        run, found = begin_locator(workspace, settings, name, on_problem=problems, progress=bars)
+    counts = {part: len(found.photos.of(part)) for part in ("train", "val")}
+    boxes = ", ".join(f"{label} {found.boxes[label]:,}" for label in found.classes)
+    say(f"{counts['train']:,} photos to train on, {counts['val']:,} to validate with; {boxes}")
+    if found.empty:
+        say(f"{found.empty:,} photos without boxes teach that there is no product")
+    if found.left_out:
+        say(f"{found.left_out:,} boxes left out, whose classes are not trained")
+    if problems.count:
+        say(f"{problems.count:,} photos or boxes left out because of problems")
+    return run
 
 
 def _train(
@@ -84,15 +175,16 @@ def _begun(
 
 
 def _to_resume(
-    workspace: Workspace, kind: type[TrainSettings], common: TrainOptions, given: dict[str, Any]
+    workspace: Workspace, kind: type[FitSettings], common: RunOptions, given: dict[str, Any]
 ) -> Run:
     """The run to resume, which keeps its settings."""
     from satchel.train.runs import Run
-    from satchel.workflows.kinds import CLASSIFIER, ENCODER
+    from satchel.workflows.kinds import CLASSIFIER, ENCODER, LOCATOR
 
     run = Run.find(workspace.runs, common.resume or "")
     also = {"config": common.config, "name": common.name, "set": common.setting, **given}
-    also["option"] = also.pop("options", None)  # as the command line calls them
+    for setting, option in OPTIONS.items():  # as the command line calls them
+        also[option] = also.pop(setting, None)
     if any(also.values()):
         refused = ", ".join(f"--{option}" for option, value in also.items() if value)
         raise UsageError(
@@ -100,7 +192,7 @@ def _to_resume(
             "begin a new run without --resume"
         )
     command = run.read().command
-    expected = next(one for one in (CLASSIFIER, ENCODER) if one.settings is kind)
+    expected = next(one for one in (CLASSIFIER, ENCODER, LOCATOR) if one.settings is kind)
     if command != expected.command:
         raise UsageError(f"{run.name} is no {expected.name}: satchel {command} --resume {run.name}")
     return run
@@ -108,6 +200,7 @@ def _to_resume(
 
 def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
     """Train a run to its end, under progress bars."""
+    from satchel.evaluate.stability import loss_trends
     from satchel.workflows.train import resume
 
     if run.state() == "finished":
@@ -124,6 +217,8 @@ def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> Non
         raise typer.Exit(STOPPED) from None
     figures = ", ".join(f"{key} {value:.4f}" for key, value in record.figures.items())
     say(f"finished after {record.seconds / 60:.1f} min: {figures}")
+    for trend in loss_trends(run.curves())[:1]:
+        say(str(trend))
     if not record.adapts:
         say(f"next: satchel evaluate {run.name}")
 

@@ -41,15 +41,12 @@ Minutes = Annotated[float | None, typer.Option(help="As many epochs as fit.")]
 
 
 @dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """Options that `satchel train classifier` and `satchel train encoder` have in common."""
+class RunOptions:
+    """Options that all commands which train have in common."""
 
-    split_name: SplitName = SPLIT
     config: ConfigFile = None
     name: RunName = None
     resume: Resume = None
-    backbone: Backbone = None
-    weights: Weights = None
     stage: Stage = None
     epochs: Epochs = None
     minutes: Minutes = None
@@ -58,27 +55,40 @@ class TrainOptions:
 
     def settings(self) -> dict[str, Any]:
         """Those that are settings of the run, by the settings' names."""
-        names = ("backbone", "weights", "stage", "epochs", "minutes")
-        return {name: getattr(self, name) for name in names}
+        return {"stage": self.stage, "epochs": self.epochs, "minutes": self.minutes}
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions(RunOptions):
+    """Options that `satchel train classifier` and `satchel train encoder` have in common."""
+
+    split_name: SplitName = SPLIT
+    backbone: Backbone = None
+    weights: Weights = None
+
+    def settings(self) -> dict[str, Any]:
+        """Those that are settings of the run, by the settings' names."""
+        common = RunOptions.settings(self)
+        return common | {"backbone": self.backbone, "weights": self.weights}
 
 
 def with_train_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options of `TrainOptions`, which it gets as its argument `common`.
+    """Give a command the options of a class above, which it gets as its argument `common`.
 
     Typer reads options from a function's signature, so that of the command is put together here:
     its own parameters, but for `common`, then a parameter for each field.
     """
     own = dict(inspect.signature(command, eval_str=True).parameters)
-    del own["common"]
-    hints = get_type_hints(TrainOptions, include_extras=True)
+    kind = own.pop("common").annotation
+    hints = get_type_hints(kind, include_extras=True)
     shared = [
         parameter.replace(annotation=hints[name], kind=parameter.KEYWORD_ONLY)
-        for name, parameter in inspect.signature(TrainOptions).parameters.items()
+        for name, parameter in inspect.signature(kind).parameters.items()
     ]
 
     @wraps(command)
     def run(**given: Any) -> None:
-        common = TrainOptions(**{parameter.name: given.pop(parameter.name) for parameter in shared})
+        common = kind(**{parameter.name: given.pop(parameter.name) for parameter in shared})
         command(common=common, **given)
 
     run.__signature__ = inspect.Signature([*own.values(), *shared])  # type: ignore[attr-defined]

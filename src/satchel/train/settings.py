@@ -138,8 +138,24 @@ class EncoderSettings(TrainSettings):
 
 
 class LocatorSettings(FitSettings):
-    """`satchel train locator`: where goods are in a photo."""
+    """`satchel train locator`: where goods are in a photo.
 
+    What data, photos, format, class_map, classes and val_share choose is frozen when a run begins.
+    """
+
+    data: str | None = Field(
+        None, description="annotation file, folder or zip; none: the boxes of the catalogue"
+    )
+    val_data: str | None = Field(
+        None, description="annotations to validate with; none: a share of the photos"
+    )
+    photos: str | None = Field(None, description="folder of the photos; none: next to the data")
+    format: str | None = Field(None, description="of the data; none: recognised")
+    class_map: dict[str, str] = Field(
+        default_factory=dict, description="class of the data → name to train it under; empty: not"
+    )
+    classes: tuple[str, ...] = Field((), description="to train; none: all that the data has")
+    val_share: float = Field(0.15, gt=0, lt=1, description="share of the photos to validate with")
     architecture: Literal["yolox-nano", "yolox-tiny"] = "yolox-nano"
     weights: str = Field(
         "none", description="YOLOX weights to start from: an ONNX file trained on COCO, or none"

@@ -39,7 +39,9 @@ def export_run(
     split, photos = Split.load(workspace.split_path(record.split)), workspace_photos(workspace)
     compared = split.val if len(split.val) >= LEAST_COMPARED else (*split.val, *split.train)
     to_compare = part_photos(workspace, photos, compared, split.products())
-    card, found = kind_of(record).export(run, to_compare, kinds)
+    export = kind_of(record).export
+    assert export is not None  # the command line exports locators by `satchel.workflows.locator`
+    card, found = export(run, to_compare, kinds)
     for exported in found:
         if exported.agrees:
             _write(workspace, run, card, exported)

@@ -20,11 +20,22 @@ from satchel.train.classifier import load_classifier, train_classifier, untraine
 from satchel.train.encoder import load_encoder, train_encoder, untrained_encoder
 from satchel.train.export import Exported, Kind, export_encoder
 from satchel.train.fitting import Trainable, TrainingState
+from satchel.train.locator.training import train_locator
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record
-from satchel.train.settings import ClassifierSettings, EncoderSettings, TrainSettings
-from satchel.train.splits import Split
+from satchel.train.settings import (
+    ClassifierSettings,
+    EncoderSettings,
+    LocatorSettings,
+    TrainSettings,
+)
 from satchel.validation import StrictModel
-from satchel.workflows.tasks import adapt_task, classifier_task, encoder_task
+from satchel.workflows.tasks import (
+    adapt_task,
+    classifier_task,
+    encoder_task,
+    locator_task,
+    run_split,
+)
 from satchel.workspace import Workspace
 
 OnEpoch = Callable[[int, dict[str, float]], None]
@@ -39,10 +50,10 @@ class RunKind:
         name: in the run's record.
         command: that begins and resumes it, without `satchel`.
         settings: their class.
-        task: what such a run of a split works on.
+        task: what such a run works on: photos of its split, or those that it froze itself.
         fit: trains on that, or resumes; the run's folder gets the weights.
         export: run, photos to compare by, kinds of files → card, without what is a file's own, and
-            ONNX files; an adapted head has one kind alone.
+            ONNX files; an adapted head has one kind alone. None where no encoder is trained.
         untrained: settings, number of products → the network that training begins with; refuses
             settings that do not fit. None where runs begin with the encoder that is served.
         load: reads the run's network, with the input side that it is served with; None where the
@@ -52,9 +63,9 @@ class RunKind:
     name: str
     command: str
     settings: type[StrictModel]
-    task: Callable[[Workspace, Split, Run], Any]
+    task: Callable[[Workspace, Run], Any]
     fit: Callable[..., TrainingState]
-    export: Export
+    export: Export | None
     untrained: Callable[[Any, int], Trainable] | None = None
     load: Callable[[Run], tuple[Backbone, int]] | None = None
 
@@ -62,15 +73,13 @@ class RunKind:
         """Begin a record of such a run; its split is not known yet."""
         return new_record(self.name, self.command, settings, name)
 
-    def train(
-        self, workspace: Workspace, split: Split, run: Run, *, progress: Progress, on_epoch: OnEpoch
-    ) -> TrainingState:
+    def train(self, task: Any, run: Run, *, progress: Progress, on_epoch: OnEpoch) -> TrainingState:
         """Train a run to its end, or resume it.
 
         Args:
+            task: see above.
             on_epoch: called with the epoch, from 1, and its validation figures.
         """
-        task = self.task(workspace, split, run)
         settings = run.read().settings_as(self.settings)
         return self.fit(task, settings, run, progress=progress, on_epoch=on_epoch)
 
@@ -141,7 +150,7 @@ CLASSIFIER: Final = RunKind(
     "classifier",
     "train classifier",
     ClassifierSettings,
-    lambda workspace, split, _: classifier_task(workspace, split),
+    lambda workspace, run: classifier_task(workspace, run_split(workspace, run)),
     train_classifier,
     _export_network(_load_classifier),
     untrained_classifier,
@@ -151,26 +160,34 @@ ENCODER: Final = RunKind(
     "encoder",
     "train encoder",
     EncoderSettings,
-    lambda workspace, split, _: encoder_task(workspace, split),
+    lambda workspace, run: encoder_task(workspace, run_split(workspace, run)),
     train_encoder,
     _export_network(_load_encoder),
     untrained_encoder,
     _load_encoder,
 )
 ADAPTED_HEAD: Final = RunKind(
-    "adapt_head", ADAPT, AdaptSettings, adapt_task, adapt_head, _export_head
+    "adapt_head",
+    ADAPT,
+    AdaptSettings,
+    lambda workspace, run: adapt_task(workspace, run_split(workspace, run), run),
+    adapt_head,
+    _export_head,
 )
 ADAPTED_NETWORK: Final = RunKind(
     "adapt_network",
     ADAPT,
     AdaptSettings,
-    adapt_task,
+    lambda workspace, run: adapt_task(workspace, run_split(workspace, run), run),
     adapt_network,
     _export_network(adapted_backbone),
     load=adapted_backbone,
 )
+LOCATOR: Final = RunKind(
+    "locator", "train locator", LocatorSettings, locator_task, train_locator, export=None
+)
 
 KINDS: Final[Mapping[str, RunKind]] = {
-    kind.name: kind for kind in (CLASSIFIER, ENCODER, ADAPTED_HEAD, ADAPTED_NETWORK)
+    kind.name: kind for kind in (CLASSIFIER, ENCODER, LOCATOR, ADAPTED_HEAD, ADAPTED_NETWORK)
 }
 """Name in a run's record → kind."""

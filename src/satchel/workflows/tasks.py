@@ -6,13 +6,49 @@ import numpy as np
 
 from satchel.adapt.files import Start
 from satchel.adapt.task import AdaptTask
+from satchel.errors import UsageError
 from satchel.served import load_locator
 from satchel.train.classifier import ClassifierTask
 from satchel.train.encoder import EncoderTask
+from satchel.train.locator.frozen import FrozenPhotos, samples_of
+from satchel.train.locator.training import LocatorTask, read_classes
 from satchel.train.runs import Run
+from satchel.train.settings import LocatorSettings
 from satchel.train.splits import Split
+from satchel.workflows.locator_data import photo_reader
 from satchel.workflows.split import part_photos, workspace_photos
 from satchel.workspace import Workspace
+
+
+def run_split(workspace: Workspace, run: Run) -> Split:
+    """The split of a run, as it was when the run began.
+
+    Raises:
+        UsageError: it is missing or was changed.
+    """
+    record = run.read()
+    split = Split.load(workspace.split_path(record.split))
+    if split.hash != record.split_hash:
+        raise UsageError(
+            f"the split {record.split} is another one than the run {run.name} began with; "
+            "begin a new run"
+        )
+    return split
+
+
+def locator_task(workspace: Workspace, run: Run) -> LocatorTask:
+    """The photos with boxes that a run froze when it began.
+
+    Raises:
+        UsageError: the run's list of photos is missing or damaged.
+    """
+    settings, classes = run.read().settings_as(LocatorSettings), read_classes(run)
+    frozen, read = FrozenPhotos.read(run), photo_reader(workspace)
+    train, val = (
+        samples_of(frozen.of(part), classes, read, min_side_px=settings.side_px)
+        for part in ("train", "val")
+    )
+    return LocatorTask(classes, train, val)
 
 
 def classifier_task(workspace: Workspace, split: Split) -> ClassifierTask:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import torch
@@ -59,10 +59,19 @@ def start(workspace: Workspace, split_name: str, settings: TrainSettings, name: 
             "photos": len(split.train),
         }
     )
+    return make_run(workspace, record, lambda run: write_products(run, split.products()))
+
+
+def make_run(workspace: Workspace, record: RunRecord, fill: Callable[[Run], None]) -> Run:
+    """Make a run's folder in the first process; the others get its name.
+
+    Args:
+        fill: writes what else the run needs into its folder.
+    """
     name_of = [""]
     if processes().is_main_process:
         run = Run.create(workspace.runs, record)
-        write_products(run, split.products())
+        fill(run)
         name_of = [run.name]
     broadcast_object_list(name_of)
     return Run(workspace.runs / name_of[0])
@@ -85,7 +94,7 @@ def resume(
     """Train a run to its end, from its beginning or from where it stopped.
 
     Raises:
-        UsageError: it runs elsewhere, or its split was changed.
+        UsageError: it runs elsewhere, or what it was trained on was changed.
         TimeUp: raised by `progress` or `on_epoch`; like Ctrl-C, it leaves the run as stopped.
     """
     main = processes().is_main_process
@@ -95,7 +104,8 @@ def resume(
         record = run.read()
         if record.state == FINISHED:
             return record
-        split = _same_split(workspace, run, record)
+        kind = kind_of(record)
+        task = kind.task(workspace, run)
         tracked = Trackers(trackers if main else (), run, workspace.folder)
         if main:
             held.enter_context(run.noting_stops())
@@ -115,7 +125,7 @@ def resume(
             tracked.log(figures, epoch)
             on_epoch(epoch, figures)
 
-        state = kind_of(record).train(workspace, split, run, progress=progress, on_epoch=keep)
+        state = kind.train(task, run, progress=progress, on_epoch=keep)
         if not main:
             return run.read()
         return run.update(
@@ -124,14 +134,3 @@ def resume(
             ended_at=datetime.now(UTC),
             seconds=seconds(),
         )
-
-
-def _same_split(workspace: Workspace, run: Run, record: RunRecord) -> Split:
-    """The split of a run, as it was when the run began."""
-    split = Split.load(workspace.split_path(record.split))
-    if split.hash != record.split_hash:
-        raise UsageError(
-            f"the split {record.split} is another one than the run {run.name} began with; "
-            "begin a new run"
-        )
-    return split
