@@ -67,6 +67,7 @@ def test_three_bad_boxes_of_a_thousand(name: str, tmp_path: Path) -> None:
     assert str(problems[0]).startswith(f"001.jpg, line {expected[0][1]:,}: ")
     assert sum(len(photo.boxes) for photo in found) == N - len(BAD)
     assert len(found) == N // 10
+    assert [photo.path for photo in found if photo.refused] == [one for one, _ in expected]
 
 
 @pytest.mark.parametrize(

@@ -98,6 +98,18 @@ def test_photos_without_boxes_say_nothing_unless_a_person_checked(
     assert all(b.score is None for one in store.current() for b in one.boxes)
 
 
+def test_a_photo_whose_only_box_is_bad_is_not_one_without_a_product(
+    shop: Workspace, catalogue_file: Path
+) -> None:
+    path = catalogue_file.parent / "a.json"
+    FORMATS["coco"].write([annotated("disc-1", box("bag"))], path, ["bag"])
+    path.write_text(path.read_text().replace('"bbox": [', '"bbox": [1e9, '))
+    with open_annotations(path) as source:
+        done, problems = import_(shop, list(source.read()), source.folder, checked=True)
+    assert (len(problems), done.photos, done.unlabelled) == (1, 0, 0)
+    assert shop.catalogue.annotations.count() == 0
+
+
 def test_a_person_who_drew_one_box_has_seen_the_others(
     shop: Workspace, catalogue_file: Path
 ) -> None:

@@ -241,6 +241,21 @@ def test_shapes_that_are_no_boxes(shop: Workspace, cvat: CvatServer) -> None:
     assert done.imports[0].report.exists()
 
 
+def test_a_photo_with_a_track_is_not_one_without_a_product(
+    shop: Workspace, cvat: CvatServer
+) -> None:
+    push(shop, cvat, 2)
+    (task,) = cvat.tasks.values()
+    drawn = {"type": "rectangle", "frame": 0, "points": [0.0, 0.0, 9.0, 9.0], "attributes": []}
+    shape = {**drawn, "id": 1, "occluded": False, "outside": False, "z_order": 0, "rotation": 0.0}
+    names = {"id": 1, "frame": 0, "label_id": task.label_id("bag"), "group": 0}
+    task.tracks = [{**names, "source": "manual", "shapes": [shape], "attributes": []}]
+    complete(cvat, 10)
+    _, problems = pull(shop, cvat)
+    assert ["as of videos" in str(one) for one in problems] == [True]
+    assert set(current(shop)) == {task.frames()[1]["name"].removesuffix(".jpg")}
+
+
 def test_a_task_that_somebody_deleted_does_not_cost_the_others(
     shop: Workspace, cvat: CvatServer
 ) -> None:

@@ -20,12 +20,14 @@ class AnnotatedPhoto:
         path: of the photo as the annotation file names it, with `/`; never trusted.
         width, height: in pixels, upright; None where the format does not say them.
         boxes: none where there is nothing in the photo, or where nobody has labelled it yet.
+        refused: how many further boxes of it cannot be used; each is a `BoxProblem`.
     """
 
     path: str
     width: int | None
     height: int | None
     boxes: tuple[LabelledBox, ...]
+    refused: int = 0
 
     @property
     def size(self) -> tuple[int, int]:

@@ -125,8 +125,8 @@ def _store(
     """Store the boxes of some photos, and count them."""
     labellings: dict[BoxSource, list[NewLabelling]] = {source: [] for source in BoxSource}
     for one in matched:
-        if not one.photo.boxes and not checked:
-            done.unlabelled += 1
+        if not one.photo.boxes and (one.photo.refused or not checked):
+            done.unlabelled += not one.photo.refused
             continue
         person = checked or one.photo.checked
         boxes = tuple(_renamed(one.photo.boxes, classes, person=person))

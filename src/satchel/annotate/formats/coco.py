@@ -147,7 +147,7 @@ def _photo(
             boxes.append(_box(json.loads(value), width, height, categories))
         except BadAnnotation as error:
             yield BoxProblem.of(name, box_line, str(error))
-    yield AnnotatedPhoto(name, width, height, tuple(boxes))
+    yield AnnotatedPhoto(name, width, height, tuple(boxes), len(annotations) - len(boxes))
 
 
 def _box(value: dict[str, Any], width: int, height: int, categories: dict[str, str]) -> LabelledBox:

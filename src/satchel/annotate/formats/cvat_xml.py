@@ -72,7 +72,7 @@ def _photo(image: Element) -> Iterator[AnnotatedPhoto | BoxProblem]:
             boxes.append(_box(shape, width, height))
         except BadAnnotation as error:
             yield BoxProblem.of(name, shape.line, str(error))
-    yield AnnotatedPhoto(name, width, height, tuple(boxes))
+    yield AnnotatedPhoto(name, width, height, tuple(boxes), len(image.children) - len(boxes))
 
 
 def _box(shape: Element, width: int, height: int) -> LabelledBox:

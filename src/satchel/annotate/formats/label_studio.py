@@ -72,12 +72,14 @@ def read_task(task: Any, line: int) -> Iterator[AnnotatedPhoto | BoxProblem]:
         yield BoxProblem.of(name, line, str(error))
         return
     boxes: list[LabelledBox] = []
+    refused = 0
     for number_of_box, region in enumerate(regions, 1):
         try:
             boxes += _boxes(region, results, who, checked=checked)
         except BadAnnotation as error:
+            refused += 1
             yield BoxProblem.of(name, line, f"box {number_of_box:,}: {error}")
-    yield AnnotatedPhoto(name, *size, tuple(boxes))
+    yield AnnotatedPhoto(name, *size, tuple(boxes), refused)
 
 
 def _photo_path(data: Any) -> str:

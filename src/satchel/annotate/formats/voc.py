@@ -71,7 +71,7 @@ def _read_file(path: Path) -> Iterator[AnnotatedPhoto | BoxProblem]:
                 boxes.append(_box(one, width, height))
             except BadAnnotation as error:
                 yield BoxProblem.of(name, one.line, str(error))
-        yield AnnotatedPhoto(name, width, height, tuple(boxes))
+        yield AnnotatedPhoto(name, width, height, tuple(boxes), len(objects) - len(boxes))
 
 
 def _box(element: Element, width: int, height: int) -> LabelledBox:

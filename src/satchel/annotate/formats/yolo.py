@@ -147,6 +147,7 @@ def _photo(
         yield BoxProblem.of(name, 1, str(error))
         return
     boxes: list[LabelledBox] = []
+    refused = 0
     for number_of_line, line in enumerate(lines, 1):
         if not line.strip():
             continue
@@ -155,10 +156,11 @@ def _photo(
                 raise BadAnnotation(f"expected at most {MAX_BOXES:,} boxes on a photo")
             boxes.append(_box(line.split(), config))
         except BadAnnotation as error:
+            refused += 1
             yield BoxProblem.of(name, number_of_line, str(error))
             if len(boxes) >= MAX_BOXES:
                 break
-    yield AnnotatedPhoto(name, None, None, tuple(boxes))
+    yield AnnotatedPhoto(name, None, None, tuple(boxes), refused)
 
 
 def _box(columns: list[str], config: YoloConfig) -> LabelledBox:

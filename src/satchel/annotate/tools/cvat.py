@@ -5,7 +5,7 @@ A push makes one task; CVAT splits it into jobs, and a pull asks each job whethe
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final
@@ -181,17 +181,21 @@ def _photos(
     shapes: dict[int, list[Any]] = defaultdict(list)
     for shape in data.shapes:
         shapes[shape.frame].append(shape)
+    tracks: Counter[int] = Counter()
     for track in data.tracks:
+        tracks.update({track.frame, *(shape.frame for shape in track.shapes)})
         name = described.frames[track.frame].name
         yield BoxProblem.of(name, 0, "it is a track, as of videos, not a box; draw a box")
     for frame in range(job.start_frame, job.stop_frame + 1):
         touched = any(str(shape.source) not in UNTOUCHED for shape in shapes[frame])
         if frame not in described.deleted and (finished or touched):
-            yield from _photo(described.frames[frame], shapes[frame], described)
+            yield from _photo(
+                described.frames[frame], shapes[frame], described, tracks=tracks[frame]
+            )
 
 
 def _photo(
-    frame: Any, shapes: Sequence[Any], described: _Described
+    frame: Any, shapes: Sequence[Any], described: _Described, *, tracks: int
 ) -> Iterator[AnnotatedPhoto | BoxProblem]:
     boxes = []
     for shape in shapes:
@@ -199,7 +203,8 @@ def _photo(
             boxes.append(_box(shape, frame.width, frame.height, described))
         except BadAnnotation as error:
             yield BoxProblem.of(frame.name, 0, str(error))
-    yield AnnotatedPhoto(frame.name, frame.width, frame.height, tuple(boxes))
+    refused = tracks + len(shapes) - len(boxes)
+    yield AnnotatedPhoto(frame.name, frame.width, frame.height, tuple(boxes), refused)
 
 
 def _box(shape: Any, width: int, height: int, described: _Described) -> LabelledBox:
