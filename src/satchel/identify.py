@@ -270,6 +270,7 @@ class Identifier:
             posterior.in_catalogue,
             likely,
             self._confidence.coverage,
+            tuple(photo.detections for photo in photos),
             {} if selection is None else selection.where,
         )
 

@@ -287,6 +287,7 @@ class Identification:
 
     Attributes:
         boxes: where the object was found, one for each photo of the item.
+        detections: see `PhotoEmbedding.detections`, for each photo of the item.
         in_catalogue: probability that the item's model is in the catalogue, in [0, 1].
         likely: how many of the first models hold the right one, if it is in the catalogue, with
             the chance `coverage`; may be more than there are candidates; None where the ranking
@@ -302,4 +303,5 @@ class Identification:
     in_catalogue: float
     likely: int | None
     coverage: float
+    detections: tuple[tuple[Detection, ...] | None, ...]
     where: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from satchel import records
 from satchel.catalog import lookalike_groups as stored
+from satchel.locate.locator import main_detection
 from satchel.lookalikes.differences import advice, differences
 
 DECIMALS = 4
@@ -144,6 +145,51 @@ class Box(BaseModel):
     x1: float = Field(ge=0, le=1, description="Right.")
     y1: float = Field(ge=0, le=1, description="Bottom.")
 
+    @classmethod
+    def of(cls, box: records.Box) -> Self:
+        """Convert a box."""
+        return cls(x0=box.x0, y0=box.y0, x1=box.x1, y1=box.y1)
+
+
+class Detection(BaseModel):
+    """An object that the locator found in a photo."""
+
+    box: Box
+    category: str | None = Field(
+        description="Its class; null where the locator has none.", examples=["bag"]
+    )
+    score: float = Field(description="In [0, 1].", examples=[0.87])
+    main: bool = Field(description="Whether it is the photo's main object, which is identified.")
+
+    @classmethod
+    def all_of(cls, detections: Sequence[records.Detection] | None) -> list[Self] | None:
+        """Convert the detections of a photo; None where no locator was asked."""
+        if detections is None:
+            return None
+        main = main_detection(detections)
+        return [
+            cls(
+                box=Box.of(one.box),
+                category=one.category,
+                score=round(one.score, DECIMALS),
+                main=one is main,
+            )
+            for one in detections
+        ]
+
+
+class LocatedPhoto(BaseModel):
+    """What was found in a photo."""
+
+    photo: str
+    width: int = Field(description="Pixels, upright.")
+    height: int = Field(description="Pixels, upright.")
+    box: Box | None = Field(description="Of the main object; null where no product was found.")
+    detections: list[Detection] | None = Field(
+        description="Best first; null where the encoder's saliency located."
+    )
+    drawn: str | None = Field(description="The photo with its boxes, where it was written.")
+
 
 class Identification(BaseModel):
     """The answer for one item."""
@@ -152,6 +198,10 @@ class Identification(BaseModel):
     verdict: records.Verdict = Field(description="How far the first candidate can be relied on.")
     candidates: Sequence[Candidate] = Field(description="Likeliest first.")
     boxes: list[Box] = Field(description="Where the item was found, one box for each photo.")
+    detections: list[list[Detection] | None] = Field(
+        description="For each photo all that the locator found, best first, empty where it found "
+        "no product; null where none was asked: a box was given, or saliency locates."
+    )
     in_catalogue: float = Field(
         description="Probability that the item's model is in the catalogue, in [0, 1]."
     )
@@ -179,7 +229,8 @@ class Identification(BaseModel):
             photo=photo,
             verdict=found.verdict,
             candidates=candidates,
-            boxes=[Box(x0=b.x0, y0=b.y0, x1=b.x1, y1=b.y1) for b in found.boxes],
+            boxes=[Box.of(box) for box in found.boxes],
+            detections=[Detection.all_of(one) for one in found.detections],
             in_catalogue=round(found.in_catalogue, DECIMALS),
             likely=found.likely,
             coverage=found.coverage,

@@ -24,6 +24,7 @@ from satchel.cli.identify import identify
 from satchel.cli.import_ import import_
 from satchel.cli.index import index
 from satchel.cli.init import init
+from satchel.cli.locate import locate
 from satchel.cli.lookalikes import lookalikes
 from satchel.cli.promote import export, promote
 from satchel.cli.runs import runs
@@ -69,6 +70,7 @@ app.command()(index)
 app.command()(curate)
 app.command()(calibrate)
 app.command()(identify)
+app.command()(locate)
 app.command()(facets)
 app.command()(serve)
 app.command()(lookalikes)

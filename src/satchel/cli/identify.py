@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import glob
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from satchel.cli.photo_paths import photo_paths
 from satchel.cli.shared import SOME_FAILED, Where, print_json, print_table, say
 from satchel.errors import BadBox, PhotoError, UsageError
 from satchel.records import Problem
 from satchel.text import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from satchel.catalog.filters import Selection
     from satchel.identify import Identifier
     from satchel.locate.given import GivenBox
@@ -53,7 +50,7 @@ def identify(
     selection = identifier.select(parse_where(where or ()))
     top = top or workspace.settings.identify.top
     answers = _Answers(workspace, identifier, top, as_json, selection)
-    paths = list(_photo_paths(photos, answers.fail))
+    paths = list(photo_paths(photos, answers.fail))
     boxes = _boxes(box or (), len(paths))
     if item:
         answers.answer(paths, boxes)
@@ -174,6 +171,8 @@ class _Answers:
         for candidate in found.candidates:
             if candidate.look_alikes:
                 print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
+        if () in found.detections:
+            print(f"  {_said_empty(found.detections)}")
         print(_said_likely(found))
         if self._selection is not None:
             count = len(self._selection.products)
@@ -181,6 +180,14 @@ class _Answers:
             print(f"  of {count:,} {products} with {printable(shown(self._selection.where))}")
         for candidate in found.candidates:  # below: a path broken over lines cannot be copied
             print(f"  {candidate.rank}  {_short(self._workspace.photos.path(candidate.photo))}")
+
+
+def _said_empty(detections: Sequence[object]) -> str:
+    """Print that no product was found in photos."""
+    if len(detections) == 1:
+        return "no product found in the photo: all of it was compared"
+    numbers = [str(at) for at, one in enumerate(detections, start=1) if one == ()]
+    return f"no product found in photo {', '.join(numbers)}: all of it was compared"
 
 
 def _said_likely(found: Identification) -> str:
@@ -199,47 +206,6 @@ def _meter(share: float, width: int = 10) -> str:
 def _short(path: Path) -> str:
     """Return the path relative to the current folder if it is in it, else the whole."""
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
-
-
-def _photo_paths(arguments: list[str], fail: Callable[[Problem], None]) -> Iterator[Path]:
-    """Expand folders and patterns; arguments that match nothing go to `fail`."""
-    from satchel.folders import say_passed_over
-
-    passed_over: Counter[str] = Counter()
-    for argument in arguments:
-        if not argument:
-            fail(Problem("''", "expected a photo, a folder or a pattern, got an empty name"))
-            continue
-        try:
-            yield from _paths_of(argument, passed_over, fail)
-        except OSError as error:
-            fail(Problem(argument, f"is no usable path ({error.strerror})"))
-    if passed_over:
-        say(say_passed_over(passed_over))
-
-
-def _paths_of(
-    argument: str, passed_over: Counter[str], fail: Callable[[Problem], None]
-) -> list[Path]:
-    from satchel.folders import is_photo, walk_files
-
-    if Path(argument).is_dir():
-
-        def unlisted(error: OSError) -> None:
-            fail(Problem(str(error.filename), f"folder cannot be listed ({error.strerror})"))
-
-        files = walk_files(argument, passed_over=passed_over, on_error=unlisted)
-        found = sorted(file for file in files if is_photo(file))
-        if not found:
-            reason = "no photos in this folder; expected files such as .jpg or .png"
-            fail(Problem(argument, reason))
-        return found
-    if Path(argument).exists() or not glob.has_magic(argument):
-        return [Path(argument)]
-    found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
-    if not found:
-        fail(Problem(argument, "no file matches this pattern"))
-    return found
 
 
 def _warn_of_unindexed(workspace: Workspace, identifier: Identifier) -> None:

@@ -1,0 +1,65 @@
+"""Answers of a server whose workspace has a detector."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from conftest import jpeg
+from satchel.web.app import create_app
+from satchel.workflows.index import index_catalogue
+from satchel.workspace import Workspace
+from support.stub_detector import write_detector
+
+PAGE = {"accept": "text/html", "hx-request": "true"}
+FILES = {"photos": ("disc.jpg", jpeg("disc", 50))}
+
+Serve = Callable[[FastAPI], httpx.Client]
+
+
+def configured(workspace: Workspace, score: float) -> Workspace:
+    """With a detector that finds both halves of a light photo, if the score is low enough."""
+    write_detector(workspace.folder, fit="stretch")
+    text = f'[locate]\nmodel = "stub.json"\nscore = {score}\n'
+    (workspace.folder / "satchel.toml").write_text(text)
+    opened = Workspace.open(workspace.folder)
+    index_catalogue(opened)
+    return opened
+
+
+def test_all_detections_are_offered(filled: Workspace, serve_app: Serve) -> None:
+    client = serve_app(create_app(configured(filled, 0.5)))
+    answer = client.post("/api/v1/identify", files=FILES).json()
+    (detections,) = answer["detections"]
+    assert len(detections) == 2
+    assert [one["box"] for one in detections if one["main"]] == answer["boxes"]
+    # A box that a person gives counts, and no locator is asked.
+    given = client.post("/api/v1/identify", files=FILES, data={"box": "0.2,0.2,0.8,0.9"}).json()
+    assert given["detections"] == [None]
+    assert given["boxes"][0]["x1"] == pytest.approx(0.8)
+    assert "No product" not in client.post("/identify", files=FILES, headers=PAGE).text
+
+
+@pytest.mark.parametrize(
+    ("language", "one", "several"),
+    [
+        ("en", "No product was found in the photo", "In some of the photos no product was found"),
+        ("ko", "사진에서 상품을 찾지 못해", "일부 사진에서는 상품을 찾지 못해"),
+    ],
+)
+def test_no_product_is_said_and_answered_all_the_same(
+    filled: Workspace, serve_app: Serve, language: str, one: str, several: str
+) -> None:
+    client = serve_app(create_app(configured(filled, 1.0)))
+    answer = client.post("/api/v1/identify", files=FILES).json()
+    assert answer["detections"] == [[]]
+    assert answer["candidates"][0]["code"] == "M0"
+    headers = PAGE | {"accept-language": language}
+    page = client.post("/identify", files=FILES, headers=headers).text
+    assert one in page
+    assert "M0" in page
+    two = [("photos", file) for file in FILES.values()] * 2
+    assert several in client.post("/identify", files=two, headers=headers).text
