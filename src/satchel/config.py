@@ -12,7 +12,7 @@ from typing import Annotated, Final
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from satchel.curate.rules import CurationRules
-from satchel.errors import WorkspaceError
+from satchel.errors import UsageError, WorkspaceError
 from satchel.locate.rules import LocateRules
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
@@ -138,6 +138,41 @@ def read_settings(path: Path) -> Settings:
         raise WorkspaceError(
             f"{path}: {reason(error)}; run `satchel init` in an empty folder to see a valid file"
         ) from None
+
+
+def with_setting(path: Path, section: str, key: str, value: str, *, expected: Settings) -> str:
+    """Return the text of a settings file with one key set, all other lines as they are.
+
+    Args:
+        section: name of its table.
+        expected: what the changed file has to say.
+
+    Raises:
+        UsageError: the file is laid out in another way, or says something else.
+    """
+    line = f"{key} = {json.dumps(value, ensure_ascii=False)}"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    own = re.compile(rf"\s*{re.escape(key)}\s*=")
+    heads = [at for at, text in enumerate(lines) if text.strip() == f"[{section}]"]
+    if heads:
+        start = heads[0] + 1
+        ends = (at for at in range(start, len(lines)) if lines[at].lstrip().startswith("["))
+        known = [at for at in range(start, next(ends, len(lines))) if own.match(lines[at])]
+        at = known[0] if known else start
+        lines[at : at + len(known[:1])] = [line]
+    else:
+        lines += ["", f"[{section}]", line]
+    text = "\n".join(lines) + "\n"
+    try:
+        fits = Settings.model_validate(tomllib.loads(text)) == expected
+    except (tomllib.TOMLDecodeError, ValidationError):
+        fits = False
+    if not fits:
+        raise UsageError(
+            f"{path.name} cannot be changed by program; write {line} under [{section}] yourself, "
+            "and leave out the other keys there that were of the locator before"
+        )
+    return text
 
 
 def default_settings_text() -> str:

@@ -56,8 +56,14 @@ def promote(
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Serve the previous model again.")
     ] = False,
+    anyway: Annotated[
+        bool, typer.Option("--anyway", help="Of a locator: even if identification gets worse.")
+    ] = False,
 ) -> None:
-    """Serve another encoder, a trained or a built-in one; --rollback undoes it."""
+    """Serve another encoder, a trained or a built-in one, or a trained locator.
+
+    --rollback undoes it for encoders.
+    """
     from satchel.encode.registry import BUILTINS
     from satchel.train.runs import Run
 
@@ -70,6 +76,9 @@ def promote(
         _promote_builtin(workspace, name)
     else:
         run = Run.find(workspace.runs, name)
+        if run.read().kind == "locator":
+            _promote_locator(workspace, run, anyway=anyway)
+            return
         from satchel.train.export import KINDS
 
         if kind not in KINDS:
@@ -84,6 +93,17 @@ def _export_locator(workspace: Workspace, run: Run) -> None:
         path, card = export_locator(workspace, run, progress=bars)
     size = (path.parent / card.file).stat().st_size / 1e6
     say(f"{size:.1f} MB; {card.parity}; least score {card.score:g}; written to {path.parent}")
+    say(f"next: satchel promote {run.name}")
+
+
+def _promote_locator(workspace: Workspace, run: Run, *, anyway: bool) -> None:
+    from satchel.workflows.promote_locator import promote_locator
+
+    before = workspace.settings.locate.model
+    with Bars() as bars:
+        check = promote_locator(workspace, run, anyway=anyway, progress=bars)
+    say(f"{run.name} locates now: {check}; restart a server that runs")
+    say(f'back: model = "{before}" under [locate] in satchel.toml, then `satchel index`')
 
 
 def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:
