@@ -1,7 +1,11 @@
-"""The command line as a user meets it: real processes, their exit codes, both streams."""
+"""The command line as a user meets it: exit codes and both streams.
+
+Real processes (`process`) where the start, the terminal or the way out matters; else in this one.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import os
@@ -22,9 +26,16 @@ from satchel.workspace import Workspace
 from support import cli as in_process
 
 
-def satchel(
+def satchel(*arguments: object, cwd: Path) -> in_process.Done:
+    """Run a command in this process, in a workspace's folder."""
+    with contextlib.chdir(cwd):
+        return in_process.satchel(cwd, *map(str, arguments))
+
+
+def process(
     *arguments: object, cwd: Path, environment: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """Run a command as a process."""
     return subprocess.run(
         [sys.executable, "-m", "satchel", *map(str, arguments)],
         capture_output=True,
@@ -41,21 +52,21 @@ def here(filled: Workspace) -> Path:
 
 
 def test_from_nothing_to_an_answer(tmp_path: Path, catalogue_file: Path) -> None:
-    made = satchel("init", "shop", cwd=tmp_path)
+    made = process("init", "shop", cwd=tmp_path)
     assert made.returncode == 0
     shop = tmp_path / "shop"
     assert {"satchel.toml", "satchel.db", "photos", "models", "index", "runs"} <= {
         path.name for path in shop.iterdir()
     }
-    imported = satchel("import", catalogue_file, cwd=shop)
+    imported = process("import", catalogue_file, cwd=shop)
     assert imported.returncode == 0
     assert "10 added" in imported.stderr
     assert "5 products and 10 photos" in imported.stderr
-    indexed = satchel("index", cwd=shop)
+    indexed = process("index", cwd=shop)
     assert "10 photos embedded; the index holds 10" in indexed.stderr
     query = tmp_path / "query.jpg"
     query.write_bytes(jpeg("ring", 50))
-    answered = satchel("identify", query, cwd=shop)
+    answered = process("identify", query, cwd=shop)
     assert answered.returncode == 0
     first = next(line for line in answered.stdout.splitlines() if "M3" in line)
     assert first.split("│")[1].strip() == "1"
@@ -204,7 +215,7 @@ def test_bad_photos_are_named_and_the_others_answered(here: Path, tmp_path: Path
 def test_outside_a_workspace_and_wrong_usage(
     tmp_path: Path, arguments: tuple[str, ...], message: str, code: int
 ) -> None:
-    done = satchel(*arguments, cwd=tmp_path)
+    done = process(*arguments, cwd=tmp_path)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -282,7 +293,7 @@ def test_hostile_files_cost_their_bad_rows_only(
     (tmp_path / "a.jpg").write_bytes(jpeg("disc"))
     (tmp_path / name).write_bytes(HOSTILE[name])
     terminal = {"PYTHONIOENCODING": "ascii"}
-    done = satchel("import", tmp_path / name, cwd=workspace.folder, environment=terminal)
+    done = process("import", tmp_path / name, cwd=workspace.folder, environment=terminal)
     rows, added, refused = EXPECTED[name]
     assert f"{rows} rows: {added} added, 0 already there, {refused} refused" in done.stderr
     assert (done.returncode, done.stdout) == (1 if refused else 0, "")
@@ -311,7 +322,7 @@ def test_names_that_are_no_text_survive_import_and_identify(here: Path, tmp_path
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(jpeg("disc", len(name)))
     (folder / "M0" / f"{broken}가.jpg").write_text("this is text")
-    imported = satchel("import", folder, cwd=here)
+    imported = process("import", folder, cwd=here)
     assert "5 rows: 3 added, 0 already there, 2 refused" in imported.stderr
     assert "made by a NAS, Windows or macOS: @eaDir (1)" in imported.stderr
     (report,) = (here / "runs").glob("import-*.csv")
@@ -320,7 +331,7 @@ def test_names_that_are_no_text_survive_import_and_identify(here: Path, tmp_path
     assert r'\udcb0\udca1가.jpg,"expected a JPEG' in told
     for encoding, options in (("utf-8", ["--json"]), ("ascii", [])):
         terminal = {"PYTHONIOENCODING": encoding}
-        done = satchel("identify", *options, folder, cwd=here, environment=terminal)
+        done = process("identify", *options, folder, cwd=here, environment=terminal)
         assert done.returncode == 1
         assert r"\udcb0\udca1" in done.stderr
         assert "@eaDir (1)" in done.stderr
@@ -360,8 +371,8 @@ def test_system_files_are_passed_over_by_identify(here: Path, tmp_path: Path) ->
 
 
 def test_workspace_by_option_and_by_environment(here: Path, tmp_path: Path) -> None:
-    by_option = satchel("--workspace", here, "index", cwd=tmp_path)
-    by_environment = satchel("index", cwd=tmp_path, environment={"SATCHEL_WORKSPACE": str(here)})
+    by_option = process("--workspace", here, "index", cwd=tmp_path)
+    by_environment = process("index", cwd=tmp_path, environment={"SATCHEL_WORKSPACE": str(here)})
     assert by_option.returncode == by_environment.returncode == 0
 
 
@@ -424,7 +435,7 @@ def test_every_command_reports_a_lost_database_in_one_line(
 
 def test_a_lost_database_as_a_process_meets_it(here: Path) -> None:
     (here / "satchel.db").write_bytes(b"")
-    answered = satchel("identify", "photo.jpg", cwd=here)
+    answered = process("identify", "photo.jpg", cwd=here)
     assert (answered.returncode, answered.stdout) == (2, "")
     assert answered.stderr.startswith("satchel: expected Satchel's database at ")
     assert answered.stderr.count("\n") == 1
