@@ -134,6 +134,15 @@ def test_what_is_bad_is_left_out_and_named(tmp_path: Path, shop: Workspace) -> N
     assert again.photos == found.photos  # the same photos are held out
 
 
+def test_a_photo_whose_boxes_are_all_bad_teaches_nothing(tmp_path: Path, shop: Workspace) -> None:
+    bad: dict[str, object] = {"id": 90, "image_id": 3, "category_id": 1, "bbox": [500, 500, 9, 9]}
+    data = write_coco(tmp_path / "data", 10, extra=[bad])
+    problems: list[Problem] = []
+    found = gather_photos(shop, settings_of(data), on_problem=problems.append)
+    assert (len(found.photos.photos), found.empty) == (9, 0)
+    assert "3.jpg: none of its boxes can be used" in " | ".join(map(str, problems))
+
+
 def test_a_validation_file_and_chosen_classes(tmp_path: Path, shop: Workspace) -> None:
     data, val = write_coco(tmp_path / "data", 6), write_coco(tmp_path / "val", 4)
     found = gather_photos(

@@ -127,6 +127,8 @@ def _of_file(
         def found(one: AnnotatedPhoto | BoxProblem) -> _Labelled | Problem:
             if isinstance(one, BoxProblem):
                 return one
+            if one.refused and not one.boxes:  # it would teach that there is no product
+                return Problem(one.path, "none of its boxes can be used, so it is left out")
             place = finder.find(one.path)
             if place is None:
                 return Problem(
