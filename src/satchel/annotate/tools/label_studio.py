@@ -99,10 +99,10 @@ class LabelStudioServer:
     def _upload(self, project: int, photos: Sequence[PhotoToLabel]) -> None:
         """Upload photos, each of which becomes a task. The client has no method for files."""
         with ExitStack() as files:
-            sent = [
-                (str(at), (one.file.name, files.enter_context(one.file.open("rb")), "image/jpeg"))
+            sent = {  # a dictionary: the client drops lists of files
+                str(at): (one.file.name, files.enter_context(one.file.open("rb")), "image/jpeg")
                 for at, one in enumerate(photos)
-            ]
+            }
             response = self._client._client_wrapper.httpx_client.request(
                 f"api/projects/{project}/import", method="POST", files=sent
             )
