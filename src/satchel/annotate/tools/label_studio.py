@@ -81,7 +81,8 @@ class LabelStudioServer:
         """Yield one part: all tasks of a project that were annotated since the last pull."""
         with _errors(self.url):
             project = self._client.projects.get(id=task)
-            annotated = [_plain(one) for one in self._tasks(task, only_annotated=True)]
+            # The server's own filter, only_annotated, gives tasks without annotations too.
+            annotated = [one for one in map(_plain, self._tasks(task)) if _is_annotated(one)]
             last = pulled.get(PART, "")
             new = [one for one in annotated if str(one.get("updated_at") or "") > last]
             if not new:
@@ -120,8 +121,13 @@ class LabelStudioServer:
         if rows:
             self._client.projects.import_predictions(id=project, request=rows)
 
-    def _tasks(self, project: int, **options: Any) -> Iterator[Any]:
-        return iter(self._client.tasks.list(project=project, fields="all", **options))
+    def _tasks(self, project: int) -> Iterator[Any]:
+        return iter(self._client.tasks.list(project=project, fields="all"))
+
+
+def _is_annotated(task: dict[str, Any]) -> bool:
+    """Whether a person submitted an annotation."""
+    return any(not one.get("was_cancelled") for one in task.get("annotations") or ())
 
 
 def _plain(task: Any) -> dict[str, Any]:
