@@ -427,6 +427,7 @@ def test_openapi_describes_errors_as_problems(client):
         "/api/v1/look-alikes/{group}",
         "/api/v1/identify",
         "/api/v1/facets",
+        "/api/v1/feedback",
         "/api/v1/products",
         "/api/v1/products/{code}",
         "/photos/{sha}.jpg",

@@ -282,3 +282,20 @@ def test_a_box_drawn_before_the_first_answer_goes_along(reader, photo):
     reader.one("#submit").click()
     ready(reader)
     assert boxes(reader)[0] == pytest.approx([0.1, 0.1, 0.6, 0.6], abs=0.02)
+
+
+# -- feedback -----------------------------------------------------------------------------------
+
+
+def test_an_answer_is_confirmed_and_rejected_in_place(reader, photo, own_workspace):
+    reader.send(photo("Z-9"))
+    ready(reader)
+    button = reader.all(".candidate .choose")[0]
+    assert reader.texts(".choose")[0] in ("This one", "이 상품이에요")
+    button.click()
+    reader.until(lambda: "Z-9" in "".join(reader.texts(".said")))
+    assert reader.all(".candidate")  # the answer stays
+    reader.one("#feedback .quiet").click()
+    reader.until(lambda: "Z-9" not in "".join(reader.texts(".said")))
+    (stored,) = own_workspace.catalogue.feedback.all()
+    assert stored.code is None

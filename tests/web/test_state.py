@@ -61,8 +61,8 @@ def test_who_comes_when_all_places_are_taken_is_sent_away(own_workspace, draw):
         with pytest.raises(Busy):
             state.identify([photo(BytesIO(draw("Z-9")))])
         slow.go_on.set()
-        assert first.result(TIMEOUT_S).candidates[0].product.code == "Z-9"
-    assert state.identify([photo(BytesIO(draw("Z-9")))]).candidates
+        assert first.result(TIMEOUT_S).found.candidates[0].product.code == "Z-9"
+    assert state.identify([photo(BytesIO(draw("Z-9")))]).found.candidates
 
 
 def test_at_most_as_many_run_as_there_are_cores(own_workspace, draw):
@@ -73,7 +73,7 @@ def test_at_most_as_many_run_as_there_are_cores(own_workspace, draw):
         for found in pool.map(
             lambda _: state.identify([photo(CountingFile(data))]), range(cores() + 3)
         ):
-            assert found.candidates[0].product.code == "Z-9"
+            assert found.found.candidates[0].product.code == "Z-9"
     assert 1 <= CountingFile.most <= cores()
 
 
@@ -83,14 +83,14 @@ def test_many_threads_find_the_first_index_together(own_workspace, draw):
         answers = list(
             pool.map(lambda _: state.identify([photo(BytesIO(draw("M22675")))]), range(8))
         )
-    assert {answer.candidates[0].product.code for answer in answers} == {"M22675"}
+    assert {answer.found.candidates[0].product.code for answer in answers} == {"M22675"}
 
 
 def test_an_import_without_index_changes_nothing(own_workspace, add_without_index, tmp_path, draw):
     state = ServerState(own_workspace)
     add_without_index(own_workspace.folder, tmp_path / "more", "NEW")
     found = state.identify([photo(BytesIO(draw("NEW")))])
-    assert "NEW" not in {candidate.product.code for candidate in found.candidates}
+    assert "NEW" not in {candidate.product.code for candidate in found.found.candidates}
     assert state.indexed() == 8
 
 

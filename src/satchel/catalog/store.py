@@ -11,6 +11,7 @@ from satchel.catalog.annotations import AnnotationStore
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import open_database, writing
 from satchel.catalog.facet_store import FacetStore
+from satchel.catalog.feedback import FeedbackStore
 from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.products import ProductStore
 from satchel.catalog.review import PhotoReview
@@ -27,6 +28,7 @@ class Catalogue(ProductStore):
         curation: measurements of photos, and the states that curation gives them.
         review: photos in review, and people's decisions on them.
         facets: the attributes that products are filtered by.
+        feedback: what people said of answers.
         look_alikes: groups of look-alikes, and people's decisions on them.
         annotations: boxes on photos.
         annotation_tasks: tasks in annotation tools.
@@ -39,6 +41,7 @@ class Catalogue(ProductStore):
         self.review = PhotoReview(engine)
         self.look_alikes = LookAlikeStore(engine)
         self.facets = FacetStore(engine)
+        self.feedback = FeedbackStore(engine)
         self.annotations = AnnotationStore(engine)
         self.annotation_tasks = AnnotationTaskStore(engine)
 

@@ -283,6 +283,47 @@ class AnnotationTaskPhotoRow(Base):
     )
 
 
+class FeedbackRow(Base):
+    """What a person said of one answer: see `satchel.catalog.feedback`.
+
+    `answer` is the answer's token, `code` the right product's or null for "none of these".
+    `encoder` is the SHA-256 of what the embeddings belong to. `candidates` are [code, score,
+    confidence] as they were shown, `filter` maps attributes to values.
+    """
+
+    __tablename__ = "feedback"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    answer: Mapped[str] = mapped_column(String(64), unique=True)
+    code: Mapped[str | None] = mapped_column(String(200))
+    encoder: Mapped[str] = mapped_column(String(64))
+    verdict: Mapped[str] = mapped_column(String(16))
+    in_catalogue: Mapped[float]
+    candidates: Mapped[list[Any]] = mapped_column(JSON)
+    filter: Mapped[dict[str, Any]] = mapped_column(JSON)
+    given_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class FeedbackPhotoRow(Base):
+    """One photo of the item of a feedback, without the photo: its box and embedding."""
+
+    __tablename__ = "feedback_photos"
+
+    feedback_id: Mapped[int] = mapped_column(
+        ForeignKey("feedback.id", ondelete="CASCADE"), primary_key=True
+    )
+    position: Mapped[int] = mapped_column(primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    x0: Mapped[float]
+    y0: Mapped[float]
+    x1: Mapped[float]
+    y1: Mapped[float]
+    by_hand: Mapped[bool]
+    vector: Mapped[bytes] = mapped_column(LargeBinary)
+    colours: Mapped[bytes] = mapped_column(LargeBinary)
+    patches: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
 class RevisionRow(Base):
     """One row, incremented by every change that an index depends on."""
 

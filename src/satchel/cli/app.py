@@ -20,6 +20,7 @@ from satchel.cli.curate import curate
 from satchel.cli.evaluate import evaluate
 from satchel.cli.experiment import experiment
 from satchel.cli.facets import facets
+from satchel.cli.feedback import feedback
 from satchel.cli.identify import identify
 from satchel.cli.import_ import import_
 from satchel.cli.index import index
@@ -72,6 +73,7 @@ app.command()(calibrate)
 app.command()(identify)
 app.command()(locate)
 app.command()(facets)
+app.add_typer(feedback, name="feedback")
 app.command()(serve)
 app.command()(lookalikes)
 app.add_typer(annotate, name="annotate")

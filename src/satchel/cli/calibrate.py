@@ -21,14 +21,24 @@ from satchel.errors import UsageError
 if TYPE_CHECKING:
     from satchel.confidence.figures import Measured
     from satchel.encode.card import Confidence
+    from satchel.workspace import Workspace
 
 
 def calibrate(
     context: typer.Context,
     photos: Annotated[
         Path | None,
-        typer.Argument(help="Real query photos with their codes: as for import."),
+        typer.Argument(
+            help="Real query photos with their codes: as for import. With --feedback, a file of "
+            "`satchel feedback export`."
+        ),
     ] = None,
+    feedback: Annotated[
+        bool,
+        typer.Option(
+            "--feedback", help="On what people said of answers, here or in the file that is named."
+        ),
+    ] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="Return to the confidence of the encoder's card.")
     ] = False,
@@ -43,9 +53,13 @@ def calibrate(
     from satchel.workflows.calibrate import calibrate as calibrate_workspace
 
     workspace = open_workspace(context)
-    if forget == (photos is not None):
+    if feedback and not forget:
+        _calibrate_on_feedback(workspace, photos)
+        return
+    if forget == (photos is not None) or (feedback and forget):
         raise UsageError(
-            "expected photos to calibrate with (CSV, JSONL, a folder per code), or --forget alone"
+            "expected photos to calibrate with (CSV, JSONL, a folder per code), or --feedback, or "
+            "--forget alone"
         )
     if photos is None:
         calibration_path(workspace.models, served_space(workspace).id).unlink(missing_ok=True)
@@ -67,6 +81,34 @@ def calibrate(
     write_calibration(workspace.models, calibration)
     if left_out != LeftOut():
         say(f"{left_out}: such a photo retrieves itself, or counts twice")
+    _print_measured(measured, calibration.confidence)
+    if problems.count:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _calibrate_on_feedback(workspace: Workspace, file: Path | None) -> None:
+    from satchel.catalog.feedback_file import read_lines
+    from satchel.confidence.stored import write_calibration
+    from satchel.files import timestamp
+    from satchel.records import Problem
+    from satchel.workflows.feedback import calibrate_on_feedback
+
+    problems = FirstProblems("… and more")
+    given = workspace.catalogue.feedback.all() if file is None else read_lines(file)
+    usable = []
+    for one in given:
+        if isinstance(one, Problem):
+            problems(one)
+        else:
+            usable.append(one)
+    name = "feedback" if file is None else file.name
+    with Bars() as bars:
+        calibration, measured, left_out = calibrate_on_feedback(
+            workspace, usable, f"{name}, {timestamp()}", progress=bars
+        )
+    write_calibration(workspace.models, calibration)
+    for why, count in left_out.items():
+        say(f"left out: {count:,} {why}")
     _print_measured(measured, calibration.confidence)
     if problems.count:
         raise typer.Exit(SOME_FAILED)

@@ -103,6 +103,7 @@ class Query:
 
     Attributes:
         photo: embedded as a query.
+        further: photos of the same item, embedded likewise.
         without_row: row of the index to leave out: the photo itself, where the gallery has it.
         only: ids of the products that pass the query's filter; None without a filter.
     """
@@ -110,6 +111,12 @@ class Query:
     photo: PhotoEmbedding
     without_row: int | None = None
     only: Ints | None = None
+    further: Sequence[PhotoEmbedding] = ()
+
+    @property
+    def item(self) -> list[PhotoEmbedding]:
+        """All photos of the item."""
+        return [self.photo, *self.further]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +202,7 @@ def rank_queries(
 
     def work(batch: list[Query]) -> RankedQueries:
         ranked = [
-            searcher.rank([query.photo], top=POOL, without_row=query.without_row, only=query.only)
+            searcher.rank(query.item, top=POOL, without_row=query.without_row, only=query.only)
             for query in batch
         ]
         if confidence is None:
@@ -223,7 +230,7 @@ def rank_pairs(
     def pair_of(query: Query, product: int) -> RankedPair:
         rank = partial(
             searcher.rank,
-            [query.photo],
+            query.item,
             top=POOL,
             without_row=query.without_row,
             only=query.only,

@@ -12,14 +12,19 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, File, Form, UploadFile
 from pydantic import Field
 
+from satchel.catalog.feedback import Feedback, FeedbackCandidate, FeedbackPhoto
 from satchel.catalog.filters import Where
+from satchel.catalog.photos import sha256
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.given import MAX_CHARS, GivenBox, parse_box
 from satchel.photo_formats import readable_formats
 from satchel.records import Identification
 from satchel.web.kept import MAX_TOKEN_CHARS
-from satchel.web.state import ServerState
+from satchel.web.state import Identified, ServerState
 from satchel.web.uploads import KeptPhoto, ReceivedPhoto, received
+
+FEEDBACK_BYTES: Final = 8_000
+"""Memory of an answer that is kept for feedback, without its embeddings: an upper estimate."""
 
 MOST: Final = 2 * MAX_ITEM_PHOTOS
 """Photos, tokens and boxes that are read: more than allowed, so that the answer can say so."""
@@ -99,11 +104,13 @@ class Answer:
 
     Attributes:
         names: of the photos.
+        token: of this answer, for feedback on it.
         kept: token of each photo, None where it is not kept; empty if none was to be kept.
     """
 
     found: Identification
     names: tuple[str, ...]
+    token: str | None
     kept: tuple[str | None, ...] = ()
 
 
@@ -127,12 +134,47 @@ def answer(
         SatchelError: see `ServerState.identify`.
     """
     photos = item.photos(server, session)
-    found = server.identify(photos, boxes=item.boxes, top=top, where=where)
+    identified = server.identify(photos, boxes=item.boxes, top=top, where=where)
+    found = identified.found
     names = tuple(photo.name for photo in photos)
+    token = _offer_feedback(server, identified, photos, item.boxes)
     if not keep:
-        return Answer(found, names)
+        return Answer(found, names, token)
     fresh = [_keep(server, session, photo) for photo in photos[len(item.kept) :]]
-    return Answer(found, names, (*item.kept, *fresh))
+    return Answer(found, names, token, (*item.kept, *fresh))
+
+
+def _offer_feedback(
+    server: ServerState,
+    identified: Identified,
+    photos: Sequence[ReceivedPhoto],
+    boxes: Sequence[GivenBox | None] | None,
+) -> str | None:
+    """Keep what feedback on an answer needs; return the answer's token.
+
+    It belongs to no session: whoever was given the token was given the answer.
+    """
+    found = identified.found
+    given = boxes or [None] * len(photos)
+    packed = tuple(
+        FeedbackPhoto.of(sha256(photo.read()), embedding, by_hand=box is not None)
+        for photo, embedding, box in zip(photos, identified.embedded, given, strict=True)
+    )
+    feedback = Feedback(
+        answer="",
+        code=None,
+        encoder=identified.space,
+        verdict=found.verdict,
+        in_catalogue=found.in_catalogue,
+        candidates=tuple(
+            FeedbackCandidate(one.product.code, one.score, one.confidence)
+            for one in found.candidates
+        ),
+        photos=packed,
+        where=found.where,
+    )
+    size = sum(len(p.vector) + len(p.colours) + len(p.patches or b"") for p in packed)
+    return server.answers.put("", feedback, size + FEEDBACK_BYTES)
 
 
 def _keep(server: ServerState, session: str, photo: ReceivedPhoto) -> str | None:

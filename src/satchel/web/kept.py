@@ -103,7 +103,7 @@ class Kept(Generic[Kind]):
                 entry.session.encode(), session.encode()
             ):
                 raise UploadExpired(
-                    f"expected a token that was given within the last {self._max_age_s / 60:.0f} "
+                    f"expected a token that was given within the last {self._max_age_s / 60:,.0f} "
                     "minutes to this browser, got another one; send the photos again"
                 )
             entry.used_at = self._clock()

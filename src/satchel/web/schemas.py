@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from satchel import records, schemas
 from satchel.catalog.products import ProductPage as ProductRange
 from satchel.schemas import Facet, LookAlikeGroup
+from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.links import photo_link, product_link, thumbnail_link
 
 
@@ -60,6 +61,9 @@ class Identification(schemas.Identification):
 
     photo: list[str] = Field(description="Names of the photos that were sent, in their order.")
     candidates: list[Candidate] = Field(description="Likeliest first.")
+    answer: str | None = Field(
+        None, description="Token of this answer, for feedback on it within a day."
+    )
     kept: list[str | None] = Field(
         [],
         description="With `keep`: a token for each photo, which stands for it in further requests "
@@ -71,11 +75,13 @@ class Identification(schemas.Identification):
         cls,
         names: Sequence[str],
         found: records.Identification,
+        answer: str | None = None,
         kept: Sequence[str | None] = (),
     ) -> Identification:
-        """Convert an identification, with links."""
+        """Convert an identification, with links and tokens."""
         candidates = [Candidate.linked(candidate) for candidate in found.candidates]
-        return cls.of(list(names), found, candidates).model_copy(update={"kept": list(kept)})
+        tokens = {"answer": answer, "kept": list(kept)}
+        return cls.of(list(names), found, candidates).model_copy(update=tokens)
 
 
 class Product(BaseModel):
@@ -165,6 +171,26 @@ class ProductPage(BaseModel):
         """Lay out a stretch of products."""
         products = [Product.of(product, cover) for product, cover in page.products]
         return cls(total=page.total, offset=offset, limit=limit, products=products)
+
+
+class FeedbackGiven(BaseModel):
+    """What a person says of an answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    answer: str = Field(max_length=MAX_TOKEN_CHARS, description="The answer's token.")
+    code: str | None = Field(
+        max_length=200,
+        description="The right product's, whether or not it was a candidate; null for none of "
+        "the candidates.",
+    )
+
+
+class Feedback(BaseModel):
+    """What was stored."""
+
+    code: str | None = Field(description="The right product's; null for none of the candidates.")
+    total: int = Field(description="How many answers there is feedback on.")
 
 
 class Facets(BaseModel):

@@ -10,6 +10,7 @@ from typing import Annotated, Final
 
 from fastapi import Depends, Request
 
+from satchel.catalog.feedback import Feedback
 from satchel.catalog.filters import Where
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
@@ -44,8 +45,28 @@ Each holds one of the forty threads that Starlette has: some must stay free for 
 """
 
 
+MAX_ANSWERS: Final = 5_000
+MAX_ANSWER_BYTES: Final = 64 * MEGABYTE
+"""Answers, with their embeddings, of which somebody may still say whether they are right."""
+
+ANSWER_AGE_S: Final = 24 * 60 * 60
+
 MAX_KEPT_PHOTOS: Final = 1_000
 """Uploaded photos that are kept for a while, at most; their bytes are limited too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """An answer, and what it was made from.
+
+    Attributes:
+        embedded: the photos.
+        space: id of the embedding space.
+    """
+
+    found: Identification
+    embedded: Sequence[PhotoEmbedding]
+    space: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +92,12 @@ class ServerState:
             max_of_session=2 * MAX_ITEM_PHOTOS,
             max_age_s=60 * workspace.settings.serve.kept_minutes,
         )
+        self.answers: Kept[Feedback] = Kept(
+            max_bytes=MAX_ANSWER_BYTES,
+            max_count=MAX_ANSWERS,
+            max_of_session=MAX_ANSWERS,
+            max_age_s=ANSWER_AGE_S,
+        )
         self._embedder = load_embedder(workspace, threads=cores())
         self._current: _Current | None = None
         self._loading = Lock()
@@ -85,7 +112,7 @@ class ServerState:
         boxes: Sequence[GivenBox | None] | None = None,
         top: int | None = None,
         where: Where | None = None,
-    ) -> Identification:
+    ) -> Identified:
         """Identify the one item that these photos show.
 
         Args:
@@ -118,11 +145,12 @@ class ServerState:
                 self._look(identifier, position, photo, box)
                 for position, (photo, box) in enumerate(zip(photos, given, strict=True), start=1)
             ]
-            return identifier.identify_embedded(
+            found = identifier.identify_embedded(
                 embedded,
                 top=top or self.workspace.settings.identify.top,
                 selection=selection,
             )
+        return Identified(found, embedded, identifier.space.id)
 
     def thumbnail(self, sha256: str, side_px: int) -> bytes:
         """Return a small JPEG of a stored photo.

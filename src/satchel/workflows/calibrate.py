@@ -25,7 +25,7 @@ from satchel.catalog.photos import sha256
 from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.confidence.figures import Measured
 from satchel.confidence.fit import FEWEST_QUERIES, fit_confidence
-from satchel.confidence.outcomes import NOT_THERE, outcomes_of
+from satchel.confidence.outcomes import NOT_THERE, RankedPair, outcomes_of
 from satchel.confidence.stored import Calibration
 from satchel.curate.known import KnownPictures
 from satchel.encode.embedder import Embedder, EmbeddingSpace
@@ -120,13 +120,30 @@ def calibrate(
             f"expected {FEWEST_QUERIES} or more usable photos of products in the index, got "
             f"{known:,} ({photos.total:,} given{aside}); nothing was changed"
         )
-    wishes = workspace.settings.identify
     pairs = rank_pairs(
         identifier.searcher,
         (Query(embedded[row].embedding) for row in new),
         [rights[row] for row in new],
         progress=progress,
     )
+    calibration, measured = fit_calibration(workspace, space, pairs, source, len(indexed))
+    return calibration, measured, left_out
+
+
+def fit_calibration(
+    workspace: Workspace,
+    space: EmbeddingSpace,
+    pairs: Sequence[RankedPair],
+    source: str,
+    products: int,
+) -> tuple[Calibration, Measured]:
+    """Fit confidences on ranked queries, by the workspace's settings.
+
+    Args:
+        source: name of the queries, for the record.
+        products: in the index.
+    """
+    wishes = workspace.settings.identify
     confidence, measured = fit_confidence(
         outcomes_of(pairs, absent_share=wishes.absent),
         space.card.confidence,
@@ -142,12 +159,11 @@ def calibrate(
             encoder=space.id,
             made_at=made_at,
             source=source,
-            products=len(indexed),
+            products=products,
             confidence=confidence,
             figures=figures,
         ),
         measured,
-        left_out,
     )
 
 

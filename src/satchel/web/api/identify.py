@@ -51,4 +51,4 @@ def identify(
     given = answer(server, session, item, where=joined(filtered, where), top=top, keep=keep)
     if keep:
         remember(response, session)
-    return Identification.linked(given.names, given.found, given.kept)
+    return Identification.linked(given.names, given.found, given.token, given.kept)

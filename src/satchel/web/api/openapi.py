@@ -10,7 +10,7 @@ DESCRIPTIONS: Final = {
     400: "No photos, or more than one item may have; a filter that no product passes; a box "
     "that is not on its photo; or codes that make no group.",
     404: "The catalogue does not have it.",
-    410: "A photo that was sent before is no longer kept: send it again.",
+    410: "A photo or an answer is no longer kept: send the photos again.",
     413: "A photo, or all of them together, are too large.",
     415: "A file is not a photo of a known format.",
     422: "A photo is empty or damaged, or a parameter does not fit.",

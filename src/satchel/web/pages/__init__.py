@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
-from satchel.web.pages import filters, home, look_alikes, products, reference, review
+from satchel.web.pages import feedback, filters, home, look_alikes, products, reference, review
 
 router = APIRouter()
-for page in (review, look_alikes, home, filters, products, reference):
+for page in (review, look_alikes, home, filters, feedback, products, reference):
     router.include_router(page.router)

@@ -39,10 +39,10 @@ def identify(
     session, with_script = session_of(request), is_fragment(request)
     given = answer(server, session, item, where=parse_where(where), keep=with_script)
     pages = pages_of(request)
+    values: dict[str, Any] = {"found": given.found, "answer": given.token, "kept": given.kept}
     if not with_script:
-        values = _home_values(server, where)
-        return pages.render(request, "index.html", **values, found=given.found, kept=())
-    response = pages.render(request, "_result.html", found=given.found, kept=given.kept)
+        return pages.render(request, "index.html", **_home_values(server, where), **values)
+    response = pages.render(request, "_result.html", **values)
     remember(response, session)
     return response
 

@@ -214,7 +214,7 @@
         result.innerHTML = advice;
         tell(words.failed);
       });
-      document.addEventListener("htmx:after:swap", () => {
+      document.addEventListener("htmx:after:swap", (event) => {
         const found = result.querySelector("[data-boxes]");
         const problem = result.querySelector(".problem");
         if (found && !found.dataset.drawn) {
@@ -225,7 +225,8 @@
         }
         if (problem?.dataset.slug === "upload-expired" && kept.length) {
           kept = []; // the photos themselves, then
-          pending = true;
+          if (mine(event)) pending = true;
+          else askAgain();
           return;
         }
         if (problem?.dataset.photo) {
