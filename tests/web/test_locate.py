@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +14,7 @@ from conftest import jpeg
 from satchel.web.app import create_app
 from satchel.workflows.index import index_catalogue
 from satchel.workspace import Workspace
+from support.browser import CHROMIUM, DRIVER, Reader
 from support.stub_detector import write_detector
 
 PAGE = {"accept": "text/html", "hx-request": "true"}
@@ -63,3 +66,38 @@ def test_no_product_is_said_and_answered_all_the_same(
     assert "M0" in page
     two = [("photos", file) for file in FILES.values()] * 2
     assert several in client.post("/identify", files=two, headers=headers).text
+
+
+@pytest.mark.browser
+def test_another_good_is_taken_by_a_tap(
+    filled: Workspace,
+    request: pytest.FixtureRequest,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+    tmp_path: Path,
+) -> None:
+    if not (CHROMIUM and DRIVER):
+        pytest.skip("needs chromium and chromedriver")
+    photo = tmp_path / "disc.jpg"
+    photo.write_bytes(FILES["photos"][1])
+    with run_server(create_app(configured(filled, 0.5))) as url:
+        reader = Reader(request.getfixturevalue("chrome"), url)
+        reader.resize(1280, 900)
+        reader.go("/")
+
+        def shown() -> list[float]:
+            script = (
+                "return JSON.parse(document.querySelector('.found')?.dataset.boxes ?? '[0]')[0]"
+            )
+            found: list[float] = reader.chrome.execute_script(script)
+            return found
+
+        reader.send(photo)
+        reader.until(lambda: reader.all(".other") and not reader.all("form.working"))
+        before = shown()
+        reader.one(".other").click()
+        reader.until(lambda: shown() != before and not reader.all("form.working"))
+        assert before[0] != shown()[0]  # the other half of the photo
+        assert len(reader.all(".other")) == 1  # still on offer
+        reader.one(".reset").click()
+        reader.until(lambda: shown() == before)
+        reader.chrome.get("about:blank")

@@ -17,7 +17,9 @@ from starlette.types import Scope
 from satchel.curate.report import MEANINGS
 from satchel.errors import WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
+from satchel.locate.locator import main_detection
 from satchel.photo_formats import readable_formats
+from satchel.records import Identification
 from satchel.translations import NAMES
 from satchel.web.languages import COOKIE, HERE, chosen_language, load_languages
 from satchel.web.links import photo_link, product_link, thumbnail_link
@@ -44,6 +46,7 @@ class Pages:
                 "accepted_files": ",".join(map(_file_type, readable_formats())),
                 "photo_link": photo_link,
                 "shown_filter": _shown_filter,
+                "other_detections": _other_detections,
                 "product_link": product_link,
                 "thumbnail_link": thumbnail_link,
                 "static": {path.name: _versioned(path.name) for path in STATIC.iterdir()},
@@ -165,6 +168,20 @@ def _waiting(server: ServerState) -> dict[str, int]:
 def _shown_filter(where: Mapping[str, Sequence[str]]) -> str:
     """The values of a filter, as they are written in a sentence."""
     return " · ".join("/".join(values) for values in where.values())
+
+
+def _other_detections(found: Identification) -> list[list[dict[str, Any]] | None]:
+    """What was found in each photo but its main object: boxes with names, to be taken instead."""
+    return [
+        None
+        if detections is None
+        else [
+            {"box": one.box.xyxy, "name": one.category}
+            for one in detections
+            if one is not main_detection(detections)
+        ]
+        for detections in found.detections
+    ]
 
 
 def _versioned(name: str) -> str:

@@ -2,7 +2,8 @@
 // or keys. A finger edits after a tap on the photo, so that the page can be scrolled over it.
 //
 //   const box = satchelBox(item, image, words, changed);
-//   box.show([x0, y0, x1, y1], others)   what an answer found; box.show(null) forgets it
+//   box.show([x0, y0, x1, y1], others)   what an answer found, and [{box, name}] what else it found
+//   box.show(null)                       forgets both
 //   box.given()                          what the person has said: fractions, or null
 window.satchelBox = (item, image, words, changed) => {
   "use strict";
@@ -51,9 +52,10 @@ window.satchelBox = (item, image, words, changed) => {
   });
 
   return {
-    show(box, detections = []) {
+    show(box, detections) {
       found = box;
-      others.replaceChildren(...detections.map(other));
+      // Where the person gave the box nothing was located: what was found before stays on offer.
+      if (detections || !box) others.replaceChildren(...(detections ?? []).map(other));
       draw();
     },
     given: () => given,
