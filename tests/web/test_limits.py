@@ -24,6 +24,8 @@ MULTIPART_TYPE = "multipart/form-data; boundary=x"
 LOOK_ALIKES = "/api/v1/look-alikes/1"
 READ_BODIES = {  # what the body of each route that reads one is
     "/api/v1/look-alikes/{group}": JSON_TYPE,
+    "/api/v1/feedback": JSON_TYPE,
+    "/feedback": FORM_TYPE,
     "/review/decide": FORM_TYPE,
     "/review/undo": FORM_TYPE,
     "/review/look-alikes/decide": FORM_TYPE,

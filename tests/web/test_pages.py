@@ -93,9 +93,14 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
         "uncertain": ("compare them yourself", "직접 비교해 주세요"),
         "not_in_catalogue": ("Probably not in the catalogue", "카탈로그에 없는 상품으로 보여요"),
     }[verdict]
-    links = {"product_link": product_link, "thumbnail_link": thumbnail_link}
+    links = {
+        "product_link": product_link,
+        "thumbnail_link": thumbnail_link,
+        "other_detections": lambda found: [],
+    }
     for language, said in zip(load_languages(links).values(), words, strict=True):
-        assert said in language.templates.get_template("_result.html").render(found=found)
+        template = language.templates.get_template("_result.html")
+        assert said in template.render(found=found, kept=(), answer=None)
 
 
 @pytest.mark.parametrize(
