@@ -77,11 +77,14 @@ class Detection:
     Attributes:
         category: name of its class; None where the locator has no classes.
         score: in [0, 1].
+        main: probability that it is the photo's main good, in [0, 1]; None where the locator does
+            not say.
     """
 
     box: Box
     category: str | None
     score: float
+    main: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

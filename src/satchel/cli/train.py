@@ -74,9 +74,12 @@ def locator(
             "--map", metavar="CLASS=NAME", help="Train a class under a name; without one, not."
         ),
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="yolox-nano or yolox-tiny.")] = None,
+    architecture: Annotated[
+        str | None, typer.Option(help="yolox-nano, yolox-tiny or lite0.")
+    ] = None,
     weights: Annotated[
-        Path | None, typer.Option(help="ONNX file of YOLOX weights to start from.")
+        Path | None,
+        typer.Option(help="Weights to start from; of YOLOX an ONNX file. lite0 brings its own."),
     ] = None,
 ) -> None:
     """Train a detector, which finds the goods in a photo, on photos with boxes."""

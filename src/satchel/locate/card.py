@@ -51,7 +51,8 @@ class LocatorCard(ModelCard):
     The model takes `images`: float32, shape (n, 3, height, width). Its output:
 
     - layout "boxes_scores": `boxes`, float32, shape (n, k, 4), x0 y0 x1 y1 in pixels of the input,
-      and `scores`, float32, shape (n, k, classes), in [0, 1].
+      and `scores`, float32, shape (n, k, classes), in [0, 1]. If the card has `main_score`, also
+      `main`, float32, shape (n, k): probability that the photo's main good is there; sums to 1.
     - layout "yolox": one tensor, float32, shape (n, cells, 5 + classes): centre x and y and log
       width and height relative to the cell, objectness and classes in [0, 1]; cells of the strides
       8, 16 and 32, row by row. As YOLOX exports it (Ge et al., "YOLOX: Exceeding YOLO Series in
@@ -85,6 +86,10 @@ class LocatorCard(ModelCard):
     )
     score: Share = Field(0.3, description="of a detection, at least")
     iou: Share = Field(0.5, description="boxes that overlap a better one by more are dropped")
+    main_score: Share | None = Field(
+        None,
+        description="probability of the main good's box, at least; none: no output `main`",
+    )
     figures: Mapping[str, float] = Field({}, description="measured: average precision and the like")
 
     @model_validator(mode="after")
@@ -96,6 +101,8 @@ class LocatorCard(ModelCard):
             raise ValueError("expected class names that differ")
         if min(self.std) <= 0:
             raise ValueError("expected std above 0")
+        if self.layout == "yolox" and self.main_score is not None:
+            raise ValueError('only the layout "boxes_scores" has an output `main`: no main_score')
         if self.layout == "yolox" and (self.height_px % STRIDES[-1] or self.width_px % STRIDES[-1]):
             raise ValueError(f"expected a height and width in multiples of {STRIDES[-1]}")
         return self

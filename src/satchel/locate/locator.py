@@ -37,12 +37,14 @@ class Locator(Protocol):
 
 
 def main_detection(detections: Sequence[Detection]) -> Detection | None:
-    """Choose the main object of a photo: large, near the centre, detected with a high score.
+    """Choose the main object of a photo: as the locator says, else large, central and certain.
 
     Returns:
-        The one with the largest `prominence`, the first of equal ones; None of none.
+        The one with the largest probability of being the main one; where none has one, with the
+        largest `prominence`, the first of equal ones; None of none.
     """
-    return max(detections, key=prominence, default=None)
+    said = [one for one in detections if one.main is not None]
+    return max(said or detections, key=lambda one: (one.main or 0.0, prominence(one)), default=None)
 
 
 def prominence(detection: Detection) -> float:

@@ -13,9 +13,10 @@ import numpy as np
 from satchel.arrays import Floats
 from satchel.errors import EncoderError, LocatorError
 from satchel.images import RGB
-from satchel.locate.boxes import suppress
+from satchel.locate.boxes import overlaps, suppress
 from satchel.locate.card import STRIDES, LocatorCard
 from satchel.locate.letterbox import Letterbox
+from satchel.locate.main_box import main_box
 from satchel.locate.rules import PAD
 from satchel.onnx_model import load_card, open_session, read_model
 from satchel.records import Box, Detection
@@ -23,6 +24,9 @@ from satchel.validation import reason
 
 BOXES_SCORES: Final = ["boxes", "scores"]
 """Outputs of the layout "boxes_scores"."""
+
+MAIN: Final = "main"
+"""Its further output, if the card has `main_score`."""
 
 MAX_BOXES: Final = 200_000
 """Rows of a model's output, at most: what is more is refused, not read."""
@@ -75,17 +79,20 @@ class OnnxLocator:
     def locate(self, photos: Sequence[RGB]) -> list[list[Detection]]:
         """Detect the objects in each photo, by score, descending; `MAX_DETECTIONS` at most.
 
+        A detector that says which is the main one has it first.
+
         Raises:
             LocatorError: the model fails, or its output is not what its card says.
         """
         return [self._detections(*self.predict(photo)) for photo in photos]
 
-    def predict(self, photo: RGB) -> tuple[Floats, Floats]:
+    def predict(self, photo: RGB) -> tuple[Floats, Floats, Floats | None]:
         """Run the model on a photo.
 
         Returns:
             boxes, shape (k, 4), float32, x0 y0 x1 y1 as fractions of the photo, unclipped, possibly
-            not finite; and their scores, shape (k, classes), in [0, 1]. Nothing is suppressed.
+            not finite; their scores, shape (k, classes), in [0, 1]; and the probability of each to
+            be the main good's, shape (k,), if the model gives it. Nothing is suppressed.
 
         Raises:
             LocatorError: the model fails, or its output is not what its card says.
@@ -100,7 +107,8 @@ class OnnxLocator:
             ) from error
         _check_shapes(self.card, [output.shape for output in outputs])
         boxes_px, scores = self._decoded(outputs)
-        return letterbox.fractions(boxes_px), scores
+        main = outputs[2][0] if self.card.main_score is not None else None
+        return letterbox.fractions(boxes_px), scores, main
 
     def _decoded(self, outputs: list[Floats]) -> tuple[Floats, Floats]:
         """Boxes in pixels of the input, and scores; of the first photo."""
@@ -108,20 +116,37 @@ class OnnxLocator:
             return outputs[0][0], outputs[1][0]
         return decode_yolox(outputs[0][0], self.card.height_px, self.card.width_px)
 
-    def _detections(self, boxes: Floats, scores: Floats) -> list[Detection]:
-        names = list(self._columns)
-        of_category = np.stack([scores[:, self._columns[name]].max(1) for name in names], 1)
-        best = of_category.argmax(1)
-        score = np.clip(of_category.max(1), 0, 1)
+    def _detections(self, boxes: Floats, scores: Floats, main: Floats | None) -> list[Detection]:
+        named, score = self._named(scores)
         clipped = np.clip(boxes, 0, 1)
         sized = np.isfinite(boxes).all(1) & (clipped[:, 2:] > clipped[:, :2]).all(1)
         rows = np.flatnonzero(sized & (score >= self.card.score) & (score > 0))
         rows = rows[np.argsort(-score[rows], kind="stable")[:CANDIDATES]]
-        kept = rows[suppress(clipped[rows], score[rows], iou=self.card.iou, at_most=MAX_DETECTIONS)]
-        return [
-            Detection(Box(*map(float, clipped[row])), names[best[row]], float(score[row]))
-            for row in kept
+        first = [] if main is None else self._main_detections(boxes, scores, main)
+        for one in first:
+            rows = rows[overlaps(np.array(one.box.xyxy), clipped[rows]) <= self.card.iou]
+        most = MAX_DETECTIONS - len(first)
+        kept = rows[suppress(clipped[rows], score[rows], iou=self.card.iou, at_most=most)]
+        return first + [
+            Detection(Box(*map(float, clipped[row])), named[row], float(score[row])) for row in kept
         ]
+
+    def _main_detections(self, boxes: Floats, scores: Floats, main: Floats) -> list[Detection]:
+        """The main good, if it is probable enough."""
+        found = main_box(boxes, scores, main)
+        if found is None or found.probability < (self.card.main_score or 0):
+            return []
+        x0, y0, x1, y1 = (float(side) for side in np.clip(found.box, 0, 1))
+        if not (x0 < x1 and y0 < y1):
+            return []
+        (name,), (score,) = self._named(found.scores[None])
+        return [Detection(Box(x0, y0, x1, y1), name, float(score), found.probability)]
+
+    def _named(self, scores: Floats) -> tuple[list[str], Floats]:
+        """Best category of each row of scores, shape (k, classes), and its score in [0, 1]."""
+        names = list(self._columns)
+        of_category = np.stack([scores[:, self._columns[name]].max(1) for name in names], 1)
+        return [names[at] for at in of_category.argmax(1)], np.clip(of_category.max(1), 0, 1)
 
 
 def read_locator_card(path: Path) -> LocatorCard:
@@ -169,6 +194,13 @@ def decode_yolox(output: Floats, height_px: int, width_px: int) -> tuple[Floats,
     return boxes, output[:, 5:] * output[:, 4:5]
 
 
+def output_names(card: LocatorCard) -> list[str]:
+    """Names of the outputs of a card's layout; of "yolox", which has one, any name will do."""
+    if card.layout == "yolox":
+        return []
+    return BOXES_SCORES if card.main_score is None else [*BOXES_SCORES, MAIN]
+
+
 def _columns_of_categories(card: LocatorCard) -> dict[str, list[int]]:
     """Columns of the classes of each category."""
     columns: dict[str, list[int]] = {}
@@ -194,13 +226,14 @@ def _checked_input(card: LocatorCard, inputs: Sequence[Any]) -> str:
 def _checked_outputs(card: LocatorCard, outputs: Sequence[Any]) -> list[str]:
     """Names of the outputs to compute, if they are those of the card's layout."""
     by_name = {one.name: one for one in outputs}
-    names = BOXES_SCORES if card.layout == "boxes_scores" else list(by_name)
+    wanted = output_names(card)
+    names = wanted or list(by_name)
     missing = [name for name in names if name not in by_name]
     if missing or (card.layout == "yolox" and len(names) != 1):
         raise LocatorError(
             f"{card.file}: the layout {card.layout!r} has the outputs "
-            f"{BOXES_SCORES if card.layout == 'boxes_scores' else 'of one tensor'}, "
-            f"the model has {sorted(by_name)}; set the card's layout to the model's"
+            f"{wanted or 'of one tensor'}, the model has {sorted(by_name)}; set the card's layout "
+            "to the model's"
         )
     if any(by_name[name].type != "tensor(float)" for name in names):
         raise LocatorError(f"{card.file}: expected outputs of float32")
@@ -215,8 +248,8 @@ def _check_shapes(card: LocatorCard, shapes: Sequence[tuple[int | str | None, ..
         cells = sum(card.height_px * card.width_px // stride**2 for stride in STRIDES)
         wanted: list[tuple[int | None, ...]] = [(1, cells, 5 + classes)]
     else:
-        wanted = [(1, None, 4), (1, None, classes)]
-    counts = {shape[1] for shape in shapes if len(shape) == 3 and isinstance(shape[1], int)}
+        wanted = [(1, None, 4), (1, None, classes), (1, None)][: len(output_names(card))]
+    counts = {shape[1] for shape in shapes if len(shape) > 1 and isinstance(shape[1], int)}
     if (
         not all(_fits(shape, like) for shape, like in zip(shapes, wanted, strict=True))
         or len(counts) > 1

@@ -156,9 +156,14 @@ class LocatorSettings(FitSettings):
     )
     classes: tuple[str, ...] = Field((), description="to train; none: all that the data has")
     val_share: float = Field(0.15, gt=0, lt=1, description="share of the photos to validate with")
-    architecture: Literal["yolox-nano", "yolox-tiny"] = "yolox-nano"
+    architecture: Literal["yolox-nano", "yolox-tiny", "lite0"] = Field(
+        "yolox-nano",
+        description="lite0 also learns which good of a photo is the main one, for identification",
+    )
     weights: str = Field(
-        "none", description="YOLOX weights to start from: an ONNX file trained on COCO, or none"
+        "auto",
+        description="to start from; YOLOX: an ONNX file trained on COCO; lite0: a safetensors file "
+        "of EfficientNet-Lite0; auto: those that pip brings, which YOLOX has none of; or none",
     )
     class_seeds: dict[str, tuple[str, ...]] = Field(
         default_factory=lambda: dict(CLASS_SEEDS),
@@ -203,6 +208,11 @@ class LocatorSettings(FitSettings):
     iou: float = Field(
         0.5, gt=0, le=1, description="detections that overlap a better one by more are dropped"
     )
+
+    @property
+    def starts_from_file(self) -> bool:
+        """Whether `weights` is a file's path."""
+        return self.weights not in ("auto", "none")
 
     def plain_epochs(self, epochs: int) -> int:
         """How many of the last epochs are plain; see `plain_share`."""

@@ -40,6 +40,7 @@ LOSSES = {
     "loss_box": "boxes",
     "loss_objectness": "objectness",
     "loss_class": "classes",
+    "loss_main": "main good",
     "loss_offsets": "box offsets",
 }
 ACCURACIES = {"ap": "AP", "ap50": "AP50", "ap75": "AP75", "main_iou": "IoU of the main object"}
@@ -134,7 +135,7 @@ def export_locator(
     network, _, settings = load_detector(run)
     exported = export_detector(network, locator_task(workspace, run).val, settings.side_px)
     record, folder = run.read(), workspace.models / run.name
-    start = "" if settings.weights == "none" else f" from {Path(settings.weights).name}"
+    start = f" from {Path(settings.weights).name}" if settings.starts_from_file else ""
     card = detector_card(
         exported,
         name=run.name,

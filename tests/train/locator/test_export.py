@@ -14,6 +14,8 @@ pytestmark = [
 ]
 
 from satchel.errors import UsageError
+from satchel.locate.locator import main_detection
+from satchel.locate.main_box import main_box
 from satchel.locate.onnx import OnnxLocator
 from satchel.train.locator.detect import detect
 from satchel.train.locator.export import (
@@ -23,6 +25,7 @@ from satchel.train.locator.export import (
     export_detector,
 )
 from satchel.train.locator.figures import Boxes, kept_share
+from satchel.train.locator.lite0 import Lite0Detector
 from satchel.train.locator.yolox import YOLOX, Size
 
 CLASSES = ("bag", "shoe")
@@ -68,6 +71,39 @@ def test_the_file_gives_what_the_network_gives(network: YOLOX) -> None:
         assert [one.category for one in detections] == [CLASSES[k] for k in boxes.labels[sure]]
         ours = np.array([one.box.xyxy for one in detections])
         np.testing.assert_allclose(ours, boxes.boxes[sure], atol=1e-3)
+
+
+def test_the_file_says_which_good_is_the_main_one() -> None:
+    torch.manual_seed(5)
+    network = Lite0Detector(len(CLASSES))
+    with torch.no_grad():
+        for head in network.heads:
+            head.mains.weight.normal_(std=3.0)  # type: ignore[union-attr,operator]
+            head.classes.bias.fill_(0.0)  # type: ignore[union-attr,operator]
+    network.eval()
+    samples = [photo(seed) for seed in range(3)]
+    exported = export_detector(network, samples, 64)
+    assert exported.agrees
+    card = detector_card(
+        exported, name="r", classes=CLASSES, side_px=64, score=0.3, iou=0.5, main_score=0.0
+    )
+    locator = OnnxLocator(card, exported.model)
+    own = [two for _, two in detect(network, samples, 64, iou=0.5)]
+    for (pixels, *_), boxes in zip(samples, own, strict=True):
+        boxes_found, scores, main = locator.predict(pixels)
+        assert main is not None
+        assert main.sum() == pytest.approx(1, abs=1e-5)
+        first, *others = locator.locate([pixels])[0]
+        fused = main_box(boxes_found, scores, main)
+        assert fused is not None
+        assert first.main == pytest.approx(fused.probability)
+        assert boxes.main_box is not None
+        assert first.box.xyxy == pytest.approx(boxes.main_box.xyxy, abs=1e-3)
+        assert all(other.main is None for other in others)
+        assert main_detection([*others, first]) is first
+    strict = card.model_copy(update={"main_score": 1.0})
+    found = OnnxLocator(strict, exported.model).locate([samples[0][0]])[0]
+    assert all(one.main is None for one in found)
 
 
 def test_what_does_not_agree_is_refused() -> None:

@@ -17,9 +17,17 @@ from safetensors.torch import load_file
 
 from satchel.errors import UsageError
 from satchel.train.batches import Step
-from satchel.train.locator.batches import detection_batches, is_plain, step_side
+from satchel.train.locator.architectures import ARCHITECTURES
+from satchel.train.locator.batches import NO_LABEL, detection_batches, is_plain, step_side
+from satchel.train.locator.figures import Boxes
 from satchel.train.locator.samples import Sample
-from satchel.train.locator.training import LocatorTask, new_network, parameter_groups, train_locator
+from satchel.train.locator.training import (
+    Detector,
+    LocatorTask,
+    new_network,
+    parameter_groups,
+    train_locator,
+)
 from satchel.train.locator.yolox import SIZES, Size
 from satchel.train.runs import Run, new_record
 from satchel.train.settings import LocatorSettings
@@ -85,20 +93,22 @@ def curve_of(run: Run, kills: list[int]) -> list[dict[str, float]]:
     return [epochs[epoch] for epoch in sorted(epochs)]
 
 
-@pytest.mark.parametrize("every_s", [60.0, 0.0], ids=["by epoch", "every step"])
+@pytest.mark.parametrize(
+    ("architecture", "every_s"), [("yolox-nano", 60.0), ("yolox-nano", 0.0), ("lite0", 0.0)]
+)
 def test_a_killed_run_ends_with_the_weights_of_one_that_was_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, every_s: float
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, architecture: str, every_s: float
 ) -> None:
     monkeypatch.setattr("satchel.train.fit.CHECKPOINT_S", every_s)
-    whole, broken = new_run(tmp_path / "a", TINY), new_run(tmp_path / "b", TINY)
+    settings = TINY.model_copy(update={"architecture": architecture, "weights": "none"})
+    whole, broken = new_run(tmp_path / "a", settings), new_run(tmp_path / "b", settings)
     figures = curve_of(whole, kills=[])
     assert curve_of(broken, kills=[4, 12, 20]) == figures
     assert len(figures) == TINY.epochs
-    assert {"ap", "ap50", "main_iou", "loss_box", "loss_class", "loss_objectness"} <= set(
-        figures[0]
-    )
+    own = {"yolox-nano": "loss_objectness", "lite0": "loss_main"}[architecture]
+    assert {"ap", "ap50", "main_iou", "loss_box", "loss_class", own} <= set(figures[0])
     assert "loss_offsets" not in figures[0]
-    assert figures[-1]["loss_offsets"] > 0
+    assert (figures[-1].get("loss_offsets", 0) > 0) is (architecture == "yolox-nano")
     for row in figures:
         parts = sum(value for name, value in row.items() if name.startswith("loss_"))
         assert row["loss"] == pytest.approx(parts, rel=1e-4)
@@ -146,16 +156,44 @@ def test_batches_depend_on_their_step_alone() -> None:
 
 @pytest.mark.parametrize(("stage", "depths"), [("head", 1), ("partial", 2), ("full", 7)])
 def test_stages_train_so_much_of_the_network(stage: str, depths: int) -> None:
-    from satchel.train.locator.objective import DetectionObjective
-    from satchel.train.locator.training import Detector
-
     settings = TINY.model_copy(update={"stage": stage, "layer_decay": 0.5})
-    detector = Detector(new_network(TASK, settings), DetectionObjective([1.0, 1.0]))
-    groups = parameter_groups(detector, settings)
+    architecture = ARCHITECTURES[settings.architecture]
+    detector = Detector(new_network(TASK, settings), architecture.objective([1.0, 1.0]))
+    groups = parameter_groups(architecture, detector, settings)
     peaks = [group["peak"] for group in groups[::2]]
     assert peaks == [settings.head_rate, *(1e-3 * 0.5**n for n in range(6))][:depths]
     trained = {id(p) for group in groups for p in group["params"]}
     assert trained == {id(p) for p in detector.parameters() if p.requires_grad}
+
+
+class MainFirst(Drawn):
+    """Their first box is the main one, though the rule would choose another in some."""
+
+    main_first = True
+
+
+@pytest.mark.parametrize("samples", [Drawn(24, 3), MainFirst(24, 3)])
+def test_batches_say_which_box_is_the_main_one(samples: Drawn) -> None:
+    settings = TINY.model_copy(update={"mosaic": 0.0, "scales": (1.0, 1.0), "multi_scale": 0})
+    (batch,) = detection_batches(samples, settings, [Step(0, 0, np.arange(24), 64, 9)])
+    others = 0
+    for at, place in enumerate(batch.mains):
+        _, boxes, labels = samples[at]
+        wanted = 0
+        if not isinstance(samples, MainFirst):
+            ruled = Boxes.true(boxes / np.array([96, 80] * 2), labels).main_place()
+            assert ruled is not None
+            wanted = ruled
+        # At this scale every box stays, in its order.
+        assert place == wanted
+        others += wanted != Boxes.true(boxes / np.array([96, 80] * 2), labels).main_place()
+    assert (others > 0) is isinstance(samples, MainFirst)
+    (mosaics,) = detection_batches(
+        samples,
+        settings.model_copy(update={"mosaic": 1.0}),
+        [Step(0, 0, np.arange(4), 64, 9)],
+    )
+    assert mosaics.mains.tolist() == [NO_LABEL] * 4
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,12 @@ from typing import Any, Final
 import numpy as np
 
 from satchel.arrays import Bytes, Floats, Ints
+from satchel.images import RGB
 from satchel.parallel import cores, map_in_order
 from satchel.train.batches import Step
 from satchel.train.locator.augment import mosaic, random_view
-from satchel.train.locator.samples import Sample, Samples
+from satchel.train.locator.figures import Boxes
+from satchel.train.locator.samples import Sample, Samples, says_main
 from satchel.train.settings import LocatorSettings
 
 STRIDE_PX: Final = 32
@@ -33,12 +35,14 @@ class DetectionBatch:
         images: shape (n, side, side, 3), uint8.
         boxes: shape (n, m, 4), float32, xyxy in pixels; m: the most boxes of a view, at least 1.
         labels: shape (n, m), int64; `NO_LABEL` where a view has fewer boxes.
+        mains: shape (n,), int64: which box is the main good's; `NO_LABEL` where none is known.
         plain: of the last epochs: no mosaics, and box offsets have a loss of their own.
     """
 
     images: Bytes
     boxes: Floats
     labels: Ints
+    mains: Ints
     plain: bool
 
     def __len__(self) -> int:
@@ -46,7 +50,7 @@ class DetectionBatch:
 
     def arguments(self) -> tuple[Any, ...]:
         """Arguments of the network and its objective."""
-        return self.images, self.boxes, self.labels, self.plain
+        return self.images, self.boxes, self.labels, self.plain, self.mains
 
 
 def detection_batches(
@@ -88,15 +92,17 @@ def step_side(settings: LocatorSettings, step: Step) -> int:
     return max(2 * STRIDE_PX, side)
 
 
-def collate(views: list[Sample], *, plain: bool) -> DetectionBatch:
-    """Stack views of one size; boxes are filled up to the most of any."""
-    most = max(1, *(len(labels) for _, _, labels in views))
+def collate(views: list[tuple[Sample, int]], *, plain: bool) -> DetectionBatch:
+    """Stack views of one size, each with its main box; boxes are filled up to the most of any."""
+    most = max(1, *(len(labels) for (_, _, labels), _ in views))
     boxes = np.zeros((len(views), most, 4), np.float32)
     labels = np.full((len(views), most), NO_LABEL, np.int64)
-    for at, (_, own, classes) in enumerate(views):
+    for at, ((_, own, classes), _) in enumerate(views):
         boxes[at, : len(own)] = own
         labels[at, : len(classes)] = classes
-    return DetectionBatch(np.stack([pixels for pixels, _, _ in views]), boxes, labels, plain)
+    images = np.stack([pixels for (pixels, _, _), _ in views])
+    mains = np.array([main for _, main in views], np.int64)
+    return DetectionBatch(images, boxes, labels, mains, plain)
 
 
 def _view(
@@ -107,9 +113,21 @@ def _view(
     plain: bool,
     settings: LocatorSettings,
     rng: np.random.Generator,
-) -> Sample:
+) -> tuple[Sample, int]:
+    """A view, and which of its boxes is the main good's; a mosaic has none."""
     if not plain and rng.random() < settings.mosaic:
         others = rng.integers(0, len(samples), 3)
         four = [samples[one] for one in (row, *others.tolist())]
-        return mosaic(four, side, settings.mosaic_scales, rng)
-    return random_view(samples[row], side, settings.scales, rng)
+        return mosaic(four, side, settings.mosaic_scales, rng), NO_LABEL
+    pixels, boxes, labels = samples[row]
+    main = 0 if says_main(samples) else _main_place(pixels, boxes, labels)
+    # In place of labels: which boxes remain.
+    numbered = pixels, boxes, np.arange(len(labels))
+    pixels, boxes, rows = random_view(numbered, side, settings.scales, rng)
+    places = np.flatnonzero(rows == main)
+    return (pixels, boxes, labels[rows]), int(places[0]) if len(places) else NO_LABEL
+
+
+def _main_place(pixels: RGB, boxes: Floats, labels: Ints) -> int | None:
+    height, width = pixels.shape[:2]
+    return Boxes.true(boxes / np.array([width, height] * 2), labels).main_place()

@@ -1,4 +1,4 @@
-"""Building blocks of YOLOX: convolution units, CSP layers, spatial pyramid pooling.
+"""Building blocks of detectors: convolution units, CSP layers, spatial pyramid pooling, cells.
 
 Ge et al., "YOLOX: Exceeding YOLO Series in 2021"; CSP layers: Wang et al., "CSPNet", CVPRW 2020.
 Modules are created in the order in which they are executed: `weights` pairs them by that order with
@@ -7,10 +7,15 @@ the convolutions of an ONNX file.
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 import torch
 from torch import nn
+from torch.nn.functional import interpolate
+
+PRIOR: Final = 0.01
+"""Probability that a new output layer gives every cell (Lin et al., "Focal Loss", ICCV 2017)."""
 
 EPSILON: Final = 1e-3
 MOMENTUM: Final = 0.03
@@ -106,3 +111,34 @@ class SpaceToDepth(nn.Module):
         """Pixels, shape (n, inputs, h, w), h and w even → (n, outputs, h / 2, w / 2)."""
         corners = ((0, 0), (1, 0), (0, 1), (1, 1))  # first down, then right
         return self.unit(torch.cat([pixels[..., y::2, x::2] for y, x in corners], 1))
+
+
+def output_layer(channels: int, outputs: int) -> nn.Conv2d:
+    """A 1 × 1 convolution whose sigmoid is `PRIOR` at first."""
+    layer = nn.Conv2d(channels, outputs, 1)
+    nn.init.normal_(layer.weight, std=0.01)
+    assert layer.bias is not None
+    nn.init.constant_(layer.bias, -math.log((1 - PRIOR) / PRIOR))
+    return layer
+
+
+def doubled(maps: torch.Tensor) -> torch.Tensor:
+    """Maps of twice the height and width."""
+    return interpolate(maps, scale_factor=2.0, mode="nearest")
+
+
+def by_cell(maps: torch.Tensor) -> torch.Tensor:
+    """(n, c, h, w) → (n, h w, c), row by row."""
+    return maps.flatten(2).transpose(1, 2)
+
+
+def grid(maps: torch.Tensor, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Corners, shape (h w, 2), in cells, and strides, shape (h w,), of a map's cells."""
+    height, width = maps.shape[2:]
+    y, x = torch.meshgrid(
+        torch.arange(height, device=maps.device),
+        torch.arange(width, device=maps.device),
+        indexing="ij",
+    )
+    corners = torch.stack((x, y), -1).reshape(-1, 2)
+    return corners, torch.full_like(corners[:, 0], stride)

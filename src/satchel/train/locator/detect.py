@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -10,10 +11,12 @@ import torch
 
 from satchel.arrays import Bytes, Floats
 from satchel.locate.boxes import suppress
+from satchel.locate.main_box import main_box
 from satchel.parallel import batched, cores, map_in_order
 from satchel.train.locator.augment import letterbox
-from satchel.train.locator.figures import MOST_DETECTIONS, Boxes
-from satchel.train.locator.samples import Samples
+from satchel.train.locator.figures import MOST_DETECTIONS, Boxes, box_of
+from satchel.train.locator.lite0 import MainPredictions
+from satchel.train.locator.samples import Samples, says_main
 
 LEAST_SCORE: Final = 0.01
 """Detections below count for nothing in average precision, and take time."""
@@ -25,19 +28,22 @@ DETECTED_AT_ONCE: Final = 8
 
 
 class DetectorOutput(torch.nn.Module):
-    """Images → boxes and scores, what the exported file computes: see `satchel.locate.card`."""
+    """Images → the outputs of the exported file: see `satchel.locate.card`."""
 
     def __init__(self, network: torch.nn.Module) -> None:
         super().__init__()
         self.network = network
 
-    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Detect in images, shape (n, 3, h, w), float32, RGB, 0–255.
 
         Returns:
-            boxes, shape (n, A, 4), xyxy in pixels of the input; scores, shape (n, A, C).
+            boxes, shape (n, A, 4), xyxy in pixels of the input; scores, shape (n, A, C); and, if
+            the network says so, the probability of each to be the main good's, shape (n, A).
         """
         found = self.network(images)
+        if isinstance(found, MainPredictions):
+            return found.boxes(), found.scores(), found.main()
         return found.boxes(), found.scores()
 
 
@@ -52,6 +58,7 @@ def detect(
     """
     output = DetectorOutput(network)
     device = next(network.parameters()).device
+    main_first = says_main(samples)
 
     def load(rows: list[int]) -> tuple[Bytes, Floats, list[Boxes]]:
         images, reach, truths = [], [], []
@@ -62,16 +69,20 @@ def detect(
             images.append(canvas)
             reach.append(size_wh * 2)
             sides = np.array([width, height] * 2, np.float32)
-            truths.append(Boxes.true((boxes / sides).astype(np.float32), labels))
+            fractions = (boxes / sides).astype(np.float32)
+            truths.append(Boxes.true(fractions, labels, main_first=main_first))
         return np.stack(images), np.array(reach, np.float32), truths
 
     parts = batched(range(len(samples)), DETECTED_AT_ONCE)
     for images, reach, truths in map_in_order(load, parts, workers=cores(), ahead=1):
         with torch.inference_mode():
             pixels = torch.from_numpy(images).to(device).permute(0, 3, 1, 2).float()
-            boxes, scores = (part.cpu().numpy() for part in output(pixels))
-        for own, given, sides, truth in zip(boxes, scores, reach, truths, strict=True):
-            yield truth, kept_boxes(own / sides, given, iou=iou)
+            outputs = [part.cpu().numpy() for part in output(pixels)]
+        for own, sides, truth in zip(zip(*outputs, strict=True), reach, truths, strict=True):
+            boxes, scores, *main = own
+            found = kept_boxes(boxes / sides, scores, iou=iou)
+            fused = main_box(boxes / sides, scores, *main) if main else None
+            yield truth, replace(found, main_box=box_of(fused.box)) if fused else found
 
 
 def kept_boxes(boxes: Floats, scores: Floats, *, iou: float) -> Boxes:

@@ -19,7 +19,7 @@ import torch
 from satchel.arrays import Floats
 from satchel.errors import UsageError
 from satchel.locate.card import LocatorCard
-from satchel.locate.onnx import BOXES_SCORES
+from satchel.locate.onnx import BOXES_SCORES, MAIN
 from satchel.onnx_model import open_session
 from satchel.train.export import OPSET
 from satchel.train.locator.augment import letterbox
@@ -34,6 +34,9 @@ MOST_BOX_DIFFERENCE_PX: Final = 0.5
 SHOWN_SCORE: Final = 0.05
 """Boxes are compared where a score reaches this: elsewhere they are never read."""
 
+MAIN_SCORE: Final = 0.2
+"""Least probability of the main good's box, unless another is given."""
+
 SCORES: Final = tuple(round(0.05 * step, 2) for step in range(1, 19))
 """Least scores that are tried for the card."""
 
@@ -43,13 +46,15 @@ class ExportedDetector:
     """An ONNX file and how far it is from the network, at most, on some photos.
 
     Attributes:
-        score_difference: of scores.
+        score_difference: of scores, and of probabilities of the main good if it gives them.
         box_difference_px: of the sides of boxes with a score of `SHOWN_SCORE` or more.
+        says_main: it has the output `main`.
     """
 
     model: bytes
     score_difference: float
     box_difference_px: float
+    says_main: bool = False
 
     @property
     def agrees(self) -> bool:
@@ -76,19 +81,21 @@ def export_detector(network: torch.nn.Module, samples: Samples, side_px: int) ->
         side_px: of the square input.
     """
     output = DetectorOutput(network.float().cpu()).eval()
-    model = _to_onnx(output, side_px)
+    model, names = _to_onnx(output, side_px)
     session = open_session(model, "the export", threads=1)
     rows = np.unique(np.linspace(0, len(samples) - 1, COMPARED_PHOTOS).astype(np.int64))
     scores_off = boxes_off = 0.0
     for row in rows.tolist():
         pixels = letterbox(samples[row][0], side_px)[0].transpose(2, 0, 1)[None].astype(np.float32)
-        boxes, scores = session.run(BOXES_SCORES, {INPUT: pixels})
+        boxes, *scores = session.run(names, {INPUT: pixels})
         with torch.inference_mode():
-            own_boxes, own_scores = (part.numpy() for part in output(torch.from_numpy(pixels)))
-        scores_off = max(scores_off, _most(scores - own_scores))
+            own_boxes, *own = (part.numpy() for part in output(torch.from_numpy(pixels)))
+        differences = [_most(one - two) for one, two in zip(scores, own, strict=True)]
+        scores_off = max(scores_off, *differences)
+        own_scores = own[0]
         shown = own_scores.max(2) >= SHOWN_SCORE
         boxes_off = max(boxes_off, _most(boxes[shown] - own_boxes[shown]))
-    return ExportedDetector(model, scores_off, boxes_off)
+    return ExportedDetector(model, scores_off, boxes_off, says_main=MAIN in names)
 
 
 def detector_card(
@@ -99,6 +106,7 @@ def detector_card(
     side_px: int,
     score: float,
     iou: float,
+    main_score: float = MAIN_SCORE,
     **about: Any,
 ) -> LocatorCard:
     """The card of an exported detector.
@@ -106,6 +114,7 @@ def detector_card(
     Args:
         score: least score of a detection; see `best_score`.
         iou: boxes that overlap a better one by more are dropped.
+        main_score: of the card, if the file says which good is the main one.
         about: further fields: architecture, weights, licence, recipe, figures.
 
     Raises:
@@ -127,6 +136,7 @@ def detector_card(
         class_names=tuple(classes),
         score=score,
         iou=iou,
+        main_score=main_score if exported.says_main else None,
         **about,
     )
 
@@ -144,21 +154,25 @@ def best_score(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float:
     return max(SCORES, key=lambda score: (round(f1(score), 6), -score))
 
 
-def _to_onnx(output: DetectorOutput, side_px: int) -> bytes:
+def _to_onnx(output: DetectorOutput, side_px: int) -> tuple[bytes, list[str]]:
+    """The file, and the names of its outputs."""
+    image = torch.zeros(1, 3, side_px, side_px)
+    with torch.inference_mode():
+        names = [*BOXES_SCORES, MAIN][: len(output(image))]
     buffer = io.BytesIO()
     with warnings.catch_warnings():  # the exporter warns of itself; it folds batch norms
         warnings.simplefilter("ignore")
         torch.onnx.export(
             output,
-            (torch.zeros(1, 3, side_px, side_px),),
+            (image,),
             buffer,  # type: ignore[arg-type] # declared for the other exporter
             input_names=[INPUT],
-            output_names=BOXES_SCORES,
-            dynamic_axes={name: {0: "n"} for name in (INPUT, *BOXES_SCORES)},
+            output_names=names,
+            dynamic_axes={name: {0: "n"} for name in (INPUT, *names)},
             opset_version=OPSET,
             dynamo=False,
         )
-    return buffer.getvalue()
+    return buffer.getvalue(), names
 
 
 def _most(differences: Floats) -> float:

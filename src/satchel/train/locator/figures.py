@@ -38,27 +38,46 @@ class Boxes:
         boxes: shape (n, 4), xyxy as fractions of the photo.
         labels: shape (n,), int64.
         scores: shape (n,), in [0, 1]; of true ones all 1.
+        main_box: of the main object, where the data or the network says it.
     """
 
     boxes: Floats
     labels: Ints
     scores: Floats
+    main_box: Box | None = None
 
     @classmethod
-    def true(cls, boxes: Floats, labels: Ints) -> Boxes:
-        """The truth of a photo."""
-        return cls(boxes, labels, np.ones(len(boxes), np.float32))
+    def true(cls, boxes: Floats, labels: Ints, *, main_first: bool = False) -> Boxes:
+        """The truth of a photo.
+
+        Args:
+            main_first: the first box is the main object's.
+        """
+        main = box_of(boxes[0]) if main_first and len(boxes) else None
+        return cls(boxes, labels, np.ones(len(boxes), np.float32), main)
 
     def main(self) -> Box | None:
         """The box of the main object; None where there is none."""
-        clipped = np.clip(self.boxes, 0, 1).astype(float)
-        found = [
-            Detection(Box(*box), None, float(score))
-            for box, score in zip(clipped.tolist(), self.scores, strict=True)
-            if box[0] < box[2] and box[1] < box[3]
-        ]
-        main = main_detection(found)
-        return main.box if main else None
+        if self.main_box:
+            return self.main_box
+        place = self.main_place()
+        return None if place is None else box_of(self.boxes[place])
+
+    def main_place(self) -> int | None:
+        """Which of the boxes is the main one, by `main_detection`; None where there is none."""
+        found = {
+            Detection(box, None, float(score)): place
+            for place, score in reversed(list(enumerate(self.scores)))
+            if (box := box_of(self.boxes[place]))
+        }
+        main = main_detection(list(found)[::-1])
+        return None if main is None else found[main]
+
+
+def box_of(box: Floats) -> Box | None:
+    """A box, shape (4,), xyxy as fractions, clipped to the photo; None where nothing is left."""
+    x0, y0, x1, y1 = (float(side) for side in np.clip(box, 0, 1))
+    return Box(x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
 
 
 @dataclass(frozen=True, slots=True)

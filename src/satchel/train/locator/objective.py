@@ -29,13 +29,19 @@ class DetectionObjective(nn.Module):
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
 
     def forward(
-        self, predictions: Predictions, boxes: torch.Tensor, labels: torch.Tensor, plain: bool
+        self,
+        predictions: Predictions,
+        boxes: torch.Tensor,
+        labels: torch.Tensor,
+        plain: bool,
+        mains: torch.Tensor | None = None,
     ) -> dict[str, torch.Tensor]:
         """The parts by name; their sum is the loss.
 
         Args:
             boxes, labels: as in `DetectionBatch`.
             plain: add the loss of offsets, which sharpens boxes at the end.
+            mains: not used: YOLOX does not say which good is the main one.
         """
         predicted = predictions.boxes()
         found = _assignments(predictions, predicted.detach(), boxes, labels)

@@ -21,6 +21,9 @@ class Samples(Protocol):
 
     Item i must be the same whenever it is asked for, since a resumed run repeats batches, and is
     asked for from several threads at once.
+
+    One with an attribute `main_first` that is true says by it that the first box of each sample is
+    its main good's.
     """
 
     def __len__(self) -> int:
@@ -28,6 +31,11 @@ class Samples(Protocol):
 
     def __getitem__(self, index: int, /) -> Sample:
         """The sample at a place from 0."""
+
+
+def says_main(samples: Samples) -> bool:
+    """Whether the first box of each sample is its main good's; see `Samples`."""
+    return bool(getattr(samples, "main_first", False))
 
 
 @dataclass(frozen=True, slots=True)

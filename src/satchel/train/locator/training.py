@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -21,14 +20,13 @@ from satchel.progress import Progress
 from satchel.train.backbones import channels_last
 from satchel.train.fit import fit
 from satchel.train.fitting import Fitting, TrainingState
+from satchel.train.locator.architectures import ARCHITECTURES, Architecture
 from satchel.train.locator.augment import letterbox
 from satchel.train.locator.batches import STRIDE_PX, detection_batches
 from satchel.train.locator.detect import detect
 from satchel.train.locator.figures import DetectionFigures, detection_figures
-from satchel.train.locator.objective import DetectionObjective
 from satchel.train.locator.samples import Samples
-from satchel.train.locator.weights import fit_statistics, load_onnx
-from satchel.train.locator.yolox import SIZES, YOLOX
+from satchel.train.locator.weights import fit_statistics
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import FitSettings, LocatorSettings
@@ -56,18 +54,25 @@ class LocatorTask:
 class Detector(nn.Module):
     """Network and objective as one module, as the training loop wants it."""
 
-    def __init__(self, network: YOLOX, objective: DetectionObjective) -> None:
+    def __init__(self, network: nn.Module, objective: nn.Module) -> None:
         super().__init__()
         self.network = network
         self.objective = objective
 
     def forward(
-        self, images: torch.Tensor, boxes: torch.Tensor, labels: torch.Tensor, plain: bool
+        self,
+        images: torch.Tensor,
+        boxes: torch.Tensor,
+        labels: torch.Tensor,
+        plain: bool,
+        mains: torch.Tensor,
     ) -> dict[str, torch.Tensor]:
         """Parts of the loss of a batch; see `satchel.train.locator.batches.DetectionBatch`."""
         predictions = self.network(images.permute(0, 3, 1, 2).float())
         with torch.autocast(images.device.type, enabled=False):
-            parts: dict[str, torch.Tensor] = self.objective(predictions, boxes, labels, plain)
+            parts: dict[str, torch.Tensor] = self.objective(
+                predictions, boxes, labels, plain, mains
+            )
         return parts
 
 
@@ -92,8 +97,9 @@ def train_locator(
     torch.manual_seed(settings.seed)
     network = new_network(task, settings)
     weights = [settings.class_weights.get(name, 1.0) for name in task.classes]
-    detector = Detector(network, DetectionObjective(weights))
-    if settings.weights != "none" and not run.checkpoint.exists():
+    architecture = ARCHITECTURES[settings.architecture]
+    detector = Detector(network, architecture.objective(weights))
+    if settings.starts_from_file and not run.checkpoint.exists():
         fit_statistics(channels_last(network), _plain_photos(task.train, settings))
 
     def batches(process: int, processes: int) -> ShuffledBatches:
@@ -119,23 +125,20 @@ def train_locator(
             validate=validate,
             on_epoch=on_epoch,
             progress=progress,
-            groups=parameter_groups,
+            groups=partial(parameter_groups, architecture),
         ),
         checkpoint=run.checkpoint,
         best=run.best,
     )
 
 
-def new_network(task: LocatorTask, settings: LocatorSettings) -> YOLOX:
+def new_network(task: LocatorTask, settings: LocatorSettings) -> nn.Module:
     """The network as it is before training.
 
     Raises:
         UsageError: the weights cannot be read, or are of another network.
     """
-    network = YOLOX(SIZES[settings.architecture], len(task.classes))
-    if settings.weights != "none":
-        load_onnx(network, Path(settings.weights), classes=task.classes, seeds=settings.class_seeds)
-    return network
+    return ARCHITECTURES[settings.architecture].begun(task.classes, settings)
 
 
 def write_classes(run: Run, classes: Sequence[str]) -> None:
@@ -157,38 +160,38 @@ def read_classes(run: Run) -> tuple[str, ...]:
         return tuple(found)
 
 
-def load_detector(run: Run) -> tuple[YOLOX, tuple[str, ...], LocatorSettings]:
+def load_detector(run: Run) -> tuple[nn.Module, tuple[str, ...], LocatorSettings]:
     """Load the best weights of a run, ready to detect; with its classes and settings.
 
     Raises:
         UsageError: they are missing or damaged, or do not fit.
     """
     settings, classes = run.read().settings_as(LocatorSettings), read_classes(run)
-    network = YOLOX(SIZES[settings.architecture], len(classes))
-    detector = Detector(network, DetectionObjective([1.0] * len(classes)))
+    architecture = ARCHITECTURES[settings.architecture]
+    network = architecture.empty(len(classes))
+    detector = Detector(network, architecture.objective([1.0] * len(classes)))
     with readable(run.best):
         detector.load_state_dict(load_file(run.best))
     network.eval()
     return channels_last(network), classes, settings
 
 
-def measure(network: YOLOX, task: LocatorTask, settings: LocatorSettings) -> DetectionFigures:
+def measure(network: nn.Module, task: LocatorTask, settings: LocatorSettings) -> DetectionFigures:
     """Figures on the validation part."""
     network.eval()
     pairs = list(detect(network, task.val, settings.side_px, iou=settings.iou))
     return detection_figures([one for one, _ in pairs], [two for _, two in pairs], task.classes)
 
 
-def parameter_groups(detector: Detector, settings: FitSettings) -> list[dict[str, Any]]:
-    """Parameters by learning rate: the heads, the pyramid, then the backbone's stages backwards.
+def parameter_groups(
+    architecture: Architecture, detector: Detector, settings: FitSettings
+) -> list[dict[str, Any]]:
+    """Parameters by learning rate: those of the network's parts, the head first.
 
-    `stage` says how far back: head (the heads alone), partial (the pyramid too) or full. Weights
-    are decayed, biases and norms are not.
+    `stage` says how far back: head (the first part alone), partial (the second too) or full.
+    Weights are decayed, biases and norms are not.
     """
-    network = detector.network
-    body = network.backbone
-    parts = [network.heads, network.pyramid]
-    parts += [body.stage5, body.stage4, body.stage3, body.stage2, body.stem]
+    parts = architecture.parts(detector.network)
     reach = {"head": 1, "partial": 2, "full": len(parts)}[settings.stage]
     groups: list[dict[str, Any]] = []
     for depth, part in enumerate(parts):

@@ -6,21 +6,26 @@ of three strides. Every cell of a map predicts one box, one objectness and a sco
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import torch
 from torch import nn
-from torch.nn.functional import interpolate
 
-from satchel.train.locator.blocks import ConvUnit, CSPLayer, PyramidPooling, SpaceToDepth, conv3x3
+from satchel.train.locator.blocks import (
+    ConvUnit,
+    CSPLayer,
+    PyramidPooling,
+    SpaceToDepth,
+    by_cell,
+    conv3x3,
+    doubled,
+    grid,
+    output_layer,
+)
 
 STRIDES: Final = (8, 16, 32)
-PRIOR: Final = 0.01
-"""Probability that a new output layer gives every cell (Lin et al., "Focal Loss", ICCV 2017)."""
-
 
 MOST_LN_CELLS: Final = 7.0
 """Boxes are at most e⁷, some 1,100, cells wide and high: no output becomes infinite."""
@@ -132,9 +137,9 @@ class Pyramid(nn.Module):
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Maps at the same three strides."""
         lateral = self.lateral(coarse)
-        middle = self.up_middle(torch.cat((_doubled(lateral), middle), 1))
+        middle = self.up_middle(torch.cat((doubled(lateral), middle), 1))
         reduced = self.reduce(middle)
-        fine = self.up_fine(torch.cat((_doubled(reduced), fine), 1))
+        fine = self.up_fine(torch.cat((doubled(reduced), fine), 1))
         middle = self.down_middle_join(torch.cat((self.down_fine(fine), reduced), 1))
         coarse = self.down_coarse_join(torch.cat((self.down_middle(middle), lateral), 1))
         return fine, middle, coarse
@@ -148,17 +153,17 @@ class Head(nn.Module):
         unit = partial(conv3x3, channels, channels, depthwise=depthwise)
         self.stem = ConvUnit(inputs, channels, 1)
         self.class_branch = nn.Sequential(unit(), unit())
-        self.classes = _output_layer(channels, classes)
+        self.classes = output_layer(channels, classes)
         self.box_branch = nn.Sequential(unit(), unit())
         self.offsets = nn.Conv2d(channels, 4, 1)
-        self.objectness = _output_layer(channels, 1)
+        self.objectness = output_layer(channels, 1)
 
     def forward(self, maps: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Offsets, (n, h w, 4); objectness, (n, h w, 1); classes, (n, h w, C); all raw."""
         maps = self.stem(maps)
         box = self.box_branch(maps)
         classes = self.classes(self.class_branch(maps))
-        return _by_cell(self.offsets(box)), _by_cell(self.objectness(box)), _by_cell(classes)
+        return by_cell(self.offsets(box)), by_cell(self.objectness(box)), by_cell(classes)
 
 
 class YOLOX(nn.Module):
@@ -190,36 +195,6 @@ class YOLOX(nn.Module):
         offsets, objectness, classes = (
             torch.cat(part, 1).float() for part in zip(*parts, strict=True)
         )
-        grids = [_grid(one, stride) for one, stride in zip(maps, STRIDES, strict=True)]
+        grids = [grid(one, stride) for one, stride in zip(maps, STRIDES, strict=True)]
         corners, strides = (torch.cat(part).to(offsets) for part in zip(*grids, strict=True))
         return Predictions(offsets, objectness[..., 0], classes, corners, strides)
-
-
-def _output_layer(channels: int, outputs: int) -> nn.Conv2d:
-    """A 1 × 1 convolution whose sigmoid is `PRIOR` at first."""
-    layer = nn.Conv2d(channels, outputs, 1)
-    nn.init.normal_(layer.weight, std=0.01)
-    assert layer.bias is not None
-    nn.init.constant_(layer.bias, -math.log((1 - PRIOR) / PRIOR))
-    return layer
-
-
-def _doubled(maps: torch.Tensor) -> torch.Tensor:
-    return interpolate(maps, scale_factor=2.0, mode="nearest")
-
-
-def _by_cell(maps: torch.Tensor) -> torch.Tensor:
-    """(n, c, h, w) → (n, h w, c), row by row."""
-    return maps.flatten(2).transpose(1, 2)
-
-
-def _grid(maps: torch.Tensor, stride: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Corners, shape (h w, 2), in cells, and strides, shape (h w,), of a map's cells."""
-    height, width = maps.shape[2:]
-    y, x = torch.meshgrid(
-        torch.arange(height, device=maps.device),
-        torch.arange(width, device=maps.device),
-        indexing="ij",
-    )
-    corners = torch.stack((x, y), -1).reshape(-1, 2)
-    return corners, torch.full_like(corners[:, 0], stride)
