@@ -22,6 +22,7 @@ from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import Query, embed_photos, rank_queries
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.images import RGB, decode
+from satchel.locate.locator import Locator
 from satchel.records import PhotoEmbedding
 from satchel.search.index import PLAIN
 from satchel.search.rules import SearchRules
@@ -60,12 +61,18 @@ def read(path: Path) -> RGB:
     return decode(path.read_bytes())
 
 
-def embedded(paths: Iterable[Path], encoder: PhotoEncoder, *, gallery: bool = True) -> Photos:
+def embedded(
+    paths: Iterable[Path],
+    encoder: PhotoEncoder,
+    *,
+    locator: Locator | None = None,
+    gallery: bool = True,
+) -> Photos:
     """Embed every photo; those that are queries alone need no second view (`gallery=False`)."""
     every = list(paths)
     with Bars() as bars:
         bars.begin("embed", len(every))
-        found = embed_photos(encoder, every, read, gallery=gallery, progress=bars)
+        found = embed_photos(encoder, every, read, locator=locator, gallery=gallery, progress=bars)
         return Photos(dict(zip(every, found, strict=True)), encoder.n_passes)
 
 

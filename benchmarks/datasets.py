@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from satchel.records import Box
 from satchel.workspace import Workspace
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -21,10 +22,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @dataclass(frozen=True)
 class LabelledPhoto:
-    """A photo and the code of the product that it shows."""
+    """A photo and the code of the product that it shows; where in it, if that is known."""
 
     code: str
     path: Path
+    box: Box | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,140 @@
+"""Does the locator find the object, and is the object then named? On photos that it does not fill.
+
+    python -m benchmarks.locating [dev|test] [--locator builtin|saliency|CARD.json|MODEL.cfg]
+
+Ranks the tasks of `benchmarks.field`, and with `--plain` those of `benchmarks.datasets`, queried
+with the whole photo, with what the locator finds, and with the true box. Figures are given for all
+queries and by the share of the photo that the object covers. Boxes are compared with saliency's.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.accuracy import BEYOND, Photos, embedded, gallery_of, read
+from benchmarks.datasets import LabelledPhoto, Task, tasks
+from benchmarks.field import SIZES, field_tasks, share_of
+from benchmarks.reporting import print_table, write_json
+from satchel.cli.shared import Bars
+from satchel.encode.embed import as_query, embed
+from satchel.encode.encoder import Encoder
+from satchel.evaluate.offline import Query, rank_queries
+from satchel.locate.locator import Locator
+from satchel.locate.registry import configured_locator
+from satchel.locate.rules import BUILTIN, LocateRules
+from satchel.parallel import batched, cores, map_in_order
+from satchel.records import Box, PhotoEmbedding
+from satchel.search.rules import SearchRules
+
+TOP: Final = (1, 3, 5)
+TOGETHER: Final = 16
+FOUND_IOU: Final = 0.5
+
+
+def main() -> None:
+    """Print the tables and write the JSON."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("split", nargs="?", default="test", choices=("dev", "test"))
+    parser.add_argument("--locator", default=BUILTIN)
+    parser.add_argument("--plain", action="store_true", help="the tasks of benchmarks.datasets too")
+    chosen = parser.parse_args()
+    encoder = Encoder.load(threads=1)
+    file = configured_locator(LocateRules(model=chosen.locator), Path())
+    locator = file.load() if file else None
+    every = field_tasks(chosen.split, encoder)
+    if chosen.plain:
+        every += tasks(chosen.split)
+    figures = [figure for task in every for figure in compare(task, encoder, locator)]
+    for name, columns in (("Accuracy", TOP_COLUMNS), ("Boxes", BOX_COLUMNS)):
+        rows = [
+            [f["task"], f["queried with"], f["share of the photo"], f["queries"]]
+            + [f"{100 * f[key]:.1f}" for key in columns]
+            for f in figures
+            if all(f[key] is not None for key in columns)
+        ]
+        header = ["task", "queried with", "object's share", "queries", *(f"{k} %" for k in columns)]
+        print_table(f"{name} ({chosen.split}, locator: {chosen.locator})", header, rows)
+    write_json(f"locating-{chosen.split}", figures)
+
+
+TOP_COLUMNS: Final = tuple(f"top-{k}" for k in TOP)
+BOX_COLUMNS: Final = ("mean IoU", "IoU ≥ 0.5")
+
+
+def compare(task: Task, encoder: Encoder, locator: Locator | None) -> Iterator[dict[str, Any]]:
+    """Figures of one task, for each way of querying and each band of sizes."""
+    gallery = Photos(_gallery(task, encoder, locator), encoder.n_passes)
+    ways = {"whole photo": _asked(task, encoder), "what is located": _asked(task, encoder, locator)}
+    if all(query.box for query in task.queries):
+        ways["true box"] = _asked(task, encoder, boxes=True)
+    shares = np.array([share_of(query) for query in task.queries])
+    for way, queries in ways.items():
+        rank = _ranks(task, gallery, queries)
+        overlap = np.array([_iou(q.box, e.box) for q, e in zip(task.queries, queries, strict=True)])
+        for low, high in ((0.0, 1.01), *SIZES):
+            rows = (shares >= low) & (shares < high)
+            if rows.any():
+                yield {
+                    "task": task.name,
+                    "queried with": way,
+                    "share of the photo": f"{low:.0%} to {min(high, 1):.0%}",
+                    "queries": int(rows.sum()),
+                    **{f"top-{k}": float((rank[rows] <= k).mean()) for k in TOP},
+                    "mean IoU": float(overlap[rows].mean()) if task.queries[0].box else None,
+                    "IoU ≥ 0.5": float((overlap[rows] >= FOUND_IOU).mean())
+                    if task.queries[0].box
+                    else None,
+                }
+
+
+def _gallery(task: Task, encoder: Encoder, locator: Locator | None) -> dict[Path, PhotoEmbedding]:
+    paths = [photo.path for photo in task.gallery]
+    return dict(embedded(paths, encoder, locator=locator))
+
+
+def _asked(
+    task: Task, encoder: Encoder, locator: Locator | None = None, *, boxes: bool = False
+) -> list[PhotoEmbedding]:
+    """The queries' embeddings, as identification makes them."""
+
+    def work(batch: list[LabelledPhoto]) -> list[PhotoEmbedding]:
+        photos = [read(query.path) for query in batch]
+        given = [query.box if boxes else None for query in batch]
+        return embed(encoder, photos, locator=locator, boxes=given)
+
+    found: list[PhotoEmbedding] = []
+    with Bars() as bars:
+        bars.begin(f"queries of {task.name}", len(task.queries))
+        for some in map_in_order(work, batched(task.queries, TOGETHER), workers=cores()):
+            found += some
+            bars.advance(len(some))
+    return found
+
+
+def _ranks(task: Task, photos: Photos, queries: Sequence[PhotoEmbedding]) -> np.ndarray:
+    """Rank of the right code of each query, 1 the best; `BEYOND` where it is not ranked."""
+    gallery, codes = gallery_of(task, photos)
+    asked = (Query(as_query(query, photos.n_passes)) for query in queries)
+    rank = rank_queries(gallery.searcher(SearchRules()), asked).ranks(
+        [codes.index(query.code) for query in task.queries]
+    )
+    return np.where(rank == 0, BEYOND, rank)
+
+
+def _iou(one: Box | None, other: Box) -> float:
+    """Overlap of two boxes; 1 where the first is not known."""
+    if one is None:
+        return 1.0
+    across = min(one.x1, other.x1) - max(one.x0, other.x0)
+    down = min(one.y1, other.y1) - max(one.y0, other.y0)
+    shared = max(0.0, across) * max(0.0, down)
+    return shared / (one.width * one.height + other.width * other.height - shared)
+
+
+if __name__ == "__main__":
+    main()
