@@ -41,10 +41,10 @@ KINDS: Final[tuple[Kind, ...]] = ("fp32", "fp16", "int8")
 
 OPSET: Final = 17
 HALVED: Final = "_f16"
-
-LEAST_HALVED: Final = 1_024
-"""Values of a weight from which storing it as float16 saves more than the Cast costs."""
 """Ends the names of weights that are stored as float16."""
+
+LEAST_NARROWED: Final = 1_024
+"""Values of a weight from which storing it in fewer bits saves more than its unfolding costs."""
 
 LEAST_COSINE: Final[dict[Kind, float]] = {"fp32": 0.9999, "fp16": 0.999, "int8": 0.97}
 """Least cosine of a photo's vector to the network's own, for 99 photos of 100."""
@@ -204,13 +204,40 @@ def halve_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     casts = []
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
-        if values.dtype != np.float32 or values.ndim < 2 or values.size < LEAST_HALVED:
+        if values.dtype != np.float32 or values.ndim < 2 or values.size < LEAST_NARROWED:
             continue
         name = weight.name
         half = f"{name}{HALVED}"
         weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), half))
         casts.append(helper.make_node("Cast", [half], [name], to=onnx.TensorProto.FLOAT))
     for node in reversed(casts):
+        graph.node.insert(0, node)
+    onnx.checker.check_model(model)
+    return model
+
+
+def int8_weights(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Store the weights of convolutions as int8, with a scale for each output channel.
+
+    A quarter of the file, the same speed: ONNX Runtime folds Cast and Mul on loading, and computing
+    stays in float32.
+    """
+    graph = model.graph
+    convolved = {node.input[1] for node in graph.node if node.op_type == "Conv"}
+    unfolding = []
+    for weight in list(graph.initializer):
+        values = numpy_helper.to_array(weight)
+        name = weight.name
+        if name not in convolved or values.dtype != np.float32 or values.size < LEAST_NARROWED:
+            continue
+        most = np.abs(values).max(tuple(range(1, values.ndim)), keepdims=True)
+        scale = np.maximum(most / 127, np.finfo(np.float32).tiny).astype(np.float32)
+        small, wide, scales = (f"{name}.{part}" for part in ("int8", "wide", "scales"))
+        weight.CopyFrom(numpy_helper.from_array(np.rint(values / scale).astype(np.int8), small))
+        graph.initializer.append(numpy_helper.from_array(scale, scales))
+        unfolding.append(helper.make_node("Cast", [small], [wide], to=onnx.TensorProto.FLOAT))
+        unfolding.append(helper.make_node("Mul", [wide, scales], [name]))
+    for node in reversed(unfolding):
         graph.node.insert(0, node)
     onnx.checker.check_model(model)
     return model
