@@ -79,7 +79,7 @@ def test_a_calibration(tmp_path: Path) -> None:
 
 def test_a_folder_in_place_of_a_file(tmp_path: Path) -> None:
     (tmp_path / "serving.json").mkdir()
-    with pytest.raises(EncoderError, match=r"Is a directory.*; delete it"):
+    with pytest.raises(EncoderError, match=r"is a directory.*; delete it"):
         serving_card(tmp_path)
 
 
