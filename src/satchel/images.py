@@ -243,6 +243,15 @@ def crop(pixels: RGB, box: Box, size_px: int | tuple[int, int]) -> RGB:
     return _resized(cut, (columns, rows))
 
 
+def shrunk(pixels: RGB, side_px: int) -> RGB:
+    """Shrink a photo so that its longer side has `side_px` at most, in its own aspect ratio."""
+    scale = side_px / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    size_wh = max(16, round(pixels.shape[1] * scale)), max(16, round(pixels.shape[0] * scale))
+    return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
 def _resized(pixels: RGB, size_wh: tuple[int, int]) -> RGB:
     shrinks = min(pixels.shape[:2]) > min(size_wh)
     method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR

@@ -132,8 +132,8 @@ class PhotoEmbedding:
             pass. The box of a third pass is tighter and often loses handles and straps: good for
             an embedding, wrong as a box.
         vector: shape (d,), the weighted mean of all passes; this one is searched.
-        whole: shape (d,), of the first pass alone: the whole photo, or the object where one pass
-            is enough for a query and its box is known before.
+        whole: shape (d,), of the first pass alone: the whole photo, or the object in a query of
+            one pass whose box is known before.
         colours: shape (c,), colour histogram; see `satchel.encode.colour`.
         patches: shape (p, e), int8, patch embeddings of the first pass; None where the encoder has
             no patch output.

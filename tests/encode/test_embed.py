@@ -9,7 +9,7 @@ import pytest
 from conftest import draw
 from satchel.encode.card import LITE
 from satchel.encode.colour import colour_histogram
-from satchel.encode.embed import as_query, embed
+from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB
 from satchel.locate.rules import PAD
@@ -38,8 +38,9 @@ class Says:
 
 
 def placed(shape: str = "cross") -> RGB:
-    """A shape in the right half of a photo, another one in the left."""
+    """A shape in the right half of a photo, another one in the left, on stripes."""
     photo = np.full((240, 480, 3), 230, np.uint8)
+    photo[:, ::2] = 120
     photo[60:180, 240:480] = draw(shape, size_wh=(240, 120))
     photo[80:160, 20:180] = draw("bars", 1, (160, 80))
     return photo
@@ -77,15 +78,24 @@ def test_a_given_box_is_encoded_in_one_pass(encoder: Encoder) -> None:
     assert (query.colours == colour_histogram(crop, output.saliency[0])).all()
 
 
-def test_gallery_photos_are_encoded_whole_in_their_second_pass(encoder: Encoder) -> None:
+def test_gallery_photos_are_encoded_whole_and_then_their_object(encoder: Encoder) -> None:
     photo = placed()
     locator = Says([[Detection(RIGHT, "bag", 0.8)]])
     (kept,) = embed(encoder, [photo], locator=locator, gallery=True)
     crop, whole = (encoded(encoder, photo, box) for box in (RIGHT.padded(0.1), WHOLE_PHOTO))
-    assert kept.whole == pytest.approx(crop, abs=1e-6)
-    assert kept.vector == pytest.approx(mean((2, crop), (1, whole)), abs=1e-6)
-    (query,) = embed(encoder, [photo], boxes=[RIGHT], locator=locator)
-    assert as_query(kept, 1).vector == pytest.approx(query.vector, abs=1e-6)
+    assert kept.box == RIGHT
+    assert kept.whole == pytest.approx(whole, abs=1e-6)
+    assert kept.vector == pytest.approx(mean((2, whole), (1, crop)), abs=1e-6)
+
+
+def test_a_query_shows_the_whole_photo_where_the_main_good_is_uncertain(encoder: Encoder) -> None:
+    photo = placed()
+    locator = Says([[Detection(RIGHT, "bag", 0.8, 0.3)], [Detection(RIGHT, "bag", 0.8, 0.5)]])
+    unsure, sure = (embed(encoder, [photo], locator=locator)[0] for _ in range(2))
+    assert unsure.box == sure.box == RIGHT
+    whole, crop = (encoded(encoder, photo, box) for box in (WHOLE_PHOTO, RIGHT.padded(0.1)))
+    assert unsure.vector == pytest.approx(whole, abs=1e-6)
+    assert sure.vector == pytest.approx(crop, abs=1e-6)
 
 
 def test_three_passes_keep_the_whole_photo_first() -> None:

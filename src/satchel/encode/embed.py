@@ -3,12 +3,12 @@
 The object's box is known before the first pass, where a person gives it or a locator finds it;
 else the saliency map of the first pass gives it.
 
-An encoder whose card says `n_passes: 1` encodes the object alone, or the whole photo where its box
-is not known yet. Gallery photos get a second pass on the other of the two, so that the index can
-learn what changes between these crops (see `satchel.search.whitening`). With `n_passes: 3`, the
-passes encode the whole photo, the object, and the salient part of that crop; the three vectors are
-averaged, so that a wrong box costs little. Measured in docs/decisions/0003-vector.md and
-0016-clip.md.
+With an encoder whose card says `n_passes: 1`, a query shows its object alone, or the whole photo
+where the box is not known yet or `satchel.locate.query_box` says so. Gallery photos get two passes,
+the whole photo and its object, so that the index can learn what changes between these crops (see
+`satchel.search.whitening`). With `n_passes: 3`, the passes encode the whole photo, the object, and
+the salient part of that crop; the three vectors are averaged, so that a wrong box costs little.
+Measured in docs/decisions/0003-vector.md, 0016-clip.md and 0025-detector.md.
 
 Gallery photos and query photos are both embedded here, and only here.
 """
@@ -28,6 +28,7 @@ from satchel.encode.crops import CropShape
 from satchel.encode.output import EncoderOutput
 from satchel.images import RGB
 from satchel.locate.locator import Locator, main_detection
+from satchel.locate.query_box import query_box
 from satchel.locate.rules import PAD
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box, Detection, PhotoEmbedding
@@ -75,7 +76,8 @@ def embed(
     pad = PAD if locator is None else locator.pad
     count = max(encoder.n_passes, 2) if gallery else encoder.n_passes
     outputs: list[EncoderOutput] = []
-    cuts = [_first_cut(one.box, pad, encoder.n_passes) for one in located]
+    alone = encoder.n_passes == 1 and not gallery
+    cuts = [one.queried.padded(pad) if alone else WHOLE_PHOTO for one in located]
     for number in range(1, count + 1):
         crops = [encoder.crop_shape.cut(*pair) for pair in zip(photos, cuts, strict=True)]
         output = _encode(encoder, crops)
@@ -87,9 +89,11 @@ def embed(
             ]
         cuts = _salient_boxes(output, cuts)
         if number == 1:
-            known = list(zip(located, cuts, strict=True))
-            found = [one.box or salient for one, salient in known]
-            cuts = [_second_cut(one.box, salient, pad, encoder.n_passes) for one, salient in known]
+            found = [one.box or salient for one, salient in zip(located, cuts, strict=True)]
+            cuts = [
+                one.box.padded(pad) if one.box else salient
+                for one, salient in zip(located, cuts, strict=True)
+            ]
     vectors = np.average(
         [output.vectors for output in outputs], axis=0, weights=PASS_WEIGHTS[count]
     ).astype(np.float32)
@@ -103,9 +107,15 @@ def embed(
 
 @dataclass(frozen=True, slots=True)
 class _Located:
-    """The object of a photo before the first pass; `box` is None where saliency decides."""
+    """The object of a photo before the first pass.
+
+    Attributes:
+        box: None where saliency decides.
+        queried: what a query of one pass shows.
+    """
 
     box: Box | None = None
+    queried: Box = WHOLE_PHOTO
     detections: tuple[Detection, ...] | None = None
 
 
@@ -114,28 +124,16 @@ def _located(
 ) -> list[_Located]:
     """The given boxes, and the main detections of the other photos."""
     if locator is None:
-        return [_Located(box) for box in given]
-    detected = iter(
-        locator.locate([photo for photo, box in zip(photos, given, strict=True) if box is None])
-    )
-    return [_Located(box) if box else _of_detections(next(detected)) for box in given]
+        return [_Located(box, box or WHOLE_PHOTO) for box in given]
+    left = [photo for photo, box in zip(photos, given, strict=True) if box is None]
+    detected = iter(zip(left, locator.locate(left), strict=True))
+    return [_Located(box, box) if box else _of_detections(*next(detected)) for box in given]
 
 
-def _of_detections(detections: Sequence[Detection]) -> _Located:
+def _of_detections(photo: RGB, detections: Sequence[Detection]) -> _Located:
     main = main_detection(detections)
-    return _Located(main.box if main else WHOLE_PHOTO, tuple(detections))
-
-
-def _first_cut(box: Box | None, pad: float, n_passes: int) -> Box:
-    """With one pass for a query, it encodes the object, if it is known; else the whole photo."""
-    return box.padded(pad) if box and n_passes == 1 else WHOLE_PHOTO
-
-
-def _second_cut(box: Box | None, salient: Box, pad: float, n_passes: int) -> Box:
-    """What the first pass did not encode: the object, or the whole photo."""
-    if box is None:
-        return salient
-    return WHOLE_PHOTO if n_passes == 1 else box.padded(pad)
+    box = main.box if main else WHOLE_PHOTO
+    return _Located(box, query_box(photo, main), tuple(detections))
 
 
 def as_query(embedding: PhotoEmbedding, n_passes: int) -> PhotoEmbedding:

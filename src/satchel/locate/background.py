@@ -11,7 +11,7 @@ from satchel.arrays import Floats
 from satchel.images import RGB, shrunk
 
 WORK_SIDE_PX: Final = 320
-"""Longer side of the copy that is looked at."""
+"""Longer side of the copy that is inspected."""
 
 RIM_PX: Final = 4
 BACKGROUND_DISTANCE: Final = 6.0

@@ -1,4 +1,4 @@
-"""What to ask with: the main good alone, or the whole photo."""
+"""What a query shows of its photo: the main good alone, or all of it."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from satchel.locate.background import even_background
 from satchel.records import WHOLE_PHOTO, Box, Detection
 
 CERTAIN: Final = 0.4
-"""Probability of a main good from which it is asked for alone: a wrong crop shows nothing of it."""
+"""Probability of a main good from which a query shows it alone: a wrong crop shows none of it."""
 
 LARGE: Final = 0.2
-"""Share of a studio photo from which the good is large enough to be asked for with the photo."""
+"""Share of a studio photo from which a good is large enough for the whole photo to be shown."""
 
 
-def asked_box(photo: RGB, main: Detection | None) -> Box:
+def query_box(photo: RGB, main: Detection | None) -> Box:
     """The part of a photo that identification looks at.
 
     Around a good there may be anything, so it is cut out. A studio photo, with an even background,

@@ -20,7 +20,13 @@ import numpy.typing as npt
 
 from satchel.arrays import Bools, Bytes, Floats
 from satchel.errors import PhotoError
-from satchel.images import RGB, decode
+from satchel.images import RGB, decode, shrunk
+from satchel.locate.background import (
+    BACKGROUND_DISTANCE,
+    WORK_SIDE_PX,
+    background_colour,
+    lab_of,
+)
 from satchel.parallel import cores, map_in_order
 from satchel.progress import SILENT, Progress
 from satchel.records import WHOLE_PHOTO, Box
@@ -28,17 +34,6 @@ from satchel.records import WHOLE_PHOTO, Box
 RGBA = npt.NDArray[np.uint8]
 """Shape (height, width, 4), uint8; colours are multiplied by the mask, which is the last."""
 Mask = npt.NDArray[np.uint8]
-
-WORK_SIDE_PX: Final = 320
-"""Longer side of the copy that is segmented into product and background."""
-
-RIM_PX: Final = 4
-BACKGROUND_DISTANCE: Final = 6.0
-"""Distance in CIE Lab, of 8-bit values, up to which a pixel has the background's colour."""
-
-EVEN_SHARE: Final = 0.6
-"""Share of the border that has the background's colour on an even background: the product, or who
-wears it, may be cut off by the photo's side."""
 
 GAP_PX: Final = 5
 """Width of a gap in an outline that the flood does not pass: white things on a white background."""
@@ -97,31 +92,15 @@ def multiplied(pixels: RGB, mask: Mask) -> RGBA:
 
 def even_background_mask(pixels: RGB) -> Mask | None:
     """Mask of what is on an even background, shape (h', w'), uint8; None where it is not even."""
-    copy = _shrunk(pixels, WORK_SIDE_PX)
-    lab = cv2.cvtColor(copy, cv2.COLOR_RGB2LAB).astype(np.float32)
-    ring = np.concatenate([part.reshape(-1, 3) for part in _rim(lab)])
-    background = _commonest(ring)
-    even = np.linalg.norm(ring - background, axis=1) <= BACKGROUND_DISTANCE
-    if even.mean() < EVEN_SHARE:
+    lab = lab_of(shrunk(pixels, WORK_SIDE_PX))
+    background = background_colour(lab)
+    if background is None:
         return None
     distance = np.linalg.norm(lab - background, axis=2)
     mask = _not_flooded((distance > BACKGROUND_DISTANCE).astype(np.uint8))
     mask &= ~_halo(mask, distance) & ~_holes(mask, distance)
     mask = _without_specks(_opened_up(mask))
     return _softened(mask) if LEAST <= mask.mean() <= MOST else None
-
-
-def _rim(lab: Floats) -> tuple[Floats, ...]:
-    return lab[:RIM_PX], lab[-RIM_PX:], lab[:, :RIM_PX], lab[:, -RIM_PX:]
-
-
-def _commonest(ring: Floats) -> Floats:
-    """The commonest border colour, by its lightness: a cut-off person can cover half the border."""
-    light = ring[:, 0].astype(np.int64)
-    counts = np.convolve(np.bincount(light, minlength=256), np.ones(7), "same")
-    near = np.abs(light - counts.argmax()) <= 4
-    colour: Floats = np.median(ring[near], axis=0).astype(np.float32)
-    return colour
 
 
 def _not_flooded(other: Mask) -> Mask:
@@ -178,7 +157,7 @@ def _without_specks(mask: Mask) -> Mask:
 
 def _grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
     """Mask of what GrabCut finds in the box, shape (h', w'), uint8; None where it fails."""
-    copy = np.ascontiguousarray(_shrunk(pixels, GRABCUT_SIDE_PX))
+    copy = np.ascontiguousarray(shrunk(pixels, GRABCUT_SIDE_PX))
     height, width = copy.shape[:2]
     # A box as wide as the photo leaves no certain background: use a rim instead.
     x0, y0 = max(2, int(box.x0 * width)), max(2, int(box.y0 * height))
@@ -214,14 +193,6 @@ def _softened(mask: Mask) -> Mask:
     soft = cv2.GaussianBlur(mask * np.uint8(255), (0, 0), 0.9).astype(np.int16)
     edged: Mask = np.clip((soft - 70) * 1.6, 0, 255).astype(np.uint8)
     return edged
-
-
-def _shrunk(pixels: RGB, side_px: int) -> RGB:
-    scale = side_px / max(pixels.shape[:2])
-    if scale >= 1:
-        return pixels
-    size_wh = max(16, round(pixels.shape[1] * scale)), max(16, round(pixels.shape[0] * scale))
-    return cv2.resize(pixels, size_wh, interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 def _extent(mask: Bools) -> tuple[int, int, int, int] | None:
@@ -306,7 +277,7 @@ def extract_foregrounds(
             pixels = decode(read(names[row]), min_side_px=side_px)
         except PhotoError:  # curation reports it; a grey square replaces it here
             pixels = np.full((side_px, side_px, 3), 128, np.uint8)
-        return _shrunk(extract_foreground(pixels, boxes[row]), side_px), _shrunk(pixels, side_px)
+        return shrunk(extract_foreground(pixels, boxes[row]), side_px), shrunk(pixels, side_px)
 
     for at, (row, (found, photo)) in enumerate(
         zip(todo, map_in_order(work, todo, workers=cores()), strict=True), 1
