@@ -88,6 +88,7 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
         "verdict",
         "candidates",
         "boxes",
+        "detections",
         "in_catalogue",
         "likely",
         "coverage",
