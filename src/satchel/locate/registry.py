@@ -17,7 +17,7 @@ from satchel.locate.onnx import OnnxLocator, read_locator_card, read_locator_mod
 from satchel.locate.rules import BUILTIN, SALIENCY, LocateRules
 from satchel.validation import reason
 
-BUILTIN_CARD: Final = Path(__file__).parent / "models" / "locator.json"
+BUILTIN_CARD: Final = Path(__file__).parent / "models" / "satchel-locator.json"
 
 
 @dataclass(frozen=True, slots=True)

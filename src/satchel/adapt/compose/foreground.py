@@ -72,7 +72,7 @@ def extract_foreground(pixels: RGB, box: Box = WHOLE_PHOTO) -> RGBA:
     """
     mask = even_background_mask(pixels)
     if mask is None:
-        mask = _grabcut_mask(pixels, box)
+        mask = grabcut_mask(pixels, box)
     if mask is None:
         mask = _soft_box_mask(pixels.shape[:2], box)
     size_wh = pixels.shape[1], pixels.shape[0]
@@ -155,7 +155,7 @@ def _without_specks(mask: Mask) -> Mask:
     return kept
 
 
-def _grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
+def grabcut_mask(pixels: RGB, box: Box) -> Mask | None:
     """Mask of what GrabCut finds in the box, shape (h', w'), uint8; None where it fails."""
     copy = np.ascontiguousarray(shrunk(pixels, GRABCUT_SIDE_PX))
     height, width = copy.shape[:2]

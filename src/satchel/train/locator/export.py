@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
+import onnx
 import torch
 
 from satchel.arrays import Floats
@@ -21,7 +22,7 @@ from satchel.errors import UsageError
 from satchel.locate.card import LocatorCard
 from satchel.locate.onnx import BOXES_SCORES, MAIN
 from satchel.onnx_model import open_session
-from satchel.train.export import OPSET
+from satchel.train.export import OPSET, halve_weights
 from satchel.train.locator.augment import letterbox
 from satchel.train.locator.detect import DetectorOutput
 from satchel.train.locator.figures import Boxes, kept_share
@@ -30,6 +31,9 @@ from satchel.train.locator.samples import Samples
 INPUT: Final = "images"
 COMPARED_PHOTOS: Final = 16
 MOST_SCORE_DIFFERENCE: Final = 1e-3
+MOST_HALVED_DIFFERENCE: Final = 5e-3
+"""The same where weights are kept as float16."""
+
 MOST_BOX_DIFFERENCE_PX: Final = 0.5
 SHOWN_SCORE: Final = 0.05
 """Boxes are compared where a score reaches this: elsewhere they are never read."""
@@ -49,20 +53,20 @@ class ExportedDetector:
         score_difference: of scores, and of probabilities of the main good if it gives them.
         box_difference_px: of the sides of boxes with a score of `SHOWN_SCORE` or more.
         says_main: it has the output `main`.
+        halved: its weights are kept as float16.
     """
 
     model: bytes
     score_difference: float
     box_difference_px: float
     says_main: bool = False
+    halved: bool = False
 
     @property
     def agrees(self) -> bool:
         """Whether it may be used."""
-        return (
-            self.score_difference <= MOST_SCORE_DIFFERENCE
-            and self.box_difference_px <= MOST_BOX_DIFFERENCE_PX
-        )
+        most = MOST_HALVED_DIFFERENCE if self.halved else MOST_SCORE_DIFFERENCE
+        return self.score_difference <= most and self.box_difference_px <= MOST_BOX_DIFFERENCE_PX
 
     def parity(self) -> str:
         """The comparison, for the card."""
@@ -72,16 +76,21 @@ class ExportedDetector:
         )
 
 
-def export_detector(network: torch.nn.Module, samples: Samples, side_px: int) -> ExportedDetector:
+def export_detector(
+    network: torch.nn.Module, samples: Samples, side_px: int, *, halved: bool = False
+) -> ExportedDetector:
     """Export a detector in float32 for any number of photos at once, and compare it.
 
     Args:
         network: images → something with `boxes()` and `scores()`.
         samples: to compare by; at least one.
         side_px: of the square input.
+        halved: keep weights as float16, for half the file; it still computes in float32.
     """
     output = DetectorOutput(network.float().cpu()).eval()
     model, names = _to_onnx(output, side_px)
+    if halved:
+        model = halve_weights(onnx.load_from_string(model)).SerializeToString()
     session = open_session(model, "the export", threads=1)
     rows = np.unique(np.linspace(0, len(samples) - 1, COMPARED_PHOTOS).astype(np.int64))
     scores_off = boxes_off = 0.0
@@ -95,7 +104,7 @@ def export_detector(network: torch.nn.Module, samples: Samples, side_px: int) ->
         own_scores = own[0]
         shown = own_scores.max(2) >= SHOWN_SCORE
         boxes_off = max(boxes_off, _most(boxes[shown] - own_boxes[shown]))
-    return ExportedDetector(model, scores_off, boxes_off, says_main=MAIN in names)
+    return ExportedDetector(model, scores_off, boxes_off, says_main=MAIN in names, halved=halved)
 
 
 def detector_card(
@@ -115,7 +124,7 @@ def detector_card(
         score: least score of a detection; see `best_score`.
         iou: boxes that overlap a better one by more are dropped.
         main_score: of the card, if the file says which good is the main one.
-        about: further fields: architecture, weights, licence, recipe, figures.
+        about: further fields: file, architecture, weights, licence, recipe, figures.
 
     Raises:
         UsageError: the file does not agree with the network.
@@ -125,20 +134,20 @@ def detector_card(
             f"the exported file does not agree with the network: {exported.parity()}; train again "
             "with a lower learning rate"
         )
-    return LocatorCard(
-        name=name,
-        file="model.onnx",
-        sha256=hashlib.sha256(exported.model).hexdigest(),
-        parity=exported.parity(),
-        layout="boxes_scores",
-        height_px=side_px,
-        width_px=side_px,
-        class_names=tuple(classes),
-        score=score,
-        iou=iou,
-        main_score=main_score if exported.says_main else None,
-        **about,
-    )
+    given = {
+        "name": name,
+        "file": "model.onnx",
+        "sha256": hashlib.sha256(exported.model).hexdigest(),
+        "parity": exported.parity(),
+        "layout": "boxes_scores",
+        "height_px": side_px,
+        "width_px": side_px,
+        "class_names": tuple(classes),
+        "score": score,
+        "iou": iou,
+        "main_score": main_score if exported.says_main else None,
+    }
+    return LocatorCard.model_validate(given | about)
 
 
 def best_score(truth: Sequence[Boxes], found: Sequence[Boxes]) -> float:
