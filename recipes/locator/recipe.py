@@ -124,7 +124,7 @@ def write_builtin(folder: Path, weights: Path, val: Scenes) -> LocatorCard:
     network.eval()
     pairs = list(detect(network, val, SETTINGS.side_px, iou=SETTINGS.iou))
     truth, found = [one for one, _ in pairs], [two for _, two in pairs]
-    exported = export_detector(network, val, SETTINGS.side_px, halved=True)
+    exported = export_detector(network, val, SETTINGS.side_px, int8=True)
     card = detector_card(
         exported,
         name=NAME,

@@ -22,7 +22,7 @@ from satchel.errors import UsageError
 from satchel.locate.card import LocatorCard
 from satchel.locate.onnx import BOXES_SCORES, MAIN
 from satchel.onnx_model import open_session
-from satchel.train.export import OPSET, halve_weights
+from satchel.train.export import OPSET, int8_weights
 from satchel.train.locator.augment import letterbox
 from satchel.train.locator.detect import DetectorOutput
 from satchel.train.locator.figures import Boxes, kept_share
@@ -31,10 +31,11 @@ from satchel.train.locator.samples import Samples
 INPUT: Final = "images"
 COMPARED_PHOTOS: Final = 16
 MOST_SCORE_DIFFERENCE: Final = 1e-3
-MOST_HALVED_DIFFERENCE: Final = 5e-3
-"""The same where weights are kept as float16."""
-
 MOST_BOX_DIFFERENCE_PX: Final = 0.5
+MOST_INT8_DIFFERENCE: Final = 0.15
+MOST_INT8_BOX_DIFFERENCE_PX: Final = 12.0
+"""The same where weights are kept as int8: a damaged file is much further off."""
+
 SHOWN_SCORE: Final = 0.05
 """Boxes are compared where a score reaches this: elsewhere they are never read."""
 
@@ -53,20 +54,22 @@ class ExportedDetector:
         score_difference: of scores, and of probabilities of the main good if it gives them.
         box_difference_px: of the sides of boxes with a score of `SHOWN_SCORE` or more.
         says_main: it has the output `main`.
-        halved: its weights are kept as float16.
+        int8: its weights are kept as int8.
     """
 
     model: bytes
     score_difference: float
     box_difference_px: float
     says_main: bool = False
-    halved: bool = False
+    int8: bool = False
 
     @property
     def agrees(self) -> bool:
         """Whether it may be used."""
-        most = MOST_HALVED_DIFFERENCE if self.halved else MOST_SCORE_DIFFERENCE
-        return self.score_difference <= most and self.box_difference_px <= MOST_BOX_DIFFERENCE_PX
+        score, box_px = MOST_SCORE_DIFFERENCE, MOST_BOX_DIFFERENCE_PX
+        if self.int8:
+            score, box_px = MOST_INT8_DIFFERENCE, MOST_INT8_BOX_DIFFERENCE_PX
+        return self.score_difference <= score and self.box_difference_px <= box_px
 
     def parity(self) -> str:
         """The comparison, for the card."""
@@ -77,7 +80,7 @@ class ExportedDetector:
 
 
 def export_detector(
-    network: torch.nn.Module, samples: Samples, side_px: int, *, halved: bool = False
+    network: torch.nn.Module, samples: Samples, side_px: int, *, int8: bool = False
 ) -> ExportedDetector:
     """Export a detector in float32 for any number of photos at once, and compare it.
 
@@ -85,12 +88,12 @@ def export_detector(
         network: images → something with `boxes()` and `scores()`.
         samples: to compare by; at least one.
         side_px: of the square input.
-        halved: keep weights as float16, for half the file; it still computes in float32.
+        int8: keep weights as int8, for a quarter of the file; it still computes in float32.
     """
     output = DetectorOutput(network.float().cpu()).eval()
     model, names = _to_onnx(output, side_px)
-    if halved:
-        model = halve_weights(onnx.load_from_string(model)).SerializeToString()
+    if int8:
+        model = int8_weights(onnx.load_from_string(model)).SerializeToString()
     session = open_session(model, "the export", threads=1)
     rows = np.unique(np.linspace(0, len(samples) - 1, COMPARED_PHOTOS).astype(np.int64))
     scores_off = boxes_off = 0.0
@@ -104,7 +107,7 @@ def export_detector(
         own_scores = own[0]
         shown = own_scores.max(2) >= SHOWN_SCORE
         boxes_off = max(boxes_off, _most(boxes[shown] - own_boxes[shown]))
-    return ExportedDetector(model, scores_off, boxes_off, says_main=MAIN in names, halved=halved)
+    return ExportedDetector(model, scores_off, boxes_off, says_main=MAIN in names, int8=int8)
 
 
 def detector_card(
