@@ -82,7 +82,9 @@ def test_a_brand_that_is_chosen_first_is_the_only_one(reader, photo):
 def test_an_answer_follows_a_filter_without_the_button(reader, photo):
     reader.send(photo("가방-7"))
     reader.until(lambda: len(codes(reader)) == 4)
-    reader.one("#filter-1").click()
+    select = reader.one("#filter-1")
+    reader.chrome.execute_script("arguments[0].scrollIntoView({block: 'center'})", select)
+    select.click()
     choose(reader, 1, "구찌 (2)")
     reader.until(lambda: set(codes(reader)) == {"가방-7", "Z-9"})
     reader.until(lambda: reader.all(".previews .box:not([hidden])"))

@@ -8,7 +8,7 @@ where the box is not known yet or `satchel.locate.query_box` says so. Gallery ph
 the whole photo and its object, so that the index can learn what changes between these crops (see
 `satchel.search.whitening`). With `n_passes: 3`, the passes encode the whole photo, the object, and
 the salient part of that crop; the three vectors are averaged, so that a wrong box costs little.
-Measured in docs/decisions/0003-vector.md, 0016-clip.md and 0025-detector.md.
+Measured in docs/decisions/0003-vector.md, 0016-clip.md and 0025-built-in-detector.md.
 
 Gallery photos and query photos are both embedded here, and only here.
 """

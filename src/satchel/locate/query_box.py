@@ -20,7 +20,7 @@ def query_box(photo: RGB, main: Detection | None) -> Box:
 
     Around a good there may be anything, so it is cut out. A studio photo, with an even background,
     shows nothing else, and a crop of it would lose what a garment's wearer tells. Measured in
-    docs/decisions/0025-detector.md.
+    docs/decisions/0025-built-in-detector.md.
 
     Args:
         photo: upright RGB pixels.

@@ -1,0 +1,56 @@
+"""The built-in detector finds the demo's goods, which it was not trained on as they are here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from satchel.images import decode
+from satchel.locate.card import CATEGORIES
+from satchel.locate.locator import main_detection
+from satchel.locate.onnx import OnnxLocator
+from satchel.locate.query_box import query_box
+from satchel.locate.registry import BUILTIN_CARD, configured_locator
+from satchel.locate.rules import BUILTIN, LocateRules
+from satchel.records import Box
+
+QUERIES = Path(__file__).parents[2] / "examples" / "maison" / "queries"
+MOST_BYTES = 10_000_000
+
+GOODS = {
+    "IMG_2041.jpg": Box(0.25, 0.18, 0.83, 0.83),
+    "IMG_7713.jpg": Box(0.27, 0.15, 0.78, 0.80),
+    "photo_19.jpg": Box(0.30, 0.20, 0.69, 0.80),
+    "DSC_0152.jpg": Box(0.17, 0.26, 0.84, 0.69),
+}
+"""The box of each demo photo's good, as drawn by hand: two bags, a watch, glasses."""
+
+
+@pytest.fixture(scope="module")
+def builtin() -> OnnxLocator:
+    file = configured_locator(LocateRules(model=BUILTIN), Path())
+    assert file is not None
+    return file.load()
+
+
+def overlap(one: Box, other: Box) -> float:
+    across = min(one.x1, other.x1) - max(one.x0, other.x0)
+    down = min(one.y1, other.y1) - max(one.y0, other.y0)
+    shared = max(0.0, across) * max(0.0, down)
+    return shared / (one.width * one.height + other.width * other.height - shared)
+
+
+def test_the_file_is_small_and_knows_the_categories(builtin: OnnxLocator) -> None:
+    assert BUILTIN_CARD.with_name(builtin.card.file).stat().st_size <= MOST_BYTES
+    assert builtin.card.class_names == CATEGORIES
+    assert builtin.card.main_score is not None
+
+
+@pytest.mark.parametrize("name", GOODS)
+def test_the_main_good_of_a_photo_is_found(builtin: OnnxLocator, name: str) -> None:
+    photo = decode((QUERIES / name).read_bytes())
+    main = main_detection(builtin.locate([photo])[0])
+    assert main is not None
+    assert overlap(main.box, GOODS[name]) > 0.45
+    assert query_box(photo, main) == main.box
