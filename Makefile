@@ -53,6 +53,8 @@ docs-serve: $(VENV)/.docs  ## the documentation site at http://127.0.0.1:8000, b
 bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSON
 	$(BIN)/python -m benchmarks.speed
 	$(BIN)/python -m benchmarks.accuracy test
+	$(BIN)/python -m benchmarks.locating test
+	$(BIN)/python -m benchmarks.detectors
 	$(BIN)/python -m benchmarks.hostile
 
 bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: some hours

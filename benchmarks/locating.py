@@ -28,7 +28,7 @@ from satchel.locate.locator import Locator
 from satchel.locate.registry import configured_locator
 from satchel.locate.rules import BUILTIN, LocateRules
 from satchel.parallel import batched, cores, map_in_order
-from satchel.records import Box, PhotoEmbedding
+from satchel.records import PhotoEmbedding
 from satchel.search.rules import SearchRules
 
 TOP: Final = (1, 3, 5)
@@ -75,7 +75,9 @@ def compare(task: Task, encoder: Encoder, locator: Locator | None) -> Iterator[d
     shares = np.array([share_of(query) for query in task.queries])
     for way, queries in ways.items():
         rank = _ranks(task, gallery, queries)
-        overlap = np.array([_iou(q.box, e.box) for q, e in zip(task.queries, queries, strict=True)])
+        overlap = np.array(
+            [q.box.iou(e.box) if q.box else 1.0 for q, e in zip(task.queries, queries, strict=True)]
+        )
         for low, high in ((0.0, 1.01), *SIZES):
             rows = (shares >= low) & (shares < high)
             if rows.any():
@@ -124,16 +126,6 @@ def _ranks(task: Task, photos: Photos, queries: Sequence[PhotoEmbedding]) -> np.
         [codes.index(query.code) for query in task.queries]
     )
     return np.where(rank == 0, BEYOND, rank)
-
-
-def _iou(one: Box | None, other: Box) -> float:
-    """Overlap of two boxes; 1 where the first is not known."""
-    if one is None:
-        return 1.0
-    across = min(one.x1, other.x1) - max(one.x0, other.x0)
-    down = min(one.y1, other.y1) - max(one.y0, other.y0)
-    shared = max(0.0, across) * max(0.0, down)
-    return shared / (one.width * one.height + other.width * other.height - shared)
 
 
 if __name__ == "__main__":

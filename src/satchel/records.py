@@ -59,6 +59,13 @@ class Box:
             min(1.0, outer.y0 + self.y1 * outer.height),
         )
 
+    def iou(self, other: Box) -> float:
+        """Intersection over union of two boxes, in [0, 1]."""
+        across = min(self.x1, other.x1) - max(self.x0, other.x0)
+        down = min(self.y1, other.y1) - max(self.y0, other.y0)
+        shared = max(0.0, across) * max(0.0, down)
+        return shared / (self.width * self.height + other.width * other.height - shared)
+
     def padded(self, share: float) -> Box:
         """Grow each side by `share` ≥ 0 of the width or height, as far as the photo reaches."""
         across, down = share * self.width, share * self.height

@@ -10,7 +10,6 @@ from satchel.annotate.suggest import (
     UnlabelledPhoto,
     choose,
     contradiction,
-    iou,
     teaching_value,
 )
 from satchel.records import Box, Detection
@@ -40,10 +39,10 @@ def test_boxes_that_overlap_by_half_contradict_most() -> None:
 
 
 def test_intersection_over_union() -> None:
-    assert iou(LEFT, RIGHT) == 0
-    assert iou(LEFT, LEFT) == 1
+    assert LEFT.iou(RIGHT) == 0
+    assert LEFT.iou(LEFT) == 1
     # areas 0.4 and 0.4, 0.2 in common
-    assert iou(LEFT, Box(0.2, 0, 0.6, 1)) == pytest.approx(0.2 / 0.6)
+    assert LEFT.iou(Box(0.2, 0, 0.6, 1)) == pytest.approx(0.2 / 0.6)
 
 
 def test_products_and_categories_take_turns() -> None:

@@ -34,13 +34,6 @@ def builtin() -> OnnxLocator:
     return file.load()
 
 
-def overlap(one: Box, other: Box) -> float:
-    across = min(one.x1, other.x1) - max(one.x0, other.x0)
-    down = min(one.y1, other.y1) - max(one.y0, other.y0)
-    shared = max(0.0, across) * max(0.0, down)
-    return shared / (one.width * one.height + other.width * other.height - shared)
-
-
 def test_the_file_is_small_and_knows_the_categories(builtin: OnnxLocator) -> None:
     assert BUILTIN_CARD.with_name(builtin.card.file).stat().st_size <= MOST_BYTES
     assert builtin.card.class_names == CATEGORIES
@@ -52,5 +45,5 @@ def test_the_main_good_of_a_photo_is_found(builtin: OnnxLocator, name: str) -> N
     photo = decode((QUERIES / name).read_bytes())
     main = main_detection(builtin.locate([photo])[0])
     assert main is not None
-    assert overlap(main.box, GOODS[name]) > 0.45
+    assert main.box.iou(GOODS[name]) > 0.45
     assert query_box(photo, main) == main.box

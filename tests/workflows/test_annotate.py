@@ -15,27 +15,12 @@ from satchel.annotate.matching import check_proportions
 from satchel.annotate.records import AnnotatedPhoto
 from satchel.annotate.sources import open_annotations
 from satchel.catalog.annotations import BoxSource
-from satchel.catalog.importers import open_rows
-from satchel.catalog.ingest import import_rows
 from satchel.catalog.products import StoredPhoto
 from satchel.errors import UsageError
 from satchel.records import Box, LabelledBox, Problem
 from satchel.workflows.annotate import AnnotationImport, export_annotations, import_annotations
 from satchel.workspace import Workspace
 from support.cli import satchel
-
-
-@pytest.fixture
-def shop(workspace: Workspace, catalogue_file: Path) -> Workspace:
-    """Ten photos in the catalogue, not embedded."""
-    import_rows(
-        open_rows(catalogue_file).rows(),
-        workspace.catalogue,
-        workspace.photos,
-        limits=workspace.settings.photos.limits(),
-        on_problem=lambda problem: pytest.fail(str(problem)),
-    )
-    return workspace
 
 
 def box(label: str = "Small Bag", score: float | None = None) -> LabelledBox:

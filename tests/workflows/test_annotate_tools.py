@@ -12,8 +12,6 @@ import pytest
 from satchel.annotate.class_map import ClassMap
 from satchel.annotate.tools.tool import checked_url, connect
 from satchel.catalog.annotations import BoxSource, Labelling
-from satchel.catalog.importers import open_rows
-from satchel.catalog.ingest import import_rows
 from satchel.errors import AnnotationToolError, UsageError
 from satchel.images import RGB
 from satchel.records import Box, Detection, Problem
@@ -36,19 +34,6 @@ class StubLocator:
             [Detection(Box(0.1, 0.2, 0.8, 0.9), "bag", float(photo.mean()) / 255)]
             for photo in photos
         ]
-
-
-@pytest.fixture
-def shop(workspace: Workspace, catalogue_file: Path) -> Workspace:
-    """Five products with two photos each."""
-    import_rows(
-        open_rows(catalogue_file).rows(),
-        workspace.catalogue,
-        workspace.photos,
-        limits=workspace.settings.photos.limits(),
-        on_problem=lambda problem: pytest.fail(str(problem)),
-    )
-    return workspace
 
 
 @pytest.fixture

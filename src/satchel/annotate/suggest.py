@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from math import sqrt
 from typing import Final
 
-from satchel.records import Box, Detection
+from satchel.records import Detection
 
 SAME_OBJECT: Final = 0.5
 """Overlap (IoU) from which two boxes are of one object."""
@@ -55,21 +55,11 @@ def contradiction(best: Detection, other: Detection) -> float:
     Two boxes far from each other are two goods, and no contradiction. Two of one place and another
     class are one, and so are two that overlap by half: where does the good end?
     """
-    overlap = iou(best.box, other.box)
+    overlap = best.box.iou(other.box)
     ratio = min(1.0, other.score / best.score) if best.score else 1.0
     if overlap >= SAME_OBJECT and other.category != best.category:
         return ratio
     return ratio * 4 * overlap * (1 - overlap)
-
-
-def iou(a: Box, b: Box) -> float:
-    """Return the intersection over union of two boxes, in [0, 1]."""
-    width = min(a.x1, b.x1) - max(a.x0, b.x0)
-    height = min(a.y1, b.y1) - max(a.y0, b.y0)
-    if width <= 0 or height <= 0:
-        return 0.0
-    both = width * height
-    return both / (a.width * a.height + b.width * b.height - both)
 
 
 def choose(

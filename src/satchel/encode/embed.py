@@ -137,7 +137,9 @@ def _of_detections(photo: RGB, detections: Sequence[Detection]) -> _Located:
 
 
 def as_query(embedding: PhotoEmbedding, n_passes: int) -> PhotoEmbedding:
-    """Turn a gallery photo's embedding into the one it would have as a query photo.
+    """Turn a gallery photo's embedding into that of a query which shows the whole photo.
+
+    With a locator, a seller's photo would show its main good alone: see `satchel.locate.query_box`.
 
     Args:
         n_passes: of the encoder; with one pass, a query has no pass on the object.

@@ -18,7 +18,7 @@ from satchel.records import Box
 from satchel.text import printable
 
 LEAST_PX: Final = 8
-"""Least width and height of what is left of a box: fewer pixels show nothing."""
+"""Least width and height, in pixels, of what is left of a box."""
 
 FARTHEST: Final = 2.0
 """Fractions beyond −1 and this are meant as pixels; a hand that slips reaches less far."""

@@ -12,8 +12,9 @@ pytestmark = pytest.mark.train
 
 import torch
 
-from satchel.train.locator.assignment import assign, pairwise_iou
-from satchel.train.locator.objective import DetectionObjective, iou
+from satchel.train.locator.assignment import assign
+from satchel.train.locator.objective import DetectionObjective
+from satchel.train.locator.overlap import iou
 from satchel.train.locator.yolox import YOLOX, Predictions, Size
 
 
@@ -97,7 +98,7 @@ def test_overlaps_are_those_of_the_naive_one() -> None:
     rng = np.random.default_rng(1)
     corners = rng.uniform(0, 10, (6, 2))
     boxes = np.hstack([corners, corners + rng.uniform(1, 6, (6, 2))]).astype(np.float32)
-    found = pairwise_iou(torch.from_numpy(boxes), torch.from_numpy(boxes[:4]))
+    found = iou(torch.from_numpy(boxes)[:, None], torch.from_numpy(boxes[:4])[None])
     for a in range(6):
         for b in range(4):
             assert found[a, b].item() == pytest.approx(naive_iou(boxes[a], boxes[b]), abs=1e-5)

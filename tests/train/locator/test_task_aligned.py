@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch", reason="needs the train extra: pip install 
 pytestmark = pytest.mark.train
 
 from satchel.train.locator.lite0 import Lite0Detector, MainPredictions
-from satchel.train.locator.task_aligned import CELLS, TaskAlignedObjective, align, overlaps
+from satchel.train.locator.overlap import generalised_iou
+from satchel.train.locator.task_aligned import CELLS, TaskAlignedObjective, align
 
 SIDE, STRIDE = 64, 8
 
@@ -93,7 +94,7 @@ def test_overlaps_are_those_of_plain_loops() -> None:
     rng = np.random.default_rng(3)
     low = rng.uniform(0, 10, (12, 2))
     boxes = np.hstack([low, low + rng.uniform(1, 6, (12, 2))])
-    found = overlaps(torch.from_numpy(boxes[:, None]), torch.from_numpy(boxes[None]))
+    found = generalised_iou(torch.from_numpy(boxes[:, None]), torch.from_numpy(boxes[None]))
     for a in range(12):
         for b in range(12):
             wanted = naive_iou(boxes[a], boxes[b])

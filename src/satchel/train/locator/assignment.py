@@ -12,6 +12,8 @@ from typing import Final
 
 import torch
 
+from satchel.train.locator.overlap import iou
+
 CENTRE_CELLS: Final = 1.5
 """Cells whose centres lie within so many strides of a box's centre are its central ones: 3 × 3."""
 
@@ -40,15 +42,6 @@ class Assignment:
     overlaps: torch.Tensor
 
 
-def pairwise_iou(ones: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """IoU of boxes, shape (m, 4) and (k, 4), xyxy → (m, k)."""
-    low = torch.maximum(ones[:, None, :2], others[None, :, :2])
-    high = torch.minimum(ones[:, None, 2:], others[None, :, 2:])
-    shared = (high - low).clamp_min(0).prod(2)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (ones, others)]
-    return shared / (areas[0][:, None] + areas[1][None] - shared).clamp_min(TINY)
-
-
 @torch.no_grad()
 def assign(
     boxes: torch.Tensor,
@@ -69,7 +62,7 @@ def assign(
         truth: shape (g, 4), xyxy in pixels; labels: shape (g,), int64.
     """
     cells, both = _candidates(centres, strides, truth)
-    overlaps = pairwise_iou(truth, boxes[cells])
+    overlaps = iou(truth[:, None], boxes[None, cells])
     cost = _class_cost(scores[cells], labels) - OVERLAP_COST * (overlaps + TINY).log()
     cost = cost + OUTSIDE_COST * ~both
     chosen = torch.zeros_like(both)

@@ -165,7 +165,7 @@ def main_overlaps(truth: Sequence[Boxes], found: Sequence[Boxes]) -> Floats:
         if (box := real.main()) is None:
             continue
         own = guess.main()
-        values.append(0.0 if own is None else float(_iou(box, own)))
+        values.append(0.0 if own is None else box.iou(own))
     return np.array(values, np.float32)
 
 
@@ -186,10 +186,6 @@ def kept_share(truth: Sequence[Boxes], found: Sequence[Boxes], score: float) -> 
         detected += len(rows)
         total += len(left)
     return right / max(1, detected), right / max(1, total)
-
-
-def _iou(one: Box, other: Box) -> float:
-    return float(overlaps(np.array(one.xyxy), np.array([other.xyxy]))[0])
 
 
 def _precision(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> Floats:

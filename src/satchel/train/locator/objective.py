@@ -10,13 +10,14 @@ from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
 from satchel.train.locator.assignment import Assignment, assign
+from satchel.train.locator.overlap import iou
 from satchel.train.locator.yolox import Predictions
 
 BOX_WEIGHT: Final = 5.0
 
 
-class DetectionObjective(nn.Module):
-    """Loss of a batch, in parts; each part is a mean over the cells that learn a box.
+class ClassWeighted(nn.Module):
+    """Base of the objectives: a weight for each class.
 
     Args:
         class_weights: one for each class, by which its boxes count in the class loss.
@@ -27,6 +28,10 @@ class DetectionObjective(nn.Module):
     def __init__(self, class_weights: Sequence[float]) -> None:
         super().__init__()
         self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
+
+
+class DetectionObjective(ClassWeighted):
+    """Loss of a batch, in parts; each part is a mean over the cells that learn a box."""
 
     def forward(
         self,
@@ -71,14 +76,6 @@ class DetectionObjective(nn.Module):
             aim = _offsets(truth, predictions.corners[cells], predictions.strides[cells])
             parts["offsets"] = (own - aim).abs().sum()
         return {name: part / count for name, part in parts.items()}
-
-
-def iou(ones: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
-    """IoU of boxes in pairs, shape (p, 4) each, xyxy → (p,)."""
-    low, high = torch.maximum(ones, others)[:, :2], torch.minimum(ones, others)[:, 2:]
-    shared = (high - low).clamp_min(0).prod(1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(1) for boxes in (ones, others)]
-    return shared / (areas[0] + areas[1] - shared).clamp_min(1e-7)
 
 
 def _assignments(

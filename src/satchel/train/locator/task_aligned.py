@@ -7,15 +7,15 @@ Class targets are overlaps: Zhang et al., "VarifocalNet", CVPR 2021. Boxes: Reza
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import torch
-from torch import nn
 from torch.nn.functional import binary_cross_entropy_with_logits, one_hot
 
 from satchel.train.locator.lite0 import MainPredictions
+from satchel.train.locator.objective import ClassWeighted
+from satchel.train.locator.overlap import generalised_iou, iou
 
 SCORE_POWER: Final = 0.5
 OVERLAP_POWER: Final = 4.0
@@ -51,18 +51,8 @@ class Alignment:
     quality: torch.Tensor
 
 
-class TaskAlignedObjective(nn.Module):
-    """Loss of a batch, in parts, each normalised by the sum of qualities.
-
-    Args:
-        class_weights: one for each class, by which its boxes count in the class loss.
-    """
-
-    class_weights: torch.Tensor
-
-    def __init__(self, class_weights: Sequence[float]) -> None:
-        super().__init__()
-        self.register_buffer("class_weights", torch.tensor(class_weights), persistent=False)
+class TaskAlignedObjective(ClassWeighted):
+    """Loss of a batch, in parts, each normalised by the sum of qualities."""
 
     def forward(
         self,
@@ -86,7 +76,7 @@ class TaskAlignedObjective(nn.Module):
         total = quality.sum().clamp_min(1)
         classes = labels.clamp_min(0).gather(1, places)
         truth = boxes.gather(1, places[..., None].expand(-1, -1, 4))
-        _, generalised = overlaps(predicted, truth)
+        _, generalised = generalised_iou(predicted, truth)
         return {
             "class": self._class_loss(predictions, quality, classes) / total,
             "box": BOX_WEIGHT * ((1 - generalised) * quality).sum() / total,
@@ -124,7 +114,7 @@ def align(
         centres: shape (A, 2), in pixels: of the cells.
         truth: shape (n, m, 4), xyxy in pixels; labels: shape (n, m), int64, < 0: no box.
     """
-    shared, _ = overlaps(boxes[:, None], truth[:, :, None])
+    shared = iou(boxes[:, None], truth[:, :, None])
     inside = ((centres > truth[:, :, None, :2]) & (centres < truth[:, :, None, 2:])).all(3)
     inside &= (labels >= 0)[..., None]
     wanted = labels.clamp_min(0)[:, None].expand(-1, scores.shape[1], -1)
@@ -137,21 +127,6 @@ def align(
     alignment, shared = alignment * chosen, shared * chosen
     scale = shared.amax(2, keepdim=True) / alignment.amax(2, keepdim=True).clamp_min(UNALIGNED)
     return Alignment(places, (alignment * scale).sum(1))
-
-
-def overlaps(ones: torch.Tensor, others: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """IoU and generalised IoU of boxes, xyxy; shapes (…, 4), broadcast → (…)."""
-    low, high = torch.maximum(ones, others)[..., :2], torch.minimum(ones, others)[..., 2:]
-    outer_low, outer_high = (
-        torch.minimum(ones, others)[..., :2],
-        torch.maximum(ones, others)[..., 2:],
-    )
-    shared = (high - low).clamp_min(0).prod(-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(-1) for boxes in (ones, others)]
-    union = areas[0] + areas[1] - shared + TINY
-    hull = (outer_high - outer_low).prod(-1) + TINY
-    iou = shared / union
-    return iou, iou - (hull - union) / hull
 
 
 def _main_loss(logits: torch.Tensor, aligned: Alignment, mains: torch.Tensor) -> torch.Tensor:
