@@ -11,12 +11,15 @@ from recipes.locator.draft import Draft, LabelledBox, random_frame
 from recipes.locator.goods import Good, turned
 from recipes.locator.settings import SceneSettings
 from recipes.locator.stock import Stock
-from recipes.locator.street import SHOE, cut_part
+from recipes.locator.street import SHOE, around, cut_part, with_pairs
 from satchel.adapt.compose import backgrounds
 from satchel.adapt.compose.drawing import Rng, draw, with_shadow
 from satchel.adapt.compose.hand import Hand
 from satchel.arrays import Bytes, Doubles
+from satchel.locate.card import CATEGORIES
 from satchel.train.locator.figures import Boxes
+
+EYEWEAR: Final = CATEGORIES.index("eyewear")
 
 LEAN: Final = 0.35
 STUDIO_LEAN: Final = 0.1
@@ -51,7 +54,7 @@ def composite(stock: Stock, settings: SceneSettings, rng: Rng, *, studio: bool) 
     goods = [good]
     if good.sprite.label == SHOE and share < PAIR_SIZE and rng.random() < settings.pairs:
         goods.insert(0, _second_of_a_pair(good, rng))
-    main = _around([one.box for one in goods])
+    main = around([one.box for one in goods])
     hand: Hand | None = None
     if not studio:
         if rng.random() < settings.crowded:
@@ -59,7 +62,8 @@ def composite(stock: Stock, settings: SceneSettings, rng: Rng, *, studio: bool) 
         if rng.random() < settings.hands:
             hand = Hand.sample(good.placed, rng)
             hand.draw_arm(canvas, np.eye(3))
-        if rng.random() < settings.stands:
+        lies = settings.cases if good.sprite.label == EYEWEAR else settings.stands
+        if rng.random() < lies:
             _draw_stand(canvas, main, rng)
     _draw_goods(canvas, goods, rng, shadow=rng.random() < settings.shadows)
     if hand:
@@ -116,6 +120,7 @@ def _background(
         part = np.array(size_wh) * rng.uniform(0.4, 1) * whole[0] / width
         part *= min(1.0, whole[1] / part[1])
         corner = rng.uniform(0, 1, 2) * (whole - part)
+        photo = with_pairs(photo, least_area=settings.pair_size * part.prod())
         canvas, boxes = cut_part(pixels, photo.boxes, corner, part, size_wh)
         return canvas, list(zip(boxes, photo.labels.tolist(), strict=True))
     canvas = np.ascontiguousarray(backgrounds.drawn(settings.side_px, rng)[:height, :width])
@@ -193,12 +198,6 @@ def _draw_goods(canvas: Bytes, goods: list[Good], rng: Rng, *, shadow: bool) -> 
         grown = (shaded.shape[1] - good.sprite.pixels.shape[1]) / 2
         back = np.array([[1, 0, -grown], [0, 1, -grown], [0, 0, 1.0]])
         draw(canvas, shaded, good.matrix @ back)
-
-
-def _around(boxes: list[Doubles]) -> Doubles:
-    """The box around boxes."""
-    both = np.stack(boxes)
-    return np.concatenate([both[:, :2].min(0), both[:, 2:].max(0)])
 
 
 def _covered(box: Doubles, main: Doubles) -> float:

@@ -3,8 +3,9 @@
     python -m recipes.locator.recipe OUTPUT_DIR --emoji ASSETS --street STREET \
         --people yolox_nano.onnx --run DIR
 
-It is the training of `satchel train locator --architecture lite0`, on scenes that are composed as
-they are needed. A killed run resumes. With `--weights`, nothing is trained: weights are exported.
+Scenes are composed once and kept as maps of the stem, which is not trained; then it is the training
+of `satchel train locator --architecture lite0`. A killed run resumes. With `--weights`, nothing is
+trained: weights are exported.
 """
 
 from __future__ import annotations
@@ -13,9 +14,11 @@ import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
+import torch
 from safetensors.torch import load_file
 
 from recipes.locator.glasses import glasses_sprites
@@ -23,22 +26,35 @@ from recipes.locator.people import people_sprites, person_locator
 from recipes.locator.scenes import Scenes
 from recipes.locator.settings import SceneSettings
 from recipes.locator.sprites import OTHER, emoji_sprites, rendered_sprites
+from recipes.locator.stem import AfterStem, StemMaps
 from recipes.locator.stock import Stock
-from recipes.locator.street import StreetPhoto, street_photos, street_sprites, with_pairs
+from recipes.locator.street import StreetPhoto, street_photos, street_sprites
 from satchel.locate.card import CATEGORIES, LocatorCard
 from satchel.onnx_model import write_model
 from satchel.progress import Progress
+from satchel.train.fit import fit
+from satchel.train.fitting import Fitting
+from satchel.train.locator.architectures import ARCHITECTURES
 from satchel.train.locator.detect import detect
 from satchel.train.locator.export import best_score, detector_card, export_detector
 from satchel.train.locator.figures import detection_figures
 from satchel.train.locator.lite0 import Lite0Detector
-from satchel.train.locator.training import LocatorTask, train_locator
+from satchel.train.locator.training import (
+    Detector,
+    LocatorTask,
+    measure,
+    new_network,
+    parameter_groups,
+)
 from satchel.train.runs import RECORD, Run, new_record
+from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import LocatorSettings
+
+SIDE_PX: Final = 320
 
 SETTINGS: Final = LocatorSettings(
     architecture="lite0",
-    side_px=256,
+    side_px=SIDE_PX,
     batch=32,
     epochs=30,
     photos_per_epoch=3200,
@@ -53,7 +69,7 @@ SETTINGS: Final = LocatorSettings(
 )
 """Scenes have all sizes and places already: no mosaics, no scales."""
 
-SCENES: Final = 100_000
+SCENES: Final = 20_480
 VAL_SCENES: Final = 400
 GLASSES: Final = 300
 NAME: Final = "satchel-locator"
@@ -79,14 +95,14 @@ def stock_of(
             "people": people_sprites(photos, person_locator(people)),
             "glasses": glasses_sprites(GLASSES),
         },
-        [with_pairs(photo) for photo in photos],
+        photos,
     )
 
 
 def val_scenes(photos: list[StreetPhoto]) -> Scenes:
     """Parts of street photos around one good each; nothing is composed."""
-    settings = replace(SceneSettings(), zoomed=1.0)
-    stock = Stock({}, [with_pairs(photo) for photo in photos])
+    settings = replace(SceneSettings(), zoomed=1.0, side_px=SIDE_PX)
+    stock = Stock({}, photos)
     return Scenes(stock, VAL_SCENES, seed=1, settings=settings)
 
 
@@ -104,7 +120,42 @@ def train(task: LocatorTask, folder: Path, progress: Progress) -> Path:
     else:
         record = new_record("locator", "train locator", SETTINGS, folder.name)
         run = Run.create(folder.parent, record)
-    train_locator(task, SETTINGS, run, progress=progress, on_epoch=_tell)
+    torch.manual_seed(SETTINGS.seed)
+    network = cast("Lite0Detector", new_network(task, SETTINGS))
+    maps = StemMaps(folder / "maps", len(task.train))
+    maps.write(task.train, network, side_px=SIDE_PX, seed=SETTINGS.seed, bar=progress)
+    lite0 = ARCHITECTURES[SETTINGS.architecture]
+    after_stem = replace(lite0, parts=lambda outer: lite0.parts(outer.network))
+
+    def validate(averaged: Detector) -> dict[str, float]:
+        whole = cast("AfterStem", averaged.network).network
+        figures = measure(whole, task, SETTINGS).plain()
+        return {"score": figures[SETTINGS.choose_by], **figures}
+
+    def batches(process: int, processes: int) -> ShuffledBatches:
+        return ShuffledBatches(
+            len(maps),
+            batch_size=SETTINGS.batch,
+            per_epoch=SETTINGS.photos_per_epoch,
+            seed=SETTINGS.seed,
+            process=process,
+            processes=processes,
+        )
+
+    fit(
+        Fitting(
+            trainable=Detector(AfterStem(network), lite0.objective([1.0] * len(task.classes))),
+            shown=maps.batches,
+            batches=batches,
+            settings=SETTINGS,
+            validate=validate,
+            on_epoch=_tell,
+            progress=progress,
+            groups=partial(parameter_groups, after_stem),
+        ),
+        checkpoint=run.checkpoint,
+        best=run.best,
+    )
     return run.best
 
 
@@ -116,7 +167,7 @@ def write_builtin(folder: Path, weights: Path, val: Scenes) -> LocatorCard:
         val: chooses the least score, and compares the file with the network.
     """
     network = Lite0Detector(len(CATEGORIES))
-    prefix = "network."
+    prefix = "network.network."
     tensors = load_file(weights)
     network.load_state_dict(
         {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -179,7 +230,9 @@ def main() -> None:
             people=asked.people,
             rendered=asked.run.with_name(f"{asked.run.name}-rendered"),
         )
-        task = LocatorTask(CATEGORIES, Scenes(stock, SCENES, seed=0), val)
+        task = LocatorTask(
+            CATEGORIES, Scenes(stock, SCENES, seed=0, settings=SceneSettings(side_px=SIDE_PX)), val
+        )
         with Bars() as bars:
             weights = train(task, asked.run, bars)
     print(write_builtin(asked.output, weights, val).model_dump_json(indent=2))

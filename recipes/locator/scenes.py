@@ -1,7 +1,8 @@
 """Scenes to train a detector on: photos composed on demand, with the boxes of their goods.
 
-A scene is a pure function of the seed and its number. Three kinds: street photos cut around one
-good, goods composed on photos and drawn backgrounds, and goods in rows on a shelf.
+A scene is a pure function of the seed and its number. Four kinds: street photos cut around one
+good, whole street photos, goods composed on photos and drawn backgrounds, and goods in rows on a
+shelf.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from recipes.locator.composites import composite, shelf_of_goods
 from recipes.locator.draft import Draft, random_frame
 from recipes.locator.settings import SceneSettings
 from recipes.locator.stock import Stock
-from recipes.locator.street import StreetPhoto, cut_part
+from recipes.locator.street import StreetPhoto, cut_part, with_pairs
 from satchel.adapt.compose.camera import Camera
 from satchel.adapt.compose.drawing import Rng
 from satchel.adapt.settings import SynthSettings
 from satchel.locate.card import CATEGORIES
 from satchel.train.locator.augment import blank
+from satchel.train.locator.figures import Boxes
 from satchel.train.locator.samples import Sample
 
 DEFAULTS: Final = SceneSettings()
@@ -73,13 +75,31 @@ class Scenes:
 
 
 def _draft(stock: Stock, settings: SceneSettings, rng: Rng) -> Draft:
-    kinds = np.array([settings.zoomed, settings.shelves, settings.studio])
+    kinds = np.array([settings.zoomed, settings.whole, settings.shelves, settings.studio])
     kind = int((rng.random() >= kinds.cumsum()).sum())
     if kind == 0 and (draft := zoomed(stock.photos, settings, rng)):
         return draft
-    if kind == 1:
+    if kind == 1 and (draft := whole(stock.photos, settings, rng)):
+        return draft
+    if kind == 2:
         return shelf_of_goods(stock, settings, rng)
-    return composite(stock, settings, rng, studio=kind == 2)
+    return composite(stock, settings, rng, studio=kind == 3)
+
+
+def whole(photos: Sequence[StreetPhoto], settings: SceneSettings, rng: Rng) -> Draft | None:
+    """A street photo as it is; None where none was found that shows a good."""
+    for _ in range(TRIES if len(photos) else 0):
+        photo = photos[int(rng.integers(len(photos)))]
+        if not len(photo.boxes):
+            continue
+        pixels = photo.read()
+        size = np.array(pixels.shape[1::-1], float)
+        photo = with_pairs(photo, least_area=settings.pair_size * size.prod())
+        width, height = np.round(size * settings.side_px / size.max()).astype(int).tolist()
+        canvas, boxes = cut_part(pixels, photo.boxes, np.zeros(2), size, (width, height))
+        main = Boxes.true(photo.boxes / np.tile(size, 2), photo.labels).main_place()
+        return Draft(canvas, list(zip(boxes, photo.labels.tolist(), strict=True)), main or 0)
+    return None
 
 
 def zoomed(photos: Sequence[StreetPhoto], settings: SceneSettings, rng: Rng) -> Draft | None:
@@ -87,9 +107,10 @@ def zoomed(photos: Sequence[StreetPhoto], settings: SceneSettings, rng: Rng) -> 
     size_wh = random_frame(settings.side_px, rng)
     frame = np.array(size_wh, float)
     for _ in range(TRIES if len(photos) else 0):
-        photo = photos[int(rng.integers(len(photos)))]
-        if not len(photo.boxes):
+        single = photos[int(rng.integers(len(photos)))]
+        if not len(single.boxes):
             continue
+        photo = with_pairs(single)
         main = int(rng.integers(len(photo.boxes)))
         if photo.labels[main] == BELT and rng.random() >= BELT_SHARE:
             continue
@@ -106,6 +127,8 @@ def zoomed(photos: Sequence[StreetPhoto], settings: SceneSettings, rng: Rng) -> 
             continue
         corner = box[:2] - rng.beta(2, 2, 2) * np.maximum(0, part - own)
         corner = np.minimum(np.maximum(corner, 0), whole - part)
-        canvas, boxes = cut_part(pixels, photo.boxes, corner, part, size_wh)
-        return Draft(canvas, list(zip(boxes, photo.labels.tolist(), strict=True)), main)
+        shown = with_pairs(single, least_area=settings.pair_size * part.prod())
+        main = int(np.abs(shown.boxes - box).sum(1).argmin())
+        canvas, boxes = cut_part(pixels, shown.boxes, corner, part, size_wh)
+        return Draft(canvas, list(zip(boxes, shown.labels.tolist(), strict=True)), main)
     return None

@@ -32,6 +32,7 @@ class SceneSettings:
     Attributes:
         side_px: longer side of a scene.
         zoomed: share of scenes that are street photos, cut around one good.
+        whole: share that are whole street photos.
         studio: share with one good on an even background.
         shelves: share with several goods of one class in rows; the rest are composites of one main
             good and others.
@@ -41,6 +42,9 @@ class SceneSettings:
             frame.
         cut_off: share of composites whose main good reaches beyond the frame's edge.
         pairs: share of the smaller shoes that are two.
+        pair_size: two shoes of a street photo have one box from this share of the scene on, as
+            sellers show them; smaller ones have one each.
+        cases: share of the glasses that lie on their case.
         crowded, hands, stands: share of composites with other goods behind the main one, with a
             hand that holds it, with a box or cloth under it.
         shadows: share of scenes with shadows.
@@ -48,7 +52,8 @@ class SceneSettings:
     """
 
     side_px: int = 256
-    zoomed: float = 0.33
+    zoomed: float = 0.28
+    whole: float = 0.14
     studio: float = 0.13
     shelves: float = 0.06
     zoomed_size: Range = (0.03, 0.95)
@@ -58,6 +63,8 @@ class SceneSettings:
     large_size: Range = (0.5, 1.3)
     cut_off: float = 0.1
     pairs: float = 0.5
+    pair_size: float = 0.025
+    cases: float = 0.4
     crowded: float = 0.5
     hands: float = 0.22
     stands: float = 0.12

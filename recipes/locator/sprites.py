@@ -93,6 +93,7 @@ def rendered_sprites(folder: Path, views: int = VIEWS) -> list[Sprite]:
         folder: of the pictures; those that a killed run has rendered are not rendered again.
     """
     found = []
+    folder.mkdir(parents=True, exist_ok=True)
     for number, model in enumerate(MODELS):
         for view in range(views):
             path = folder / f"{model.code}-{view}.jpg"

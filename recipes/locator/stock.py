@@ -26,7 +26,7 @@ class Stock:
 
     Attributes:
         sprites: source → its goods; not all empty.
-        photos: street photos, both shoes of a pair in one box; may be empty.
+        photos: street photos; may be empty.
         shares: source → how often it is drawn from, relative to the others.
     """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -76,21 +77,33 @@ def street_photos(annotations: Path, images: Path) -> list[StreetPhoto]:
     return photos
 
 
-def with_pairs(photo: StreetPhoto) -> StreetPhoto:
-    """Both shoes of a pair become one box, as sellers show them."""
-    shoes = [box for box, label in zip(photo.boxes, photo.labels, strict=True) if label == SHOE]
-    pairs: list[Doubles] = []
-    for shoe in shoes:
-        joined = shoe
-        while near := [other for other in pairs if _is_pair(joined, other)]:
-            pairs = [other for other in pairs if not _is_pair(joined, other)]
-            both = np.stack([joined, *near])
-            joined = np.concatenate([both[:, :2].min(0), both[:, 2:].max(0)])
+def with_pairs(photo: StreetPhoto, *, least_area: float = 0.0) -> StreetPhoto:
+    """Both shoes of a pair become one box, as sellers show them.
+
+    Args:
+        least_area: of the common box, in pixels; shoes of smaller pairs keep their own.
+    """
+    pairs: list[list[Doubles]] = []
+    for shoe in photo.boxes[photo.labels == SHOE]:
+        joined = [shoe]
+        while near := [pair for pair in pairs if _is_pair(around(joined), around(pair))]:
+            pairs = [pair for pair in pairs if not any(pair is other for other in near)]
+            joined += [one for pair in near for one in pair]
         pairs.append(joined)
+    shoes: list[Doubles] = []
+    for pair in pairs:
+        common = around(pair)
+        shoes += [common] if (common[2:] - common[:2]).prod() >= least_area else pair
     rest = photo.labels != SHOE
-    boxes = np.concatenate([photo.boxes[rest], np.array(pairs).reshape(-1, 4)])
-    labels = np.concatenate([photo.labels[rest], np.full(len(pairs), SHOE)])
+    boxes = np.concatenate([photo.boxes[rest], np.array(shoes).reshape(-1, 4)])
+    labels = np.concatenate([photo.labels[rest], np.full(len(shoes), SHOE)])
     return replace(photo, boxes=boxes, labels=labels)
+
+
+def around(boxes: Sequence[Doubles]) -> Doubles:
+    """The box around boxes."""
+    both = np.stack(boxes)
+    return np.concatenate([both[:, :2].min(0), both[:, 2:].max(0)])
 
 
 def _is_pair(one: Doubles, other: Doubles) -> bool:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
 pytestmark = [
     pytest.mark.train,
@@ -26,6 +26,7 @@ from recipes.locator.goods import Sprite, recoloured, turned
 from recipes.locator.people import people_sprites
 from recipes.locator.scenes import DEFAULTS, Scenes
 from recipes.locator.sprites import emoji_sprites, rendered_sprites
+from recipes.locator.stem import AfterStem, StemMaps
 from recipes.locator.stock import Stock
 from recipes.locator.street import (
     StreetPhoto,
@@ -41,7 +42,9 @@ from satchel.locate.card import CATEGORIES
 from satchel.locate.onnx import OnnxLocator
 from satchel.progress import SILENT
 from satchel.records import Box, Detection
+from satchel.train.batches import Step
 from satchel.train.locator.figures import Boxes
+from satchel.train.locator.lite0 import Lite0Detector
 from satchel.train.locator.training import LocatorTask
 
 BAG, SHOE, BELT = (CATEGORIES.index(name) for name in ("bag", "shoe", "belt"))
@@ -165,6 +168,10 @@ def test_pairs_of_shoes_are_one(photos: list[StreetPhoto]) -> None:
     far = replace(first, boxes=first.boxes + np.array([[0], [0], [300], [0]]))
     assert len(with_pairs(far).boxes) == 4
     assert with_pairs(last).boxes.shape == (0, 4)
+    pair = float(46 * 18)
+    assert with_pairs(first, least_area=pair).labels.tolist() == [BAG, BELT, SHOE]
+    single = with_pairs(first, least_area=pair + 1)
+    assert sorted(map(tuple, single.boxes)) == sorted(map(tuple, first.boxes))
 
 
 def test_goods_are_cut_out_of_photos(photos: list[StreetPhoto]) -> None:
@@ -217,8 +224,7 @@ def test_people_are_cut_out_in_parts(tmp_path: Path) -> None:
 
 @pytest.fixture
 def stock(photos: list[StreetPhoto]) -> Stock:
-    paired = [with_pairs(photo) for photo in photos]
-    return Stock({"street": [disc(), disc("shoe", 40)], "glasses": glasses_sprites(2)}, paired)
+    return Stock({"street": [disc(), disc("shoe", 40)], "glasses": glasses_sprites(2)}, photos)
 
 
 def test_a_scene_is_a_function_of_seed_and_number(stock: Stock) -> None:
@@ -255,7 +261,7 @@ def test_every_box_lies_in_its_scene(stock: Stock) -> None:
 
 
 def only(kind: str | None, **changes: object) -> dict[str, object]:
-    kinds = {one: float(one == kind) for one in ("zoomed", "studio", "shelves")}
+    kinds = {one: float(one == kind) for one in ("zoomed", "whole", "studio", "shelves")}
     return {"side_px": 96, **kinds, **changes}
 
 
@@ -304,6 +310,36 @@ def test_zoomed_scenes_show_one_good_of_a_photo(stock: Stock) -> None:
     scenes = scenes_of(replace(stock, sprites={}), only("zoomed"))  # nothing to compose
     labels = {int(scenes[at][2][0]) for at in range(30)}
     assert labels == {BAG, SHOE, BELT}
+
+
+def test_a_whole_photo_shows_small_shoes_one_by_one(stock: Stock) -> None:
+    scenes = scenes_of(stock, only("whole", side_px=180, pair_size=1.0))
+    _, boxes, labels = scenes[0]
+    assert sorted(labels.tolist()) == sorted([BAG, SHOE, SHOE, BELT])
+    assert labels[0] == BAG  # the largest
+    assert boxes[0, 2:] - boxes[0, :2] == pytest.approx([50, 44])
+    scenes = scenes_of(stock, only("whole", side_px=180, pair_size=0.01))
+    assert sorted(scenes[0][2].tolist()) == sorted([BAG, SHOE, BELT])
+
+
+def test_maps_of_the_stem_are_written_once(tmp_path: Path, stock: Stock) -> None:
+    scenes = Scenes(stock, 2, 0, replace(DEFAULTS, side_px=64))
+    network = Lite0Detector(len(CATEGORIES)).eval()
+    maps = StemMaps(tmp_path, 2)
+    maps.write(scenes, network, side_px=64, seed=0, bar=SILENT)
+    written = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    maps.write(scenes, network, side_px=64, seed=0, bar=SILENT)
+    assert written == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    (batch,) = maps.batches([Step(0, 0, np.array([1, 0]), 64)])
+    assert batch.images.shape == (2, 8, 8, 40)
+    (_, boxes, labels), main = maps.view(1)
+    assert (batch.labels[0, : len(labels)] == labels).all()
+    assert (batch.boxes[0, : len(boxes)] == boxes).all()
+    assert batch.mains[0] == main
+    given = torch.from_numpy(batch.images).permute(0, 3, 1, 2).float()
+    with torch.inference_mode():
+        after = AfterStem(network)(given)
+    assert after.classes.shape == (2, 64 + 16 + 4, len(CATEGORIES))
 
 
 def test_only_what_is_visible_has_a_box() -> None:

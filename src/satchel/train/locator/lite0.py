@@ -78,7 +78,15 @@ class Lite0Backbone(nn.Module):
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Maps at strides 8, 16, 32 of pixels, shape (n, 3, h, w), 0–255."""
-        eighth = self.stem((pixels / 255 - LITE_MEAN) / LITE_STD)
+        return self.after_stem(self.low(pixels))
+
+    def low(self, pixels: torch.Tensor) -> torch.Tensor:
+        """The map at stride 8, shape (n, 40, h / 8, w / 8): what the stem makes of pixels."""
+        maps: torch.Tensor = self.stem((pixels / 255 - LITE_MEAN) / LITE_STD)
+        return maps
+
+    def after_stem(self, eighth: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """All three maps, of that at stride 8."""
         sixteenth = self.middle(eighth)
         return eighth, sixteenth, self.coarse(sixteenth)
 
@@ -150,7 +158,11 @@ class Lite0Detector(nn.Module):
         Args:
             images: shape (n, 3, h, w), float32, RGB, 0–255; h and w multiples of 32.
         """
-        maps = self.pyramid(*self.backbone(images))
+        return self.predict(*self.backbone(images))
+
+    def predict(self, *backbone: torch.Tensor) -> MainPredictions:
+        """Predict boxes from the backbone's three maps."""
+        maps = self.pyramid(*backbone)
         parts = [head(one) for head, one in zip(self.heads, maps, strict=True)]
         # The outputs are distances and logits: never in half precision.
         raw, classes, mains = (torch.cat(part, 1).float() for part in zip(*parts, strict=True))
