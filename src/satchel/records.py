@@ -131,6 +131,15 @@ WHOLE_PHOTO = Box(0.0, 0.0, 1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
+class QueryView:
+    """What a query shows of a photo that is embedded for the gallery; as in `PhotoEmbedding`."""
+
+    vector: npt.NDArray[np.float32]
+    colours: npt.NDArray[np.float32]
+    patches: npt.NDArray[np.int8] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PhotoEmbedding:
     """The embedding of one photo. Vectors are float32, of length 1.
 
@@ -146,6 +155,8 @@ class PhotoEmbedding:
             no patch output.
         detections: all that the locator found, best first, empty where it found no product; None
             where none was asked.
+        query: of a gallery photo of which a query would show the main good alone: that crop. None
+            where it would show the whole photo.
     """
 
     box: Box
@@ -154,6 +165,7 @@ class PhotoEmbedding:
     colours: npt.NDArray[np.float32]
     patches: npt.NDArray[np.int8] | None = None
     detections: tuple[Detection, ...] | None = None
+    query: QueryView | None = None
 
     @property
     def descriptor(self) -> npt.NDArray[np.float32]:

@@ -5,7 +5,8 @@ from typing import Any
 import numpy as np
 from sqlalchemy import event
 
-from satchel.records import WHOLE_PHOTO, PhotoEmbedding
+from satchel.evaluate.offline_gallery import OfflineGallery
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding, QueryView
 from satchel.workspace import Workspace
 
 
@@ -29,6 +30,32 @@ def test_vectors_come_back_by_product_and_only_of_their_encoder(filled: Workspac
     assert len(catalogue.vectors.gallery("third", 8).vectors) == 0
     assert catalogue.vectors.count_missing("other") == 0
     assert catalogue.vectors.count_missing("third") == 10
+
+
+def test_what_a_query_shows_comes_back(workspace: Workspace) -> None:
+    rng = np.random.default_rng(0)
+    whole, good = rng.normal(size=(2, 8)).astype(np.float32)
+    patches = rng.integers(-127, 128, (2, 3, 4)).astype(np.int8)
+    view = QueryView(good, good[:3], patches[1])
+    photos = [
+        PhotoEmbedding(WHOLE_PHOTO, whole, whole, whole[:3], patches[0], query=one)
+        for one in (view, None)
+    ]
+    names = ["0" * 64, "1" * 64]
+    with workspace.catalogue.writing() as writer:
+        ids = [writer.add_photo(name, 1, 1, 1) for name in names]
+    workspace.catalogue.vectors.put("one", zip(ids, photos, strict=True))
+    stored = workspace.catalogue.vectors.embeddings("one", names, 4)
+    offline = OfflineGallery(photos, [0, 1])
+    for kept in (stored[names[0]], offline.photo(0)):
+        assert kept.query is not None
+        assert np.allclose(kept.query.vector, good, atol=1e-2)
+        assert np.allclose(kept.query.colours, good[:3], atol=1e-2)
+        assert kept.query.patches is not None
+        assert (kept.query.patches == patches[1]).all()
+        assert kept.patches is not None
+        assert (kept.patches == patches[0]).all()
+    assert stored[names[1]].query is offline.photo(1).query is None
 
 
 def test_patches_are_read_by_photo_and_searched_for_not_gone_through(workspace: Workspace) -> None:

@@ -9,9 +9,10 @@ import pytest
 from conftest import draw
 from satchel.encode.card import LITE
 from satchel.encode.colour import colour_histogram
-from satchel.encode.embed import embed
+from satchel.encode.embed import as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB
+from satchel.locate.query_box import CERTAIN
 from satchel.locate.rules import PAD
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box, Detection
@@ -96,6 +97,23 @@ def test_a_query_shows_the_whole_photo_where_the_main_good_is_uncertain(encoder:
     whole, crop = (encoded(encoder, photo, box) for box in (WHOLE_PHOTO, RIGHT.padded(0.1)))
     assert unsure.vector == pytest.approx(whole, abs=1e-6)
     assert sure.vector == pytest.approx(crop, abs=1e-6)
+
+
+@pytest.mark.parametrize("certain", [0.3, 0.5])
+def test_a_gallery_photo_is_the_same_query(shipped_encoder: Encoder, certain: float) -> None:
+    photo = placed()
+    locator = Says([[Detection(RIGHT, "bag", 0.8, certain)]] * 2)
+    kept, query = (
+        embed(shipped_encoder, [photo], locator=locator, gallery=one)[0] for one in (True, False)
+    )
+    assert (kept.query is not None) is (certain > CERTAIN)
+    same = as_query(kept, 1)
+    assert same.vector == pytest.approx(query.vector, abs=1e-6)
+    assert same.whole == pytest.approx(query.whole, abs=1e-6)
+    assert same.colours == pytest.approx(query.colours, abs=1e-6)
+    assert same.patches is not None
+    assert query.patches is not None
+    assert np.abs(same.patches.astype(int) - query.patches).max() <= 1
 
 
 def test_three_passes_keep_the_whole_photo_first() -> None:

@@ -31,7 +31,7 @@ from satchel.catalog.tables import PhotoRow, RevisionRow
 from satchel.errors import WorkspaceError
 from satchel.validation import reason
 
-SCHEMA: Final = "0003"
+SCHEMA: Final = "0004"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000

@@ -86,7 +86,8 @@ class VectorRow(Base):
 
     `vector` is of all passes, `whole` of the first alone, `colours` a histogram of the salient
     pixels; all float16, little-endian. `patches` are the local features, one after the other,
-    int8; null where the encoder gives none.
+    int8; null where the encoder gives none. `query_vector`, `query_colours` and `query_patches` are
+    those of the photo as a query, null where a query shows the whole photo.
     `encoder` is the SHA-256 of the model file.
     """
 
@@ -104,6 +105,9 @@ class VectorRow(Base):
     whole: Mapped[bytes] = mapped_column(LargeBinary)
     colours: Mapped[bytes] = mapped_column(LargeBinary)
     patches: Mapped[bytes | None] = mapped_column(LargeBinary)
+    query_vector: Mapped[bytes | None] = mapped_column(LargeBinary)
+    query_colours: Mapped[bytes | None] = mapped_column(LargeBinary)
+    query_patches: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 class PhotoFiguresRow(Base):

@@ -11,7 +11,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Engine, Select, and_, func, or_, select
 from sqlalchemy.orm import aliased
 
-from satchel.arrays import Bytes, Floats, Ints
+from satchel.arrays import Bytes, Floats, Int8s, Ints
 from satchel.catalog.database import (
     by_photo_id,
     current_revision,
@@ -20,7 +20,7 @@ from satchel.catalog.database import (
 )
 from satchel.catalog.dialect import insert_or_replace
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, VectorRow
-from satchel.records import Box, PhotoEmbedding
+from satchel.records import Box, PhotoEmbedding, QueryView
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +90,11 @@ class VectorStore:
                 "encoder": encoder,
                 "photo_id": photo_id,
                 **dict(zip(("x0", "y0", "x1", "y1"), photo.box.xyxy, strict=True)),
-                "vector": photo.vector.astype("<f2").tobytes(),
-                "whole": photo.whole.astype("<f2").tobytes(),
-                "colours": photo.colours.astype("<f2").tobytes(),
-                "patches": None if photo.patches is None else photo.patches.tobytes(),
+                "vector": _halves(photo.vector),
+                "whole": _halves(photo.whole),
+                "colours": _halves(photo.colours),
+                "patches": _bytes(photo.patches),
+                **_query_columns(photo.query),
             }
             for photo_id, photo in embedded
         ]
@@ -200,19 +201,42 @@ class VectorStore:
         return {row.sha256: _embedded(row, patch_dimension) for row in rows}
 
 
+def _halves(vector: Floats) -> bytes:
+    return vector.astype("<f2").tobytes()
+
+
+def _bytes(patches: Int8s | None) -> bytes | None:
+    return None if patches is None else patches.tobytes()
+
+
+def _query_columns(view: QueryView | None) -> dict[str, bytes | None]:
+    return {
+        "query_vector": None if view is None else _halves(view.vector),
+        "query_colours": None if view is None else _halves(view.colours),
+        "query_patches": None if view is None else _bytes(view.patches),
+    }
+
+
 def _embedded(row: Any, patch_dimension: int | None) -> PhotoEmbedding:
     def vector(data: bytes) -> Floats:
         return np.frombuffer(data, "<f2").astype(np.float32)
 
-    patches = None
-    if row.patches and patch_dimension:
-        patches = np.frombuffer(row.patches, np.int8).reshape(-1, patch_dimension)
+    def patches(data: bytes | None) -> Int8s | None:
+        if not data or not patch_dimension:
+            return None
+        return np.frombuffer(data, np.int8).reshape(-1, patch_dimension)
+
+    view = None
+    if row.query_vector is not None:
+        own = vector(row.query_vector), vector(row.query_colours)
+        view = QueryView(*own, patches(row.query_patches))
     return PhotoEmbedding(
         Box(row.x0, row.y0, row.x1, row.y1),
         vector(row.vector),
         vector(row.whole),
         vector(row.colours),
-        patches,
+        patches(row.patches),
+        query=view,
     )
 
 

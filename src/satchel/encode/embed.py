@@ -15,14 +15,14 @@ Gallery photos and query photos are both embedded here, and only here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import repeat
 from typing import Final, Protocol
 
 import numpy as np
 
-from satchel.arrays import Bytes
+from satchel.arrays import Bytes, Floats
 from satchel.encode.colour import colour_histogram
 from satchel.encode.crops import CropShape
 from satchel.encode.output import EncoderOutput
@@ -31,7 +31,7 @@ from satchel.locate.locator import Locator, main_detection
 from satchel.locate.query_box import query_box
 from satchel.locate.rules import PAD
 from satchel.locate.saliency import salient_box
-from satchel.records import WHOLE_PHOTO, Box, Detection, PhotoEmbedding
+from satchel.records import WHOLE_PHOTO, Box, Detection, PhotoEmbedding, QueryView
 
 PASS_WEIGHTS: Final = {1: (1.0,), 2: (2.0, 1.0), 3: (1.0, 1.0, 1.0)}
 """Weight of each pass in the mean vector, by the number of passes."""
@@ -76,6 +76,7 @@ def embed(
     pad = PAD if locator is None else locator.pad
     count = max(encoder.n_passes, 2) if gallery else encoder.n_passes
     outputs: list[EncoderOutput] = []
+    views: Iterable[QueryView | None] = repeat(None, len(photos))
     alone = encoder.n_passes == 1 and not gallery
     cuts = [one.queried.padded(pad) if alone else WHOLE_PHOTO for one in located]
     for number in range(1, count + 1):
@@ -83,10 +84,9 @@ def embed(
         output = _encode(encoder, crops)
         outputs.append(output)
         if number == min(COLOUR_PASS, encoder.n_passes):
-            colours = [
-                colour_histogram(crop, saliency)
-                for crop, saliency in zip(crops, output.saliency, strict=True)
-            ]
+            colours = _colours(crops, output)
+        if number == 2 and encoder.n_passes == 1:
+            views = _query_views(located, crops, output)
         cuts = _salient_boxes(output, cuts)
         if number == 1:
             found = [one.box or salient for one, salient in zip(located, cuts, strict=True)]
@@ -101,7 +101,7 @@ def embed(
     first = outputs[0]
     patches = repeat(None, len(photos)) if first.patches is None else first.patches
     detections = [one.detections for one in located]
-    columns = zip(found, vectors, first.vectors, colours, patches, detections, strict=True)
+    columns = zip(found, vectors, first.vectors, colours, patches, detections, views, strict=True)
     return [PhotoEmbedding(*row) for row in columns]
 
 
@@ -136,15 +136,39 @@ def _of_detections(photo: RGB, detections: Sequence[Detection]) -> _Located:
     return _Located(box, query_box(photo, main), tuple(detections))
 
 
-def as_query(embedding: PhotoEmbedding, n_passes: int) -> PhotoEmbedding:
-    """Turn a gallery photo's embedding into that of a query which shows the whole photo.
+def _colours(crops: Sequence[RGB], output: EncoderOutput) -> list[Floats]:
+    return [colour_histogram(*pair) for pair in zip(crops, output.saliency, strict=True)]
 
-    With a locator, a seller's photo would show its main good alone: see `satchel.locate.query_box`.
+
+def _query_views(
+    located: Sequence[_Located], crops: Sequence[RGB], output: EncoderOutput
+) -> list[QueryView | None]:
+    """The second pass of gallery photos, where a query would show that crop alone."""
+    patches = repeat(None, len(crops)) if output.patches is None else output.patches
+    views = zip(output.vectors, _colours(crops, output), patches, strict=True)
+    return [
+        QueryView(*view) if one.queried == one.box != WHOLE_PHOTO else None
+        for one, view in zip(located, views, strict=True)
+    ]
+
+
+def as_query(embedding: PhotoEmbedding, n_passes: int) -> PhotoEmbedding:
+    """Turn a gallery photo's embedding into that of the same photo as a query.
 
     Args:
-        n_passes: of the encoder; with one pass, a query has no pass on the object.
+        n_passes: of the encoder; with one pass, a query shows the whole photo or its main good.
     """
-    return replace(embedding, vector=embedding.whole) if n_passes == 1 else embedding
+    if n_passes > 1:
+        return embedding
+    if (view := embedding.query) is None:
+        return replace(embedding, vector=embedding.whole)
+    return replace(
+        embedding,
+        vector=view.vector,
+        whole=view.vector,
+        colours=view.colours,
+        patches=view.patches,
+    )
 
 
 def _salient_boxes(output: EncoderOutput, crops: Sequence[Box]) -> list[Box]:

@@ -8,11 +8,10 @@ import weakref
 from collections.abc import Iterable, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from satchel.arrays import Floats, Halves, Ints
+from satchel.arrays import Floats, Halves, Int8s, Ints
 from satchel.catalog.vectors import GalleryVectors
-from satchel.records import WHOLE_PHOTO, PhotoEmbedding
+from satchel.records import WHOLE_PHOTO, PhotoEmbedding, QueryView
 from satchel.search.indexing import assemble_index
 from satchel.search.rules import SearchRules
 from satchel.search.searcher import Searcher
@@ -45,7 +44,8 @@ class OfflineGallery:
         """
         self.encoder = encoder
         self.products = np.asarray(products, np.int64)
-        self._patches = _PatchFile()
+        self._patches, self._query_patches = _PatchFile(), _PatchFile()
+        self._queries: dict[int, list[Halves]] = {}
         columns: list[list[Halves]] = [[], [], []]
         for photo in embedded:
             for column, vector in zip(
@@ -53,6 +53,10 @@ class OfflineGallery:
             ):
                 column.append(vector.astype(np.float16))
             self._patches.append(photo.patches)
+            self._query_patches.append(photo.query.patches if photo.query else None)
+            if photo.query:
+                own = [one.astype(np.float16) for one in (photo.query.vector, photo.query.colours)]
+                self._queries[len(columns[0]) - 1] = own
         self._vectors, self._wholes, self._colours = (np.stack(column) for column in columns)
         if len(self._vectors) != len(self.products):
             raise ValueError(
@@ -97,13 +101,16 @@ class OfflineGallery:
 
     def photo(self, position: int) -> PhotoEmbedding:
         """The embedding of a photo; `as_query` makes it a query."""
-        dimension, stored = self.patch_dimension, self._patches.read(position)
-        patches = np.frombuffer(stored, np.int8).reshape(-1, dimension) if dimension else None
         vector, whole, colours = (
             column[position].astype(np.float32)
             for column in (self._vectors, self._wholes, self._colours)
         )
-        return PhotoEmbedding(WHOLE_PHOTO, vector, whole, colours, patches)
+        view = None
+        if position in self._queries:
+            own = (column.astype(np.float32) for column in self._queries[position])
+            view = QueryView(*own, self._query_patches.photo(position))
+        patches = self._patches.photo(position)
+        return PhotoEmbedding(WHOLE_PHOTO, vector, whole, colours, patches, query=view)
 
 
 class _PatchFile:
@@ -115,12 +122,17 @@ class _PatchFile:
         weakref.finalize(self, self._file.close)
         self._ends = [0]
 
-    def append(self, patches: npt.NDArray[np.int8] | None) -> None:
+    def append(self, patches: Int8s | None) -> None:
         data = b"" if patches is None else patches.tobytes()
         if patches is not None:
             self.dimension = patches.shape[1]
         self._file.write(data)
         self._ends.append(self._ends[-1] + len(data))
+
+    def photo(self, position: int) -> Int8s | None:
+        if self.dimension is None:
+            return None
+        return np.frombuffer(self.read(position), np.int8).reshape(-1, self.dimension)
 
     def read(self, position: int) -> bytes:
         start, end = self._ends[position : position + 2]
