@@ -26,7 +26,7 @@ from satchel.confidence.stored import confidence_of
 from satchel.encode.card import Confidence
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import IndexMissing, UsageError
-from satchel.images import RGB, decode, decode_around
+from satchel.images import RGB, closer, decode, decode_around
 from satchel.locate.given import BoxLike, GivenBox, given_box
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold, folded_likely
@@ -233,7 +233,11 @@ class Identifier:
         given = [None if box is None else given_box(box) for box in boxes or [None] * len(photos)]
         decoded = [self._decoded(*pair) for pair in zip(photos, given, strict=True)]
         pixels, placed = zip(*decoded, strict=True)
-        return self._embedder.embed(pixels, boxes=placed)
+        return self._embedder.embed(
+            pixels,
+            boxes=placed,
+            closer=lambda at, box: closer(photos[at], box, limits=self._limits),
+        )
 
     def _decoded(self, photo: bytes, box: GivenBox | None) -> tuple[RGB, Box | None]:
         """The pixels of a photo, and the given box on it."""

@@ -177,6 +177,11 @@ def decode_around(
         return decode(data, limits=limits), box
 
 
+def closer(data: bytes, box: Box, *, limits: PhotoLimits | None = None) -> RGB:
+    """Decode a photo so that a box of it has many pixels; see `decode_around`."""
+    return decode_around(data, lambda *_: box, limits=limits)[0]
+
+
 @_decoder_errors()
 def clean(data: bytes, limits: PhotoLimits | None = None) -> CleanPhoto:
     """Convert received bytes to the bytes that are stored and served.

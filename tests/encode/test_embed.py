@@ -3,13 +3,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 import pytest
 
 from conftest import draw
 from satchel.encode.card import LITE
 from satchel.encode.colour import colour_histogram
-from satchel.encode.embed import as_query, embed
+from satchel.encode.embed import Closer, as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB
 from satchel.locate.query_box import CERTAIN
@@ -114,6 +115,30 @@ def test_a_gallery_photo_is_the_same_query(shipped_encoder: Encoder, certain: fl
     assert same.patches is not None
     assert query.patches is not None
     assert np.abs(same.patches.astype(int) - query.patches).max() <= 1
+
+
+@pytest.mark.parametrize("gallery", [False, True])
+def test_an_object_of_few_pixels_is_decoded_again(encoder: Encoder, gallery: bool) -> None:
+    large = placed()
+    small = cv2.resize(large, (60, 30), interpolation=cv2.INTER_LINEAR).astype(np.uint8)
+    box = Box(0.5, 0.25, 0.9, 0.7)  # less than a fifth of the photo
+    asked: list[tuple[int, Box]] = []
+
+    def closer(at: int, shown: Box) -> RGB:
+        asked.append((at, shown))
+        return large
+
+    def embedded(photo: RGB, closer: Closer | None = None) -> np.ndarray:
+        locator = Says([[Detection(box, "bag", 0.8)]])
+        found = embed(encoder, [photo], locator=locator, gallery=gallery, closer=closer)[0]
+        return as_query(found, 1).vector
+
+    assert embedded(small, closer) == pytest.approx(embedded(large), abs=1e-6)
+    assert asked == [(0, box.padded(0.1))]
+    assert np.abs(embedded(small) - embedded(large)).max() > 1e-3
+    asked.clear()
+    embedded(large, closer)
+    assert asked == []
 
 
 def test_three_passes_keep_the_whole_photo_first() -> None:

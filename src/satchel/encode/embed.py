@@ -15,8 +15,9 @@ Gallery photos and query photos are both embedded here, and only here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import repeat
 from typing import Final, Protocol
 
@@ -38,6 +39,10 @@ PASS_WEIGHTS: Final = {1: (1.0,), 2: (2.0, 1.0), 3: (1.0, 1.0, 1.0)}
 
 COLOUR_PASS: Final = 2
 """Of three passes, the one whose crop gives the colours; the third often crops the object."""
+
+
+Closer = Callable[[int, Box], RGB]
+"""(Place of a photo, box of it) → all of its pixels, decoded so that the box has more of them."""
 
 
 class PhotoEncoder(Protocol):
@@ -62,6 +67,7 @@ def embed(
     locator: Locator | None = None,
     boxes: Sequence[Box | None] | None = None,
     gallery: bool = False,
+    closer: Closer | None = None,
 ) -> list[PhotoEmbedding]:
     """Locate and encode the object in each photo; crops of equal size share a batch.
 
@@ -71,6 +77,7 @@ def embed(
             none. Default, the saliency map of the first pass.
         boxes: of the object in each photo, where a person has given it; it is not located then.
         gallery: the photos belong to the gallery, which takes two passes at least.
+        closer: decodes a photo again where a located object has fewer pixels than its crop.
     """
     located = _located(locator, photos, boxes or [None] * len(photos))
     pad = PAD if locator is None else locator.pad
@@ -80,7 +87,10 @@ def embed(
     alone = encoder.n_passes == 1 and not gallery
     cuts = [one.queried.padded(pad) if alone else WHOLE_PHOTO for one in located]
     for number in range(1, count + 1):
-        crops = [encoder.crop_shape.cut(*pair) for pair in zip(photos, cuts, strict=True)]
+        crops = [
+            _cut(encoder.crop_shape, photo, cut, closer and partial(closer, at))
+            for at, (photo, cut) in enumerate(zip(photos, cuts, strict=True))
+        ]
         output = _encode(encoder, crops)
         outputs.append(output)
         if number == min(COLOUR_PASS, encoder.n_passes):
@@ -103,6 +113,15 @@ def embed(
     detections = [one.detections for one in located]
     columns = zip(found, vectors, first.vectors, colours, patches, detections, views, strict=True)
     return [PhotoEmbedding(*row) for row in columns]
+
+
+def _cut(shape: CropShape, photo: RGB, box: Box, closer: Callable[[Box], RGB] | None) -> RGB:
+    """Crop a box, of a copy with more pixels if this one has too few."""
+    crop = shape.cut(photo, box)
+    height, width = photo.shape[:2]
+    if closer and box.width * width * box.height * height < crop.shape[0] * crop.shape[1]:
+        return shape.cut(closer(box), box)
+    return crop
 
 
 @dataclass(frozen=True, slots=True)

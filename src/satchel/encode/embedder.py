@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from satchel.encode.card import EncoderCard
-from satchel.encode.embed import embed
+from satchel.encode.embed import Closer, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB
 from satchel.locate.locator import Locator
@@ -57,6 +57,14 @@ class Embedder:
         *,
         boxes: Sequence[Box | None] | None = None,
         gallery: bool = False,
+        closer: Closer | None = None,
     ) -> list[PhotoEmbedding]:
         """Locate and encode the object in each photo; see `satchel.encode.embed.embed`."""
-        return embed(self.encoder, photos, locator=self.locator, boxes=boxes, gallery=gallery)
+        return embed(
+            self.encoder,
+            photos,
+            locator=self.locator,
+            boxes=boxes,
+            gallery=gallery,
+            closer=closer,
+        )

@@ -28,7 +28,7 @@ from satchel.images import RGB
 from satchel.locate.locator import Locator
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import SILENT, Progress
-from satchel.records import PhotoEmbedding
+from satchel.records import Box, PhotoEmbedding
 from satchel.search.indexing import BATCH_PHOTOS
 from satchel.search.ranking import POOL, RankedProduct
 from satchel.search.searcher import Searcher
@@ -56,6 +56,7 @@ def embed_photos(
     read: Callable[[Photo], RGB],
     *,
     locator: Locator | None = None,
+    closer: Callable[[Photo, Box], RGB] | None = None,
     gallery: bool = False,
     workers: int | None = None,
     progress: Progress = SILENT,
@@ -66,13 +67,20 @@ def embed_photos(
         encoder: with one thread where there are several workers.
         read: photo → upright pixels.
         locator: finds the object; default, the encoder's saliency.
+        closer: decodes a photo again; see `satchel.encode.embed.embed`.
         gallery: embed them as gallery photos, else as queries.
         workers: threads; default, one for each core.
         progress: of the photos.
     """
 
     def work(batch: list[Photo]) -> list[PhotoEmbedding]:
-        return embed(encoder, [read(one) for one in batch], locator=locator, gallery=gallery)
+        return embed(
+            encoder,
+            [read(one) for one in batch],
+            locator=locator,
+            gallery=gallery,
+            closer=closer and (lambda at, box: closer(batch[at], box)),
+        )
 
     batches = batched(photos, BATCH_PHOTOS)
     for found in map_in_order(work, batches, workers=workers or cores()):

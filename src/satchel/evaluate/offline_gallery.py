@@ -107,8 +107,8 @@ class OfflineGallery:
         )
         view = None
         if position in self._queries:
-            own = (column.astype(np.float32) for column in self._queries[position])
-            view = QueryView(*own, self._query_patches.photo(position))
+            own, own_colours = (one.astype(np.float32) for one in self._queries[position])
+            view = QueryView(own, own_colours, self._query_patches.photo(position))
         patches = self._patches.photo(position)
         return PhotoEmbedding(WHOLE_PHOTO, vector, whole, colours, patches, query=view)
 

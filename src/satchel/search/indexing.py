@@ -16,11 +16,11 @@ from satchel.catalog.store import Catalogue
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
-from satchel.images import RGB, decode
+from satchel.images import RGB, closer, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT, Progress
-from satchel.records import PhotoEmbedding, Problem
+from satchel.records import Box, PhotoEmbedding, Problem
 from satchel.search.index import GalleryIndex
 from satchel.search.patch_matching import MAX_SAMPLED_PHOTOS
 from satchel.search.rules import SearchRules
@@ -56,7 +56,11 @@ def embed_gallery(
     photos = catalogue.vectors.missing(space)
     jobs = batched(photos, BATCH_PHOTOS)
     read = partial(_read, catalogue, store, limits)
-    done = map_in_order(lambda job: _embed_job(job, read, embedder), jobs, workers=cores())
+
+    def near(sha256: str, box: Box) -> RGB:
+        return closer(store.read(sha256), box, limits=limits)
+
+    done = map_in_order(lambda job: _embed_job(job, read, embedder, near), jobs, workers=cores())
     for group in batched(done, COMMIT_BATCHES):
         results = [result for batch in group for result in batch]
         catalogue.vectors.put(
@@ -80,10 +84,14 @@ def _read(
 
 
 def _embed_job(
-    job: list[tuple[int, str]], read: Callable[[str], RGB | Problem], embedder: Embedder
+    job: list[tuple[int, str]],
+    read: Callable[[str], RGB | Problem],
+    embedder: Embedder,
+    near: Callable[[str, Box], RGB],
 ) -> list[tuple[int, PhotoEmbedding | Problem]]:
     """Embed one batch; a photo that cannot be decoded becomes a problem."""
     decoded: list[tuple[int, RGB]] = []
+    names: list[str] = []
     results: list[tuple[int, PhotoEmbedding | Problem]] = []
     for photo_id, sha256 in job:
         photo = read(sha256)
@@ -91,8 +99,13 @@ def _embed_job(
             results.append((photo_id, photo))
         else:
             decoded.append((photo_id, photo))
+            names.append(sha256)
     if decoded:
-        embedded = embedder.embed([pixels for _, pixels in decoded], gallery=True)
+        embedded = embedder.embed(
+            [pixels for _, pixels in decoded],
+            gallery=True,
+            closer=lambda at, box: near(names[at], box),
+        )
         results += zip((photo_id for photo_id, _ in decoded), embedded, strict=True)
     return results
 

@@ -14,7 +14,7 @@ from satchel.encode.embedder import Embedder
 from satchel.evaluate.offline import Query, embed_photos, rank_queries, stored_photos
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.evaluate.ranks import Ranks
-from satchel.images import decode
+from satchel.images import closer, decode
 from satchel.progress import SILENT, Progress, Uncounted
 from satchel.records import PhotoEmbedding
 from satchel.train.batches import TrainingPhotos
@@ -146,6 +146,7 @@ def _embedded(
             photos.names,
             lambda name: decode(photos.read(name), limits=limits),
             locator=embedder.locator,
+            closer=lambda name, box: closer(photos.read(name), box, limits=limits),
             gallery=gallery,
             progress=progress,
         )
