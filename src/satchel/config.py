@@ -6,6 +6,7 @@ import json
 import re
 import textwrap
 import tomllib
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -19,6 +20,7 @@ from satchel.search.rules import LookAlikeRules, SearchRules
 from satchel.validation import StrictModel, reason
 
 FILE_NAME: Final = "satchel.toml"
+LOOPBACK: Final = ("127.0.0.1", "::1")
 HOST: Final = re.compile(r"\*|(\*\.)?[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 
 
@@ -82,6 +84,18 @@ def _host(text: str) -> str:
     return name.removesuffix(".")
 
 
+def _network(text: str) -> str:
+    """Return an address or a network of addresses as it is written shortest."""
+    try:
+        network = ip_network(text.strip(), strict=False)
+    except ValueError:
+        raise ValueError(
+            'expected an IP address such as "192.168.0.5", or a network such as "192.168.0.0/24"'
+        ) from None
+    alone = network.prefixlen == network.max_prefixlen
+    return str(network.network_address if alone else network)
+
+
 class Serve(StrictModel):
     """The web server."""
 
@@ -107,6 +121,29 @@ class Serve(StrictModel):
         description="names under which browsers reach the server, besides localhost, IP addresses "
         'and the name it listens on: ["shop.example.com"], or ["*.example.com"]; a request for '
         'another name is refused. ["*"] takes every name: only behind a proxy that checks names',
+    )
+    proxies: list[Annotated[str, AfterValidator(_network)]] = Field(
+        list(LOOPBACK),
+        description="addresses or networks of proxies, whose X-Forwarded-For and X-Forwarded-Proto "
+        "are believed; limits per address do not apply to these themselves",
+    )
+    max_connections: int = Field(
+        512,
+        gt=0,
+        description="open connections, at most; then the one that has waited longest for its "
+        "client makes room for a new one",
+    )
+    max_connections_per_address: int = Field(64, gt=0, description="the same, of one address")
+    header_seconds: float = Field(
+        10, gt=0, description="seconds in which the headers of a request must arrive"
+    )
+    body_seconds: float = Field(
+        30,
+        gt=0,
+        description="in each such period 1 kB a second of a request's body must arrive, or its end",
+    )
+    answer_seconds: float = Field(
+        30, gt=0, description="seconds in which a client must take the next part of an answer"
     )
 
 

@@ -18,9 +18,9 @@ from starlette.datastructures import Headers
 from satchel.config import Serve
 from satchel.errors import UsageError
 from satchel.web.app import create_app
+from satchel.web.listening import listen, names_of
 from satchel.web.middleware.hosts import parse_authority
 from satchel.web.middleware.origins import from_here
-from satchel.web.server import listen, names_of
 from satchel.workspace import Workspace
 
 Ask = Callable[..., httpx.Response]

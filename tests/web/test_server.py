@@ -5,13 +5,18 @@ import signal
 import socket
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from subprocess import Popen
 
 import httpx
 import pytest
 
 from satchel.errors import PortInUse, UsageError
-from satchel.web.server import listen, serve, url_of
+from satchel.web.listening import listen, url_of
+from satchel.web.server import serve
 from satchel.workspace import Workspace
 
 
@@ -46,18 +51,24 @@ def test_url_is_one_that_a_browser_here_reaches():
             assert url_of(listening).startswith("http://[::1]:")
 
 
-def test_it_serves_until_interrupted(workspace_folder: Path):
+@contextmanager
+def satchel_serve(workspace_folder: Path, *options: str) -> Iterator[tuple[Popen[str], str]]:
+    """`satchel serve` as a process of its own, and its URL."""
     script = "from satchel.cli.app import main; main()"
     environment = {**os.environ, "SATCHEL_WORKSPACE": str(workspace_folder)}
-    with subprocess.Popen(
-        [sys.executable, "-c", script, "serve", "--host", "0.0.0.0", "--port", "0"],
-        env=environment,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command = [sys.executable, "-c", script, "serve", "--port", "0", *options]
+    with Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         assert process.stderr is not None
-        ready = process.stderr.readline()
-        url = next(word for word in ready.split() if word.startswith("http://"))
+        try:
+            lines = iter(process.stderr.readline, "")
+            yield process, next(word for line in lines for word in line.split() if "://" in word)
+        finally:
+            process.kill()
+
+
+def test_it_serves_until_interrupted(workspace_folder: Path):
+    with satchel_serve(workspace_folder, "--host", "0.0.0.0") as (process, url):
+        assert process.stderr is not None
         assert httpx.get(f"{url}/healthz", timeout=60).json()["status"] == "ok"
         for host, status in ((socket.gethostname().partition(".")[0], 200), ("evil.example", 421)):
             answer = httpx.get(f"{url}/healthz", headers={"host": host}, timeout=60)
@@ -66,3 +77,26 @@ def test_it_serves_until_interrupted(workspace_folder: Path):
         rest = process.stderr.read()
         assert process.wait(30) == 0
     assert "Traceback" not in rest
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
+def test_an_error_of_accepting_is_logged_once(workspace_folder: Path):
+    import resource
+
+    with satchel_serve(workspace_folder) as (process, url), ExitStack() as stack:
+        address = (httpx.URL(url).host, httpx.URL(url).port)
+        assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+        taken = len(list(Path(f"/proc/{process.pid}/fd").iterdir()))
+        resource.prlimit(process.pid, resource.RLIMIT_NOFILE, (taken + 3, taken + 3))
+        flood = [socket.create_connection(address, 60) for _ in range(20)]
+        for connection in flood:
+            stack.enter_context(connection)
+        time.sleep(3)  # asyncio tries again every second
+        for connection in flood:
+            connection.close()
+        assert httpx.get(f"{url}/healthz", timeout=60).status_code == 200
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        errors = process.stderr.read()
+    assert errors.count("cannot accept connections") == 1
+    assert "Traceback" not in errors

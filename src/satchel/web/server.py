@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import errno
-import os
+import logging
 import socket
+import time
 from collections.abc import Callable
-from ipaddress import ip_address
+from functools import partial
+from typing import Any, Final
 
 import uvicorn
-from starlette.types import ASGIApp
+from fastapi import FastAPI
 
-from satchel.errors import PortInUse, UsageError
-from satchel.validation import reason
+from satchel.config import Serve
+from satchel.web.addresses import Networks
 from satchel.web.app import create_app
-from satchel.web.middleware.hosts import is_address
+from satchel.web.connections import Connections, affordable, limit_files
+from satchel.web.listening import listen, names_of, url_of
+from satchel.web.protocol import Deadlines, PatientProtocol
+from satchel.web.state import ServerState
 from satchel.workspace import Workspace
 
-GRACE_S = 10
+GRACE_S: Final = 10
 """Seconds that requests in progress may take after Ctrl-C."""
+REPEAT_S: Final = 60
+"""Seconds after which an error that goes on is logged again."""
+
+log = logging.getLogger(__name__)
 
 
 def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
@@ -37,99 +46,86 @@ def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str
     """
     with listen(host, port) as listening:  # first: a taken port fails before loading
         app = create_app(workspace, names=names_of(host, listening))
-        server = _Server(configuration(app), lambda: on_ready(url_of(listening)))
+        server = Server(configuration(app), lambda: on_ready(url_of(listening)))
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn stops in order, then passes it on
             server.run(sockets=[listening])
 
 
-def configuration(app: ASGIApp) -> uvicorn.Config:
-    """How an application is served.
+def configuration(app: FastAPI) -> uvicorn.Config:
+    """How an application of `create_app` is served.
 
     By h11, also where httptools is installed: it bounds the size of headers, and refuses a request
     with several or no Host headers or with contradicting lengths.
     """
+    state = app.state.server
+    assert isinstance(state, ServerState)
+    settings = state.workspace.settings.serve
+    protocol = partial(
+        PatientProtocol,
+        connections=_connections(settings),
+        deadlines=Deadlines(
+            settings.header_seconds, settings.body_seconds, settings.answer_seconds
+        ),
+    )
     return uvicorn.Config(
         app,
-        http="h11",
-        log_level="warning",
+        http=protocol,  # type: ignore[arg-type] # it is called as the class would be
+        ws="none",
+        log_level="error",  # a warning is something that a client did
         access_log=False,
         server_header=False,
+        forwarded_allow_ips=settings.proxies,
         timeout_graceful_shutdown=GRACE_S,
     )
 
 
-def names_of(host: str, listening: socket.socket) -> set[str]:
-    """Return the names under which a server is reached that listens on `host`.
-
-    That is `host`, if it is a name. A server that other machines reach is also known by this
-    machine's name, bare and under .local (mDNS). Only the local network resolves these, and
-    whoever controls that can reach the server anyway. The rest of a longer name is left out: some
-    systems take it from the network that they are in.
-    """
-    names = set() if is_address(host) else {host.lower().rstrip(".")}
-    if not ip_address(listening.getsockname()[0]).is_loopback:
-        machine = socket.gethostname().partition(".")[0].lower()
-        names |= {machine, f"{machine}.local"}
-    return names
-
-
-def listen(host: str, port: int) -> socket.socket:
-    """Open a socket that listens on an address.
-
-    Raises:
-        PortInUse: another program listens there.
-        UsageError: the address cannot be listened on.
-    """
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.socket(family, socket.SOCK_STREAM)
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host!r}: {reason(error)}; try --host 127.0.0.1, or 0.0.0.0 for all"
-        ) from None
-    try:
-        if os.name == "posix":  # elsewhere the option would let two programs share the port
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen()
-    except OSError as error:
-        listening.close()
-        raise _refusal(host, port, error) from None
-    return listening
-
-
-def url_of(listening: socket.socket) -> str:
-    """Return the URL under which a browser on this machine reaches a socket."""
-    host, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not listened on
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _refusal(host: str, port: int, error: OSError) -> UsageError:
-    if error.errno == errno.EADDRINUSE:
-        return PortInUse(
-            f"port {port} on {host} is used by another program; stop it, or choose another port: "
-            f"`satchel serve --port {port + 1 if port < 65535 else 0}`"
-        )
-    if error.errno == errno.EACCES:
-        return UsageError(
-            f"listening on port {port} is not allowed; choose one above 1023: "
-            "`satchel serve --port 8000`"
-        )
-    return UsageError(
-        f"cannot listen on {host}, port {port}: {reason(error)}; check --host and --port"
-    )
-
-
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """Uvicorn's server, with a callback when it is ready."""
 
-    def __init__(self, config: uvicorn.Config, on_started: Callable[[], None]) -> None:
+    def __init__(
+        self, config: uvicorn.Config, on_started: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
         self._on_started = on_started
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start up, and call back once the server is ready."""
+        asyncio.get_running_loop().set_exception_handler(LoopErrors())
         await super().startup(sockets)
         if self.started:
             self._on_started()
+
+
+class LoopErrors:
+    """Logs errors of an event loop: one that connections cannot be accepted once a minute.
+
+    asyncio reports it for each connection that waits, over and over.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._again_at = -1.0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """Log one error."""
+        if "socket.accept()" not in str(context.get("message")):
+            loop.default_exception_handler(context)
+        elif self._clock() >= self._again_at:
+            self._again_at = self._clock() + REPEAT_S
+            log.error(
+                "cannot accept connections: %s; lower max_connections under [serve] in "
+                "satchel.toml, or allow this program more open files",
+                context.get("exception"),
+            )
+
+
+def _connections(settings: Serve) -> Connections:
+    most = affordable(settings.max_connections, limit_files)
+    if most < settings.max_connections:
+        log.warning(
+            "the system allows too few open files for %d connections (max_connections): at most "
+            "%d are open at once",
+            settings.max_connections,
+            most,
+        )
+    return Connections(most, settings.max_connections_per_address, Networks(settings.proxies))
