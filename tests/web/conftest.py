@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from threading import Thread
@@ -193,6 +193,30 @@ def serve_app() -> Iterator[Callable[[FastAPI], httpx.Client]]:
 @pytest.fixture(scope="session")
 def run_server() -> Callable[[FastAPI], AbstractContextManager[str]]:
     return running
+
+
+@pytest.fixture(scope="session")
+def app_with(workspace_folder: Path) -> Iterator[Callable[..., FastAPI]]:
+    """A function that makes an application of the workspace with other settings.
+
+    `photos` are of that section, all others of `[serve]`.
+    """
+    with ExitStack() as stack:
+
+        def make(photos: Mapping[str, object] | None = None, **serve: object) -> FastAPI:
+            opened = Workspace.open(workspace_folder)
+            settings = opened.settings
+            changed = settings.model_copy(
+                update={
+                    "photos": settings.photos.model_copy(update=photos or {}),
+                    "serve": settings.serve.model_copy(update=serve),
+                }
+            )
+            workspace = Workspace(opened.folder, changed)
+            stack.callback(workspace.catalogue.close)
+            return create_app(workspace)
+
+        yield make
 
 
 @pytest.fixture(scope="session")

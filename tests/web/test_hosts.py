@@ -335,7 +335,21 @@ def test_a_name_that_is_listened_on_is_known(monkeypatch):
     ],
 )
 def test_an_origin_is_compared_with_the_host(origin, host, ours):
-    assert from_here(Headers({"origin": origin, "host": host})) is ours
+    assert from_here(Headers({"origin": origin, "host": host}), "http") is ours
+
+
+@pytest.mark.parametrize(
+    ("origin", "ours"),
+    [
+        ("https://shop.example", True),
+        ("https://shop.example:443", True),
+        ("http://shop.example", False),
+        ("http://shop.example:443", False),
+        ("http://shop.example:80", False),
+    ],
+)
+def test_a_page_that_came_by_http_may_not_send_to_https(origin, ours):
+    assert from_here(Headers({"origin": origin, "host": "shop.example"}), "https") is ours
 
 
 @pytest.mark.parametrize(

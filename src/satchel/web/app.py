@@ -26,7 +26,7 @@ from satchel.web.middleware.body_limit import (
     BodyLimit,
 )
 from satchel.web.middleware.head import HeadAsGet
-from satchel.web.middleware.headers import SECURITY_HEADERS, SecurityHeaders
+from satchel.web.middleware.headers import SecurityHeaders, secure
 from satchel.web.middleware.hosts import KnownHosts
 from satchel.web.middleware.origins import OwnOrigin
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
@@ -99,8 +99,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     else:
         response = problem_json(request, problem)
     # An unexpected error is answered outside of every middleware, so the headers come from here.
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
+    secure(response.headers, request.scope)
     return response
 
 

@@ -72,4 +72,4 @@ def _require(server: ServerState, sha: str) -> None:
 
 
 def _headers(tag: str) -> dict[str, str]:
-    return {"Cache-Control": "public, max-age=31536000, immutable", "ETag": f'"{tag}"'}
+    return {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{tag}"'}

@@ -31,7 +31,7 @@ class OwnOrigin:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, if it comes from here."""
         unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if unsafe and not from_here(Headers(scope=scope)):
+        if unsafe and not from_here(Headers(scope=scope), scope["scheme"]):
             refusal = Refusal(
                 OTHER_ORIGIN, "expected a request from Satchel's own pages, got one of another site"
             )
@@ -40,23 +40,31 @@ class OwnOrigin:
             await self._app(scope, receive, send)
 
 
-def from_here(headers: Headers) -> bool:
-    """Whether a request comes from our own pages, or from no page at all."""
+def from_here(headers: Headers, scheme: str) -> bool:
+    """Whether a request comes from our own pages, or from no page at all.
+
+    Args:
+        scheme: of the request, http or https.
+    """
     site, origin = headers.get("sec-fetch-site"), headers.get("origin")
     if site is not None:
         return site in OWN_SITES
-    return origin is None or _is_origin_of(origin, headers.get("host", ""))
+    return origin is None or _is_origin_of(origin, headers.get("host", ""), scheme)
 
 
-def _is_origin_of(origin: str, host: str) -> bool:
+def _is_origin_of(origin: str, host: str, requested: str) -> bool:
     """Whether pages of `host` have this origin.
 
-    The scheme is the origin's: behind a proxy that ends TLS, a request arrives by plain HTTP.
+    A page that came by http, which anybody between may have written, may not send to https. The
+    other way round is allowed: behind a proxy that ends TLS and does not say so
+    (X-Forwarded-Proto), our own https pages send requests that arrive by http.
     """
     scheme, _, authority = origin.partition("://")
     default = DEFAULT_PORTS.get(scheme)
     ours, theirs = parse_authority(host), parse_authority(authority)
     if default is None or ours is None or theirs is None:
+        return False
+    if scheme == "http" and requested == "https":
         return False
     return _with_port(ours, default) == _with_port(theirs, default)
 
