@@ -134,6 +134,9 @@ class Serve(StrictModel):
         "client makes room for a new one",
     )
     max_connections_per_address: int = Field(64, gt=0, description="the same, of one address")
+    identifications_per_minute: int = Field(
+        120, ge=0, description="identifications of one address, at most; 0 sets no limit"
+    )
     header_seconds: float = Field(
         10, gt=0, description="seconds in which the headers of a request must arrive"
     )

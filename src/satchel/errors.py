@@ -23,6 +23,7 @@ SatchelError
 ├── StorageError            the photo store cannot be written to: a full disk, rights
 ├── AnnotationToolError  a server for annotation cannot be reached, or refuses
 ├── FaultyPhoto             one of several photos of an item, named by its position
+├── Abandoned               who requested an answer did not wait for it
 └── Busy                    the server has too many requests
 
 Messages state what was expected, what was received and what to do next.
@@ -190,6 +191,10 @@ class FaultyPhoto(SatchelError):
         super().__init__(f"photo {position} ({name!r}): {reason}")
         self.position = position
         self.reason = reason
+
+
+class Abandoned(SatchelError):
+    """Who requested an answer did not wait for it; nothing more is computed."""
 
 
 class Busy(SatchelError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, suppress
 
@@ -12,9 +13,9 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 
 from satchel.identify import MAX_ITEM_PHOTOS
-from satchel.web.app import UPLOADS, create_app
+from satchel.web.app import UPLOADS
 from satchel.web.middleware.body_limit import MAX_FORM_FIELDS, MAX_FORM_FILES, SMALL_BYTES
-from satchel.workspace import Workspace
+from support.sockets import IDLE_POST, address_of, connected, identify_request, rest
 
 PHOTO_BYTES = 100_000
 UPLOAD_BYTES = MAX_ITEM_PHOTOS * PHOTO_BYTES + SMALL_BYTES
@@ -36,13 +37,9 @@ READ_BODIES = {  # what the body of each route that reads one is
 
 
 @pytest.fixture(scope="module")
-def app(workspace_folder) -> Iterator[FastAPI]:
+def app(app_with: Callable[..., FastAPI]) -> FastAPI:
     """An application that takes photos of 100,000 bytes."""
-    workspace = Workspace.open(workspace_folder)
-    photos = workspace.settings.photos.model_copy(update={"max_bytes": PHOTO_BYTES})
-    settings = workspace.settings.model_copy(update={"photos": photos})
-    yield create_app(Workspace(workspace.folder, settings))
-    workspace.catalogue.close()
+    return app_with(photos={"max_bytes": PHOTO_BYTES})
 
 
 @pytest.fixture(scope="module")
@@ -154,6 +151,29 @@ def test_uploads_have_the_limit_that_they_had(site, draw):
     too_large = site.post("/api/v1/identify", files=[("photos", ("a.jpg", full + b"a"))])
     assert too_large.status_code == 413
     assert too_large.json()["photo"] == 1
+
+
+def test_all_uploads_together_are_limited(app_with, run_server, draw, monkeypatch):
+    monkeypatch.setattr("satchel.web.middleware.body_limit.RECEIVED_BYTES", 0)  # one upload's
+    with run_server(app_with(photos={"max_bytes": PHOTO_BYTES})) as url:
+        site = address_of(url)
+        head = IDLE_POST.replace(b"100000", b"%d" % UPLOAD_BYTES)
+        part = b'--x\r\nContent-Disposition: form-data; name="photos"; filename="a"\r\n\r\n'
+        with connected(site) as first, connected(site) as second:
+            for connection in (first, second):
+                connection.sendall(head + part + bytes(UPLOAD_BYTES // 2))
+            answer = b""
+            while b"urn:satchel:problem:busy" not in answer:
+                answer += second.recv(65_536)
+            assert answer.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 5" in answer.lower()
+        end = time.monotonic() + 30
+        while True:  # the server notices that they are gone
+            with connected(site) as connection:
+                connection.sendall(identify_request(draw("Z-9") + bytes(50_000)))
+                if rest(connection).startswith(b"HTTP/1.1 200 "):
+                    break
+            assert time.monotonic() < end
 
 
 # -- parts of forms, headers --------------------------------------------------------------------

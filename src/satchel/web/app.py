@@ -18,6 +18,7 @@ from starlette.responses import Response
 from satchel import __version__
 from satchel.errors import SatchelError
 from satchel.web import api, pages
+from satchel.web.addresses import Networks
 from satchel.web.api.reference import with_problem_types
 from satchel.web.middleware.body_limit import (
     MAX_FORM_FIELDS,
@@ -25,10 +26,12 @@ from satchel.web.middleware.body_limit import (
     SMALL_BYTES,
     BodyLimit,
 )
+from satchel.web.middleware.departures import NoticedDepartures
 from satchel.web.middleware.head import HeadAsGet
 from satchel.web.middleware.headers import SecurityHeaders, secure
 from satchel.web.middleware.hosts import KnownHosts
 from satchel.web.middleware.origins import OwnOrigin
+from satchel.web.middleware.rates import LimitedRate
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.state import ServerState
@@ -72,16 +75,29 @@ def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
     for router in (api.router, pages.router):
         app.include_router(router)
     app.mount("/static", VersionedFiles(directory=STATIC), name="static")
-    # The last one is the outermost.
-    app.add_middleware(HeadAsGet)
-    app.add_middleware(BodyLimit, photos=workspace.settings.photos.limits(), uploads=UPLOADS)
-    app.add_middleware(OwnOrigin)
-    app.add_middleware(KnownHosts, names=(*workspace.settings.serve.hosts, *names))
-    app.add_middleware(SecurityHeaders)
+    _add_middleware(app, workspace, names)
     for kind in (SatchelError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_error)
     app.openapi = partial(_openapi, app, app.openapi)  # type: ignore[method-assign] # FastAPI's own way
     return app
+
+
+def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) -> None:
+    """Add what every request passes through; the last one is the outermost."""
+    settings = workspace.settings.serve
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(NoticedDepartures, paths=UPLOADS)
+    app.add_middleware(BodyLimit, photos=workspace.settings.photos.limits(), uploads=UPLOADS)
+    if settings.identifications_per_minute:
+        app.add_middleware(
+            LimitedRate,
+            per_minute=settings.identifications_per_minute,
+            paths=UPLOADS,
+            unlimited=Networks(settings.proxies),
+        )
+    app.add_middleware(OwnOrigin)
+    app.add_middleware(KnownHosts, names=(*settings.hosts, *names))
+    app.add_middleware(SecurityHeaders)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ Photos are uploads, or tokens of photos that were uploaded before and are kept f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
 
@@ -122,19 +122,21 @@ def answer(
     where: Where,
     top: int | None = None,
     keep: bool,
+    gone: Callable[[], bool],
 ) -> Answer:
     """Identify an item.
 
     Args:
         session: of the browser, see `satchel.web.sessions`.
         keep: keep the photos that came with the request.
+        gone: whether the client no longer waits.
 
     Raises:
         UploadExpired: a kept photo is no longer there.
         SatchelError: see `ServerState.identify`.
     """
     photos = item.photos(server, session)
-    identified = server.identify(photos, boxes=item.boxes, top=top, where=where)
+    identified = server.identify(photos, boxes=item.boxes, top=top, where=where, gone=gone)
     found = identified.found
     names = tuple(photo.name for photo in photos)
     token = _offer_feedback(server, identified, photos, item.boxes)

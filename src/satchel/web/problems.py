@@ -20,6 +20,7 @@ from starlette.requests import Request
 from starlette.types import Receive, Scope, Send
 
 from satchel.errors import (
+    Abandoned,
     BadBox,
     Busy,
     CatalogueError,
@@ -98,6 +99,8 @@ UNREADABLE_BODY: Final = (
 )
 """Detail for a body on which the parser fails: too deep, no UTF-8, a number of 5,000 digits."""
 
+BUSY: Final = Kind(503, "busy", "Satchel is busy")
+
 KINDS: Final[Mapping[type[Exception], Kind]] = {
     PhotoTooLarge: Kind(413, "photo-too-large", "A photo is too large"),
     UnsupportedJpeg: Kind(415, "unsupported-jpeg", "A JPEG is of a kind that is not read"),
@@ -112,7 +115,8 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     NoMatch: Kind(400, "no-match", "No product passes the filter"),
     CatalogueError: Kind(404, "not-found", "The catalogue does not have it"),
     IndexMissing: Kind(503, "no-index", "There is no index yet"),
-    Busy: Kind(503, "busy", "Satchel is busy"),
+    Abandoned: Kind(499, "client-gone", "The client did not wait for the answer"),
+    Busy: BUSY,
 }
 """Problem of each exception class; other classes have that of their nearest ancestor."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import BoundedSemaphore, Lock
 from typing import Annotated, Final
@@ -17,6 +17,7 @@ from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
 from satchel.encode.registry import FILE as SERVING_FILE
 from satchel.errors import (
+    Abandoned,
     Busy,
     FaultyPhoto,
     IndexMissing,
@@ -112,6 +113,7 @@ class ServerState:
         boxes: Sequence[GivenBox | None] | None = None,
         top: int | None = None,
         where: Where | None = None,
+        gone: Callable[[], bool] = bool,
     ) -> Identified:
         """Identify the one item that these photos show.
 
@@ -119,6 +121,7 @@ class ServerState:
             boxes: around the item in each photo, None where it is to be located.
             top: how many candidates to give, at most; default, the settings'.
             where: a filter; see `Identifier.identify_item`.
+            gone: whether nobody waits for the answer any more.
 
         Raises:
             UsageError: no photos, or too many, another number of boxes, or the filter is malformed.
@@ -127,6 +130,7 @@ class ServerState:
             FaultyPhoto: one of them cannot be used.
             IndexMissing: there is nothing to search.
             Busy: too many others are waiting.
+            Abandoned: nobody waits for the answer.
         """
         if not 1 <= len(photos) <= MAX_ITEM_PHOTOS:
             raise UsageError(
@@ -141,10 +145,11 @@ class ServerState:
         selection = identifier.select(where)
         given = boxes or [None] * len(photos)
         with self._turn():  # photos are read inside: waiting requests hold no pixels
-            embedded = [
-                self._look(identifier, position, photo, box)
-                for position, (photo, box) in enumerate(zip(photos, given, strict=True), start=1)
-            ]
+            embedded = []
+            for position, (photo, box) in enumerate(zip(photos, given, strict=True), start=1):
+                if gone():
+                    raise Abandoned("nobody waits for the answer any more: it is not computed")
+                embedded.append(self._look(identifier, position, photo, box))
             found = identifier.identify_embedded(
                 embedded,
                 top=top or self.workspace.settings.identify.top,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Form, Query, Request, Response
 from satchel.web.api.filters import Pairs, QueryFilter, joined
 from satchel.web.api.openapi import curl, problems
 from satchel.web.identification import AskedPhotos, answer
+from satchel.web.middleware.departures import is_gone
 from satchel.web.schemas import Identification
 from satchel.web.sessions import remember, session_of
 from satchel.web.state import Server
@@ -19,7 +20,7 @@ router = APIRouter()
 @router.post(
     "/api/v1/identify",
     tags=["identification"],
-    responses=problems(400, 410, 413, 415, 422, 503),
+    responses=problems(400, 410, 413, 415, 422, 429, 503),
     openapi_extra=curl(
         "curl -F photos=@front.jpg -F photos=@inside.jpg "
         "'{base}/api/v1/identify?top=5&brand=Maison'"
@@ -48,7 +49,15 @@ def identify(
     cannot be used the whole request fails, and the problem's `photo` and `detail` name the one.
     """
     session = session_of(request)
-    given = answer(server, session, item, where=joined(filtered, where), top=top, keep=keep)
+    given = answer(
+        server,
+        session,
+        item,
+        where=joined(filtered, where),
+        top=top,
+        keep=keep,
+        gone=is_gone(request),
+    )
     if keep:
         remember(response, session)
     return Identification.linked(given.names, given.found, given.token, given.kept)

@@ -14,6 +14,7 @@ DESCRIPTIONS: Final = {
     413: "A photo, or all of them together, are too large.",
     415: "A file is not a photo of a known format.",
     422: "A photo is empty or damaged, or a parameter does not fit.",
+    429: "Too many identifications of one address in a minute; see Retry-After.",
     503: "There is no index yet, or too many are waiting; see Retry-After.",
 }
 

@@ -10,7 +10,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.photo_header import PhotoLimits
-from satchel.web.problems import Kind, Refusal, refuse
+from satchel.web.problems import BUSY, RETRY_AFTER_S, Kind, Refusal, refuse
 
 SMALL_BYTES: Final = 65_536
 """Largest body without photos, and the overhead that a form may add to the photos' bytes."""
@@ -22,6 +22,12 @@ MAX_FORM_FIELDS: Final = 200
 
 MAX_LENGTH_DIGITS: Final = 20
 """Digits read of a declared length: more than any limit has, and quick to convert."""
+
+RECEIVED_BYTES: Final = 1_000_000_000
+"""Bytes of all uploads that are being received or answered, at most, or those of one upload.
+
+Photos of more than a megabyte are in temporary files.
+"""
 
 UPLOAD_TOO_LARGE: Final = Kind(413, "upload-too-large", "The photos are too large together")
 REQUEST_TOO_LARGE: Final = Kind(413, "request-too-large", "The request is too large")
@@ -43,6 +49,8 @@ class BodyLimit:
         self._app = app
         most = MAX_ITEM_PHOTOS * photos.max_bytes + SMALL_BYTES
         self._limits: Mapping[str, _Limit] = dict.fromkeys(uploads, _upload_limit(most))
+        self._most_together = max(RECEIVED_BYTES, most)
+        self._together = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, its body watched."""
@@ -54,7 +62,25 @@ class BodyLimit:
         if declared > limit.max_bytes:
             await refuse(limit.refusal(declared), scope, receive, send)
         else:
-            await self._app(scope, _watched(receive, limit), send)
+            body = _Body(self, receive, limit)
+            try:
+                await self._app(scope, body, send)
+            finally:
+                self._together -= body.counted
+
+    def count(self, size: int) -> None:
+        """Count bytes of a body in those of all.
+
+        Raises:
+            Refusal: they are too many together.
+        """
+        self._together += size
+        if self._together > self._most_together:
+            raise Refusal(
+                BUSY,
+                "expected fewer uploads at once; send this one again in a moment",
+                headers={"Retry-After": RETRY_AFTER_S[BUSY.slug]},
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +112,23 @@ def _upload_limit(max_bytes: int) -> _Limit:
     )
 
 
-def _watched(receive: Receive, limit: _Limit) -> Receive:
-    counted = 0
+class _Body:
+    """`receive` that counts the bytes of one body."""
 
-    async def watched() -> Message:
-        nonlocal counted
-        message = await receive()
-        counted += len(message.get("body", b""))
-        if counted > limit.max_bytes:
-            raise limit.refusal(counted)
+    def __init__(self, all_bodies: BodyLimit, receive: Receive, limit: _Limit) -> None:
+        self._all = all_bodies
+        self._receive = receive
+        self._limit = limit
+        self.counted = 0
+
+    async def __call__(self) -> Message:
+        message = await self._receive()
+        size = len(message.get("body", b""))
+        self.counted += size
+        self._all.count(size)
+        if self.counted > self._limit.max_bytes:
+            raise self._limit.refusal(self.counted)
         return message
-
-    return watched
 
 
 def _declared_bytes(scope: Scope) -> int:

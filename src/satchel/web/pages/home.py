@@ -13,6 +13,7 @@ from starlette.responses import Response
 from satchel.catalog.filters import parse_where
 from satchel.web.api.filters import Pairs
 from satchel.web.identification import AskedPhotos, answer
+from satchel.web.middleware.departures import is_gone
 from satchel.web.pages.filters import filter_selects
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.sessions import remember, session_of
@@ -37,7 +38,14 @@ def identify(
 ) -> Response:
     """Answer an identification: the part below the photos, or without JavaScript the page."""
     session, with_script = session_of(request), is_fragment(request)
-    given = answer(server, session, item, where=parse_where(where), keep=with_script)
+    given = answer(
+        server,
+        session,
+        item,
+        where=parse_where(where),
+        keep=with_script,
+        gone=is_gone(request),
+    )
     pages = pages_of(request)
     values: dict[str, Any] = {"found": given.found, "answer": given.token, "kept": given.kept}
     if not with_script:
