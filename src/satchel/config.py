@@ -8,7 +8,7 @@ import textwrap
 import tomllib
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
@@ -96,6 +96,9 @@ def _network(text: str) -> str:
     return str(network.network_address if alone else network)
 
 
+LogStyle = Literal["lines", "json", "errors"]
+
+
 class Serve(StrictModel):
     """The web server."""
 
@@ -147,6 +150,16 @@ class Serve(StrictModel):
     )
     answer_seconds: float = Field(
         30, gt=0, description="seconds in which a client must take the next part of an answer"
+    )
+    log: LogStyle = Field(
+        "lines",
+        description='what is logged on stderr: "lines" for people and "json" for programs, of '
+        'requests and errors; "errors" leaves requests out',
+    )
+    metrics: list[Annotated[str, AfterValidator(_network)]] = Field(
+        [],
+        description="addresses or networks that may read /metrics, figures for Prometheus; for all "
+        "others there is no such page",
     )
 
 

@@ -22,7 +22,7 @@ from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.search.indexing import build_index, embed_gallery
 from satchel.web.app import create_app
 from satchel.web.listening import listen, url_of
-from satchel.web.server import Server, configuration
+from satchel.web.server import Server
 from satchel.workspace import Workspace
 from support.browser import Reader, start_chrome
 from support.stub_encoder import serve_stub, stub_encoder
@@ -117,7 +117,7 @@ def make_index(workspace: Workspace) -> None:
 @contextmanager
 def running(app: FastAPI, port: int = 0) -> Iterator[str]:
     """Serve an application on a port, by default of the system's choice; give its URL."""
-    server = Server(configuration(app))
+    server = Server(app)
     with listen("127.0.0.1", port) as listening:  # from here on, who connects waits for the server
         thread = Thread(target=server.run, kwargs={"sockets": [listening]})
         thread.start()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,11 +12,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from subprocess import Popen
 
+import cv2
 import httpx
+import numpy as np
 import pytest
 
+from satchel.cli.qr import qr_code
 from satchel.errors import PortInUse, UsageError
-from satchel.web.listening import listen, url_of
+from satchel.web.listening import listen, network_url_of, url_of
 from satchel.web.server import serve
 from satchel.workspace import Workspace
 
@@ -24,7 +28,7 @@ def test_a_port_in_use_is_reported_with_a_remedy(own_workspace: Workspace):
     with listen("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PortInUse) as told:
-            serve(own_workspace, "127.0.0.1", port, on_ready=pytest.fail)
+            serve(own_workspace, "127.0.0.1", port, on_ready=lambda place: pytest.fail(str(place)))
     assert f"port {port}" in str(told.value)
     assert f"satchel serve --port {port + 1}" in str(told.value)
 
@@ -77,6 +81,44 @@ def test_it_serves_until_interrupted(workspace_folder: Path):
         rest = process.stderr.read()
         assert process.wait(30) == 0
     assert "Traceback" not in rest
+
+
+def test_phones_get_a_code_to_scan():
+    """OpenCV reads the code back."""
+    code = qr_code("http://192.168.0.12:8000")
+    lines = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in code.splitlines()]
+    halves = {" ": (0, 0), "▀": (255, 0), "▄": (0, 255), "█": (255, 255)}
+    rows = [[halves[char][half] for char in line] for line in lines for half in (0, 1)]
+    modules = np.pad(np.array(rows, np.uint8), 4, constant_values=255)
+    picture = np.kron(modules, np.ones((8, 8), np.uint8))
+    assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == "http://192.168.0.12:8000"
+
+
+def test_others_in_the_network_are_told_where_and_warned_of(workspace_folder: Path):
+    with satchel_serve(workspace_folder, "--host", "0.0.0.0", "--qr") as (process, _):
+        assert process.stderr is not None
+        process.send_signal(signal.SIGINT)
+        text = process.stderr.read()
+    if "In this network" not in text:
+        pytest.skip("this machine is in no network")
+    assert "█▀" in text
+    assert "there are no accounts" in text
+
+
+def test_who_serves_this_machine_alone_is_not_warned(workspace_folder: Path):
+    with satchel_serve(workspace_folder) as (process, _):
+        assert process.stderr is not None
+        process.send_signal(signal.SIGINT)
+        assert process.stderr.read() == ""
+
+
+def test_the_address_in_the_network():
+    with listen("127.0.0.1", 0) as here:
+        assert network_url_of(here) is None
+    with listen("0.0.0.0", 0) as everywhere:
+        url = network_url_of(everywhere)
+        assert url is None or httpx.URL(url).host not in ("0.0.0.0", "127.0.0.1")
+        assert url is None or httpx.URL(url).port == everywhere.getsockname()[1]
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")

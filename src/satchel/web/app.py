@@ -32,6 +32,7 @@ from satchel.web.middleware.headers import SecurityHeaders, secure
 from satchel.web.middleware.hosts import KnownHosts
 from satchel.web.middleware.origins import OwnOrigin
 from satchel.web.middleware.rates import LimitedRate
+from satchel.web.middleware.stopping import RefusedWhileStopping
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.state import ServerState
@@ -95,6 +96,7 @@ def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) ->
             paths=UPLOADS,
             unlimited=Networks(settings.proxies),
         )
+    app.add_middleware(RefusedWhileStopping)
     app.add_middleware(OwnOrigin)
     app.add_middleware(KnownHosts, names=(*settings.hosts, *names))
     app.add_middleware(SecurityHeaders)

@@ -7,7 +7,7 @@ being answered is never dropped.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Container, Iterable
 from typing import Final, Protocol
 
@@ -40,12 +40,17 @@ class Connections:
         most: of all addresses.
         most_per_address: of one address, or of one IPv6 network of 64 bits.
         unlimited: addresses that only `most` applies to: proxies, which bring everybody's requests.
+
+    Attributes:
+        closed: how many the server closed, by reason: "room" for another, "full" for lack of it,
+            "slow" for a client that was.
     """
 
     def __init__(self, most: int, most_per_address: int, unlimited: Container[str] = ()) -> None:
         self.most = most
         self._most_per_address = most_per_address
         self._unlimited = unlimited
+        self.closed: Counter[str] = Counter(room=0, full=0, slow=0)
         self._open: dict[Connection, str] = {}
         self._of_address: defaultdict[str, set[Connection]] = defaultdict(set)
 
@@ -67,6 +72,8 @@ class Connections:
         if made_room:
             self._open[connection] = name
             self._of_address[name].add(connection)
+        else:
+            self.closed["full"] += 1
         return made_room
 
     def remove(self, connection: Connection) -> None:
@@ -84,6 +91,7 @@ class Connections:
         longest = min(waiting, key=lambda one: one.waits_since or 0)
         self.remove(longest)
         longest.drop()
+        self.closed["room"] += 1
         return True
 
 
@@ -108,5 +116,8 @@ def limit_files(wanted: int) -> int:
     if soft == unlimited or soft >= wanted:
         return wanted
     allowed = wanted if hard == unlimited else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    except (OSError, ValueError):  # macOS has another limit below this one
+        return soft
     return allowed

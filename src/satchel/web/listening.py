@@ -56,6 +56,37 @@ def url_of(listening: socket.socket) -> str:
     """Return the URL under which a browser on this machine reaches a socket."""
     host, port = listening.getsockname()[:2]
     host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - read, not listened on
+    return _url(host, port)
+
+
+def network_url_of(listening: socket.socket) -> str | None:
+    """Return the URL under which other machines reach a socket; None where they cannot.
+
+    Of several networks, that of the default route.
+    """
+    host, port = listening.getsockname()[:2]
+    if ip_address(host).is_loopback:
+        return None
+    if ip_address(host).is_unspecified:
+        host = _own_address(listening.family)
+        if host is None:
+            return None
+    return _url(host, port)
+
+
+def _own_address(family: int) -> str | None:
+    """Return this machine's address in the network, None where it is in none. Sends nothing."""
+    outside = "192.0.2.1" if family == socket.AF_INET else "2001:db8::1"  # RFC 5737, RFC 3849
+    with socket.socket(family, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect((outside, 9))
+        except OSError:
+            return None
+        address = str(probe.getsockname()[0])
+    return None if ip_address(address).is_loopback else address
+
+
+def _url(host: str, port: int) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

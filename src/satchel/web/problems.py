@@ -37,6 +37,7 @@ from satchel.errors import (
     UsageError,
     WorkspaceError,
 )
+from satchel.web.logs import request_id
 
 URN: Final = "urn:satchel:problem:"
 MEDIA_TYPE: Final = "application/problem+json"
@@ -139,7 +140,11 @@ def problem_of(error: Exception) -> Problem:
             return _http(error)
     kind = _kind(error)
     if kind is INTERNAL:
-        return Problem(kind, "the reason is in the server's log; try again, then tell its operator")
+        where = f"under {request_id.get()}" if request_id.get() else "at this time"
+        return Problem(
+            kind,
+            f"the reason is in the server's log {where}; try again, then tell its operator",
+        )
     retry = RETRY_AFTER_S.get(kind.slug)
     return Problem(kind, str(error), headers={"Retry-After": retry} if retry else {})
 

@@ -160,6 +160,7 @@ class PatientProtocol(H11Protocol):
     def _late(self) -> None:
         awaited, body_s = self._awaited[1], self._deadlines.body_s
         if awaited is Awaited.TAKING:
+            self._all.closed["slow"] += 1
             self.transport.abort()
         elif awaited is Awaited.BODY and (
             self.flow.read_paused or self._received_bytes >= MIN_BYTES_PER_S * body_s
@@ -167,6 +168,7 @@ class PatientProtocol(H11Protocol):
             self._received_bytes = 0
             self._set_deadline(body_s)
         else:
+            self._all.closed["slow"] += 1
             self._close(HTTPStatus.REQUEST_TIMEOUT)
 
     def _close(self, status: HTTPStatus) -> None:

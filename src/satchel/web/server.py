@@ -8,6 +8,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
@@ -15,29 +16,44 @@ import uvicorn
 from fastapi import FastAPI
 
 from satchel.config import Serve
+from satchel.web import logs
 from satchel.web.addresses import Networks
 from satchel.web.app import create_app
 from satchel.web.connections import Connections, affordable, limit_files
-from satchel.web.listening import listen, names_of, url_of
+from satchel.web.listening import listen, names_of, network_url_of, url_of
+from satchel.web.middleware.record import Recorded
 from satchel.web.protocol import Deadlines, PatientProtocol
 from satchel.web.state import ServerState
 from satchel.workspace import Workspace
 
 GRACE_S: Final = 10
-"""Seconds that requests in progress may take after Ctrl-C."""
+"""Seconds that requests in progress may take once the server is to stop."""
 REPEAT_S: Final = 60
 """Seconds after which an error that goes on is logged again."""
 
 log = logging.getLogger(__name__)
 
 
-def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str], None]) -> None:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a server is reached.
+
+    Attributes:
+        url: from this machine.
+        network_url: from other machines, None where it listens on this one alone.
+    """
+
+    url: str
+    network_url: str | None
+
+
+def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[Place], None]) -> None:
     """Serve a workspace until Ctrl-C.
 
     Args:
         host: address to listen on.
         port: 0 lets the system choose.
-        on_ready: called with the server's URL once it answers.
+        on_ready: called with where the server is once it answers.
 
     Raises:
         PortInUse: another program listens there.
@@ -46,7 +62,9 @@ def serve(workspace: Workspace, host: str, port: int, *, on_ready: Callable[[str
     """
     with listen(host, port) as listening:  # first: a taken port fails before loading
         app = create_app(workspace, names=names_of(host, listening))
-        server = Server(configuration(app), lambda: on_ready(url_of(listening)))
+        logs.configure(workspace.settings.serve.log)
+        place = Place(url_of(listening), network_url_of(listening))
+        server = Server(app, lambda: on_ready(place))
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn stops in order, then passes it on
             server.run(sockets=[listening])
 
@@ -60,33 +78,39 @@ def configuration(app: FastAPI) -> uvicorn.Config:
     state = app.state.server
     assert isinstance(state, ServerState)
     settings = state.workspace.settings.serve
+    connections = _connections(settings)
+    state.metrics.follow(connections)
     protocol = partial(
         PatientProtocol,
-        connections=_connections(settings),
+        connections=connections,
         deadlines=Deadlines(
             settings.header_seconds, settings.body_seconds, settings.answer_seconds
         ),
     )
     return uvicorn.Config(
-        app,
+        Recorded(app, state.metrics),
         http=protocol,  # type: ignore[arg-type] # it is called as the class would be
         ws="none",
+        log_config=None,  # see `satchel.web.logs`
         log_level="error",  # a warning is something that a client did
         access_log=False,
         server_header=False,
         forwarded_allow_ips=settings.proxies,
-        timeout_graceful_shutdown=GRACE_S,
+        timeout_graceful_shutdown=1,  # after those of `Server`
     )
 
 
 class Server(uvicorn.Server):
-    """Uvicorn's server, with a callback when it is ready."""
+    """Uvicorn's server, which answers what it has begun before it stops.
 
-    def __init__(
-        self, config: uvicorn.Config, on_started: Callable[[], None] = lambda: None
-    ) -> None:
-        super().__init__(config)
+    Meanwhile new requests are refused with 503.
+    """
+
+    def __init__(self, app: FastAPI, on_started: Callable[[], None] = lambda: None) -> None:
+        super().__init__(configuration(app))
+        self._state: ServerState = app.state.server
         self._on_started = on_started
+        self._ends_at: float | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start up, and call back once the server is ready."""
@@ -94,6 +118,15 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started:
             self._on_started()
+
+    async def on_tick(self, counter: int) -> bool:
+        """Whether to end: once the server is to stop and all that was begun is answered."""
+        if not await super().on_tick(counter):
+            return False
+        self._state.stopping = True
+        now = time.monotonic()
+        self._ends_at = self._ends_at or now + GRACE_S
+        return self.force_exit or now >= self._ends_at or not self.server_state.tasks
 
 
 class LoopErrors:

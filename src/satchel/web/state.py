@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import BoundedSemaphore, Lock
 from typing import Annotated, Final
 
 from fastapi import Depends, Request
+from sqlalchemy.exc import SQLAlchemyError
 
 from satchel.catalog.feedback import Feedback
 from satchel.catalog.filters import Where
@@ -23,6 +25,7 @@ from satchel.errors import (
     IndexMissing,
     PhotoError,
     PhotoTooLarge,
+    SatchelError,
     UsageError,
 )
 from satchel.files import Stamp, stamp_of
@@ -35,6 +38,7 @@ from satchel.records import Identification, PhotoEmbedding
 from satchel.search.indexing import open_index
 from satchel.served import load_embedder, served_space
 from satchel.web.kept import Kept
+from satchel.web.metrics import Metrics
 from satchel.web.reindexing import Reindexing
 from satchel.web.uploads import KeptPhoto, ReceivedPhoto
 from satchel.workspace import Workspace
@@ -81,6 +85,9 @@ class ServerState:
     """The workspace and its identifier, which follows the index file. Thread-safe.
 
     At most `places` identifications are under way or waiting, and as many run as there are cores.
+
+    Attributes:
+        stopping: whether the server is being stopped, and takes no new requests.
     """
 
     def __init__(self, workspace: Workspace, *, places: int = PLACES) -> None:
@@ -99,6 +106,8 @@ class ServerState:
             max_of_session=MAX_ANSWERS,
             max_age_s=ANSWER_AGE_S,
         )
+        self.metrics = Metrics(self._sizes)
+        self.stopping = False
         self._embedder = load_embedder(workspace, threads=cores())
         self._current: _Current | None = None
         self._loading = Lock()
@@ -132,6 +141,7 @@ class ServerState:
             Busy: too many others are waiting.
             Abandoned: nobody waits for the answer.
         """
+        begin = time.perf_counter()
         if not 1 <= len(photos) <= MAX_ITEM_PHOTOS:
             raise UsageError(
                 f"expected 1 to {MAX_ITEM_PHOTOS} photos of one item, got {len(photos)}"
@@ -155,6 +165,8 @@ class ServerState:
                 top=top or self.workspace.settings.identify.top,
                 selection=selection,
             )
+        self.metrics.identifications.labels(found.verdict.value).inc()
+        self.metrics.identification_seconds.observe(time.perf_counter() - begin)
         return Identified(found, embedded, identifier.space.id)
 
     def thumbnail(self, sha256: str, side_px: int) -> bytes:
@@ -185,6 +197,14 @@ class ServerState:
     def proposed(self) -> int:
         """Count the groups of look-alikes that wait for a person's decision."""
         return self.workspace.catalogue.look_alikes.count(GroupState.PROPOSED)
+
+    def _sizes(self) -> dict[str, int]:
+        """Size of the catalogue, for the metrics; empty while the database cannot be read."""
+        try:
+            size = self.workspace.catalogue.size()
+            return {"products": size.products, "photos": size.photos, "indexed": self.indexed()}
+        except (SQLAlchemyError, SatchelError):
+            return {}
 
     def _look(
         self, identifier: Identifier, position: int, photo: ReceivedPhoto, box: GivenBox | None

@@ -2,8 +2,17 @@
 
 from fastapi import APIRouter
 
-from satchel.web.api import facets, feedback, health, identify, look_alikes, photos, products
+from satchel.web.api import (
+    facets,
+    feedback,
+    health,
+    identify,
+    look_alikes,
+    metrics,
+    photos,
+    products,
+)
 
 router = APIRouter()
-for resource in (identify, facets, feedback, products, look_alikes, health, photos):
+for resource in (identify, facets, feedback, products, look_alikes, health, metrics, photos):
     router.include_router(resource.router)

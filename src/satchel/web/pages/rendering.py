@@ -30,7 +30,15 @@ from satchel.web.state import ServerState, state_of
 
 STATIC: Final = HERE / "static"
 YEAR_S: Final = 365 * 24 * 60 * 60
-FOR_PROGRAMS: Final = ("/api/", "/photos/", "/thumbnails/", "/healthz", "/openapi.json", "/static/")
+FOR_PROGRAMS: Final = (
+    "/api/",
+    "/photos/",
+    "/thumbnails/",
+    "/healthz",
+    "/metrics",
+    "/openapi.json",
+    "/static/",
+)
 
 
 class Pages:
