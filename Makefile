@@ -56,6 +56,7 @@ bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSO
 	$(BIN)/python -m benchmarks.locating test
 	$(BIN)/python -m benchmarks.detectors
 	$(BIN)/python -m benchmarks.hostile
+	$(BIN)/python -m benchmarks.floods
 
 bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: some hours
 	$(BIN)/python -m benchmarks.duplicates test
