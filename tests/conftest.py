@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 # One thread for each process, before numpy and torch are loaded: threads of tests that run in
@@ -98,6 +100,14 @@ def catalogue_file(tmp_path: Path) -> Path:
                     (f"M{number}", "Atelier", shape.title(), "red", f"view {seed}", "paint", name)
                 )
     return path
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Let child processes handle SIGINT, even if this one ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 def fill_with_shapes(workspace: Workspace, source: Path, encoder: Encoder) -> None:

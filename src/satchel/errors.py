@@ -20,7 +20,9 @@ SatchelError
 ├── DamagedIndex            the index file is truncated, altered or of another make
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
 ├── LocatorError            a detector's files are missing, altered or inconsistent
-├── StorageError            the photo store cannot be written to: a full disk, rights
+├── StorageError            the disk, its rights or a lock do not let a file be used now
+│   ├── DiskFull
+│   └── DatabaseBusy        another program holds the database's lock for too long
 ├── AnnotationToolError  a server for annotation cannot be reached, or refuses
 ├── FaultyPhoto             one of several photos of an item, named by its position
 ├── Abandoned               who requested an answer did not wait for it
@@ -168,7 +170,15 @@ class LocatorError(SatchelError):
 
 
 class StorageError(SatchelError):
-    """The photo store cannot be written to."""
+    """The system does not let a file be used now: a full or faulty disk, rights, a lock."""
+
+
+class DiskFull(StorageError):
+    """There is no space left to write to."""
+
+
+class DatabaseBusy(StorageError):
+    """Another program holds the database's lock for too long."""
 
 
 class EncoderError(SatchelError):

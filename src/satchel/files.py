@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
+import re
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
+from typing import Final
+
+from satchel.errors import DiskFull, StorageError, UsageError
+from satchel.validation import reason
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_ALLOWED: Final = (errno.EACCES, errno.EPERM, errno.EROFS)
+_IN_THE_WAY: Final = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY)
+_OF_THE_SYSTEM: Final = re.compile(r"\(os error (\d+)\)$")
 
 Stamp = tuple[tuple[int, int, int], ...]
 """States of files: modification time in ns, size in bytes, inode of each."""
@@ -19,6 +31,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     The temporary file is in the folder of `path`, which must exist; it is synced to disk before
     the rename, and the folder after. A crash leaves the old file, or none, and at worst a `.tmp`.
+
+    Raises:
+        OSError: the system does not let it be written, also where a library writes it that has
+            errors of its own (safetensors).
     """
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     os.close(handle)
@@ -26,18 +42,56 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o644)  # mkstemp's 0600 would hide it from another user's server
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-    except BaseException:
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if refused := _OF_THE_SYSTEM.search(str(error)):
+            number = int(refused[1])
+            raise OSError(number, os.strerror(number), str(path)) from None
         raise
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Write `data` to `path`, as `atomic_path` does."""
     with atomic_path(path) as temporary:
         temporary.write_bytes(data)
+
+
+@contextmanager
+def locked(path: Path, what: str) -> Iterator[None]:
+    """Hold a lock that the system lets go of, whatever ends the process.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(f"{what} is running in another process") from None
+        yield
+    finally:
+        os.close(handle)
+
+
+def storage_error(error: OSError, task: str | None = None) -> StorageError:
+    """Convert an error of the system to one that says what to do.
+
+    Args:
+        task: what could not be done, such as "write the index"; default, to use the file at fault.
+    """
+    kind, remedy = StorageError, "check the disk, then try again"
+    if error.errno in _FULL:
+        kind, remedy = DiskFull, "free some disk space, then try again"
+    elif error.errno in _NOT_ALLOWED:
+        remedy = "make sure that Satchel may write there, and that the disk is not read-only"
+    elif error.errno in _IN_THE_WAY:
+        remedy = "remove what is in its place"
+    task = task or (f"use {error.filename}" if error.filename else "continue")
+    return kind(f"cannot {task}: {reason(error)}; {remedy}")
 
 
 def stamp_of(files: Iterable[Path]) -> Stamp:
@@ -54,7 +108,8 @@ def timestamp() -> str:
     return datetime.now().strftime("%Y%m%d-%H%M%S")
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -16,7 +16,7 @@ from sqlalchemy import event
 
 from satchel.catalog.database import open_database
 from satchel.catalog.store import Catalogue
-from satchel.errors import WorkspaceError
+from satchel.errors import DatabaseBusy, DiskFull, StorageError, WorkspaceError
 from satchel.workspace import Workspace
 
 NOBODY = 65534
@@ -285,7 +285,7 @@ def test_a_database_that_is_read_only_says_so(
     folder.chmod(0o777)
     unprivileged()
     workspace = Workspace.open(folder)
-    with pytest.raises(WorkspaceError, match="readonly database; make sure that Satchel may"):
+    with pytest.raises(StorageError, match="readonly database; make sure that Satchel may"):
         add_product(workspace.catalogue, "M1")
 
 
@@ -300,7 +300,7 @@ def test_a_full_disk_is_reported_and_data_is_kept(tmp_path: Path) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
 
     catalogue = Catalogue(engine)
-    with pytest.raises(WorkspaceError, match="full; free some disk space"):
+    with pytest.raises(DiskFull, match="full; free some disk space"):
         add_product(catalogue, "M" * 4096 * pages)
     assert catalogue.size().products == 0
     catalogue.close()
@@ -313,7 +313,7 @@ def test_a_locked_database_is_reported(tmp_path: Path, monkeypatch: pytest.Monke
     one, other = Catalogue.open(path), Catalogue.open(path)
     with one.writing() as writer:
         writer.add_product("M1", {})
-        with pytest.raises(WorkspaceError, match="locked; another program is writing"):
+        with pytest.raises(DatabaseBusy, match="locked; another program is writing"):
             add_product(other, "M2")
     one.close()
     other.close()

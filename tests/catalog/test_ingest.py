@@ -189,7 +189,7 @@ def test_a_photo_store_that_cannot_be_written_ends_the_import_in_words(
 ) -> None:
     (workspace.folder / "photos").rmdir()
     (workspace.folder / "photos").write_text("no folder")
-    with pytest.raises(StorageError, match="free space"):
+    with pytest.raises(StorageError, match="remove what is in its place"):
         run(workspace, catalogue_file)
     assert workspace.catalogue.size().photos == 0
 

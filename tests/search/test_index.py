@@ -15,9 +15,9 @@ from damage import flip_a_bit_of
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.embedder import EmbeddingSpace
 from satchel.encode.encoder import Encoder
-from satchel.errors import DamagedIndex, WorkspaceError
+from satchel.errors import DamagedIndex, StorageError
 from satchel.search.index import GalleryIndex
-from satchel.search.indexing import open_index
+from satchel.search.indexing import build_index, open_index
 from satchel.search.patch_matching import PatchSpace
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Whitening
@@ -156,7 +156,9 @@ def test_a_folder_in_its_place_is_reported_and_kept(filled: Workspace, encoder: 
     (path / "photos of mine").mkdir(parents=True)
     with pytest.raises(DamagedIndex):
         GalleryIndex.load(path)
-    with pytest.raises(WorkspaceError, match="remove what is in its place"):
-        open_index(filled.catalogue, EmbeddingSpace(encoder.card), path, filled.settings.search)
+    wanted = filled.catalogue, EmbeddingSpace(encoder.card), path, filled.settings.search
+    with pytest.raises(StorageError, match="remove what is in its place"):
+        build_index(*wanted)
+    assert len(open_index(*wanted)) == 10  # from memory: identification goes on
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     assert (path / "photos of mine").is_dir()

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from satchel.cli.app import app
-from satchel.errors import SatchelError, UsageError
+from satchel.cli.app import app, exit_code
+from satchel.errors import SatchelError
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,7 @@ def satchel(workspace: Path, *arguments: str) -> Done:
     )
     error = result.exception
     if isinstance(error, SatchelError):  # as satchel.cli.app.main reports it
-        code = 2 if isinstance(error, UsageError) else 1
-        return Done(code, result.stdout, f"{result.stderr}satchel: {error}\n")
+        return Done(exit_code(error), result.stdout, f"{result.stderr}satchel: {error}\n")
     if error is not None and not isinstance(error, SystemExit):
         raise error
     return Done(result.exit_code, result.stdout, result.stderr)

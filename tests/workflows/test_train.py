@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -57,25 +56,21 @@ def test_a_split_is_frozen(house: Path) -> None:
     assert "split's name" in done.stderr
 
 
-@pytest.fixture
-def interruptible() -> Iterator[None]:
-    """Let child processes handle SIGINT, even if this one ignores it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize(
     ("sent", "shown", "tracker"),
-    [(signal.SIGKILL, "crashed", "none"), (signal.SIGINT, "stopped", "mlflow")],
+    [
+        (signal.SIGKILL, "crashed", "none"),
+        (signal.SIGINT, "stopped", "mlflow"),
+        (signal.SIGTERM, "stopped", "none"),
+    ],
 )
 def test_the_state_of_an_interrupted_run_is_shown(
     house: Path, sent: signal.Signals, shown: str, tracker: str
 ) -> None:
     if tracker != "none":
         pytest.importorskip(tracker, reason=f"needs the {tracker} extra")
-    name = f"ended-{shown}"
+    name = f"ended-{sent.name}"
     command = [
         sys.executable,
         "-m",

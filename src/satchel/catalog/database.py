@@ -1,12 +1,13 @@
 """Opening the SQLite database: safe connection settings, and migration of the schema.
 
-Errors of SQLite, here or later, become a `WorkspaceError` that says what to do.
+Errors of SQLite, here or later, become a `WorkspaceError`, or a `StorageError` where trying again
+can help; both say what to do.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -28,7 +29,13 @@ from sqlalchemy.exc import DisconnectionError
 
 from satchel.catalog.dialect import begin
 from satchel.catalog.tables import PhotoRow, RevisionRow
-from satchel.errors import WorkspaceError
+from satchel.errors import (
+    DatabaseBusy,
+    DiskFull,
+    SatchelError,
+    StorageError,
+    WorkspaceError,
+)
 from satchel.validation import reason
 
 SCHEMA: Final = "0004"
@@ -50,6 +57,7 @@ def open_database(path: Path, *, create: bool = False) -> Engine:
     Raises:
         WorkspaceError: there is none; it is empty, damaged, another program's or a newer
             Satchel's; or the system does not let it be opened.
+        StorageError: the disk is full, read-only or faulty, or another program holds the lock.
     """
     schema = _schema(path)
     if schema is None and not create:
@@ -73,6 +81,23 @@ def open_database(path: Path, *, create: bool = False) -> Engine:
 def writing(engine: Engine) -> Connection:
     """Open a connection whose transactions take the write lock from their start."""
     return engine.connect().execution_options(writes=True)
+
+
+def take_lock(engine: Engine, *, wait_ms: int) -> None:
+    """Take the write lock and let go of it, to see whether the database can be written to.
+
+    Raises:
+        DatabaseBusy: another program held it for longer than `wait_ms`.
+        StorageError, WorkspaceError: the database cannot be used.
+    """
+    with writing(engine) as connection:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.execute(f"PRAGMA busy_timeout={wait_ms}")
+        try:
+            connection.begin().rollback()
+        finally:
+            raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
 
 
 def by_photo_id(engine: Engine, chosen: Select[*tuple[Any, ...]], page: int) -> Iterator[Any]:
@@ -164,7 +189,7 @@ def _schema(path: Path) -> str | None:
     except OSError as error:
         raise WorkspaceError(f"cannot open the database {path}: {reason(error)}") from None
     except sqlite3.Error as error:
-        raise _refused(path, error) from None
+        raise refused(path, error) from None
     if version is None:
         raise _expected(path, "the database of another program")
     return str(version[0])
@@ -197,33 +222,39 @@ _DAMAGED: Final = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 _NOT_ALLOWED: Final = "make sure that Satchel may read and write it and the folder it is in"
 
-_REMEDIES: Final = {
-    sqlite3.SQLITE_FULL: "free some disk space, then try again",
-    sqlite3.SQLITE_IOERR: "check the disk, and that it is not full",
-    sqlite3.SQLITE_BUSY: "another program is writing to it: try again when that is done",
-    sqlite3.SQLITE_PERM: _NOT_ALLOWED,
-    sqlite3.SQLITE_READONLY: _NOT_ALLOWED,
-    sqlite3.SQLITE_CANTOPEN: _NOT_ALLOWED,
+_REMEDIES: Final[Mapping[int, tuple[type[StorageError | WorkspaceError], str]]] = {
+    sqlite3.SQLITE_FULL: (DiskFull, "free some disk space, then try again"),
+    sqlite3.SQLITE_IOERR: (StorageError, "check the disk, and that it is not full"),
+    sqlite3.SQLITE_BUSY: (
+        DatabaseBusy,
+        "another program is writing to it: try again when that is done",
+    ),
+    sqlite3.SQLITE_READONLY: (StorageError, _NOT_ALLOWED),
+    sqlite3.SQLITE_PERM: (WorkspaceError, _NOT_ALLOWED),
+    sqlite3.SQLITE_CANTOPEN: (WorkspaceError, _NOT_ALLOWED),
 }
-"""What to do, by SQLite's primary result code."""
+"""What it is and what to do, by SQLite's primary result code."""
 
 
-def _translate(path: Path, context: ExceptionContext) -> WorkspaceError | None:
+def _translate(path: Path, context: ExceptionContext) -> SatchelError | None:
     """Convert an error of SQLite; a violated constraint is left to the caller."""
     error = context.original_exception
     if isinstance(error, sqlite3.OperationalError) or type(error) is sqlite3.DatabaseError:
-        return _refused(path, error)
+        return refused(path, error)
     return None
 
 
-def _refused(path: Path, error: sqlite3.Error) -> WorkspaceError:
+def refused(path: Path, error: sqlite3.Error) -> SatchelError:
+    """Convert an error of SQLite about the database at `path` to one that says what to do."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if code == sqlite3.SQLITE_CANTOPEN and not path.exists():
         return _expected(path, "none")
     if code in _DAMAGED:
         return _expected(path, f"a damaged file ({error})")
-    remedy = _REMEDIES.get(code, "if this persists, restore the workspace from a backup")
-    return WorkspaceError(f"the database {path} cannot be used: {error}; {remedy}")
+    kind, remedy = _REMEDIES.get(
+        code, (WorkspaceError, "if this persists, restore the workspace from a backup")
+    )
+    return kind(f"the database {path} cannot be used: {error}; {remedy}")
 
 
 def _expected(path: Path, found: str) -> WorkspaceError:

@@ -82,8 +82,8 @@ def import_rows(
         progress: advanced after each batch by its number of rows.
 
     Raises:
-        StorageError: photos cannot be written at all, as on a full disk.
-        WorkspaceError: the database cannot be written at all.
+        StorageError: photos or rows cannot be written at all, as on a full disk.
+        WorkspaceError: the database is damaged or gone.
     """
     count = ImportCount()
 
@@ -130,7 +130,7 @@ def _write_batch(
     """Write a batch in one transaction; if a row breaks it, one transaction for each row."""
     try:
         return _write(batch, catalogue, update=update)
-    except WorkspaceError:  # the database itself, not a row
+    except (StorageError, WorkspaceError):  # the database itself, not a row
         raise
     except Exception as error:
         if len(batch) > 1:

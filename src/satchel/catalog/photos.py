@@ -6,8 +6,8 @@ import hashlib
 import re
 from pathlib import Path
 
-from satchel.errors import CatalogueError, StorageError
-from satchel.files import write_atomically
+from satchel.errors import CatalogueError
+from satchel.files import storage_error, write_atomically
 from satchel.validation import reason
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -37,10 +37,7 @@ class PhotoStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, data)
         except OSError as error:
-            raise StorageError(
-                f"cannot write to the photo store in {self._folder}: {reason(error)}; check the "
-                "disk's free space and the folder's rights, then run the command again"
-            ) from None
+            raise storage_error(error, f"write to the photo store in {self._folder}") from None
         return name
 
     def path(self, name: str) -> Path:

@@ -1,10 +1,12 @@
 """The command line: the table of commands and how errors end them.
 
-Exit codes: 0 success, 1 some inputs failed (each named on stderr), 2 wrong usage.
+Exit codes: 0 success; 1 some inputs failed (each named on stderr); 2 wrong usage; 3 the system does
+not let a file be used now (full disk, rights, a lock): try again; 130 stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -30,10 +32,10 @@ from satchel.cli.lookalikes import lookalikes
 from satchel.cli.promote import export, promote
 from satchel.cli.runs import runs
 from satchel.cli.serve import serve
-from satchel.cli.shared import SOME_FAILED, WRONG_USAGE, say, write_anything
+from satchel.cli.shared import NOT_NOW, SOME_FAILED, WRONG_USAGE, say, write_anything
 from satchel.cli.split import split
 from satchel.cli.train import train
-from satchel.errors import MissingExtra, SatchelError, UsageError
+from satchel.errors import MissingExtra, SatchelError, StorageError, UsageError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -93,6 +95,7 @@ def main() -> None:
     Commands import what they need as they run. So a missing extra shows here, whatever the command.
     """
     write_anything()
+    signal.signal(signal.SIGTERM, _stop)  # by systemd or docker: as orderly as Ctrl-C
     warnings.filterwarnings("ignore", module="PIL")  # decoding errors are reported as messages
     try:
         app()
@@ -103,8 +106,26 @@ def main() -> None:
         if missing is None:
             raise
         _fail(missing)
+    except OSError as error:
+        from satchel.files import storage_error
+
+        _fail(storage_error(error))
 
 
 def _fail(error: SatchelError) -> NoReturn:
     say(f"satchel: {error}")
-    sys.exit(WRONG_USAGE if isinstance(error, UsageError) else SOME_FAILED)
+    sys.exit(exit_code(error))
+
+
+def exit_code(error: SatchelError) -> int:
+    """The exit code of a command that ends with an error."""
+    match error:
+        case UsageError():
+            return WRONG_USAGE
+        case StorageError():
+            return NOT_NOW
+    return SOME_FAILED
+
+
+def _stop(_signal: int, _frame: object) -> NoReturn:
+    raise KeyboardInterrupt

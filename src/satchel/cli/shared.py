@@ -7,7 +7,7 @@ import io
 import json
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SOME_FAILED = 1
 WRONG_USAGE = 2
+NOT_NOW = 3
 STOPPED = 130
 PROBLEMS_SHOWN = 10
 """Most problems printed on stderr; a report or the count covers the rest."""
@@ -105,6 +106,10 @@ def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda count: progress.advance(task, count)
 
 
+RESUMED: Final = frozenset(("import", "embed", "measure", "compare"))
+"""Stages that count what is stored: all that they counted is kept when they are stopped."""
+
+
 class Bars:
     """A `satchel.progress.Progress` that shows one bar after another, and a line for each epoch.
 
@@ -118,23 +123,34 @@ class Bars:
     def __enter__(self) -> Bars:
         self._open = contextlib.ExitStack()
         self._advance: Any = lambda count: None
+        self._stage, self._done, self._total = "", 0, 0
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> bool | None:
         self._open.__exit__(kind, *error)
         if self._resumes and kind is KeyboardInterrupt:
-            say("stopped; finished work is kept, run the same command again to resume")
+            say(self._stopped())
             raise typer.Exit(STOPPED) from None
         return None
+
+    def _stopped(self) -> str:
+        if self._stage in RESUMED:
+            of = f" of {self._total:,}" if self._total else ""
+            kept = f"{self._stage}: {self._done:,}{of} are kept"
+        else:
+            kept = f"what was finished before is kept, {self._stage or 'this'} begins again"
+        return f"stopped; {kept}; run the same command again to resume"
 
     def begin(self, stage: str, total: int, done: int = 0) -> None:
         """Close the previous bar, and open one for this stage."""
         self.end()
+        self._stage, self._done, self._total = stage, done, total
         self._advance = self._open.enter_context(progress_bar(stage, total))
         self._advance(done)
 
     def advance(self, count: int = 1) -> None:
         """Advance the bar."""
+        self._done += count
         self._advance(count)
 
     def end(self) -> None:
@@ -182,7 +198,7 @@ class FirstProblems:
         self._more = more
         self.count = 0
 
-    def __call__(self, problem: Problem) -> None:
+    def __call__(self, problem: object) -> None:
         """Count a problem, and print it if it is among the first."""
         self.count += 1
         if self.count <= PROBLEMS_SHOWN:

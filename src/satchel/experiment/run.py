@@ -19,9 +19,10 @@ from satchel.experiment.page import write_experiment
 from satchel.experiment.plan import Cell, Plan
 from satchel.experiment.store import CellResult, Experiment, Results
 from satchel.experiment.tables import best_classifier, experiment_report
+from satchel.files import locked
 from satchel.progress import Progress
 from satchel.train.backbones import channels_last, create
-from satchel.train.runs import RECORD, Run, TimeUp, locked
+from satchel.train.runs import RECORD, Run, TimeUp
 from satchel.train.settings import ClassifierSettings, EncoderSettings
 from satchel.workflows.evaluate import evaluate_run, evaluate_untrained
 from satchel.workflows.train import resume, start, take_the_machine

@@ -21,13 +21,12 @@ from safetensors.numpy import save_file
 from satchel.arrays import Bools, Floats, Ints
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
-from satchel.errors import DamagedIndex, WorkspaceError
-from satchel.files import atomic_path
+from satchel.errors import DamagedIndex
+from satchel.files import atomic_path, storage_error
 from satchel.nearest import nearest_rows
 from satchel.search.patch_matching import PatchSpace, fit_patch_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
-from satchel.validation import reason
 
 LAYOUT: Final = "satchel-index-4"
 
@@ -144,7 +143,7 @@ class GalleryIndex:
         """Write the index to `path`, atomically.
 
         Raises:
-            WorkspaceError: the system does not let it be written.
+            StorageError: the system does not let it be written.
         """
         tensors: dict[str, npt.NDArray[Any]] = {
             "vectors": self.gallery.vectors,
@@ -166,10 +165,7 @@ class GalleryIndex:
             with atomic_path(path) as temporary:
                 save_file(tensors, temporary, metadata | checksum)
         except OSError as error:
-            raise WorkspaceError(
-                f"cannot write the index {path}: {reason(error)}; free some disk space, allow "
-                "writing there, or remove what is in its place"
-            ) from None
+            raise storage_error(error, f"write the index {path}") from None
 
     @classmethod
     def load(cls, path: Path) -> GalleryIndex:

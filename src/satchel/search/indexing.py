@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,13 @@ from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.embedder import Embedder, EmbeddingSpace
-from satchel.errors import CatalogueError, DamagedIndex, IndexMissing, PhotoError
+from satchel.errors import (
+    CatalogueError,
+    DamagedIndex,
+    IndexMissing,
+    PhotoError,
+    StorageError,
+)
 from satchel.images import RGB, closer, decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.photo_header import PhotoLimits
@@ -194,6 +201,7 @@ def build_index(
 
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to search.
+        StorageError: the index cannot be written.
     """
     index = assemble_index(CatalogueGallery(catalogue, space), rules)
     index.save(path)
@@ -205,7 +213,8 @@ def open_index(
 ) -> GalleryIndex:
     """Load the index; rebuild it from the database if absent, stale, damaged or of other rules.
 
-    Nothing is embedded here: photos without a vector are left to `satchel index`.
+    Nothing is embedded here: photos without a vector are left to `satchel index`. An index that
+    cannot be written, as on a full disk, is used from memory.
 
     Raises:
         IndexMissing: no photo is embedded, so there is nothing to search.
@@ -213,10 +222,15 @@ def open_index(
     try:
         index = GalleryIndex.load(path)
     except DamagedIndex:
-        return build_index(catalogue, space, path, rules)
+        index = None
     wanted = (space.id, catalogue.revision(), rules)
-    if (index.encoder, index.gallery.revision, index.rules) != wanted:
-        return build_index(catalogue, space, path, rules)
+    if index is not None and (index.encoder, index.gallery.revision, index.rules) == wanted:
+        return index
+    index = assemble_index(CatalogueGallery(catalogue, space), rules)
+    try:
+        index.save(path)
+    except StorageError as error:
+        logging.getLogger(__name__).warning("%s; the index is used from memory", error)
     return index
 
 

@@ -25,7 +25,7 @@ from safetensors import SafetensorError
 
 from satchel import __version__
 from satchel.errors import UsageError
-from satchel.files import write_atomically
+from satchel.files import locked, write_atomically
 from satchel.parallel import cores
 from satchel.validation import StrictModel, reason
 
@@ -250,24 +250,6 @@ def readable(path: Path) -> Iterator[None]:
         raise UsageError(
             f"{path} cannot be read: {reason(error)}; restore it from a backup, or begin a new run"
         ) from None
-
-
-@contextlib.contextmanager
-def locked(path: Path, what: str) -> Iterator[None]:
-    """Hold a lock that the system lets go of, whatever ends the process.
-
-    Raises:
-        UsageError: another process holds it.
-    """
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UsageError(f"{what} is running in another process") from None
-        yield
-    finally:
-        os.close(handle)
 
 
 def all_runs(runs: Path) -> list[Run]:

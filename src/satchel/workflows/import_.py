@@ -50,8 +50,8 @@ def import_catalogue(
         on_problem: called with each refused row.
 
     Raises:
-        StorageError: photos cannot be written at all, as on a full disk.
-        WorkspaceError: the database cannot be written at all.
+        StorageError: photos or rows cannot be written at all, as on a full disk.
+        WorkspaceError: the database is damaged or gone.
     """
     with ProblemReport(workspace.reports, "import", name, COLUMNS) as report:
 
