@@ -50,11 +50,12 @@ def test_a_lost_database_is_reported_without_internals(
         database.write_bytes(b"no database " * 1000)
     health = client.get("/healthz")
     assert health.status_code == 503
-    assert "database cannot be read" in health.json()["detail"]
+    assert "catalogue cannot be used" in health.json()["detail"]
     page = client.get("/", headers={"Accept": "text/html"})
     answer = client.post("/api/v1/identify", files={"photos": ("a.jpg", draw("M22675"))})
     for told in (page, answer):
-        assert told.status_code == 500
+        assert told.status_code == 503
+        assert int(told.headers["retry-after"]) > 0
         assert str(own_workspace.folder) not in told.text
         assert "sqlite" not in told.text.lower()
     assert database.exists() == (damage == "garbage")

@@ -9,7 +9,7 @@ from sqlalchemy import Engine
 from satchel.catalog.annotation_tasks import AnnotationTaskStore
 from satchel.catalog.annotations import AnnotationStore
 from satchel.catalog.curation import CurationStore
-from satchel.catalog.database import open_database, writing
+from satchel.catalog.database import open_database, take_lock, writing
 from satchel.catalog.facet_store import FacetStore
 from satchel.catalog.feedback import FeedbackStore
 from satchel.catalog.lookalikes import LookAlikeStore
@@ -53,6 +53,10 @@ class Catalogue(ProductStore):
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def take_lock(self, *, wait_ms: int) -> None:
+        """See `satchel.catalog.database.take_lock`."""
+        take_lock(self._engine, wait_ms=wait_ms)
 
     def kept_photos(self, encoder: str) -> list[KeptPhoto]:
         """Return every kept photo of every product, with what training needs; see `KeptPhoto`."""

@@ -77,7 +77,7 @@ def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
         app.include_router(router)
     app.mount("/static", VersionedFiles(directory=STATIC), name="static")
     _add_middleware(app, workspace, names)
-    for kind in (SatchelError, RequestValidationError, HTTPException, Exception):
+    for kind in (SatchelError, OSError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_error)
     app.openapi = partial(_openapi, app, app.openapi)  # type: ignore[method-assign] # FastAPI's own way
     return app
@@ -110,7 +110,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 async def _answer_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
-    if problem.kind.status >= 500 and isinstance(error, SatchelError):
+    if problem.kind.status >= 500 and isinstance(error, SatchelError | OSError):
         logging.getLogger(__name__).warning("%s: %s", problem.kind.slug, error)
     if wants_page(request):
         response: Response = request.app.state.pages.problem(request, problem)

@@ -25,22 +25,36 @@ from satchel.errors import (
     Busy,
     CatalogueError,
     CorruptPhoto,
+    DatabaseBusy,
+    DiskFull,
     EmptyPhoto,
+    EncoderError,
     FaultyPhoto,
     IndexMissing,
+    LocatorError,
     NoMatch,
     PhotoError,
     PhotoTooLarge,
+    StorageError,
     UnsupportedFormat,
     UnsupportedJpeg,
     UploadExpired,
     UsageError,
     WorkspaceError,
 )
+from satchel.files import storage_error
 from satchel.web.logs import request_id
 
 URN: Final = "urn:satchel:problem:"
 MEDIA_TYPE: Final = "application/problem+json"
+
+
+class ReadyCheck(BaseModel):
+    """One of the things that an answer needs."""
+
+    name: str = Field(description="disk, database, lock, encoder, locator or index.")
+    ok: bool
+    reason: str | None = Field(None, description="Why not; more is in the server's log.")
 
 
 class ProblemDetails(BaseModel):
@@ -55,6 +69,9 @@ class ProblemDetails(BaseModel):
     attribute: str | None = Field(None, description="Which attribute of the filter is at fault.")
     closest: list[str] | None = Field(
         None, description="What the catalogue has in place of it, the most similar first."
+    )
+    checks: list[ReadyCheck] | None = Field(
+        None, description="What was checked, where the server is not ready."
     )
 
 
@@ -109,7 +126,12 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     EmptyPhoto: Kind(422, "empty-photo", "A photo is empty"),
     CorruptPhoto: Kind(422, "corrupt-photo", "A photo is damaged"),
     PhotoError: Kind(422, "unusable-photo", "A photo cannot be used"),
-    WorkspaceError: INTERNAL,
+    WorkspaceError: Kind(503, "workspace-unusable", "The catalogue cannot be used"),
+    StorageError: Kind(503, "storage-unusable", "Satchel cannot use its files"),
+    DiskFull: Kind(507, "disk-full", "The server's disk is full"),
+    DatabaseBusy: Kind(503, "database-busy", "The catalogue is in use by another program"),
+    EncoderError: Kind(503, "model-unusable", "A model cannot be used"),
+    LocatorError: Kind(503, "model-unusable", "A model cannot be used"),
     UsageError: Kind(400, "bad-request", "The request is wrong"),
     BadBox: Kind(400, "bad-box", "The box cannot be used"),
     UploadExpired: Kind(410, "upload-expired", "A photo is no longer kept"),
@@ -121,7 +143,18 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
 }
 """Problem of each exception class; other classes have that of their nearest ancestor."""
 
-RETRY_AFTER_S: Final = {"no-index": "60", "busy": "5"}
+RETRY_AFTER_S: Final = {
+    "no-index": "60",
+    "busy": "5",
+    "database-busy": "5",
+    "disk-full": "60",
+    "storage-unusable": "60",
+    "workspace-unusable": "60",
+    "model-unusable": "60",
+}
+
+OF_THE_SERVER: Final = frozenset(RETRY_AFTER_S) - {"no-index", "busy"}
+"""Problems whose reasons name files of the server: only its log has them."""
 
 HTTP_SLUGS: Final = {404: "not-found", 405: "method-not-allowed"}
 
@@ -138,15 +171,20 @@ def problem_of(error: Exception) -> Problem:
             return _invalid(error)
         case HTTPException():
             return _http(error)
+        case OSError():
+            error = storage_error(error)
     kind = _kind(error)
     if kind is INTERNAL:
-        where = f"under {request_id.get()}" if request_id.get() else "at this time"
-        return Problem(
-            kind,
-            f"the reason is in the server's log {where}; try again, then tell its operator",
-        )
+        return Problem(kind, f"{in_the_log()}; try again, then tell its operator")
     retry = RETRY_AFTER_S.get(kind.slug)
-    return Problem(kind, str(error), headers={"Retry-After": retry} if retry else {})
+    detail = f"{kind.title}; {in_the_log()}" if kind.slug in OF_THE_SERVER else str(error)
+    return Problem(kind, detail, headers={"Retry-After": retry} if retry else {})
+
+
+def in_the_log() -> str:
+    """Where the operator finds the reason, which is not for strangers."""
+    where = f"under {request_id.get()}" if request_id.get() else "at this time"
+    return f"the reason is in the server's log {where}"
 
 
 def problem_json(request: Request, problem: Problem) -> JSONResponse:
@@ -194,6 +232,8 @@ def _reason(message: str) -> str:
 def _http(error: HTTPException) -> Problem:
     if isinstance(error, Refusal):
         return error.problem
+    if isinstance(error.__cause__, OSError):  # a large upload is parsed into a temporary file
+        return problem_of(error.__cause__)
     if isinstance(error.__cause__, RecursionError | ValueError):
         return Problem(INVALID, UNREADABLE_BODY)  # FastAPI answers these with 400
     phrase = HTTPStatus(error.status_code).phrase

@@ -12,6 +12,7 @@ from satchel.catalog.products import ProductPage as ProductRange
 from satchel.schemas import Facet, LookAlikeGroup
 from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.links import photo_link, product_link, thumbnail_link
+from satchel.web.problems import ReadyCheck
 
 
 class LookAlike(schemas.LookAlike):
@@ -223,8 +224,21 @@ class LookAlikeDecision(BaseModel):
     by: str | None = Field(None, max_length=60, description="Who decides, kept with the decision.")
 
 
+class Alive(BaseModel):
+    """The process answers."""
+
+    status: str = Field(description="`alive`.")
+
+
+class Ready(BaseModel):
+    """Everything that an answer needs is there."""
+
+    status: str = Field(description="`ready`.")
+    checks: list[ReadyCheck]
+
+
 class Health(BaseModel):
-    """Readiness of the server, and the size of its catalogue."""
+    """Size of the catalogue, and of what is searched."""
 
     status: str = Field(description="`ok`, or `no_index` where nothing can be identified yet.")
     products: int

@@ -15,7 +15,8 @@ DESCRIPTIONS: Final = {
     415: "A file is not a photo of a known format.",
     422: "A photo is empty or damaged, or a parameter does not fit.",
     429: "Too many identifications of one address in a minute; see Retry-After.",
-    503: "There is no index yet, or too many are waiting; see Retry-After.",
+    503: "There is no index yet, too many are waiting, or the server's files cannot be used now: "
+    "see Retry-After.",
 }
 
 

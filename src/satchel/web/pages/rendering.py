@@ -15,7 +15,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from satchel.curate.report import MEANINGS
-from satchel.errors import WorkspaceError
+from satchel.errors import StorageError, WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.locator import main_detection
 from satchel.photo_formats import readable_formats
@@ -169,7 +169,7 @@ def _waiting(server: ServerState) -> dict[str, int]:
     """How many decisions wait; none without a database, so that the page that says so is shown."""
     try:
         return {"doubtful": server.in_doubt(), "proposed": server.proposed()}
-    except WorkspaceError:
+    except (StorageError, WorkspaceError):
         return {"doubtful": 0, "proposed": 0}
 
 
