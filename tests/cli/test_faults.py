@@ -217,7 +217,7 @@ def test_a_stop_says_what_is_kept_and_it_is(
         (tmp_path / f"{number}.jpg").write_bytes(data + number.to_bytes(4))
     table = tmp_path / "many.csv"
     table.write_text("\n".join(["code,photo", *rows]))
-    arguments = ["--workspace", workspace.folder, "import", table]
+    arguments = ["--workspace", str(workspace.folder), "import", str(table)]
     command = [sys.executable, "-c", SMALL_BATCHES, *arguments]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     with closing(sqlite3.connect(workspace.folder / "satchel.db")) as database:

@@ -20,6 +20,7 @@ from satchel.catalog.database import (
 )
 from satchel.catalog.dialect import insert_or_replace
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, VectorRow
+from satchel.catalog.vector_checks import remove_vectors, vector_faults
 from satchel.records import Box, PhotoEmbedding, QueryView
 
 
@@ -64,6 +65,12 @@ class VectorStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
+    def count(self, space: str) -> int:
+        """Count the photos that are embedded in a space."""
+        own = select(func.count()).select_from(VectorRow).where(VectorRow.encoder == space)
+        with self._engine.connect() as connection:
+            return connection.scalar(own) or 0
+
     def count_missing(self, encoder: str) -> int:
         """Count the photos that this encoder has not embedded."""
         with self._engine.connect() as connection:
@@ -103,6 +110,14 @@ class VectorStore:
                 connection.execute(insert_or_replace(VectorRow), rows)
                 increment_revision(connection)
                 connection.commit()
+
+    def faults(self, space: str, dimension: int) -> Iterator[tuple[int, str, str]]:
+        """See `satchel.catalog.vector_checks.vector_faults`."""
+        return vector_faults(self._engine, space, dimension)
+
+    def remove(self, space: str, photo_ids: Sequence[int]) -> None:
+        """Delete photos' embeddings of a space, so that they are embedded again."""
+        remove_vectors(self._engine, space, photo_ids)
 
     def gallery(self, encoder: str, dimension: int) -> GalleryVectors:
         """Read the whole embedded gallery of an encoder, straight into one array.

@@ -17,7 +17,9 @@ import typer
 from satchel._version import __version__
 from satchel.cli.adapt import adapt
 from satchel.cli.annotate import annotate
+from satchel.cli.backup import backup, restore
 from satchel.cli.calibrate import calibrate
+from satchel.cli.check import check
 from satchel.cli.curate import curate
 from satchel.cli.evaluate import evaluate
 from satchel.cli.experiment import experiment
@@ -87,6 +89,9 @@ app.command()(evaluate)
 app.command()(export)
 app.command()(promote)
 app.add_typer(experiment, name="experiment")
+app.command()(check)
+app.command()(backup)
+app.command()(restore)
 
 
 def main() -> None:
