@@ -141,7 +141,10 @@ class LoopErrors:
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         """Log one error."""
-        if "socket.accept()" not in str(context.get("message")):
+        message = str(context.get("message"))
+        if "_start_serving" in message:  # it would have accepted again, but the server has ended
+            return
+        if "socket.accept()" not in message:
             loop.default_exception_handler(context)
         elif self._clock() >= self._again_at:
             self._again_at = self._clock() + REPEAT_S
