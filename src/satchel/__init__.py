@@ -12,10 +12,15 @@ Importing the package loads nothing heavy: each public name is imported on first
 
 from __future__ import annotations
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from satchel._version import __version__
+
+# ONNX Runtime's builds write an id of the machine into the cache folder and report sessions and
+# models to their maker, unless this is set before the library is loaded.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 if TYPE_CHECKING:
     from satchel.errors import (
