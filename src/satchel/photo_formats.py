@@ -28,12 +28,14 @@ class PhotoFormat:
     decoder_bytes: int
 
 
-JPEG: Final = PhotoFormat("JPEG", "JPEG", (".jpg", ".jpeg"), (b"\xff\xd8\xff",), 0)
+JPEG: Final = PhotoFormat(
+    "JPEG", "JPEG", (".jpg", ".jpeg", ".jpe", ".jfif", ".mpo"), (b"\xff\xd8\xff",), 0
+)
 """Pillow opens an MPO as a kind of JPEG."""
 PNG: Final = PhotoFormat("PNG", "PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), 1)
 WEBP: Final = PhotoFormat("WEBP", "WebP", (".webp",), (b"RIFF",), 10)
 AVIF: Final = PhotoFormat("AVIF", "AVIF", (".avif",), (), 12)
-HEIC: Final = PhotoFormat("HEIF", "HEIC", (".heic", ".heif"), (), 2)
+HEIC: Final = PhotoFormat("HEIF", "HEIC", (".heic", ".heif", ".hif"), (), 2)
 """Needs an extra, so it is not among `FORMATS`."""
 
 FORMATS: Final = (JPEG, PNG, WEBP, AVIF)

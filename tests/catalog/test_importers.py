@@ -14,7 +14,7 @@ from conftest import SHARED, jpeg
 from satchel.catalog import encodings
 from satchel.catalog.encodings import inspect_text
 from satchel.catalog.importers import open_rows
-from satchel.catalog.rows import CatalogueRow, RowProblem
+from satchel.catalog.rows import AddressRow, CatalogueRow, RowProblem
 from satchel.errors import UsageError
 
 FORMS: Final[tuple[Literal["NFC", "NFD"], ...]] = ("NFC", "NFD")
@@ -133,7 +133,7 @@ def test_what_systems_leave_is_no_product_and_no_photo(tmp_path: Path, depth: st
 
 
 def test_file_names_that_are_no_text_are_taken_and_codes_refused(tmp_path: Path) -> None:
-    broken = os.fsdecode(b"\xb0\xa1")  # 가, as an old Korean server wrote it
+    broken = os.fsdecode(b"\xff\xfe")
     for name in (f"M1/{broken}.jpg", "M1/a\\b.jpg", "M1/\x1b[2J.jpg", f"{broken}/c.jpg"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"x")
@@ -142,7 +142,7 @@ def test_file_names_that_are_no_text_are_taken_and_codes_refused(tmp_path: Path)
     assert len(good) == 3
     assert all(row.photo.is_file() and row.code == "M1" for row in good)
     assert (bad.column, "cannot be printed" in bad.reason) == ("code", True)
-    assert str(bad).encode() == rb"\udcb0\udca1: holds characters that cannot be printed"
+    assert str(bad).encode() == rb"\udcff\udcfe: holds characters that cannot be printed"
 
 
 def test_korean_folder_names_from_macos_are_composed(tmp_path: Path) -> None:
@@ -167,7 +167,7 @@ def test_korean_folder_names_from_macos_are_composed(tmp_path: Path) -> None:
         ("M1,a\0.jpg,x", "photo", "control character"),
         ("M1,a.jpg,x\x1b[2J", "name", "control character"),
         ("M1,a.jpg,Tod\x92s", "name", "control character"),
-        ("M1,a.jpg", "row", "expected 3 cells as in the header, got 2"),
+        ("M1", "photo", "is missing"),
         ("M1,a.jpg,x,y", "row", "expected 3 cells as in the header, got 4"),
         (f"{'M' * 201},a.jpg,x", "code", "longer than 200"),
         ("M\x07,a.jpg,x", "code", "control character"),
@@ -180,11 +180,90 @@ def test_bad_rows_are_named_and_good_ones_stay(
     photo: Path, line: str, column: str, reason: str
 ) -> None:
     found = rows(photo.parent / "c.csv", f"code,photo,name\nM0,a.jpg,x\n{line}\nM9,a.jpg,x\n")
-    assert [getattr(row, "code", None) for row in found] == ["M0", None, "M9"]
+    codes = [row.code if isinstance(row, CatalogueRow) else None for row in found]
+    assert codes == ["M0", None, "M9"]
     error = found[1]
     assert isinstance(error, RowProblem)
     assert (error.line, error.column) == (3, column)
     assert reason in error.reason
+
+
+def test_rows_may_lack_their_trailing_empty_cells_or_have_more(photo: Path) -> None:
+    text = "code,photo,name,material\nM1,a.jpg\nM2,a.jpg,x,,,\nM3,a.jpg,,wool,\n"
+    found = [row for row in rows(photo.parent / "c.csv", text) if isinstance(row, CatalogueRow)]
+    assert [(row.code, row.product, row.attributes, row.empty) for row in found] == [
+        ("M1", {}, {}, {"name", "material"}),
+        ("M2", {"name": "x"}, {}, {"material"}),
+        ("M3", {}, {"material": "wool"}, {"name"}),
+    ]
+
+
+def test_a_cell_may_name_several_photos(photo: Path) -> None:
+    for name in ("b.jpg", "one, two.jpg"):
+        (photo.parent / name).write_bytes(b"x")
+    for cell, names in (
+        ("a.jpg;b.jpg", ["a.jpg", "b.jpg"]),
+        (" a.jpg |b.jpg", ["a.jpg", "b.jpg"]),
+        ('"a.jpg, b.jpg"', ["a.jpg", "b.jpg"]),
+        ('"a.jpg\nb.jpg\n"', ["a.jpg", "b.jpg"]),
+        ('"one, two.jpg"', ["one, two.jpg"]),  # there is one of this name
+    ):
+        found = rows(photo.parent / "c.tsv", f"code\tphoto\nM1\t{cell}\n")
+        assert [row.photo.name for row in found if isinstance(row, CatalogueRow)] == names
+    (row,) = rows(photo.parent / "c.csv", 'code,photo\nM1,"three, four.jpg"\n')
+    assert isinstance(row, RowProblem)
+    assert row.value == "three, four.jpg"
+    (row,) = rows(photo.parent / "c.csv", f"code,photo\nM1,{'a.jpg;' * 201}\n")
+    assert isinstance(row, RowProblem)
+    assert "names 201 photos" in row.reason
+
+
+def test_addresses_are_told_from_files(photo: Path) -> None:
+    text = (
+        "code,brand,photo\n"
+        'M1,디올,"https://a.example/x,y.jpg, http://b.example/2.jpg"\n'
+        "M2,,//cdn.example/3.jpg\n"
+        "M3,,ftp://a.example/4.jpg\n"
+        "M4,,file:///etc/passwd\n"
+    )
+    found = rows(photo.parent / "c.csv", text)
+    kept = [(row.code, row.value, row.values) for row in found if isinstance(row, AddressRow)]
+    assert kept == [
+        ("M1", "https://a.example/x,y.jpg", {"brand": "디올"}),
+        ("M1", "http://b.example/2.jpg", {"brand": "디올"}),
+        ("M2", "https://cdn.example/3.jpg", {}),
+    ]
+    refused = [row for row in found if not isinstance(row, AddressRow)]
+    assert [row.line for row in refused] == [4, 5]
+    assert all("address of another kind" in str(row) for row in refused)
+
+
+@pytest.mark.parametrize("suffix", [".jfif", ".jpe", ".MPO", ".hif", ".heif"])
+def test_rarer_suffixes_are_photos(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / "M1").mkdir()
+    (tmp_path / "M1" / f"a{suffix}").write_bytes(b"x")
+    assert len(list(open_rows(tmp_path).rows())) == 1
+
+
+def test_a_folder_that_cannot_be_listed_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("M1/a.jpg", "M2/closed/b.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).write_bytes(b"x")
+    scandir = os.scandir
+
+    def refuse(path: str) -> object:  # root may list any folder
+        if str(path).endswith("closed"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    good, bad = open_rows(tmp_path).rows()
+    assert isinstance(good, CatalogueRow)
+    assert isinstance(bad, RowProblem)
+    assert str(bad) == f"{tmp_path}/M2/closed: folder cannot be listed (permission denied)"
+    assert bad.code == "M2"
 
 
 def test_a_link_out_of_the_folder_is_refused(photo: Path, tmp_path: Path) -> None:
@@ -210,7 +289,7 @@ def test_photos_folder_can_be_named(photo: Path, tmp_path: Path) -> None:
         ("c.csv", "brand,photo\nx,a.jpg\n", "found brand, photo; add code"),
         ("c.csv", "", "found nothing"),
         ("c.csv", "code,photo,code\n", "is twice in"),
-        ("c.xlsx", "code,photo\n", "save the table as CSV"),
+        ("c.xlsx", "code,photo\n", "save the table as .xlsx"),
         ("c.csv", b"code,photo\nM1,\xff\xff\xff.jpg\n", "UTF-8"),
         ("c.csv", 'code,"photo\nM1,a.jpg\n', "a quote opened here"),
         ("c.csv", "x" * 1_100_000, "longer than"),
@@ -429,7 +508,7 @@ def test_cells_of_several_lines_are_taken(photo: Path) -> None:
     assert found[0].product["name"] == 'Small bag,\nin "red"'
     assert [row.line for row in found] == [2, 5, 6, 8]
     assert isinstance(found[2], RowProblem)
-    assert found[2].reason == "expected 3 cells as in the header, got 2"
+    assert (found[2].column, found[2].code) == ("photo", "M3")
 
 
 def test_a_line_too_long_inside_of_a_quote_costs_no_other(photo: Path) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from satchel.arrays import Ints
-from satchel.catalog.rows import ALIASES
+from satchel.catalog.headers import attribute_field
 from satchel.errors import UsageError
 from satchel.text import folded, printable
 
@@ -64,9 +64,8 @@ def parse_where(texts: Iterable[str]) -> dict[str, list[str]]:
 
 
 def attribute_key(name: str) -> str:
-    """The form in which names of attributes are compared: "Color" is `colour`."""
-    key = folded(name)
-    return ALIASES.get(key, key)
+    """The form in which names of attributes are compared: "Color" and "색상" are `colour`."""
+    return attribute_field(name) or folded(name)
 
 
 def normalised(where: Where) -> dict[str, dict[str, str]]:
@@ -82,7 +81,8 @@ def normalised(where: Where) -> dict[str, dict[str, str]]:
             raise UsageError(f"expected a value of {printable(attribute[:MAX_CHARS])!r}, got none")
         if any(len(text) > MAX_CHARS for text in (attribute, *values)):
             raise UsageError(f"expected at most {MAX_CHARS} characters in a filter's value")
-        of_key = found.setdefault(attribute_key(attribute), {})
+        key = attribute_key(attribute)
+        of_key = found.setdefault(key, {})
         of_key |= {folded(value): value for value in values}
     if sum(map(len, found.values())) > MAX_PAIRS:
         raise UsageError(f"expected at most {MAX_PAIRS} values in a filter")

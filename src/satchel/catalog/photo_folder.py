@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import unicodedata
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
+
+from satchel.catalog.file_names import composed, readings
 
 LISTINGS: Final = 64
 
@@ -13,14 +14,14 @@ LISTINGS: Final = 64
 class PhotoFolder:
     """The folder that photo paths are relative to.
 
-    macOS writes Hangul file names decomposed (NFD: ㄱ + ㅏ), other systems composed (NFC: 가). A
-    catalogue made on one and read on the other names the same file in other code points; a path
-    that does not exist as written is searched for by its normalized components.
+    A catalogue made on one system and read on another names the same file in other characters:
+    Hangul composed or decomposed, "a.JPG" for "a.jpg", names of a zip file in a wrong encoding. A
+    path that does not exist as written is searched for by all of these.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root.resolve()
-        self._listing = lru_cache(LISTINGS)(_names_by_nfc)
+        self._listing = lru_cache(LISTINGS)(_names_by_reading)
 
     def find(self, value: str) -> Path:
         r"""Resolve a path below the folder, written with / or \.
@@ -33,31 +34,34 @@ class PhotoFolder:
         """
         written = Path(value.replace("\\", "/"))
         path = (self.root / written).resolve()
-        if value.isascii() or path.is_file():
-            return path
-        return self._normalized(written).resolve()
+        return path if path.is_file() else self._searched(written).resolve()
 
     def holds(self, path: Path) -> bool:
         """Whether a resolved path is inside the folder."""
         return path.is_relative_to(self.root)
 
-    def _normalized(self, written: Path) -> Path:
+    def _searched(self, written: Path) -> Path:
         path = self.root
         if written.is_absolute() or ".." in written.parts:
             return path / written
         for part in written.parts:
-            if part.isascii() or (path / part).exists():
+            if (path / part).exists():
                 path /= part
             else:
-                path /= self._listing(path).get(unicodedata.normalize("NFC", part), part)
+                path /= self._listing(path).get(_key(part), part)
             if not self.holds(path.resolve()):  # through a link: no folder outside is listed
                 return path
         return path
 
 
-def _names_by_nfc(folder: Path) -> dict[str, str]:
-    """List a folder's non-ASCII names by their composed form."""
+def _key(name: str) -> str:
+    return composed(name).casefold()
+
+
+def _names_by_reading(folder: Path) -> dict[str, str]:
+    """List a folder's names by what they may say; a name that says it as it is comes first."""
     if not folder.is_dir():
         return {}
-    names = sorted(entry.name for entry in folder.iterdir() if not entry.name.isascii())
-    return {unicodedata.normalize("NFC", name): name for name in reversed(names)}
+    names = sorted((entry.name for entry in folder.iterdir()), reverse=True)
+    other = {_key(reading): name for name in names for reading in readings(name)}
+    return other | {_key(name): name for name in names}

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import json
+import re
 import unicodedata
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from satchel.catalog.file_names import composed
+from satchel.catalog.headers import CODE, LINK_FIELDS, PHOTO
 from satchel.catalog.photo_folder import PhotoFolder
+from satchel.folders import is_photo
 from satchel.records import PRODUCT_FIELDS, Problem
 from satchel.text import printable
 
-LINK_FIELDS: Final = ("role", "source", "license")
-REQUIRED: Final = ("code", "photo")
-ALIASES: Final = {"color": "colour", "licence": "license"}
 MAX_CODE_CHARS: Final = 200
 MAX_VALUE_CHARS: Final = 4_000
+MAX_PHOTOS: Final = 200
+"""Photos that one row may name."""
 QUOTED_CHARS: Final = 200
 """Characters of a faulty line that a message quotes."""
 
 NOT_TEXT: Final = "holds a control character or half a character"
+SHEET_ERRORS: Final = frozenset(
+    ("#N/A", "#REF!", "#NAME?", "#VALUE!", "#DIV/0!", "#NUM!", "#NULL!", "#SPILL!")
+)
+"""What a spreadsheet writes into a cell whose formula fails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,7 @@ class CatalogueRow:
         product: values of `PRODUCT_FIELDS`, only those that are not empty.
         link: values of `LINK_FIELDS`, likewise.
         attributes: every other column that is not empty.
+        empty: names of the columns, of any kind, that the file has and this row leaves empty.
     """
 
     line: int
@@ -42,6 +49,7 @@ class CatalogueRow:
     product: Mapping[str, str] = field(default_factory=dict)
     link: Mapping[str, str] = field(default_factory=dict)
     attributes: Mapping[str, str] = field(default_factory=dict)
+    empty: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,77 +60,165 @@ class RowProblem(Problem):
         line: 1-based line in the file (0 where the source has no lines, as a folder).
         column: the column at fault.
         value: the value at fault.
-        reason: why it cannot be imported and what would be right.
+        code: of the product, where the row says it.
     """
 
     line: int
     column: str
     value: str
+    code: str = ""
 
     @classmethod
-    def of(cls, line: int, column: str, value: str, reason: str) -> RowProblem:
+    def of(cls, line: int, column: str, value: str, reason: str, *, code: str = "") -> RowProblem:
         """Make a problem that names the row by line and column, or by its file."""
         what = f"line {line}, {printable(column)} = {value!r}" if line else printable(value)
-        return cls(what, reason, line, column, value)
+        return cls(what, reason, line, column, value, code)
+
+
+@dataclass(frozen=True, slots=True)
+class AddressRow(RowProblem):
+    """A row whose photo is an address: nothing is fetched, the row is kept for later.
+
+    Attributes:
+        values: all of the row's columns but code and photo that are not empty.
+    """
+
+    values: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def at(cls, line: int, url: str, values: Mapping[str, str]) -> AddressRow:
+        """Make a row of a photo's address."""
+        reason = "is an address, and import fetches nothing; download the photo and name its file"
+        own = {name: value for name, value in values.items() if name != CODE}
+        what = f"line {line}, {PHOTO} = {url!r}"
+        return cls(what, reason, line, PHOTO, url, values[CODE], own)
+
+
+Row = CatalogueRow | RowProblem
 
 
 def check_row(
-    line: int, cells: Mapping[str, str], photos: PhotoFolder
-) -> CatalogueRow | RowProblem:
-    """Check a row of a file, whose cells may hold anything."""
-    for name, value in cells.items():
-        if not _is_text(name):
-            return RowProblem.of(
-                line, "row", name, f"is a column's name that {NOT_TEXT}; rename it"
-            )
-        if not _is_text(value):
-            return RowProblem.of(line, name, quoted(value), f"{NOT_TEXT}; type the value again")
-    values = {name: tidy(value) for name, value in cells.items() if name and value.strip()}
-    for name in REQUIRED:
-        if name not in values:
-            return RowProblem.of(line, name, "", "is missing; every row needs a code and a photo")
-    photo = _photo(line, cells["photo"].strip(), photos)
-    values.pop("photo")
-    return photo if isinstance(photo, RowProblem) else check_values(line, values, photo)
+    line: int, cells: Mapping[str, str], photos: Sequence[str], folder: PhotoFolder
+) -> Iterator[Row]:
+    """Check a row of a file, whose cells may hold anything; yield one row for each photo.
+
+    Args:
+        cells: by the names of their columns, without photos.
+        photos: the cells of photos, each of which may name several.
+    """
+    for name, value in (*cells.items(), *((PHOTO, photo) for photo in photos)):
+        problem = _not_text(line, name, value)
+        if problem is not None:
+            yield problem
+            return
+    values = {name: tidy(value) for name, value in cells.items() if name}
+    values = {name: "" if value in SHEET_ERRORS else value for name, value in values.items()}
+    code = values.get(CODE, "")
+    named = [name for cell in photos for name in _photo_names(cell.strip(), folder)]
+    if not code or not named:
+        missing = PHOTO if code else CODE
+        reason = "is missing; every row needs a code and a photo"
+        yield RowProblem.of(line, missing, "", reason, code=code)
+        return
+    if len(named) > MAX_PHOTOS:
+        reason = f"names {len(named):,} photos, more than {MAX_PHOTOS} in one row"
+        yield RowProblem.of(line, PHOTO, quoted(named[0]), reason, code=code)
+        return
+    for name in named:
+        yield _with_code(_check_photo(line, values, name, folder), code)
 
 
-def check_values(line: int, values: Mapping[str, str], photo: Path) -> CatalogueRow | RowProblem:
-    """Check the values of a row whose photo is found."""
-    for name, value in values.items():
-        limit = MAX_CODE_CHARS if name == "code" else MAX_VALUE_CHARS
-        if len(value) > limit:
-            return RowProblem.of(line, name, value[:80] + "…", f"is longer than {limit} characters")
-    code = tidy(values["code"])
-    if not code.isprintable():
-        return RowProblem.of(line, "code", code, "holds characters that cannot be printed")
-    known = {*REQUIRED, *PRODUCT_FIELDS, *LINK_FIELDS}
+def check_values(line: int, values: Mapping[str, str], photo: Path) -> Row:
+    """Check the values of a row whose photo is found; empty ones are of columns left empty."""
+    problem = _bad_values(line, values)
+    if problem is not None:
+        return problem
+    filled = {name: value for name, value in values.items() if value}
+    known = {CODE, PHOTO, *PRODUCT_FIELDS, *LINK_FIELDS}
     return CatalogueRow(
         line,
-        code,
+        values[CODE],
         photo,
-        {name: values[name] for name in PRODUCT_FIELDS if name in values},
-        {name: values[name] for name in LINK_FIELDS if name in values},
-        {name: value for name, value in values.items() if name not in known},
+        {name: filled[name] for name in PRODUCT_FIELDS if name in filled},
+        {name: filled[name] for name in LINK_FIELDS if name in filled},
+        {name: value for name, value in filled.items() if name not in known},
+        frozenset(name for name, value in values.items() if not value),
     )
 
 
+def _check_photo(line: int, values: Mapping[str, str], photo: str, folder: PhotoFolder) -> Row:
+    if "://" in photo or photo.startswith("//"):
+        return _address(line, values, photo)
+    path = _photo(line, photo, folder)
+    return path if isinstance(path, RowProblem) else check_values(line, values, path)
+
+
+def _bad_values(line: int, values: Mapping[str, str]) -> RowProblem | None:
+    for name, value in values.items():
+        limit = MAX_CODE_CHARS if name == CODE else MAX_VALUE_CHARS
+        if len(value) > limit:
+            return RowProblem.of(line, name, value[:80] + "…", f"is longer than {limit} characters")
+    code = values[CODE]
+    if not code.isprintable():
+        return RowProblem.of(line, CODE, code, "holds characters that cannot be printed")
+    return None
+
+
+# -- photos ---------------------------------------------------------------------------------------
+
+_BEFORE_ADDRESS: Final = re.compile(r"[\s,;|]+(?=(?:https?:)?//)")
+_BETWEEN_NAMES: Final = re.compile(r"[\n\r;|,]")
+_WEB: Final = re.compile(r"(?:https?:)?//[^\s/]", re.IGNORECASE)
+
+
+def _photo_names(cell: str, folder: PhotoFolder) -> list[str]:
+    """Split a cell that names several photos; a name may itself hold a comma."""
+    if "//" in cell:
+        return [name for part in _BEFORE_ADDRESS.split(cell) if (name := part.strip(" ,;|\n\r"))]
+    names = [name for part in _BETWEEN_NAMES.split(cell) if (name := part.strip())]
+    several = len(names) > 1 and all(is_photo(Path(name)) for name in names)
+    if not several or _is_file(cell, folder):
+        return [cell] if cell else []
+    return names
+
+
+def _is_file(cell: str, folder: PhotoFolder) -> bool:
+    try:
+        return folder.find(cell).is_file()
+    except (OSError, ValueError):
+        return False
+
+
+def _address(line: int, values: Mapping[str, str], url: str) -> RowProblem:
+    if not _WEB.match(url):
+        reason = "is an address of another kind than http:// and https://; name a file"
+        return RowProblem.of(line, PHOTO, quoted(url), reason)
+    if len(url) > MAX_VALUE_CHARS:
+        return _too_long(line, url)
+    problem = _bad_values(line, values)
+    if problem is not None:
+        return problem
+    whole = f"https:{url}" if url.startswith("//") else url
+    return AddressRow.at(line, whole, {name: value for name, value in values.items() if value})
+
+
 def _photo(line: int, value: str, photos: PhotoFolder) -> Path | RowProblem:
-    if "://" in value:
-        return RowProblem.of(
-            line, "photo", value, "is an address; download the photo and name its file"
-        )
     if len(value) > MAX_VALUE_CHARS:
-        reason = f"is longer than {MAX_VALUE_CHARS} characters"
-        return RowProblem.of(line, "photo", value[:80] + "…", reason)
+        return _too_long(line, value)
     try:
         path = photos.find(value)
         exists = path.is_file()
     except (OSError, ValueError) as error:
-        return RowProblem.of(line, "photo", value, f"is not a usable path: {error}")
+        return RowProblem.of(line, PHOTO, value, f"is not a usable path: {error}")
     inside = check_inside(line, value, path, photos)
     if isinstance(inside, Path) and not exists:
-        return RowProblem.of(line, "photo", value, f"no such file in {photos.root}")
+        return RowProblem.of(line, PHOTO, value, f"no such file in {photos.root}")
     return inside
+
+
+def _too_long(line: int, value: str) -> RowProblem:
+    reason = f"is longer than {MAX_VALUE_CHARS} characters"
+    return RowProblem.of(line, PHOTO, value[:80] + "…", reason)
 
 
 def check_inside(line: int, value: str, path: Path, photos: PhotoFolder) -> Path | RowProblem:
@@ -133,18 +229,23 @@ def check_inside(line: int, value: str, path: Path, photos: PhotoFolder) -> Path
     if photos.holds(path):
         return path
     reason = f"is outside {photos.root}; move it there, or name the photos' folder with --photos"
-    return RowProblem.of(line, "photo", value, reason)
+    return RowProblem.of(line, PHOTO, value, reason)
 
 
-def column_name(name: str) -> str:
-    """Return a column's name, trimmed, in lower case and without spelling variants."""
-    plain = tidy(name).lower()
-    return ALIASES.get(plain, plain)
+# -- text -----------------------------------------------------------------------------------------
 
 
 def tidy(text: str) -> str:
     """Trim and compose (NFC): macOS writes Korean file names in pieces, others do not."""
-    return unicodedata.normalize("NFC", text).strip()
+    return composed(text).strip()
+
+
+def _not_text(line: int, name: str, value: str) -> RowProblem | None:
+    if not _is_text(name):
+        return RowProblem.of(line, "row", name, f"is a column's name that {NOT_TEXT}; rename it")
+    if not _is_text(value):
+        return RowProblem.of(line, name, quoted(value), f"{NOT_TEXT}; type the value again")
+    return None
 
 
 def _is_text(value: str) -> bool:
@@ -165,12 +266,7 @@ def quoted(text: str) -> str:
     return text[:QUOTED_CHARS].rstrip()
 
 
-def as_text(value: Any) -> str:
-    """Return a JSON value as the text of a cell."""
-    match value:
-        case None:
-            return ""
-        case str():
-            return value
-        case _:
-            return json.dumps(value, ensure_ascii=False, sort_keys=True)
+def _with_code(row: Row, code: str) -> Row:
+    if isinstance(row, RowProblem) and not row.code:
+        return replace(row, code=code)
+    return row
