@@ -289,7 +289,7 @@ def test_photos_folder_can_be_named(photo: Path, tmp_path: Path) -> None:
         ("c.csv", "brand,photo\nx,a.jpg\n", "found brand, photo; add code"),
         ("c.csv", "", "found nothing"),
         ("c.csv", "code,photo,code\n", "is twice in"),
-        ("c.xlsx", "code,photo\n", "save the table as .xlsx"),
+        ("c.xlsx", "code,photo\n", "is no usable Excel workbook"),
         ("c.csv", b"code,photo\nM1,\xff\xff\xff.jpg\n", "UTF-8"),
         ("c.csv", 'code,"photo\nM1,a.jpg\n', "a quote opened here"),
         ("c.csv", "x" * 1_100_000, "longer than"),

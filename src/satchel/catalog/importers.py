@@ -1,4 +1,4 @@
-"""Catalogue importers: CSV, JSON Lines or a folder per code, as a stream of checked rows.
+"""Catalogue importers: CSV, XLSX, JSON Lines or a folder per code, as a stream of checked rows.
 
 A faulty row becomes a `RowProblem` in the stream, in its place: bad rows never cost good ones.
 """
@@ -19,12 +19,15 @@ from satchel.catalog.folder_rows import folder_rows, survey_folder
 from satchel.catalog.headers import CODE, PHOTO, attribute_field, name_columns
 from satchel.catalog.photo_folder import PhotoFolder
 from satchel.catalog.rows import Row, RowProblem, check_row, quoted
+from satchel.catalog.sheet_table import open_sheet
 from satchel.catalog.table_rows import Columns
+from satchel.catalog.workbook import OLE, WORKBOOK_SUFFIXES
 from satchel.errors import UsageError
 
 CSV_SUFFIXES: Final = (".csv", ".tsv", ".txt")
 """Excel calls its tab-separated "Unicode text" .txt."""
 JSONL_SUFFIXES: Final = (".jsonl", ".ndjson")
+ZIP: Final = b"PK\x03\x04"
 PAGES: Final = (b"<!doctype", b"<html", b"<table", b"<meta")
 """How web pages begin, which some shops export under the name of an Excel file."""
 
@@ -48,14 +51,16 @@ def open_rows(
     photos: Path | None = None,
     encoding: str | None = None,
     columns: Columns = (),
+    sheet: str | None = None,
 ) -> RowSource:
-    """Open a catalogue: a CSV or JSONL file, or a folder that has a folder for each code.
+    """Open a catalogue: a CSV, XLSX or JSONL file, or a folder that has a folder for each code.
 
     Args:
         path: the file or folder.
         photos: the folder that photo paths are relative to; default, the file's own.
         encoding: of the file's text; default, as `satchel.catalog.encodings` detects it.
         columns: pairs (field, header) for headers that are not recognised.
+        sheet: title of the workbook's sheet; default, the first with columns for code and photo.
 
     Raises:
         UsageError: it is not there, cannot be read, is of no known kind, has no usable header, or
@@ -63,11 +68,11 @@ def open_rows(
     """
     try:
         if path.is_dir():
-            if columns:
-                raise UsageError(f"expected a file for --column, got the folder {path}")
+            if columns or sheet is not None:
+                raise UsageError(f"expected a file for --column and --sheet, got the folder {path}")
             survey = survey_folder(path)
             return RowSource(survey.photos, lambda: folder_rows(path), tuple(survey.notes()))
-        return _open_file(path, photos or path.parent, encoding, columns)
+        return _open_file(path, photos or path.parent, encoding, columns, sheet)
     except OSError as error:
         reason = (error.strerror or "unknown reason").lower()
         raise UsageError(f"{path} cannot be read ({reason}); check the path") from None
@@ -89,16 +94,24 @@ def parse_columns(texts: Sequence[str]) -> Columns:
     return tuple(columns)
 
 
-def _open_file(path: Path, root: Path, encoding: str | None, columns: Columns) -> RowSource:
+def _open_file(
+    path: Path, root: Path, encoding: str | None, columns: Columns, sheet: str | None
+) -> RowSource:
     if not path.is_file():
         raise UsageError(
-            f"expected a catalogue file (.csv, .jsonl) or a folder per code, found nothing "
+            f"expected a catalogue file (.csv, .xlsx, .jsonl) or a folder per code, found nothing "
             f"at {path}; check the path"
         )
     if not root.is_dir():
         raise UsageError(f"expected a folder of photos at {root}; check --photos")
     photos = PhotoFolder(root)
     head = _head(path)
+    if head.startswith((ZIP, OLE)) or path.suffix.lower() in WORKBOOK_SUFFIXES:
+        table = open_sheet(path, sheet, columns)
+        total = max(0, table.sheet.rows - table.header.line)
+        return RowSource(total, lambda: table.rows(photos), (*table.header.notes(), *table.notes))
+    if sheet is not None:
+        raise UsageError(f"expected an Excel workbook for --sheet, got {path.name}")
     return _open_text(path, head, photos, encoding, columns)
 
 
