@@ -12,8 +12,10 @@ import pytest
 from sqlalchemy import create_engine, text
 
 from conftest import jpeg
+from satchel.catalog.decisions import Choice
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import ImportCount, import_rows
+from satchel.catalog.photos import sha256
 from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.errors import StorageError, WorkspaceError
 from satchel.workspace import Workspace
@@ -118,17 +120,114 @@ def test_update_stores_further_columns_that_changed(
     count, problems = run(workspace, later, update=True)
     assert (count.added, count.unchanged, problems) == (2, 0, [])
     product = workspace.catalogue.product("M0")
-    assert product.attributes == {"material": "lacquer", "year": "1998"}
-    assert product.colour == "red"  # an empty cell says nothing
+    assert product.attributes == {"material": "lacquer", "year": "1998", "view": "back"}
+    assert product.colour is None  # all of its cells are empty
     assert [photo.role for photo in workspace.catalogue.photos_of("M0")] == ["studio", None]
     before = contents(workspace)
     assert [row["attributes"] for row in before["product_photos"][:2]] == [
-        '{"view": "view 1", "material": "lacquer", "year": "1998"}',
+        '{"material": "lacquer", "year": "1998"}',
         '{"view": "back", "material": "lacquer"}',
     ]
     count, _ = run(workspace, later, update=True)
     assert (count.added, count.unchanged) == (0, 2)
     assert contents(workspace) == before
+
+
+def table(workspace: Workspace, path: Path, text: str, *, update: bool = True) -> ImportCount:
+    """Import this text; nothing may be refused."""
+    path.write_text(text)
+    count, problems = run(workspace, path, update=update)
+    assert problems == []
+    return count
+
+
+def test_update_empties_what_the_file_leaves_empty(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    path = catalogue_file.with_name("c.csv")
+    full = (
+        "code,brand,name,role,source,license,strap,photo\n"
+        "A,Dior,Saddle,front,shop,CC0,chain,photos/disc-1.jpg\n"
+        "A,Dior,Saddle,back,shop,CC0,chain,photos/disc-2.jpg\n"
+    )
+    table(workspace, path, full)
+    sparse = (
+        "code,brand,name,role,source,license,strap,photo\n"
+        "A,,Saddle,,,,,photos/disc-1.jpg\n"
+        "A,,,back,,CC0,,photos/disc-2.jpg\n"
+    )
+    untouched = contents(workspace)
+    count = table(workspace, path, sparse, update=False)
+    assert (count.added, count.unchanged, count.differing) == (0, 2, 2)
+    assert contents(workspace) == untouched
+    count = table(workspace, path, sparse)
+    assert (count.added, count.emptied) == (2, 1)
+    product = workspace.catalogue.product("A")
+    assert (product.brand, product.name, product.attributes) == (None, "Saddle", {})
+    photos = workspace.catalogue.photos_of("A")
+    assert [(p.role, p.source, p.license) for p in photos] == [
+        (None, None, None),
+        ("back", None, "CC0"),
+    ]
+    after = contents(workspace)
+    count = table(workspace, path, sparse)
+    assert (count.added, count.unchanged, count.emptied) == (0, 2, 0)
+    assert contents(workspace) == after
+    table(workspace, path, full)
+    assert contents(workspace) == untouched
+    table(workspace, path, "code,photo\nA,photos/disc-1.jpg\nA,photos/disc-2.jpg\n")
+    assert contents(workspace) == untouched  # a column that is not there says nothing
+
+
+def codes_of(workspace: Workspace, photo: str) -> set[str]:
+    """The codes that have the photo of this file."""
+    known = workspace.catalogue.photo_from(sha256(Path(photo).read_bytes()))
+    assert known is not None
+    found = {code: workspace.catalogue.photos_of(code) for code in "AB"}
+    return {code for code, photos in found.items() if known[1] in {p.sha256 for p in photos}}
+
+
+def test_a_photo_that_moved_to_another_code_leaves_the_old_one(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    path = catalogue_file.with_name("c.csv")
+    one, two = (str(catalogue_file.parent / f"photos/disc-{n}.jpg") for n in (1, 2))
+    table(workspace, path, "code,photo\nA,photos/disc-1.jpg\nA,photos/disc-2.jpg\n")
+    moved = "code,photo\nB,photos/disc-1.jpg\n"
+    table(workspace, path, moved, update=False)
+    assert codes_of(workspace, one) == {"A", "B"}  # nothing known is taken away
+    revision = workspace.catalogue.revision()
+    count = table(workspace, path, moved)
+    assert (count.added, count.unchanged, count.moved) == (0, 1, 1)
+    assert codes_of(workspace, one) == {"B"}
+    assert codes_of(workspace, two) == {"A"}  # the file does not name it
+    assert workspace.catalogue.revision() > revision
+    assert table(workspace, path, moved).moved == 0
+    both = "code,photo\nA,photos/disc-1.jpg\nB,photos/disc-1.jpg\n"
+    assert table(workspace, path, both).moved == 0
+    assert codes_of(workspace, one) == {"A", "B"}
+
+
+def test_what_a_person_decided_stays_and_so_does_what_a_refused_row_may_say(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    path = catalogue_file.with_name("c.csv")
+    one = str(catalogue_file.parent / "photos/disc-1.jpg")
+    table(workspace, path, "code,brand,photo\nA,Dior,photos/disc-1.jpg\n")
+    table(workspace, path, "code,photo\nB,photos/disc-2.jpg\n")
+    path.write_text("code,brand,photo\nB,,photos/disc-1.jpg\nA,,gone.jpg\n")
+    count, problems = run(workspace, path, update=True)
+    assert (len(problems), count.moved) == (1, 0)
+    assert codes_of(workspace, one) == {"A", "B"}
+    path.write_text("code,brand,photo\nB,,photos/disc-1.jpg\n,,photos/disc-2.jpg\n")
+    count, problems = run(workspace, path, update=True)
+    assert (len(problems), count.moved, count.uncertain) == (1, 0, 1)
+    assert workspace.catalogue.product("A").brand == "Dior"
+    (link,) = (p.link_id for p in workspace.catalogue.photos_of("A"))
+    workspace.catalogue.review.decide(Choice.KEEP, [link])
+    moved = "code,photo\nB,photos/disc-1.jpg\n"
+    assert table(workspace, path, moved).moved == 0
+    assert codes_of(workspace, one) == {"A", "B"}
 
 
 def test_unreadable_photos_do_not_cost_the_others(

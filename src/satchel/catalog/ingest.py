@@ -8,11 +8,12 @@ the hash of the received bytes and resumes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Final
 
 from satchel.catalog.photos import PhotoStore, sha256
-from satchel.catalog.rows import CatalogueRow, RowProblem
+from satchel.catalog.reconcile import FileContents
+from satchel.catalog.rows import AddressRow, CatalogueRow, Row, RowProblem
 from satchel.catalog.store import Catalogue
 from satchel.catalog.writer import CatalogueWriter, Linked
 from satchel.errors import PhotoError, StorageError, WorkspaceError
@@ -30,26 +31,44 @@ class ImportCount:
 
     Attributes:
         differing: of the unchanged rows, those with values that `update` would have taken.
+        addresses: rows whose photo is an address, of which nothing is imported.
+        moved: photos that left a code under which the file does not name them.
+        emptied: products of which a field was emptied.
+        uncertain: refused rows of unknown code, because of which nothing was moved or emptied.
     """
 
     added: int = 0
     unchanged: int = 0
     differing: int = 0
     problems: int = 0
+    addresses: int = 0
     new_products: int = 0
+    moved: int = 0
+    emptied: int = 0
+    uncertain: int = 0
 
     @property
     def rows(self) -> int:
         """Rows read so far."""
-        return self.added + self.unchanged + self.problems
+        return self.added + self.unchanged + self.problems + self.addresses
 
     def add(self, other: ImportCount) -> None:
         """Add the counts of another part of the import."""
-        self.added += other.added
-        self.unchanged += other.unchanged
-        self.differing += other.differing
-        self.problems += other.problems
-        self.new_products += other.new_products
+        for one in fields(self):
+            setattr(self, one.name, getattr(self, one.name) + getattr(other, one.name))
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """What a batch became.
+
+    Attributes:
+        links: of each row that was written, the ids of its product and its photo.
+    """
+
+    count: ImportCount = field(default_factory=ImportCount)
+    problems: list[RowProblem] = field(default_factory=list)
+    links: list[tuple[CatalogueRow, int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +83,7 @@ class _Prepared:
 
 
 def import_rows(
-    rows: Iterable[CatalogueRow | RowProblem],
+    rows: Iterable[Row],
     catalogue: Catalogue,
     store: PhotoStore,
     *,
@@ -78,25 +97,32 @@ def import_rows(
     Args:
         rows: a stream; never held as a whole.
         update: let values that differ from a product's known ones replace them, instead of
-            refusing the row.
+            refusing the row; see also `satchel.catalog.reconcile`.
         progress: advanced after each batch by its number of rows.
 
     Raises:
         StorageError: photos or rows cannot be written at all, as on a full disk.
         WorkspaceError: the database is damaged or gone.
     """
-    count = ImportCount()
+    count, contents = ImportCount(), FileContents()
 
-    def prepare(row: CatalogueRow | RowProblem) -> _Prepared | RowProblem:
+    def prepare(row: Row) -> _Prepared | RowProblem:
         return row if isinstance(row, RowProblem) else _prepare(row, catalogue, store, limits)
 
     prepared = map_in_order(prepare, rows, workers=cores(), ahead=8)
     for batch in batched(prepared, BATCH_ROWS):
-        done, problems = _write_batch(batch, catalogue, update=update)
-        count.add(done)
-        for problem in problems:
+        done = _write_batch(batch, catalogue, update=update)
+        count.add(done.count)
+        for problem in done.problems:
+            contents.refuse(problem)
             on_problem(problem)
+        if update:
+            for link in done.links:
+                contents.add(*link)
         progress.advance(len(batch))
+    if update:
+        count.moved, count.emptied = contents.apply(catalogue)
+        count.uncertain = contents.unknown
     return count
 
 
@@ -111,7 +137,7 @@ def _prepare(
             return _Prepared(row, source, known[0], None, "")
         stored = clean(data, limits)
     except PhotoError as error:
-        return RowProblem.of(row.line, "photo", str(row.photo), str(error))
+        return RowProblem.of(row.line, "photo", str(row.photo), str(error), code=row.code)
     except (StorageError, WorkspaceError):  # the disk or the database itself
         raise
     except Exception as error:  # no error of one row may cost the others
@@ -121,12 +147,12 @@ def _prepare(
 
 def _unexpected(row: CatalogueRow, error: Exception) -> RowProblem:
     reason = f"cannot be imported: {type(error).__name__}: {error}"
-    return RowProblem.of(row.line, "row", row.code, reason)
+    return RowProblem.of(row.line, "row", row.code, reason, code=row.code)
 
 
 def _write_batch(
     batch: Sequence[_Prepared | RowProblem], catalogue: Catalogue, *, update: bool
-) -> tuple[ImportCount, list[RowProblem]]:
+) -> _Written:
     """Write a batch in one transaction; if a row breaks it, one transaction for each row."""
     try:
         return _write(batch, catalogue, update=update)
@@ -137,39 +163,46 @@ def _write_batch(
             return _one_by_one(batch, catalogue, update=update)
         item = batch[0]
         assert isinstance(item, _Prepared)  # nothing is written for the others
-        return ImportCount(problems=1), [_unexpected(item.row, error)]
+        return _Written(ImportCount(problems=1), [_unexpected(item.row, error)])
 
 
 def _one_by_one(
     batch: Sequence[_Prepared | RowProblem], catalogue: Catalogue, *, update: bool
-) -> tuple[ImportCount, list[RowProblem]]:
-    count, problems = ImportCount(), []
+) -> _Written:
+    written = _Written()
     for item in batch:
-        done, refused = _write_batch([item], catalogue, update=update)
-        count.add(done)
-        problems += refused
-    return count, problems
+        one = _write_batch([item], catalogue, update=update)
+        written.count.add(one.count)
+        written.problems.extend(one.problems)
+        written.links.extend(one.links)
+    return written
 
 
 def _write(
     batch: Iterable[_Prepared | RowProblem], catalogue: Catalogue, *, update: bool
-) -> tuple[ImportCount, list[RowProblem]]:
-    count, problems = ImportCount(), []
+) -> _Written:
+    written = _Written()
     with catalogue.writing() as writer:
         for item in batch:
             problem = (
-                item if isinstance(item, RowProblem) else _write_row(item, writer, count, update)
+                item
+                if isinstance(item, RowProblem)
+                else _write_row(item, writer, written, update=update)
             )
-            if problem is not None:
-                count.problems += 1
-                problems.append(problem)
-    return count, problems
+            if problem is None:
+                continue
+            written.problems.append(problem)
+            if isinstance(problem, AddressRow):
+                written.count.addresses += 1
+            else:
+                written.count.problems += 1
+    return written
 
 
 def _write_row(
-    item: _Prepared, writer: CatalogueWriter, count: ImportCount, update: bool
+    item: _Prepared, writer: CatalogueWriter, written: _Written, *, update: bool
 ) -> RowProblem | None:
-    row = item.row
+    row, count = item.row, written.count
     known = writer.product(row.code)
     if known is None:
         product_id = writer.add_product(row.code, row.product)
@@ -177,15 +210,19 @@ def _write_row(
         changed = True
     else:
         product_id, fields = known
-        conflict = None if update else _conflict(row, fields)
-        if conflict is not None:
-            return conflict
         new = {name: value for name, value in row.product.items() if fields[name] != value}
+        if not update:
+            conflict = _conflict(row, new, fields)
+            if conflict is not None:
+                return conflict
         if new:
             writer.set_product(product_id, new)
         changed = bool(new)
     photo_id = _photo_id(item, writer)
-    linked = writer.link(product_id, photo_id, row.link, row.attributes, update=update)
+    linked = writer.link(
+        product_id, photo_id, row.link, row.attributes, empty=row.empty, update=update
+    )
+    written.links.append((row, product_id, photo_id))
     if changed or linked in (Linked.ADDED, Linked.UPDATED):
         count.added += 1
     else:
@@ -205,15 +242,18 @@ def _photo_id(item: _Prepared, writer: CatalogueWriter) -> int:
     return photo_id
 
 
-def _conflict(row: CatalogueRow, fields: Mapping[str, str | None]) -> RowProblem | None:
-    for name, value in row.product.items():
+def _conflict(
+    row: CatalogueRow, new: Mapping[str, str], fields: Mapping[str, str | None]
+) -> RowProblem | None:
+    for name, value in new.items():
         known = fields[name]
-        if known is not None and known != value:
+        if known is not None:
             return RowProblem.of(
                 row.line,
                 name,
                 value,
-                f"contradicts {known!r}, which {row.code} already has; "
+                f"contradicts {known!r}, which {row.code!r} already has; "
                 "correct the row, or import with --update to let the newer value win",
+                code=row.code,
             )
     return None

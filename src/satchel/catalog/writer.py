@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from enum import Enum, auto
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy import update as sql_update
 
 from satchel.catalog.database import increment_revision, inserted_id
-from satchel.catalog.dialect import insert_or_ignore
+from satchel.catalog.dialect import MAX_PARAMETERS, insert_or_ignore
+from satchel.catalog.headers import LINK_FIELDS
+from satchel.catalog.review import DECIDED
 from satchel.catalog.tables import PhotoRow, PhotoSourceRow, ProductPhotoRow, ProductRow
+from satchel.parallel import batched
 from satchel.records import PRODUCT_FIELDS
 
 
@@ -83,6 +86,7 @@ class CatalogueWriter:
         link: Mapping[str, str],
         attributes: Mapping[str, str],
         *,
+        empty: Collection[str] = (),
         update: bool = False,
     ) -> Linked:
         """Record that a photo shows a product.
@@ -92,8 +96,9 @@ class CatalogueWriter:
             photo_id: of the photo.
             link: role, source and license.
             attributes: the further columns.
-            update: let these values replace those of a link that is known. A known value stays
-                where none is given.
+            empty: columns that are there and have no value.
+            update: let these values replace those of a link that is known, and let empty columns
+                empty it. A known value stays where there is no column.
         """
         known = self._connection.scalar(
             select(ProductPhotoRow.id).where(
@@ -101,7 +106,10 @@ class CatalogueWriter:
             )
         )
         if known is not None:
-            return self._update_link(known, link, attributes, update=update)
+            cleared = {name: None for name in LINK_FIELDS if name in empty}
+            return self._update_link(
+                known, {**cleared, **link}, attributes, empty=empty, update=update
+            )
         self._connection.execute(
             insert(ProductPhotoRow).values(
                 product_id=product_id, photo_id=photo_id, attributes=dict(attributes), **link
@@ -111,15 +119,69 @@ class CatalogueWriter:
         return Linked.ADDED
 
     def _update_link(
-        self, link_id: int, link: Mapping[str, str], attributes: Mapping[str, str], *, update: bool
+        self,
+        link_id: int,
+        link: Mapping[str, str | None],
+        attributes: Mapping[str, str],
+        *,
+        empty: Collection[str],
+        update: bool,
     ) -> Linked:
         row = ProductPhotoRow.id == link_id
         columns = [getattr(ProductPhotoRow, name) for name in ("attributes", *link)]
         before = dict(self._connection.execute(select(*columns).where(row)).one()._mapping)
-        after = {**link, "attributes": {**before["attributes"], **attributes}}
+        further = {name: v for name, v in before["attributes"].items() if name not in empty}
+        after = {**link, "attributes": {**further, **attributes}}
         if after == before:
             return Linked.KNOWN
         if not update:
             return Linked.DIFFERS
         self._connection.execute(sql_update(ProductPhotoRow).where(row).values(**after))
         return Linked.UPDATED
+
+    def clear_fields(self, product_id: int, names: Collection[str]) -> bool:
+        """Empty some of a product's fields; return whether one of them had a value."""
+        columns = [getattr(ProductRow, name) for name in names]
+        row = ProductRow.id == product_id
+        known = self._connection.execute(select(*columns).where(row)).one()
+        if all(value is None for value in known):
+            return False
+        self._connection.execute(
+            sql_update(ProductRow).where(row).values(dict.fromkeys(names, None))
+        )
+        return True
+
+    def unlink_others(
+        self, photos: Mapping[int, Collection[int]], keep_codes: Collection[str]
+    ) -> int:
+        """Remove photos from products; a photo on which a person decided stays where it is.
+
+        Args:
+            photos: photo's id → ids of the products that it stays with; at most `MAX_PARAMETERS`.
+            keep_codes: products whose photos all stay.
+
+        Returns:
+            how many photos of a product were removed.
+        """
+        rows = self._connection.execute(
+            select(
+                ProductPhotoRow.id,
+                ProductPhotoRow.photo_id,
+                ProductPhotoRow.product_id,
+                ProductPhotoRow.reasons,
+                ProductRow.code,
+            )
+            .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
+            .where(ProductPhotoRow.photo_id.in_(photos))
+        ).all()
+        gone = [
+            row.id
+            for row in rows
+            if row.product_id not in photos[row.photo_id]
+            and row.code not in keep_codes
+            and not any(reason["kind"] == DECIDED for reason in row.reasons)
+        ]
+        for some in batched(gone, MAX_PARAMETERS):
+            self._connection.execute(delete(ProductPhotoRow).where(ProductPhotoRow.id.in_(some)))
+        self._changed = self._changed or bool(gone)
+        return len(gone)
