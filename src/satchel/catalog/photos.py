@@ -22,7 +22,7 @@ class PhotoStore:
     """Photos in a folder, `ab/cd/abcd….jpg`, two levels deep so that no folder gets crowded."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def put(self, data: bytes) -> str:
         """Store bytes, if they are not there yet, and return their SHA-256.
@@ -37,7 +37,7 @@ class PhotoStore:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_atomically(path, data)
         except OSError as error:
-            raise storage_error(error, f"write to the photo store in {self._folder}") from None
+            raise storage_error(error, f"write to the photo store in {self.folder}") from None
         return name
 
     def path(self, name: str) -> Path:
@@ -48,7 +48,7 @@ class PhotoStore:
         """
         if not _SHA256.fullmatch(name):
             raise CatalogueError(f"expected a SHA-256 (64 hexadecimal digits), got {name!r}")
-        return self._folder / name[:2] / name[2:4] / f"{name}.jpg"
+        return self.folder / name[:2] / name[2:4] / f"{name}.jpg"
 
     def read(self, name: str) -> bytes:
         """Return a photo's bytes.

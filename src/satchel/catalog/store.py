@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
-from sqlalchemy import Engine
+from sqlalchemy import Engine, insert, select
 
 from satchel.catalog.annotation_tasks import AnnotationTaskStore
 from satchel.catalog.annotations import AnnotationStore
@@ -15,9 +17,12 @@ from satchel.catalog.feedback import FeedbackStore
 from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.products import ProductStore
 from satchel.catalog.review import PhotoReview
+from satchel.catalog.tables import Base
 from satchel.catalog.training import KeptPhoto, kept_photos
 from satchel.catalog.vectors import VectorStore
 from satchel.catalog.writer import CatalogueWriter
+
+COPIED_AT_ONCE: Final = 5_000
 
 
 class Catalogue(ProductStore):
@@ -61,6 +66,19 @@ class Catalogue(ProductStore):
     def kept_photos(self, encoder: str) -> list[KeptPhoto]:
         """Return every kept photo of every product, with what training needs; see `KeptPhoto`."""
         return kept_photos(self._engine, encoder)
+
+    def copy_to(self, other: Catalogue, tables: Iterable[type[Base]]) -> None:
+        """Copy the rows of some tables into an empty catalogue.
+
+        Args:
+            tables: those that others refer to come first.
+        """
+        with self._engine.connect() as source, writing(other._engine) as target:
+            paged = source.execution_options(yield_per=COPIED_AT_ONCE)
+            for table in tables:
+                for rows in paged.execute(select(table.__table__)).mappings().partitions():
+                    target.execute(insert(table), [dict(row) for row in rows])
+            target.commit()
 
     def writing(self) -> CatalogueWriter:
         """Begin a transaction in which everything is written, or nothing."""

@@ -3,64 +3,115 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import SOME_FAILED, Bars, Encoding, FirstProblems, open_workspace, say
+from satchel.cli.shared import PROBLEMS_SHOWN, SOME_FAILED, Bars, Encoding, open_workspace, say
+
+if TYPE_CHECKING:
+    from satchel.workflows.import_ import ImportResult
 
 
 def import_(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="CSV or JSONL file, or a folder per code.")],
+    path: Annotated[Path, typer.Argument(help="CSV, XLSX or JSONL file, or a folder per code.")],
     photos: Annotated[
         Path | None,
         typer.Option(help="Folder that photo paths are relative to; default the file's own."),
     ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD=HEADER",
+            help="Read this column as that field, such as code=품번; the usual headers are known, "
+            "in English and Korean.",
+        ),
+    ] = None,
+    sheet: Annotated[
+        str | None, typer.Option(help="Of a workbook; default the first with code and photo.")
+    ] = None,
     update: Annotated[
         bool,
-        typer.Option("--update", help="Let values that differ replace known ones."),
+        typer.Option("--update", help="Let the file's values, and its empty cells, replace known."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only say what would happen; write nothing.")
     ] = False,
     encoding: Encoding = None,
 ) -> None:
     """Put products and their photos into the catalogue."""
-    from satchel.catalog.importers import open_rows
+    from satchel.catalog.importers import open_rows, parse_columns
     from satchel.workflows.import_ import import_catalogue
 
     workspace = open_workspace(context)
-    source = open_rows(path, photos, encoding)
+    source = open_rows(path, photos, encoding, parse_columns(column or ()), sheet)
     for note in source.notes:
         say(note)
-    with Bars() as bars:
+    with Bars(resumes=not dry_run) as bars:
         done = import_catalogue(
             workspace,
             source,
             path.resolve().stem,
             update=update,
-            on_problem=FirstProblems("… and more, in the report"),
+            dry_run=dry_run,
             progress=bars,
         )
+    _say_counts(done, update=update, dry_run=dry_run)
+    if not done.count.rows:
+        say(
+            f"nothing to import in {path}: expected rows in a file, or photos in folders named by "
+            "code"
+        )
+        raise typer.Exit(SOME_FAILED)
+    _say_refusals(done, dry_run=dry_run)
+    if dry_run:
+        say("nothing was written; import without --dry-run to do it")
+    elif done.count.added + done.count.unchanged:
+        say("next: satchel index; or satchel curate, which also sorts out copies and wrong photos")
+    if done.count.problems:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _say_counts(done: ImportResult, *, update: bool, dry_run: bool) -> None:
     count, size = done.count, done.size
     added = "added or changed" if update else "added"
+    would = "would be " if dry_run else ""
     say(
-        f"{count.rows:,} rows: {count.added:,} {added}, {count.unchanged:,} already there, "
-        f"{count.problems:,} refused; the catalogue has {size.products:,} products and "
-        f"{size.photos:,} photos"
+        f"{count.rows:,} rows: {count.added:,} {would}{added}, {count.unchanged:,} already there, "
+        f"{count.problems:,} refused; the catalogue {'would have' if dry_run else 'has'} "
+        f"{size.products:,} products and {size.photos:,} photos"
     )
     if count.differing:
         say(
             f"{count.differing:,} of the rows already there have other values now, which were "
             "ignored: import with --update to apply them"
         )
-    if not count.rows:
+    if count.moved:
+        say(f"{count.moved:,} photos {would or 'were '}taken from codes they no longer have")
+    if count.emptied:
+        say(f"{count.emptied:,} products {would or 'were '}emptied of values the file leaves empty")
+    if count.uncertain:
         say(
-            f"nothing to import in {path}: expected rows in a file, or photos in folders named by "
-            "code"
+            f"{count.uncertain:,} refused rows have no code that can be read: so no photo left a "
+            "code, and no value of a product was emptied"
         )
-        raise typer.Exit(SOME_FAILED)
-    if count.problems:
-        say(f"the refused rows, with reasons: {done.report}")
-    if count.problems < count.rows:
-        say("next: satchel index; or satchel curate, which also sorts out copies and wrong photos")
-    if count.problems:
-        raise typer.Exit(SOME_FAILED)
+    if count.addresses:
+        where = "" if dry_run else f" in {done.addresses}"
+        say(
+            f"{count.addresses:,} photos are addresses: {would or 'they are '}kept aside{where}; "
+            "nothing is fetched"
+        )
+
+
+def _say_refusals(done: ImportResult, *, dry_run: bool) -> None:
+    reasons = done.refusals.by_count()
+    if not reasons:
+        return
+    say("refused, by reason, with an example of each:")
+    for count, example in reasons[:PROBLEMS_SHOWN]:
+        say(f"  {count:,} × {example}")
+    if len(reasons) > PROBLEMS_SHOWN:
+        say(f"  … and {len(reasons) - PROBLEMS_SHOWN:,} more reasons")
+    if not dry_run:
+        say(f"all refused rows, with reasons: {done.report}")
