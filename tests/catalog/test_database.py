@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from sqlalchemy import event
 
+from satchel.catalog.brands import Brands
 from satchel.catalog.database import open_database
 from satchel.catalog.store import Catalogue
 from satchel.errors import DatabaseBusy, DiskFull, StorageError, WorkspaceError
@@ -299,7 +300,7 @@ def test_a_full_disk_is_reported_and_data_is_kept(tmp_path: Path) -> None:
     def fill_up(connection: sqlite3.Connection, _: object) -> None:
         connection.execute(f"PRAGMA max_page_count={pages}")
 
-    catalogue = Catalogue(engine)
+    catalogue = Catalogue(engine, Brands())
     with pytest.raises(DiskFull, match="full; free some disk space"):
         add_product(catalogue, "M" * 4096 * pages)
     assert catalogue.size().products == 0

@@ -15,6 +15,7 @@ from satchel.catalog.filters import MAX_CHARS, MAX_PAIRS, parse_where
 from satchel.catalog.store import Catalogue
 from satchel.errors import NoMatch, UsageError
 from satchel.text import folded
+from support.catalogues import catalogue_of
 
 CATALOGUE = [
     {"brand": "Dior", "category": "bag", "colour": "black", "material": "calf"},
@@ -24,20 +25,6 @@ CATALOGUE = [
     {"brand": "구찌", "category": "shoe", "sku": "x2"},
     {"name": "nameless"},
 ]
-
-
-def catalogue_of(folder: Path, products: list[dict[str, str]]) -> Catalogue:
-    """A catalogue of products P0, P1, …, one photo each."""
-    catalogue = Catalogue.open(folder / "satchel.db", create=True)
-    fields = ("brand", "name", "category", "colour", "size")
-    with catalogue.writing() as writer:
-        for number, values in enumerate(products):
-            own = {name: value for name, value in values.items() if name in fields}
-            product = writer.add_product(f"P{number}", own)
-            photo = writer.add_photo(f"{number:064x}", 10, 10, 100)
-            more = {name: value for name, value in values.items() if name not in fields}
-            writer.link(product, photo, {}, more)
-    return catalogue
 
 
 @pytest.fixture

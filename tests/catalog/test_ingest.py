@@ -230,6 +230,18 @@ def test_what_a_person_decided_stays_and_so_does_what_a_refused_row_may_say(
     assert codes_of(workspace, one) == {"A", "B"}
 
 
+def test_spellings_of_a_brand_do_not_contradict_each_other(
+    workspace: Workspace, catalogue_file: Path
+) -> None:
+    path = catalogue_file.with_name("c.csv")
+    table(workspace, path, "code,brand,photo\nA,디올,photos/disc-1.jpg\n")
+    other = "code,brand,photo\nA,Christian Dior,photos/disc-2.jpg\n"
+    table(workspace, path, other, update=False)
+    assert workspace.catalogue.product("A").brand == "디올"  # as it was written first
+    table(workspace, path, other)
+    assert workspace.catalogue.product("A").brand == "Christian Dior"
+
+
 def test_unreadable_photos_do_not_cost_the_others(
     workspace: Workspace, catalogue_file: Path
 ) -> None:

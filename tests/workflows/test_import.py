@@ -91,7 +91,7 @@ def test_a_korean_workbook_as_a_shop_sends_it(workspace: Workspace, shop: Path) 
             "colour": "블랙",
         }
     ]
-    found = satchel(workspace.folder, "facets", "브랜드", "--where", "brand=디올", "--json")
+    found = satchel(workspace.folder, "facets", "브랜드", "--where", "brand=Dior", "--json")
     assert json.loads(found.stdout)["values"] == [{"value": "디올", "products": 2}]
 
 

@@ -8,20 +8,21 @@ from threading import Lock
 import numpy as np
 from sqlalchemy import Engine, func, select, true
 
+from satchel.catalog.brands import Brands
 from satchel.catalog.dialect import database_files, json_entries
-from satchel.catalog.facets import Facets, ValueProducts
+from satchel.catalog.facets import Facets, ValueProducts, fold
 from satchel.catalog.filters import MAX_CHARS, attribute_key
 from satchel.catalog.tables import ProductPhotoRow, ProductRow
 from satchel.files import Stamp, stamp_of
 from satchel.records import PRODUCT_FIELDS
-from satchel.text import folded
 
 
 class FacetStore:
     """Reads facets, and again whenever the database has changed. Safe in several threads."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, brands: Brands) -> None:
         self._engine = engine
+        self._brands = brands
         self._lock = Lock()
         self._known: tuple[Stamp, Facets] | None = None
 
@@ -30,18 +31,18 @@ class FacetStore:
         with self._lock:
             stamp = stamp_of(database_files(self._engine))  # before, so that no change is missed
             if self._known is None or self._known[0] != stamp:
-                self._known = stamp, read_facets(self._engine)
+                self._known = stamp, read_facets(self._engine, self._brands)
             return self._known[1]
 
 
-def read_facets(engine: Engine) -> Facets:
+def read_facets(engine: Engine, brands: Brands) -> Facets:
     """Read the attributes of every product; longer values than `MAX_CHARS` are left out."""
     spellings: dict[str, dict[str, dict[str, list[int]]]] = {}
     names: dict[str, str] = {}
     for product, name, value in _values(engine):
         key = attribute_key(name)
         names.setdefault(key, name)
-        of_value = spellings.setdefault(key, {}).setdefault(folded(value), {})
+        of_value = spellings.setdefault(key, {}).setdefault(fold(brands, key, value), {})
         of_value.setdefault(value, []).append(product)
     return Facets(
         {
@@ -49,6 +50,7 @@ def read_facets(engine: Engine) -> Facets:
             for key, of_key in spellings.items()
         },
         names,
+        brands,
     )
 
 

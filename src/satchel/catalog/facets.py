@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import reduce
+from functools import partial, reduce
 from typing import Final
 
 import numpy as np
 
 from satchel.arrays import Bools, Ints
+from satchel.catalog.brands import Brands
 from satchel.catalog.filters import Filter, Selection, Where, attribute_key, normalised, shown
 from satchel.errors import NoMatch
 from satchel.records import PRODUCT_FIELDS, Facet, FacetValue
@@ -45,20 +46,30 @@ class ValueProducts:
     products: Ints
 
 
+def fold(brands: Brands, attribute: str, value: str) -> str:
+    """Return the form in which values of an attribute, by its key, are compared."""
+    return brands.key(value) if attribute == "brand" else folded(value)
+
+
 class Facets:
     """The attributes of all products. Not changed after it is made: safe in several threads."""
 
     def __init__(
-        self, values: Mapping[str, Mapping[str, ValueProducts]], names: Mapping[str, str]
+        self,
+        values: Mapping[str, Mapping[str, ValueProducts]],
+        names: Mapping[str, str],
+        brands: Brands,
     ) -> None:
         """Set up from what was read.
 
         Args:
-            values: attribute's key → folded value → its products.
+            values: attribute's key → folded value → its products; see `fold`.
             names: attribute's key → its name.
+            brands: by which brands were folded.
         """
         self._values = values
         self._names = names
+        self._fold = partial(fold, brands)
         every = [value.products for of_key in values.values() for value in of_key.values()]
         self._size = max((int(products[-1]) for products in every), default=0) + 1
 
@@ -69,7 +80,7 @@ class Facets:
             UsageError: the filter is malformed.
             NoMatch: an attribute or a value is unknown, or no product has all of it.
         """
-        wanted = normalised(where)
+        wanted = normalised(where, self._fold)
         passing = {key: self._having(key, values) for key, values in wanted.items()}
         spelled = {
             self._names[key]: tuple(self._values[key][value].shown for value in values)
@@ -90,7 +101,7 @@ class Facets:
         passing = {}
         for name, values in (selection.where if selection else {}).items():
             key = attribute_key(name)
-            passing[key] = self._having(key, {folded(value): value for value in values})
+            passing[key] = self._having(key, {self._fold(key, value): value for value in values})
         return [self._facet(key, passing) for key in self._counted()]
 
     def _having(self, key: str, values: Mapping[str, str]) -> Ints:

@@ -1,13 +1,14 @@
 """Filters: which products a person leaves to choose from, such as those of one brand.
 
 A filter maps attributes to values. A product passes if, of each attribute, it has one of the
-values. Attributes and values are compared without differences of case, width and spacing; see
-`satchel.text.folded`. The values that there are: `satchel.catalog.facets`.
+values. Attributes and values are compared without differences of case, width and spacing (see
+`satchel.text.folded`), brands under all their names (`satchel.catalog.brands`). The values that
+there are: `satchel.catalog.facets`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -68,8 +69,13 @@ def attribute_key(name: str) -> str:
     return attribute_field(name) or folded(name)
 
 
-def normalised(where: Where) -> dict[str, dict[str, str]]:
+def normalised(
+    where: Where, fold: Callable[[str, str], str] = lambda _, value: folded(value)
+) -> dict[str, dict[str, str]]:
     """Fold a filter: attribute → folded value → the value as it was given.
+
+    Args:
+        fold: attribute's key, value → the form in which values are compared.
 
     Raises:
         UsageError: it has too many values, too long ones, or an attribute without any.
@@ -83,7 +89,7 @@ def normalised(where: Where) -> dict[str, dict[str, str]]:
             raise UsageError(f"expected at most {MAX_CHARS} characters in a filter's value")
         key = attribute_key(attribute)
         of_key = found.setdefault(key, {})
-        of_key |= {folded(value): value for value in values}
+        of_key |= {fold(key, value): value for value in values}
     if sum(map(len, found.values())) > MAX_PAIRS:
         raise UsageError(f"expected at most {MAX_PAIRS} values in a filter")
     return found

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Final
 
+from satchel.catalog.brands import Brands
 from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.reconcile import FileContents
 from satchel.catalog.rows import AddressRow, CatalogueRow, Row, RowProblem
@@ -187,7 +188,7 @@ def _write(
             problem = (
                 item
                 if isinstance(item, RowProblem)
-                else _write_row(item, writer, written, update=update)
+                else _write_row(item, writer, written, catalogue.brands, update=update)
             )
             if problem is None:
                 continue
@@ -200,7 +201,7 @@ def _write(
 
 
 def _write_row(
-    item: _Prepared, writer: CatalogueWriter, written: _Written, *, update: bool
+    item: _Prepared, writer: CatalogueWriter, written: _Written, brands: Brands, *, update: bool
 ) -> RowProblem | None:
     row, count = item.row, written.count
     known = writer.product(row.code)
@@ -212,6 +213,7 @@ def _write_row(
         product_id, fields = known
         new = {name: value for name, value in row.product.items() if fields[name] != value}
         if not update:
+            new = {name: v for name, v in new.items() if not _agrees(name, fields[name], v, brands)}
             conflict = _conflict(row, new, fields)
             if conflict is not None:
                 return conflict
@@ -240,6 +242,11 @@ def _photo_id(item: _Prepared, writer: CatalogueWriter) -> int:
     )
     writer.add_source(item.source_sha256, photo_id)
     return photo_id
+
+
+def _agrees(name: str, known: str | None, value: str, brands: Brands) -> bool:
+    """Whether two values are spellings of one brand."""
+    return name == "brand" and known is not None and brands.key(known) == brands.key(value)
 
 
 def _conflict(

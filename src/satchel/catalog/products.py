@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from sqlalchemy import Connection, Engine, Select, case, func, or_, select
+from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, func, or_, select
 
+from satchel.catalog.brands import MOST_WORDS, Brands
 from satchel.catalog.database import current_revision
 from satchel.catalog.tables import PhotoRow, PhotoSourceRow, ProductPhotoRow, ProductRow
 from satchel.errors import CatalogueError
 from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
+
+MAX_WORDS: Final = 8
+"""Words of a search that count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,7 @@ class ProductKind(NamedTuple):
     """What look-alikes have in common, lower case; empty where the catalogue does not say.
 
     Attributes:
+        brand: by `Brands.key`.
         colours: the words of its colour.
     """
 
@@ -53,10 +58,15 @@ class ProductKind(NamedTuple):
 
 
 class ProductStore:
-    """Queries of products and of the photos that show them."""
+    """Queries of products and of the photos that show them.
 
-    def __init__(self, engine: Engine) -> None:
+    Attributes:
+        brands: under all their names.
+    """
+
+    def __init__(self, engine: Engine, brands: Brands) -> None:
         self._engine = engine
+        self.brands = brands
 
     def revision(self) -> int:
         """Count of the changes so far that an index depends on."""
@@ -111,7 +121,7 @@ class ProductStore:
         with self._engine.connect() as connection:
             return {
                 number: ProductKind(
-                    (brand or "").strip().lower(),
+                    self.brands.key(brand or ""),
                     (category or "").strip().lower(),
                     frozenset(re.findall(r"\w+", (colour or "").lower())),
                 )
@@ -121,10 +131,10 @@ class ProductStore:
     def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
         """Return products whose code, brand, name, category or colour hold every word of `query`.
 
-        Ordered by code.
+        A brand is found under all its names. Ordered by code.
         """
-        matches = _matching(query)
         with self._engine.connect() as connection:
+            matches = _matching(query, self.brands, connection)
             total = connection.scalar(select(func.count()).select_from(matches.subquery())) or 0
             rows = connection.execute(
                 matches.order_by(ProductRow.code).offset(offset).limit(limit)
@@ -199,12 +209,35 @@ class ProductStore:
         return None if found is None else (found.id, found.sha256)
 
 
-def _matching(query: str) -> Select[Any]:
-    matches = select(ProductRow.__table__)
-    fields = [ProductRow.code, *(getattr(ProductRow, name) for name in PRODUCT_FIELDS)]
-    for word in query.split()[:8]:
-        matches = matches.where(or_(*(f.icontains(word, autoescape=True) for f in fields)))
+def _matching(query: str, brands: Brands, connection: Connection) -> Select[Any]:
+    matches, words = select(ProductRow.__table__), query.split()[:MAX_WORDS]
+    while words:
+        count = _words_of_brand(words, brands)
+        holds = and_(*(_holds(word) for word in words[: count or 1]))
+        if count:
+            spelled = _spellings(" ".join(words[:count]), brands, connection)
+            holds = or_(holds, ProductRow.brand.in_(spelled))
+        matches = matches.where(holds)
+        words = words[count or 1 :]
     return matches
+
+
+def _holds(word: str) -> ColumnElement[bool]:
+    fields = [ProductRow.code, *(getattr(ProductRow, name) for name in PRODUCT_FIELDS)]
+    return or_(*(field.icontains(word, autoescape=True) for field in fields))
+
+
+def _words_of_brand(words: Sequence[str], brands: Brands) -> int:
+    """How many of the first words are a brand's name together; 0 if they are none."""
+    counts = range(min(MOST_WORDS, len(words)), 0, -1)
+    return next((count for count in counts if brands.knows(" ".join(words[:count]))), 0)
+
+
+def _spellings(name: str, brands: Brands, connection: Connection) -> list[str]:
+    """The spellings of a brand that the catalogue has."""
+    key = brands.key(name)
+    known = connection.scalars(select(ProductRow.brand).distinct())
+    return [brand for brand in known if brand is not None and brands.key(brand) == key]
 
 
 def _covers(connection: Connection, ids: Sequence[int]) -> dict[int, str]:

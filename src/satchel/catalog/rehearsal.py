@@ -35,7 +35,7 @@ def rehearsal(catalogue: Catalogue, photos: Path) -> Iterator[tuple[Catalogue, P
     """
     with tempfile.TemporaryDirectory(prefix="satchel-") as folder:
         engine = open_database(Path(folder) / "catalogue.db", create=True)
-        copy = Catalogue(engine)
+        copy = Catalogue(engine, catalogue.brands)
         try:
             catalogue.copy_to(copy, COPIED)
             yield copy, ForgetfulStore(photos)

@@ -10,6 +10,7 @@ from sqlalchemy import Engine, insert, select
 
 from satchel.catalog.annotation_tasks import AnnotationTaskStore
 from satchel.catalog.annotations import AnnotationStore
+from satchel.catalog.brands import FILE_NAME, Brands
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import open_database, take_lock, writing
 from satchel.catalog.facet_store import FacetStore
@@ -39,21 +40,22 @@ class Catalogue(ProductStore):
         annotation_tasks: tasks in annotation tools.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        super().__init__(engine)
+    def __init__(self, engine: Engine, brands: Brands) -> None:
+        super().__init__(engine, brands)
         self.vectors = VectorStore(engine)
         self.curation = CurationStore(engine)
         self.review = PhotoReview(engine)
         self.look_alikes = LookAlikeStore(engine)
-        self.facets = FacetStore(engine)
+        self.facets = FacetStore(engine, brands)
         self.feedback = FeedbackStore(engine)
         self.annotations = AnnotationStore(engine)
         self.annotation_tasks = AnnotationTaskStore(engine)
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Catalogue:
-        """Open the SQLite database at `path`; see `open_database`."""
-        return cls(open_database(path, create=create))
+        """Open the SQLite database at `path`, with the brands next to it; see `open_database`."""
+        brands = Brands(path.with_name(FILE_NAME))
+        return cls(open_database(path, create=create), brands)
 
     def close(self) -> None:
         """Close every connection."""

@@ -1,0 +1,87 @@
+"""Brands under all their names: 디올, "Christian Dior" and "DIOR" are one.
+
+Brands are stored as they are written. Where they are compared, in import, search, filters and
+look-alikes, they are compared by `Brands.key`.
+"""
+
+from __future__ import annotations
+
+import tomllib
+import unicodedata
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Final
+
+from pydantic import TypeAdapter, ValidationError
+
+from satchel.errors import WorkspaceError
+from satchel.text import folded
+from satchel.validation import reason
+
+FILE_NAME: Final = "brands.toml"
+SHIPPED: Final = Path(__file__).with_name(FILE_NAME)
+MOST_WORDS: Final = 4
+"""Words of a brand's name, at most."""
+
+_FILE: Final = TypeAdapter(dict[str, list[str]])
+
+
+def plain(name: str) -> str:
+    """Return a brand's name without differences of case, accents, spacing and punctuation."""
+    parts = unicodedata.normalize("NFKD", name)
+    letters = "".join(one for one in parts if unicodedata.category(one) != "Mn")
+    composed = unicodedata.normalize("NFC", letters).casefold()
+    return "".join(one for one in composed if one.isalnum()) or folded(name)
+
+
+class Brands:
+    """Spellings of brands: those that are shipped, and those of a workspace.
+
+    Args:
+        own: the workspace's file, which need not exist; read on first use.
+    """
+
+    def __init__(self, own: Path | None = None) -> None:
+        self._own = own
+
+    def key(self, name: str) -> str:
+        """Return what all spellings of a brand have in common; of an unknown one, its own.
+
+        Raises:
+            WorkspaceError: the workspace's file cannot be read or is malformed.
+        """
+        alone = plain(name)
+        return self._keys.get(alone, alone)
+
+    def knows(self, name: str) -> bool:
+        """Whether this is a spelling of a brand on the list."""
+        return plain(name) in self._keys
+
+    @cached_property
+    def _keys(self) -> dict[str, str]:
+        """The key of each spelling."""
+        keys = _keys_of(_read(SHIPPED))
+        if self._own is not None and self._own.exists():
+            keys |= _keys_of(_read(self._own), keys)
+        return keys
+
+
+def _keys_of(
+    brands: Mapping[str, list[str]], known: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Map each spelling to its brand's key; a brand of `known` keeps the key that it has there."""
+    keys: dict[str, str] = {}
+    for brand, others in brands.items():
+        key = (known or {}).get(plain(brand), plain(brand))
+        keys |= {plain(name): key for name in (brand, *others)}
+    return keys
+
+
+def _read(path: Path) -> dict[str, list[str]]:
+    try:
+        return _FILE.validate_python(tomllib.loads(path.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, ValidationError) as error:
+        raise WorkspaceError(
+            f'expected lines such as "Dior" = ["디올", "Christian Dior"] in {path}: {reason(error)}'
+        ) from None
