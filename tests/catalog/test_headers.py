@@ -32,12 +32,17 @@ SPELLINGS = {
         (("코드*", "사진1", "사진 2", "image_3"), ("code", "photo", "photo", "photo")),
         (("code", "photo", "image_url"), ("code", "photo", "image_url")),
         (("code", "이미지URL", "추가이미지 URL"), ("code", "photo", "photo")),
-        (("code", "비고", "비고", ""), ("code", "비고", "비고 2", "")),
+        (("code", "비고", "비고", "", "비고"), ("code", "비고", "비고 2", "", "비고 3")),
         (("code", "color", "colour"), ("code", "color", "colour")),
     ],
 )
 def test_headers_of_shops(headers: tuple[str, ...], names: tuple[str, ...]) -> None:
     assert name_columns(headers) == names
+
+
+def test_thousands_of_equal_headers_take_no_time() -> None:
+    names = name_columns(("a",) * 100_000)
+    assert (names[1], names[-1]) == ("a 2", "a 100000")
 
 
 def test_what_a_person_says_comes_first() -> None:

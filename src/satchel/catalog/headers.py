@@ -8,6 +8,7 @@ case, width, spacing and punctuation, and without what is in brackets: "Style No
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -83,7 +84,7 @@ def attribute_field(name: str) -> str | None:
     return _ATTRIBUTES.get(header_key(name))
 
 
-@lru_cache(maxsize=256)  # of JSON Lines each row has its own
+@lru_cache(maxsize=16)  # of JSON Lines each row has its own
 def name_columns(
     headers: tuple[str, ...], given: tuple[tuple[str, str], ...] = ()
 ) -> tuple[str, ...]:
@@ -123,14 +124,14 @@ def name_columns(
 
 def _with_own_names(headers: Sequence[str], names: Mapping[int, str]) -> tuple[str, ...]:
     """Fill in the names of attributes; of several of one name the second is "note 2"."""
-    taken = set(names.values())
+    taken, numbers = set(names.values()), Counter[str]()
     named = []
     for at, header in enumerate(headers):
         own = " ".join(composed(header).split()).lower()
-        name, number = names.get(at, own), 1
+        name = names.get(at, own)
         while at not in names and name in taken:
-            number += 1
-            name = f"{own} {number}"
+            numbers[own] += 1
+            name = f"{own} {numbers[own] + 1}"
         if name:
             taken.add(name)
         named.append(name)
