@@ -86,7 +86,7 @@ def tables(draw: st.DrawFn) -> tuple[list[str], list[str], list[list[str]]]:
         if field == CODE:
             known = [one for one in known if one not in SPELLINGS["name"]]
         spelling = draw(st.sampled_from(known))
-        spelling = draw(st.sampled_from([str, str.upper, str.title]))(spelling)
+        spelling = draw(st.sampled_from([spelling, spelling.upper(), spelling.title()]))
         headers.append(spelling + draw(st.sampled_from(["", " ", "(필수)", "*"])))
     row = st.tuples(*(st.just("a.jpg") if field == PHOTO else CELLS for field in fields))
     return list(fields), headers, [list(one) for one in draw(st.lists(row, min_size=1, max_size=4))]

@@ -191,7 +191,9 @@ def test_bad_rows_are_named_and_good_ones_stay(
 def test_rows_may_lack_their_trailing_empty_cells_or_have_more(photo: Path) -> None:
     text = "code,photo,name,material\nM1,a.jpg\nM2,a.jpg,x,,,\nM3,a.jpg,,wool,\n"
     found = [row for row in rows(photo.parent / "c.csv", text) if isinstance(row, CatalogueRow)]
-    assert [(row.code, row.product, row.attributes, row.empty) for row in found] == [
+    assert [
+        (row.code, dict(row.product), dict(row.attributes), set(row.empty)) for row in found
+    ] == [
         ("M1", {}, {}, {"name", "material"}),
         ("M2", {"name": "x"}, {}, {"material"}),
         ("M3", {}, {"material": "wool"}, {"name"}),
