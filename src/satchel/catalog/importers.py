@@ -108,7 +108,7 @@ def _open_file(
     head = _head(path)
     if head.startswith((ZIP, OLE)) or path.suffix.lower() in WORKBOOK_SUFFIXES:
         table = open_sheet(path, sheet, columns)
-        total = max(0, table.sheet.rows - table.header.line)
+        total = table.sheet.rows - table.rows_before
         return RowSource(total, lambda: table.rows(photos), (*table.header.notes(), *table.notes))
     if sheet is not None:
         raise UsageError(f"expected an Excel workbook for --sheet, got {path.name}")

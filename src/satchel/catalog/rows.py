@@ -212,7 +212,8 @@ def _photo(line: int, value: str, photos: PhotoFolder) -> Path | RowProblem:
         return RowProblem.of(line, PHOTO, value, f"is not a usable path: {error}")
     inside = check_inside(line, value, path, photos)
     if isinstance(inside, Path) and not exists:
-        return RowProblem.of(line, PHOTO, value, f"no such file in {photos.root}")
+        reason = f"no such file in {photos.root}; check its name, or name the folder with --photos"
+        return RowProblem.of(line, PHOTO, value, reason)
     return inside
 
 

@@ -33,6 +33,11 @@ class SheetTable:
     header: Header
     notes: tuple[str, ...]
 
+    @property
+    def rows_before(self) -> int:
+        """How many rows there are up to the header; blank ones are none."""
+        return sum(bool(r.cells) and r.line <= self.header.line for r in self.sheet.head)
+
     def rows(self, photos: PhotoFolder) -> Iterator[Row]:
         """Yield its checked rows."""
         yield from table_rows(self.sheet.records(), self.header, photos)
