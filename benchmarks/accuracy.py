@@ -17,13 +17,16 @@ import numpy as np
 from benchmarks.datasets import LabelledPhoto, Task, distinct_paths, tasks
 from benchmarks.reporting import bootstrap_interval, print_table, write_json
 from satchel.cli.shared import Bars
-from satchel.encode.embed import PhotoEncoder, as_query
+from satchel.encode.card import BUILTIN
+from satchel.encode.embed import as_query
+from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import Query, embed_photos, rank_queries
 from satchel.evaluate.offline_gallery import OfflineGallery
-from satchel.images import RGB, decode
-from satchel.locate.locator import Locator
-from satchel.records import PhotoEmbedding
+from satchel.images import RGB, closer, decode
+from satchel.locate.registry import configured_locator
+from satchel.locate.rules import LocateRules
+from satchel.records import Box, PhotoEmbedding
 from satchel.search.index import PLAIN
 from satchel.search.rules import SearchRules
 
@@ -61,19 +64,36 @@ def read(path: Path) -> RGB:
     return decode(path.read_bytes())
 
 
-def embedded(
-    paths: Iterable[Path],
-    encoder: PhotoEncoder,
-    *,
-    locator: Locator | None = None,
-    gallery: bool = True,
-) -> Photos:
+def shipped(encoder: Path = BUILTIN) -> Embedder:
+    """An encoder with the locator of a new workspace's settings.
+
+    Args:
+        encoder: its card.
+    """
+    locator = configured_locator(LocateRules(), Path())
+    return Embedder(Encoder.load(encoder), locator.load() if locator else None)
+
+
+def embedded(paths: Iterable[Path], embedder: Embedder, *, gallery: bool = True) -> Photos:
     """Embed every photo; those that are queries alone need no second view (`gallery=False`)."""
-    every = list(paths)
+    every, encoder = list(paths), embedder.encoder
     with Bars() as bars:
         bars.begin("embed", len(every))
-        found = embed_photos(encoder, every, read, locator=locator, gallery=gallery, progress=bars)
+        found = embed_photos(
+            encoder,
+            every,
+            read,
+            locator=embedder.locator,
+            closer=near,
+            gallery=gallery,
+            progress=bars,
+        )
         return Photos(dict(zip(every, found, strict=True)), encoder.n_passes)
+
+
+def near(path: Path, box: Box) -> RGB:
+    """Pixels of a file, more of them where a box is small."""
+    return closer(path.read_bytes(), box)
 
 
 def by_product(task: Task) -> tuple[list[LabelledPhoto], list[str]]:
@@ -115,7 +135,7 @@ def main() -> None:
     """Print the table and write the JSON."""
     split = sys.argv[1] if len(sys.argv) > 1 else "test"
     chosen = tasks(split)
-    photos = embedded(distinct_paths(chosen), Encoder.load())
+    photos = embedded(distinct_paths(chosen), shipped())
     rows, figures = [], []
     for task in chosen:
         found = {"plain": nearest_ranks(task, photos)}

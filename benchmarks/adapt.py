@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import Photos, embedded, nearest_ranks, ranks
+from benchmarks.accuracy import Photos, embedded, nearest_ranks, ranks, shipped
 from benchmarks.datasets import SHARED, Task, distinct_paths, tasks
 from benchmarks.reporting import bootstrap_interval, print_table, write_json
 from satchel.adapt.files import ADAPTED_WEIGHTS, START_WEIGHTS
@@ -42,7 +42,7 @@ from satchel.adapt.settings import AdaptSettings
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
 from satchel.cli.shared import pairs
-from satchel.encode.encoder import Encoder
+from satchel.encode.embedder import Embedder
 from satchel.encode.registry import BUILTINS
 from satchel.files import write_atomically
 from satchel.progress import SILENT
@@ -106,7 +106,7 @@ def workspace_of(task: Task, folder: Path, encoder_name: str) -> Workspace:
     return workspace
 
 
-def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
+def exported(workspace: Workspace, run: Run, share: float) -> Embedder:
     """The ONNX file of the run with a share of the trained weights."""
     from safetensors.torch import load_file, save_file
 
@@ -117,18 +117,18 @@ def exported(workspace: Workspace, run: Run, share: float) -> Encoder:
     save_file(mixed, run.folder / ADAPTED_WEIGHTS)
     export_run(workspace, run)
     write_atomically(run.folder / ADAPTED_WEIGHTS, kept)
-    return Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
+    return shipped(workspace.models / model_name(run, "fp16") / "card.json")
 
 
 def head_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:
     """Embeddings of every photo by the exported file, and by each of its two heads alone."""
     export_run(workspace, run)
-    encoder = Encoder.load(workspace.models / model_name(run, "fp16") / "card.json")
+    embedder = shipped(workspace.models / model_name(run, "fp16") / "card.json")
     gallery = {photo.path for task in chosen for photo in task.gallery}
     asked = [path for path in distinct_paths(chosen) if path not in gallery]
-    both = embedded(sorted(gallery), encoder)
-    both.update(embedded(asked, encoder, gallery=False))
-    width = encoder.card.dimension // 2
+    both = embedded(sorted(gallery), embedder)
+    both.update(embedded(asked, embedder, gallery=False))
+    width = embedder.encoder.card.dimension // 2
     parts = {"zero-shot": slice(0, width), "adapted, alone": slice(width, None)}
     found = {name: _part(both, part) for name, part in parts.items()}
     return found | {"adapted, side by side": both}
@@ -151,7 +151,7 @@ def _part(embeddings: Photos, part: slice) -> Photos:
 def network_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:
     """Embeddings by the light encoder, and by interpolations of its trained weights."""
     paths = distinct_paths(chosen)
-    found = {"zero-shot": embedded(paths, Encoder.load(BUILTINS["lite0"]))}
+    found = {"zero-shot": embedded(paths, shipped(BUILTINS["lite0"]))}
     for share in dict.fromkeys(
         (1.0, run.read().settings_as(AdaptSettings).network.interpolation_weight)
     ):

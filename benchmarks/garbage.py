@@ -29,14 +29,13 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 
-from benchmarks.accuracy import Photos, embedded, ranks
+from benchmarks.accuracy import Photos, embedded, ranks, shipped
 from benchmarks.datasets import SHARED, LabelledPhoto, Task, _grocery
 from benchmarks.pictures import rgb
 from benchmarks.reporting import print_table, write_json
 from satchel.curate.garbage import Classification, State, classify
 from satchel.curate.integrity import Fault, faults, measure
 from satchel.curate.rules import GarbageRules
-from satchel.encode.encoder import Encoder
 from satchel.images import RGB, decode, encode_jpeg
 from satchel.search.index import PLAIN
 
@@ -451,7 +450,7 @@ def main() -> None:
         galleries = [grocery(queries, Path(folder)), luma(Path(folder))]
         paths = [photo.path for gallery in galleries for photo in gallery.photos]
         asked = [photo.path for gallery in galleries for photo in gallery.queries]
-        found = embedded(list(dict.fromkeys(paths + asked)), Encoder.load())
+        found = embedded(list(dict.fromkeys(paths + asked)), shipped())
         whole = {path: replace(photo, patches=None) for path, photo in found.items()}
         embeddings = Photos(whole, found.n_passes)
         faulty = {path: dropped_by_itself(path) for path in paths}

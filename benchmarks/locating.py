@@ -16,12 +16,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from benchmarks.accuracy import BEYOND, Photos, embedded, gallery_of, read
+from benchmarks.accuracy import BEYOND, Photos, embedded, gallery_of, near, read
 from benchmarks.datasets import LabelledPhoto, Task, tasks
 from benchmarks.field import SIZES, field_tasks, share_of
 from benchmarks.reporting import print_table, write_json
 from satchel.cli.shared import Bars
 from satchel.encode.embed import as_query, embed
+from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import Query, rank_queries
 from satchel.locate.locator import Locator
@@ -96,7 +97,7 @@ def compare(task: Task, encoder: Encoder, locator: Locator | None) -> Iterator[d
 
 def _gallery(task: Task, encoder: Encoder, locator: Locator | None) -> dict[Path, PhotoEmbedding]:
     paths = [photo.path for photo in task.gallery]
-    return dict(embedded(paths, encoder, locator=locator))
+    return dict(embedded(paths, Embedder(encoder, locator)))
 
 
 def _asked(
@@ -107,7 +108,13 @@ def _asked(
     def work(batch: list[LabelledPhoto]) -> list[PhotoEmbedding]:
         photos = [read(query.path) for query in batch]
         given = [query.box if boxes else None for query in batch]
-        return embed(encoder, photos, locator=locator, boxes=given)
+        return embed(
+            encoder,
+            photos,
+            locator=locator,
+            boxes=given,
+            closer=lambda at, box: near(batch[at].path, box),
+        )
 
     found: list[PhotoEmbedding] = []
     with Bars() as bars:

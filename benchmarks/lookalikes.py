@@ -24,7 +24,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.accuracy import Photos, embedded, gallery_of
+from benchmarks.accuracy import Photos, embedded, gallery_of, shipped
 from benchmarks.datasets import SHARED, LabelledPhoto, Task, distinct_paths, tasks
 from benchmarks.reporting import print_table, write_json
 from recipes.maison.camera import Camera, frame
@@ -297,7 +297,7 @@ def render_twins(folder: Path) -> None:
                 encode(picture, path, 88)
 
 
-def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
+def twins(folder: Path, embedder: Embedder) -> list[list[object]]:
     """How many twins are proposed, by their difference; each twin in a separate catalogue.
 
     The demo catalogue and one twin: so the twins of the other kind are no help and no harm.
@@ -306,7 +306,7 @@ def twins(folder: Path, encoder: Encoder) -> list[list[object]]:
     with (MAISON / "catalogue.csv").open() as file:
         photos = [LabelledPhoto(r["code"], MAISON / r["photo"]) for r in csv.DictReader(file)]
     pictures = sorted(folder.glob("*/*/*.jpg"))
-    photos_of = embedded([photo.path for photo in photos] + pictures, encoder)
+    photos_of = embedded([photo.path for photo in photos] + pictures, embedder)
     rows: list[list[object]] = []
     for kind in ("size", "metal"):
         found, cosines, others = 0, [], 0
@@ -425,9 +425,9 @@ def main() -> None:
     split = sys.argv[1] if len(sys.argv) > 1 else "test"
     folder = Path(sys.argv[2]) if len(sys.argv) > 2 else Path(tempfile.mkdtemp())
     cv2.setNumThreads(1)
-    encoder = Encoder.load()
+    embedder = shipped()
     chosen = [task for task in tasks(split) if "DreamBooth" not in task.name]
-    photos = embedded(distinct_paths(chosen), encoder)
+    photos = embedded(distinct_paths(chosen), embedder)
     everything = [searched(task, photos) for task in chosen]
     rows, figures = choose(everything)
     header = ["task", "rule", "pairs", "groups", "queries", "decided rightly"]
@@ -445,7 +445,7 @@ def main() -> None:
         for name in names
     ]
     print_table("Counted as one", ["", *counted], shown)
-    of_twins = twins(folder / "twins", encoder)
+    of_twins = twins(folder / "twins", embedder)
     columns = ["twins by", "twins", "proposed", "others proposed", "cosine, median", "least"]
     print_table("Rendered twins", columns, of_twins)
     speed = [times(3_000, 3), times(20_000, 1)]

@@ -30,13 +30,13 @@ from benchmarks.reporting import print_table, write_json
 from recipes.clip_b16.patches import KEPT
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import embed
-from satchel.encode.embedder import EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.identify import Identifier
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.indexing import BATCH_PHOTOS, build_index
+from satchel.served import served_space
 from satchel.train.torchvision_ops import declare_missing_ops
 from satchel.workspace import Workspace
 
@@ -208,10 +208,11 @@ def stranger_gallery(folder: Path, encoder: Encoder) -> Workspace:
     shape = (GALLERY, KEPT, dimension or 0)
     patches = rng.integers(-40, 40, shape, np.int8) if dimension else repeat(None)
     embedded = map(PhotoEmbedding, repeat(WHOLE_PHOTO), vectors, whole, colours, patches)
-    workspace.catalogue.vectors.put(encoder.id, zip(photo_ids, embedded, strict=True))
+    space = served_space(workspace)
+    workspace.catalogue.vectors.put(space.id, zip(photo_ids, embedded, strict=True))
     build_index(
         workspace.catalogue,
-        EmbeddingSpace(encoder.card),
+        space,
         workspace.index_path,
         workspace.settings.search,
     )

@@ -13,7 +13,6 @@ from satchel.encode.colour import colour_histogram
 from satchel.encode.embed import Closer, as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB
-from satchel.locate.query_box import CERTAIN
 from satchel.locate.rules import PAD
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box, Detection
@@ -90,24 +89,28 @@ def test_gallery_photos_are_encoded_whole_and_then_their_object(encoder: Encoder
     assert kept.vector == pytest.approx(mean((2, whole), (1, crop)), abs=1e-6)
 
 
-def test_a_query_shows_the_whole_photo_where_the_main_good_is_uncertain(encoder: Encoder) -> None:
+def test_a_query_shows_the_more_of_the_good_the_surer_it_is_the_main_one(encoder: Encoder) -> None:
     photo = placed()
-    locator = Says([[Detection(RIGHT, "bag", 0.8, 0.3)], [Detection(RIGHT, "bag", 0.8, 0.5)]])
-    unsure, sure = (embed(encoder, [photo], locator=locator)[0] for _ in range(2))
-    assert unsure.box == sure.box == RIGHT
+    says = [[Detection(RIGHT, "bag", 0.8, sure)] for sure in (0.3, 0.5, 0.9, 0.99)]
+    found = embed(encoder, [photo] * 4, locator=Says(says))
+    assert {one.box for one in found} == {RIGHT}
     whole, crop = (encoded(encoder, photo, box) for box in (WHOLE_PHOTO, RIGHT.padded(0.1)))
-    assert unsure.vector == pytest.approx(whole, abs=1e-6)
-    assert sure.vector == pytest.approx(crop, abs=1e-6)
+    for one, share in zip(found, (1, 0.6, 0.3, 0), strict=True):
+        assert one.vector == pytest.approx(mean((share, whole), (1 - share, crop)), abs=1e-5)
+    colours = [one.colours for one in found]
+    assert (colours[0] == colours[1]).all()
+    assert (colours[2] == colours[3]).all()
+    assert np.abs(colours[1] - colours[2]).max() > 0.01
 
 
-@pytest.mark.parametrize("certain", [0.3, 0.5])
+@pytest.mark.parametrize("certain", [0.3, 0.5, 0.9, 0.99])
 def test_a_gallery_photo_is_the_same_query(shipped_encoder: Encoder, certain: float) -> None:
     photo = placed()
     locator = Says([[Detection(RIGHT, "bag", 0.8, certain)]] * 2)
     kept, query = (
         embed(shipped_encoder, [photo], locator=locator, gallery=one)[0] for one in (True, False)
     )
-    assert (kept.query is not None) is (certain > CERTAIN)
+    assert (kept.query is not None) is (certain >= 0.4)
     same = as_query(kept, 1)
     assert same.vector == pytest.approx(query.vector, abs=1e-6)
     assert same.whole == pytest.approx(query.whole, abs=1e-6)
@@ -129,7 +132,7 @@ def test_an_object_of_few_pixels_is_decoded_again(encoder: Encoder, gallery: boo
         return large
 
     def embedded(photo: RGB, closer: Closer | None = None) -> np.ndarray:
-        locator = Says([[Detection(box, "bag", 0.8)]])
+        locator = Says([[Detection(box, "bag", 0.8, 0.99)]])
         found = embed(encoder, [photo], locator=locator, gallery=gallery, closer=closer)[0]
         return as_query(found, 1).vector
 
@@ -155,7 +158,7 @@ def test_three_passes_keep_the_whole_photo_first() -> None:
 
 def test_of_several_photos_each_is_located_or_given_or_empty(encoder: Encoder) -> None:
     photos = [placed("disc"), placed("ring"), placed("box")]
-    two = [Detection(Box(0, 0, 0.1, 0.1), "shoe", 0.9), Detection(RIGHT, "bag", 0.7)]
+    two = [Detection(Box(0, 0, 0.1, 0.1), "shoe", 0.9, 0.01), Detection(RIGHT, "bag", 0.7, 0.99)]
     locator = Says([two, []])
     located, given, empty = embed(encoder, photos, locator=locator, boxes=[None, RIGHT, None])
     assert [len(one.detections or ()) for one in (located, empty)] == [2, 0]

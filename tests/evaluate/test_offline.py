@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import shutil
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from conftest import SHARED, fill
+from conftest import SHARED
+from satchel.catalog.importers import open_rows
+from satchel.catalog.ingest import import_rows
 from satchel.confidence.features import Rankings
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import as_query
-from satchel.encode.embedder import EmbeddingSpace
-from satchel.encode.encoder import Encoder
 from satchel.evaluate.offline import (
     NO_PRODUCT,
     Query,
@@ -27,9 +28,11 @@ from satchel.evaluate.offline import (
 )
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.identify import Identifier
-from satchel.images import RGB, decode
-from satchel.records import WHOLE_PHOTO, Identification, PhotoEmbedding
+from satchel.images import RGB, closer, decode
+from satchel.records import WHOLE_PHOTO, Box, Identification, PhotoEmbedding
 from satchel.search.rules import SearchRules
+from satchel.served import load_embedder
+from satchel.workflows.index import index_catalogue
 from satchel.workspace import Workspace
 from support.progress import Counter
 
@@ -41,26 +44,24 @@ def read(path: Path) -> RGB:
     return decode(path.read_bytes())
 
 
-def test_demo_photos_get_the_answers_that_identify_gives(
-    tmp_path: Path, shipped_encoder: Encoder
-) -> None:
+def near(path: Path, box: Box) -> RGB:
+    return closer(path.read_bytes(), box)
+
+
+def test_demo_photos_get_the_answers_that_identify_gives(tmp_path: Path) -> None:
     with (MAISON / "catalogue.csv").open(encoding="utf-8") as file:
         rows = [(row["code"], MAISON / row["photo"]) for row in csv.DictReader(file)]
-    same_answers(
-        tmp_path, shipped_encoder, rows[:16], sorted((MAISON / "queries").glob("*.jpg"))[:4]
-    )
+    same_answers(tmp_path, rows[:16], sorted((MAISON / "queries").glob("*.jpg"))[:4])
 
 
 @pytest.mark.shared
-def test_grocery_photos_get_the_answers_that_identify_gives(
-    tmp_path: Path, shipped_encoder: Encoder
-) -> None:
+def test_grocery_photos_get_the_answers_that_identify_gives(tmp_path: Path) -> None:
     """Several photos of a product: whitening by products and candidate re-ranking take part."""
     train, test = (listed(part) for part in ("train", "test"))
     codes = sorted({code for code, _ in train})[:6]
     rows = [row for code in codes for row in [r for r in train if r[0] == code][:3]]
     queries = [next(path for of, path in test if of == code) for code in codes]
-    same_answers(tmp_path, shipped_encoder, rows, queries)
+    same_answers(tmp_path, rows, queries)
 
 
 def listed(part: str) -> list[tuple[str, Path]]:
@@ -69,34 +70,32 @@ def listed(part: str) -> list[tuple[str, Path]]:
     return [(f"G{int(number):02d}", GROCERY / path) for path, number, _ in cells]
 
 
-def same_answers(
-    folder: Path, encoder: Encoder, rows: Sequence[tuple[str, Path]], queries: Sequence[Path]
-) -> None:
-    """Rank photos by a workspace's identifier and offline, and compare everything.
+def same_answers(folder: Path, rows: Sequence[tuple[str, Path]], queries: Sequence[Path]) -> None:
+    """Rank photos by a new workspace's identifier and offline, and compare everything.
 
     Once with all products, and once with a filter that every second one passes.
     """
     codes = list(dict.fromkeys(code for code, _ in rows))
     products = [codes.index(code) for code, _ in rows]
-    workspace = workspace_of(folder, encoder, rows)
+    workspace = workspace_of(folder, rows)
+    embedder = load_embedder(workspace)
+    embed_all = partial(embed_photos, embedder.encoder, locator=embedder.locator, closer=near)
     identifier = Identifier.open(workspace)
-    photos = list(embed_photos(encoder, queries, read))
+    photos = list(embed_all(queries, read))
     half = np.arange(0, len(codes), 2)
-    embedded = embed_photos(encoder, [path for _, path in rows], read, gallery=True)
+    embedded = embed_all([path for _, path in rows], read, gallery=True)
     shas = [photo.sha256 for code in codes for photo in workspace.catalogue.photos_of(code)]
     of = [at for at, code in enumerate(codes) for _ in workspace.catalogue.photos_of(code)]
     galleries = {
-        "embedded": OfflineGallery(embedded, products, encoder=encoder.id),
-        "stored": OfflineGallery(
-            stored_photos(workspace.catalogue, EmbeddingSpace(encoder.card), shas), of
-        ),
+        "embedded": OfflineGallery(embedded, products, encoder=embedder.space.id),
+        "stored": OfflineGallery(stored_photos(workspace.catalogue, embedder.space, shas), of),
     }
     for gallery in galleries.values():
         searcher = gallery.searcher(SearchRules())
         assert searcher.index.space  # local features take part
         for where, only in ((None, None), ({"half": "0"}, half)):
             asked = [Query(photo, only=only) for photo in photos]
-            found = rank_queries(searcher, asked, confidence=encoder.card.confidence)
+            found = rank_queries(searcher, asked, confidence=embedder.space.card.confidence)
             assert not np.isnan(found.rankings.evidence[:, 0]).any()
             for row, path in enumerate(queries):
                 answer = identifier.identify(path.read_bytes(), top=len(codes), where=where)
@@ -116,7 +115,8 @@ def same_answer(
     assert found.in_catalogue[row] == pytest.approx(answer.in_catalogue, abs=1e-5)
 
 
-def workspace_of(folder: Path, encoder: Encoder, rows: Sequence[tuple[str, Path]]) -> Workspace:
+def workspace_of(folder: Path, rows: Sequence[tuple[str, Path]]) -> Workspace:
+    """A workspace with all defaults."""
     table = folder / "rows.csv"
     with table.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
@@ -126,7 +126,14 @@ def workspace_of(folder: Path, encoder: Encoder, rows: Sequence[tuple[str, Path]
             shutil.copy(path, folder / f"{at}{path.suffix}")
             writer.writerow((code, f"{at}{path.suffix}", codes.index(code) % 2))
     workspace = Workspace.create(folder / "workspace")
-    fill(workspace, table, encoder)
+    import_rows(
+        open_rows(table).rows(),
+        workspace.catalogue,
+        workspace.photos,
+        limits=workspace.settings.photos.limits(),
+        on_problem=print,
+    )
+    index_catalogue(workspace)
     return workspace
 
 

@@ -10,7 +10,7 @@ from satchel.images import decode
 from satchel.locate.card import CATEGORIES
 from satchel.locate.locator import main_detection
 from satchel.locate.onnx import OnnxLocator
-from satchel.locate.query_box import query_box
+from satchel.locate.query_share import whole_share
 from satchel.locate.registry import BUILTIN_CARD, configured_locator
 from satchel.locate.rules import BUILTIN, LocateRules
 from satchel.records import Box
@@ -46,4 +46,4 @@ def test_the_main_good_of_a_photo_is_found(builtin: OnnxLocator, name: str) -> N
     main = main_detection(builtin.locate([photo])[0])
     assert main is not None
     assert main.box.iou(GOODS[name]) > 0.45
-    assert query_box(photo, main) == main.box
+    assert whole_share(photo, main) < 1

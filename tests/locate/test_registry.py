@@ -11,7 +11,7 @@ from satchel.config import Settings, default_settings_text
 from satchel.errors import LocatorError
 from satchel.locate import registry
 from satchel.locate.registry import LocatorFile, configured_locator
-from satchel.locate.rules import LocateRules
+from satchel.locate.rules import SALIENCY, LocateRules
 from support.darknet_files import NET, NETWORKS, write
 from support.stub_detector import write_detector
 
@@ -22,8 +22,9 @@ def configured(folder: Path, **settings: Any) -> LocatorFile:
     return found
 
 
-def test_saliency_is_the_default(tmp_path: Path) -> None:
-    assert configured_locator(LocateRules(), tmp_path) is None
+def test_the_built_in_detector_is_the_default(tmp_path: Path) -> None:
+    assert configured(tmp_path).card.name == "satchel-locator"
+    assert configured_locator(LocateRules(model=SALIENCY), tmp_path) is None
     assert "[locate]" in default_settings_text()
 
 

@@ -18,6 +18,7 @@ from satchel.records import WHOLE_PHOTO, PhotoEmbedding, Problem
 from satchel.search.index import GalleryIndex
 from satchel.search.indexing import build_index, embed_gallery, open_index
 from satchel.search.rules import SearchRules
+from satchel.served import served_space
 from satchel.workspace import Workspace
 from support.stub_encoder import stub_card, stub_model
 
@@ -235,13 +236,13 @@ def test_killed_while_embedding_it_goes_on(tmp_path: Path) -> None:
             )
     satchel = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
     subprocess.run([*satchel, "import", str(folder)], stderr=subprocess.DEVNULL, check=True)
-    encoder_id = Encoder.load().id
+    space = served_space(workspace).id
     process = subprocess.Popen([*satchel, "index"], stderr=subprocess.DEVNULL)
-    while workspace.catalogue.vectors.count_missing(encoder_id) == 400:
+    while workspace.catalogue.vectors.count_missing(space) == 400:
         assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     process.wait()
-    left = workspace.catalogue.vectors.count_missing(encoder_id)
+    left = workspace.catalogue.vectors.count_missing(space)
     assert 0 < left < 400
     assert not workspace.index_path.exists()
     done = subprocess.run([*satchel, "index"], capture_output=True, text=True, check=True)

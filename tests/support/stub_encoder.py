@@ -15,9 +15,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from satchel.config import FILE_NAME, with_setting
 from satchel.encode.card import EncoderCard, read_card
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.encode.registry import CARD, serve_model
+from satchel.locate.rules import SALIENCY
 from satchel.onnx_model import write_model
 from satchel.workspace import Workspace
 
@@ -100,9 +102,18 @@ def stub_encoder() -> Encoder:
 
 
 def serve_stub(workspace: Workspace) -> Workspace:
-    """Let a workspace answer with it."""
+    """Let a workspace answer with it, and its saliency locate."""
     folder: Path = workspace.models / NAME
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder / CARD, stub_card(), stub_model())
     serve_model(workspace.models, NAME)
-    return workspace
+    return by_saliency(workspace)
+
+
+def by_saliency(workspace: Workspace) -> Workspace:
+    """Let the encoder's saliency locate, in place of the built-in detector."""
+    saliency = workspace.settings.locate.model_copy(update={"model": SALIENCY})
+    changed = workspace.settings.model_copy(update={"locate": saliency})
+    path = workspace.folder / FILE_NAME
+    path.write_text(with_setting(path, "locate", "model", SALIENCY, expected=changed))
+    return Workspace.open(workspace.folder)

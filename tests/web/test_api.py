@@ -184,7 +184,7 @@ def test_an_upright_photo_and_a_turned_one_give_the_same_boxes(client, draw):
 @pytest.fixture
 def small(own_workspace: Workspace, serve_app: Serve) -> Iterator[httpx.Client]:
     """A server that takes photos of 100,000 bytes and 250,000 pixels at most."""
-    settings = "[photos]\nmax_bytes = 100_000\nmax_pixels = 250_000\n"
+    settings = '[locate]\nmodel = "saliency"\n[photos]\nmax_bytes = 100_000\nmax_pixels = 250_000\n'
     (own_workspace.folder / "satchel.toml").write_text(settings)
     workspace = Workspace.open(own_workspace.folder)
     assert workspace.settings.photos.limits() == PhotoLimits(100_000, 250_000)

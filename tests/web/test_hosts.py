@@ -255,7 +255,9 @@ def test_a_malformed_host_is_reported_on_a_page_too(ask):
 
 
 def write_settings(workspace: Workspace, hosts: list[str]) -> None:
-    (workspace.folder / "satchel.toml").write_text(f"[serve]\nhosts = {json.dumps(hosts)}\n")
+    (workspace.folder / "satchel.toml").write_text(
+        f'[locate]\nmodel = "saliency"\n[serve]\nhosts = {json.dumps(hosts)}\n'
+    )
 
 
 def test_a_star_takes_every_name(own_workspace, serve_app):
@@ -272,7 +274,9 @@ def test_the_line_in_a_refusal_allows_the_name(own_workspace, serve_app):
     headers = {"host": "shop.example.com:8000"}
     detail = client.get("/healthz", headers=headers).json()["detail"]
     line = detail.partition("under [serve], ")[2].partition("]")[0] + "]"
-    (own_workspace.folder / "satchel.toml").write_text(f"[serve]\n{line}\n")
+    (own_workspace.folder / "satchel.toml").write_text(
+        f'[locate]\nmodel = "saliency"\n[serve]\n{line}\n'
+    )
     workspace = Workspace.open(own_workspace.folder)
     assert serve_app(create_app(workspace)).get("/healthz", headers=headers).status_code == 200
     workspace.catalogue.close()

@@ -29,6 +29,7 @@ from satchel.workflows.calibrate import STEPS, LeftOut, calibrate
 from satchel.workspace import Workspace
 from support.pictures import rgb
 from support.progress import Counter
+from support.stub_encoder import by_saliency
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def encoder(shipped_encoder: Encoder) -> Encoder:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace.create(tmp_path / "workspace")
+    return by_saliency(Workspace.create(tmp_path / "workspace"))
 
 
 def elsewhere(shape: str, seed: int) -> np.ndarray:

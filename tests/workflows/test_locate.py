@@ -35,11 +35,11 @@ def configured(workspace: Workspace, **settings: object) -> Workspace:
 
 
 def plain(workspace: Workspace) -> Workspace:
-    (workspace.folder / "satchel.toml").write_text("")
+    (workspace.folder / "satchel.toml").write_text('[locate]\nmodel = "saliency"\n')
     return Workspace.open(workspace.folder)
 
 
-def test_without_a_setting_embeddings_belong_to_the_encoder(
+def test_with_saliency_embeddings_belong_to_the_encoder(
     filled: Workspace, encoder: Encoder
 ) -> None:
     assert served_space(filled).id == encoder.id == encoder.card.sha256

@@ -16,6 +16,7 @@ from satchel.progress import SILENT
 from satchel.workflows.promote import promote_builtin
 from satchel.workspace import Workspace
 from support.cli import satchel
+from support.stub_encoder import by_saliency
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +27,7 @@ def encoder(shipped_encoder: Encoder) -> Encoder:
 
 @pytest.fixture
 def workspace(tmp_path: Path) -> Workspace:
-    return Workspace.create(tmp_path / "workspace")
+    return by_saliency(Workspace.create(tmp_path / "workspace"))
 
 
 def test_the_light_encoder_is_promoted_and_rolled_back(filled: Workspace) -> None:

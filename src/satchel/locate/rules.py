@@ -19,10 +19,10 @@ class LocateRules(StrictModel):
     """How the object in a photo is located. Changed, the gallery is embedded again."""
 
     model: str = Field(
-        SALIENCY,
-        description='"saliency" finds the object where the encoder responds most; "builtin" is '
-        "Satchel's own detector; or the path of another: an ONNX detector's card (.json) or a "
-        "Darknet .cfg, from this folder. Changed, `satchel index` embeds the gallery again",
+        BUILTIN,
+        description='"builtin" is Satchel\'s own detector; "saliency" finds the object where the '
+        "encoder responds most; or the path of another detector: an ONNX detector's card (.json) "
+        "or a Darknet .cfg, from this folder. Changed, `satchel index` embeds the gallery again",
     )
     names: str = Field(
         "",

@@ -1,13 +1,14 @@
-"""What identification looks at: the main good, or the whole photo."""
+"""What identification compares: the main good, the whole photo, or both."""
 
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from satchel.images import RGB
 from satchel.locate.background import even_background
-from satchel.locate.query_box import CERTAIN, LARGE, query_box
-from satchel.records import WHOLE_PHOTO, Box, Detection
+from satchel.locate.query_share import LARGE, whole_share
+from satchel.records import Box, Detection
 
 LARGE_BOX = Box(0.2, 0.2, 0.8, 0.8)
 SMALL_BOX = Box(0.4, 0.4, 0.6, 0.6)
@@ -39,17 +40,19 @@ def test_a_good_cut_off_by_the_side_leaves_the_background_even() -> None:
     assert not even_background(photo)
 
 
-def test_a_good_on_the_street_is_cut_out() -> None:
-    assert query_box(street(), Detection(LARGE_BOX, "bag", 0.9, CERTAIN)) == LARGE_BOX
-    assert query_box(street(), Detection(LARGE_BOX, "bag", 0.9)) == LARGE_BOX
+@pytest.mark.parametrize(
+    ("main", "share"), [(0.99, 0), (0.95, 0), (0.9, 0.3), (0.8, 0.3), (0.5, 0.6), (0.39, 1)]
+)
+def test_the_surer_the_good_the_more_it_counts(main: float, share: float) -> None:
+    assert whole_share(street(), Detection(LARGE_BOX, "bag", 0.9, main)) == share
 
 
-def test_what_is_uncertain_or_missing_leaves_the_photo_whole() -> None:
-    assert query_box(street(), Detection(LARGE_BOX, "bag", 0.9, CERTAIN - 0.01)) == WHOLE_PHOTO
-    assert query_box(street(), None) == WHOLE_PHOTO
+def test_a_detector_that_knows_no_main_good_is_not_sure_of_it() -> None:
+    assert whole_share(street(), Detection(LARGE_BOX, "bag", 0.9)) == 0.6
+    assert whole_share(street(), None) == 1
 
 
 def test_a_studio_photo_stays_whole_unless_the_good_in_it_is_small() -> None:
     assert LARGE_BOX.width * LARGE_BOX.height >= LARGE > SMALL_BOX.width * SMALL_BOX.height
-    assert query_box(studio(), Detection(LARGE_BOX, "bag", 0.9, 0.9)) == WHOLE_PHOTO
-    assert query_box(studio(SMALL_BOX), Detection(SMALL_BOX, "bag", 0.9, 0.9)) == SMALL_BOX
+    assert whole_share(studio(), Detection(LARGE_BOX, "bag", 0.9, 0.99)) == 1
+    assert whole_share(studio(SMALL_BOX), Detection(SMALL_BOX, "bag", 0.9, 0.99)) == 0
