@@ -34,7 +34,6 @@ def test_unseen_photos_are_named(identifier: Identifier) -> None:
         assert confidences == sorted(confidences, reverse=True)
         assert sum(confidences) == pytest.approx(found.in_catalogue)  # all five products
         assert 0 < found.in_catalogue < 1
-        assert found.likely is not None
         assert [one.likely for one in found.candidates] == [at < found.likely for at in range(5)]
         assert len(found.boxes) == 1
 
@@ -78,9 +77,11 @@ def test_threads_get_the_answers_that_one_caller_gets(identifier: Identifier) ->
 
 def test_verdicts_follow_the_thresholds() -> None:
     measured = read_card().confidence.model_copy(update={"identified_at": 0.9, "absent_at": 0.5})
-    assert verdict(0.9, 0.95, measured) is Verdict.IDENTIFIED
-    assert verdict(0.89, 0.95, measured) is Verdict.UNCERTAIN
-    assert verdict(0.3, 0.49, measured) is Verdict.NOT_IN_CATALOGUE
+    assert verdict(0.9, 1, 0.95, measured) is Verdict.IDENTIFIED
+    assert verdict(0.89, 1, 0.95, measured) is Verdict.PROBABLE
+    assert verdict(0.5, 3, 0.95, measured) is Verdict.ONE_OF
+    assert verdict(0.2, 0, 0.95, measured) is Verdict.UNCERTAIN
+    assert verdict(0.2, 0, 0.49, measured) is Verdict.NOT_IN_CATALOGUE
 
 
 def test_more_absent_items_make_every_answer_less_sure(filled: Workspace) -> None:
@@ -134,7 +135,6 @@ def test_confirmed_look_alikes_are_one_candidate(filled: Workspace) -> None:
     assert all(one.confidence == alone[one.product.code].confidence for one in others)
     assert [one.rank for one in together.candidates] == [1, 2, 3]
     assert together.in_catalogue == apart.in_catalogue
-    assert together.likely is not None
     likely = {one.product.code for one in apart.candidates if one.likely}
     held = {
         member.product.code
@@ -154,7 +154,11 @@ def test_a_group_is_identified_where_its_members_together_are_sure_enough(
     store = filled.catalogue.look_alikes
     index = GalleryIndex.load(filled.index_path)
     flat = encoder.card.confidence.model_copy(
-        update={"sharpness": (0.0, 0.0, 0.1), "absent_at": 0.0}
+        update={
+            "presence": (9.0, *(0.0,) * 6),
+            "sharpness": (0.0, 0.0, 0.35),
+            "absent_at": 0.0,
+        }
     )
 
     def verdict_at(threshold: float) -> tuple[float, Verdict]:
@@ -165,12 +169,14 @@ def test_a_group_is_identified_where_its_members_together_are_sure_enough(
         found = identifier.identify(jpeg("disc", 50))
         return found.candidates[0].confidence, found.verdict
 
-    alone, _ = verdict_at(1.0)
-    assert verdict_at(1.3 * alone)[1] is Verdict.UNCERTAIN
+    alone, said = verdict_at(0.6)
+    assert alone < 0.6
+    assert said is Verdict.ONE_OF
     store.decide(Choice.CONFIRM_GROUP, store.in_state(GroupState.PROPOSED)[0].number)
-    together, said = verdict_at(1.3 * alone)
-    assert together > 1.3 * alone
+    together, said = verdict_at(0.6)
+    assert together > 0.6
     assert said is Verdict.IDENTIFIED
+    assert verdict_at(1.0)[1] is Verdict.PROBABLE
 
 
 def test_which_groups_count_is_a_setting(filled: Workspace) -> None:

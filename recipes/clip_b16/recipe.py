@@ -77,10 +77,8 @@ CONFIDENCE: Final = Confidence(
     further=(-3.3757, -3.0607),
     absent_share=0.33,
     precision=0.95,
-    coverage=0.9,
     identified_at=1.0,
     absent_at=0.3661,
-    likely_at=0.9699,
     queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "

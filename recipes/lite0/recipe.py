@@ -39,10 +39,8 @@ CONFIDENCE: Final = Confidence(
     further=(-2.2308, -3.3541),
     absent_share=0.33,
     precision=0.95,
-    coverage=0.9,
     identified_at=1.0,
     absent_at=0.4529,
-    likely_at=0.9168,
     queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "

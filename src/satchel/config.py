@@ -55,17 +55,10 @@ class Identify(StrictModel):
         description="share of the items that people ask about whose model is not in the catalogue",
     )
     precision: float = Field(
-        0.95,
-        ge=0.5,
-        lt=1,
-        description="share of right answers among those called identified, at least; counts from "
-        "the next `satchel calibrate` on",
-    )
-    coverage: float = Field(
         0.9,
         ge=0.5,
         lt=1,
-        description="share of items whose model is among the likely ones, at least; counts from "
+        description="share of right answers among those called identified, at least; counts from "
         "the next `satchel calibrate` on",
     )
 

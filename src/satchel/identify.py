@@ -21,15 +21,15 @@ from satchel.arrays import Ints
 from satchel.catalog.filters import Selection, Where, shown
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
-from satchel.confidence.model import Posterior, score_confidence
-from satchel.confidence.stored import confidence_of
+from satchel.confidence.model import Posterior, named_counts, score_confidence
+from satchel.confidence.stored import read_calibration
 from satchel.encode.card import Confidence
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import IndexMissing, UsageError
 from satchel.images import RGB, closer, decode, decode_around
 from satchel.locate.given import BoxLike, GivenBox, given_box
 from satchel.lookalikes.differences import differences
-from satchel.lookalikes.groups import fold, folded_likely
+from satchel.lookalikes.groups import fold
 from satchel.photo_header import PhotoLimits
 from satchel.records import (
     Box,
@@ -78,7 +78,8 @@ class Identifier:
         """Set up an identifier.
 
         Args:
-            confidence: model of confidences from scores; default, that of the encoder's card.
+            confidence: the workspace's own calibration; default, the confidence of the encoder's
+                card.
             absent: share of items that are expected not to be in the catalogue; default, the
                 share that `confidence` was fitted for.
             look_alikes: groups in these states count as one candidate.
@@ -88,6 +89,7 @@ class Identifier:
         self.searcher = Searcher(index, partial(catalogue.vectors.patches, embedder.space.id))
         self._limits = limits
         self._confidence = confidence or embedder.space.card.confidence
+        self._calibrated = confidence is not None
         self._absent = absent
         self._look_alikes = tuple(look_alikes)
 
@@ -136,12 +138,13 @@ class Identifier:
             EncoderError: the workspace's own calibration is damaged.
         """
         settings = workspace.settings
+        own = read_calibration(workspace.models, embedder.space.id)
         return cls(
             workspace.catalogue,
             embedder,
             index,
             limits or settings.photos.limits(),
-            confidence=confidence_of(workspace.models, embedder.space),
+            confidence=own.confidence if own else None,
             absent=settings.identify.absent,
             look_alikes=STATES[settings.look_alikes.counted],
         )
@@ -262,18 +265,20 @@ class Identifier:
         posterior = score_confidence(self._confidence, ranked, absent=self._absent)
         groups = _within(self._groups_of([found.product for found in ranked]), only)
         folded = fold([found.product for found in ranked], posterior.confidences, groups)
-        likely = folded_likely(posterior.likely, folded)
+        sums = [sum(posterior.confidences[at] for at in places) for places in folded[:top]]
+        likely = int(named_counts(np.array([sums]))[0])
+        if len(ranked) == 1 and selection is not None:
+            likely = 0  # the filter leaves nothing to compare it with
+        decided = verdict(sums[0], likely, posterior.in_catalogue, self._confidence)
         candidates = self._candidates(ranked, posterior, folded[:top], groups, likely)
-        decided = verdict(candidates[0].confidence, posterior.in_catalogue, self._confidence)
-        if len(ranked) == 1 and decided is Verdict.IDENTIFIED and selection is not None:
-            decided = Verdict.UNCERTAIN  # the filter leaves nothing to compare it with
         return Identification(
             decided,
             tuple(candidates),
             tuple(photo.box for photo in photos),
             posterior.in_catalogue,
             likely,
-            self._confidence.coverage,
+            self._confidence.precision,
+            self._calibrated,
             tuple(photo.detections for photo in photos),
             {} if selection is None else selection.where,
         )
@@ -290,7 +295,7 @@ class Identifier:
         posterior: Posterior,
         folded: Sequence[tuple[int, ...]],
         groups: Sequence[Group],
-        likely: int | None,
+        likely: int,
     ) -> list[Candidate]:
         """Build the candidates; `folded` holds the places in `ranked` of each."""
         home = {product: group for group in groups for product in group}
@@ -309,7 +314,7 @@ class Identifier:
                     best.score,
                     sum(posterior.confidences[place] for place in places),
                     best.photo,
-                    likely=likely is None or at < likely,
+                    likely=at < likely,
                     look_alikes=_look_alikes(
                         home.get(best.product, ()),
                         {ranked[place].product: place for place in places},
@@ -349,15 +354,19 @@ def _look_alikes(
     return LookAlikes(tuple(members), differences([member.product for member in members]))
 
 
-def verdict(first: float, in_catalogue: float, thresholds: Confidence) -> Verdict:
-    """Classify an answer by the fitted thresholds.
+def verdict(first: float, likely: int, in_catalogue: float, thresholds: Confidence) -> Verdict:
+    """What an answer says; it follows from its confidences.
 
     Args:
         first: confidence of the first candidate.
+        likely: how many of the first candidates the answer names.
         in_catalogue: probability that the item is in the catalogue.
     """
+    if likely == 1:
+        sure = first >= thresholds.identified_at
+        return Verdict.IDENTIFIED if sure else Verdict.PROBABLE
+    if likely:
+        return Verdict.ONE_OF
     if in_catalogue < thresholds.absent_at:
         return Verdict.NOT_IN_CATALOGUE
-    if first >= thresholds.identified_at:
-        return Verdict.IDENTIFIED
     return Verdict.UNCERTAIN

@@ -230,9 +230,11 @@ class ProductPhoto:
 
 
 class Verdict(StrEnum):
-    """Verdict of an identification on its first candidate."""
+    """What an answer says: the first candidate very probably, probably; one of a few; unclear."""
 
     IDENTIFIED = "identified"
+    PROBABLE = "probable"
+    ONE_OF = "one_of"
     UNCERTAIN = "uncertain"
     NOT_IN_CATALOGUE = "not_in_catalogue"
 
@@ -290,7 +292,7 @@ class Candidate:
             they sum to 1 at most; the rest is the probability of "something else". See
             `satchel.confidence.model`.
         photo: SHA-256 of the product's photo that is nearest to the item.
-        likely: whether this is one of those that together hold the right model 9 times in 10.
+        likely: whether the answer names it: see `Identification.likely`.
         look_alikes: the group that it represents, where photos cannot distinguish it from others.
     """
 
@@ -311,10 +313,10 @@ class Identification:
         boxes: where the object was found, one for each photo of the item.
         detections: see `PhotoEmbedding.detections`, for each photo of the item.
         in_catalogue: probability that the item's model is in the catalogue, in [0, 1].
-        likely: how many of the first models hold the right one, if it is in the catalogue, with
-            the chance `coverage`; may be more than there are candidates; None where the ranking
-            cannot say it of any number.
-        coverage: that chance, in (0, 1).
+        likely: how many of the first candidates the answer names: 1 if the first one, 2 to 5 with
+            the verdict "one of"; 0 where it names none.
+        precision: share of the answers "identified" that are right, at least, in (0, 1).
+        calibrated: whether confidences were fitted on the workspace's own photos.
         where: the filter that the candidates pass, attribute → values of which each has one; empty
             without a filter.
     """
@@ -323,7 +325,8 @@ class Identification:
     candidates: tuple[Candidate, ...]
     boxes: tuple[Box, ...]
     in_catalogue: float
-    likely: int | None
-    coverage: float
+    likely: int
+    precision: float
+    calibrated: bool
     detections: tuple[tuple[Detection, ...] | None, ...]
     where: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))

@@ -195,7 +195,10 @@ class Identification(BaseModel):
     """The answer for one item."""
 
     photo: str | list[str] = Field(description="The photo, or the photos, of the item.")
-    verdict: records.Verdict = Field(description="How far the first candidate can be relied on.")
+    verdict: records.Verdict = Field(
+        description="It is very probably the first candidate, probably that, one of the first "
+        "`likely`, unclear, or not in the catalogue. It follows from the confidences."
+    )
     candidates: Sequence[Candidate] = Field(description="Likeliest first.")
     boxes: list[Box] = Field(description="Where the item was found, one box for each photo.")
     detections: list[list[Detection] | None] = Field(
@@ -205,13 +208,19 @@ class Identification(BaseModel):
     in_catalogue: float = Field(
         description="Probability that the item's model is in the catalogue, in [0, 1]."
     )
-    likely: int | None = Field(
-        description="How many of the first models hold the right one, if it is in the catalogue, "
-        "with the probability `coverage`; may be more than there are candidates, and null where "
-        "no number of them is enough.",
+    likely: int = Field(
+        description="How many of the first candidates the answer names: 1 if the first one, 2 to "
+        "5 with the verdict `one_of`, else 0. Their confidences sum to 0.6 or more.",
         examples=[3],
     )
-    coverage: float = Field(description="That probability, in (0, 1).", examples=[0.9])
+    precision: float = Field(
+        description="Share of the answers `identified` that are right, at least.",
+        examples=[0.9],
+    )
+    calibrated: bool = Field(
+        description="Whether confidences were fitted on photos of this catalogue's products; if "
+        "not, on those that the encoder was measured with."
+    )
     where: dict[str, list[str]] = Field(
         description="The filter that the candidates pass; empty without one.",
         examples=[{"brand": ["Maison"]}],
@@ -233,7 +242,8 @@ class Identification(BaseModel):
             detections=[Detection.all_of(one) for one in found.detections],
             in_catalogue=round(found.in_catalogue, DECIMALS),
             likely=found.likely,
-            coverage=found.coverage,
+            precision=found.precision,
+            calibrated=found.calibrated,
             where={name: list(values) for name, values in found.where.items()},
         )
 

@@ -22,6 +22,7 @@ from satchel.cli.app import main
 from satchel.config import Settings, default_settings_text, read_settings
 from satchel.encode.encoder import Encoder
 from satchel.errors import WorkspaceError
+from satchel.records import Verdict
 from satchel.workspace import Workspace
 from support import cli as in_process
 
@@ -68,7 +69,7 @@ def test_from_nothing_to_an_answer(tmp_path: Path, catalogue_file: Path) -> None
     query.write_bytes(jpeg("ring", 50))
     answered = process("identify", query, cwd=shop)
     assert answered.returncode == 0
-    first = next(line for line in answered.stdout.splitlines() if "M3" in line)
+    first = next(line for line in answered.stdout.splitlines() if "M3" in line and "│" in line)
     assert first.split("│")[1].strip() == "1"
     paths = [line.split()[1] for line in answered.stdout.splitlines() if "photos/" in line]
     assert len(paths) == 5
@@ -91,10 +92,11 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
         "detections",
         "in_catalogue",
         "likely",
-        "coverage",
+        "precision",
+        "calibrated",
         "where",
     }
-    assert found["disc.jpg"]["verdict"] in ("identified", "uncertain", "not_in_catalogue")
+    assert found["disc.jpg"]["verdict"] in list(Verdict)
     first = found["box.jpg"]["candidates"][0]
     assert set(first) == {
         "rank",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from rankings import ranking_of_one
 from satchel.confidence.features import GAP_UNIT, NO_SCORE, SMALL_GAP, presence_features
-from satchel.confidence.model import conditional_probabilities, likely_counts, presence
+from satchel.confidence.model import conditional_probabilities, named_counts, presence
 from satchel.encode.card import Confidence, read_card
 from satchel.search.ranking import POOL
 
@@ -64,11 +64,11 @@ def test_odds_are_shifted_to_another_share_of_absent_items(one: float, other: fl
     assert before == pytest.approx(presence(confidence, ranked)[0])
 
 
-def test_likely_ones_are_the_fewest_that_reach_the_sum() -> None:
-    conditional = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [0.4, 0.2, 0.1]])
-    assert likely_counts(made(likely_at=0.8), conditional).tolist() == [2, 1, 4]
-    assert likely_counts(made(likely_at=0.5), conditional).tolist() == [1, 1, 2]
-    assert likely_counts(made(likely_at=2.0), conditional).tolist() == [4, 4, 4]
+def test_the_fewest_that_are_probable_together_are_named_five_at_most() -> None:
+    confidences = np.array([[0.5, 0.3, 0.2], [0.9, 0.05, 0.05], [0.4, 0.15, 0.1], [0.2, 0.2, 0.1]])
+    assert named_counts(confidences).tolist() == [2, 1, 3, 0]
+    assert named_counts(np.full((1, 12), 1 / 12)).tolist() == [0]
+    assert named_counts(np.full((1, 8), 1 / 8)).tolist() == [5]
 
 
 @settings(deadline=None, max_examples=60)

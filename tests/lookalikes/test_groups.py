@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from satchel.catalog.lookalike_groups import Decided
-from satchel.lookalikes.groups import cluster, fold, folded_likely
+from satchel.lookalikes.groups import cluster, fold
 from satchel.lookalikes.near_pairs import Near, Pairs
 
 
@@ -75,10 +75,9 @@ def test_groups_hold_together_and_cannot_be_merged(
     st.lists(st.floats(0, 1), min_size=1, max_size=20),
     st.lists(st.integers(0, 24), max_size=24, unique=True),
     st.integers(2, 5),
-    st.integers(0, 21),
 )
 def test_folding_loses_and_invents_nothing(
-    values: list[float], mixed: list[int], size: int, likely: int
+    values: list[float], mixed: list[int], size: int
 ) -> None:
     """Products are 0, 1, 2 … best first; groups hold some of them, and some that are not ranked."""
     confidences = sorted(values, reverse=True)
@@ -94,18 +93,10 @@ def test_folding_loses_and_invents_nothing(
         assert len(places) == 1 or set(places) <= set(next(iter(together)))
     for group in groups:
         assert sum(bool(set(group) & set(places)) for places in folded) <= 1
-    if 1 <= likely <= len(values):
-        count = folded_likely(likely, folded)
-        assert count is not None
-        held = {place for places in folded[:count] for place in places}
-        assert set(range(likely)) <= held
-        assert min(folded[count - 1]) < likely  # no more than are needed
 
 
 def test_without_groups_nothing_changes() -> None:
     assert fold([7, 3, 9], [0.4, 0.4, 0.1], []) == [(0,), (1,), (2,)]
-    assert folded_likely(2, [(0,), (1,), (2,)]) == 2
-    assert folded_likely(None, [(0,), (1,)]) is None
 
 
 def test_a_group_is_as_sure_as_its_members_together() -> None:

@@ -7,6 +7,7 @@ from types import ModuleType
 import httpx
 import pytest
 
+from satchel.records import Verdict
 from satchel.web.app import create_app
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
@@ -76,22 +77,23 @@ def test_names_of_products_are_escaped(client, draw):
     assert "<0>" not in answer
 
 
-@pytest.mark.parametrize("verdict", ["identified", "uncertain", "not_in_catalogue"])
+@pytest.mark.parametrize("verdict", list(Verdict))
 def test_every_verdict_has_its_words(own_workspace, draw, verdict):
     from dataclasses import replace
 
     from satchel.identify import Identifier
-    from satchel.records import Verdict
     from satchel.web.languages import load_languages
     from satchel.web.links import product_link, thumbnail_link
 
     found = replace(
-        Identifier.open(own_workspace).identify(draw("M22675")), verdict=Verdict(verdict)
+        Identifier.open(own_workspace).identify(draw("M22675")), verdict=Verdict(verdict), likely=3
     )
     words = {
-        "identified": ("This is most likely M22675", "M22675일 가능성이 가장 높아요"),
-        "uncertain": ("compare them yourself", "직접 비교해 주세요"),
-        "not_in_catalogue": ("Probably not in the catalogue", "카탈로그에 없는 상품으로 보여요"),
+        "identified": ("Very probably M22675", "M22675일 가능성이 매우 높아요"),
+        "probable": ("Probably M22675", "M22675로 보여요"),
+        "one_of": ("Probably one of these 3", "이 3개 모델 중 하나로 보여요"),
+        "uncertain": ("compare them all", "모두 비교해 주세요"),
+        "not_in_catalogue": ("Probably not in this catalogue", "이 카탈로그에 없는 상품"),
     }[verdict]
     links = {
         "product_link": product_link,

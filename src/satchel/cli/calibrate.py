@@ -119,25 +119,23 @@ def _print_measured(measured: Measured, confidence: Confidence) -> None:
 
     table = Table("measured on held-out photos", "")
     table.columns[1].justify = "right"
-    right = measured.right_when_identified
+    identified, named = measured.right_when_identified, measured.right_when_named
     for what, shown in (
         ("photos of products in the catalogue", f"{measured.queries:,}"),
         ("first candidate right", f"{measured.right:.1%}"),
         ("confidence is off by, on average", f"{measured.calibration_error:.3f}"),
         ("called identified", f"{measured.identified:.1%}"),
-        ("right when identified", "–" if right is None else f"{right:.1%}"),
+        ("right when identified", "–" if identified is None else f"{identified:.1%}"),
         ("identified from a confidence of", f"{confidence.identified_at:.2f}"),
+        ("one to five candidates named", f"{measured.named:.1%}"),
+        ("the right one among the named", "–" if named is None else f"{named:.1%}"),
         ("not in the catalogue, and called so", f"{measured.absent_caught:.1%}"),
         ("in the catalogue or not, AUROC", f"{measured.auroc:.3f}"),
-        (
-            f"likely codes, so that {confidence.coverage:.0%} hold the right one",
-            f"{measured.likely:g}" if measured.likely <= measured.ranked else "too many to say",
-        ),
     ):
         table.add_row(what, shown)
     print_table(table)
     if confidence.identified_at == 1:
         say(
             f"no confidence was high enough to be right {confidence.precision:.0%} of the time for "
-            "certain: nothing will be called identified"
+            "certain: nothing will be called identified, only probable"
         )

@@ -154,7 +154,7 @@ class _Answers:
         from satchel.lookalikes.differences import advice
 
         names = printable(", ".join(map(str, paths)))
-        table = Table(title=f"{names}: {found.verdict.replace('_', ' ')}")
+        table = Table(title=f"{names}: {_said(found)}")
         for heading in ("", "code", "brand", "name", "confidence"):
             table.add_column(heading, overflow="fold", no_wrap=heading in ("code", "confidence"))
         for candidate in found.candidates:
@@ -173,7 +173,8 @@ class _Answers:
                 print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
         if () in found.detections:
             print(f"  {_said_empty(found.detections)}")
-        print(_said_likely(found))
+        if not found.calibrated:
+            print("  not calibrated yet to this catalogue: `satchel calibrate`")
         if self._selection is not None:
             count = len(self._selection.products)
             products = "product" if count == 1 else "products"
@@ -190,12 +191,18 @@ def _said_empty(detections: Sequence[object]) -> str:
     return f"no product found in photo {', '.join(numbers)}: all of it was compared"
 
 
-def _said_likely(found: Identification) -> str:
-    """Print how many candidates to compare."""
-    if found.likely is None:
-        return "  even the first fifty may not hold the right one"
-    which = "the first one is" if found.likely == 1 else f"one of the first {found.likely} is"
-    return f"  if it is in the catalogue, {which} right, {found.coverage:.0%} of the time"
+def _said(found: Identification) -> str:
+    """The answer in a sentence."""
+    if found.verdict == "identified":
+        return f"very probably {found.candidates[0].product.code}"
+    if found.verdict == "probable":
+        return f"probably {found.candidates[0].product.code}"
+    if found.verdict == "one_of":
+        together = sum(one.confidence for one in found.candidates[: found.likely])
+        return f"probably one of the first {found.likely} ({together:.0%})"
+    if found.verdict == "uncertain":
+        return "not clear: compare them all"
+    return "probably not in this catalogue"
 
 
 def _meter(share: float, width: int = 10) -> str:

@@ -1,4 +1,4 @@
-"""Metrics of confidences: calibration error, detection of absent items, precision, coverage."""
+"""Metrics of confidences: calibration error, detection of absent items, precision."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from satchel.arrays import Bools, Doubles
-from satchel.confidence.model import likely_counts
+from satchel.confidence.model import named_counts
 from satchel.confidence.outcomes import Outcomes
 from satchel.encode.card import Confidence
 
@@ -40,10 +40,9 @@ class Measured:
         false_positive_rate: share of absent items that pass where 95 % of the others do.
         identified: share of all items with the verdict "identified".
         right_when_identified: precision of that verdict; None where there are none.
+        named: share for which one to `MOST_NAMED` candidates are named, "identified" included.
+        right_when_named: share of these whose code is among the named ones; None without any.
         absent_caught: share of absent items with the verdict "not in the catalogue".
-        covered: share of items in the catalogue whose code is among the likely ones.
-        likely: how many those are, the median; `ranked` + 1 where all that were ranked may not do.
-        ranked: products that were ranked for each item.
         bins: for a reliability diagram.
     """
 
@@ -54,10 +53,9 @@ class Measured:
     false_positive_rate: float
     identified: float
     right_when_identified: float | None
+    named: float
+    right_when_named: float | None
     absent_caught: float
-    covered: float
-    likely: float
-    ranked: int
     bins: tuple[ConfidenceBin, ...]
 
 
@@ -72,12 +70,13 @@ def measure(
         conditional: shape (n, k), probabilities of the products, given that.
     """
     known, weight = outcomes.known, outcomes.weight
-    confidences, right = in_catalogue * conditional[:, 0], outcomes.place == 0
-    absent = in_catalogue < confidence.absent_at
-    identified = (confidences >= confidence.identified_at) & ~absent
-    likely = likely_counts(confidence, conditional)
-    covered = (outcomes.place >= 0) & (outcomes.place < likely) | (likely > conditional.shape[1])
-    bins, error = calibration_error(confidences, right, weight)
+    confidences, right = in_catalogue[:, None] * conditional, outcomes.place == 0
+    identified = confidences[:, 0] >= confidence.identified_at
+    count = named_counts(confidences)
+    named = count > 0
+    held = (outcomes.place >= 0) & (outcomes.place < count)
+    absent = (in_catalogue < confidence.absent_at) & ~named
+    bins, error = calibration_error(confidences[:, 0], right, weight)
 
     def share(of: Bools, among: Bools) -> float:
         return float(weight[of & among].sum() / weight[among].sum()) if among.any() else 0.0
@@ -90,10 +89,9 @@ def measure(
         false_positive_rate(in_catalogue, known),
         share(identified, np.ones_like(known)),
         share(right, identified) if identified.any() else None,
+        share(named, np.ones_like(known)),
+        share(held, named) if named.any() else None,
         share(absent, ~known),
-        share(covered, known),
-        float(np.median(likely[known])),
-        conditional.shape[1],
         bins,
     )
 

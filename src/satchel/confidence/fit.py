@@ -11,15 +11,10 @@ from satchel.confidence.features import choice_features, presence_features
 from satchel.confidence.figures import Measured, measure
 from satchel.confidence.model import choice_probabilities, conditional_probabilities, presence
 from satchel.confidence.outcomes import ABSENT_SHARE, Outcomes
-from satchel.confidence.thresholds import (
-    NEVER_REACHED,
-    conformal_sum,
-    threshold_of_precision,
-)
+from satchel.confidence.thresholds import threshold_of_precision
 from satchel.encode.card import Confidence
 
-PRECISION: Final = 0.95
-COVERAGE: Final = 0.90
+PRECISION: Final = 0.90
 KEPT: Final = 0.95
 """Share of the items in the catalogue that must not be called "not in the catalogue"."""
 
@@ -94,7 +89,6 @@ def fit_confidence(
     *,
     absent_share: float = ABSENT_SHARE,
     precision: float = PRECISION,
-    coverage: float = COVERAGE,
 ) -> tuple[Confidence, Measured]:
     """Fit the weights and choose the thresholds; measure both by cross-validation.
 
@@ -116,7 +110,6 @@ def fit_confidence(
         update={
             "absent_share": absent_share,
             "precision": precision,
-            "coverage": coverage,
             "queries": int(outcomes.known.sum()),
             "measured_on": measured_on,
         }
@@ -126,15 +119,14 @@ def fit_confidence(
         fitted = _weights(rest if len(rest) else part, shell, start is not None)
         held_presence[fold == number] = presence(fitted, part.ranked)
         held_conditional[fold == number] = conditional_probabilities(fitted, part.ranked)
-    confidences, right = held_presence * held_conditional[:, 0], outcomes.place == 0
+    confidence, right = held_presence * held_conditional[:, 0], outcomes.place == 0
     known = outcomes.known
     final = _weights(outcomes, shell, start is not None).model_copy(
         update={
             "identified_at": threshold_of_precision(
-                confidences, right, precision, outcomes.weight, outcomes.group
+                confidence, right, precision, outcomes.weight, outcomes.group
             ),
             "absent_at": round(float(np.quantile(held_presence[known], 1 - KEPT)), 4),
-            "likely_at": conformal_sum(held_conditional[known], outcomes.place[known], coverage),
         }
     )
     return final, measure(final, outcomes, held_presence, held_conditional)
@@ -148,10 +140,8 @@ def _unfitted(start: Confidence | None) -> Confidence:
         further=start.further if start else (-3.0, 0.0),
         absent_share=ABSENT_SHARE,
         precision=PRECISION,
-        coverage=COVERAGE,
         identified_at=1.0,
         absent_at=0.0,
-        likely_at=NEVER_REACHED,
         queries=0,
         measured_on="",
     )

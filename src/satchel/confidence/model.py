@@ -26,6 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 
@@ -33,6 +34,12 @@ from satchel.arrays import Bools, Doubles, Ints
 from satchel.confidence.features import Rankings, choice_features, presence_features
 from satchel.encode.card import Confidence
 from satchel.search.ranking import POOL, RankedProduct
+
+PROBABLE: Final = 0.6
+"""Candidates are named from this sum of their confidences on."""
+
+MOST_NAMED: Final = 5
+"""Candidates that an answer names, at most: nobody compares more."""
 
 
 def choice_probabilities(features: Doubles, possible: Bools, weights: Doubles) -> Doubles:
@@ -73,23 +80,17 @@ def conditional_probabilities(confidence: Confidence, ranked: Rankings) -> Doubl
     return choice_probabilities(*choice_features(ranked), weights)[:, :-1]
 
 
-def likely_counts(confidence: Confidence, conditional: Doubles) -> Ints:
-    """Return the size of each item's prediction set: the first products that reach the coverage.
-
-    The least number whose probabilities sum to `confidence.likely_at` or more: adaptive prediction
-    sets (Romano, Sesia and Candès, "Classification with valid and adaptive coverage", NeurIPS 2020)
-    without their randomisation, which makes sets a little larger than needed.
+def named_counts(confidences: Doubles) -> Ints:
+    """Return how many of the first candidates an answer names: the fewest that are probable.
 
     Args:
-        conditional: shape (n, k), from `conditional_probabilities`.
+        confidences: shape (n, k), of candidates, descending.
 
     Returns:
-        shape (n,), int64, in [1, k]; k + 1 where the ranked products are not enough.
+        shape (n,), int64, in [1, `MOST_NAMED`]; 0 where so many candidates are not enough.
     """
-    reached = np.cumsum(conditional, axis=1) >= confidence.likely_at - 1e-12
-    counts: Ints = np.where(reached.any(1), reached.argmax(1) + 1, conditional.shape[1] + 1).astype(
-        np.int64
-    )
+    reached = np.cumsum(confidences[:, :MOST_NAMED], axis=1) >= PROBABLE - 1e-12
+    counts: Ints = np.where(reached.any(1), reached.argmax(1) + 1, 0).astype(np.int64)
     return counts
 
 
@@ -100,12 +101,11 @@ class Posterior:
     Attributes:
         confidences: of each ranked product, descending, in [0, 1]; they sum to `in_catalogue` at
             most.
-        in_catalogue, likely: as in `Identification`.
+        in_catalogue: as in `Identification`.
     """
 
     confidences: tuple[float, ...]
     in_catalogue: float
-    likely: int | None
 
 
 def score_confidence(
@@ -122,10 +122,8 @@ def score_confidence(
     one = Rankings.of([ranked])
     in_catalogue = float(presence(confidence, one, absent=absent)[0])
     conditional = conditional_probabilities(confidence, one)
-    likely = int(likely_counts(confidence, conditional)[0])
     pool = [in_catalogue * float(p) for _, p in zip(ranked, conditional[0], strict=False)]
-    known = likely if likely <= len(pool) else None
-    return Posterior((*pool, *(0.0 for _ in ranked[POOL:])), in_catalogue, known)
+    return Posterior((*pool, *(0.0 for _ in ranked[POOL:])), in_catalogue)
 
 
 def _logit(share: float) -> float:

@@ -1,4 +1,4 @@
-"""Thresholds with a guarantee: of precision by a Wilson bound, of coverage by split conformal."""
+"""The threshold of the verdict "identified", with a guarantee by a Wilson bound."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ LEVEL: Final = 0.95
 """One-sided level of the lower bound that must reach the wanted precision."""
 
 FEWEST_IDENTIFIED: Final = 20
-"""Least number of answers that the threshold of "identified" is based on."""
+"""Least number of answers that the threshold is based on."""
 
-NEVER_REACHED: Final = 2.0
-"""Above every sum of probabilities."""
+SLACK: Final = 0.1
+"""Answers may be so much surer than they say, but no more: they would seem to contradict it."""
+
+STEP: Final = 0.005
 
 
 def wilson_lower_bound(share: float, count: float) -> float:
@@ -57,27 +59,30 @@ def threshold_of_precision(
         group: shape (n,), default each its own.
 
     Returns:
-        in [0, 1]; 1 where no confidence is good enough, or fewer than `FEWEST_IDENTIFIED` answers
-        are.
+        at least `precision` - `SLACK`; 1 where no confidence is good enough, or fewer than
+        `FEWEST_IDENTIFIED` answers are.
     """
     weights = np.ones(len(right)) if weight is None else weight
-    order = np.argsort(-confidence, kind="stable")
-    total = np.cumsum(weights[order])
-    spread = np.cumsum(weights[order] ** 2)
-    if group is not None:
-        correlation = correlation_in_groups(right - confidence, weights, group)
-        together = np.cumsum(_grown_squares(weights[order], group[order]))
-        spread = (1 - correlation) * spread + correlation * together
-    effective = total**2 / spread
-    share = np.cumsum(weights[order] * right[order]) / total
-    ends = np.flatnonzero(np.r_[np.diff(confidence[order]) != 0, True])  # ties stay together
-    good = [
-        confidence[order[end]]
-        for end in ends
-        if effective[end] >= FEWEST_IDENTIFIED
-        and wilson_lower_bound(float(share[end]), float(effective[end])) >= precision
-    ]
-    return min(1.0, float(np.floor(min(good) * 1e4) / 1e4)) if good else 1.0
+    groups = np.arange(len(right)) if group is None else group
+    for least in np.arange(precision - SLACK, 1, STEP).round(4).tolist():
+        said = confidence >= least
+        if not said.any():
+            break
+        own, errors = weights[said], right[said] - confidence[said]
+        size = _effective_size(own, groups[said], errors)
+        share = float(own @ right[said] / own.sum())
+        if size >= FEWEST_IDENTIFIED and wilson_lower_bound(share, size) >= precision:
+            return float(least)
+    return 1.0
+
+
+def _effective_size(weight: Doubles, group: Ints, errors: Doubles) -> float:
+    """How many independent items of equal weight tell as much; see `threshold_of_precision`."""
+    correlation = correlation_in_groups(errors, weight, group)
+    _, number = np.unique(group, return_inverse=True)
+    together = (np.bincount(number, weight) ** 2).sum()
+    spread = (1 - correlation) * (weight**2).sum() + correlation * together
+    return float(weight.sum() ** 2 / spread)
 
 
 def correlation_in_groups(errors: Doubles, weight: Doubles, group: Ints) -> float:
@@ -97,41 +102,3 @@ def correlation_in_groups(errors: Doubles, weight: Doubles, group: Ints) -> floa
     square = float(np.average(errors**2, weights=weight)) if len(errors) else 0.0
     most = pairs(weight) * square
     return float(np.clip(pairs(weight * errors) / most, 0, 1)) if most > 0 else 0.0
-
-
-def conformal_sum(conditional: Doubles, place: Ints, coverage: float) -> float:
-    """Return the sum of probabilities at which the first products reach a coverage.
-
-    Split conformal prediction: of n items, the ⌈(n + 1) × coverage⌉-th smallest of the sums that
-    just reach the right product. An item exchangeable with these is covered with that probability
-    at least, however wrong the probabilities are (Vovk, Gammerman and Shafer, "Algorithmic learning
-    in a random world", 2005; Angelopoulos and Bates, "A gentle introduction to conformal
-    prediction", 2023, theorem 1).
-
-    Args:
-        conditional: shape (n, k), probabilities of the products, descending.
-        place: shape (n,), of the right product; -1 where it is not among them.
-
-    Returns:
-        in [0, 1]; 2, which no sum reaches, where the ranked products are not enough or the items
-        too few.
-    """
-    if not len(place):
-        return NEVER_REACHED
-    sums = np.cumsum(conditional, axis=1)[np.arange(len(place)), np.maximum(place, 0)]
-    sums[place < 0] = NEVER_REACHED
-    rank = int(np.ceil((len(place) + 1) * coverage - 1e-9))
-    return float(np.sort(sums)[rank - 1]) if rank <= len(place) else NEVER_REACHED
-
-
-def _grown_squares(weight: Doubles, group: Ints) -> Doubles:
-    """Growth of the sum of the groups' squared weights with each item, one after the other."""
-    by_group = np.argsort(group, kind="stable")
-    ordered = weight[by_group]
-    sums = np.cumsum(ordered)
-    first = np.r_[True, np.diff(group[by_group]) != 0]
-    started = np.maximum.accumulate(np.where(first, sums - ordered, 0.0))  # before the group
-    before = np.empty(len(weight))
-    before[by_group] = sums - ordered - started
-    grown: Doubles = weight * (weight + 2 * before)
-    return grown

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
-from pydantic import (
-    Field,
-    NonNegativeFloat,
-)
+from pydantic import Field, NonNegativeFloat, model_validator
 
 from satchel.encode.crops import CropShape
 from satchel.onnx_model import ModelCard, load_card
@@ -18,6 +15,10 @@ MODELS: Final = Path(__file__).parent / "models"
 BUILTIN: Final = MODELS / "clip-b16.json"
 LITE: Final = MODELS / "lite0.json"
 """The light encoder: less accurate, and a third of the work."""
+
+
+OLDER: Final = ("coverage", "likely_at")
+"""Keys of `Confidence` that are no longer used."""
 
 
 class Confidence(StrictModel):
@@ -42,9 +43,6 @@ class Confidence(StrictModel):
     precision: float = Field(
         gt=0, lt=1, description="share of right answers among those called identified, at least"
     )
-    coverage: float = Field(
-        gt=0, lt=1, description="share of items whose code is among the likely ones, at least"
-    )
     identified_at: float = Field(
         ge=0,
         le=1,
@@ -55,11 +53,16 @@ class Confidence(StrictModel):
         le=1,
         description="chance of being in the catalogue below which an item counts as absent",
     )
-    likely_at: float = Field(
-        ge=0, description="sum of shares from which candidates are the likely ones; see `coverage`"
-    )
     queries: int = Field(ge=0, description="how many this was fitted on")
     measured_on: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _older(cls, data: Any) -> Any:
+        """Take cards of version 0.1.0, which had a second threshold, of a set's coverage."""
+        if not isinstance(data, dict):
+            return data
+        return {name: value for name, value in data.items() if name not in OLDER}
 
 
 class EncoderCard(ModelCard):

@@ -107,17 +107,6 @@ def fold(
     return [tuple(folded[key]) for key in sorted(folded, key=lambda key: (-sums[key], folded[key]))]
 
 
-def folded_likely(likely: int | None, folded: Sequence[Sequence[int]]) -> int | None:
-    """Return how many of the folded candidates hold all of the first `likely` products.
-
-    So their coverage is at least the one measured for the products.
-    """
-    if likely is None:
-        return None
-    inside = [at for at, places in enumerate(folded) if min(places) < likely]
-    return inside[-1] + 1 if inside else likely
-
-
 # -- helpers ------------------------------------------------------------------------------------
 
 

@@ -150,7 +150,6 @@ def fit_calibration(
         source,
         absent_share=wishes.absent,
         precision=wishes.precision,
-        coverage=wishes.coverage,
     )
     figures = {name: value for name, value in asdict(measured).items() if name != "bins"}
     made_at = datetime.now(UTC).replace(microsecond=0)
