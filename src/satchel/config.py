@@ -33,8 +33,8 @@ class Photos(StrictModel):
     max_decode_mb: int = Field(
         640,
         gt=0,
-        description="memory that decoding a photo may take, in MB, estimated from its header; as "
-        "many photos are decoded at once as there are cores",
+        description="memory that decoding may take, in MB, estimated from headers: of one photo, "
+        "and of all that are decoded at once; large photos wait for each other",
     )
 
     def limits(self) -> PhotoLimits:
@@ -98,10 +98,10 @@ class Serve(StrictModel):
     host: str = Field("127.0.0.1", description="address to listen on; 0.0.0.0 for every one")
     port: int = Field(8000, ge=0, le=65535, description="0 lets the system choose")
     max_decode_mb: int = Field(
-        300,
+        200,
         gt=0,
-        description="as under [photos], for a photo that is uploaded; the smaller one counts. 300 "
-        "is enough for 12 megapixels in every format, HEIC of 24, and JPEGs of 80",
+        description="as under [photos], for photos that are uploaded; the smaller one counts. 200 "
+        "is enough for 12 megapixels in every format, HEIC of 24, and JPEGs of 80 (progressive 33)",
     )
     kept_mb: int = Field(
         128,

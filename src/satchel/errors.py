@@ -18,6 +18,7 @@ SatchelError
 ├── CatalogueError          the catalogue cannot answer: it is empty, a code is unknown
 ├── IndexMissing            nothing is embedded yet
 ├── DamagedIndex            the index file is truncated, altered or of another make
+├── DecoderError            a process that decodes photos cannot be started
 ├── EncoderError            the model file or its card is missing, altered or inconsistent
 ├── LocatorError            a detector's files are missing, altered or inconsistent
 ├── StorageError            the disk, its rights or a lock do not let a file be used now
@@ -153,6 +154,10 @@ class CorruptPhoto(PhotoError):
     """The bytes begin like an image and cannot be decoded to the end."""
 
 
+class DecoderError(SatchelError):
+    """A process that decodes photos cannot be started: nothing is wrong with the photo."""
+
+
 class CatalogueError(SatchelError):
     """The catalogue cannot answer."""
 
@@ -194,12 +199,14 @@ class FaultyPhoto(SatchelError):
 
     Attributes:
         position: 1 for the first photo.
+        name: of the photo, for people.
         reason: why.
     """
 
     def __init__(self, position: int, name: str, reason: PhotoError) -> None:
         super().__init__(f"photo {position} ({name!r}): {reason}")
         self.position = position
+        self.name = name
         self.reason = reason
 
 

@@ -23,10 +23,11 @@ from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
 from satchel.confidence.model import Posterior, named_counts, score_confidence
 from satchel.confidence.stored import read_calibration
+from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.encode.card import Confidence
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import IndexMissing, UsageError
-from satchel.images import RGB, closer, decode, decode_around
+from satchel.images import RGB, closer, decode_around
 from satchel.locate.given import BoxLike, GivenBox, given_box
 from satchel.lookalikes.differences import differences
 from satchel.lookalikes.groups import fold
@@ -74,6 +75,7 @@ class Identifier:
         confidence: Confidence | None = None,
         absent: float | None = None,
         look_alikes: Sequence[GroupState] = STATES["confirmed"],
+        decoder: Decoder = IN_PROCESS,
     ) -> None:
         """Set up an identifier.
 
@@ -83,11 +85,14 @@ class Identifier:
             absent: share of items that are expected not to be in the catalogue; default, the
                 share that `confidence` was fitted for.
             look_alikes: groups in these states count as one candidate.
+            decoder: what decodes photos; a `satchel.decoding.pool.DecoderPool` for those of
+                strangers.
         """
         self._catalogue = catalogue
         self._embedder = embedder
         self.searcher = Searcher(index, partial(catalogue.vectors.patches, embedder.space.id))
         self._limits = limits
+        self._decoder = decoder
         self._confidence = confidence or embedder.space.card.confidence
         self._calibrated = confidence is not None
         self._absent = absent
@@ -99,11 +104,14 @@ class Identifier:
         workspace: Workspace | Path | str | None = None,
         *,
         embedder: Future[Embedder] | None = None,
+        decoder: Decoder = IN_PROCESS,
     ) -> Identifier:
         """Open the identifier of a workspace.
 
         Args:
             embedder: the served encoder with its locator, if they are loading already.
+            decoder: what decodes photos; a `satchel.decoding.pool.DecoderPool` for those of
+                strangers.
 
         Raises:
             WorkspaceError: there is no workspace.
@@ -119,7 +127,7 @@ class Identifier:
             workspace.index_path,
             workspace.settings.search,
         )
-        return cls.of(workspace, embedder.result(), index)
+        return cls.of(workspace, embedder.result(), index, decoder=decoder)
 
     @classmethod
     def of(
@@ -128,11 +136,14 @@ class Identifier:
         embedder: Embedder,
         index: GalleryIndex,
         limits: PhotoLimits | None = None,
+        *,
+        decoder: Decoder = IN_PROCESS,
     ) -> Identifier:
         """Set up the identifier of a workspace whose embedder and index are open already.
 
         Args:
             limits: limits on a photo; default, those of the settings.
+            decoder: what decodes photos.
 
         Raises:
             EncoderError: the workspace's own calibration is damaged.
@@ -147,6 +158,7 @@ class Identifier:
             confidence=own.confidence if own else None,
             absent=settings.identify.absent,
             look_alikes=STATES[settings.look_alikes.counted],
+            decoder=decoder,
         )
 
     @property
@@ -239,14 +251,16 @@ class Identifier:
         return self._embedder.embed(
             pixels,
             boxes=placed,
-            closer=lambda at, box: closer(photos[at], box, limits=self._limits),
+            closer=lambda at, box: closer(
+                photos[at], box, limits=self._limits, decoder=self._decoder
+            ),
         )
 
     def _decoded(self, photo: bytes, box: GivenBox | None) -> tuple[RGB, Box | None]:
         """The pixels of a photo, and the given box on it."""
         if box is None:
-            return decode(photo, limits=self._limits), None
-        return decode_around(photo, box.on, limits=self._limits)
+            return self._decoder.decode(photo, limits=self._limits), None
+        return decode_around(photo, box.on, limits=self._limits, decoder=self._decoder)
 
     def identify_embedded(
         self,

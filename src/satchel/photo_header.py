@@ -129,8 +129,12 @@ COEFFICIENT_BYTES: Final = 2
 """Of each sample, where libjpeg keeps the coefficients of the whole picture."""
 
 
-def check_memory(photo: PhotoHeader, bytes_per_pixel: float, limits: PhotoLimits) -> None:
-    """Raise PhotoTooLarge where decoding takes more memory than allowed."""
+def checked_memory(photo: PhotoHeader, bytes_per_pixel: float, limits: PhotoLimits) -> float:
+    """Return the memory that decoding takes, in bytes.
+
+    Raises:
+        PhotoTooLarge: it is more than allowed.
+    """
     needed = photo.pixels * bytes_per_pixel
     if needed > limits.max_decode_bytes:
         raise PhotoTooLarge(
@@ -138,6 +142,7 @@ def check_memory(photo: PhotoHeader, bytes_per_pixel: float, limits: PhotoLimits
             f"memory to decode, got {photo.pixels / 1e6:,.1f} megapixels of {photo.image.format}, "
             f"which take about {ceil(needed / MEGABYTE):,} MB; send a smaller copy, or a JPEG"
         )
+    return needed
 
 
 def jpeg_bytes(frame: Frame, scale: float, of_pixel: float) -> float:
@@ -147,11 +152,17 @@ def jpeg_bytes(frame: Frame, scale: float, of_pixel: float) -> float:
 
 
 def pillow_bytes(photo: PhotoHeader, scale: float = 1) -> float:
-    """Estimate the memory to decode with Pillow, in bytes per pixel of the file."""
-    of_pixel = MODE_BYTES.get(photo.image.mode, 4) + OUTPUT_BYTES
+    """Estimate the memory to decode with Pillow, in bytes per pixel of the file.
+
+    Args:
+        scale: of the output; only a JPEG is scaled before that.
+    """
+    of_mode = MODE_BYTES.get(photo.image.mode, 4)
+    if photo.frame is not None and photo.is_plain_jpeg:
+        return jpeg_bytes(photo.frame, scale, of_mode + OUTPUT_BYTES)
     if photo.frame is not None:
-        return jpeg_bytes(photo.frame, scale, of_pixel)
-    return decoder_bytes(photo.image.format or "") + of_pixel
+        return jpeg_bytes(photo.frame, 1, of_mode) + scale * scale * OUTPUT_BYTES
+    return decoder_bytes(photo.image.format or "") + of_mode + scale * scale * OUTPUT_BYTES
 
 
 def orientation(image: Image.Image) -> int:

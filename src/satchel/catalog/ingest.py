@@ -17,8 +17,9 @@ from satchel.catalog.reconcile import FileContents
 from satchel.catalog.rows import AddressRow, CatalogueRow, Row, RowProblem
 from satchel.catalog.store import Catalogue
 from satchel.catalog.writer import CatalogueWriter, Linked
-from satchel.errors import PhotoError, StorageError, WorkspaceError
-from satchel.images import CleanPhoto, clean, read_photo
+from satchel.decoding.decoder import IN_PROCESS, Decoder
+from satchel.errors import DecoderError, PhotoError, StorageError, WorkspaceError
+from satchel.images import CleanPhoto, read_photo
 from satchel.parallel import batched, cores, map_in_order
 from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT, Progress
@@ -89,6 +90,7 @@ def import_rows(
     store: PhotoStore,
     *,
     limits: PhotoLimits,
+    decoder: Decoder = IN_PROCESS,
     update: bool = False,
     on_problem: Callable[[RowProblem], None],
     progress: Progress = SILENT,
@@ -97,6 +99,7 @@ def import_rows(
 
     Args:
         rows: a stream; never held as a whole.
+        decoder: what decodes the photos.
         update: let values that differ from a product's known ones replace them, instead of
             refusing the row; see also `satchel.catalog.reconcile`.
         progress: advanced after each batch by its number of rows.
@@ -104,11 +107,14 @@ def import_rows(
     Raises:
         StorageError: photos or rows cannot be written at all, as on a full disk.
         WorkspaceError: the database is damaged or gone.
+        DecoderError: nothing can be decoded at all.
     """
     count, contents = ImportCount(), FileContents()
 
     def prepare(row: Row) -> _Prepared | RowProblem:
-        return row if isinstance(row, RowProblem) else _prepare(row, catalogue, store, limits)
+        if isinstance(row, RowProblem):
+            return row
+        return _prepare(row, catalogue, store, decoder, limits)
 
     prepared = map_in_order(prepare, rows, workers=cores(), ahead=8)
     for batch in batched(prepared, BATCH_ROWS):
@@ -128,7 +134,11 @@ def import_rows(
 
 
 def _prepare(
-    row: CatalogueRow, catalogue: Catalogue, store: PhotoStore, limits: PhotoLimits
+    row: CatalogueRow,
+    catalogue: Catalogue,
+    store: PhotoStore,
+    decoder: Decoder,
+    limits: PhotoLimits,
 ) -> _Prepared | RowProblem:
     try:
         data = read_photo(row.photo, limits)
@@ -136,10 +146,10 @@ def _prepare(
         known = catalogue.photo_from(source)
         if known is not None and store.path(known[1]).exists():
             return _Prepared(row, source, known[0], None, "")
-        stored = clean(data, limits)
+        stored = decoder.clean(data, limits)
     except PhotoError as error:
         return RowProblem.of(row.line, "photo", str(row.photo), str(error), code=row.code)
-    except (StorageError, WorkspaceError):  # the disk or the database itself
+    except (StorageError, WorkspaceError, DecoderError):  # the machine's fault, not the row's
         raise
     except Exception as error:  # no error of one row may cost the others
         return _unexpected(row, error)

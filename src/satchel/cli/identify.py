@@ -16,6 +16,7 @@ from satchel.text import printable
 
 if TYPE_CHECKING:
     from satchel.catalog.filters import Selection
+    from satchel.decoding.decoder import Decoder
     from satchel.identify import Identifier
     from satchel.locate.given import GivenBox
     from satchel.records import Identification
@@ -44,20 +45,28 @@ def identify(
 ) -> None:
     """Name the likeliest catalogue models for photos."""
     from satchel.catalog.filters import parse_where
+    from satchel.served import load_in_background
+    from satchel.workspace import Workspace
 
-    identifier, workspace = _open(context.obj)
+    workspace = Workspace.open(context.obj)
+    embedder = load_in_background(workspace)  # while photos are listed and libraries imported
+    failures = _Failures()
+    paths = list(photo_paths(photos, failures.name))
+    from satchel.identify import Identifier
+
+    decoder = _decoder(workspace, len(paths))
+    identifier = Identifier.open(workspace, embedder=embedder, decoder=decoder)
     _warn_of_unindexed(workspace, identifier)
     selection = identifier.select(parse_where(where or ()))
     top = top or workspace.settings.identify.top
-    answers = _Answers(workspace, identifier, top, as_json, selection)
-    paths = list(photo_paths(photos, answers.fail))
+    answers = _Answers(workspace, identifier, top, as_json, selection, failures)
     boxes = _boxes(box or (), len(paths))
     if item:
         answers.answer(paths, boxes)
     else:
         for path, own in zip(paths, boxes, strict=True):
             answers.answer([path], [own])
-    if answers.failed:
+    if failures.any:
         raise typer.Exit(SOME_FAILED)
 
 
@@ -73,16 +82,26 @@ def _boxes(texts: Sequence[str], photos: int) -> list[GivenBox | None]:
     return [parse_box(text) if text.strip() else None for text in texts] or [None] * photos
 
 
-def _open(folder: Path | None) -> tuple[Identifier, Workspace]:
-    """Open the workspace and its identifier; the model loads while libraries are imported."""
-    from satchel.served import load_in_background
-    from satchel.workspace import Workspace
+def _decoder(workspace: Workspace, photos: int) -> Decoder:
+    """What decodes so many photos: of one alone, nothing else is lost if its decoder crashes."""
+    from satchel.decoding.decoder import IN_PROCESS
+    from satchel.decoding.pool import DecoderPool
 
-    workspace = Workspace.open(folder)
-    embedder = load_in_background(workspace)
-    from satchel.identify import Identifier
+    if photos < 2:
+        return IN_PROCESS
+    return DecoderPool(memory_bytes=workspace.settings.photos.limits().max_decode_bytes)
 
-    return Identifier.open(workspace, embedder=embedder), workspace
+
+class _Failures:
+    """Names the inputs that failed."""
+
+    def __init__(self) -> None:
+        self.any = False
+
+    def name(self, problem: Problem) -> None:
+        """Name an input that failed."""
+        say(f"{printable(problem.what)}: {problem.reason}")
+        self.any = True
 
 
 class _Answers:
@@ -95,6 +114,7 @@ class _Answers:
         top: int,
         as_json: bool,
         selection: Selection | None,
+        failures: _Failures,
     ) -> None:
         from satchel.identify import MAX_ITEM_PHOTOS
 
@@ -104,12 +124,7 @@ class _Answers:
         self._selection = selection
         self._print = self._print_json if as_json else self._print_table
         self._most = MAX_ITEM_PHOTOS
-        self.failed = False
-
-    def fail(self, problem: Problem) -> None:
-        """Name an input that failed."""
-        say(f"{printable(problem.what)}: {problem.reason}")
-        self.failed = True
+        self._failures = failures
 
     def answer(self, paths: list[Path], boxes: Sequence[GivenBox | None]) -> None:
         """Identify the one item that these photos show, by those that can be read."""
@@ -124,7 +139,7 @@ class _Answers:
                 embedded += self._identifier.embed([data], [box])
                 used.append(path)
             except (PhotoError, BadBox) as error:
-                self.fail(Problem(str(path), str(error)))
+                self._failures.name(Problem(str(path), str(error)))
         if embedded:
             found = self._identifier.identify_embedded(
                 embedded, top=self._top, selection=self._selection

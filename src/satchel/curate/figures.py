@@ -13,8 +13,8 @@ from satchel.curate.content import measure_content
 from satchel.curate.faces import FaceFinder
 from satchel.curate.hashing import perceptual_hash, pixel_digest
 from satchel.curate.integrity import measure
+from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.errors import CatalogueError, PhotoError
-from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import SILENT, Progress
 from satchel.records import Problem
@@ -26,12 +26,14 @@ def measure_photos(
     catalogue: Catalogue,
     store: PhotoStore,
     *,
+    decoder: Decoder = IN_PROCESS,
     progress: Progress = SILENT,
     on_problem: Callable[[Problem], None],
 ) -> None:
     """Measure every photo that has no measurements yet; an interrupted run resumes.
 
     Args:
+        decoder: what decodes the photos.
         on_problem: called with each stored photo that cannot be read.
     """
     faces = FaceFinder.load()
@@ -39,7 +41,7 @@ def measure_photos(
     def work(photo: tuple[int, str, int, int]) -> MeasuredPhoto | Problem:
         photo_id, sha256, width, height = photo
         try:
-            pixels = decode(store.read(sha256))
+            pixels = decoder.decode(store.read(sha256))
         except (PhotoError, CatalogueError) as error:
             return Problem(catalogue.describe_photo(sha256), str(error))
         hashed = perceptual_hash(pixels)

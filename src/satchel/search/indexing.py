@@ -15,6 +15,7 @@ from satchel.arrays import Bytes, Floats
 from satchel.catalog.photos import PhotoStore
 from satchel.catalog.store import Catalogue
 from satchel.catalog.vectors import GalleryVectors
+from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import (
     CatalogueError,
@@ -23,7 +24,7 @@ from satchel.errors import (
     PhotoError,
     StorageError,
 )
-from satchel.images import RGB, closer, decode
+from satchel.images import RGB, closer
 from satchel.parallel import batched, cores, map_in_order
 from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT, Progress
@@ -46,6 +47,7 @@ def embed_gallery(
     embedder: Embedder,
     *,
     limits: PhotoLimits | None = None,
+    decoder: Decoder = IN_PROCESS,
     on_problem: Callable[[Problem], None],
     progress: Progress = SILENT,
 ) -> None:
@@ -56,16 +58,17 @@ def embed_gallery(
     Args:
         embedder: with one thread, since several batches are under way at once.
         limits: caps on what decoding a stored photo may cost.
+        decoder: what decodes the photos.
         on_problem: called with each stored photo that cannot be embedded.
         progress: advanced by the photos of each commit.
     """
     space = embedder.space.id
     photos = catalogue.vectors.missing(space)
     jobs = batched(photos, BATCH_PHOTOS)
-    read = partial(_read, catalogue, store, limits)
+    read = partial(_read, catalogue, store, decoder, limits)
 
     def near(sha256: str, box: Box) -> RGB:
-        return closer(store.read(sha256), box, limits=limits)
+        return closer(store.read(sha256), box, limits=limits, decoder=decoder)
 
     done = map_in_order(lambda job: _embed_job(job, read, embedder, near), jobs, workers=cores())
     for group in batched(done, COMMIT_BATCHES):
@@ -81,11 +84,15 @@ def embed_gallery(
 
 
 def _read(
-    catalogue: Catalogue, store: PhotoStore, limits: PhotoLimits | None, sha256: str
+    catalogue: Catalogue,
+    store: PhotoStore,
+    decoder: Decoder,
+    limits: PhotoLimits | None,
+    sha256: str,
 ) -> RGB | Problem:
     """Decode a stored photo, or say why that is impossible."""
     try:
-        return decode(store.read(sha256), limits=limits)
+        return decoder.decode(store.read(sha256), limits=limits)
     except (PhotoError, CatalogueError) as error:
         return Problem(catalogue.describe_photo(sha256), str(error))
 
@@ -107,11 +114,16 @@ def _embed_job(
         else:
             decoded.append((photo_id, photo))
             names.append(sha256)
+
+    def closer_or_as_it_is(at: int, box: Box) -> RGB:
+        try:
+            return near(names[at], box)
+        except PhotoError:
+            return decoded[at][1]
+
     if decoded:
         embedded = embedder.embed(
-            [pixels for _, pixels in decoded],
-            gallery=True,
-            closer=lambda at, box: near(names[at], box),
+            [pixels for _, pixels in decoded], gallery=True, closer=closer_or_as_it_is
         )
         results += zip((photo_id for photo_id, _ in decoded), embedded, strict=True)
     return results

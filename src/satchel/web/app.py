@@ -104,8 +104,10 @@ def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) ->
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    await run_in_threadpool(app.state.server.decoder.start)  # the first photo does not wait
     yield
     await run_in_threadpool(app.state.server.reindexing.finish)
+    await run_in_threadpool(app.state.server.decoder.close)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -26,6 +26,7 @@ from satchel.errors import (
     CatalogueError,
     CorruptPhoto,
     DatabaseBusy,
+    DecoderError,
     DiskFull,
     EmptyPhoto,
     EncoderError,
@@ -140,6 +141,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     IndexMissing: Kind(503, "no-index", "There is no index yet"),
     Abandoned: Kind(499, "client-gone", "The client did not wait for the answer"),
     Busy: BUSY,
+    DecoderError: BUSY,
 }
 """Problem of each exception class; other classes have that of their nearest ancestor."""
 

@@ -17,6 +17,7 @@ from satchel.catalog.filters import Where
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
+from satchel.decoding.pool import DecoderPool
 from satchel.encode.registry import FILE as SERVING_FILE
 from satchel.errors import (
     Abandoned,
@@ -93,6 +94,7 @@ class ServerState:
     def __init__(self, workspace: Workspace, *, places: int = PLACES) -> None:
         self.workspace = workspace
         self._limits = _upload_limits(workspace.settings)
+        self.decoder = DecoderPool(memory_bytes=self._limits.max_decode_bytes)
         self.reindexing = Reindexing(workspace)
         self.uploads: Kept[KeptPhoto] = Kept(
             max_bytes=workspace.settings.serve.kept_mb * MEGABYTE,
@@ -181,7 +183,9 @@ class ServerState:
         """
         with self._thumbnails:
             data = self.workspace.photos.read(sha256)
-            return thumbnail(data, side_px, self.workspace.settings.photos.limits())
+            return thumbnail(
+                data, side_px, self.workspace.settings.photos.limits(), decoder=self.decoder
+            )
 
     def indexed(self) -> int:
         """Count the photos that are searched; 0 where there is no index."""
@@ -249,7 +253,9 @@ class ServerState:
         index = open_index(
             workspace.catalogue, space, workspace.index_path, workspace.settings.search
         )
-        identifier = Identifier.of(workspace, self._embedder, index, self._limits)
+        identifier = Identifier.of(
+            workspace, self._embedder, index, self._limits, decoder=self.decoder
+        )
         return _Current(stamp, identifier, len(index))
 
     def _stamp(self) -> Stamp:

@@ -23,6 +23,7 @@ from satchel.curate.marks import measure_marks, shops_to_search
 from satchel.curate.report import render_report
 from satchel.curate.rules import CurationRules
 from satchel.curate.summary import CurationSummary, summarise
+from satchel.decoding.pool import DecoderPool
 from satchel.encode.embedder import Embedder
 from satchel.errors import CatalogueError
 from satchel.files import timestamp, write_atomically
@@ -70,7 +71,11 @@ def curate_catalogue(
     catalogue, store = workspace.catalogue, workspace.photos
     problems = list(embed_missing(workspace, embedder, progress=progress))
     if catalogue.curation.count_unmeasured():
-        measure_photos(catalogue, store, progress=progress, on_problem=problems.append)
+        limits = workspace.settings.photos.limits()
+        with DecoderPool(memory_bytes=limits.max_decode_bytes) as decoder:
+            measure_photos(
+                catalogue, store, decoder=decoder, progress=progress, on_problem=problems.append
+            )
     photos = catalogue.curation.gallery_photos(space.id, space.card.dimension)
     if not len(photos):
         raise CatalogueError("there are no photos to curate: import some with `satchel import`")

@@ -17,6 +17,7 @@ from satchel.catalog.products import CatalogueSize
 from satchel.catalog.rehearsal import rehearsal
 from satchel.catalog.rows import AddressRow, RowProblem
 from satchel.catalog.store import Catalogue
+from satchel.decoding.pool import DecoderPool
 from satchel.progress import SILENT, Progress
 from satchel.workflows.problem_report import ProblemReport
 from satchel.workflows.refusals import Refusals
@@ -80,11 +81,14 @@ def import_catalogue(
                 report.add(problem.line, problem.column, problem.value, problem.reason)
 
         progress.begin("rehearse" if dry_run else "import", source.total)
+        limits = workspace.settings.photos.limits()
+        decoder = files.enter_context(DecoderPool(memory_bytes=limits.max_decode_bytes))
         count = import_rows(
             source.rows(),
             catalogue,
             photos,
-            limits=workspace.settings.photos.limits(),
+            limits=limits,
+            decoder=decoder,
             update=update,
             on_problem=refuse,
             progress=progress,

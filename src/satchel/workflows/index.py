@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from satchel.decoding.pool import DecoderPool
 from satchel.encode.embedder import Embedder
 from satchel.progress import SILENT, Progress
 from satchel.records import Problem
@@ -54,13 +55,16 @@ def embed_missing(
     if not missing:
         return ()
     problems: list[Problem] = []
+    limits = workspace.settings.photos.limits()
     progress.begin("embed", missing)
-    embed_gallery(
-        workspace.catalogue,
-        workspace.photos,
-        embedder,
-        limits=workspace.settings.photos.limits(),
-        on_problem=problems.append,
-        progress=progress,
-    )
+    with DecoderPool(memory_bytes=limits.max_decode_bytes) as decoder:
+        embed_gallery(
+            workspace.catalogue,
+            workspace.photos,
+            embedder,
+            limits=limits,
+            decoder=decoder,
+            on_problem=problems.append,
+            progress=progress,
+        )
     return tuple(problems)
