@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 
 from conftest import SHARED, draw, jpeg
 from satchel import photo_formats
+from satchel.decoding.photo import measure
 from satchel.errors import (
     CorruptPhoto,
     EmptyPhoto,
@@ -62,18 +63,34 @@ PICTURE = Image.fromarray(draw("box"))
         ("PNG", {}),
         ("WEBP", {"quality": 95}),
         ("AVIF", {"quality": 90}),
+        ("GIF", {}),
+        ("BMP", {}),
+        ("TIFF", {}),
+        ("TIFF", {"compression": "tiff_lzw"}),
+        ("TIFF", {"compression": "jpeg", "quality": 95}),
     ],
 )
 def test_decodes_every_allowed_format_to_the_same_picture(kind: str, options: dict) -> None:
     assert near(decode(saved(PICTURE, kind, **options)), np.asarray(PICTURE)) < 4
 
 
+def oriented(pixels: np.ndarray, orientation: int) -> np.ndarray:
+    """What the EXIF standard says: which side of the file is the top, and which the left."""
+    if orientation >= 5:
+        pixels = pixels.transpose(1, 0, 2)
+    mirrored, flipped = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return pixels[:: -1 if flipped else 1, :: -1 if mirrored else 1]
+
+
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation_agrees_with_pillow(orientation: int) -> None:
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "AVIF", "TIFF"])
+def test_orientation_agrees_with_pillow(kind: str, orientation: int) -> None:
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = saved(PICTURE, "JPEG", quality=95, exif=exif)
-    expected = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(data))))
+    data = saved(PICTURE, kind, quality=95, exif=exif)
+    expected = np.asarray(ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB"))
+    assert near(expected, oriented(np.asarray(PICTURE), orientation)) < 6
+    assert measure(data, PhotoLimits()) == expected.shape[:2]
     assert near(decode(data), expected) < 3
     kept = clean(data)
     assert near(decode(kept.data), expected) < 3
@@ -154,24 +171,26 @@ def test_empty_file() -> None:
     [
         (b"hello, this is text", "begins with b'hello, t'"),
         (b"%PDF-1.7 ...", "a PDF document"),
-        (b"GIF89a" + bytes(40), "a GIF picture"),
+        (b"\0\0\1\0" + bytes(40), "a file that is none of them"),
         (b"\r\n<!DOCTYPE html><title>403</title>", "a web page"),
     ],
 )
 def test_other_formats_are_recognised_by_their_bytes(data: bytes, what: str) -> None:
-    with pytest.raises(UnsupportedFormat, match=rf"expected a JPEG, PNG, WebP or AVIF.*{what}"):
+    with pytest.raises(
+        UnsupportedFormat, match=rf"expected a JPEG, PNG, WebP, AVIF, GIF, BMP or TIFF.*{what}"
+    ):
         decode(data)
 
 
 def test_a_format_is_added_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    tiff = PhotoFormat("TIFF", "TIFF", (".tif",), (b"II*\0", b"MM\0*"), 4)
-    monkeypatch.setattr(photo_formats, "FORMATS", (*FORMATS, tiff))
-    data = saved(PICTURE, "TIFF")
+    ppm = PhotoFormat("PPM", "PPM", (".ppm",), (b"P6",), 4)
+    monkeypatch.setattr(photo_formats, "FORMATS", (*FORMATS, ppm))
+    data = saved(PICTURE, "PPM")
     assert (decode(data) == np.asarray(PICTURE)).all()
-    assert "TIFF" in readable_formats()
-    with pytest.raises(CorruptPhoto, match="like a TIFF"):
+    assert "PPM" in readable_formats()
+    with pytest.raises(CorruptPhoto):
         decode(data[:6])
-    with pytest.raises(UnsupportedFormat, match="WebP, AVIF or TIFF"):
+    with pytest.raises(UnsupportedFormat, match="BMP, TIFF or PPM"):
         decode(b"hello, this is text")
 
 
@@ -369,7 +388,16 @@ print((peak_kb() - before) * 1024)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(
-    ("kind", "mode"), [("PNG", "RGBA"), ("PNG", "P"), ("WEBP", "RGBA"), ("AVIF", "RGBA")]
+    ("kind", "mode"),
+    [
+        ("PNG", "RGBA"),
+        ("PNG", "P"),
+        ("WEBP", "RGBA"),
+        ("AVIF", "RGBA"),
+        ("GIF", "P"),
+        ("BMP", "RGB"),
+        ("TIFF", "RGBA"),
+    ],
 )
 def test_decoding_takes_no_more_memory_than_estimated(kind: str, mode: str, tmp_path: Path) -> None:
     pixels = 3_000 * 2_000
@@ -377,8 +405,10 @@ def test_decoding_takes_no_more_memory_than_estimated(kind: str, mode: str, tmp_
     picture.putalpha(100)
     exif = Image.Exif()
     exif[0x0112] = 6
-    options = {"PNG": {"compress_level": 1}, "WEBP": {"method": 0}, "AVIF": {"speed": 10}}[kind]
-    shown = picture.quantize(64) if mode == "P" else picture
+    options = {"PNG": {"compress_level": 1}, "WEBP": {"method": 0}, "AVIF": {"speed": 10}}.get(
+        kind, {"compression": "tiff_lzw"} if kind == "TIFF" else {}
+    )
+    shown = picture.quantize(64) if mode == "P" else picture.convert(mode)
     (tmp_path / "small").write_bytes(saved(PICTURE, kind))
     (tmp_path / "photo").write_bytes(saved(shown, kind, exif=exif.tobytes(), **options))
     done = subprocess.run(
@@ -388,7 +418,8 @@ def test_decoding_takes_no_more_memory_than_estimated(kind: str, mode: str, tmp_
         check=True,
     )
     data = (tmp_path / "photo").read_bytes()
-    at_most = {"P": 8, "PNG": 11, "WEBP": 20, "AVIF": 22}["P" if mode == "P" else kind]
+    bytes_per_pixel = {"P": 8, "PNG": 11, "WEBP": 20, "AVIF": 22, "BMP": 11, "TIFF": 18}
+    at_most = bytes_per_pixel["P" if mode == "P" else kind]
     assert 4 * pixels < int(done.stdout) <= at_most * pixels
     with pytest.raises(PhotoTooLarge):
         decode(data, min_side_px=None, limits=PhotoLimits(max_decode_bytes=at_most * pixels - 1))
@@ -535,3 +566,55 @@ def test_a_small_box_does_not_make_a_photo_too_large() -> None:
 def test_a_damaged_photo_with_a_box() -> None:
     with pytest.raises(CorruptPhoto):
         decode_around(phone_photo()[:2000], lambda height, width: Box(0, 0, 1, 1))
+
+
+# -- formats of old shops -------------------------------------------------------------------------
+
+
+def test_of_a_gif_the_first_frame_counts() -> None:
+    frames = [Image.fromarray(draw(shape)) for shape in ("disc", "box")]
+    data = saved(frames[0], "GIF", save_all=True, append_images=frames[1:])
+    assert near(decode(data), np.asarray(frames[0])) < 4
+    assert near(decode(clean(data).data), np.asarray(frames[0])) < 4
+
+
+def test_of_a_tiff_the_first_page_counts() -> None:
+    pages = [Image.fromarray(draw(shape)) for shape in ("disc", "box")]
+    data = saved(pages[0], "TIFF", save_all=True, append_images=pages[1:])
+    assert (decode(data) == np.asarray(pages[0])).all()
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "I;16", "RGBA", "CMYK", "YCbCr"])
+def test_a_tiff_in_any_mode(mode: str) -> None:
+    grey = np.asarray(PICTURE.convert("L"))
+    if mode == "I;16":
+        picture = Image.fromarray(grey.astype(np.uint16) << 8)
+    else:
+        picture = PICTURE.convert(mode)
+    colour = mode in ("RGBA", "CMYK", "YCbCr")
+    expected = np.asarray(picture.convert("RGB")) if colour or mode == "1" else grey[:, :, None]
+    assert near(decode(saved(picture, "TIFF")), expected) < 2
+
+
+def test_the_small_copy_in_a_cameras_raw_file_is_not_taken_for_the_photo() -> None:
+    with pytest.raises(UnsupportedFormat, match="raw files of cameras"):
+        decode(saved(PICTURE, "TIFF", tiffinfo={254: 1}))
+
+
+def test_tiles_larger_than_the_picture_count() -> None:
+    data = saved(PICTURE, "TIFF", tiffinfo={65_000: 20_000, 65_001: 10_000})
+    for own, tag in ((65_000, 322), (65_001, 323)):  # Pillow writes none of another size
+        data = data.replace(own.to_bytes(2, "little"), tag.to_bytes(2, "little"))
+    with pytest.raises(PhotoTooLarge, match=r"200\.0 megapixels of TIFF"):
+        decode(data)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "AVIF", "GIF", "BMP", "TIFF"])
+def test_large_photos_of_every_format_are_reduced(kind: str) -> None:
+    large = PICTURE.resize((1_600, 1_200))
+    data = saved(large, kind)
+    small = decode(data)
+    assert small.shape == (400, 534, 3)  # a third, the last column of one pixel
+    expected = np.asarray(Image.open(BytesIO(data)).convert("RGB").reduce(3))
+    assert near(small, expected) < 1
+    assert decode(data, min_side_px=None).shape == (1_200, 1_600, 3)

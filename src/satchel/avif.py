@@ -13,9 +13,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from satchel.errors import CorruptPhoto
-
-MAX_PARTS: Final = 4_096
-"""Limit on boxes of one level, items and chunks that are read. A photo has some dozens."""
+from satchel.isobmff import MAX_PARTS, Bits, boxes, item_starts, number
 
 MAX_OBUS: Final = 16
 """Limit on units read before an item's sequence header, which is the first or second."""
@@ -41,71 +39,17 @@ def coded_pixels(data: bytes) -> int:
     return pixels
 
 
-# -- where pictures begin -------------------------------------------------------------------------
-
-
-def _boxes(data: bytes, at: int, end: int) -> Iterator[tuple[bytes, int, int]]:
-    """Yield kind, start and end of the contents of each box."""
-    for _ in range(MAX_PARTS):
-        if at + 8 > end:
-            return
-        size, kind, start = _number(data, at, 4), data[at + 4 : at + 8], at + 8
-        if size == 1:
-            size, start = _number(data, start, 8), start + 8
-        until = end if size == 0 else min(end, at + size)
-        if until < start:
-            return
-        yield kind, start, until
-        at = until
-
-
 def _starts(data: bytes, at: int, end: int) -> Iterator[int]:
     """Yield where the data of each item begin, and of each chunk of a track."""
-    for kind, start, until in _boxes(data, at, end):
+    for kind, start, until in boxes(data, at, end):
         if kind == b"meta":
-            yield from _items(data, start + 4, until)
+            yield from (at for _, at in item_starts(data, start + 4, until))
         elif kind in _CONTAINERS:
             yield from _starts(data, start, until)
         elif kind in (b"stco", b"co64"):
             width = 4 if kind == b"stco" else 8
-            for number in range(min(_number(data, start + 4, 4), MAX_PARTS)):
-                yield _number(data, start + 8 + number * width, width)
-
-
-def _items(data: bytes, at: int, end: int) -> Iterator[int]:
-    boxes = {kind: start for kind, start, _ in _boxes(data, at, end)}
-    if b"iloc" in boxes:
-        yield from _item_starts(data, boxes[b"iloc"], boxes.get(b"idat", 0))
-
-
-def _item_starts(data: bytes, at: int, idat: int) -> Iterator[int]:
-    """Yield where each item of an `iloc` box begins; `idat` is where that box's contents begin."""
-    version = data[at]
-    offset_size, length_size = data[at + 4] >> 4, data[at + 4] & 15
-    base_size, index_size = data[at + 5] >> 4, data[at + 5] & 15 if version else 0
-    id_size = 4 if version == 2 else 2
-    count, at = _number(data, at + 6, id_size), at + 6 + id_size
-    for _ in range(min(count, MAX_PARTS)):
-        at += id_size
-        within_idat = bool(version) and data[at + 1] & 15 == 1
-        at += 4 if version else 2  # construction method; index of the data reference
-        base, at = _number(data, at, base_size), at + base_size
-        extents, at = _number(data, at, 2), at + 2
-        if extents:
-            offset = base + _number(data, at + index_size, offset_size)
-            yield idat + offset if within_idat else offset
-        at += extents * (index_size + offset_size + length_size)
-
-
-def _number(data: bytes, at: int, size: int) -> int:
-    """Read a big-endian number.
-
-    Raises:
-        IndexError: the data end before it does.
-    """
-    if at + size > len(data):
-        raise IndexError
-    return int.from_bytes(data[at : at + size])
+            for chunk in range(min(number(data, start + 4, 4), MAX_PARTS)):
+                yield number(data, start + 8 + chunk * width, width)
 
 
 # -- how large they are ---------------------------------------------------------------------------
@@ -123,7 +67,7 @@ def _coded_size(data: bytes, at: int) -> tuple[int, int] | None:
         if sized:
             size, at = _leb128(data, at)
         if kind == _SEQUENCE_HEADER:
-            return _largest_frame(_Bits(data[at : at + min(size, 1_000)]))
+            return _largest_frame(Bits(data[at : at + min(size, 1_000)]))
         if kind not in _BEFORE_IT:
             return None
         at += size
@@ -140,28 +84,7 @@ def _leb128(data: bytes, at: int) -> tuple[int, int]:
     raise OverflowError
 
 
-class _Bits:
-    """Reads numbers from bits, the highest first."""
-
-    def __init__(self, data: bytes) -> None:
-        self._value, self._left = int.from_bytes(data), 8 * len(data)
-
-    def read(self, count: int) -> int:
-        """The next `count` bits as a number."""
-        self._left -= count
-        if self._left < 0:
-            raise IndexError
-        return self._value >> self._left & (1 << count) - 1
-
-    def read_uvlc(self) -> int:
-        """The next number of variable length."""
-        zeros = 0
-        while not self.read(1):
-            zeros += 1
-        return self.read(zeros) + (1 << zeros) - 1
-
-
-def _largest_frame(bits: _Bits) -> tuple[int, int]:
+def _largest_frame(bits: Bits) -> tuple[int, int]:
     """Read `max_frame_width` and `max_frame_height` of a sequence header."""
     bits.read(4)  # profile, still picture
     if bits.read(1):  # reduced header of a still picture
@@ -172,7 +95,7 @@ def _largest_frame(bits: _Bits) -> tuple[int, int]:
     return bits.read(width_bits) + 1, bits.read(height_bits) + 1
 
 
-def _pass_operating_points(bits: _Bits) -> None:
+def _pass_operating_points(bits: Bits) -> None:
     delay_bits = 0
     if bits.read(1):  # timing info
         bits.read(64)

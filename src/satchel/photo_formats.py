@@ -35,17 +35,26 @@ JPEG: Final = PhotoFormat(
 PNG: Final = PhotoFormat("PNG", "PNG", (".png",), (b"\x89PNG\r\n\x1a\n",), 1)
 WEBP: Final = PhotoFormat("WEBP", "WebP", (".webp",), (b"RIFF",), 10)
 AVIF: Final = PhotoFormat("AVIF", "AVIF", (".avif",), (), 12)
-HEIC: Final = PhotoFormat("HEIF", "HEIC", (".heic", ".heif", ".hif"), (), 2)
+GIF: Final = PhotoFormat("GIF", "GIF", (".gif",), (b"GIF87a", b"GIF89a"), 1)
+BMP: Final = PhotoFormat("BMP", "BMP", (".bmp",), (b"BM",), 1)
+TIFF: Final = PhotoFormat("TIFF", "TIFF", (".tif", ".tiff"), (b"II*\0", b"MM\0*"), 8)
+HEIC: Final = PhotoFormat("HEIF", "HEIC", (".heic", ".heif", ".hif"), (), 4)
 """Needs an extra, so it is not among `FORMATS`."""
 
-FORMATS: Final = (JPEG, PNG, WEBP, AVIF)
+HEIC_BRANDS: Final = frozenset(
+    (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+)
+
+FORMATS: Final = (JPEG, PNG, WEBP, AVIF, GIF, BMP, TIFF)
 PHOTO_SUFFIXES: Final = frozenset(suffix for one in (*FORMATS, HEIC) for suffix in one.suffixes)
 
 
 def formats_of(data: bytes) -> tuple[str, ...]:
     """Return the formats, by Pillow's names, that a file with these bytes may be opened as."""
-    extra = (HEIC,) if _is_heic(data) and _register_heic() else ()
-    return tuple(one.pillow for one in (*FORMATS, *extra))
+    if data[4:8] == b"ftyp":
+        extra = (HEIC,) if _is_heic(data) and _register_heic() else ()
+        return tuple(one.pillow for one in (AVIF, *extra))
+    return tuple(one.pillow for one in FORMATS if data.startswith(one.magic))
 
 
 def decoder_bytes(pillow: str) -> int:
@@ -54,7 +63,7 @@ def decoder_bytes(pillow: str) -> int:
 
 
 def _is_heic(data: bytes) -> bool:
-    return data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"mif1", b"msf1", b"hevc")
+    return data[4:8] == b"ftyp" and data[8:12] in HEIC_BRANDS
 
 
 def _register_heic() -> bool:
@@ -73,10 +82,6 @@ def readable_formats() -> tuple[str, ...]:
 
 
 NO_PHOTOS: Final = {
-    b"GIF8": "a GIF picture; save it as JPEG or PNG",
-    b"BM": "a BMP picture; save it as JPEG or PNG",
-    b"II*\0": "a TIFF picture; save it as JPEG or PNG",
-    b"MM\0*": "a TIFF picture; save it as JPEG or PNG",
     b"%PDF": "a PDF document; save the picture in it as JPEG or PNG",
 }
 """First bytes of files that are often among photos, and what to do about them."""
@@ -87,6 +92,8 @@ def unreadable(data: bytes) -> CorruptPhoto | UnsupportedFormat:
     known = [one.name for one in FORMATS if data.startswith(one.magic)]
     if known == [WEBP.name] and data[8:12] != b"WEBP":  # another kind of RIFF
         known = []
+    if data[4:12] in (b"ftypavif", b"ftypavis"):
+        known = [AVIF.name]
     if _is_heic(data):
         if not _register_heic():
             return UnsupportedFormat(

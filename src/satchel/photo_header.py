@@ -2,19 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from math import ceil
+from math import ceil, prod
 from typing import Final
 
 from PIL import Image, UnidentifiedImageError
 
-from satchel.avif import coded_pixels
-from satchel.errors import CorruptPhoto, EmptyPhoto, PhotoTooLarge, UnsupportedJpeg
+from satchel import avif, heic
+from satchel.errors import (
+    CorruptPhoto,
+    EmptyPhoto,
+    PhotoTooLarge,
+    UnsupportedFormat,
+    UnsupportedJpeg,
+)
 from satchel.jpeg import Frame, count_scans, read_frame
-from satchel.photo_formats import JPEG, decoder_bytes, formats_of, unreadable
+from satchel.photo_formats import (
+    AVIF,
+    HEIC,
+    JPEG,
+    TIFF,
+    decoder_bytes,
+    formats_of,
+    unreadable,
+)
 
 ORIENTATION_TAG: Final = 0x0112
+SUBFILE_TAG: Final = 254
+TILE_TAGS: Final = (322, 323)
 
 MAX_JPEG_SCANS: Final = 100
 """A progressive JPEG has about ten. Each costs a walk over the whole picture, and a small file
@@ -90,8 +107,36 @@ def read_header(data: bytes, limits: PhotoLimits) -> PhotoHeader:
         _check_jpeg(data, frame, image)
     width, height = image.size
     _check_size(width, height, limits)
-    coded = coded_pixels(data) / 2 if image.format == "AVIF" else 0  # transparency is coded apart
-    return PhotoHeader(data, image, frame, max(width * height, coded))
+    return PhotoHeader(data, image, frame, max(width * height, _coded_pixels(data, image)))
+
+
+def _coded_pixels(data: bytes, image: Image.Image) -> float:
+    """Pixels that the decoder works on, where the header does not bound them; else 0."""
+    match image.format:
+        case AVIF.pillow:
+            return avif.coded_pixels(data) / 2  # transparency is coded apart
+        case HEIC.pillow:
+            return heic.coded_pixels(data)
+        case TIFF.pillow:
+            return _tile_pixels(image)
+        case _:
+            return 0
+
+
+def _tile_pixels(image: Image.Image) -> int:
+    """Pixels of one tile of a TIFF, which can be larger than the picture.
+
+    Raises:
+        UnsupportedFormat: its first picture is a small copy of another one, as in camera raw files.
+    """
+    tags: Mapping[int, object] = getattr(image, "tag_v2", {})
+    kind, *sides = (tags.get(tag) for tag in (SUBFILE_TAG, *TILE_TAGS))
+    if isinstance(kind, int) and kind & 1:
+        raise UnsupportedFormat(
+            "expected a photo, got a TIFF that begins with a small copy of its picture, as the raw "
+            "files of cameras do; save it as JPEG"
+        )
+    return prod(side for side in sides if isinstance(side, int))
 
 
 def _check_jpeg(data: bytes, frame: Frame, image: Image.Image) -> None:

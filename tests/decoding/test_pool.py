@@ -29,8 +29,11 @@ from satchel.errors import (
     UnsupportedFormat,
 )
 from satchel.images import decode_around, thumbnail
+from satchel.photo_formats import readable_formats
 from satchel.photo_header import PhotoLimits
 from satchel.records import Box
+from support.heic_writer import heic
+from support.icc import P3, matrix_profile
 
 LIMITS = PhotoLimits()
 PHOTO = jpeg("disc", size_wh=(1600, 1200))
@@ -38,7 +41,7 @@ PICTURE = Image.fromarray(draw("box"))
 
 
 def new_pool(**options: float) -> DecoderPool:
-    return DecoderPool(memory_bytes=300_000_000, workers=2, **options)  # type: ignore[arg-type]
+    return DecoderPool(memory_bytes=300_000_000, workers=2, **options)
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,15 @@ PHOTOS = {
     "large PNG": saved(PICTURE.resize((1_600, 1_200)), "PNG"),
     "WebP": saved(PICTURE.convert("RGBA"), "WEBP"),
     "AVIF": saved(PICTURE, "AVIF", speed=10),
+    "GIF": saved(PICTURE, "GIF"),
+    "BMP": saved(PICTURE, "BMP"),
+    "TIFF": saved(PICTURE, "TIFF", compression="tiff_lzw"),
+    "JPEG in a TIFF": saved(PICTURE, "TIFF", compression="jpeg"),
+    "Display P3": saved(PICTURE, "PNG", icc_profile=matrix_profile(P3)),
+    "HEIC": heic(draw("box", size_wh=(320, 256))),
 }
+if "HEIC" not in readable_formats():
+    del PHOTOS["HEIC"]
 
 
 @pytest.mark.parametrize("name", PHOTOS)

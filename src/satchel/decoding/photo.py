@@ -23,9 +23,10 @@ import simplejpeg
 from PIL import Image
 
 from satchel.decoding.pixels import RGB, reduction, rgb, upright
+from satchel.decoding.profiles import to_srgb
 from satchel.errors import CorruptPhoto, PhotoError, PhotoTooLarge
 from satchel.jpeg import Frame, strip_jpeg
-from satchel.photo_formats import PNG
+from satchel.photo_formats import PNG, TIFF
 from satchel.photo_header import (
     OUTPUT_BYTES,
     PhotoHeader,
@@ -93,6 +94,8 @@ def measure(data: bytes, limits: PhotoLimits, *, reserve: Reserve = _unlimited) 
     """
     photo = read_header(data, limits)
     width, height = photo.image.size
+    if photo.image.format == TIFF.pillow:  # Pillow turns these itself
+        return height, width
     if photo.image.format == PNG.pillow:  # asking it for its EXIF decodes it
         reserve(checked_memory(photo, pillow_bytes(photo, 0), limits))
     return (width, height) if orientation(photo.image) >= 5 else (height, width)
@@ -130,6 +133,7 @@ def decode(
         factor = reduction(*photo.image.size, min_side_px)
         reserve(checked_memory(photo, pillow_bytes(photo, 1 / factor), limits))
         pixels = rgb(photo.image, factor)
+    pixels = to_srgb(pixels, photo.image.info.get("icc_profile"))
     # After the pixels: asking a PNG for its EXIF decodes it, and hides that it is damaged.
     return upright(pixels, orientation(photo.image))
 

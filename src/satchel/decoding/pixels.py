@@ -9,13 +9,12 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from satchel.decoding.profiles import BAND_PIXELS, cmyk_to_rgb
+
 RGB = npt.NDArray[np.uint8]
 """Pixels, shape (height, width, 3), uint8, red-green-blue, upright."""
 
 WHITE: Final = (255, 255, 255, 255)
-
-BAND_PIXELS: Final = 1 << 20
-"""Pixels converted at once, so that converting takes no second picture's memory."""
 
 
 def reduction(width: int, height: int, min_side_px: int | None) -> int:
@@ -44,6 +43,8 @@ def _over_white(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):  # 16-bit grey: keep the upper byte, do not clip at 255
         grey = (np.asarray(image).astype(np.uint32) >> 8).clip(0, 255).astype(np.uint8)
         image = Image.fromarray(grey)
+    if image.mode == "CMYK":
+        return cmyk_to_rgb(image)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", rgba.size, WHITE), rgba)
