@@ -126,20 +126,46 @@ BAD_PHOTOS = [
     ("empty", b"", 422, "empty-photo"),
     ("cut", None, 422, "corrupt-photo"),
     ("header only", b"\x89PNG\r\n\x1a\n1234", 422, "corrupt-photo"),
-    ("a GIF", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", 415, "unsupported-format"),
+    ("no pixels", b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", 422, "corrupt-photo"),
 ]
 
 
 @pytest.mark.parametrize(
     ("data", "status", "slug"), [case[1:] for case in BAD_PHOTOS], ids=[c[0] for c in BAD_PHOTOS]
 )
-def test_a_bad_photo_among_good_ones_is_named(client, draw, data, status, slug):
+def test_a_bad_photo_among_good_ones_is_named_and_the_others_are_answered(
+    client, draw, data, status, slug
+):
     good = draw("Z-9")
     bad = good[: len(good) // 2] if data is None else data
-    answer = client.post("/api/v1/identify", files=photos(("good.jpg", good), ("bad.jpg", bad)))
+    sent = photos(("good.jpg", good), ("bad.jpg", bad), ("turned.jpg", draw("Z-9", view=1)))
+    answer = client.post("/api/v1/identify", params={"keep": True}, files=sent).json()
+    assert answer["candidates"][0]["code"] == "Z-9"
+    assert answer["photo"] == ["good.jpg", "turned.jpg"]
+    assert len(answer["boxes"]) == len(answer["detections"]) == len(answer["kept"]) == 2
+    (refused,) = answer["refused"]
+    assert (refused["photo"], refused["name"]) == (2, "bad.jpg")
+    assert refused["type"] == f"urn:satchel:problem:{slug}"
+
+    both = photos(("good.jpg", good), ("turned.jpg", draw("Z-9", view=1)))
+    without = client.post("/api/v1/identify", files=both).json()
+    assert without["refused"] == []
+    assert answer["candidates"] == without["candidates"]
+    again = client.post("/api/v1/identify", data={"kept": answer["kept"]}).json()
+    assert again["candidates"] == without["candidates"]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "slug"), [case[1:] for case in BAD_PHOTOS], ids=[c[0] for c in BAD_PHOTOS]
+)
+def test_without_any_good_photo_the_first_is_named(client, draw, data, status, slug):
+    bad = draw("Z-9")[:3_000] if data is None else data
+    answer = client.post(
+        "/api/v1/identify", files=photos(("bad.jpg", bad), ("worse.jpg", b"a text"))
+    )
     told = problem(answer, status, slug)
-    assert told["photo"] == 2
-    assert str(told["detail"]).startswith("photo 2 ('bad.jpg'): ")
+    assert told["photo"] == 1
+    assert str(told["detail"]).startswith("photo 1 ('bad.jpg'): ")
     assert told["instance"] == "/api/v1/identify"
 
 

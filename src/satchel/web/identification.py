@@ -15,6 +15,7 @@ from pydantic import Field
 from satchel.catalog.feedback import Feedback, FeedbackCandidate, FeedbackPhoto
 from satchel.catalog.filters import Where
 from satchel.catalog.photos import sha256
+from satchel.errors import FaultyPhoto
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.given import MAX_CHARS, GivenBox, parse_box
 from satchel.photo_formats import readable_formats
@@ -103,13 +104,15 @@ class Answer:
     """An answer, and what it is about.
 
     Attributes:
-        names: of the photos.
+        names: of the photos that could be used.
+        refused: why the others could not.
         token: of this answer, for feedback on it.
-        kept: token of each photo, None where it is not kept; empty if none was to be kept.
+        kept: token of each of them, None where it is not kept; empty if none was to be kept.
     """
 
     found: Identification
     names: tuple[str, ...]
+    refused: tuple[FaultyPhoto, ...]
     token: str | None
     kept: tuple[str | None, ...] = ()
 
@@ -137,30 +140,35 @@ def answer(
     """
     photos = item.photos(server, session)
     identified = server.identify(photos, boxes=item.boxes, top=top, where=where, gone=gone)
-    found = identified.found
-    names = tuple(photo.name for photo in photos)
-    token = _offer_feedback(server, identified, photos, item.boxes)
-    if not keep:
-        return Answer(found, names, token)
-    fresh = [_keep(server, session, photo) for photo in photos[len(item.kept) :]]
-    return Answer(found, names, token, (*item.kept, *fresh))
+    used = [photos[place] for place in identified.used]
+    boxes = [item.boxes[place] if item.boxes else None for place in identified.used]
+    kept = [
+        item.kept[place] if place < len(item.kept) else _keep(server, session, photos[place])
+        for place in (identified.used if keep else ())
+    ]
+    return Answer(
+        identified.found,
+        tuple(photo.name for photo in used),
+        identified.refused,
+        _offer_feedback(server, identified, used, boxes),
+        tuple(kept),
+    )
 
 
 def _offer_feedback(
     server: ServerState,
     identified: Identified,
     photos: Sequence[ReceivedPhoto],
-    boxes: Sequence[GivenBox | None] | None,
+    boxes: Sequence[GivenBox | None],
 ) -> str | None:
     """Keep what feedback on an answer needs; return the answer's token.
 
     It belongs to no session: whoever was given the token was given the answer.
     """
     found = identified.found
-    given = boxes or [None] * len(photos)
     packed = tuple(
         FeedbackPhoto.of(sha256(photo.read()), embedding, by_hand=box is not None)
-        for photo, embedding, box in zip(photos, identified.embedded, given, strict=True)
+        for photo, embedding, box in zip(photos, identified.embedded, boxes, strict=True)
     )
     feedback = Feedback(
         answer="",

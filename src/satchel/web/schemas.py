@@ -9,10 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from satchel import records, schemas
 from satchel.catalog.products import ProductPage as ProductRange
+from satchel.errors import FaultyPhoto
 from satchel.schemas import Facet, LookAlikeGroup
 from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.links import photo_link, product_link, thumbnail_link
-from satchel.web.problems import ReadyCheck
+from satchel.web.problems import URN, ReadyCheck, problem_of
 
 
 class LookAlike(schemas.LookAlike):
@@ -57,10 +58,36 @@ class Candidate(schemas.Candidate):
         )
 
 
+class RefusedPhoto(BaseModel):
+    """A photo of the item that could not be used."""
+
+    photo: int = Field(description="Which one; 1 for the first that was sent.")
+    name: str = Field(description="Its name.", examples=["IMG_2041.jpg"])
+    type: str = Field(
+        description="What kind of problem, as in errors; stable.",
+        examples=["urn:satchel:problem:corrupt-photo"],
+    )
+    detail: str = Field(description="What was expected, what came, and what to do next.")
+
+    @classmethod
+    def of(cls, error: FaultyPhoto) -> RefusedPhoto:
+        """Convert the error of one photo."""
+        return cls(
+            photo=error.position,
+            name=error.name,
+            type=URN + problem_of(error).kind.slug,
+            detail=str(error.reason),
+        )
+
+
 class Identification(schemas.Identification):
     """The answer for one item."""
 
-    photo: list[str] = Field(description="Names of the photos that were sent, in their order.")
+    photo: list[str] = Field(
+        description="Names of the photos that were used, in the order in which they were sent; "
+        "`boxes`, `detections` and `kept` are of these."
+    )
+    refused: list[RefusedPhoto] = Field([], description="Photos that could not be used.")
     candidates: list[Candidate] = Field(description="Likeliest first.")
     answer: str | None = Field(
         None, description="Token of this answer, for feedback on it within a day."
@@ -78,11 +105,16 @@ class Identification(schemas.Identification):
         found: records.Identification,
         answer: str | None = None,
         kept: Sequence[str | None] = (),
+        refused: Sequence[FaultyPhoto] = (),
     ) -> Identification:
         """Convert an identification, with links and tokens."""
         candidates = [Candidate.linked(candidate) for candidate in found.candidates]
-        tokens = {"answer": answer, "kept": list(kept)}
-        return cls.of(list(names), found, candidates).model_copy(update=tokens)
+        more = {
+            "answer": answer,
+            "kept": list(kept),
+            "refused": [RefusedPhoto.of(error) for error in refused],
+        }
+        return cls.of(list(names), found, candidates).model_copy(update=more)
 
 
 class Product(BaseModel):

@@ -66,12 +66,16 @@ class Identified:
     """An answer, and what it was made from.
 
     Attributes:
-        embedded: the photos.
+        embedded: the photos that could be used.
+        used: their places among those that came, 0 for the first.
+        refused: why the others could not.
         space: id of the embedding space.
     """
 
     found: Identification
     embedded: Sequence[PhotoEmbedding]
+    used: tuple[int, ...]
+    refused: tuple[FaultyPhoto, ...]
     space: str
 
 
@@ -126,7 +130,7 @@ class ServerState:
         where: Where | None = None,
         gone: Callable[[], bool] = bool,
     ) -> Identified:
-        """Identify the one item that these photos show.
+        """Identify the one item that these photos show, by those that can be used.
 
         Args:
             boxes: around the item in each photo, None where it is to be located.
@@ -138,7 +142,7 @@ class ServerState:
             UsageError: no photos, or too many, another number of boxes, or the filter is malformed.
             BadBox: a box is not on its photo.
             NoMatch: no product passes the filter.
-            FaultyPhoto: one of them cannot be used.
+            FaultyPhoto: none of them can be used; the error is the first one's.
             IndexMissing: there is nothing to search.
             Busy: too many others are waiting.
             Abandoned: nobody waits for the answer.
@@ -157,11 +161,16 @@ class ServerState:
         selection = identifier.select(where)
         given = boxes or [None] * len(photos)
         with self._turn():  # photos are read inside: waiting requests hold no pixels
-            embedded = []
+            seen: list[PhotoEmbedding | FaultyPhoto] = []
             for position, (photo, box) in enumerate(zip(photos, given, strict=True), start=1):
                 if gone():
                     raise Abandoned("nobody waits for the answer any more: it is not computed")
-                embedded.append(self._look(identifier, position, photo, box))
+                seen.append(self._look(identifier, position, photo, box))
+            refused = tuple(one for one in seen if isinstance(one, FaultyPhoto))
+            used = {at: one for at, one in enumerate(seen) if isinstance(one, PhotoEmbedding)}
+            if not used:
+                raise refused[0]
+            embedded = list(used.values())
             found = identifier.identify_embedded(
                 embedded,
                 top=top or self.workspace.settings.identify.top,
@@ -169,7 +178,7 @@ class ServerState:
             )
         self.metrics.identifications.labels(found.verdict.value).inc()
         self.metrics.identification_seconds.observe(time.perf_counter() - begin)
-        return Identified(found, embedded, identifier.space.id)
+        return Identified(found, embedded, tuple(used), refused, identifier.space.id)
 
     def thumbnail(self, sha256: str, side_px: int) -> bytes:
         """Return a small JPEG of a stored photo.
@@ -212,7 +221,7 @@ class ServerState:
 
     def _look(
         self, identifier: Identifier, position: int, photo: ReceivedPhoto, box: GivenBox | None
-    ) -> PhotoEmbedding:
+    ) -> PhotoEmbedding | FaultyPhoto:
         """Decode and embed one photo at a time, so that a request holds the pixels of one."""
         most = self._limits.max_bytes
         try:
@@ -223,7 +232,7 @@ class ServerState:
                 )
             return identifier.embed([photo.read()], [box])[0]
         except PhotoError as error:
-            raise FaultyPhoto(position, photo.name, error) from error
+            return FaultyPhoto(position, photo.name, error)
 
     def _up_to_date(self) -> _Current:
         """Return the identifier of the index file as it is now.

@@ -45,8 +45,9 @@ def identify(
     """Identify one item from photos of it.
 
     All photos show the same item. Under a filter only products that pass it take part: several
-    values of one attribute are alternatives, of different ones all must fit. If one of the photos
-    cannot be used the whole request fails, and the problem's `photo` and `detail` name the one.
+    values of one attribute are alternatives, of different ones all must fit. Photos that cannot be
+    used are named in `refused`, and the others are answered; if none can be used the request fails,
+    and the problem's `photo` and `detail` name the first.
     """
     session = session_of(request)
     given = answer(
@@ -60,4 +61,4 @@ def identify(
     )
     if keep:
         remember(response, session)
-    return Identification.linked(given.names, given.found, given.token, given.kept)
+    return Identification.linked(given.names, given.found, given.token, given.kept, given.refused)

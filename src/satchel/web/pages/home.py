@@ -16,6 +16,7 @@ from satchel.web.identification import AskedPhotos, answer
 from satchel.web.middleware.departures import is_gone
 from satchel.web.pages.filters import filter_selects
 from satchel.web.pages.rendering import is_fragment, pages_of
+from satchel.web.problems import problem_of
 from satchel.web.sessions import remember, session_of
 from satchel.web.state import Server, ServerState
 
@@ -47,10 +48,16 @@ def identify(
         gone=is_gone(request),
     )
     pages = pages_of(request)
-    values: dict[str, Any] = {"found": given.found, "answer": given.token, "kept": given.kept}
+    values: dict[str, Any] = {
+        "found": given.found,
+        "answer": given.token,
+        "kept": given.kept,
+        "refused": [(error.position, problem_of(error).kind.slug) for error in given.refused],
+    }
     if not with_script:
         return pages.render(request, "index.html", **_home_values(server, where), **values)
-    response = pages.render(request, "_result.html", **values)
+    limits = server.workspace.settings.photos
+    response = pages.render(request, "_result.html", limits=limits, **values)
     remember(response, session)
     return response
 

@@ -220,7 +220,10 @@
         if (found && !found.dataset.drawn) {
           found.dataset.drawn = "yes";
           const others = JSON.parse(found.dataset.others ?? "[]");
-          JSON.parse(found.dataset.boxes).forEach((box, at) => chosen[at]?.box.show(box, others[at]));
+          const refused = JSON.parse(found.dataset.refused);
+          const used = chosen.filter((_, at) => !refused.includes(at + 1));
+          refused.forEach((place) => chosen[place - 1]?.item.classList.add("faulty"));
+          JSON.parse(found.dataset.boxes).forEach((box, at) => used[at]?.box.show(box, others[at]));
           kept = JSON.parse(found.dataset.kept);
         }
         if (problem?.dataset.slug === "upload-expired" && kept.length) {
