@@ -134,8 +134,4 @@ def test_decoding_takes_no_more_memory_than_estimated(tmp_path: Path) -> None:
         text=True,
         check=True,
     )
-<<<<<<< HEAD
     assert 4 * pixels < int(done.stdout) <= 14 * pixels
-=======
-    assert 4 * pixels < int(done.stdout) <= 16 * pixels
->>>>>>> 965f94b (State which photos are read, what happens to damaged ones, and why HEIC is an extra)
