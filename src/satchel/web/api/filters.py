@@ -15,13 +15,27 @@ Pairs = Annotated[
 ]
 """ATTRIBUTE=VALUE texts, or values."""
 
+WherePairs = Annotated[
+    Sequence[
+        Annotated[
+            str,
+            Field(
+                max_length=2 * MAX_CHARS + 1,
+                json_schema_extra={"pattern": r"^[^=]*[^=\s][^=]*=.*\S"},  # as `parse_where` reads
+            ),
+        ]
+    ],
+    Field(max_length=MAX_PAIRS),
+]
+"""ATTRIBUTE=VALUE texts, described as such in the API."""
+
 
 def query_filter(
     brand: Annotated[Pairs, Query(description="Only products of this brand.")] = (),
     category: Annotated[Pairs, Query(description="Only of this category.")] = (),
     colour: Annotated[Pairs, Query(description="Only of this colour.")] = (),
     where: Annotated[
-        Pairs,
+        WherePairs,
         Query(
             description="ATTRIBUTE=VALUE: only products with this value, of any attribute of the "
             "catalogue."

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
-from satchel.web.api.filters import Pairs, QueryFilter, joined
+from satchel.web.api.filters import QueryFilter, WherePairs, joined
 from satchel.web.api.openapi import curl, problems
 from satchel.web.identification import AskedPhotos, answer
 from satchel.web.middleware.departures import is_gone
@@ -33,7 +33,7 @@ def identify(
     server: Server,
     item: AskedPhotos,
     filtered: QueryFilter,
-    where: Annotated[Pairs, Form(description="The same as a field of the form.")] = (),
+    where: Annotated[WherePairs, Form(description="The same as a field of the form.")] = (),
     keep: Annotated[
         bool, Query(description="Keep the photos for a while and give their tokens in `kept`.")
     ] = False,
