@@ -44,6 +44,7 @@ def _announce(place: Place, *, qr: bool | None) -> None:
 
     say(f"Satchel is at {place.url} (Ctrl-C stops it)")
     if place.network_url is None:
+        say("For phones and others in your network: satchel serve --host 0.0.0.0")
         return
     say(f"In this network, for phones too, it is at {place.network_url}")
     if can_show() if qr is None else qr:
