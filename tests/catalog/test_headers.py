@@ -142,6 +142,14 @@ def test_titles_above_the_header_are_skipped_and_lines_count_on(tmp_path: Path) 
     assert good.product == {"brand": "디올"}
 
 
+def test_a_header_that_is_repeated_is_no_row(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_bytes(b"x")
+    text = "비고,품번,사진\nx,M1,a.jpg\n비고,품번,사진\nx,M2,a.jpg\nx,품번,a.jpg\nx\n"
+    (tmp_path / "c.csv").write_text(text)
+    rows = list(open_rows(tmp_path / "c.csv").rows())
+    assert [row.code for row in rows] == ["M1", "M2", "품번", ""]
+
+
 @pytest.mark.parametrize(
     ("text", "columns", "message"),
     [

@@ -10,8 +10,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 
-from satchel.catalog import workbook
+from satchel.catalog import workbook, workbook_survey
 from satchel.catalog.importers import open_rows
 from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.errors import UsageError
@@ -75,6 +76,31 @@ def test_the_first_sheet_with_the_columns_is_read_or_the_named_one(folder: Path)
     (folder / "c.csv").write_text("code,photo\n")
     with pytest.raises(UsageError, match="expected an Excel workbook for --sheet"):
         open_rows(folder / "c.csv", sheet="가방")
+
+
+def test_merged_cells_count_for_each_of_their_rows(folder: Path) -> None:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    for row in (
+        ("상품 목록", None, None, None),
+        ("브랜드", "품번", "사진", "비고"),
+        ("디올", "M1", "a.jpg", "앞"),
+        (None, None, "a.jpg", "뒤"),
+        (None, "M2", "a.jpg", None),
+        (None, None, None, None),
+        ("구찌", "G1", "a.jpg", None),
+        (None, None, "a.jpg", None),
+    ):
+        sheet.append(row)
+    for cells in ("A1:D1", "A3:A6", "B3:B4"):
+        sheet.merge_cells(cells)
+    book.save(folder / "c.xlsx")
+    *rows, last = open_rows(folder / "c.xlsx").rows()
+    assert [
+        (row.code, row.product.get("brand")) for row in rows if isinstance(row, CatalogueRow)
+    ] == [("M1", "디올"), ("M1", "디올"), ("M2", "디올"), ("G1", "구찌")]
+    assert isinstance(last, RowProblem)  # not merged: its code is missing
+    assert (last.line, last.column) == (8, "code")
 
 
 def test_pictures_inside_are_counted_and_a_wrong_suffix_does_no_harm(folder: Path) -> None:
@@ -145,7 +171,7 @@ def test_a_zip_without_a_sheet(folder: Path) -> None:
 def test_zip_bombs_are_refused_before_they_are_unpacked(
     folder: Path, limit: str, part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(workbook, limit, 2_000_000)
+    monkeypatch.setattr(workbook_survey, limit, 2_000_000)
     path = save(folder / "c.xlsx", {"S": [HEADER]})
     replace_part(path, part, b" " * 3_000_000)
     assert path.stat().st_size < 20_000
@@ -167,7 +193,7 @@ def test_rows_are_counted_wherever_they_are_cut(
     path = save(folder / "c.xlsx", {"S": [HEADER]})
     replace_part(path, SHEET, sheet_xml(rows))
     for size in (1, 2, 3, 7, 50, 1_000):
-        monkeypatch.setattr(workbook, "CHUNK_BYTES", size)
+        monkeypatch.setattr(workbook_survey, "CHUNK_BYTES", size)
         assert open_rows(path).total == 38
 
 

@@ -136,12 +136,23 @@ def require_complete(
 def table_rows(
     records: Iterable[Record], header: Header, folder: PhotoFolder, delimiter: str = " "
 ) -> Iterator[Row]:
-    """Yield the checked rows of the records after the header; blank ones are left out."""
+    """Yield the checked rows of the records after the header.
+
+    Blank ones are left out, and those that repeat the header: at the top of each printed page, or
+    as the second line of one that is merged over two.
+    """
     for record in records:
-        if record.line > header.line and (
-            record.fault or any(cell.strip() for cell in record.cells)
-        ):
+        if record.line > header.line and (record.fault or not _is_no_row(record, header)):
             yield from _rows_of(record, header, folder, delimiter)
+
+
+def _is_no_row(record: Record, header: Header) -> bool:
+    if not any(cell.strip() for cell in record.cells):
+        return True
+    required = [at for at, name in enumerate(header.names) if name in (CODE, PHOTO)]
+    return len(record.cells) > max(required) and all(
+        record.cells[at] == header.headers[at] for at in required
+    )
 
 
 def _rows_of(record: Record, header: Header, folder: PhotoFolder, delimiter: str) -> Iterator[Row]:

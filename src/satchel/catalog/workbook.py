@@ -1,23 +1,20 @@
-"""Excel workbooks (XLSX), read as a stream of records by openpyxl.
-
-A workbook is a zip of XML files, and not trusted: their sizes are checked before anything is
-parsed, and a sheet's rows are found and measured in its bytes, since a parser holds a whole row.
-"""
+"""Excel workbooks (XLSX), read as a stream of records by openpyxl."""
 
 from __future__ import annotations
 
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import date, time
-from itertools import islice, pairwise
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from satchel.catalog.csv_records import Record
+from satchel.catalog.workbook_survey import Merged, survey_sheets
 from satchel.errors import UsageError
 from satchel.text import printable
 
@@ -30,20 +27,8 @@ MAX_ROWS: Final = 300_000
 """Rows of a sheet that are read: openpyxl keeps some hundred bytes of each."""
 MAX_COLUMNS: Final = 1_000
 MAX_SHEETS: Final = 100
-MAX_PARTS: Final = 20_000
-MAX_PART_BYTES: Final = 8_000_000
-"""Unpacked size of each XML file of a workbook, but these:"""
-MAX_STRINGS_BYTES: Final = 64_000_000
-MAX_SHEET_BYTES: Final = 512_000_000
-MAX_ROW_BYTES: Final = 8_000_000
-CHUNK_BYTES: Final = 1 << 20
-TAG_BYTES: Final = 64
 AT_ONCE: Final = 200
 
-_ROW: Final = re.compile(rb"<(?:\w+:)?row[\s/>]")
-_SHEET: Final = re.compile(r"xl/worksheets/[^/]+\.xml", re.IGNORECASE)
-_STRINGS: Final = re.compile(r"xl/sharedstrings\.xml", re.IGNORECASE)
-_XML: Final = re.compile(r".*\.(xml|rels)", re.IGNORECASE)
 _PICTURE: Final = re.compile(r"xl/media/.+", re.IGNORECASE)
 OLE: Final = b"\xd0\xcf\x11\xe0"
 """First bytes of old Excel files, and of those with a password."""
@@ -55,21 +40,23 @@ class Sheet:
 
     Attributes:
         rows: how many it has, for a progress bar.
+        merged: cells that are merged with those below.
         head: its first records.
     """
 
     path: Path
     title: str
     rows: int
+    merged: frozenset[Merged]
     head: tuple[Record, ...]
 
     def records(self) -> Iterator[Record]:
-        """Yield a record for each row, blank ones too.
+        """Yield a record for each row, blank ones too; merged cells have their value in each row.
 
         Rows after one that cannot be read are lost, which the last record's `fault` says.
         """
         with _opened(self.path) as book:
-            yield from _records(book[self.title])
+            yield from _filled_down(_records(book[self.title]), self.merged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,16 +97,11 @@ def inspect_workbook(path: Path, head: int) -> WorkbookSheets:
 
 def _inspected(path: Path, head: int) -> WorkbookSheets:
     with zipfile.ZipFile(path) as archive:
-        rows = _checked(archive, path.name)
+        surveys = survey_sheets(archive, path.name)
         pictures = sum(1 for name in archive.namelist() if _PICTURE.fullmatch(name))
     with _opened(path) as book:
         sheets = tuple(
-            Sheet(
-                path,
-                sheet.title,
-                rows.get(str(sheet._worksheet_path).lstrip("/"), 0),  # it has no public name
-                tuple(islice(_records(sheet), head)),
-            )
+            Sheet(path, sheet.title, *_survey_of(sheet, surveys), _head(sheet, head))
             for sheet in book.worksheets[:MAX_SHEETS]
             if sheet.sheet_state == "visible"
         )
@@ -138,69 +120,23 @@ def _opened(path: Path) -> Iterator[Workbook]:
             yield book
 
 
+def _survey_of(
+    sheet: ReadOnlyWorksheet, surveys: Mapping[str, tuple[int, frozenset[Merged]]]
+) -> tuple[int, frozenset[Merged]]:
+    part = str(sheet._worksheet_path).lstrip("/")  # there is no public name for it
+    return surveys.get(part, (0, frozenset()))
+
+
+def _head(sheet: ReadOnlyWorksheet, count: int) -> tuple[Record, ...]:
+    return tuple(islice(_records(sheet), count))
+
+
 def _damaged(path: Path, error: Exception) -> UsageError:
     reason = " ".join(str(error).split())[:200] or type(error).__name__
     return UsageError(
         f"{path.name} is no usable Excel workbook ({printable(reason)}); open it in Excel and save "
         "it again as .xlsx, or as CSV UTF-8"
     )
-
-
-# -- sizes ----------------------------------------------------------------------------------------
-
-
-def _checked(archive: zipfile.ZipFile, name: str) -> dict[str, int]:
-    """Check the unpacked sizes of all XML files; return how many rows each sheet has."""
-    parts = archive.infolist()
-    if len(parts) > MAX_PARTS:
-        raise UsageError(f"{name} has {len(parts):,} parts, more than {MAX_PARTS:,}")
-    for part in parts:
-        # Nothing longer is ever unpacked: zipfile stops at the size that is stated.
-        limit = _limit(part.filename)
-        if part.file_size > limit:
-            raise UsageError(
-                f"{printable(part.filename)} in {name} unpacks to {part.file_size:,} bytes, more "
-                f"than {limit:,}; save the sheet as CSV UTF-8, which has no such limit"
-            )
-    return {
-        part.filename: _count_rows(archive, part, name)
-        for part in parts
-        if _SHEET.fullmatch(part.filename)
-    }
-
-
-def _limit(part: str) -> int:
-    if _SHEET.fullmatch(part):
-        return MAX_SHEET_BYTES
-    if _STRINGS.fullmatch(part):
-        return MAX_STRINGS_BYTES
-    return MAX_PART_BYTES if _XML.fullmatch(part) else MAX_SHEET_BYTES
-
-
-def _count_rows(archive: zipfile.ZipFile, part: zipfile.ZipInfo, name: str) -> int:
-    """Count the rows of a sheet.
-
-    Raises:
-        UsageError: there are too many bytes between the beginnings of two rows.
-    """
-    rows, last, end, rest = 0, 0, 0, b""
-    with archive.open(part) as file:
-        while chunk := file.read(CHUNK_BYTES):
-            text = rest + chunk
-            begins = [end - len(rest) + match.start() for match in _ROW.finditer(text)]
-            end += len(chunk)
-            rows += len(begins)
-            edges = [last, *begins, end]
-            if max(b - a for a, b in pairwise(edges)) > MAX_ROW_BYTES:
-                raise UsageError(
-                    f"a row of {printable(part.filename)} in {name} has more than "
-                    f"{MAX_ROW_BYTES:,} bytes; save the sheet as CSV UTF-8"
-                )
-            last = begins[-1] if begins else last
-            # A tag may be cut in two; its beginning is read again.
-            cut = text.rfind(b"<", -TAG_BYTES)
-            rest = text[cut:] if cut >= 0 and not _ROW.match(text, cut) else b""
-    return rows
 
 
 # -- values ---------------------------------------------------------------------------------------
@@ -230,6 +166,24 @@ def _records(sheet: ReadOnlyWorksheet) -> Iterator[Record]:
             yield Record(number + 1, [], "", fault)
         if fault or not some:
             return
+
+
+def _filled_down(records: Iterator[Record], merged: frozenset[Merged]) -> Iterator[Record]:
+    """Give merged cells their value in every row that has another one."""
+    waiting = sorted(merged, key=lambda one: one.first, reverse=True)
+    values: dict[int, tuple[int, str]] = {}  # column → last row, value
+    for record in records:
+        cells = record.cells
+        while waiting and waiting[-1].first <= record.line:
+            one = waiting.pop()
+            if one.first == record.line and one.column <= len(cells):
+                values[one.column] = one.last, cells[one.column - 1]
+        if any(cells):
+            for column, (last, value) in values.items():
+                if record.line <= last:
+                    cells.extend([""] * (column - len(cells)))
+                    cells[column - 1] = value
+        yield record
 
 
 def _as_text(value: Any) -> str:
