@@ -48,13 +48,13 @@ def weights_of(model: onnx.ModelProto) -> Weights:
     """
     kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     layers = [name.removesuffix(".q") for name in kept if name.endswith(".q")]
-    found = {f"{layer}.w": stored_layer(kept, layer) for layer in layers}
-    found |= {name: kept[name] for name in kept if name.endswith((".g", ".b"))}
+    weights = {f"{layer}.w": stored_layer(kept, layer) for layer in layers}
+    weights |= {name: kept[name] for name in kept if name.endswith((".g", ".b"))}
     # The file holds the patches' weights with the photo's mean and spread in them: undo that.
     kernel = kept["patch"].reshape(PATCH, PATCH, 3, WIDTH) * (255 * STD)[None, None, :, None]
     shift = (kernel * (MEAN / STD)[None, None, :, None]).sum((0, 1, 2))
     places = kept["positions"].reshape(-1, WIDTH) + shift
-    return found | {
+    return weights | {
         "patch": np.ascontiguousarray(kernel.transpose(3, 2, 0, 1)),
         "position": np.concatenate([np.zeros((1, WIDTH), np.float32), places]),
         "class": kept["class"][0, 0],

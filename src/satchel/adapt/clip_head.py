@@ -71,14 +71,14 @@ def head_like(tensors: Mapping[str, torch.Tensor]) -> Head:
 def read_head(model: onnx.ModelProto) -> Head:
     """Read the built-in head out of a file of `recipes.clip_b16.recipe`, as float32."""
     kept = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
-    found = {}
+    state = {}
     for layer in ("out", "fc1", "fc2"):
         name = f"{LAST}.{layer}"
-        found[f"{layer}.weight"] = stored_layer(kept, name).T
-        found[f"{layer}.bias"] = kept[f"{name}.b"]
+        state[f"{layer}.weight"] = stored_layer(kept, name).T
+        state[f"{layer}.bias"] = kept[f"{name}.b"]
     for layer, name in (("ln2", f"{LAST}.ln2"), ("post", "post")):
-        found[f"{layer}.weight"], found[f"{layer}.bias"] = kept[f"{name}.g"], kept[f"{name}.b"]
-    plain = {name: np.array(value, np.float32, order="C") for name, value in found.items()}
+        state[f"{layer}.weight"], state[f"{layer}.bias"] = kept[f"{name}.g"], kept[f"{name}.b"]
+    plain = {name: np.array(value, np.float32, order="C") for name, value in state.items()}
     return head_like({name: torch.from_numpy(value) for name, value in plain.items()})
 
 
@@ -232,8 +232,8 @@ class _Writer:
         return self.graph.constant(f"{OWN}{name}", value)
 
     def _tensor(self, name: str) -> Floats:
-        found: Floats = self.head.state_dict()[name].numpy().astype(np.float32)
-        return found
+        tensor: Floats = self.head.state_dict()[name].numpy().astype(np.float32)
+        return tensor
 
     def _linear(self, values: str, layer: str) -> str:
         half = self.constant(f"{layer}.f16", self._tensor(f"{layer}.weight").T.astype(np.float16))

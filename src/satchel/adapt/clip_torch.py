@@ -158,8 +158,8 @@ class TorchTokenEncoder:
         """Inputs of the head, shape (n, 2, d), of crops, shape (n, h, w, 3), uint8."""
         pixels = torch.from_numpy(crops).to(self._device).permute(0, 3, 1, 2).float()
         with torch.inference_mode():
-            found: Halves = self._network.head_tokens(pixels).half().cpu().numpy()
-        return found
+            tokens: Halves = self._network.head_tokens(pixels).half().cpu().numpy()
+        return tokens
 
 
 def _inner(name: str) -> str:

@@ -189,10 +189,10 @@ class HeadEncoder:
 
     def encode(self, crops: Bytes) -> EncoderOutput:
         """As `satchel.encode.encoder.Encoder.encode`; without local features, equal for all."""
-        found = self.cache.head_inputs(crops)
+        inputs = self.cache.head_inputs(crops)
         if self.head is None:
-            return EncoderOutput(found.vectors, found.saliency)
-        return EncoderOutput(self.head.ensemble_vectors(found), found.saliency)
+            return EncoderOutput(inputs.vectors, inputs.saliency)
+        return EncoderOutput(self.head.ensemble_vectors(inputs), inputs.saliency)
 
 
 def token_source(encoder: TokenEncoder, model: onnx.ModelProto) -> TokenSource:

@@ -62,8 +62,8 @@ class AdaptTask:
     @property
     def trained_classes(self) -> Ints:
         """Class of each trained row."""
-        found: Ints = self.classes[self.photos.labels[self.trained]]
-        return found
+        classes: Ints = self.classes[self.photos.labels[self.trained]]
+        return classes
 
     @property
     def trained_names(self) -> list[str]:

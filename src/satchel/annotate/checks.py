@@ -108,12 +108,12 @@ def number(value: Any, what: str) -> float:
         BadAnnotation: it is none, or not finite.
     """
     try:
-        found = float(value)
+        parsed = float(value)
     except (TypeError, ValueError, OverflowError):
-        found = math.nan
-    if isinstance(value, bool) or not math.isfinite(found):
+        parsed = math.nan
+    if isinstance(value, bool) or not math.isfinite(parsed):
         raise BadAnnotation(f"expected a number as {what}, got {_shown(value)}")
-    return found
+    return parsed
 
 
 def size_px(value: Any, what: str) -> int:
@@ -122,10 +122,10 @@ def size_px(value: Any, what: str) -> int:
     Raises:
         BadAnnotation: it is no whole number of pixels.
     """
-    found = number(value, f"the photo's {what} in pixels")
-    if found != int(found) or not 0 < found <= MAX_SIDE_PX:
+    size = number(value, f"the photo's {what} in pixels")
+    if size != int(size) or not 0 < size <= MAX_SIDE_PX:
         raise BadAnnotation(f"expected the photo's {what} in pixels, got {_shown(value)}")
-    return int(found)
+    return int(size)
 
 
 def score_of(value: Any) -> float:
@@ -134,10 +134,10 @@ def score_of(value: Any) -> float:
     Raises:
         BadAnnotation: it is not in [0, 1].
     """
-    found = number(value, "score")
-    if not 0 <= found <= 1:
-        raise BadAnnotation(f"expected a score in [0, 1], got {found:g}")
-    return found
+    score = number(value, "score")
+    if not 0 <= score <= 1:
+        raise BadAnnotation(f"expected a score in [0, 1], got {score:g}")
+    return score
 
 
 def text(value: Any, what: str, limit: int = MAX_LABEL_CHARS) -> str:
@@ -146,16 +146,16 @@ def text(value: Any, what: str, limit: int = MAX_LABEL_CHARS) -> str:
     Raises:
         BadAnnotation: it is none, is empty, too long, or holds control characters.
     """
-    found = value.strip() if isinstance(value, str) else ""
-    if not found:
+    stripped = value.strip() if isinstance(value, str) else ""
+    if not stripped:
         raise BadAnnotation(f"expected a {what}, got {_shown(value)}")
-    if len(found) > limit:
+    if len(stripped) > limit:
         raise BadAnnotation(
-            f"expected a {what} of at most {limit:,} characters, got {len(found):,}"
+            f"expected a {what} of at most {limit:,} characters, got {len(stripped):,}"
         )
-    if not found.isprintable():
-        raise BadAnnotation(f"expected a {what} that can be printed, got {_shown(found)}")
-    return found
+    if not stripped.isprintable():
+        raise BadAnnotation(f"expected a {what} that can be printed, got {_shown(stripped)}")
+    return stripped
 
 
 def attributes_of(values: Any) -> dict[str, str]:

@@ -32,8 +32,8 @@ class PhotoFinder:
 
     @cached_property
     def _by_name(self) -> dict[str, Path]:
-        found: dict[str, Path] = {}
+        paths: dict[str, Path] = {}
         for path in walk_files(self._folder.root):
             if is_photo(path):
-                found[path.name] = AMBIGUOUS if path.name in found else path
-        return found
+                paths[path.name] = AMBIGUOUS if path.name in paths else path
+        return paths

@@ -73,13 +73,13 @@ def _parts(root: Path, format_name: str | None) -> Iterator[tuple[str, Path]]:
             )
         yield name, root
         return
-    found = _formats_in(root)
-    if format_name is None and len(found) > 1:
+    by_format = _formats_in(root)
+    if format_name is None and len(by_format) > 1:
         raise UsageError(
-            f"expected annotations of one format in {root}, found {', '.join(sorted(found))}; "
+            f"expected annotations of one format in {root}, found {', '.join(sorted(by_format))}; "
             "say which with --format, or name the file"
         )
-    for name, files in found.items():
+    for name, files in by_format.items():
         if format_name in (None, name):
             folder = not FORMATS[name].suffix
             yield from [(name, root)] if folder else ((name, file) for file in files)
@@ -87,14 +87,14 @@ def _parts(root: Path, format_name: str | None) -> Iterator[tuple[str, Path]]:
 
 def _formats_in(root: Path) -> dict[str, list[Path]]:
     """Group the annotation files in a folder by format; of VOC and YOLO one is enough."""
-    found: dict[str, list[Path]] = {}
+    by_format: dict[str, list[Path]] = {}
     for file in walk_files(root):
-        if "voc" in found and file.suffix.lower() == ".xml":
+        if "voc" in by_format and file.suffix.lower() == ".xml":
             continue
         name = _format_of(file)
         if name is not None:
-            found.setdefault(name, []).append(file)
-    return found
+            by_format.setdefault(name, []).append(file)
+    return by_format
 
 
 def _format_of(file: Path) -> str | None:

@@ -40,7 +40,7 @@ def inside(path: str) -> PurePosixPath:
     Raises:
         UsageError: it leads out of that folder.
     """
-    found = PurePosixPath(path)
-    if found.is_absolute() or ".." in found.parts or not found.name:
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts or not relative.name:
         raise UsageError(f"expected a photo's path below the folder, got {path!r}")
-    return found
+    return relative

@@ -177,8 +177,8 @@ def _show(chosen: list[UnlabelledPhoto], as_json: bool) -> None:
 
     table = Table("photo", "code", "category", "value", "found")
     for one in chosen[:MOST_SHOWN]:
-        found = ", ".join(f"{d.category or '?'} {d.score:.2f}" for d in one.detections[:3])
-        table.add_row(one.photo[:12], one.code, one.category or "", f"{one.value:.2f}", found)
+        boxes = ", ".join(f"{d.category or '?'} {d.score:.2f}" for d in one.detections[:3])
+        table.add_row(one.photo[:12], one.code, one.category or "", f"{one.value:.2f}", boxes)
     print_table(table)
     if len(chosen) > MOST_SHOWN:
         say(f"… and {len(chosen) - MOST_SHOWN:,} more photos: --json gives all")

@@ -58,15 +58,15 @@ def locate(
     folder = workspace.folder if workspace else Path()
     locator = PhotoLocator.open(rules, folder, workspace)
     drawings = None if draw is None else _Drawings(draw)
-    for found in locator.locate(photo_paths(photos, fail), settings.photos.limits()):
-        if not isinstance(found, LocatedPhoto):
-            fail(found)
+    for photo in locator.locate(photo_paths(photos, fail), settings.photos.limits()):
+        if not isinstance(photo, LocatedPhoto):
+            fail(photo)
             continue
-        drawn = drawings.write(found) if drawings else None
+        drawn = drawings.write(photo) if drawings else None
         if as_json:
-            _print_json(found, drawn)
+            _print_json(photo, drawn)
         else:
-            _print_table(found, drawn)
+            _print_table(photo, drawn)
     if failed:
         raise typer.Exit(SOME_FAILED)
 
@@ -84,19 +84,19 @@ class _Drawings:
         except OSError as error:
             raise UsageError(f"cannot make the folder {folder}: {error.strerror}") from None
 
-    def write(self, found: LocatedPhoto) -> Path:
+    def write(self, photo: LocatedPhoto) -> Path:
         """Write one, and return its path."""
         from satchel.errors import UsageError
         from satchel.files import write_atomically
         from satchel.images import encode_jpeg
         from satchel.locate.drawing import draw_box, draw_detections
 
-        if found.detections is None:
-            assert found.box is not None  # saliency always finds one
-            picture = draw_box(found.pixels, found.box)
+        if photo.detections is None:
+            assert photo.box is not None  # saliency always finds one
+            picture = draw_box(photo.pixels, photo.box)
         else:
-            picture = draw_detections(found.pixels, found.detections)
-        path = self._folder / self._free_name(found.path.stem)
+            picture = draw_detections(photo.pixels, photo.detections)
+        path = self._folder / self._free_name(photo.path.stem)
         try:
             write_atomically(path, encode_jpeg(picture, 90))
         except OSError as error:
@@ -112,41 +112,41 @@ class _Drawings:
         return name
 
 
-def _print_json(found: LocatedPhoto, drawn: Path | None) -> None:
+def _print_json(photo: LocatedPhoto, drawn: Path | None) -> None:
     from satchel import schemas
 
-    height, width = found.pixels.shape[:2]
+    height, width = photo.pixels.shape[:2]
     located = schemas.LocatedPhoto(
-        photo=str(found.path),
+        photo=str(photo.path),
         width=width,
         height=height,
-        box=None if found.box is None else schemas.Box.of(found.box),
-        detections=schemas.Detection.all_of(found.detections),
+        box=None if photo.box is None else schemas.Box.of(photo.box),
+        detections=schemas.Detection.all_of(photo.detections),
         drawn=None if drawn is None else str(drawn),
     )
     print_json(located.model_dump(mode="json"))
 
 
-def _print_table(found: LocatedPhoto, drawn: Path | None) -> None:
+def _print_table(photo: LocatedPhoto, drawn: Path | None) -> None:
     from rich.table import Table
 
     from satchel.locate.locator import main_detection
 
-    height, width = found.pixels.shape[:2]
-    name = printable(str(found.path))
-    if found.box is None:
+    height, width = photo.pixels.shape[:2]
+    name = printable(str(photo.path))
+    if photo.box is None:
         print(f"{name}: no product found")
     else:
         print(f"{name}: {width} × {height} pixels")  # a title would be broken over lines
         table = Table()
         for heading in ("", "category", "score", "left, top", "right, bottom", "share of photo"):
             table.add_column(heading, justify="left" if heading == "category" else "right")
-        boxes = [(found.box, "object", "", True)]
-        if found.detections is not None:
-            main = main_detection(found.detections)
+        boxes = [(photo.box, "object", "", True)]
+        if photo.detections is not None:
+            main = main_detection(photo.detections)
             boxes = [
                 (one.box, one.category or "", f"{one.score:.2f}", one is main)
-                for one in found.detections
+                for one in photo.detections
             ]
         for box, category, score, is_main in boxes:
             table.add_row(

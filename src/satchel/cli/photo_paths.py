@@ -43,14 +43,14 @@ def _paths_of(
             fail(Problem(str(error.filename), f"folder cannot be listed ({error.strerror})"))
 
         files = walk_files(argument, passed_over=passed_over, on_error=unlisted)
-        found = sorted(file for file in files if is_photo(file))
-        if not found:
+        paths = sorted(file for file in files if is_photo(file))
+        if not paths:
             reason = "no photos in this folder; expected files such as .jpg or .png"
             fail(Problem(argument, reason))
-        return found
+        return paths
     if Path(argument).exists() or not glob.has_magic(argument):
         return [Path(argument)]
-    found = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
-    if not found:
+    paths = [Path(name) for name in sorted(glob.glob(argument, recursive=True))]
+    if not paths:
         fail(Problem(argument, "no file matches this pattern"))
-    return found
+    return paths

@@ -33,14 +33,14 @@ def export(
     from satchel.workflows.export import export_run
 
     table = Table("", "MB", "cosine, 99 of 100", "nearest five", "ms per photo", "")
-    for found in export_run(workspace, run):
+    for exported in export_run(workspace, run):
         table.add_row(
-            found.kind,
-            f"{len(found.model) / 1e6:.1f}",
-            f"{found.cosine:.4f}",
-            f"{found.overlap:.1%}",
-            f"{found.ms_per_photo:.1f}",
-            "may be served" if found.agrees else "does not agree: refused",
+            exported.kind,
+            f"{len(exported.model) / 1e6:.1f}",
+            f"{exported.cosine:.4f}",
+            f"{exported.overlap:.1%}",
+            f"{exported.ms_per_photo:.1f}",
+            "may be served" if exported.agrees else "does not agree: refused",
         )
     Console().print(table)
     say(f"written to {workspace.models}; next: satchel promote {run.name}")

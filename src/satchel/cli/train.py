@@ -111,7 +111,7 @@ def _path(path: Path | None) -> str | None:
 
 def _class_map(given: list[str] | None) -> dict[str, str] | None:
     """CLASS=NAME arguments; the last = divides, since a class may hold one."""
-    found = {}
+    renamed = {}
     for pair in given or []:
         old, equals, new = pair.rpartition("=")
         if not equals or not old.strip():
@@ -119,8 +119,8 @@ def _class_map(given: list[str] | None) -> dict[str, str] | None:
                 f"expected a class and the name to train it under, got {pair!r}; write "
                 '"Small Bag=bag", or "Small Bag=" to leave it out'
             )
-        found[old] = new
-    return found or None
+        renamed[old] = new
+    return renamed or None
 
 
 def _begun_locator(workspace: Workspace, settings: LocatorSettings, name: str) -> Run:
@@ -128,14 +128,14 @@ def _begun_locator(workspace: Workspace, settings: LocatorSettings, name: str) -
 
     problems = FirstProblems("… and more")
     with Bars(resumes=False) as bars:
-        run, found = begin_locator(workspace, settings, name, on_problem=problems, progress=bars)
-    counts = {part: len(found.photos.of(part)) for part in ("train", "val")}
-    boxes = ", ".join(f"{label} {found.boxes[label]:,}" for label in found.classes)
+        run, data = begin_locator(workspace, settings, name, on_problem=problems, progress=bars)
+    counts = {part: len(data.photos.of(part)) for part in ("train", "val")}
+    boxes = ", ".join(f"{label} {data.boxes[label]:,}" for label in data.classes)
     say(f"{counts['train']:,} photos to train on, {counts['val']:,} to validate with; {boxes}")
-    if found.empty:
-        say(f"{found.empty:,} photos without boxes teach that there is no product")
-    if found.left_out:
-        say(f"{found.left_out:,} boxes left out, whose classes are not trained")
+    if data.empty:
+        say(f"{data.empty:,} photos without boxes teach that there is no product")
+    if data.left_out:
+        say(f"{data.left_out:,} boxes left out, whose classes are not trained")
     if problems.count:
         say(f"{problems.count:,} photos or boxes left out because of problems")
     return run

@@ -140,8 +140,8 @@ def _lead(ranked: Rankings, place: int) -> Doubles:
 
 def _ahead(ranked: Rankings) -> Ints:
     """How many products are ahead of the first by colours, and by local features; shape (n, 2)."""
-    found, there = ranked.evidence[:, :RERANKED], ranked.scores[:, :RERANKED] > NO_SCORE
-    ahead = (found > found[:, :1]) & there[:, :, None]  # comparisons with NaN are False
+    evidence, there = ranked.evidence[:, :RERANKED], ranked.scores[:, :RERANKED] > NO_SCORE
+    ahead = (evidence > evidence[:, :1]) & there[:, :, None]  # comparisons with NaN are False
     result: Ints = ahead.sum(1)
     return result
 

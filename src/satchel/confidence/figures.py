@@ -115,13 +115,13 @@ def calibration_error(
     """
     weights = np.ones(len(right)) if weight is None else weight
     order = np.argsort(confidence, kind="stable")
-    found, error = [], 0.0
+    measured, error = [], 0.0
     for part in np.array_split(order, min(bins, len(order))):
         share = weights[part] / weights[part].sum()
         mean, accuracy = float(share @ confidence[part]), float(share @ right[part])
-        found.append(ConfidenceBin(mean, accuracy, len(part)))
+        measured.append(ConfidenceBin(mean, accuracy, len(part)))
         error += abs(mean - accuracy) * float(weights[part].sum() / weights.sum())
-    return tuple(found), error
+    return tuple(measured), error
 
 
 def area_under_roc(scores: Doubles, positive: Bools) -> float:

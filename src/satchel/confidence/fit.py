@@ -151,7 +151,7 @@ def _weights(outcomes: Outcomes, start: Confidence, has_prior: bool) -> Confiden
     """Fit both models; `has_prior`: stay near the weights of `start`."""
     prior = PRIOR_WEIGHT if has_prior else LEAST_PRIOR_WEIGHT
     about = presence_features(outcomes.ranked)
-    found = fit_choices(
+    presence = fit_choices(
         np.stack([np.zeros_like(about), about], axis=1),
         np.ones((len(about), 2), np.bool_),
         outcomes.known.astype(np.int64),
@@ -170,7 +170,7 @@ def _weights(outcomes: Outcomes, start: Confidence, has_prior: bool) -> Confiden
         np.array([*start.sharpness, *start.further]),
         prior=prior,
     )
-    rounded = [round(float(weight), 4) for weight in (*found, *choice)]
+    rounded = [round(float(weight), 4) for weight in (*presence, *choice)]
     return start.model_copy(
         update={
             "presence": tuple(rounded[:PRESENCE]),

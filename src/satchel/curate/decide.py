@@ -123,10 +123,10 @@ def _by_themselves(
     states: Sequence[PhotoState], figures: Sequence[PhotoFigures], rules: CurationRules
 ) -> None:
     for state, measured in zip(states, figures, strict=True):
-        for found in faults(measured, rules.integrity):
+        for fault in faults(measured, rules.integrity):
             state.downgrade(
-                State.DROPPED if found.kind in DROPPING else State.DOUBTFUL,
-                {"kind": found.kind, "figure": found.figure, "threshold": found.threshold},
+                State.DROPPED if fault.kind in DROPPING else State.DOUBTFUL,
+                {"kind": fault.kind, "figure": fault.figure, "threshold": fault.threshold},
             )
 
 

@@ -93,8 +93,8 @@ def _peaks(heat: Floats, log_size: Floats) -> Floats:
     for row in range(len(boxes)):
         if all(_overlap(boxes[row], boxes[other]) < SAME_FACE_OVERLAP for other in kept):
             kept.append(row)
-    found: Floats = boxes[kept].astype(np.float32)
-    return found
+    peaks: Floats = boxes[kept].astype(np.float32)
+    return peaks
 
 
 def _overlap(a: Floats, b: Floats) -> float:

@@ -148,7 +148,7 @@ def unfindable(
     A product that is neither searched nor dropped by people has no readable file: `decide` drops
     no product's last photo.
     """
-    found = {code for code, state in zip(codes, states, strict=True) if state.state in SEARCHED}
+    searched = {code for code, state in zip(codes, states, strict=True) if state.state in SEARCHED}
 
     def why(count: PhotoCounts) -> Unfindable:
         if not count.photos:
@@ -156,7 +156,7 @@ def unfindable(
         by_people = count.dropped_by_people == count.photos
         return Unfindable.BY_PEOPLE if by_people else Unfindable.UNREADABLE
 
-    return {code: why(count) for code, count in sorted(counts.items()) if code not in found}
+    return {code: why(count) for code, count in sorted(counts.items()) if code not in searched}
 
 
 def _example(code: str, sha256: str, reason: Mapping[str, Any]) -> Example:

@@ -70,10 +70,10 @@ def interval(
     Raises:
         ValueError: no values, a value that is not in [0, 1], or not one cluster for each.
     """
-    found = _bootstrap(values, clusters, rounds, seed)
+    resampled = _bootstrap(values, clusters, rounds, seed)
     if np.min(values) < -ROUNDING or np.max(values) > 1 + ROUNDING:
         raise ValueError(f"expected values in [0, 1], got {np.min(values)} to {np.max(values)}")
-    return _reaching(found, unseen_share(found.clusters), least=0, most=1)
+    return _reaching(resampled, unseen_share(resampled.clusters), least=0, most=1)
 
 
 def difference(
@@ -99,10 +99,10 @@ def difference(
         raise ValueError(
             f"expected both systems on the same queries, got {one.shape} and {other.shape} values"
         )
-    found = _bootstrap(other - one, clusters, rounds, seed)
-    if found.high - found.low > ROUNDING:
-        return found
-    return _reaching(found, unseen_share(found.clusters), least=-1, most=1)
+    resampled = _bootstrap(other - one, clusters, rounds, seed)
+    if resampled.high - resampled.low > ROUNDING:
+        return resampled
+    return _reaching(resampled, unseen_share(resampled.clusters), least=-1, most=1)
 
 
 def unseen_share(clusters: int) -> float:

@@ -109,9 +109,9 @@ def _tiny_picture(data: bytes) -> str:
 
 
 def _charts(report: EvaluationReport) -> list[Chart]:
-    found = []
+    charts = []
     if report.top_k:
-        found.append(
+        charts.append(
             Chart(
                 "Among the first k",
                 "first candidates (k)",
@@ -122,18 +122,18 @@ def _charts(report: EvaluationReport) -> list[Chart]:
                 else "",
             )
         )
-    return found
+    return charts
 
 
 def _training_charts(training: Training | None) -> list[Chart]:
     if training is None:
         return []
-    found = []
+    charts = []
     if training.loss:
-        found.append(Chart("Loss", "epoch", "loss", training.loss, percent=False, from_zero=True))
+        charts.append(Chart("Loss", "epoch", "loss", training.loss, percent=False, from_zero=True))
     if training.accuracy:
-        found.append(Chart("Accuracy", "epoch", "share right", training.accuracy))
-    return found
+        charts.append(Chart("Accuracy", "epoch", "share right", training.accuracy))
+    return charts
 
 
 def _groups(report: EvaluationReport) -> list[dict[str, Any]]:

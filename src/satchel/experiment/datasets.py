@@ -33,7 +33,7 @@ def make_datasets(photos: Sequence[LabelledPhoto], settings: ExperimentSettings)
     name_of: dict[object, str] = {}
 
     def names(protocol: Protocol, sizes: Sequence[DatasetSize]) -> list[str]:
-        found = []
+        used = []
         for size in available_sizes(sizes, n_products):
             options = _options(protocol, size, settings)
             split = make_split(photos if protocol == "closed" else unassigned, options)
@@ -41,8 +41,8 @@ def make_datasets(photos: Sequence[LabelledPhoto], settings: ExperimentSettings)
             # A larger number of photos changes nothing where no product has so many.
             name = name_of.setdefault((split.train, split.val, split.test), name)
             splits.setdefault(name, _usable(split, name))
-            found.append(name)
-        return list(dict.fromkeys(found))
+            used.append(name)
+        return list(dict.fromkeys(used))
 
     classify, embed = names("closed", settings.classify), names("closed", settings.embed)
     embed += names("open", settings.unseen)
@@ -53,11 +53,11 @@ def make_datasets(photos: Sequence[LabelledPhoto], settings: ExperimentSettings)
 
 def available_sizes(wanted: Sequence[DatasetSize], products: int) -> tuple[DatasetSize, ...]:
     """Sizes with at most so many products, each once, in the order given."""
-    found = (
+    sizes = (
         DatasetSize(products=min(size.products or products, products), photos=size.photos)
         for size in wanted
     )
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(sizes))
 
 
 def describe(name: str, split_name: str, split: Split) -> Dataset:

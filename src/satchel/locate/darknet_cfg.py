@@ -61,12 +61,12 @@ class Section:
         text, line = self._option(option, default)
         parts = [part.strip() for part in text.split(",") if part.strip()]
         try:
-            found = [float(part) for part in parts]
+            values = [float(part) for part in parts]
         except ValueError:
-            found = []
-        if not found or not all(0 <= number <= 100_000 for number in found):
+            values = []
+        if not values or not all(0 <= number <= 100_000 for number in values):
             raise self._wrong(line, option, "numbers from 0 to 100,000", text)
-        return found
+        return values
 
     def text(self, option: str, default: str) -> str:
         """The value as it stands."""

@@ -133,14 +133,14 @@ class OnnxLocator:
 
     def _main_detections(self, boxes: Floats, scores: Floats, main: Floats) -> list[Detection]:
         """The main good, if it is probable enough."""
-        found = main_box(boxes, scores, main)
-        if found is None or found.probability < (self.card.main_score or 0):
+        good = main_box(boxes, scores, main)
+        if good is None or good.probability < (self.card.main_score or 0):
             return []
-        x0, y0, x1, y1 = (float(side) for side in np.clip(found.box, 0, 1))
+        x0, y0, x1, y1 = (float(side) for side in np.clip(good.box, 0, 1))
         if not (x0 < x1 and y0 < y1):
             return []
-        (name,), (score,) = self._named(found.scores[None])
-        return [Detection(Box(x0, y0, x1, y1), name, float(score), found.probability)]
+        (name,), (score,) = self._named(good.scores[None])
+        return [Detection(Box(x0, y0, x1, y1), name, float(score), good.probability)]
 
     def _named(self, scores: Floats) -> tuple[list[str], Floats]:
         """Best category of each row of scores, shape (k, classes), and its score in [0, 1]."""

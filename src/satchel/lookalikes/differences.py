@@ -172,10 +172,10 @@ def differences(products: Sequence[Product]) -> tuple[Difference, ...]:
         One for each kind, but one for each attribute of the kind `OTHER`; values in the order of
         the products, None where the catalogue has none.
     """
-    found: dict[tuple[Kind, str], list[list[str]]] = {}
+    by_kind: dict[tuple[Kind, str], list[list[str]]] = {}
     for kind, attribute, values in _differing(products):
         key = (kind, attribute if kind is Kind.OTHER else "")
-        columns = found.setdefault(key, [[] for _ in products])
+        columns = by_kind.setdefault(key, [[] for _ in products])
         for column, value in zip(columns, values, strict=True):
             if value and value.lower() not in (" ".join(column)).lower().split():
                 column.append(value)
@@ -187,7 +187,7 @@ def differences(products: Sequence[Product]) -> tuple[Difference, ...]:
             tuple(" ".join(column) or None for column in columns),
         )
         for (kind, attribute), columns in sorted(
-            found.items(), key=lambda one: (kinds.index(one[0][0]), one[0][1])
+            by_kind.items(), key=lambda one: (kinds.index(one[0][0]), one[0][1])
         )
     )
 

@@ -143,13 +143,13 @@ class Journal:
         lines = self._path.read_text().split("\n") if self._path.exists() else []
         if len(lines) < 2 or lines[0] != self._search:
             raise ValueError("it belongs to another search")
-        done, found = 0, Pairs()
+        done, pairs = 0, Pairs()
         for line in lines[1:-1]:  # after the last line's end there is nothing, or a torn line
             done, block = json.loads(line)
-            _merge(found, {(a, b): Near(cosine, (one, two)) for a, b, cosine, one, two in block})
+            _merge(pairs, {(a, b): Near(cosine, (one, two)) for a, b, cosine, one, two in block})
         if lines[-1]:
             write_atomically(self._path, "\n".join([*lines[:-1], ""]).encode())
-        return done, found
+        return done, pairs
 
     def add(self, done: int, block: Pairs) -> None:
         """Append one block, up to the row `done`."""
@@ -178,16 +178,16 @@ def near_pairs(
         kinds: of each product; one that is missing is of any kind.
         journal: the search resumes from it, and appends each finished block to it.
     """
-    done, found = journal.read() if journal else (0, {})
+    done, pairs = journal.read() if journal else (0, {})
     progress.begin("compare", len(index), done)
     for first in range(done, len(index), BLOCK_ROWS):
         rows = np.arange(first, min(first + BLOCK_ROWS, len(index)))
         block = _near_block(index, rows, least, kinds)
-        _merge(found, block)
+        _merge(pairs, block)
         if journal:
             journal.add(int(rows[-1]) + 1, block)
         progress.advance(len(rows))
-    return found
+    return pairs
 
 
 # -- helpers ------------------------------------------------------------------------------------
@@ -198,7 +198,7 @@ def _near_block(
 ) -> Pairs:
     """Return the products that these photos are near to."""
     anything = ProductKind("", "", frozenset())
-    found: Pairs = {}
+    pairs: Pairs = {}
     for row, near in _neighbours(index, rows, min(least)):
         own = int(index.gallery.products[row])
         for other, (there, cosine) in _other_products(index, near, own):
@@ -206,15 +206,15 @@ def _near_block(
                 continue
             one, two = (row, there) if own < other else (there, row)
             photos = (index.photo(one), index.photo(two))
-            _merge(found, {(min(own, other), max(own, other)): Near(cosine, photos)})
-    return found
+            _merge(pairs, {(min(own, other), max(own, other)): Near(cosine, photos)})
+    return pairs
 
 
-def _merge(found: Pairs, more: Pairs) -> None:
+def _merge(pairs: Pairs, more: Pairs) -> None:
     """Add further pairs; of the same pair the nearer photos win, or those found first."""
     for pair, near in more.items():
-        if pair not in found or near.cosine > found[pair].cosine:
-            found[pair] = near
+        if pair not in pairs or near.cosine > pairs[pair].cosine:
+            pairs[pair] = near
 
 
 def _neighbours(
@@ -230,8 +230,8 @@ def _neighbours(
         at_once = max(1, min(BLOCK_ROWS, MAX_CELLS // k))
         for first in range(0, len(rows), at_once):
             block = rows[first : first + at_once]
-            cosines, found = index.search(index.gallery.vectors[block], k)
-            for row, near, there in zip(block.tolist(), cosines, found, strict=True):
+            cosines, photos = index.search(index.gallery.vectors[block], k)
+            for row, near, there in zip(block.tolist(), cosines, photos, strict=True):
                 n_near = int((near >= least).sum())
                 if n_near == k < len(index) and len(np.unique(products[there])) <= MAX_NEAR:
                     unfinished.append(row)

@@ -71,8 +71,8 @@ class PatchSpace:
         """Map patches, shape (…, d), int8, to shape (…, k), float32, each of length 1."""
         mapped = (patches.astype(np.float32) - self.centre) @ self.axes
         mapped /= np.linalg.norm(mapped, axis=-1, keepdims=True).clip(1e-6)
-        found: Floats = mapped.astype(np.float32, copy=False)
-        return found
+        features: Floats = mapped.astype(np.float32, copy=False)
+        return features
 
     def read(self, stored: bytes) -> Patches:
         """Decode stored patches, shape (p, d); p = 0 where the length does not fit."""

@@ -130,9 +130,9 @@ def _candidates(index: GalleryIndex, queries: Floats, wanted: int, among: Bools 
     k = NEIGHBOURS
     while True:
         _, rows = index.search(queries, k, among=among)
-        found = np.unique(index.gallery.products[rows])
-        if len(found) >= wanted or k > rows.shape[1]:
-            return found
+        products = np.unique(index.gallery.products[rows])
+        if len(products) >= wanted or k > rows.shape[1]:
+            return products
         k *= 2
 
 
@@ -233,12 +233,12 @@ class _Shortlist:
 
     def collaborative_scores(self, queries: Floats, nearest: Sequence[Nearest]) -> Floats:
         """Collaborative score, mean over the queries; shape (products,)."""
-        found = []
+        scores = []
         for query, near in zip(queries, nearest, strict=True):
             products = np.repeat(np.arange(len(near)), [len(rows) for rows in near])
             photos = self.vectors[np.concatenate(near)]
-            found.append(collaborative_scores(query, photos, products, len(near)))
-        mean: Floats = np.mean(found, axis=0)
+            scores.append(collaborative_scores(query, photos, products, len(near)))
+        mean: Floats = np.mean(scores, axis=0)
         return mean
 
     def patch_similarities(self, matcher: PatchMatcher, nearest: Sequence[Nearest]) -> Floats:
@@ -247,8 +247,8 @@ class _Shortlist:
         names = [[photos(self.rows[i]) for i in np.concatenate(near)] for near in nearest]
         firsts = np.cumsum([0, *(len(near) for near in nearest[0][:-1])])
         of_photos = matcher.scores(self.index.space, names)
-        found: Floats = np.maximum.reduceat(of_photos, firsts, axis=1).mean(0)
-        return found
+        similarities: Floats = np.maximum.reduceat(of_photos, firsts, axis=1).mean(0)
+        return similarities
 
 
 def _interpolate(scores: Floats, term: Floats, weight: float) -> Floats:

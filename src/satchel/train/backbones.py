@@ -148,10 +148,10 @@ class Pair(Backbone):
     def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
         """The sum of both vectors, each of length 1; shape (n, d), float32."""
         unit = torch.nn.functional.normalize
-        found: torch.Tensor = torch.lerp(
+        mixed: torch.Tensor = torch.lerp(
             unit(super().vectors(crops, maps), dim=1), unit(self.second(crops), dim=1), self.weight
         )
-        return found
+        return mixed
 
     def forward(self, crops: torch.Tensor) -> torch.Tensor:
         """Vectors, shape (n, dimension), float32."""

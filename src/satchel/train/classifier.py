@@ -174,8 +174,8 @@ def predict(model: Trainable, photos: TrainingPhotos, side_px: int) -> Floats:
             both = torch.cat([pixels, pixels.flip(2)])
             shares = model.objective.logits(model.backbone(both)).softmax(1)
             rows.append(shares.view(2, len(crops), 2, -1).mean((0, 2)).cpu().numpy())
-    found: Floats = np.concatenate(rows).astype(np.float32)
-    return found
+    predicted: Floats = np.concatenate(rows).astype(np.float32)
+    return predicted
 
 
 # -- the head alone --------------------------------------------------------------------------------

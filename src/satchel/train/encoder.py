@@ -217,12 +217,12 @@ def _blend(
         return  # killed after it was done
     with readable(run.best):
         trained = load_file(run.best)
-    found: list[tuple[float, float, dict[str, float]]] = []
+    blends: list[tuple[float, float, dict[str, float]]] = []
     for share in (1.0, *settings.blend_with_start):
         model.load_state_dict(blended(start, trained, share))
         figures = validate(model.backbone, task, settings.side_px)
-        found.append((figures["score"], share, figures))
-    _, share, figures = max(found, key=lambda tried: tried[:2])
+        blends.append((figures["score"], share, figures))
+    _, share, figures = max(blends, key=lambda tried: tried[:2])
     model.load_state_dict(blended(start, trained, share))
     run.update(figures={**run.read().figures, **figures, TRAINED_SHARE: share})
     save_weights(model, run.best, {TRAINED_SHARE: str(share)})
@@ -274,14 +274,14 @@ def validate(backbone: Backbone, task: EncoderTask, side_px: int) -> dict[str, f
     else:
         gallery, labels = unit_vectors(backbone, task.gallery, side_px), task.gallery.labels
         own = None
-    found = retrieval(queries, task.val.labels, gallery, labels, own=own, ks=(1, 5))
+    measured = retrieval(queries, task.val.labels, gallery, labels, own=own, ks=(1, 5))
     return {
         # On few photos recall saturates; MAP@R still separates encoders (Musgrave,
         # Belongie and Lim, "A Metric Learning Reality Check", ECCV 2020, section 3.2).
-        "score": found.map_at_r,
-        "recall1": found.recall_at[1],
-        "recall5": found.recall_at[5],
-        "map_at_r": found.map_at_r,
+        "score": measured.map_at_r,
+        "recall1": measured.recall_at[1],
+        "recall5": measured.recall_at[5],
+        "map_at_r": measured.map_at_r,
     }
 
 

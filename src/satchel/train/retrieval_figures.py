@@ -41,14 +41,14 @@ def by_distance(
         own: shape (n,): see `satchel.evaluate.retrieval.retrieval`.
         whitening: fitted to photos that are no queries; None leaves Mahalanobis out.
     """
-    found: dict[Distance, Retrieval] = {
+    figures: dict[Distance, Retrieval] = {
         "cosine": retrieval(queries.unit, query_labels, gallery.unit, gallery_labels, own=own),
         "euclidean": retrieval(
             queries.plain, query_labels, gallery.plain, gallery_labels, own=own, metric="euclidean"
         ),
     }
     if whitening is not None:
-        found["mahalanobis"] = retrieval(
+        figures["mahalanobis"] = retrieval(
             whitening.apply(queries.unit).astype(np.float32),
             query_labels,
             whitening.apply(gallery.unit).astype(np.float32),
@@ -56,7 +56,7 @@ def by_distance(
             own=own,
             metric="euclidean",
         )
-    return found
+    return figures
 
 
 def fitted_whitening(vectors: Floats, labels: Ints) -> WithinClassWhitening | None:

@@ -287,20 +287,20 @@ def _by(
     photos: Iterable[LabelledPhoto], key: Callable[[LabelledPhoto], str]
 ) -> dict[str, list[LabelledPhoto]]:
     """Photos by key, keys and photos in ascending order, whatever order they came in."""
-    found: dict[str, list[LabelledPhoto]] = defaultdict(list)
+    by_key: dict[str, list[LabelledPhoto]] = defaultdict(list)
     for photo in sorted(photos, key=lambda photo: (photo.code, photo.sha256)):
-        found[key(photo)].append(photo)
-    return dict(sorted(found.items()))
+        by_key[key(photo)].append(photo)
+    return dict(sorted(by_key.items()))
 
 
 def _sides(
     photos: Iterable[LabelledPhoto], side: Callable[[LabelledPhoto], str]
 ) -> Mapping[int, set[str]]:
     """The parts that each group is in."""
-    found: dict[int, set[str]] = defaultdict(set)
+    sides: dict[int, set[str]] = defaultdict(set)
     for photo in photos:
-        found[photo.group].add(side(photo))
-    return found
+        sides[photo.group].add(side(photo))
+    return sides
 
 
 def _number(code: str) -> int:

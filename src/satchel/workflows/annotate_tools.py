@@ -59,20 +59,20 @@ def suggest_photos(
         jobs = batched(photos, BATCH_PHOTOS)
         locate = partial(_located, workspace, locator)
         candidates = []
-        for found in map_in_order(locate, jobs, workers=cores()):
-            for one in found:
+        for located in map_in_order(locate, jobs, workers=cores()):
+            for one in located:
                 if isinstance(one, Problem):
                     on_problem(one)
                 else:
                     candidates.append(one)
-            progress.advance(len(found))
+            progress.advance(len(located))
     return choose(candidates, count, [(one.code, one.category) for one in store.labelled()])
 
 
 def _located(
     workspace: Workspace, locator: Locator, photos: Sequence[ProductOfPhoto]
 ) -> list[UnlabelledPhoto | Problem]:
-    found: list[UnlabelledPhoto | Problem] = []
+    located: list[UnlabelledPhoto | Problem] = []
     pixels, readable = [], []
     limits = workspace.settings.photos.limits()
     for one in photos:
@@ -81,11 +81,11 @@ def _located(
             pixels.append(decode(data, min_side_px=LOCATED_SIDE_PX, limits=limits))
             readable.append(one)
         except (CatalogueError, PhotoError) as error:
-            found.append(Problem(f"photo {one.photo} of {one.code}", str(error)))
+            located.append(Problem(f"photo {one.photo} of {one.code}", str(error)))
     for one, detections in zip(readable, locator.locate(pixels) if pixels else [], strict=True):
         value = teaching_value(detections)
-        found.append(UnlabelledPhoto(*one, value, tuple(detections)))
-    return found
+        located.append(UnlabelledPhoto(*one, value, tuple(detections)))
+    return located
 
 
 # -- push -----------------------------------------------------------------------------------------

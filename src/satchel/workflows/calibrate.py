@@ -190,14 +190,14 @@ def _embed(
 
     embedded: list[_EmbeddedPhoto] = []
     own = 0
-    for found in map_in_order(embed, photos.rows(), workers=cores()):
-        if isinstance(found, _EmbeddedPhoto):
-            embedded.append(found)
-        elif found is None:
+    for photo in map_in_order(embed, photos.rows(), workers=cores()):
+        if isinstance(photo, _EmbeddedPhoto):
+            embedded.append(photo)
+        elif photo is None:
             own += 1
         else:
-            on_problem(found)
-        progress.advance(1 if isinstance(found, _EmbeddedPhoto) else STEPS)
+            on_problem(photo)
+        progress.advance(1 if isinstance(photo, _EmbeddedPhoto) else STEPS)
     return embedded, own
 
 

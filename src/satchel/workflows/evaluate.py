@@ -212,8 +212,8 @@ def _distance_figures(
         gallery = embedded(part.gallery)
         queries = NetworkEmbeddings(gallery.unit[own], gallery.plain[own])
     whitening = fitted_whitening(train.unit, trained_on.labels)
-    found = by_distance(queries, labels, gallery, searched, own=own, whitening=whitening)
-    return retrieval_figures(found, [code for code, _ in part.queries])
+    measured = by_distance(queries, labels, gallery, searched, own=own, whitening=whitening)
+    return retrieval_figures(measured, [code for code, _ in part.queries])
 
 
 def _log(split: Path, model: str, part: str) -> int:

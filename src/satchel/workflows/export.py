@@ -41,11 +41,11 @@ def export_run(
     to_compare = part_photos(workspace, photos, compared, split.products())
     export = kind_of(record).export
     assert export is not None  # the command line exports locators by `satchel.workflows.locator`
-    card, found = export(run, to_compare, kinds)
-    for exported in found:
+    card, exports = export(run, to_compare, kinds)
+    for exported in exports:
         if exported.agrees:
             _write(workspace, run, card, exported)
-    return found
+    return exports
 
 
 def model_name(run: Run, kind: Kind) -> str:

@@ -62,20 +62,20 @@ def begin_locator(
     Raises:
         UsageError: nothing is left to train on, or the settings do not fit; there is no run then.
     """
-    found = gather_photos(workspace, settings, on_problem=on_problem, progress=progress)
-    parts = (found.photos.of(part) for part in ("train", "val"))
+    data = gather_photos(workspace, settings, on_problem=on_problem, progress=progress)
+    parts = (data.photos.of(part) for part in ("train", "val"))
     read = photo_reader(workspace)
-    train, val = (samples_of(one, found.classes, read, min_side_px=1) for one in parts)
-    task = LocatorTask(found.classes, train, val)
+    train, val = (samples_of(one, data.classes, read, min_side_px=1) for one in parts)
+    task = LocatorTask(data.classes, train, val)
     check_task(task, settings)
     new_network(task, settings)  # refuses weights that do not fit, before there is a run
     record = LOCATOR.new_record(settings, name).model_copy(update={"photos": len(train)})
 
     def fill(run: Run) -> None:
-        write_classes(run, found.classes)
-        found.photos.write(run)
+        write_classes(run, data.classes)
+        data.photos.write(run)
 
-    return make_run(workspace, record, fill), found
+    return make_run(workspace, record, fill), data
 
 
 def evaluate_locator(
@@ -196,11 +196,11 @@ def _training(run: Run) -> Training | None:
         return None
 
     def lines(names: dict[str, str]) -> tuple[Line, ...]:
-        found = []
+        drawn = []
         for key, name in names.items():
             points = tuple(Point(row["epoch"], row[key]) for row in curves if key in row)
             if points:
-                found.append(Line(name, points))
-        return tuple(found)
+                drawn.append(Line(name, points))
+        return tuple(drawn)
 
     return Training(loss=lines(LOSSES), accuracy=lines(ACCURACIES))

@@ -154,8 +154,8 @@ def _right(
         Query(as_query(gallery.photo(row), passes), int(gallery.rows[row])) for row in rows.tolist()
     )
     searcher = gallery.searcher(workspace.settings.search)
-    found = rank_queries(searcher, queries, progress=progress)
-    right: Bools = found.ranks(products[rows]) == 1
+    ranked = rank_queries(searcher, queries, progress=progress)
+    right: Bools = ranked.ranks(products[rows]) == 1
     return right
 
 

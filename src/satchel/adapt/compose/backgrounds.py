@@ -82,13 +82,13 @@ def load_backgrounds(folder: Path, side_px: int) -> Backgrounds:
             np.uint8, copy=False
         )
 
-    found = [p for p in map_in_order(work, paths, workers=cores()) if p is not None]
-    if not found:
+    pictures = [p for p in map_in_order(work, paths, workers=cores()) if p is not None]
+    if not pictures:
         raise UsageError(
             f"expected photos of rooms, tables, shelves in {folder}, found none that can be read; "
             "leave --backgrounds out to draw all of them"
         )
-    return Backgrounds(np.stack(found))
+    return Backgrounds(np.stack(pictures))
 
 
 # -- drawn ones ------------------------------------------------------------------------------------

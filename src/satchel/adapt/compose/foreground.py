@@ -229,14 +229,14 @@ class Foregrounds:
     def foreground(self, row: int) -> RGBA:
         """The foreground of one photo, in the rectangle that just holds it."""
         height, width = (int(side) for side in self.rows[row]["size_hw"])
-        found: RGBA = self.rows[row]["foreground"][:height, :width]
-        return found
+        foreground: RGBA = self.rows[row]["foreground"][:height, :width]
+        return foreground
 
     def photo(self, row: int) -> RGB:
         """One whole photo, in its own proportions."""
         height, width = (int(side) for side in self.rows[row]["photo_hw"])
-        found: RGB = self.rows[row]["photo"][:height, :width]
-        return found
+        photo: RGB = self.rows[row]["photo"][:height, :width]
+        return photo
 
 
 def row_type(side_px: int) -> np.dtype[Any]:
@@ -279,11 +279,11 @@ def extract_foregrounds(
             pixels = np.full((side_px, side_px, 3), 128, np.uint8)
         return shrunk(extract_foreground(pixels, boxes[row]), side_px), shrunk(pixels, side_px)
 
-    for at, (row, (found, photo)) in enumerate(
+    for at, (row, (foreground, photo)) in enumerate(
         zip(todo, map_in_order(work, todo, workers=cores()), strict=True), 1
     ):
         _keep(rows[row], "photo", "photo_hw", photo)
-        _keep(rows[row], "foreground", "size_hw", found)  # last: from now on the row counts
+        _keep(rows[row], "foreground", "size_hw", foreground)  # last: from now on the row counts
         progress.advance()
         if at % FLUSH_ROWS == 0:
             rows.flush()
@@ -301,10 +301,10 @@ def open_rows(path: Path, count: int, kind: np.dtype[Any]) -> np.memmap[Any, Any
     """Memory-map a file of rows; create it, all zeros, where it is missing or of another type."""
     if path.exists():
         try:
-            found = np.lib.format.open_memmap(path, mode="r+")
+            rows = np.lib.format.open_memmap(path, mode="r+")
         except (ValueError, OSError):
-            found = None
-        if found is not None and found.shape == (count,) and found.dtype == kind:
-            return found
+            rows = None
+        if rows is not None and rows.shape == (count,) and rows.dtype == kind:
+            return rows
     path.unlink(missing_ok=True)
     return np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=(count,))

@@ -122,10 +122,10 @@ def _who(value: Any) -> str | None:
 
 
 def _objects(value: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    found = value.get(key) or []
-    if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
+    objects = value.get(key) or []
+    if not isinstance(objects, list) or not all(isinstance(one, dict) for one in objects):
         raise BadAnnotation(f"expected a list of objects under {key!r}")
-    return found
+    return objects
 
 
 def _is_box(region: dict[str, Any]) -> bool:
@@ -173,8 +173,8 @@ def _turned(corners: list[float], degrees: float, region: dict[str, Any]) -> lis
     height = size_px(region.get("original_height"), "original_height") / 100
     scale = (width, height, width, height)
     pixels = [value * side for value, side in zip(corners, scale, strict=True)]
-    found = rotated_bounds(pixels, degrees, (pixels[0], pixels[1]))
-    return [value / side for value, side in zip(found, scale, strict=True)]
+    turned = rotated_bounds(pixels, degrees, (pixels[0], pixels[1]))
+    return [value / side for value, side in zip(turned, scale, strict=True)]
 
 
 def _labels(same: Sequence[dict[str, Any]]) -> Any:
@@ -185,7 +185,7 @@ def _labels(same: Sequence[dict[str, Any]]) -> Any:
 
 def _attributes(same: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Answers about a region: choices, texts, numbers."""
-    found: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
     for one in same:
         kind, value = str(one.get("type")), one.get("value")
         if kind == "labels" or not isinstance(value, dict):
@@ -194,8 +194,8 @@ def _attributes(same: Sequence[dict[str, Any]]) -> dict[str, Any]:
         if isinstance(answer, list):
             answer = ", ".join(map(str, answer))
         if answer is not None:
-            found[str(one.get("from_name"))] = answer
-    return found
+            answers[str(one.get("from_name"))] = answer
+    return answers
 
 
 # -- writing --------------------------------------------------------------------------------------

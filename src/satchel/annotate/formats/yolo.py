@@ -89,9 +89,9 @@ def _labels_of_listed(root: Path, written: str) -> Path | None:
     """Return the label file of a listed photo, whose path may be of another machine."""
     labels = PurePosixPath(written).with_suffix(".txt")
     for candidate in (_swapped(labels, "images", "labels"), labels):
-        found = below(root, str(candidate))
-        if found is not None and found.is_file():
-            return found
+        file = below(root, str(candidate))
+        if file is not None and file.is_file():
+            return file
     return None
 
 
@@ -113,9 +113,9 @@ def _of_labels(labels: Path, root: Path) -> _Entry:
 
 
 def _name_of_listed(root: Path, written: str) -> str:
-    found = below(root, written)
-    if found is not None and found.is_file():
-        return _name(found, root)
+    photo = below(root, written)
+    if photo is not None and photo.is_file():
+        return _name(photo, root)
     parts = [p for p in PurePosixPath(written).parts if p not in ("/", ".", "..") and ":" not in p]
     return "/".join(parts).removeprefix("images/")
 

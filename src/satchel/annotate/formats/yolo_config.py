@@ -66,8 +66,8 @@ def read_config(path: Path) -> YoloConfig:
             f"{path.name} declares {declared} classes, {source.name} names {len(names)}; correct "
             "one of them: every class after the gap would get its neighbour's name"
         )
-    found = (below(root, value) for key in LISTS for value in values.get(key, "").split("\n"))
-    lists = dict.fromkeys(one for one in found if one is not None and one != root)
+    listed = (below(root, value) for key in LISTS for value in values.get(key, "").split("\n"))
+    lists = dict.fromkeys(one for one in listed if one is not None and one != root)
     return YoloConfig(names, source, root, tuple(lists))
 
 
@@ -85,9 +85,9 @@ def below(root: Path, written: str) -> Path | None:
     base = root.resolve()
     for start in range(len(parts)):
         try:
-            found = base.joinpath(*parts[start:])
-            if found.exists() and found.resolve().is_relative_to(base):
-                return found
+            path = base.joinpath(*parts[start:])
+            if path.exists() and path.resolve().is_relative_to(base):
+                return path
         except (OSError, ValueError):
             return None
     return None
@@ -114,14 +114,14 @@ def _config_in(folder: Path) -> Path:
     """Choose the file of a folder that names its classes."""
     files = [file for file in walk_files(folder) if len(file.relative_to(folder).parts) <= 2]
     for suffixes in ((".yaml", ".yml"), (".data",), (".names",)):
-        found = [file for file in files if file.suffix.lower() in suffixes]
-        if len(found) > 1:
-            names = ", ".join(str(file.relative_to(folder)) for file in found[:5])
+        configs = [file for file in files if file.suffix.lower() in suffixes]
+        if len(configs) > 1:
+            names = ", ".join(str(file.relative_to(folder)) for file in configs[:5])
             raise UsageError(
                 f"expected one {suffixes[0]} file in {folder}, found {names}; name one of them"
             )
-        if found:
-            return found[0]
+        if configs:
+            return configs[0]
     classes = [file for file in files if file.name.lower() in CLASS_FILES]
     if not classes:
         raise UsageError(
@@ -132,13 +132,13 @@ def _config_in(folder: Path) -> Path:
 
 
 def _names_file(path: Path, values: dict[str, str]) -> Path:
-    found = below(path.parent, values.get("names", ""))
-    if found is None or not found.is_file():
+    file = below(path.parent, values.get("names", ""))
+    if file is None or not file.is_file():
         raise UsageError(
             f"expected the file of class names that {path.name} names "
             f"({values.get('names', 'none')!r:.80}) next to it, found none; put it there"
         )
-    return found
+    return file
 
 
 def _data(path: Path) -> dict[str, str]:
@@ -179,10 +179,10 @@ def _yaml(path: Path) -> tuple[dict[str, str], tuple[str, ...]]:
         line = _without_comment(raw)
         if not line.strip() or line.strip() == "---":
             continue
-        found = re.match(r"([\w-]+)\s*:(?:\s+(.*))?$", line)
-        if found:
-            key = found[1]
-            values[key] = _unquoted(found[2] or "")
+        match = re.match(r"([\w-]+)\s*:(?:\s+(.*))?$", line)
+        if match:
+            key = match[1]
+            values[key] = _unquoted(match[2] or "")
         else:  # an item of the key above
             blocks.setdefault(key, []).append((number, line.strip()))
     for name in LISTS:  # a list of lists or folders
@@ -201,7 +201,7 @@ def _yaml_names(path: Path, flow: str, block: list[tuple[int, str]]) -> tuple[st
         raise UsageError(f"expected the class names under 'names:' in {path}, found none")
     numbered = [re.match(r"(\d+)\s*:\s*(.+)$", item) for _, item in items]
     if all(numbered):
-        by_index = {int(found[1]): _unquoted(found[2]) for found in numbered if found}
+        by_index = {int(match[1]): _unquoted(match[2]) for match in numbered if match}
         if sorted(by_index) != list(range(len(items))):
             raise UsageError(
                 f"expected the classes 0 to {len(items) - 1} under 'names:' in {path.name}, each "
@@ -219,7 +219,7 @@ _ITEM: Final = re.compile(
 def _flow_items(flow: str) -> list[str]:
     """Split `[a, b]` or `{0: a, 1: b}`; commas in quotes do not count."""
     inner = flow.strip().strip("[]{}").strip()
-    return [_unquoted(found[1]) for found in _ITEM.finditer(inner) if found[1].strip()]
+    return [_unquoted(item[1]) for item in _ITEM.finditer(inner) if item[1].strip()]
 
 
 def _unquoted(value: str) -> str:

@@ -100,15 +100,15 @@ class Cvat:
     def changed(self, task: int, pulled: Mapping[str, str]) -> Iterator[TaskPart]:
         """Yield the jobs of a task that changed."""
         with _errors(self.url):
-            found = self._client.tasks.retrieve(task)
+            remote = self._client.tasks.retrieve(task)
             # others are ground truth and replicas, for CVAT's own checks of quality
-            jobs = [one for one in found.get_jobs() if _word(one.type) == "annotation"]
+            jobs = [one for one in remote.get_jobs() if _word(one.type) == "annotation"]
             described: _Described | None = None
             for job in jobs:
                 state = f"{_word(job.state)} {job.updated_date.isoformat()}"
                 if pulled.get(str(job.id)) == state:
                     continue
-                described = described or _Described(found)
+                described = described or _Described(remote)
                 yield self._part(job, state, described)
 
     def _part(self, job: Job, state: str, described: _Described) -> TaskPart:

@@ -132,8 +132,8 @@ def _is_annotated(task: dict[str, Any]) -> bool:
 
 def _plain(task: Any) -> dict[str, Any]:
     """Return a task of the client as the JSON that the server sent."""
-    found: dict[str, Any] = task.model_dump(mode="json")
-    return found
+    sent: dict[str, Any] = task.model_dump(mode="json")
+    return sent
 
 
 @contextmanager

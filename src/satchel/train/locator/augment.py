@@ -85,7 +85,7 @@ def mosaic(
         (0, cy, cx, side_px),
         (cx, cy, side_px, side_px),
     )
-    found = []
+    placed = []
     for sample, region in zip(samples, regions, strict=True):
         left, top, right, bottom = region
         pixels = sample[0]
@@ -97,9 +97,9 @@ def mosaic(
         )
         x = right - width + slack_x if left == 0 else left - slack_x
         y = bottom - height + slack_y if top == 0 else top - slack_y
-        found.append(_placed(canvas, sample, (width, height), (x, y), region))
-    boxes = np.concatenate([boxes for boxes, _ in found])
-    labels = np.concatenate([labels for _, labels in found])
+        placed.append(_placed(canvas, sample, (width, height), (x, y), region))
+    boxes = np.concatenate([boxes for boxes, _ in placed])
+    labels = np.concatenate([labels for _, labels in placed])
     return _finished(canvas, boxes, labels, rng)
 
 

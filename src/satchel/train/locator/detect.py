@@ -41,10 +41,10 @@ class DetectorOutput(torch.nn.Module):
             boxes, shape (n, A, 4), xyxy in pixels of the input; scores, shape (n, A, C); and, if
             the network says so, the probability of each to be the main good's, shape (n, A).
         """
-        found = self.network(images)
-        if isinstance(found, MainPredictions):
-            return found.boxes(), found.scores(), found.main()
-        return found.boxes(), found.scores()
+        predictions = self.network(images)
+        if isinstance(predictions, MainPredictions):
+            return predictions.boxes(), predictions.scores(), predictions.main()
+        return predictions.boxes(), predictions.scores()
 
 
 def detect(
@@ -80,9 +80,9 @@ def detect(
             outputs = [part.cpu().numpy() for part in output(pixels)]
         for own, sides, truth in zip(zip(*outputs, strict=True), reach, truths, strict=True):
             boxes, scores, *main = own
-            found = kept_boxes(boxes / sides, scores, iou=iou)
+            kept = kept_boxes(boxes / sides, scores, iou=iou)
             fused = main_box(boxes / sides, scores, *main) if main else None
-            yield truth, replace(found, main_box=box_of(fused.box)) if fused else found
+            yield truth, replace(kept, main_box=box_of(fused.box)) if fused else kept
 
 
 def kept_boxes(boxes: Floats, scores: Floats, *, iou: float) -> Boxes:

@@ -65,13 +65,13 @@ class Boxes:
 
     def main_place(self) -> int | None:
         """Which of the boxes is the main one, by `main_detection`; None where there is none."""
-        found = {
+        places = {
             Detection(box, None, float(score)): place
             for place, score in reversed(list(enumerate(self.scores)))
             if (box := box_of(self.boxes[place]))
         }
-        main = main_detection(list(found)[::-1])
-        return None if main is None else found[main]
+        main = main_detection(list(places)[::-1])
+        return None if main is None else places[main]
 
 
 def box_of(box: Floats) -> Box | None:
@@ -214,13 +214,13 @@ def _precision(truth: Sequence[Boxes], found: Sequence[Boxes], classes: int) -> 
 
 def _annotations(photos: Sequence[Boxes]) -> list[dict[str, Any]]:
     """Boxes as COCO's annotations; ids count from 1."""
-    found: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for number, photo in enumerate(photos, start=1):
         for box, label, score in zip(photo.boxes * SCALE, photo.labels, photo.scores, strict=True):
             x0, y0, x1, y1 = (float(v) for v in box)
-            found.append(
+            annotations.append(
                 {
-                    "id": len(found) + 1,
+                    "id": len(annotations) + 1,
                     "image_id": number,
                     "category_id": int(label),
                     "bbox": [x0, y0, x1 - x0, y1 - y0],
@@ -229,7 +229,7 @@ def _annotations(photos: Sequence[Boxes]) -> list[dict[str, Any]]:
                     "iscrowd": 0,
                 }
             )
-    return found
+    return annotations
 
 
 def _at(precision: Floats, boxes: int) -> Precision:

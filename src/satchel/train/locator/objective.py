@@ -49,11 +49,11 @@ class DetectionObjective(ClassWeighted):
             mains: not used: YOLOX does not say which good is the main one.
         """
         predicted = predictions.boxes()
-        found = _assignments(predictions, predicted.detach(), boxes, labels)
-        photo = torch.cat([torch.full_like(one.cells, at) for at, one in enumerate(found)])
-        cells = torch.cat([one.cells for one in found])
-        targets = torch.cat([one.targets for one in found])
-        overlaps = torch.cat([one.overlaps for one in found])
+        assigned = _assignments(predictions, predicted.detach(), boxes, labels)
+        photo = torch.cat([torch.full_like(one.cells, at) for at, one in enumerate(assigned)])
+        cells = torch.cat([one.cells for one in assigned])
+        targets = torch.cat([one.targets for one in assigned])
+        overlaps = torch.cat([one.overlaps for one in assigned])
         count = max(1, len(cells))
         truth, classes = boxes[photo, targets], labels[photo, targets]
         learned = torch.zeros_like(predictions.objectness)

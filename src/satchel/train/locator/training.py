@@ -154,10 +154,10 @@ def read_classes(run: Run) -> tuple[str, ...]:
         UsageError: the file is missing or damaged.
     """
     with readable(run.folder / CLASSES):
-        found = json.loads((run.folder / CLASSES).read_bytes())
-        if not isinstance(found, list) or not all(isinstance(name, str) for name in found):
+        names = json.loads((run.folder / CLASSES).read_bytes())
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise ValueError("expected a list of names")
-        return tuple(found)
+        return tuple(names)
 
 
 def load_detector(run: Run) -> tuple[nn.Module, tuple[str, ...], LocatorSettings]:

@@ -145,18 +145,18 @@ def _file_convolutions(path: Path) -> list[tuple[Floats, Floats]]:
             raise UsageError(f"expected at most {MOST_BYTES >> 20} MB, got a larger file: {path}")
         graph = onnx.load_model(path, load_external_data=False).graph
         tensors: dict[str, Any] = {one.name: one for one in graph.initializer}
-        found = []
+        convolutions = []
         for node in graph.node:
             if node.op_type == "Conv":
                 weight, bias = (numpy_helper.to_array(tensors[name]) for name in node.input[1:])
-                found.append((weight.astype(np.float32), bias.astype(np.float32)))
+                convolutions.append((weight.astype(np.float32), bias.astype(np.float32)))
     except UsageError:
         raise
     except Exception as error:  # protobuf, onnx and numpy have no common base
         raise UsageError(
             f"expected an ONNX file of a YOLOX network at {path}: {reason(error)}"
         ) from None
-    return found
+    return convolutions
 
 
 def _check_classes(path: Path, weight: Floats, file_classes: Sequence[str]) -> None:
