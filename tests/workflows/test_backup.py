@@ -245,6 +245,11 @@ def test_only_what_is_new_is_copied(filled: Workspace, backup: Path) -> None:
     assert set(BackupFolder.open(backup).objects.names()) > objects
 
 
+def test_snapshots_of_one_second_are_in_their_order(filled: Workspace, tmp_path: Path) -> None:
+    made = [back_up(filled, tmp_path / "backup", keep=3).snapshot.name for _ in range(12)]
+    assert BackupFolder.open(tmp_path / "backup").names() == made[-3:]
+
+
 def test_older_snapshots_go_and_what_others_need_stays(
     filled: Workspace, backup: Path, tmp_path: Path
 ) -> None:

@@ -130,9 +130,11 @@ class BackupFolder:
 
     def new_name(self) -> str:
         """A name for a snapshot made now, later than all others."""
-        stem, known = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), set(self.names())
-        numbered = (f"{stem}-{number}" for number in range(2, 1_000))
-        return next(name for name in (stem, *numbered) if name not in known)
+        name, newest = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ"), max(self.names(), default="")
+        if name > newest:
+            return name
+        stem, _, number = newest.partition("-")  # of the same second, or the clock went back
+        return f"{stem}-{int(number or 1) + 1:04}"
 
     def add(self, snapshot: Snapshot) -> None:
         """Write a manifest: from now on the snapshot is there."""
