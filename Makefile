@@ -26,8 +26,10 @@ endif
 test: $(VENV)/.dev browser  ## every test but the slow ones, on all cores
 	$(BIN)/pytest -m "not slow" $(PARALLEL)
 
-test-fast: $(VENV)/.dev  ## while developing: without torch, browser and shared data
-	$(BIN)/pytest -m "not slow and not train and not browser and not shared" $(PARALLEL)
+FAST = not slow and not flow and not train and not browser and not shared
+
+test-fast: $(VENV)/.dev  ## while developing: without whole flows, torch, browser and shared data
+	$(BIN)/pytest --without-torch -m "$(FAST)" $(PARALLEL)
 
 coverage: $(VENV)/.dev browser  ## lines of src that the tests run; fails below 95 %
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term --cov-fail-under=95

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
+import shutil
 import signal
+import sqlite3
+import sys
 from collections.abc import Iterator
+from importlib.abc import MetaPathFinder
 from pathlib import Path
 
 # One thread for each process, before numpy and torch are loaded: threads of tests that run in
@@ -17,6 +21,7 @@ import cv2
 import numpy as np
 import pytest
 
+from satchel.catalog import database
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
 from satchel.encode.embedder import Embedder, EmbeddingSpace
@@ -28,6 +33,27 @@ from support.stub_encoder import serve_stub, stub_encoder
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 SHAPES = ("disc", "box", "cross", "ring", "bars")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--without-torch",
+        action="store_true",
+        help="skip what needs torch, as where it is not installed; its import takes seconds",
+    )
+
+
+class _NoTorch(MetaPathFinder):
+    """Finds no torch, as where it is not installed."""
+
+    def find_spec(self, name: str, path: object, target: object = None) -> None:
+        if name == "torch":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--without-torch"):
+        sys.meta_path.insert(0, _NoTorch())
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -65,6 +91,21 @@ def jpeg(shape: str, seed: int = 0, size_wh: tuple[int, int] = (320, 240)) -> by
     return encode_jpeg(draw(shape, seed, size_wh), 92)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _nothing_waits_for_the_disk() -> Iterator[None]:
+    """No test cuts the power: that what was written is on the disk is not waited for."""
+    set_pragmas = database._set_pragmas
+
+    def without_waiting(connection: sqlite3.Connection, record: object) -> None:
+        set_pragmas(connection, record)
+        connection.execute("PRAGMA synchronous=OFF")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda _: None)
+        patch.setattr(database, "_set_pragmas", without_waiting)
+        yield
+
+
 @pytest.fixture(scope="session")
 def encoder() -> Encoder:
     """The stub encoder, which workspaces of tests are served with."""
@@ -77,16 +118,22 @@ def shipped_encoder() -> Encoder:
     return Encoder.load()
 
 
+@pytest.fixture(scope="session")
+def _empty_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("once") / "workspace"
+    serve_stub(Workspace.create(folder))
+    return folder
+
+
 @pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
+def workspace(_empty_once: Path, tmp_path: Path) -> Workspace:
     """An empty workspace, served with the stub encoder."""
-    return serve_stub(Workspace.create(tmp_path / "workspace"))
+    return Workspace.open(shutil.copytree(_empty_once, tmp_path / "workspace"))
 
 
-@pytest.fixture
-def catalogue_file(tmp_path: Path) -> Path:
-    """A CSV of five products with two photos each, beside its photos."""
-    folder = tmp_path / "catalogue"
+@pytest.fixture(scope="session")
+def _catalogue_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("once") / "catalogue"
     (folder / "photos").mkdir(parents=True)
     path = folder / "catalogue.csv"
     with path.open("w", encoding="utf-8", newline="") as file:
@@ -100,6 +147,12 @@ def catalogue_file(tmp_path: Path) -> Path:
                     (f"M{number}", "Atelier", shape.title(), "red", f"view {seed}", "paint", name)
                 )
     return path
+
+
+@pytest.fixture
+def catalogue_file(_catalogue_once: Path, tmp_path: Path) -> Path:
+    """A CSV of five products with two photos each, beside its photos."""
+    return shutil.copytree(_catalogue_once.parent, tmp_path / "catalogue") / _catalogue_once.name
 
 
 @pytest.fixture
@@ -118,23 +171,26 @@ def fill_with_shapes(workspace: Workspace, source: Path, encoder: Encoder) -> No
     fill(workspace, source, encoder)
 
 
-def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
-    """Import, embed and index, as the command line does."""
-    problems: list[object] = []
+def put_in(workspace: Workspace, catalogue: Path) -> None:
+    """Import a file or folder, as the command line does."""
     import_rows(
-        open_rows(catalogue_file).rows(),
+        open_rows(catalogue).rows(),
         workspace.catalogue,
         workspace.photos,
         limits=workspace.settings.photos.limits(),
-        on_problem=problems.append,
+        on_problem=lambda problem: pytest.fail(str(problem)),
     )
+
+
+def fill(workspace: Workspace, catalogue: Path, encoder: Encoder) -> None:
+    """Import, embed and index, as the command line does."""
+    put_in(workspace, catalogue)
     embed_gallery(
         workspace.catalogue,
         workspace.photos,
         Embedder(encoder),
-        on_problem=problems.append,
+        on_problem=lambda problem: pytest.fail(str(problem)),
     )
-    assert problems == []
     build_index(
         workspace.catalogue,
         EmbeddingSpace(encoder.card),
@@ -143,8 +199,18 @@ def fill(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> None:
     )
 
 
+@pytest.fixture(scope="session")
+def _filled_once(
+    _empty_once: Path, _catalogue_once: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = shutil.copytree(_empty_once, tmp_path_factory.mktemp("once") / "filled")
+    workspace = Workspace.open(folder)
+    fill(workspace, _catalogue_once, stub_encoder())
+    workspace.catalogue.close()
+    return folder
+
+
 @pytest.fixture
-def filled(workspace: Workspace, catalogue_file: Path, encoder: Encoder) -> Workspace:
-    """A workspace with the five products, indexed."""
-    fill(workspace, catalogue_file, encoder)
-    return workspace
+def filled(_filled_once: Path, tmp_path: Path) -> Workspace:
+    """A workspace with the five products, indexed and served with the stub encoder."""
+    return Workspace.open(shutil.copytree(_filled_once, tmp_path / "filled"))

@@ -7,11 +7,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[1]
 LIMIT_MB = 600
 HEAVY = ("torch", "torchvision", "timm", "onnx", "selenium", "pytest")
 
 
+@pytest.mark.flow
 def test_base_install_imports_and_identifies(tmp_path: Path) -> None:
     def run(*command: object) -> str:
         done = subprocess.run(

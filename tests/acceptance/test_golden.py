@@ -10,6 +10,7 @@ import pytest
 from acceptance.golden import RECORDED, answers, differences
 
 
+@pytest.mark.flow
 @pytest.mark.parametrize(
     "name",
     ["maison", pytest.param("grocery", marks=pytest.mark.shared)],

@@ -26,6 +26,7 @@ def kill(commands: Commands, command: str, kills: int, seed: int) -> None:
         commands.trial(command, kills, rng)
 
 
+@pytest.mark.flow
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_killed_command_completes_as_an_undisturbed_one(commands: Commands, command: str) -> None:
     kill(commands, command, 1, seed=0)

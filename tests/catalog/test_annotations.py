@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from satchel.catalog.annotations import AnnotationStore, BoxSource, Labelling, NewLabelling
 from satchel.catalog.store import Catalogue
 from satchel.records import Box, LabelledBox
+from support.databases import new_catalogue
 
 PERSON, PRE_LABEL = BoxSource.PERSON, BoxSource.PRE_LABEL
 
@@ -24,7 +25,7 @@ def box(label: str = "bag", x0: float = 0.1, score: float | None = None, **attri
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Catalogue:
     """A catalogue of 450 photos, whose ids are 1 to 450."""
-    catalogue = Catalogue.open(tmp_path / "a.db", create=True)
+    catalogue = new_catalogue(tmp_path / "a.db")
     with catalogue.writing() as writer:
         for number in range(1, 451):
             assert writer.add_photo(photo(number), 640, 480, 1) == number
@@ -125,7 +126,7 @@ def test_a_failure_stores_nothing(store: AnnotationStore) -> None:
     )
 )
 def test_what_counts_is_as_a_dictionary_says(steps, tmp_path_factory) -> None:
-    catalogue = Catalogue.open(tmp_path_factory.mktemp("db") / "a.db", create=True)
+    catalogue = new_catalogue(tmp_path_factory.mktemp("db") / "a.db")
     with catalogue.writing() as writer:
         for number in range(1, 4):
             writer.add_photo(photo(number), 640, 480, 1)

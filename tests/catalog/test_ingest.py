@@ -315,6 +315,7 @@ def test_a_database_that_cannot_be_written_ends_the_import_in_words(
         run(workspace, catalogue_file)
 
 
+@pytest.mark.flow
 def test_killed_half_way_and_run_again_it_completes(workspace: Workspace, tmp_path: Path) -> None:
     """Kill a real import, by the signal that cannot be caught, several times; then let it end."""
     folder = tmp_path / "many"

@@ -13,6 +13,7 @@ from satchel.catalog.lookalike_groups import Decided, GroupState, Proposal
 from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.store import Catalogue
 from satchel.errors import CatalogueError, UsageError
+from support.databases import new_catalogue
 
 CODES = "ABCDEFGH"
 PROPOSED, CONFIRMED, REJECTED = GroupState
@@ -24,7 +25,7 @@ def proposal(*products: int, likeness: float = 0.97) -> Proposal:
 
 def filled(folder: Path) -> Catalogue:
     """Products A to H, whose ids are 1 to 8."""
-    catalogue = Catalogue.open(folder / "satchel.db", create=True)
+    catalogue = new_catalogue(folder / "satchel.db")
     with catalogue.writing() as writer:
         assert [writer.add_product(code, {}) for code in CODES] == list(range(1, 9))
     return catalogue
@@ -169,9 +170,6 @@ def test_what_cannot_be_decided(store: LookAlikeStore) -> None:
         reject(store, number)
 
 
-TEMPLATE: list[bytes] = []
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(st.sampled_from(["confirm", "reject", "part"]), min_size=3, max_size=3),
@@ -181,11 +179,7 @@ def test_undoing_everything_in_any_order_leads_back(
     tmp_path_factory: pytest.TempPathFactory, done: list[str], order: object
 ) -> None:
     folder = tmp_path_factory.mktemp("db")
-    if not TEMPLATE:  # migrating once is enough
-        filled(folder).close()
-        TEMPLATE.append((folder / "satchel.db").read_bytes())
-    (folder / "satchel.db").write_bytes(TEMPLATE[0])
-    catalogue = Catalogue.open(folder / "satchel.db")
+    catalogue = filled(folder)
     store = catalogue.look_alikes
     store.propose([proposal(1, 2, 3), proposal(4, 5, 6), proposal(7, 8)])
     before = numbers(store, PROPOSED)

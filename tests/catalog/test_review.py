@@ -12,11 +12,12 @@ from satchel.catalog.decisions import Choice, Subject
 from satchel.catalog.review import PhotoReview
 from satchel.catalog.store import Catalogue
 from satchel.errors import CatalogueError
+from support.databases import new_catalogue
 
 
 def catalogue_of(folder: Path, links: dict[str, list[str]]) -> Catalogue:
     """A catalogue with these photos (by letter) under these codes."""
-    catalogue = Catalogue.open(folder / "satchel.db", create=True)
+    catalogue = new_catalogue(folder / "satchel.db")
     with catalogue.writing() as writer:
         for code, letters in links.items():
             product = writer.add_product(code, {})
@@ -115,9 +116,6 @@ def test_photos_in_question_by_reason(catalogue: Catalogue) -> None:
     assert [p.code for p in review.by_sha256(["b" * 64])] == ["A", "B"]
 
 
-TEMPLATE: list[bytes] = []
-
-
 @settings(max_examples=40, deadline=None)
 @given(
     st.lists(
@@ -130,11 +128,7 @@ def test_undoing_everything_in_any_order_leads_back(
     tmp_path_factory: pytest.TempPathFactory, done: list[tuple[str, int]], order: object
 ) -> None:
     folder = tmp_path_factory.mktemp("db")
-    if not TEMPLATE:  # migrating once is enough
-        catalogue_of(folder, {"A": ["a", "b"], "B": ["b", "c"]}).close()
-        TEMPLATE.append((folder / "satchel.db").read_bytes())
-    (folder / "satchel.db").write_bytes(TEMPLATE[0])
-    catalogue = Catalogue.open(folder / "satchel.db")
+    catalogue = catalogue_of(folder, {"A": ["a", "b"], "B": ["b", "c"]})
     review = catalogue.review
     before, links = state_of(review), sorted(by_name(review).values())
     actions = []

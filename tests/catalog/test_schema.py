@@ -10,7 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, insert
 
-from satchel.catalog.database import SCHEMA, open_database
+from satchel.catalog.database import SCHEMA, _set_pragmas, open_database
 from satchel.catalog.store import Catalogue
 from satchel.catalog.tables import Base, PhotoRow
 from satchel.errors import WorkspaceError
@@ -41,7 +41,9 @@ def test_a_database_of_a_newer_satchel_is_left_alone(tmp_path: Path) -> None:
     assert path.read_bytes() == before
 
 
-def test_connections_are_set_for_safety(tmp_path: Path) -> None:
+def test_connections_are_set_for_safety(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The tests' own, see conftest.py, is put in its place after this module is imported.
+    monkeypatch.setattr("satchel.catalog.database._set_pragmas", _set_pragmas)
     engine = open_database(tmp_path / "a.db", create=True)
     with engine.connect() as connection:
 

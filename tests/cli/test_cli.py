@@ -52,6 +52,7 @@ def here(filled: Workspace) -> Path:
     return filled.folder
 
 
+@pytest.mark.flow
 def test_from_nothing_to_an_answer(tmp_path: Path, catalogue_file: Path) -> None:
     made = process("init", "shop", cwd=tmp_path)
     assert made.returncode == 0
@@ -218,7 +219,7 @@ def test_bad_photos_are_named_and_the_others_answered(here: Path, tmp_path: Path
 def test_outside_a_workspace_and_wrong_usage(
     tmp_path: Path, arguments: tuple[str, ...], message: str, code: int
 ) -> None:
-    done = process(*arguments, cwd=tmp_path)
+    done = satchel(*arguments, cwd=tmp_path)
     assert done.returncode == code
     assert message in done.stderr
     assert "Traceback" not in done.stderr
@@ -289,14 +290,20 @@ EXPECTED = {  # rows, added, refused
 }
 
 
+@pytest.mark.parametrize("by", ["call", pytest.param("ascii", marks=pytest.mark.flow)])
 @pytest.mark.parametrize("name", HOSTILE, ids=lambda name: name[:10])
 def test_hostile_files_cost_their_bad_rows_only(
-    workspace: Workspace, tmp_path: Path, name: str
+    workspace: Workspace, tmp_path: Path, name: str, by: str
 ) -> None:
     (tmp_path / "a.jpg").write_bytes(jpeg("disc"))
     (tmp_path / name).write_bytes(HOSTILE[name])
-    terminal = {"PYTHONIOENCODING": "ascii"}
-    done = process("import", tmp_path / name, cwd=workspace.folder, environment=terminal)
+    command = ("import", tmp_path / name)
+    done: in_process.Done | subprocess.CompletedProcess[str]
+    if by == "ascii":
+        terminal = {"PYTHONIOENCODING": "ascii"}
+        done = process(*command, cwd=workspace.folder, environment=terminal)
+    else:
+        done = satchel(*command, cwd=workspace.folder)
     rows, added, refused = EXPECTED[name]
     assert f"{rows} rows: {added} added, 0 already there, {refused} refused" in done.stderr
     assert (done.returncode, done.stdout) == (1 if refused else 0, "")
@@ -311,6 +318,7 @@ def test_hostile_files_cost_their_bad_rows_only(
         assert all(cell.isprintable() for row in told for cell in row)
 
 
+@pytest.mark.flow
 def test_names_that_are_no_text_survive_import_and_identify(here: Path, tmp_path: Path) -> None:
     broken = os.fsdecode(b"\xff\xfe")
     folder = tmp_path / broken
@@ -373,6 +381,7 @@ def test_system_files_are_passed_over_by_identify(here: Path, tmp_path: Path) ->
     assert (long.returncode, "Traceback" in long.stderr) == (1, False)
 
 
+@pytest.mark.flow
 def test_workspace_by_option_and_by_environment(here: Path, tmp_path: Path) -> None:
     by_option = process("--workspace", here, "index", cwd=tmp_path)
     by_environment = process("index", cwd=tmp_path, environment={"SATCHEL_WORKSPACE": str(here)})
@@ -436,6 +445,7 @@ def test_every_command_reports_a_lost_database_in_one_line(
     assert sorted(workspace.folder.rglob("*")) == before
 
 
+@pytest.mark.flow
 def test_a_lost_database_as_a_process_meets_it(here: Path) -> None:
     (here / "satchel.db").write_bytes(b"")
     answered = process("identify", "photo.jpg", cwd=here)

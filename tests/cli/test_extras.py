@@ -77,6 +77,7 @@ def a_run(workspace: Workspace, name: str) -> None:
     run.best.write_bytes(b"")
 
 
+@pytest.mark.flow
 def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
     a_run(filled, "mine")
     filled.split_path("default").parent.mkdir(exist_ok=True)
@@ -100,6 +101,7 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
         assert INSTALL in told, (command, told)
 
 
+@pytest.mark.flow
 def test_what_needs_no_torch_works_without(filled: Workspace) -> None:
     a_run(filled, "mine")
     commands = {

@@ -146,6 +146,7 @@ def test_a_full_disk_is_reported_and_the_command_completes_later(
     assert run(command).returncode == 0
 
 
+@pytest.mark.flow
 @pytest.mark.parametrize("kilobytes", [4, 200])
 def test_a_real_limit_on_files_gives_no_traceback(
     shop: Path, catalogue_file: Path, kilobytes: int
@@ -205,6 +206,7 @@ main()
 """
 
 
+@pytest.mark.flow
 @pytest.mark.usefixtures("interruptible")
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_says_what_is_kept_and_it_is(

@@ -56,6 +56,7 @@ def test_a_box_is_cut_by_its_own_proportions() -> None:
     assert np.array_equal(whole, crop(photo, WHOLE_PHOTO, 176))
 
 
+@pytest.mark.flow
 def test_photos_of_several_sizes_are_embedded_in_order(encoder: Encoder) -> None:
     sizes = [(240, 320), (240, 240), (320, 240), (480, 640), (240, 241)]
     photos = [draw(SHAPES[n], 3, size) for n, size in enumerate(sizes)]
@@ -74,6 +75,7 @@ def test_only_the_light_encoder_takes_squares_alone(encoder: Encoder) -> None:
     assert Encoder.load(LITE).crop_shape.patch_px is None
 
 
+@pytest.mark.flow
 def test_vectors_depend_less_on_the_aspect_ratio_than_with_square_crops(
     encoder: Encoder,
 ) -> None:

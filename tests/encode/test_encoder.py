@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ from satchel.encode.card import BUILTIN, LITE, read_card
 from satchel.encode.embed import as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.errors import EncoderError
+from satchel.onnx_model import write_model
+from support.stub_encoder import stub_card, stub_model
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,7 @@ def test_a_batch_gives_what_single_photos_give(encoder: Encoder) -> None:
         assert alone.vector @ seen.vector == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.flow
 def test_patches_are_of_the_first_pass_and_equal_in_a_batch(encoder: Encoder) -> None:
     photos = [draw(shape, 3, (300, 240)) for shape in SHAPES]
     for photo, seen in zip(photos, embed(encoder, photos, gallery=True), strict=True):
@@ -67,9 +69,15 @@ def test_the_package_carries_the_model_that_its_card_names(encoder: Encoder) -> 
 
 @pytest.fixture
 def copied(tmp_path: Path) -> Path:
-    for path in BUILTIN.parent.iterdir():
-        shutil.copy(path, tmp_path)
-    return tmp_path / BUILTIN.name
+    """The card of a small encoder, a model in three files."""
+    path, model = tmp_path / "model.json", stub_model()
+    card = stub_card().model_copy(update={"parts": ("a.onnx", "b.onnx")})
+    write_model(path, card, model[:-200], model[-200:-100], model[-100:])
+    return path
+
+
+def test_a_model_in_several_files_is_one(copied: Path) -> None:
+    assert Encoder.load(copied).id == stub_card().sha256
 
 
 def test_another_model_than_the_card_s_is_refused(copied: Path) -> None:

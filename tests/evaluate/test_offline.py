@@ -48,6 +48,7 @@ def near(path: Path, box: Box) -> RGB:
     return closer(path.read_bytes(), box)
 
 
+@pytest.mark.flow
 def test_demo_photos_get_the_answers_that_identify_gives(tmp_path: Path) -> None:
     with (MAISON / "catalogue.csv").open(encoding="utf-8") as file:
         rows = [(row["code"], MAISON / row["photo"]) for row in csv.DictReader(file)]

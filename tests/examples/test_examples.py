@@ -23,6 +23,7 @@ from satchel.onnx_model import read_model
 
 MAISON = Path(identify_folder_to_csv.__file__).parent / "maison"
 QUERIES = MAISON / "queries"
+pytestmark = pytest.mark.flow
 
 
 def satchel(workspace: Path, *arguments: str | Path) -> None:

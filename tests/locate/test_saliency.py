@@ -84,47 +84,46 @@ def decoded(paths: list[Path]) -> list[np.ndarray]:
     return [decode(path.read_bytes()) for path in paths]
 
 
-def mean_shift(
-    encoder: Encoder, photos: list[np.ndarray], rows: int, columns: int
-) -> tuple[float, float]:
+def shifts(card: Path, photos: list[np.ndarray], *flips: str) -> dict[str, np.ndarray]:
     """How far boxes lie right and down of those of flipped photos, flipped back; sides' share."""
-    middles = []
-    for down, across in ((1, 1), (rows, columns)):
+    encoder = Encoder.load(card, threads=1)
+
+    def middles(down: int, across: int) -> np.ndarray:
         flipped = [np.ascontiguousarray(photo[::down, ::across]) for photo in photos]
         corners = np.array([one.box.xyxy for one in embed(encoder, flipped)]).reshape(-1, 2, 2)
-        middles.append((corners.mean(1) - 0.5) * (across, down))
-    right, below = (middles[0] - middles[1]).mean(0)
-    return float(right), float(below)
+        return (corners.mean(1) - 0.5) * (across, down)
+
+    upright = middles(1, 1)
+    return {flip: (upright - middles(*FLIPS[flip])).mean(0) for flip in flips}
 
 
+@pytest.mark.flow
 @both_encoders
 def test_boxes_of_shapes_turn_with_their_photo(card: Path) -> None:
     """Where the locator looks differs a little with what it sees: flat shapes lie left by 0.03."""
-    encoder, photos = Encoder.load(card, threads=2), placed_shapes()
-    right, below = mean_shift(encoder, photos, *FLIPS["half turn"])
+    right, below = shifts(card, placed_shapes(), "half turn")["half turn"]
     assert abs(right) < 0.07  # twice that
     assert abs(below) < SHIFT
 
 
-@pytest.mark.parametrize("flip", FLIPS)
+@pytest.mark.flow
 @both_encoders
-def test_boxes_of_studio_pictures_turn_with_their_photo(card: Path, flip: str) -> None:
+def test_boxes_of_studio_pictures_turn_with_their_photo(card: Path) -> None:
     photos = decoded(sorted(STUDIO.rglob("*.jpg"))[::2])
     assert len(photos) > 20
-    right, below = mean_shift(Encoder.load(card, threads=2), photos, *FLIPS[flip])
-    assert max(abs(right), abs(below)) < SHIFT
+    for flip, shift in shifts(card, photos, *FLIPS).items():
+        assert np.abs(shift).max() < SHIFT, flip
 
 
 @pytest.mark.shared
-@pytest.mark.parametrize("flip", FLIPS)
 @both_encoders
-def test_boxes_of_real_photos_turn_with_their_photo(card: Path, flip: str) -> None:
+def test_boxes_of_real_photos_turn_with_their_photo(card: Path) -> None:
     folder = SHARED / "data"
     paths = sorted((folder / "dreambooth").glob("*/00.jpg"))
     photos = decoded(paths + sorted((folder / "luma").rglob("*.jpg"))[7::60][:20])
     assert len(photos) > 30
-    right, below = mean_shift(Encoder.load(card, threads=2), photos, *FLIPS[flip])
-    assert max(abs(right), abs(below)) < SHIFT
+    for flip, shift in shifts(card, photos, *FLIPS).items():
+        assert np.abs(shift).max() < SHIFT, flip
 
 
 @pytest.mark.shared

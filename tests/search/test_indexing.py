@@ -1,24 +1,30 @@
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from conftest import fill, jpeg
-from satchel.catalog.importers import open_rows
+from conftest import fill, jpeg, put_in
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.errors import DamagedIndex, IndexMissing
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding, Problem
 from satchel.search.index import GalleryIndex
-from satchel.search.indexing import build_index, embed_gallery, open_index
+from satchel.search.indexing import (
+    BATCH_PHOTOS,
+    COMMIT_BATCHES,
+    build_index,
+    embed_gallery,
+    open_index,
+)
 from satchel.search.rules import SearchRules
-from satchel.served import served_space
 from satchel.workspace import Workspace
 from support.stub_encoder import stub_card, stub_model
 
@@ -203,15 +209,7 @@ def test_nothing_to_index_says_what_to_do(workspace: Workspace, encoder: Encoder
 def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
     workspace: Workspace, encoder: Encoder, catalogue_file: Path
 ) -> None:
-    from satchel.catalog.ingest import import_rows
-
-    import_rows(
-        open_rows(catalogue_file).rows(),
-        workspace.catalogue,
-        workspace.photos,
-        limits=workspace.settings.photos.limits(),
-        on_problem=print,
-    )
+    put_in(workspace, catalogue_file)
     lost = workspace.catalogue.photos_of("M1")[0].sha256
     workspace.photos.path(lost).unlink()
     problems: list[Problem] = []
@@ -225,25 +223,31 @@ def test_a_photo_that_is_gone_from_the_store_costs_only_itself(
     assert workspace.catalogue.vectors.count_missing(encoder.id) == 1
 
 
-def test_killed_while_embedding_it_goes_on(tmp_path: Path) -> None:
-    workspace = Workspace.create(tmp_path / "shop")  # the shipped encoder: slow enough to be killed
-    folder = tmp_path / "many"
-    for code in range(40):
-        (folder / f"C{code:02}").mkdir(parents=True)
-        for seed in range(10):
-            (folder / f"C{code:02}" / f"{seed}.jpg").write_bytes(
-                jpeg("disc", seed, (200 + code, 150))
-            )
-    satchel = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
-    subprocess.run([*satchel, "import", str(folder)], stderr=subprocess.DEVNULL, check=True)
-    space = served_space(workspace).id
-    process = subprocess.Popen([*satchel, "index"], stderr=subprocess.DEVNULL)
-    while workspace.catalogue.vectors.count_missing(space) == 400:
+@pytest.mark.flow
+def test_killed_while_embedding_it_goes_on(
+    workspace: Workspace, encoder: Encoder, tmp_path: Path
+) -> None:
+    first, photos = BATCH_PHOTOS * COMMIT_BATCHES, BATCH_PHOTOS * (COMMIT_BATCHES + 1)
+    (tmp_path / "many" / "M").mkdir(parents=True)
+    for number in range(photos):
+        path = tmp_path / "many" / "M" / f"{number}.jpg"
+        path.write_bytes(jpeg("disc", number, (64, 48)))
+    put_in(workspace, tmp_path / "many")
+    *_, (_, last) = workspace.catalogue.vectors.missing(encoder.id)
+    stored = workspace.photos.path(last)
+    data = stored.read_bytes()
+    stored.unlink()
+    os.mkfifo(stored)  # whoever reads it waits for its end: after the first commit it is killed
+    satchel = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder), "index"]
+    process = subprocess.Popen(satchel, stderr=subprocess.DEVNULL)
+    while workspace.catalogue.vectors.count_missing(encoder.id) == photos:
         assert process.poll() is None
+        time.sleep(0.02)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    left = workspace.catalogue.vectors.count_missing(space)
-    assert 0 < left < 400
+    assert workspace.catalogue.vectors.count_missing(encoder.id) == photos - first
     assert not workspace.index_path.exists()
-    done = subprocess.run([*satchel, "index"], capture_output=True, text=True, check=True)
-    assert f"{left} photos embedded; the index holds 400" in done.stderr
+    stored.unlink()
+    stored.write_bytes(data)
+    done = subprocess.run(satchel, capture_output=True, text=True, check=True)
+    assert f"{photos - first} photos embedded; the index holds {photos}" in done.stderr

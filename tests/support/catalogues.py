@@ -6,11 +6,12 @@ from pathlib import Path
 
 from satchel.catalog.store import Catalogue
 from satchel.records import PRODUCT_FIELDS
+from support.databases import new_catalogue
 
 
 def catalogue_of(folder: Path, products: list[dict[str, str]]) -> Catalogue:
     """A catalogue of products P0, P1, …, one photo each."""
-    catalogue = Catalogue.open(folder / "satchel.db", create=True)
+    catalogue = new_catalogue(folder / "satchel.db")
     with catalogue.writing() as writer:
         for number, values in enumerate(products):
             own = {name: value for name, value in values.items() if name in PRODUCT_FIELDS}

@@ -16,10 +16,7 @@ import pytest
 from fastapi import FastAPI
 from selenium.webdriver import Chrome
 
-from satchel.catalog.importers import open_rows
-from satchel.catalog.ingest import import_rows
-from satchel.encode.embedder import Embedder, EmbeddingSpace
-from satchel.search.indexing import build_index, embed_gallery
+from conftest import fill, put_in
 from satchel.web.app import create_app
 from satchel.web.listening import listen, url_of
 from satchel.web.server import Server
@@ -84,36 +81,6 @@ def write_catalogue(folder: Path, codes: tuple[str, ...], views: int = 2) -> Pat
     return path
 
 
-def put_in(workspace: Workspace, path: Path) -> None:
-    """`satchel import`."""
-    problems: list[object] = []
-    import_rows(
-        open_rows(path).rows(),
-        workspace.catalogue,
-        workspace.photos,
-        limits=workspace.settings.photos.limits(),
-        on_problem=problems.append,
-    )
-    assert not problems
-
-
-def make_index(workspace: Workspace) -> None:
-    """`satchel index`."""
-    encoder = stub_encoder()
-    embed_gallery(
-        workspace.catalogue,
-        workspace.photos,
-        Embedder(encoder),
-        on_problem=lambda problem: pytest.fail(str(problem)),
-    )
-    build_index(
-        workspace.catalogue,
-        EmbeddingSpace(encoder.card),
-        workspace.index_path,
-        workspace.settings.search,
-    )
-
-
 @contextmanager
 def running(app: FastAPI, port: int = 0) -> Iterator[str]:
     """Serve an application on a port, by default of the system's choice; give its URL."""
@@ -142,8 +109,7 @@ def codes() -> tuple[str, ...]:
 def workspace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace with four products of two photos each, indexed. Not to be changed."""
     workspace = serve_stub(Workspace.create(tmp_path_factory.mktemp("workspace")))
-    put_in(workspace, write_catalogue(tmp_path_factory.mktemp("source"), CODES))
-    make_index(workspace)
+    fill(workspace, write_catalogue(tmp_path_factory.mktemp("source"), CODES), stub_encoder())
     workspace.catalogue.close()
     return workspace.folder
 
@@ -157,8 +123,7 @@ def own_workspace(workspace_folder: Path, tmp_path: Path) -> Iterator[Workspace]
 
 
 @pytest.fixture
-def empty_workspace(tmp_path: Path) -> Iterator[Workspace]:
-    workspace = serve_stub(Workspace.create(tmp_path / "empty"))
+def empty_workspace(workspace: Workspace) -> Iterator[Workspace]:
     yield workspace
     workspace.catalogue.close()
 
@@ -226,8 +191,7 @@ def add_product() -> Callable[[Path, Path, str], None]:
     def add(folder: Path, source: Path, code: str) -> None:
         beside = Workspace.open(folder)
         source.mkdir()
-        put_in(beside, write_catalogue(source, (code,)))
-        make_index(beside)
+        fill(beside, write_catalogue(source, (code,)), stub_encoder())
         beside.catalogue.close()
 
     return add

@@ -70,6 +70,7 @@ def satchel_serve(workspace_folder: Path, *options: str) -> Iterator[tuple[Popen
             process.kill()
 
 
+@pytest.mark.flow
 def test_it_serves_until_interrupted(workspace_folder: Path):
     with satchel_serve(workspace_folder, "--host", "0.0.0.0") as (process, url):
         assert process.stderr is not None
@@ -94,6 +95,7 @@ def test_phones_get_a_code_to_scan():
     assert cv2.QRCodeDetector().detectAndDecode(picture)[0] == "http://192.168.0.12:8000"
 
 
+@pytest.mark.flow
 def test_others_in_the_network_are_told_where_and_warned_of(workspace_folder: Path):
     with satchel_serve(workspace_folder, "--host", "0.0.0.0", "--qr") as (process, _):
         assert process.stderr is not None
@@ -105,6 +107,7 @@ def test_others_in_the_network_are_told_where_and_warned_of(workspace_folder: Pa
     assert "there are no accounts" in text
 
 
+@pytest.mark.flow
 def test_who_serves_this_machine_alone_is_not_warned(workspace_folder: Path):
     with satchel_serve(workspace_folder) as (process, _):
         assert process.stderr is not None
@@ -122,6 +125,7 @@ def test_the_address_in_the_network():
         assert url is None or httpx.URL(url).port == everywhere.getsockname()[1]
 
 
+@pytest.mark.flow
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs Linux")
 def test_an_error_of_accepting_is_logged_once(workspace_folder: Path):
     import resource

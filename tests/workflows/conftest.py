@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
-from satchel.catalog.importers import open_rows
-from satchel.catalog.ingest import import_rows
+from conftest import put_in
 from satchel.workspace import Workspace
+
+
+@pytest.fixture
+def unpromoted(workspace: Workspace) -> Workspace:
+    """An empty workspace that never served another encoder than the built-in one."""
+    shutil.rmtree(workspace.models)
+    workspace.models.mkdir()
+    return workspace
 
 
 @pytest.fixture
 def shop(workspace: Workspace, catalogue_file: Path) -> Workspace:
     """Five products with two photos each in the catalogue, not embedded."""
-    import_rows(
-        open_rows(catalogue_file).rows(),
-        workspace.catalogue,
-        workspace.photos,
-        limits=workspace.settings.photos.limits(),
-        on_problem=lambda problem: pytest.fail(str(problem)),
-    )
+    put_in(workspace, catalogue_file)
     return workspace

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from satchel.annotate.class_map import ClassMap
 from satchel.annotate.tools.tool import checked_url, connect
@@ -281,7 +282,8 @@ def test_a_server_that_is_no_cvat(cvat: CvatServer, answer: bytes) -> None:
         pass
 
 
-def test_a_server_that_is_not_there() -> None:
+def test_a_server_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("satchel.annotate.tools.cvat.RETRIES", urllib3.Retry(2, backoff_factor=0))
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(AnnotationToolError, match="cannot be reached"), connect("cvat", url, "x"):

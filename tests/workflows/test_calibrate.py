@@ -29,18 +29,6 @@ from satchel.workflows.calibrate import STEPS, LeftOut, calibrate
 from satchel.workspace import Workspace
 from support.pictures import rgb
 from support.progress import Counter
-from support.stub_encoder import by_saliency
-
-
-@pytest.fixture(scope="module")
-def encoder(shipped_encoder: Encoder) -> Encoder:
-    """Thresholds are those of the built-in encoder."""
-    return shipped_encoder
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Workspace:
-    return by_saliency(Workspace.create(tmp_path / "workspace"))
 
 
 def elsewhere(shape: str, seed: int) -> np.ndarray:
@@ -85,6 +73,7 @@ def run(
     return calibration, left_out, problems
 
 
+@pytest.mark.flow
 def test_known_photos_make_answers_surer_or_less_sure(
     workspace: Workspace, catalogue_file: Path, tmp_path: Path
 ) -> None:
@@ -134,10 +123,11 @@ def changed(data: bytes, how: str) -> bytes:
 HOW = ("the file", "re-encoded", "resized", "cropped", "mirrored")
 
 
+@pytest.mark.flow
 def test_the_catalogues_own_photos_and_copies_say_nothing(
-    workspace: Workspace, encoder: Encoder, tmp_path: Path
+    unpromoted: Workspace, shipped_encoder: Encoder, tmp_path: Path
 ) -> None:
-    fill(workspace, labelled(tmp_path / "catalogue", 2), encoder)
+    fill(unpromoted, labelled(tmp_path / "catalogue", 2), shipped_encoder)
     known = tmp_path / "known"
     labelled(known, 7)  # the catalogue's two of each, and five others
     for number in range(len(SHAPES)):
@@ -149,7 +139,7 @@ def test_the_catalogues_own_photos_and_copies_say_nothing(
         (known / "M3" / f"6 {how}.jpg").write_bytes(changed(photo, how))
     (known / "M9").mkdir()  # under another code it is the same photo
     (known / "M9" / "mine.jpg").write_bytes((known / "M0" / "1.jpg").read_bytes())
-    calibration, left_out, problems = run(workspace, encoder, known)
+    calibration, left_out, problems = run(unpromoted, shipped_encoder, known)
     assert problems == []
     assert left_out == LeftOut(known=5 * (2 + 4) + 1, repeated=len(HOW))
     assert calibration.figures["queries"] == 25
@@ -159,19 +149,21 @@ def test_the_catalogues_own_photos_and_copies_say_nothing(
     )
 
 
+@pytest.mark.flow
 def test_the_catalogues_own_photos_alone_change_nothing(
-    workspace: Workspace, encoder: Encoder, tmp_path: Path
+    unpromoted: Workspace, shipped_encoder: Encoder, tmp_path: Path
 ) -> None:
     folder = labelled(tmp_path / "catalogue", 5)
-    fill(workspace, folder, encoder)
+    fill(unpromoted, folder, shipped_encoder)
     for index, photo in enumerate(sorted(folder.glob("*/*.jpg"))):
         photo.write_bytes(changed(photo.read_bytes(), HOW[index % len(HOW)]))
-    done = CliRunner().invoke(app, ["--workspace", str(workspace.folder), "calibrate", str(folder)])
+    command = ["--workspace", str(unpromoted.folder), "calibrate", str(folder)]
+    done = CliRunner().invoke(app, command)
     assert isinstance(done.exception, UsageError)
     assert "got 0 (25 given; left out: 25 that the catalogue has, or has a copy of)" in str(
         done.exception
     )
-    assert read_calibration(workspace.models, encoder.id) is None
+    assert read_calibration(unpromoted.models, shipped_encoder.id) is None
 
 
 def test_a_calibration_belongs_to_one_encoder(filled: Workspace, encoder: Encoder) -> None:

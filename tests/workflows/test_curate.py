@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 import pytest
 
-from conftest import SHAPES, draw, fill, jpeg
+from conftest import SHAPES, draw, fill, jpeg, put_in
 from satchel.catalog.decisions import Choice
 from satchel.catalog.review import DECIDED
 from satchel.curate.copies import compared_pairs, pairs_to_compare
@@ -27,6 +27,7 @@ from satchel.images import decode, encode_jpeg
 from satchel.search.indexing import build_index
 from satchel.workflows.curate import curate_catalogue, decide_all
 from satchel.workspace import Workspace
+from support.cli import satchel
 
 
 def rules(best: int = BEST_N) -> CurationRules:
@@ -175,14 +176,15 @@ def test_new_photos_alone_are_worked_on(messy: Workspace, encoder: Encoder, tmp_
     assert curation.count_unmeasured() == 0
 
 
+@pytest.mark.flow
 def test_the_command_goes_on_after_a_kill(workspace: Workspace, tmp_path: Path) -> None:
     for number, shape in enumerate(SHAPES):
         for seed in range(16):
             path = tmp_path / "many" / f"M{number}" / f"{seed}.jpg"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(jpeg(shape, seed, (240 + seed, 200)))
+    put_in(workspace, tmp_path / "many")
     command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
-    subprocess.run([*command, "import", str(tmp_path / "many")], check=True, capture_output=True)
     curation = workspace.catalogue.curation
     process = subprocess.Popen([*command, "curate"], stderr=subprocess.DEVNULL)
     while curation.count_unmeasured() == 80:
@@ -212,15 +214,14 @@ def test_products_that_cannot_be_found_are_named(workspace: Workspace, tmp_path:
     for code, pixels in photos.items():
         (tmp_path / "few" / code).mkdir(parents=True)
         (tmp_path / "few" / code / "0.jpg").write_bytes(encode_jpeg(pixels, 95))
-    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
-    subprocess.run([*command, "import", str(tmp_path / "few")], check=True, capture_output=True)
+    put_in(workspace, tmp_path / "few")
     review = workspace.catalogue.review
     review.decide(Choice.DROP, [review.of_product("BYHAND")[0].link_id])
     lost = workspace.catalogue.photos_of("LOST")[0].sha256
     workspace.photos.path(lost).unlink()
     with workspace.catalogue.writing() as writer:
         writer.add_product("EMPTY", {})
-    done = subprocess.run([*command, "curate"], capture_output=True, text=True, check=False)
+    done = satchel(workspace.folder, "curate")
     assert done.returncode == 1  # the lost photo
     told = [line for line in done.stderr.splitlines() if "cannot be found" in line]
     assert told == [
@@ -236,14 +237,13 @@ def test_products_that_cannot_be_found_are_named(workspace: Workspace, tmp_path:
         (photo,) = review.of_product(code)
         assert photo.state == "doubtful"
         assert photo.reasons[-1]["kind"] == LAST_PHOTO
-    identify = [*command, "identify", "--json", str(tmp_path / "few/TEXT/0.jpg")]
-    answer = json.loads(subprocess.run(identify, check=True, capture_output=True).stdout)
+    photo_of_text = str(tmp_path / "few/TEXT/0.jpg")
+    answer = json.loads(satchel(workspace.folder, "identify", "--json", photo_of_text).stdout)
     assert answer["candidates"][0]["code"] == "TEXT"
 
 
 def test_nothing_to_curate_says_so(workspace: Workspace) -> None:
-    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder), "curate"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = satchel(workspace.folder, "curate")
     assert (done.returncode, "satchel import" in done.stderr) == (1, True)
 
 

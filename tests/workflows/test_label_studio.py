@@ -14,11 +14,10 @@ from pathlib import Path
 
 import pytest
 
+from conftest import put_in
 from satchel.annotate.class_map import ClassMap
 from satchel.annotate.tools.tool import connect
 from satchel.catalog.annotations import BoxSource
-from satchel.catalog.importers import open_rows
-from satchel.catalog.ingest import import_rows
 from satchel.errors import AnnotationToolError
 from satchel.images import RGB
 from satchel.records import Box, Detection
@@ -48,13 +47,7 @@ class StubLocator:
 def test_boxes_there_and_back(workspace: Workspace, catalogue_file: Path) -> None:
     assert URL
     assert TOKEN
-    import_rows(
-        open_rows(catalogue_file).rows(),
-        workspace.catalogue,
-        workspace.photos,
-        limits=workspace.settings.photos.limits(),
-        on_problem=lambda problem: pytest.fail(str(problem)),
-    )
+    put_in(workspace, catalogue_file)
     chosen = suggest_photos(workspace, 4, StubLocator(), on_problem=lambda p: pytest.fail(str(p)))
     with connect("label-studio", URL, TOKEN) as tool:
         pushed = push_photos(workspace, tool, chosen, title="Satchel's test")

@@ -13,6 +13,7 @@ from satchel.images import encode_jpeg
 from satchel.records import WHOLE_PHOTO, Box
 
 pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytestmark = pytest.mark.train
 
 from satchel.adapt.compose.foreground import (
     even_background_mask,

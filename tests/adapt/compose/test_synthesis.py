@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytestmark = pytest.mark.train
 
 from satchel.adapt.compose import camera, synthesis
 from satchel.adapt.compose.backgrounds import DRAWN, Backgrounds
