@@ -64,6 +64,7 @@ bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: so
 	$(BIN)/python -m benchmarks.duplicates test
 	$(BIN)/python -m benchmarks.duplicates speed
 	$(BIN)/python -m benchmarks.garbage test
+	$(BIN)/python -m benchmarks.kept_copy test
 	$(BIN)/python -m benchmarks.curate_trial
 	$(BIN)/python -m benchmarks.confidence test
 	$(BIN)/python -m benchmarks.lookalikes test

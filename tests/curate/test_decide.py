@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -14,6 +15,7 @@ from satchel.curate.content import ContentFigures, Shown
 from satchel.curate.decide import COPY, LAST_PHOTO, SEARCHED, decide
 from satchel.curate.garbage import Reason, State, classify
 from satchel.curate.integrity import Fault, PhotoFigures
+from satchel.curate.orientation import AS_IT_IS, Copies
 from satchel.curate.rules import CurationRules, GarbageRules
 
 PLAIN = PhotoFigures(
@@ -67,17 +69,16 @@ def gallery(
     )
 
 
+def as_they_are(pairs: Iterable[tuple[int, int]]) -> Copies:
+    """Copies that lie over each other without being turned."""
+    return dict.fromkeys(pairs, AS_IT_IS)
+
+
 def kept_of_copies(photos: GalleryPhotos) -> list[int]:
     """Rows kept where the first ones are all copies of each other."""
-    copies = np.array([(0, row) for row in range(1, len(photos))])
-    states = decide(photos, copies, RULES)
+    states = decide(photos, as_they_are((0, row) for row in range(1, len(photos))), RULES)
     assert all(s.state is State.KEPT or {r["kind"] for r in s.reasons} >= {COPY} for s in states)
     return [row for row, state in enumerate(states) if state.state is State.KEPT]
-
-
-def test_the_copy_with_most_pixels_then_bytes_is_kept() -> None:
-    larger = {"width": 800, "height": 600}
-    assert kept_of_copies(gallery([{}, larger, larger], size_bytes=[9000, 500, 700])) == [2]
 
 
 def test_a_frame_adds_nothing_to_a_photo() -> None:
@@ -98,12 +99,12 @@ def test_other_faults_of_a_page_are_not_reported() -> None:
     page = {"text": 0.5, "flat": 0.8}
     photos = gallery([page, {}])
     photos.contents[:] = [{"faces": 0.0, "watermark": 1.0, "objects": 3}] * 2
-    found = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    found = decide(photos, {}, RULES)
     kinds = [{reason["kind"] for reason in state.reasons} for state in found]
     assert kinds == [{Fault.TEXT_SCREENSHOT}, {Shown.WATERMARK, Shown.SEVERAL_OBJECTS}]
 
 
-def crop_and_peers(crops: int, originals: int) -> tuple[GalleryPhotos, np.ndarray]:
+def crop_and_peers(crops: int, originals: int) -> tuple[GalleryPhotos, Copies]:
     """Six photos of a product and, of a seventh, large crops unlike it, and the originals."""
     rng = np.random.default_rng(0)
     centre, elsewhere = np.eye(2, 32)
@@ -113,8 +114,7 @@ def crop_and_peers(crops: int, originals: int) -> tuple[GalleryPhotos, np.ndarra
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     large = {"width": 1200, "height": 900}
     photos = gallery([{}] * (6 + originals) + [large] * crops, vectors)
-    copies = np.array([(6, row) for row in range(7, len(photos))], np.int64).reshape(-1, 2)
-    return photos, copies
+    return photos, as_they_are((6, row) for row in range(7, len(photos)))
 
 
 def test_a_copy_that_does_not_show_the_product_gives_way_to_one_that_does() -> None:
@@ -167,7 +167,7 @@ def test_what_a_photo_is_nearer_to_is_named() -> None:
     vectors = np.concatenate([photos.vectors, other])
     codes = ["A"] * len(photos) + ["B"] * 4
     everything = gallery([{}] * len(vectors), vectors, codes=codes)
-    states = decide(everything, np.zeros((0, 2), np.int64), RULES)
+    states = decide(everything, {}, RULES)
     (reason,) = (r for r in states[len(photos) - 1].reasons if r["kind"] == Reason.OTHER_PRODUCT)
     assert reason["codes"] == ["B"]
 
@@ -177,14 +177,14 @@ def test_of_a_products_faulty_photos_the_best_stays() -> None:
     page = {"text": 0.5, "flat": 0.8}
     blank_and_tiny = {**blank, **tiny}
     photos = gallery([blank_and_tiny, page, tiny], size_bytes=[1, 1, 1])
-    states = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    states = decide(photos, {}, RULES)
     assert [state.state for state in states] == [State.DROPPED, State.DOUBTFUL, State.DROPPED]
     assert [r["kind"] for r in states[1].reasons] == [Fault.TEXT_SCREENSHOT, LAST_PHOTO]
     photos.decided[1] = "dropped"  # a person's word counts: the next one stays
-    states = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    states = decide(photos, {}, RULES)
     assert [state.state for state in states] == [State.DROPPED, State.DROPPED, State.DOUBTFUL]
     photos.decided[:] = ["dropped"] * 3
-    states = decide(photos, np.zeros((0, 2), np.int64), RULES)
+    states = decide(photos, {}, RULES)
     assert {state.state for state in states} == {State.DROPPED}
 
 
@@ -225,7 +225,7 @@ def test_only_people_take_a_products_last_photo_away(
     copies = [(a, b) for a, b in pairs if max(a, b) < len(drawn) and a != b]
     harsh = GarbageRules(doubtful_at=-5, dropped_at=-4, trusted_peers=0)
     rules = CurationRules(best=best, garbage=harsh)
-    states = decide(photos, np.array(copies, np.int64).reshape(-1, 2), rules)
+    states = decide(photos, as_they_are(copies), rules)
     for decided, state in zip(photos.decided, states, strict=True):
         assert decided in (None, state.state)
     for code in set(photos.codes):

@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 from satchel.curate.duplicates import (
     Groups,
-    best_of,
     duplicate_candidates,
     join,
 )
@@ -52,7 +51,3 @@ def test_candidates_are_those_of_sorting_all_cosines(seed: int, n: int, k: int) 
                 expected.add((min(i, j), max(i, j)))
     found = duplicate_candidates(vectors, k, 0.3, chunk=7)
     assert [tuple(pair) for pair in found] == sorted(expected)
-
-
-def test_the_best_has_most_pixels_then_the_largest_file() -> None:
-    assert best_of([100, 400, 400, 400], [9000, 500, 700, 700]) == 2

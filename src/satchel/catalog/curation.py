@@ -142,15 +142,20 @@ class CurationStore:
                 connection.execute(insert_or_replace(PhotoFiguresRow), rows)
                 connection.commit()
 
-    def put_marks(self, marks: Mapping[str, float]) -> None:
-        """Store the share of their shop's mark that photos carry, by SHA-256."""
+    def put_content(self, key: str, values: Mapping[str, float]) -> None:
+        """Add one measurement to the contents of photos.
+
+        Args:
+            key: its name.
+            values: by SHA-256.
+        """
         with writing(self._engine) as connection:
-            for name, share in marks.items():
+            for name, value in values.items():
                 photo = select(PhotoRow.id).where(PhotoRow.sha256 == name).scalar_subquery()
                 connection.execute(
                     update(PhotoFiguresRow)
                     .where(PhotoFiguresRow.photo_id == photo)
-                    .values(content=with_json_key(PhotoFiguresRow.content, "mark", share))
+                    .values(content=with_json_key(PhotoFiguresRow.content, key, value))
                 )
             connection.commit()
 

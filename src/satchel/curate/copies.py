@@ -12,12 +12,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from satchel.arrays import Ints
 from satchel.catalog.curation import CurationStore, GalleryPhotos, Pair
 from satchel.catalog.photos import PhotoStore
 from satchel.curate.duplicates import duplicate_candidates
 from satchel.curate.geometry import Comparison, PictureFeatures, compare, describe
 from satchel.curate.hash_pairs import near_pairs
+from satchel.curate.orientation import AS_IT_IS, Way
 from satchel.curate.rules import DuplicateThresholds
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
@@ -85,22 +85,22 @@ def compared_pairs(curation: CurationStore) -> dict[Pair, Comparison]:
 
 def confirmed_copies(
     photos: GalleryPhotos, compared: Mapping[Pair, Comparison], rules: DuplicateThresholds
-) -> Ints:
-    """Return rows that are copies: of equal pixels, or confirmed by comparison; shape (m, 2)."""
+) -> dict[tuple[int, int], Way]:
+    """Return rows that are copies, of equal pixels or confirmed by comparison: see `Copies`."""
     first_by_digest: dict[bytes, int] = {}
     first_by_name: dict[str, int] = {}
-    found = []
+    found = {}
     for row, (digest, name) in enumerate(zip(photos.digests, photos.sha256, strict=True)):
-        found.append((first_by_digest.setdefault(digest, row), row))
+        first = first_by_digest.setdefault(digest, row)
+        if first != row:
+            found[first, row] = AS_IT_IS
         first_by_name.setdefault(name, row)
-    found += [
-        (first_by_name[a], first_by_name[b])
-        for (a, b), comparison in compared.items()
-        if a in first_by_name and b in first_by_name and comparison.same(rules)
-    ]
-    pairs: Ints = np.array(found, np.int64).reshape(-1, 2)
-    different: Ints = pairs[pairs[:, 0] != pairs[:, 1]]
-    return different
+    for (a, b), comparison in compared.items():
+        overlay = comparison.fitting(rules)
+        if overlay is not None and a in first_by_name and b in first_by_name:
+            way = Way(overlay.turn, overlay.flipped)
+            found[first_by_name[a], first_by_name[b]] = way
+    return found
 
 
 def _pair(a: str, b: str) -> Pair:

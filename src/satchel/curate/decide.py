@@ -15,10 +15,11 @@ import numpy as np
 from satchel.arrays import Ints
 from satchel.catalog.curation import GalleryPhotos
 from satchel.catalog.review import DECIDED
+from satchel.curate.best_copy import CopyChoice
 from satchel.curate.content import shown
-from satchel.curate.duplicates import Groups, best_of
 from satchel.curate.garbage import REASONS, Classification, Reason, State, classify
 from satchel.curate.integrity import Fault, PhotoFigures, faults
+from satchel.curate.orientation import Copies
 from satchel.curate.rules import CurationRules
 from satchel.curate.selection import best_n
 
@@ -41,9 +42,6 @@ SEVERITY: Final = (State.KEPT, State.DOUBTFUL, State.DROPPED)
 COPY_ROUNDS: Final = 4
 """Repetitions, at most, of the choice among copies, where the chosen one turned out not to show its
 product: a crop enlarged beyond its original."""
-
-ALMOST: Final = 0.95
-"""Share of the largest visible area from which on a copy shows as much as the largest."""
 
 FAIR_SIDE_PX: Final = 400
 FAIR_SHARPNESS: Final = 100.0
@@ -74,7 +72,7 @@ class PhotoState:
         self.reasons.append({"kind": LAST_PHOTO})
 
 
-def decide(photos: GalleryPhotos, copies: Ints, rules: CurationRules) -> list[PhotoState]:
+def decide(photos: GalleryPhotos, copies: Copies, rules: CurationRules) -> list[PhotoState]:
     """Decide on every photo.
 
     In this order: decisions of people, which nothing below changes; faults of a photo by itself;
@@ -86,18 +84,19 @@ def decide(photos: GalleryPhotos, copies: Ints, rules: CurationRules) -> list[Ph
 
     Args:
         photos: the gallery, dropped ones included.
-        copies: shape (m, 2), int64: rows of `photos` that are confirmed to be one picture.
+        copies: rows of `photos` that are confirmed to be one picture.
 
     Returns:
         a state for each photo, in their order.
     """
     figures = [PhotoFigures(**measured) for measured in photos.figures]
+    choice = CopyChoice.of(photos, figures, copies)
     worse: dict[int, int] = {}
     for _ in range(COPY_ROUNDS):
         states = [_start(decided) for decided in photos.decided]
         _by_themselves(states, figures, rules)
         _by_content(states, photos, rules)
-        chosen = _as_copies(states, photos, figures, copies, worse)
+        chosen = _as_copies(states, photos, choice, worse)
         _among_others(states, photos, rules)
         # A copy that does not show the product must not have displaced one that does.
         wrong = {row: _severity(states[row]) for row in chosen if _unlike_the_product(states[row])}
@@ -142,8 +141,7 @@ def _by_content(states: Sequence[PhotoState], photos: GalleryPhotos, rules: Cura
 def _as_copies(
     states: Sequence[PhotoState],
     photos: GalleryPhotos,
-    figures: Sequence[PhotoFigures],
-    copies: Ints,
+    choice: CopyChoice,
     worse: Mapping[int, int],
 ) -> list[int]:
     """Drop all but one of each product's copies; return the rows that were chosen over others.
@@ -153,14 +151,14 @@ def _as_copies(
             there is no better one.
     """
     preferred = []
-    for group in Groups.connected(len(photos), copies).members():
+    for group in choice.groups:
         # What a person dropped is no candidate; what a person kept is kept with the best.
         rows = [int(row) for row in group if not _dropped_by_hand(states[row])]
         kept = []
         for product in sorted({int(photos.products[row]) for row in rows}):
             own = [row for row in rows if photos.products[row] == product]
             chosen = [row for row in own if states[row].decided] or [
-                _best_copy(own, states, photos, figures, worse)
+                choice.best(_least_severe(own, states, worse))
             ]
             kept += chosen
             if len(own) > len(chosen):
@@ -177,34 +175,17 @@ def _as_copies(
     return preferred
 
 
-def _best_copy(
-    rows: Sequence[int],
-    states: Sequence[PhotoState],
-    photos: GalleryPhotos,
-    figures: Sequence[PhotoFigures],
-    worse: Mapping[int, int],
-) -> int:
-    """Return which of some copies to keep: least severe reasons, largest visible area, least frame.
+def _least_severe(
+    rows: Sequence[int], states: Sequence[PhotoState], worse: Mapping[int, int]
+) -> list[int]:
+    """Return those of some copies with the least severe reasons.
 
-    A collage and a page with the photo in it are copies, too, often with the most pixels; so is
-    the photo in a frame.
+    A collage and a page with the photo in it are copies, too, often with the most pixels.
     """
     own = {row: _severity(states[row]) for row in rows}
     against = {row: (max(own[row], worse.get(row, 0)), own[row]) for row in rows}
     least = min(against.values())
-    rows = [row for row in rows if against[row] == least]
-    areas = np.array([_pixels(figures[row]) * (1 - figures[row].border) for row in rows])
-    rows = [row for row, much in zip(rows, areas, strict=True) if much >= ALMOST * areas.max()]
-    frame = min(figures[row].border for row in rows)
-    rows = [row for row in rows if figures[row].border <= frame + (1 - ALMOST)]
-    best = best_of(
-        [_pixels(figures[row]) for row in rows], [photos.size_bytes[row] for row in rows]
-    )
-    return rows[best]
-
-
-def _pixels(figures: PhotoFigures) -> int:
-    return figures.width * figures.height
+    return [row for row in rows if against[row] == least]
 
 
 def _severity(state: PhotoState) -> int:

@@ -7,7 +7,6 @@ cropped, mirrored, framed). `satchel.curate.geometry` confirms them; confirmed p
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,19 +80,3 @@ def join(labels: Ints, a: Ints, b: Ints) -> Ints:
         while (labels != (higher := labels[labels])).any():
             labels = higher
     return labels
-
-
-def best_of(pixels: Sequence[int], file_bytes: Sequence[int]) -> int:
-    """Return which photo of a group to keep: of the most pixels, then the largest file.
-
-    Copies lose pixels and are recompressed; the original has most of both. Of equals the first.
-
-    Args:
-        pixels: width × height of each.
-        file_bytes: size of each file as it was received.
-
-    Raises:
-        ValueError: the group is empty, or the two differ in length.
-    """
-    sizes = list(zip(pixels, file_bytes, strict=True))
-    return sizes.index(max(sizes))

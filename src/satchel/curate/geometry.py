@@ -65,6 +65,8 @@ class Overlay:
         flipped: it is mirrored.
         inliers: keypoints that the transform explains; 0 where the picture is laid as it is.
         overlap, correlation, difference, marked, turned: as in `DuplicateThresholds`.
+        turn: by how many quarters the second photo, mirrored before if `flipped`, is turned
+            clockwise to lie over the first, in 0 … 3.
     """
 
     flipped: bool
@@ -74,6 +76,7 @@ class Overlay:
     difference: float
     marked: float
     turned: float
+    turn: int = 0
 
     def fits(self, limits: DuplicateThresholds) -> bool:
         """Whether the two photos are copies, overlaid like this."""
@@ -103,9 +106,13 @@ class Comparison:
 
     def same(self, limits: DuplicateThresholds) -> bool | None:
         """Whether one is a transformed copy of the other; None where it must be compared again."""
-        if any(overlay.fits(limits) for overlay in self.overlays):
+        if self.fitting(limits) is not None:
             return True
         return False if self.complete else None
+
+    def fitting(self, limits: DuplicateThresholds) -> Overlay | None:
+        """The first way in which the photos are copies, if any."""
+        return next((overlay for overlay in self.overlays if overlay.fits(limits)), None)
 
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for `json.dumps`."""
@@ -273,7 +280,7 @@ def _laid(a: RGB, b: RGB, b_to_a: Floats, *, flipped: bool, inliers: int) -> Ite
     if correlated < LEAST_CORRELATION:
         return
     figures = differences(a, laid, inside, *fit_brightness(x, y))
-    yield Overlay(flipped, inliers, overlap, correlated, *figures)
+    yield Overlay(flipped, inliers, overlap, correlated, *figures, turn=_quarters(b_to_a))
 
 
 def _at_one_scale(a: RGB, b: RGB, b_to_a: Floats) -> tuple[RGB, RGB, Floats]:
@@ -310,6 +317,11 @@ def _composed(outer: Floats, inner: Floats) -> Floats:
 def _enlargement(matrix: Floats) -> float:
     """By how much a transform makes lengths larger."""
     return float(np.sqrt(abs(np.linalg.det(matrix[:, :2]))))
+
+
+def _quarters(matrix: Floats) -> int:
+    """By how many quarters a similarity turns clockwise, in an image's axes: y downwards."""
+    return round(float(np.degrees(np.arctan2(matrix[1, 0], matrix[0, 0]))) / 90) % 4
 
 
 def _without_rim(covered: Bytes, b_to_a: Floats) -> Bools:

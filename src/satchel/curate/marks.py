@@ -72,7 +72,9 @@ def measure_marks(
             shares = map_in_order(share, batch, workers=cores())
             for row, carried in zip(batch, shares, strict=True):
                 photos.contents[row]["mark"] = carried
-            curation.put_marks({photos.sha256[row]: photos.contents[row]["mark"] for row in batch})
+            curation.put_content(
+                "mark", {photos.sha256[row]: photos.contents[row]["mark"] for row in batch}
+            )
         progress.advance(len(own))
 
 

@@ -19,6 +19,7 @@ from satchel.curate.copies import (
 )
 from satchel.curate.decide import decide
 from satchel.curate.figures import measure_photos
+from satchel.curate.fineness import measure_fineness, unmeasured
 from satchel.curate.marks import measure_marks, shops_to_search
 from satchel.curate.report import render_report
 from satchel.curate.rules import CurationRules
@@ -83,6 +84,9 @@ def curate_catalogue(
         measure_marks(catalogue.curation, store, photos, shops, progress=progress)
     if pairs := pairs_to_compare(photos, rules.duplicates, compared_pairs(catalogue.curation)):
         compare_pairs(catalogue.curation, store, pairs, rules.duplicates, progress=progress)
+    copies = confirmed_copies(photos, compared_pairs(catalogue.curation), rules.duplicates)
+    if rows := unmeasured(photos, copies):
+        measure_fineness(catalogue.curation, store, photos, rows, progress=progress)
     summary = decide_all(catalogue.curation, photos, rules)
     build_index(catalogue, space, workspace.index_path, workspace.settings.search)
     page, figures = _write_report(workspace, summary)
