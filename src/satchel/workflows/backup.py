@@ -152,7 +152,8 @@ class _Taken:
         """Copy the photos that the backup does not have; return those that cannot be."""
         held = self._backup.objects.holds
         wanted = [sha256 for sha256, size in photos if not held(sha256, size)]
-        self._progress.begin("photos", len(wanted))
+        if wanted:
+            self._progress.begin("photos", len(wanted))
         done = map_in_order(self._photo, wanted, workers=cores())
         lost = set()
         for some in batched(zip(wanted, done, strict=True), BATCH):

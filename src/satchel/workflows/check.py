@@ -158,12 +158,14 @@ class _Checking:
 
     def _photo(self, name: str) -> Fault | None:
         store = self._workspace.photos
-        try:
-            if sha256(store.read(name)) == name:
-                return None
-            reason = "its file is damaged"
-        except CatalogueError as error:
-            reason = str(error)
+        reason = "its file is gone from the photo store"
+        if store.path(name).exists():
+            try:
+                if sha256(store.read(name)) == name:
+                    return None
+                reason = "its file is damaged"
+            except CatalogueError as error:
+                reason = str(error)
         fault = Fault(Part.PHOTOS, self._workspace.catalogue.describe_photo(name), reason)
         return self._repaired_photo(name, fault) if self._repair else fault
 

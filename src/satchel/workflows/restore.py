@@ -116,7 +116,8 @@ def _faults_of(
         yield from ((DATABASE, fault) for fault in database_faults(database))
         named += [(f"photo {name}", name) for name, _ in stored_photos(database)]
     unread = [name for name in dict.fromkeys(name for _, name in named) if name not in known]
-    progress.begin(snapshot.name, len(unread))
+    if unread:
+        progress.begin(snapshot.name, len(unread))
     faults = map_in_order(objects.fault, unread, workers=cores())
     for some in batched(zip(unread, faults, strict=True), BATCH):
         known.update(some)
@@ -180,7 +181,8 @@ class _Restoring:
                 wanted.pop(name)
             else:
                 self._set_aside(name)
-        self._progress.begin("files", len(wanted))
+        if wanted:
+            self._progress.begin("files", len(wanted))
         for file in wanted.values():
             try:
                 with self._objects.opened(file.sha256) as found:
