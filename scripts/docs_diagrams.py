@@ -239,68 +239,41 @@ def confidence() -> None:
     d.save("confidence")
 
 
+NAMED = (GREEN, "#6cb48b", "#a6d3b9", "#c5e3d1", "#dff0e6")
+OTHER = "#f0d9b5"
+
+VERDICTS = (
+    ("identified", (94, 2), 1, "the first candidate reaches the measured threshold"),
+    ("probable", (68, 14, 6), 1, "the first candidate reaches 0.6"),
+    ("one_of", (32, 19, 12, 9), 3, "the first two to five reach 0.6 together"),
+    ("uncertain", (17, 12, 9, 8, 6), 0, "five do not: compare them all"),
+    ("not_in_catalogue", (12, 8, 5), 0, '"something else" has nearly all'),
+)
+"""Verdict, confidences in per cent, how many candidates are named, meaning."""
+
+
 def verdict() -> None:
-    """Where each verdict is given."""
-    d = Drawing(860, 330, "Verdicts")
-    left, top, w, h = 90.0, 40.0, 360.0, 236.0
-    absent, sure = left + 0.22 * w, top + 0.2 * h
-    d.rect(left, top, absent - left, h, fill=GREY)
-    d.rect(absent, top, left + w - absent, sure - top, fill=GREEN, opacity=0.28)
-    d.rect(absent, sure, left + w - absent, top + h - sure, fill=AMBER, opacity=0.18)
+    """Confidences for which each verdict is given."""
+    d = Drawing(860, 334, "Verdicts")
+    left, width = 40.0, 360.0
+    for share, label in ((0.6, "0.6"), (0.9, "identified_at")):
+        d.line(left + share * width, 34, left + share * width, 308, colour=INK, dash="4 4")
+        d.text(left + share * width, 26, label, text_anchor="middle")
+    for row, (name, shares, named, meaning) in enumerate(VERDICTS):
+        x, y = left, 50.0 + 56 * row
+        for at, share in enumerate((*shares, 100 - sum(shares))):
+            rest = at == len(shares)
+            fill = GREY if rest else NAMED[at] if at < named else OTHER
+            d.rect(x, y, share * width / 100, 26, fill=fill, stroke="#ffffff")
+            x += share * width / 100
+        d.text(430, y + 12, name, font_weight="600")
+        d.text(430, y + 29, meaning, colour=SOFT)
     d.text(
-        (left + absent) / 2 + 4,
-        top + h / 2,
-        "not_in_catalogue",
-        text_anchor="middle",
-        font_weight="600",
-        transform=f"rotate(-90 {(left + absent) / 2 + 4:.1f} {top + h / 2})",
-    )
-    d.text(
-        (absent + left + w) / 2,
-        (top + sure) / 2 + 5,
-        "identified",
-        text_anchor="middle",
-        font_weight="600",
-    )
-    d.text(
-        (absent + left + w) / 2,
-        (sure + top + h) / 2 + 5,
-        "uncertain",
-        text_anchor="middle",
-        font_weight="600",
-    )
-    d.text(left + w / 2, top + h + 30, "in_catalogue, 0 … 1", text_anchor="middle", colour=SOFT)
-    d.text(
-        60,
-        top + h / 2,
-        "confidence of the first, 0 … 1",
-        text_anchor="middle",
+        left,
+        326,
+        "confidences of the candidates, likeliest first; green: named; grey: something else",
         colour=SOFT,
-        transform=f"rotate(-90 60 {top + h / 2})",
     )
-    for at, (name, *lines) in enumerate(
-        (
-            (
-                "identified",
-                "begins where at least 95 % of such answers",
-                "are right, at the lower end of the interval",
-            ),
-            (
-                "not_in_catalogue",
-                "begins where at most 5 % of the items",
-                "that are there would be affected",
-            ),
-            (
-                "uncertain",
-                "everything else: compare the candidates,",
-                "likely says how many are worth it",
-            ),
-        )
-    ):
-        y = 72 + at * 78
-        d.text(490, y, name, font_weight="600")
-        for more, line in enumerate(lines):
-            d.text(490, y + 20 + 17 * more, line, colour=SOFT)
     d.save("verdict")
 
 
