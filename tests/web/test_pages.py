@@ -90,7 +90,7 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
     )
     words = {
         "identified": ("Very probably M22675", "M22675일 가능성이 매우 높아요"),
-        "probable": ("Probably M22675", "M22675로 보여요"),
+        "probable": ("Probably M22675", "M22675인 것으로 보여요"),
         "one_of": ("Probably one of these 3", "이 3개 모델 중 하나로 보여요"),
         "uncertain": ("compare them all", "모두 비교해 주세요"),
         "not_in_catalogue": ("Probably not in this catalogue", "이 카탈로그에 없는 상품"),
