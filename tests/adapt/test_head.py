@@ -20,6 +20,7 @@ from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.progress import SILENT
 from satchel.workspace import Workspace
+from support.stub_encoder import by_saliency
 
 pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
@@ -211,6 +212,7 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TokenEnco
     from satchel.workflows.promote import promote_run
     from satchel.workflows.train import resume
 
+    workspace = by_saliency(workspace)
     assert adapts_head(workspace)
     before = Identifier.open(workspace)
     run = begin_adapting(workspace, TINY, "adapt")
@@ -258,6 +260,7 @@ def test_adapting_again_starts_from_the_built_in_head_and_is_held_against_what_a
     from satchel.workflows.promote import promote_run
     from satchel.workflows.train import resume
 
+    workspace = by_saliency(workspace)
     first, second = "first", "second"
     run = begin_adapting(workspace, TINY, first)
     assert not (run.folder / "served.safetensors").exists()

@@ -20,6 +20,7 @@ from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.progress import SILENT
 from satchel.workspace import Workspace
+from support.stub_encoder import by_saliency
 
 pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytest.importorskip("accelerate", reason="needs the train extra: pip install '.[train]'")
@@ -160,6 +161,7 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
     from satchel.workflows.promote import promote_run
     from satchel.workflows.train import resume
 
+    workspace = by_saliency(workspace)
     run = begin_adapting(workspace, TINY, "adapt")
     served = load_file(run.folder / "served.safetensors")  # what it is held against
     light = builtin_backbone().second.state_dict()

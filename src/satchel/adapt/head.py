@@ -66,7 +66,7 @@ def adapt_head(
     check_base(run, card.sha256)
     job = prepare(task, settings, run, side_px=card.input_side_px, progress=progress)
     model = onnx.load_from_string(read_model(card, BUILTIN.parent))
-    most = 2 * len(job.foregrounds) + len(job.validation.queries)
+    most = 2 * len(job.foregrounds) + 2 * len(job.validation.queries)  # whole, and its object
     cache = CachedEncoder(TokenEncoder(card, model), run.folder / PASSES, most, progress.advance)
     state = adapt(job, HeadMethod(job, model, cache, most), on_epoch)
     for name in (PASSES, SYNTHETIC):  # encoded again in minutes
@@ -152,6 +152,7 @@ class HeadMethod:
         job, cache = self.job, self.cache
         job.progress.begin("gallery", 4 * len(job.task.trained))
         encoder = HeadEncoder(cache)
+        pad = job.task.locator.pad if job.task.locator else 0.0
         whole: list[Halves] = []
         boxes: list[Halves] = []
         vectors: list[Floats] = []
@@ -163,7 +164,7 @@ class HeadMethod:
             vectors += [one.vector for one in embedded]
             for kept, at in (
                 (whole, [WHOLE_PHOTO] * len(rows)),
-                (boxes, [s.box for s in embedded]),
+                (boxes, [s.box.padded(pad) for s in embedded]),
             ):
                 crops = [encoder.crop_shape.cut(*one) for one in zip(photos, at, strict=True)]
                 kept += [cache.head_inputs(one[None]).tokens for one in crops]
