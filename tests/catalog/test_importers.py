@@ -99,11 +99,11 @@ def test_folder_per_code(tmp_path: Path) -> None:
 
 def test_other_files_of_a_folder_are_reported(tmp_path: Path) -> None:
     (tmp_path / "M1").mkdir()
-    for name in ("loose.jpg", "list.txt", "M1/a.jpg", "M1/b.GIF", "M1/c.gif", "M1/Thumbs.db"):
+    for name in ("loose.jpg", "list.txt", "M1/a.jpg", "M1/b.SVG", "M1/c.svg", "M1/Thumbs.db"):
         (tmp_path / name).write_bytes(b"x")
     loose, others, systems = open_rows(tmp_path).notes
     assert loose.startswith("passed over, photos outside the folders, which have no code (1)")
-    assert others == "passed over, by their names no photos: .gif (2)"
+    assert others == "passed over, by their names no photos: .svg (2)"
     assert systems.endswith("Thumbs.db (1)")
 
 
