@@ -4,6 +4,7 @@ SatchelError
 ├── UsageError              the call itself is wrong: nothing was tried
 │   ├── NoMatch             no product passes a filter
 │   ├── BadBox              a box that a person gives cannot be used
+│   ├── EditConflict        an edit of the catalogue is in the way of another one
 │   ├── UploadExpired       the server no longer has a photo that it kept for a while
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
@@ -90,6 +91,10 @@ class NoMatch(UsageError):
 
 class BadBox(UsageError):
     """A box that a person gives is malformed, or not on the photo."""
+
+
+class EditConflict(UsageError):
+    """An edit cannot be made or undone: a code is taken, or a later edit is in the way."""
 
 
 class UploadExpired(UsageError):

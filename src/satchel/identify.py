@@ -275,7 +275,7 @@ class Identifier:
             selection: the products that take part, from `select`; None for all.
         """
         only = None if selection is None else selection.products
-        ranked = self.searcher.rank(photos, top=max(top, POOL), only=only)
+        ranked = self._existing(self.searcher.rank(photos, top=max(top, POOL), only=only))
         posterior = score_confidence(self._confidence, ranked, absent=self._absent)
         groups = _within(self._groups_of([found.product for found in ranked]), only)
         folded = fold([found.product for found in ranked], posterior.confidences, groups)
@@ -296,6 +296,19 @@ class Identifier:
             tuple(photo.detections for photo in photos),
             {} if selection is None else selection.where,
         )
+
+    def _existing(self, ranked: list[RankedProduct]) -> list[RankedProduct]:
+        """Leave out products that were deleted after the index was built.
+
+        Raises:
+            IndexMissing: no other is left.
+        """
+        known = self._catalogue.existing([found.product for found in ranked])
+        if not known:
+            raise IndexMissing(
+                "what the index holds was deleted from the catalogue: run `satchel index`"
+            )
+        return [found for found in ranked if found.product in known]
 
     def _groups_of(self, products: Sequence[int]) -> list[Group]:
         """The groups that count as one candidate and contain one of these products."""

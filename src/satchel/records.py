@@ -216,6 +216,7 @@ class ProductPhoto:
         state: kept, doubtful or dropped; only kept ones are searched, doubtful ones where a
             product has nothing better.
         reasons: for a state other than kept, each a JSON object with a `kind`.
+        attributes: the further columns of its row of the catalogue file.
     """
 
     sha256: str
@@ -227,6 +228,7 @@ class ProductPhoto:
     link_id: int = 0
     state: str = "kept"
     reasons: tuple[Mapping[str, Any], ...] = ()
+    attributes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
 
 class Verdict(StrEnum):

@@ -34,6 +34,11 @@ def catalogue(tmp_path: Path) -> Catalogue:
 
 @pytest.fixture
 def store(catalogue: Catalogue) -> AnnotationStore:
+    """Its photos show a product."""
+    with catalogue.writing() as writer:
+        product = writer.add_product("A", {})
+        for number in range(1, 451):
+            writer.link(product, number, {}, {})
     return catalogue.annotations
 
 
@@ -128,8 +133,9 @@ def test_a_failure_stores_nothing(store: AnnotationStore) -> None:
 def test_what_counts_is_as_a_dictionary_says(steps, tmp_path_factory) -> None:
     catalogue = new_catalogue(tmp_path_factory.mktemp("db") / "a.db")
     with catalogue.writing() as writer:
+        product = writer.add_product("A", {})
         for number in range(1, 4):
-            writer.add_photo(photo(number), 640, 480, 1)
+            writer.link(product, writer.add_photo(photo(number), 640, 480, 1), {}, {})
     expected: dict[BoxSource, dict[str, str]] = {PERSON: {}, PRE_LABEL: {}}
     for source, number, label in steps:
         score = None if source is PERSON else 0.5

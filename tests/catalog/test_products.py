@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from satchel.errors import CatalogueError
@@ -23,7 +25,7 @@ def test_a_transaction_that_fails_leaves_nothing(workspace: Workspace) -> None:
 
 
 def test_search_wants_every_word_anywhere_and_takes_no_wildcards(filled: Workspace) -> None:
-    def codes(query: str, **page: int) -> list[str]:
+    def codes(query: str, **page: Any) -> list[str]:
         found = filled.catalogue.products(query, **page)
         return [product.code for product, _ in found.products]
 

@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, insert
 
 from satchel.catalog.database import SCHEMA, _set_pragmas, open_database
 from satchel.catalog.store import Catalogue
-from satchel.catalog.tables import Base, PhotoRow
+from satchel.catalog.tables import Base, PhotoRow, ProductPhotoRow, ProductRow
 from satchel.errors import WorkspaceError
 
 
@@ -77,9 +77,12 @@ def test_a_database_of_the_first_release_is_migrated_with_what_it_holds(tmp_path
         connection.execute(
             insert(PhotoRow).values(sha256="a" * 64, width=1, height=2, size_bytes=3)
         )
+        connection.execute(insert(ProductRow).values(code="M1"))
+        connection.execute(insert(ProductPhotoRow).values(product_id=1, photo_id=1))
         connection.commit()
     engine.dispose()
     catalogue = Catalogue.open(path)
     assert catalogue.has_photo("a" * 64)
+    assert catalogue.edits.history() == []
     assert catalogue.annotations.count() == 0
     catalogue.close()

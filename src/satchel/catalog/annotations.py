@@ -17,6 +17,7 @@ from sqlalchemy.orm import aliased
 
 from satchel.catalog.database import by_photo_id, inserted_id, writing
 from satchel.catalog.dialect import MAX_PARAMETERS
+from satchel.catalog.products import shows_a_product
 from satchel.catalog.tables import (
     AnnotationBoxRow,
     AnnotationRow,
@@ -227,7 +228,7 @@ def _current(source: BoxSource | None) -> Select[*tuple[Any, ...]]:
             (other.source == BoxSource.PERSON) & (AnnotationRow.source == BoxSource.PRE_LABEL),
         ),
     )
-    chosen = _labellings().where(~later.exists())
+    chosen = _labellings().where(~later.exists(), shows_a_product())
     return chosen if source is None else chosen.where(AnnotationRow.source == source)
 
 

@@ -21,9 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.orm import aliased
 
 from satchel.arrays import Bools, Bytes, Floats, Ints
-from satchel.catalog.database import by_photo_id, increment_revision, writing
+from satchel.catalog.database import by_photo_id, increment_revision, stored_photos, writing
 from satchel.catalog.decisions import has_standing_decision
 from satchel.catalog.dialect import insert_or_replace, with_json_key
+from satchel.catalog.products import shows_a_product
 from satchel.catalog.tables import (
     PhotoFiguresRow,
     PhotoPairRow,
@@ -125,8 +126,8 @@ class CurationStore:
             yield row.id, row.sha256, row.width, row.height
 
     def put_figures(self, measured: Iterable[MeasuredPhoto]) -> None:
-        """Store measurements in one transaction."""
-        rows = [
+        """Store measurements in one transaction; those of purged photos are dropped."""
+        rows: list[dict[str, Any]] = [
             {
                 "photo_id": photo.photo_id,
                 "pixel_digest": photo.pixel_digest,
@@ -139,7 +140,9 @@ class CurationStore:
         ]
         if rows:
             with writing(self._engine) as connection:
-                connection.execute(insert_or_replace(PhotoFiguresRow), rows)
+                known = stored_photos(connection, [row["photo_id"] for row in rows])
+                if rows := [row for row in rows if row["photo_id"] in known]:
+                    connection.execute(insert_or_replace(PhotoFiguresRow), rows)
                 connection.commit()
 
     def put_content(self, key: str, values: Mapping[str, float]) -> None:
@@ -236,8 +239,10 @@ class CurationStore:
             rows = [
                 {"first_id": ids[first], "second_id": ids[second], "comparison": comparison}
                 for (first, second), comparison in pairs
+                if first in ids and second in ids  # and not purged meanwhile
             ]
-            connection.execute(insert_or_replace(PhotoPairRow), rows)
+            if rows:
+                connection.execute(insert_or_replace(PhotoPairRow), rows)
             connection.commit()
 
     def set_states(self, states: Iterable[tuple[int, str, list[dict[str, Any]]]]) -> int:
@@ -292,7 +297,7 @@ def _unmeasured() -> Select[int, str, int, int]:
     return (
         select(PhotoRow.id, PhotoRow.sha256, PhotoRow.width, PhotoRow.height)
         .outerjoin(PhotoFiguresRow, PhotoFiguresRow.photo_id == PhotoRow.id)
-        .where(PhotoFiguresRow.photo_id.is_(None))
+        .where(PhotoFiguresRow.photo_id.is_(None), shows_a_product())
     )
 
 

@@ -7,7 +7,7 @@ can help; both say what to do.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -38,7 +38,7 @@ from satchel.errors import (
 )
 from satchel.validation import reason
 
-SCHEMA: Final = "0004"
+SCHEMA: Final = "0005"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000
@@ -115,6 +115,11 @@ def by_photo_id(engine: Engine, chosen: Select[*tuple[Any, ...]], page: int) -> 
             return
         yield from rows
         last = rows[-1].id
+
+
+def stored_photos(connection: Connection, ids: Collection[int]) -> set[int]:
+    """Return those of these ids, some hundreds at most, that photos have: others were purged."""
+    return set(connection.scalars(select(PhotoRow.id).where(PhotoRow.id.in_(ids))))
 
 
 def current_revision(connection: Connection) -> int:

@@ -2,7 +2,8 @@
 
 A decision is in force until somebody undoes it; then it stays as history, with who and when.
 Photos are decided on through `satchel.catalog.review`, groups of look-alikes through
-`satchel.catalog.lookalikes`; both have `decide` and `undo`, and `history` from `Decisions`.
+`satchel.catalog.lookalikes`; both have `decide` and `undo`, and `history` from `Decisions`. Edits
+of the catalogue are rows of the same ledger, made and undone through `satchel.catalog.edits`.
 """
 
 from __future__ import annotations
@@ -36,10 +37,17 @@ class Choice(StrEnum):
     KEEP_BOTH = "keep_both"
     CONFIRM_GROUP = "confirm_group"
     REJECT_GROUP = "reject_group"
+    EDIT = "edit"
+    RENAME = "rename"
+    MERGE = "merge"
+    DELETE_PRODUCT = "delete_product"
+    DELETE_PHOTO = "delete_photo"
+    PURGE = "purge"
 
 
+PHOTO_CHOICES: Final = frozenset((Choice.KEEP, Choice.DROP, Choice.MOVE, Choice.KEEP_BOTH))
 GROUP_CHOICES: Final = frozenset((Choice.CONFIRM_GROUP, Choice.REJECT_GROUP))
-PHOTO_CHOICES: Final = frozenset(Choice) - GROUP_CHOICES
+EDIT_CHOICES: Final = frozenset(Choice) - PHOTO_CHOICES - GROUP_CHOICES
 
 
 @dataclass(frozen=True, slots=True)

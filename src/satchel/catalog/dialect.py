@@ -60,6 +60,12 @@ def has_item_with(column: InstrumentedAttribute[Any], key: str, value: str) -> C
     return found.where(func.json_extract(items.c.value, f"$.{key}") == value).exists()
 
 
+def has_item(column: InstrumentedAttribute[Any], key: str, value: str) -> ColumnElement[bool]:
+    """Whether the JSON array under `key` of the JSON object of `column` holds this value."""
+    items = func.json_each(column, f"$.{key}").table_valued("value")
+    return select(1).select_from(items).where(items.c.value == value).exists()
+
+
 def json_entries(column: InstrumentedAttribute[Any]) -> TableValuedAlias:
     """Return the keys and values of the JSON object of `column` as a table to join with."""
     return func.json_each(column).table_valued("key", "value")
@@ -78,3 +84,22 @@ def begin(connection: Connection) -> None:
     """
     writes = connection.get_execution_options().get("writes", False)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def overwrite_deleted(connection: Connection) -> None:
+    """Let what this connection deletes be overwritten in the file, not only be marked as free."""
+    connection.exec_driver_sql("PRAGMA secure_delete = ON")
+
+
+def truncate_journal(engine: Engine) -> bool:
+    """Write the journal into the database and empty it, so that no old page is left in it.
+
+    Returns:
+        False where another program reads the database, and the journal stays.
+    """
+    connection = engine.raw_connection()
+    try:
+        busy, _, _ = connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    finally:
+        connection.close()
+    return not busy

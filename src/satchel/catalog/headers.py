@@ -84,6 +84,12 @@ def attribute_field(name: str) -> str | None:
     return _ATTRIBUTES.get(header_key(name))
 
 
+def column_name(name: str) -> str:
+    """Return the name under which a column is stored: its field's, or its own in lower case."""
+    plain = " ".join(composed(name).split()).lower()
+    return plain if plain in FIELDS else attribute_field(plain) or plain
+
+
 @lru_cache(maxsize=16)  # of JSON Lines each row has its own
 def name_columns(
     headers: tuple[str, ...], given: tuple[tuple[str, str], ...] = ()

@@ -37,13 +37,25 @@ from satchel.catalog.lookalike_groups import (
     read_members,
     set_group_state,
 )
-from satchel.catalog.tables import DecisionRow, LookAlikeGroupRow, ProductRow
+from satchel.catalog.tables import (
+    DecisionRow,
+    LookAlikeGroupRow,
+    LookAlikeMemberRow,
+    ProductRow,
+)
 from satchel.errors import CatalogueError, UsageError
 
 _TAKEN_APART: Final = select(LookAlikeGroupRow.taken_from).where(
     LookAlikeGroupRow.taken_from.is_not(None)
 )
 """Numbers of groups of which a part was confirmed."""
+
+_SEVERAL: Final = (
+    select(LookAlikeMemberRow.group_id)
+    .group_by(LookAlikeMemberRow.group_id)
+    .having(func.count() > 1)
+)
+"""Numbers of groups that have not lost all but one product: others were deleted or merged."""
 
 
 class LookAlikeStore(Decisions):
@@ -60,7 +72,7 @@ class LookAlikeStore(Decisions):
             select(func.count())
             .select_from(LookAlikeGroupRow)
             .where(LookAlikeGroupRow.state == state)
-            .where(LookAlikeGroupRow.id.not_in(_TAKEN_APART))
+            .where(LookAlikeGroupRow.id.not_in(_TAKEN_APART), LookAlikeGroupRow.id.in_(_SEVERAL))
         )
         with self._engine.connect() as connection:
             return connection.scalar(chosen) or 0
@@ -84,7 +96,7 @@ class LookAlikeStore(Decisions):
         chosen = (
             select(LookAlikeGroupRow.id)
             .where(LookAlikeGroupRow.state == state, LookAlikeGroupRow.id > after)
-            .where(LookAlikeGroupRow.id.not_in(_TAKEN_APART))
+            .where(LookAlikeGroupRow.id.not_in(_TAKEN_APART), LookAlikeGroupRow.id.in_(_SEVERAL))
             .order_by(LookAlikeGroupRow.id)
             .limit(limit)
         )
@@ -107,7 +119,8 @@ class LookAlikeStore(Decisions):
         for number, state, product in rows:
             if state in states:
                 found.setdefault((state != GroupState.CONFIRMED, number), []).append(product)
-        order = sorted(found, key=lambda one: (one[0], -len(found[one]), one[1]))
+        several = [one for one in found if len(found[one]) > 1]  # others were deleted
+        order = sorted(several, key=lambda one: (one[0], -len(found[one]), one[1]))
         return disjoint([tuple(sorted(found[one])) for one in order])
 
     def confirmed_of(self, code: str) -> tuple[int, ...]:

@@ -40,6 +40,21 @@ class PhotoStore:
             raise storage_error(error, f"write to the photo store in {self.folder}") from None
         return name
 
+    def remove(self, name: str) -> bool:
+        """Delete the photo with this SHA-256; return whether it was there.
+
+        Raises:
+            StorageError: the folder cannot be written to.
+        """
+        path = self.path(name)
+        try:
+            path.unlink()
+        except FileNotFoundError:
+            return False
+        except OSError as error:
+            raise storage_error(error, f"delete {path}") from None
+        return True
+
     def path(self, name: str) -> Path:
         """Return the path of the photo with this SHA-256, whether or not it exists.
 

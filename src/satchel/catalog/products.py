@@ -109,6 +109,17 @@ class ProductStore:
             }
         return [found[number] for number in ids]
 
+    def has_product(self, code: str) -> bool:
+        """Whether a product has this code."""
+        chosen = select(ProductRow.id).where(ProductRow.code == code)
+        with self._engine.connect() as connection:
+            return connection.scalar(chosen) is not None
+
+    def existing(self, ids: Sequence[int]) -> set[int]:
+        """Return those of these database ids, some hundreds at most, that products have."""
+        with self._engine.connect() as connection:
+            return set(connection.scalars(select(ProductRow.id).where(ProductRow.id.in_(ids))))
+
     def ids_of_codes(self) -> dict[str, int]:
         """Return the database id of every product, by its code."""
         with self._engine.connect() as connection:
@@ -128,13 +139,20 @@ class ProductStore:
                 for number, brand, category, colour in connection.execute(chosen)
             }
 
-    def products(self, query: str = "", *, offset: int = 0, limit: int = 48) -> ProductPage:
+    def products(
+        self, query: str = "", *, offset: int = 0, limit: int = 48, unfindable: bool = False
+    ) -> ProductPage:
         """Return products whose code, brand, name, category or colour hold every word of `query`.
 
         A brand is found under all its names. Ordered by code.
+
+        Args:
+            unfindable: only those without a photo that is searched.
         """
         with self._engine.connect() as connection:
             matches = _matching(query, self.brands, connection)
+            if unfindable:
+                matches = matches.where(~_has_searched_photo())
             total = connection.scalar(select(func.count()).select_from(matches.subquery())) or 0
             rows = connection.execute(
                 matches.order_by(ProductRow.code).offset(offset).limit(limit)
@@ -162,6 +180,7 @@ class ProductStore:
                     ProductPhotoRow.id.label("link_id"),
                     ProductPhotoRow.state,
                     ProductPhotoRow.reasons,
+                    ProductPhotoRow.attributes,
                 )
                 .join(ProductPhotoRow, ProductPhotoRow.photo_id == PhotoRow.id)
                 .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
@@ -170,18 +189,30 @@ class ProductStore:
             ).all()
         return [ProductPhoto(**{**row._mapping, "reasons": tuple(row.reasons)}) for row in rows]
 
+    def photo_states(self, codes: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Count the photos of products, some hundreds at most, by code and state."""
+        counted = (
+            select(ProductRow.code, ProductPhotoRow.state, func.count())
+            .join(ProductPhotoRow, ProductPhotoRow.product_id == ProductRow.id)
+            .where(ProductRow.code.in_(codes))
+            .group_by(ProductRow.code, ProductPhotoRow.state)
+        )
+        found: dict[str, dict[str, int]] = {code: {} for code in codes}
+        with self._engine.connect() as connection:
+            for code, state, count in connection.execute(counted):
+                found[code][state] = count
+        return found
+
     def has_photo(self, sha256: str) -> bool:
         """Whether a photo with this SHA-256 belongs to the catalogue."""
-        with self._engine.connect() as connection:
-            return (
-                connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256)) is not None
-            )
+        return self.stored_photo(sha256) is not None
 
     def stored_photo(self, sha256: str) -> StoredPhoto | None:
         """Return the photo with this SHA-256, if there is one."""
         chosen = select(PhotoRow.id, PhotoRow.sha256, PhotoRow.width, PhotoRow.height)
+        this_one = chosen.where(PhotoRow.sha256 == sha256, shows_a_product())
         with self._engine.connect() as connection:
-            found = connection.execute(chosen.where(PhotoRow.sha256 == sha256)).one_or_none()
+            found = connection.execute(this_one).one_or_none()
         return None if found is None else StoredPhoto(*found)
 
     def describe_photo(self, sha256: str) -> str:
@@ -207,6 +238,29 @@ class ProductStore:
         with self._engine.connect() as connection:
             found = connection.execute(chosen).one_or_none()
         return None if found is None else (found.id, found.sha256)
+
+
+def shows_a_product() -> ColumnElement[bool]:
+    """Whether a photo (`PhotoRow`) belongs to a product: one that was deleted stays stored."""
+    return (
+        select(ProductPhotoRow.id)
+        .where(ProductPhotoRow.photo_id == PhotoRow.id)
+        .correlate(PhotoRow)
+        .exists()
+    )
+
+
+def _has_searched_photo() -> ColumnElement[bool]:
+    """Whether a product (`ProductRow`) has a photo that queries are compared with."""
+    return (
+        select(ProductPhotoRow.id)
+        .where(
+            ProductPhotoRow.product_id == ProductRow.id,
+            ProductPhotoRow.state.in_(("kept", "doubtful")),
+        )
+        .correlate(ProductRow)
+        .exists()
+    )
 
 
 def _matching(query: str, brands: Brands, connection: Connection) -> Select[Any]:

@@ -11,9 +11,23 @@ from typing import Final
 from satchel.catalog.database import open_database
 from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.store import Catalogue
-from satchel.catalog.tables import PhotoRow, PhotoSourceRow, ProductPhotoRow, ProductRow
+from satchel.catalog.tables import (
+    DecisionRow,
+    LookAlikeGroupRow,
+    PhotoRow,
+    PhotoSourceRow,
+    ProductPhotoRow,
+    ProductRow,
+)
 
-COPIED: Final = (ProductRow, PhotoRow, PhotoSourceRow, ProductPhotoRow)
+COPIED: Final = (
+    ProductRow,
+    PhotoRow,
+    PhotoSourceRow,
+    ProductPhotoRow,
+    LookAlikeGroupRow,
+    DecisionRow,
+)
 """What an import reads and writes: some hundred bytes a photo, without embeddings."""
 
 

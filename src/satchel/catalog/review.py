@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, Select, delete, func, insert, select, update
 
+from satchel.catalog.change_log import unused_id
 from satchel.catalog.database import increment_revision, inserted_id, writing
 from satchel.catalog.decisions import (
     PHOTO_CHOICES,
@@ -253,7 +254,10 @@ def _link_to(connection: Connection, product_id: int, photo: ReviewPhoto) -> tup
     if known is not None:
         return known, False
     link = insert(ProductPhotoRow).values(
-        product_id=product_id, photo_id=photo_id, source=f"moved from {photo.code}"
+        id=unused_id(connection, ProductPhotoRow),
+        product_id=product_id,
+        photo_id=photo_id,
+        source=f"moved from {photo.code}",
     )
     return inserted_id(connection, link), True
 

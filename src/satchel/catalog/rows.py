@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Final
 
 from satchel.catalog.file_names import composed
-from satchel.catalog.headers import CODE, LINK_FIELDS, PHOTO
+from satchel.catalog.headers import CODE, LINK_FIELDS, PHOTO, column_name
 from satchel.catalog.photo_folder import PhotoFolder
+from satchel.errors import UsageError
 from satchel.folders import is_photo
 from satchel.records import PRODUCT_FIELDS, Problem
 from satchel.text import printable
@@ -231,6 +232,49 @@ def check_inside(line: int, value: str, path: Path, photos: PhotoFolder) -> Path
         return path
     reason = f"is outside {photos.root}; move it there, or name the photos' folder with --photos"
     return RowProblem.of(line, PHOTO, value, reason)
+
+
+# -- edits ----------------------------------------------------------------------------------------
+
+
+def checked_values(values: Mapping[str, str]) -> dict[str, str]:
+    """Check and trim the values of an edit, by columns as a catalogue file names them.
+
+    Raises:
+        UsageError: a name or a value cannot be stored, or cannot be set like this.
+    """
+    checked = {}
+    for given, value in values.items():
+        name = column_name(given)
+        if not name or not _is_text(name) or len(name) > MAX_CODE_CHARS:
+            raise UsageError(f"expected the name of a column, got {given[:80]!r}")
+        if name in (CODE, PHOTO):
+            raise UsageError(
+                f"{name!r} is not set like a column: rename, merge or delete the product, or "
+                "delete one of its photos"
+            )
+        if not _is_text(value):
+            raise UsageError(f"the value of {name} {NOT_TEXT}; type it again")
+        checked[name] = tidy(value)
+        if len(checked[name]) > MAX_VALUE_CHARS:
+            raise UsageError(f"the value of {name} is longer than {MAX_VALUE_CHARS} characters")
+    if not checked:
+        raise UsageError("expected at least one column to set, got none")
+    return checked
+
+
+def checked_code(code: str) -> str:
+    """Check and trim the code of a product.
+
+    Raises:
+        UsageError: it is empty, too long, or cannot be printed.
+    """
+    tidied = tidy(code)
+    if not tidied or not tidied.isprintable() or len(tidied) > MAX_CODE_CHARS:
+        raise UsageError(
+            f"expected a code of 1 to {MAX_CODE_CHARS} printable characters, got {code[:80]!r}"
+        )
+    return tidied
 
 
 # -- text -----------------------------------------------------------------------------------------

@@ -13,10 +13,13 @@ from satchel.catalog.annotations import AnnotationStore
 from satchel.catalog.brands import FILE_NAME, Brands
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import open_database, take_lock, writing
+from satchel.catalog.edits import CatalogueEdits
+from satchel.catalog.exporters import CatalogueExport
 from satchel.catalog.facet_store import FacetStore
 from satchel.catalog.feedback import FeedbackStore
 from satchel.catalog.lookalikes import LookAlikeStore
 from satchel.catalog.products import ProductStore
+from satchel.catalog.purge import PurgeStore
 from satchel.catalog.review import PhotoReview
 from satchel.catalog.tables import Base
 from satchel.catalog.training import KeptPhoto, kept_photos
@@ -38,6 +41,9 @@ class Catalogue(ProductStore):
         look_alikes: groups of look-alikes, and people's decisions on them.
         annotations: boxes on photos.
         annotation_tasks: tasks in annotation tools.
+        edits: people's edits of products and photos.
+        exports: the catalogue as rows of a file.
+        purges: what was deleted, to be erased for good.
     """
 
     def __init__(self, engine: Engine, brands: Brands) -> None:
@@ -50,6 +56,9 @@ class Catalogue(ProductStore):
         self.feedback = FeedbackStore(engine)
         self.annotations = AnnotationStore(engine)
         self.annotation_tasks = AnnotationTaskStore(engine)
+        self.edits = CatalogueEdits(engine)
+        self.exports = CatalogueExport(engine)
+        self.purges = PurgeStore(engine)
 
     @classmethod
     def open(cls, path: Path, *, create: bool = False) -> Catalogue:

@@ -144,11 +144,13 @@ class PhotoPairRow(Base):
 
 
 class DecisionRow(Base):
-    """One decision of a person, about photos of products or about a group of look-alikes.
+    """One decision of a person: about photos of products, a group of look-alikes, or an edit.
 
     `kind` is a `satchel.catalog.decisions.Choice`. A decision is never deleted: `undone_at` and
     `undone_by` say when it was undone and by whom. What it was about, and what was before, are
-    its subjects. `group_id` is the group that a decision on look-alikes is about.
+    its subjects. `group_id` is the group that a decision on look-alikes is about. An edit of the
+    catalogue has no subjects: `about` names what it was about (`satchel.catalog.edits`), and what
+    was before are its `ChangedRow`s.
     """
 
     __tablename__ = "decisions"
@@ -163,6 +165,7 @@ class DecisionRow(Base):
     why: Mapped[str | None]
     undone_by: Mapped[str | None]
     undone_at: Mapped[datetime | None]
+    about: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
 
 
 class DecisionSubjectRow(Base):
@@ -184,6 +187,30 @@ class DecisionSubjectRow(Base):
     state: Mapped[str] = mapped_column(String(16))
     state_before: Mapped[str | None] = mapped_column(String(16))
     reasons_before: Mapped[list[dict[str, Any]]] = mapped_column(JSON, default=list)
+
+
+class ChangedRow(Base):
+    """One row that an edit of the catalogue changed, as it was before and after.
+
+    `before` is null where the edit added the row, `after` where it deleted it; of an update both
+    hold the columns that changed. `row_id` is null for tables without one number as key, and
+    `photo_id` names the photo that the row is about, if any. `purged`: what it was before is
+    erased for good.
+    """
+
+    __tablename__ = "changed_rows"
+    __table_args__ = (Index("ix_changed_rows_of_table_row_id", "of_table", "row_id"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    decision_id: Mapped[int] = mapped_column(
+        ForeignKey("decisions.id", ondelete="CASCADE"), index=True
+    )
+    of_table: Mapped[str] = mapped_column(String(32))
+    row_id: Mapped[int | None]
+    photo_id: Mapped[int | None] = mapped_column(index=True)
+    before: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    after: Mapped[dict[str, Any] | None] = mapped_column(JSON(none_as_null=True))
+    purged: Mapped[bool] = mapped_column(default=False)
 
 
 class LookAlikeGroupRow(Base):

@@ -16,9 +16,11 @@ from satchel.catalog.database import (
     by_photo_id,
     current_revision,
     increment_revision,
+    stored_photos,
     writing,
 )
 from satchel.catalog.dialect import insert_or_replace
+from satchel.catalog.products import shows_a_product
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, VectorRow
 from satchel.catalog.vector_checks import remove_vectors, vector_faults
 from satchel.records import Box, PhotoEmbedding, QueryView
@@ -87,12 +89,12 @@ class VectorStore:
         encoder: str,
         embedded: Iterable[tuple[int, PhotoEmbedding]],
     ) -> None:
-        """Store embeddings in one transaction.
+        """Store embeddings in one transaction; those of photos that were purged are dropped.
 
         Args:
             embedded: photo ids with their embeddings.
         """
-        rows = [
+        rows: list[dict[str, Any]] = [
             {
                 "encoder": encoder,
                 "photo_id": photo_id,
@@ -107,7 +109,9 @@ class VectorStore:
         ]
         if rows:
             with writing(self._engine) as connection:
-                connection.execute(insert_or_replace(VectorRow), rows)
+                known = stored_photos(connection, [row["photo_id"] for row in rows])
+                if rows := [row for row in rows if row["photo_id"] in known]:
+                    connection.execute(insert_or_replace(VectorRow), rows)
                 increment_revision(connection)
                 connection.commit()
 
@@ -275,5 +279,5 @@ def _missing(encoder: str) -> Select[int, str]:
     return (
         select(PhotoRow.id, PhotoRow.sha256)
         .outerjoin(VectorRow, _is_of(encoder))
-        .where(VectorRow.photo_id.is_(None))
+        .where(VectorRow.photo_id.is_(None), shows_a_product())
     )

@@ -8,6 +8,7 @@ from enum import Enum, auto
 from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy import update as sql_update
 
+from satchel.catalog.change_log import unused_id
 from satchel.catalog.database import increment_revision, inserted_id
 from satchel.catalog.dialect import MAX_PARAMETERS, insert_or_ignore
 from satchel.catalog.headers import LINK_FIELDS
@@ -57,7 +58,8 @@ class CatalogueWriter:
 
     def add_product(self, code: str, fields: Mapping[str, str]) -> int:
         """Insert a product and return its id."""
-        return inserted_id(self._connection, insert(ProductRow).values(code=code, **fields))
+        values = {"id": unused_id(self._connection, ProductRow), "code": code, **fields}
+        return inserted_id(self._connection, insert(ProductRow).values(**values))
 
     def set_product(self, product_id: int, fields: Mapping[str, str]) -> None:
         """Set some of a product's fields."""
@@ -70,7 +72,13 @@ class CatalogueWriter:
         known = self._connection.scalar(select(PhotoRow.id).where(PhotoRow.sha256 == sha256))
         if known is not None:
             return known
-        values = {"sha256": sha256, "width": width, "height": height, "size_bytes": size_bytes}
+        values = {
+            "id": unused_id(self._connection, PhotoRow),
+            "sha256": sha256,
+            "width": width,
+            "height": height,
+            "size_bytes": size_bytes,
+        }
         return inserted_id(self._connection, insert(PhotoRow).values(**values))
 
     def add_source(self, source_sha256: str, photo_id: int) -> None:
@@ -112,7 +120,11 @@ class CatalogueWriter:
             )
         self._connection.execute(
             insert(ProductPhotoRow).values(
-                product_id=product_id, photo_id=photo_id, attributes=dict(attributes), **link
+                id=unused_id(self._connection, ProductPhotoRow),
+                product_id=product_id,
+                photo_id=photo_id,
+                attributes=dict(attributes),
+                **link,
             )
         )
         self._changed = True

@@ -19,6 +19,7 @@ from satchel.cli.adapt import adapt
 from satchel.cli.annotate import annotate
 from satchel.cli.backup import backup, restore
 from satchel.cli.calibrate import calibrate
+from satchel.cli.catalog import catalog
 from satchel.cli.check import check
 from satchel.cli.curate import curate
 from satchel.cli.evaluate import evaluate
@@ -32,6 +33,7 @@ from satchel.cli.init import init
 from satchel.cli.locate import locate
 from satchel.cli.lookalikes import lookalikes
 from satchel.cli.promote import export, promote
+from satchel.cli.remove import remove
 from satchel.cli.runs import runs
 from satchel.cli.serve import serve
 from satchel.cli.shared import NOT_NOW, SOME_FAILED, WRONG_USAGE, say, write_anything
@@ -71,6 +73,7 @@ def _options(
 
 app.command()(init)
 app.command("import")(import_)
+app.add_typer(catalog, name="catalog")
 app.command()(index)
 app.command()(curate)
 app.command()(calibrate)
@@ -85,6 +88,7 @@ app.command()(split)
 app.add_typer(train, name="train")
 app.command()(adapt)
 app.command()(runs)
+app.add_typer(remove, name="remove")
 app.command()(evaluate)
 app.command()(export)
 app.command()(promote)

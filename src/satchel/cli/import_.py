@@ -87,6 +87,11 @@ def _say_counts(done: ImportResult, *, update: bool, dry_run: bool) -> None:
             f"{count.differing:,} of the rows already there have other values now, which were "
             "ignored: import with --update to apply them"
         )
+    if count.redirected:
+        say(
+            f"{count.redirected:,} rows of codes that were renamed or merged "
+            f"{'would go' if dry_run else 'went'} to the code of today"
+        )
     if count.moved:
         say(f"{count.moved:,} photos {would or 'were '}taken from codes they no longer have")
     if count.emptied:

@@ -33,6 +33,8 @@ Encoding = Annotated[
     typer.Option(help="Of the file: utf-8, utf-16, cp949, cp1252; default: detected."),
 ]
 
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+
 Where = Annotated[
     list[str] | None,
     typer.Option(
@@ -69,6 +71,22 @@ def write_anything() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def confirm(what: str, *, yes: bool) -> None:
+    """Ask whether to go on, unless that is said already.
+
+    Raises:
+        UsageError: nobody can be asked.
+        typer.Exit: the answer is no.
+    """
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(f"{what}: add --yes to confirm; nothing was changed")
+    if not typer.confirm(f"{what}. Go on?", err=True):
+        say("nothing was changed")
+        raise typer.Exit(1)
 
 
 def print_json(value: object) -> None:

@@ -6,9 +6,8 @@ import logging
 from threading import Lock, Timer
 from typing import Final
 
-from satchel.errors import IndexMissing, SatchelError
-from satchel.search.indexing import build_index
-from satchel.served import served_space
+from satchel.errors import SatchelError
+from satchel.workflows.edit import refresh_index
 from satchel.workspace import Workspace
 
 QUIET_S: Final = 2.0
@@ -48,12 +47,7 @@ class Reindexing:
         with self._building:
             workspace = self._workspace
             try:
-                space = served_space(workspace)
-                build_index(
-                    workspace.catalogue, space, workspace.index_path, workspace.settings.search
-                )
-            except IndexMissing:
-                pass  # nothing is embedded, so no index is out of date
+                refresh_index(workspace)
             except (SatchelError, OSError) as error:
                 # The decision is kept; `satchel index` or the next decision tries again.
                 log.warning("the index could not be rebuilt after a decision: %s", error)

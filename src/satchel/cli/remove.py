@@ -1,0 +1,62 @@
+"""`satchel remove`: remove runs, splits and experiments."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from satchel.cli.shared import Yes, confirm, open_workspace, say
+
+remove = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Remove runs, splits and experiments; products: satchel catalog delete.",
+)
+
+Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names, whole.")]
+
+
+@remove.command()
+def run(context: typer.Context, names: Names, yes: Yes = False) -> None:
+    """Remove runs: weights, curves, reports. What was exported from them stays, and is served."""
+    from satchel.experiment.removal import removable_run, remove_run
+
+    workspace = open_workspace(context)
+    for name in names:  # all are checked before the first is removed
+        removable_run(workspace, name)
+    confirm(f"remove {_listed('run', names)} for good", yes=yes)
+    for name in names:
+        remove_run(workspace, name)
+    say(f"removed: {', '.join(names)}")
+
+
+@remove.command()
+def split(context: typer.Context, names: Names, yes: Yes = False) -> None:
+    """Remove splits that no run and no experiment needs."""
+    from satchel.experiment.removal import removable_split, remove_split
+
+    workspace = open_workspace(context)
+    for name in names:
+        removable_split(workspace, name)
+    confirm(f"remove {_listed('split', names)} for good", yes=yes)
+    for name in names:
+        remove_split(workspace, name)
+    say(f"removed: {', '.join(names)}")
+
+
+@remove.command()
+def experiment(context: typer.Context, names: Names, yes: Yes = False) -> None:
+    """Remove experiments with their pages, runs and splits."""
+    from satchel.experiment.removal import removable_experiment, remove_experiment, run_names
+
+    workspace = open_workspace(context)
+    runs = sum(len(run_names(removable_experiment(workspace, name))) for name in names)
+    confirm(f"remove {_listed('experiment', names)} with up to {runs:,} runs for good", yes=yes)
+    for name in names:
+        remove_experiment(workspace, name)
+    say(f"removed: {', '.join(names)}")
+
+
+def _listed(noun: str, names: list[str]) -> str:
+    return f"the {noun}{'s' if len(names) > 1 else ''} {', '.join(names)}"
