@@ -131,7 +131,7 @@ def import_rows(
     def prepare(row: Row) -> _Prepared | RowProblem:
         if isinstance(row, RowProblem):
             return row
-        return _prepare(row, catalogue, store, decoder, limits, terms.standing)
+        return _prepare(row, catalogue, store, decoder, limits, standing=terms.standing)
 
     prepared = map_in_order(prepare, rows, workers=cores(), ahead=8)
     for batch in batched(prepared, BATCH_ROWS):
@@ -159,6 +159,7 @@ def _prepare(
     store: PhotoStore,
     decoder: Decoder,
     limits: PhotoLimits,
+    *,
     standing: StandingEdits,
 ) -> _Prepared | RowProblem:
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 
 def photo_link(sha256: str) -> str:
@@ -18,3 +18,8 @@ def thumbnail_link(sha256: str, side_px: int | None = None) -> str:
 def product_link(code: str) -> str:
     """URL of the page of a product; codes contain slashes and spaces."""
     return f"/products/{quote(code, safe='')}"
+
+
+def edit_link(code: str) -> str:
+    """URL of the page on which a product is edited."""
+    return f"/catalogue/edit?{urlencode({'code': code})}"

@@ -159,6 +159,8 @@ class ProductPhoto(BaseModel):
     role: str | None
     source: str | None
     license: str | None
+    attributes: dict[str, str] = Field(description="The further columns of the photo's row.")
+    state: str = Field(description="`kept`, `doubtful` or `dropped`; kept ones are searched.")
 
     @classmethod
     def of(cls, photo: records.ProductPhoto) -> ProductPhoto:
@@ -172,6 +174,8 @@ class ProductPhoto(BaseModel):
             role=photo.role,
             source=photo.source,
             license=photo.license,
+            attributes=dict(photo.attributes),
+            state=photo.state,
         )
 
 

@@ -3,6 +3,8 @@
 from fastapi import APIRouter
 
 from satchel.web.api import (
+    edits,
+    export,
     facets,
     feedback,
     health,
@@ -14,5 +16,16 @@ from satchel.web.api import (
 )
 
 router = APIRouter()
-for resource in (identify, facets, feedback, products, look_alikes, health, metrics, photos):
+for resource in (
+    identify,
+    facets,
+    feedback,
+    products,
+    edits,
+    export,
+    look_alikes,
+    health,
+    metrics,
+    photos,
+):
     router.include_router(resource.router)

@@ -8,8 +8,9 @@ from satchel.web.problems import ProblemDetails
 
 DESCRIPTIONS: Final = {
     400: "No photos, or more than one item may have; a filter that no product passes; a box "
-    "that is not on its photo; or codes that make no group.",
+    "that is not on its photo; codes that make no group; or an edit that changes nothing.",
     404: "The catalogue does not have it.",
+    409: "A code is taken, or a later edit is in the way.",
     410: "A photo or an answer is no longer kept: send the photos again.",
     413: "A photo, or all of them together, are too large.",
     415: "A file is not a photo of a known format.",

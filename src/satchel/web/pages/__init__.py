@@ -2,8 +2,17 @@
 
 from fastapi import APIRouter
 
-from satchel.web.pages import feedback, filters, home, look_alikes, products, reference, review
+from satchel.web.pages import (
+    catalogue,
+    feedback,
+    filters,
+    home,
+    look_alikes,
+    products,
+    reference,
+    review,
+)
 
 router = APIRouter()
-for page in (review, look_alikes, home, filters, feedback, products, reference):
+for page in (review, look_alikes, home, filters, feedback, catalogue, products, reference):
     router.include_router(page.router)

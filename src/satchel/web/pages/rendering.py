@@ -22,7 +22,7 @@ from satchel.photo_formats import readable_formats
 from satchel.records import Identification
 from satchel.translations import NAMES
 from satchel.web.languages import COOKIE, HERE, chosen_language, load_languages
-from satchel.web.links import photo_link, product_link, thumbnail_link
+from satchel.web.links import edit_link, photo_link, product_link, thumbnail_link
 from satchel.web.middleware.headers import POLICY, SECURITY_HEADERS
 from satchel.web.middleware.hosts import BAD_HOST, UNKNOWN_HOST
 from satchel.web.problems import Problem
@@ -55,6 +55,7 @@ class Pages:
                 "photo_link": photo_link,
                 "shown_filter": _shown_filter,
                 "other_detections": _other_detections,
+                "edit_link": edit_link,
                 "product_link": product_link,
                 "thumbnail_link": thumbnail_link,
                 "static": {path.name: _versioned(path.name) for path in STATIC.iterdir()},

@@ -81,7 +81,12 @@ def codes(
     request: Request, server: Server, code: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
     """Suggest codes for a search word, as the options of a list."""
-    page = server.workspace.catalogue.products(code, limit=SUGGESTIONS)
+    return suggested_codes(request, server, code)
+
+
+def suggested_codes(request: Request, server: ServerState, words: str) -> Response:
+    """Render the codes of products that match, as the options of a list."""
+    page = server.workspace.catalogue.products(words, limit=SUGGESTIONS)
     return pages_of(request).render(
         request, "_codes.html", products=[product for product, _ in page.products]
     )
