@@ -81,7 +81,7 @@ def test_a_text_that_is_named_like_a_photo(reader, photo, tmp_path):
     fake.write_text("this is a text")
     reader.go("/")
     reader.send(photo("Z-9"), fake)
-    assert reader.texts(".candidate .code code")[0] == "Z-9"  # by the other one
+    reader.until(lambda: reader.texts(".candidate .code code")[:1] == ["Z-9"])  # by the other one
     problem = reader.one("#result .refused")
     assert "Photo 2 cannot be used" in problem.text
     assert "not a photo that Satchel can read" in problem.text

@@ -62,8 +62,9 @@ def test_a_decoder_that_crashes_refuses_its_photo_and_the_server_goes_on(
     assert identify(site, draw("Z-9")).status_code == 200
 
 
-def test_pictures_are_made_small_in_a_worker_too(app, serve_app) -> None:
+def test_pictures_are_made_small_in_a_worker_too(app, serve_app, draw) -> None:
     site = serve_app(app)
+    assert identify(site, draw("Z-9")).status_code == 200
     (killed,) = pids(app)
     os.kill(killed, signal.SIGKILL)
     product = site.get("/api/v1/products").json()["products"][0]
