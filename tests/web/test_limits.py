@@ -23,10 +23,14 @@ JSON_TYPE = "application/json"
 FORM_TYPE = "application/x-www-form-urlencoded"
 MULTIPART_TYPE = "multipart/form-data; boundary=x"
 LOOK_ALIKES = "/api/v1/look-alikes/1"
+EDITS = ("columns", "rename", "merge", "delete", "undo")
+PAGE_EDITS = ("edit", "rename", "merge", "delete", "undo")
 READ_BODIES = {  # what the body of each route that reads one is
     "/api/v1/look-alikes/{group}": JSON_TYPE,
     "/api/v1/feedback": JSON_TYPE,
     "/feedback": FORM_TYPE,
+    **dict.fromkeys((f"/api/v1/edits/{one}" for one in EDITS), JSON_TYPE),
+    **dict.fromkeys((f"/catalogue/{one}" for one in PAGE_EDITS), FORM_TYPE),
     "/review/decide": FORM_TYPE,
     "/review/undo": FORM_TYPE,
     "/review/look-alikes/decide": FORM_TYPE,

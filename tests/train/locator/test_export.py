@@ -68,9 +68,12 @@ def test_the_file_gives_what_the_network_gives(network: YOLOX) -> None:
     for detections, boxes in zip(found, own, strict=True):
         sure = np.flatnonzero(boxes.scores >= 0.3)[:20]  # a locator's most
         assert [one.score for one in detections] == pytest.approx(boxes.scores[sure], abs=1e-4)
-        assert [one.category for one in detections] == [CLASSES[k] for k in boxes.labels[sure]]
-        ours = np.array([one.box.xyxy for one in detections])
-        np.testing.assert_allclose(ours, boxes.boxes[sure], atol=1e-3)
+        ours = [(*one.box.xyxy, CLASSES.index(str(one.category))) for one in detections]
+        theirs = np.column_stack([boxes.boxes[sure], boxes.labels[sure]])
+        # Boxes of nearly the same score may change places.
+        apart = np.abs(np.array(ours)[:, None] - theirs[None]).max(2)
+        assert apart.min(0).max(initial=0) < 1e-3
+        assert apart.min(1).max(initial=0) < 1e-3
 
 
 def test_the_file_says_which_good_is_the_main_one() -> None:
