@@ -18,6 +18,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import cv2
+import hypothesis
 import numpy as np
 import pytest
 
@@ -52,6 +53,8 @@ class _NoTorch(MetaPathFinder):
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    hypothesis.settings.register_profile("no deadline", deadline=None)
+    hypothesis.settings.load_profile("no deadline")
     if config.getoption("--without-torch"):
         sys.meta_path.insert(0, _NoTorch())
 

@@ -198,6 +198,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.flow
 @given(edits=st.lists(st.tuples(st.sampled_from("ABC"), VALUES, st.booleans()), max_size=4))
 @settings(max_examples=25, deadline=None)
 @pytest.mark.parametrize("table", ["csv", "jsonl"])
