@@ -17,6 +17,7 @@ from satchel.images import clean, decode
 from satchel.photo_header import PhotoLimits
 from support.heic_writer import heic
 from support.icc import P3, from_p3, matrix_profile
+from support.memory import PEAK
 
 needs_heic = pytest.mark.skipif(
     subprocess.run(
@@ -103,23 +104,6 @@ def test_a_damaged_file_decodes_or_is_refused(
         assert coded_pixels(cut) > 0
     with contextlib.suppress(PhotoError):
         assert decode(cut, limits=PhotoLimits(max_pixels=1_000_000)).shape[2] == 3
-
-
-PEAK = """
-import sys
-from pathlib import Path
-from satchel.images import decode
-
-def peak_kb():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-small, data = (Path(name).read_bytes() for name in sys.argv[1:])
-decode(small, min_side_px=None)
-before = peak_kb()
-decode(data, min_side_px=None)
-print((peak_kb() - before) * 1024)
-"""
 
 
 @needs_heic

@@ -39,6 +39,7 @@ from satchel.images import (
 from satchel.photo_formats import FORMATS, PhotoFormat, readable_formats
 from satchel.photo_header import PhotoLimits
 from satchel.records import Box
+from support.memory import PEAK
 
 
 def saved(image: Image.Image, kind: str, **options: object) -> bytes:
@@ -367,23 +368,6 @@ def test_memory_is_estimated_from_the_header(
 def test_a_big_jpeg_that_is_scaled_down_takes_little_memory() -> None:
     data = saved(PICTURE.resize((4_000, 3_000)), "JPEG")
     assert decode(data, limits=PhotoLimits(max_decode_bytes=2_000_000)).shape == (375, 500, 3)
-
-
-PEAK = """
-import sys
-from pathlib import Path
-from satchel.images import decode
-
-def peak_kb():
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
-
-small, data = (Path(name).read_bytes() for name in sys.argv[1:])
-decode(small, min_side_px=None)
-before = peak_kb()
-decode(data, min_side_px=None)
-print((peak_kb() - before) * 1024)
-"""
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

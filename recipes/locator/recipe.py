@@ -45,9 +45,9 @@ from satchel.train.locator.training import (
     measure,
     new_network,
     parameter_groups,
+    shuffled_batches,
 )
 from satchel.train.runs import RECORD, Run, new_record
-from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import LocatorSettings
 
 SIDE_PX: Final = 320
@@ -132,21 +132,11 @@ def train(task: LocatorTask, folder: Path, progress: Progress) -> Path:
         figures = measure(whole, task, SETTINGS).plain()
         return {"score": figures[SETTINGS.choose_by], **figures}
 
-    def batches(process: int, processes: int) -> ShuffledBatches:
-        return ShuffledBatches(
-            len(maps),
-            batch_size=SETTINGS.batch,
-            per_epoch=SETTINGS.photos_per_epoch,
-            seed=SETTINGS.seed,
-            process=process,
-            processes=processes,
-        )
-
     fit(
         Fitting(
             trainable=Detector(AfterStem(network), lite0.objective([1.0] * len(task.classes))),
             shown=maps.batches,
-            batches=batches,
+            batches=partial(shuffled_batches, len(maps), SETTINGS),
             settings=SETTINGS,
             validate=validate,
             on_epoch=_tell,

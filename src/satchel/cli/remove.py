@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated
 
 import typer
 
 from satchel.cli.shared import Yes, confirm, open_workspace, say
+from satchel.workspace import Workspace
 
 remove = typer.Typer(
     no_args_is_help=True,
@@ -22,13 +24,7 @@ def run(context: typer.Context, names: Names, yes: Yes = False) -> None:
     """Remove runs: weights, curves, reports. What was exported from them stays, and is served."""
     from satchel.experiment.removal import removable_run, remove_run
 
-    workspace = open_workspace(context)
-    for name in names:  # all are checked before the first is removed
-        removable_run(workspace, name)
-    confirm(f"remove {_listed('run', names)} for good", yes=yes)
-    for name in names:
-        remove_run(workspace, name)
-    say(f"removed: {', '.join(names)}")
+    _remove(context, "run", names, yes, removable_run, remove_run)
 
 
 @remove.command()
@@ -36,13 +32,7 @@ def split(context: typer.Context, names: Names, yes: Yes = False) -> None:
     """Remove splits that no run and no experiment needs."""
     from satchel.experiment.removal import removable_split, remove_split
 
-    workspace = open_workspace(context)
-    for name in names:
-        removable_split(workspace, name)
-    confirm(f"remove {_listed('split', names)} for good", yes=yes)
-    for name in names:
-        remove_split(workspace, name)
-    say(f"removed: {', '.join(names)}")
+    _remove(context, "split", names, yes, removable_split, remove_split)
 
 
 @remove.command()
@@ -55,6 +45,23 @@ def experiment(context: typer.Context, names: Names, yes: Yes = False) -> None:
     confirm(f"remove {_listed('experiment', names)} with up to {runs:,} runs for good", yes=yes)
     for name in names:
         remove_experiment(workspace, name)
+    say(f"removed: {', '.join(names)}")
+
+
+def _remove(
+    context: typer.Context,
+    noun: str,
+    names: list[str],
+    yes: bool,
+    removable: Callable[[Workspace, str], object],
+    remove_one: Callable[[Workspace, str], object],
+) -> None:
+    workspace = open_workspace(context)
+    for name in names:  # all are checked before the first is removed
+        removable(workspace, name)
+    confirm(f"remove {_listed(noun, names)} for good", yes=yes)
+    for name in names:
+        remove_one(workspace, name)
     say(f"removed: {', '.join(names)}")
 
 

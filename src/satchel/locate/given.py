@@ -18,7 +18,7 @@ from satchel.records import Box
 from satchel.text import printable
 
 LEAST_PX: Final = 8
-"""Least width and height, in pixels, of what is left of a box."""
+"""Least width and height, in pixels, of a box clipped to its photo."""
 
 FARTHEST: Final = 2.0
 """Fractions beyond −1 and this are meant as pixels; a hand that slips reaches less far."""

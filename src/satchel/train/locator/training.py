@@ -102,16 +102,6 @@ def train_locator(
     if settings.starts_from_file and not run.checkpoint.exists():
         fit_statistics(channels_last(network), _plain_photos(task.train, settings))
 
-    def batches(process: int, processes: int) -> ShuffledBatches:
-        return ShuffledBatches(
-            len(task.train),
-            batch_size=settings.batch,
-            per_epoch=settings.photos_per_epoch,
-            seed=settings.seed,
-            process=process,
-            processes=processes,
-        )
-
     def validate(averaged: Detector) -> dict[str, float]:
         figures = measure(averaged.network, task, settings).plain()
         return {"score": figures[settings.choose_by], **figures}
@@ -120,7 +110,7 @@ def train_locator(
         Fitting(
             trainable=detector,
             shown=partial(detection_batches, task.train, settings),
-            batches=batches,
+            batches=partial(shuffled_batches, len(task.train), settings),
             settings=settings,
             validate=validate,
             on_epoch=on_epoch,
@@ -129,6 +119,20 @@ def train_locator(
         ),
         checkpoint=run.checkpoint,
         best=run.best,
+    )
+
+
+def shuffled_batches(
+    photos: int, settings: LocatorSettings, process: int, processes: int
+) -> ShuffledBatches:
+    """Which photos the steps of a process take; see `ShuffledBatches`."""
+    return ShuffledBatches(
+        photos,
+        batch_size=settings.batch,
+        per_epoch=settings.photos_per_epoch,
+        seed=settings.seed,
+        process=process,
+        processes=processes,
     )
 
 
