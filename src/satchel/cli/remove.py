@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from satchel.cli.shared import Yes, confirm, open_workspace, say
-from satchel.workspace import Workspace
+
+if TYPE_CHECKING:
+    from satchel.workspace import Workspace
 
 remove = typer.Typer(
     no_args_is_help=True,
