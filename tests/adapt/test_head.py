@@ -14,7 +14,7 @@ from conftest import SHAPES, draw, fill, fill_with_shapes
 from satchel.encode.card import read_card
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
-from satchel.encode.registry import roll_back, serving_card
+from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
@@ -210,6 +210,7 @@ def test_as_many_synthetic_photos_are_made_as_fit() -> None:
 
 def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TokenEncoder) -> None:
     from satchel.workflows.promote import promote_run
+    from satchel.workflows.roll_back import roll_back
     from satchel.workflows.train import resume
 
     workspace = by_saliency(workspace)
@@ -250,7 +251,7 @@ def test_adapt_promote_find_and_roll_back(workspace: Workspace, tower: TokenEnco
     fill(workspace, later.parent, encoder)
     found = Identifier.open(workspace).identify(encode_jpeg(stripes[:, 20:], 85))
     assert found.candidates[0].product.code == "stripes"
-    roll_back(workspace.models)
+    roll_back(workspace)
     assert Identifier.open(workspace).space.id == before.space.id
 
 

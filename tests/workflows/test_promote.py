@@ -99,7 +99,8 @@ def test_exports_agree_with_the_network_for_any_batch(workspace: Workspace, name
 def test_promoting_and_rolling_back(workspace: Workspace, monkeypatch: pytest.MonkeyPatch) -> None:
     from satchel.train.runs import Run
     from satchel.web.state import ServerState
-    from satchel.workflows.promote import promote_run, roll_back
+    from satchel.workflows.promote import promote_run
+    from satchel.workflows.roll_back import roll_back
 
     served = ServerState(workspace)
     photo = encode_jpeg(draw(SHAPES[0], 99), 90)

@@ -21,6 +21,7 @@ from satchel.workflows.promote_locator import (
     promote_locator,
     with_locator,
 )
+from satchel.workflows.roll_back import roll_back
 from satchel.workspace import Workspace
 from support.stub_detector import write_detector
 
@@ -49,6 +50,10 @@ def test_the_promoted_detector_locates(filled: Workspace) -> None:
     assert found.boxes[0].width == 0.5
     after = (filled.folder / "satchel.toml").read_text()
     assert after == before.replace('model = "saliency"', 'model = "models/halves/card.json"')
+    promote_locator(shop, run, anyway=True)  # again: nothing to take back twice
+    assert roll_back(shop).name == "saliency"
+    assert (filled.folder / "satchel.toml").read_text() == before
+    assert served_space(Workspace.open(filled.folder)).id == served_space(filled).id
 
 
 def test_identification_that_gets_worse_is_refused(

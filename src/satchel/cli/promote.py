@@ -62,7 +62,7 @@ def promote(
 ) -> None:
     """Serve another encoder, a trained or a built-in one, or a trained locator.
 
-    --rollback undoes it for encoders.
+    --rollback takes the last promotion back.
     """
     from satchel.encode.registry import BUILTINS
     from satchel.train.runs import Run
@@ -99,11 +99,12 @@ def _export_locator(workspace: Workspace, run: Run) -> None:
 def _promote_locator(workspace: Workspace, run: Run, *, anyway: bool) -> None:
     from satchel.workflows.promote_locator import promote_locator
 
-    before = workspace.settings.locate.model
     with Bars() as bars:
         check = promote_locator(workspace, run, anyway=anyway, progress=bars)
-    say(f"{run.name} locates now: {check}; restart a server that runs")
-    say(f'back: model = "{before}" under [locate] in satchel.toml, then `satchel index`')
+    say(
+        f"{run.name} locates now: {check}; restart a server that runs; back: "
+        "satchel promote --rollback"
+    )
 
 
 def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:
@@ -133,9 +134,15 @@ def _promote_builtin(workspace: Workspace, name: str) -> None:
 
 
 def _roll_back(workspace: Workspace) -> None:
-    from satchel.workflows.promote import roll_back
+    from satchel.workflows.roll_back import roll_back
 
-    name, missing = roll_back(workspace)
-    say(f"{name or 'the built-in encoder'} is served again")
-    if missing:
-        say(f"{missing:,} photos were added since and are not in the index: run `satchel index`")
+    result = roll_back(workspace)
+    if result.locator:
+        say(f"{result.name} locates again; restart a server that runs")
+    else:
+        say(f"{result.name} is served again")
+    if result.missing:
+        say(
+            f"{result.missing:,} photos were added since and are not in the index: "
+            "run `satchel index`"
+        )

@@ -1,7 +1,8 @@
 """Registry of the served encoder: the built-in one, or one that was promoted.
 
-`models/serving.json` names it, and the one before it, so that a promotion can be rolled back. The
-file is replaced atomically: a reader gets the old model or the new one.
+`models/serving.json` names it, and the promotions before it, so that they can be rolled back: of
+locators too, which `[locate]` in satchel.toml names. The file is replaced atomically: a reader gets
+the old model or the new one.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from satchel.encode.card import BUILTIN, LITE
-from satchel.errors import EncoderError, UsageError
+from satchel.errors import EncoderError
 from satchel.files import write_atomically
 from satchel.validation import StrictModel, reason
 
@@ -28,15 +29,49 @@ BUILTINS: Final = {path.stem: path for path in (BUILTIN, LITE)}
 _NAME: Final = re.compile(r"[\w-][\w.-]{0,120}")
 
 
-class Serving(StrictModel):
-    """History of the served models; the last is served now."""
+MAX_HISTORY: Final = 20
 
-    history: tuple[str, ...] = (BUILTIN_NAME,)
+
+class LocatorSwitch(StrictModel):
+    """Promotion of a locator: `model` under [locate], then and before."""
+
+    locator: str
+    before: str
+
+
+class Serving(StrictModel):
+    """History of promotions: names of encoders, and switches of the locator."""
+
+    history: tuple[str | LocatorSwitch, ...] = (BUILTIN_NAME,)
+
+    @property
+    def encoders(self) -> tuple[str, ...]:
+        """The encoders; the last is served now."""
+        return tuple(one for one in self.history if isinstance(one, str))
 
     @property
     def name(self) -> str:
-        """The model that is served."""
-        return self.history[-1]
+        """The encoder that is served."""
+        return self.encoders[-1]
+
+    def with_change(self, change: str | LocatorSwitch) -> Serving:
+        """The history, one change longer; the oldest are forgotten, the served encoder never."""
+        history = (*self.history, change)
+        cut, kept = history[:-MAX_HISTORY], history[-MAX_HISTORY:]
+        if not isinstance(kept[0], str):
+            base = next((one for one in reversed(cut) if isinstance(one, str)), None)
+            kept = kept if base is None else (base, *kept)
+        return Serving(history=kept)
+
+    def standing(self, locator: str) -> Serving:
+        """The history without its last switches where another locator is in use than they chose.
+
+        Somebody has changed the settings since; these switches are undone already.
+        """
+        history = self.history
+        while isinstance(history[-1], LocatorSwitch) and history[-1].locator != locator:
+            history = history[:-1]
+        return Serving(history=history)
 
 
 def read_serving(models: Path) -> Serving:
@@ -55,36 +90,28 @@ def read_serving(models: Path) -> Serving:
             f"{path} does not say which model is served: {reason(error)}; delete "
             "it to go back to the built-in one"
         ) from None
-    if not serving.history or any(name and not _NAME.fullmatch(name) for name in serving.history):
+    names = serving.encoders
+    if not names or any(name and not _NAME.fullmatch(name) for name in names):
         raise EncoderError(f"{path} names no model; delete it to go back to the built-in one")
     return serving
 
 
 def serving_card(models: Path) -> Path:
     """Path of the card of the served encoder."""
-    name = read_serving(models).name
+    return encoder_card(models, read_serving(models).name)
+
+
+def encoder_card(models: Path, name: str) -> Path:
+    """Path of an encoder's card."""
     return BUILTINS.get(name or BUILTIN.stem, models / name / CARD)
 
 
 def serve_model(models: Path, name: str) -> None:
     """Serve with this model from now on."""
-    history = (*read_serving(models).history, name)
-    _write(models, Serving(history=history[-20:]))
+    write_serving(models, read_serving(models).with_change(name))
 
 
-def roll_back(models: Path) -> str:
-    """Roll back to the model that was served before; return its name.
-
-    Raises:
-        UsageError: there is none before it.
-    """
-    history = read_serving(models).history
-    if len(history) < 2:
-        raise UsageError("no model was promoted before this one; there is nothing to go back to")
-    _write(models, Serving(history=history[:-1]))
-    return history[-2]
-
-
-def _write(models: Path, serving: Serving) -> None:
+def write_serving(models: Path, serving: Serving) -> None:
+    """Replace the history, in one step."""
     models.mkdir(parents=True, exist_ok=True)
     write_atomically(models / FILE, (serving.model_dump_json() + "\n").encode())

@@ -1,4 +1,4 @@
-"""`satchel promote`: serve another encoder atomically, with rollback.
+"""`satchel promote` of an encoder: it is served, in one step.
 
 The gallery is embedded with it in addition to the served vectors, which stay: a rollback costs
 nothing. The workspace points to the new encoder only when all vectors are stored.
@@ -17,7 +17,6 @@ from satchel.encode.embed import as_query
 from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import BUILTINS, CARD, serve_model
-from satchel.encode.registry import roll_back as serve_previous
 from satchel.errors import EncoderError, IndexMissing, UsageError
 from satchel.evaluate.offline import Query, rank_pairs, stored_photos
 from satchel.evaluate.offline_gallery import OfflineGallery
@@ -25,7 +24,7 @@ from satchel.onnx_model import write_card
 from satchel.progress import Progress
 from satchel.records import PhotoEmbedding
 from satchel.search.indexing import build_index
-from satchel.served import load_locator, served_space, space_of
+from satchel.served import load_locator, space_of
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
 from satchel.workflows.index import embed_missing
@@ -84,21 +83,6 @@ def promote_builtin(workspace: Workspace, name: str, *, progress: Progress) -> N
     card = read_card(BUILTINS[name])
     _embed_gallery(workspace, BUILTINS[name], card, progress)
     _serve(workspace, name, card)
-
-
-def roll_back(workspace: Workspace) -> tuple[str, int]:
-    """Serve the encoder before this one again.
-
-    Returns:
-        Its name, and the number of photos added since, which it has not embedded.
-
-    Raises:
-        UsageError: there is none before it.
-    """
-    name = serve_previous(workspace.models)
-    space = served_space(workspace)
-    build_index(workspace.catalogue, space, workspace.index_path, workspace.settings.search)
-    return name, workspace.catalogue.vectors.count_missing(space.id)
 
 
 def _embed_gallery(workspace: Workspace, path: Path, card: EncoderCard, progress: Progress) -> None:

@@ -18,7 +18,13 @@ from satchel.catalog.training import KeptPhoto
 from satchel.config import FILE_NAME, with_setting
 from satchel.encode.card import read_card
 from satchel.encode.embed import as_query
-from satchel.encode.registry import CARD, serving_card
+from satchel.encode.registry import (
+    CARD,
+    LocatorSwitch,
+    read_serving,
+    serving_card,
+    write_serving,
+)
 from satchel.errors import IndexMissing, LocatorError, UsageError
 from satchel.evaluate.offline import Query, rank_queries, stored_photos
 from satchel.evaluate.offline_gallery import OfflineGallery
@@ -77,7 +83,7 @@ def promote_locator(
 ) -> LocatorCheck:
     """Make a run's exported detector the workspace's locator.
 
-    The gallery is embedded with it first; the embeddings of before stay.
+    The gallery is embedded with it first; the embeddings of before stay, for a rollback.
 
     Args:
         anyway: also if identification gets worse.
@@ -93,7 +99,7 @@ def promote_locator(
         export_locator(workspace, run, progress=progress)
     model = path.relative_to(workspace.folder).as_posix()
     candidate = with_locator(workspace, model)
-    settings = _changed_settings(candidate)
+    settings = changed_settings(candidate)
     for one in (workspace, candidate):
         problems = embed_missing(one, load_embedder(one, threads=1), progress=progress)
         if problems:
@@ -105,6 +111,12 @@ def promote_locator(
         raise UsageError(
             f"not promoted, identification gets worse: {check}; --anyway promotes all the same"
         )
+    # The history first: after a kill in between, it has a switch that is not in use, which no
+    # rollback takes for one.
+    before = workspace.settings.locate.model
+    if model != before:
+        switch = LocatorSwitch(locator=model, before=before)
+        write_serving(workspace.models, read_serving(workspace.models).with_change(switch))
     write_atomically(workspace.folder / FILE_NAME, settings.encode())
     with contextlib.suppress(IndexMissing):  # an empty catalogue: there is nothing to search yet
         build_index(
@@ -159,7 +171,7 @@ def _right(
     return right
 
 
-def _changed_settings(candidate: Workspace) -> str:
+def changed_settings(candidate: Workspace) -> str:
     """The settings file of the candidate: the workspace's, one line changed.
 
     Raises:
