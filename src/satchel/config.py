@@ -9,6 +9,7 @@ import tomllib
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
@@ -89,6 +90,16 @@ def _network(text: str) -> str:
     return str(network.network_address if alone else network)
 
 
+def _time_zone(text: str) -> str:
+    """Return the name of a time zone that this machine knows."""
+    try:
+        return text and ZoneInfo(text).key
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ValueError(
+            'expected a time zone such as "Asia/Seoul", or "" for the reader\'s own'
+        ) from None
+
+
 LogStyle = Literal["lines", "json", "errors"]
 
 
@@ -143,6 +154,16 @@ class Serve(StrictModel):
     )
     answer_seconds: float = Field(
         30, gt=0, description="seconds in which a client must take the next part of an answer"
+    )
+    time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
+        "",
+        description='in which pages show times: "Asia/Seoul"; empty for that of the browser',
+    )
+    currency: str = Field(
+        "",
+        max_length=8,
+        pattern=r"^[A-Z]*$",
+        description='of prices that name none: "KRW" shows 1890000 as ₩1,890,000; empty for none',
     )
     log: LogStyle = Field(
         "lines",

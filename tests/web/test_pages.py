@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import sys
 from html import unescape
 from types import ModuleType
@@ -102,7 +103,8 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
     }
     for language, said in zip(load_languages(links).values(), words, strict=True):
         template = language.templates.get_template("_result.html")
-        assert said in template.render(found=found, kept=(), answer=None, refused=())
+        html = template.render(found=found, kept=(), answer=None, refused=())
+        assert said in re.sub(r"<[^>]+>", "", html)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
         lifespan=_lifespan,
     )
     app.state.server = ServerState(workspace)
-    app.state.pages = Pages()
+    app.state.pages = Pages(workspace.settings.serve)
     app.state.answer_error = _answer_error
     for router in (api.router, pages.router):
         app.include_router(router)

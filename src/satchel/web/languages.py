@@ -11,6 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
 from satchel.translations import DEFAULT, NAMES, number, percent, translations
+from satchel.web.formats import model, moment
 
 HERE: Final = Path(__file__).parent
 TEMPLATES: Final = HERE / "templates"
@@ -77,5 +78,6 @@ def _environment(code: str, values: Mapping[str, Any]) -> Environment:
         translations(code), newstyle=True
     )
     environment.policies["ext.i18n.trimmed"] = True
-    environment.globals.update(values, number=number, percent=percent)
+    environment.filters["model"] = model
+    environment.globals.update(values, model=model, moment=moment, number=number, percent=percent)
     return environment

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
+from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse
 from starlette.requests import Request
@@ -14,6 +16,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from satchel.config import Serve
 from satchel.curate.report import MEANINGS
 from satchel.errors import StorageError, WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
@@ -21,6 +24,7 @@ from satchel.locate.locator import main_detection
 from satchel.photo_formats import readable_formats
 from satchel.records import Identification
 from satchel.translations import NAMES
+from satchel.web import formats
 from satchel.web.languages import COOKIE, HERE, chosen_language, load_languages
 from satchel.web.links import edit_link, photo_link, product_link, thumbnail_link
 from satchel.web.middleware.headers import POLICY, SECURITY_HEADERS
@@ -44,11 +48,13 @@ FOR_PROGRAMS: Final = (
 class Pages:
     """Renders templates in the reader's language."""
 
-    def __init__(self) -> None:
+    def __init__(self, settings: Serve) -> None:
         self._style = (STATIC / "satchel.css").read_text(encoding="utf-8")
         self._languages = load_languages(
             {
                 "languages": NAMES,
+                "shown_value": partial(formats.value, currency=settings.currency),
+                "zone": ZoneInfo(settings.time_zone) if settings.time_zone else None,
                 "reason_meanings": MEANINGS,
                 "max_photos": MAX_ITEM_PHOTOS,
                 "accepted_files": ",".join(map(_file_type, readable_formats())),
