@@ -301,3 +301,26 @@ def test_an_answer_is_confirmed_and_rejected_in_place(reader, photo, own_workspa
     reader.until(lambda: "Z-9" not in "".join(reader.texts(".said")))
     (stored,) = own_workspace.catalogue.feedback.all()
     assert stored.code is None
+
+
+# -- another product ----------------------------------------------------------------------------
+
+
+def test_the_right_product_is_searched_and_said_by_keyboard(reader, photo, own_workspace):
+    reader.send(photo("Z-9"))
+    ready(reader)
+    reader.one(".another summary").send_keys(Keys.ENTER)
+    reader.one("#other").send_keys("구찌 가방")
+    reader.until(lambda: reader.texts(".others .code") == ["가방-7"])
+    reader.chrome.execute_script("document.querySelector('.others').id = 'before'")
+    reader.one("#other").send_keys(Keys.ENTER)  # searches again, and leaves the page as it is
+    reader.until(lambda: reader.all(".others:not(#before)"))
+    assert reader.texts(".others .code") == ["가방-7"]
+    reader.one(".others .choose").send_keys(Keys.ENTER)
+    reader.until(lambda: "가방-7" in reader.one("#said").text)
+    (stored,) = own_workspace.catalogue.feedback.all()
+    assert stored.code == "가방-7"
+    top = reader.chrome.execute_script(
+        "return document.getElementById('said').getBoundingClientRect().top"
+    )
+    assert 0 <= top < reader.chrome.execute_script("return window.innerHeight")

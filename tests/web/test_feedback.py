@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable
 
 import httpx
@@ -126,3 +127,66 @@ def test_the_page_takes_feedback_without_javascript(client, draw, own_workspace)
     assert own_workspace.catalogue.feedback.count() == 1
     gone = client.post("/feedback", data={"answer": "gone"}, headers=HTML)
     assert gone.status_code == 410
+
+
+def token_of(page: str) -> str:
+    return page.split('name="answer" value="')[1].split('"', maxsplit=1)[0]
+
+
+@pytest.mark.parametrize(
+    "query", ["가방-7", "가방", "\u1100\u1161\u1107\u1161\u11bc", "구찌 MODEL <2>", "gucci 2"]
+)
+def test_another_product_is_found_by_code_brand_and_name(client, draw, own_workspace, query):
+    catalogue = own_workspace.catalogue
+    with catalogue.writing() as writer:
+        writer.set_product(catalogue.ids_of_codes()["가방-7"], {"brand": "구찌"})
+    page = client.post("/identify", files={"photos": ("a.jpg", draw("Z-9"))}, headers=HTMX).text
+    answer = token_of(page)
+    shown = client.post("/feedback/other", data={"answer": answer, "query": query}, headers=HTMX)
+    assert "<html" not in shown.text
+    assert re.findall(r'name="code" value="([^"]*)"', shown.text) == ["가방-7"]
+    said = client.post("/feedback", data={"answer": answer, "code": "가방-7"}, headers=HTMX)
+    assert "it is 가방-7" in said.text
+    (stored,) = catalogue.feedback.all()
+    assert stored.code == "가방-7"
+
+
+def test_a_product_that_was_not_shown_can_be_the_right_one(client, draw, own_workspace):
+    """The filter left it out, so that it was no candidate."""
+    catalogue = own_workspace.catalogue
+    with catalogue.writing() as writer:
+        writer.set_product(catalogue.ids_of_codes()["Z-9"], {"brand": "Other"})
+    token = identify(client, draw("Z-9"))["answer"]
+    assert say(client, answer=token, code="Z-9").json()["code"] == "Z-9"
+    (stored,) = catalogue.feedback.all()
+    assert stored.code == "Z-9"
+    assert "Z-9" not in {one.code for one in stored.candidates}
+
+
+def test_another_product_is_said_without_javascript(client, draw, own_workspace):
+    page = client.post("/identify", files={"photos": ("a.jpg", draw("Z-9"))}, headers=HTML).text
+    form = page.split('action="/feedback/other"')[1].split("</form>")[0]
+    assert 'method="post"' in page.split('action="/feedback/other"')[0].rsplit("<form", 1)[1]
+    answer = token_of(form)
+    asked = {"answer": answer, "query": "m22"}
+    found = client.post("/feedback/other", data=asked, headers=HTML).text
+    assert "<html" in found
+    assert token_of(found.split('id="feedback"')[1]) == answer
+    assert re.findall(r'form="feedback" name="code" value="([^"]*)"', found) == ["M22675"]
+    said = client.post("/feedback", data={"answer": answer, "code": "M22675"}, headers=HTML)
+    assert said.headers["location"] == "/"
+    (stored,) = own_workspace.catalogue.feedback.all()
+    assert stored.code == "M22675"
+    again = client.get("/feedback/other", headers=HTML)
+    assert again.headers["location"] == "/"
+
+
+def test_a_search_shows_a_few_products_and_counts_the_others(client, monkeypatch):
+    monkeypatch.setattr("satchel.web.pages.feedback.MOST_OTHERS", 3)
+    shown = client.post("/feedback/other", data={"query": "model"}, headers=HTMX).text
+    assert shown.count('name="code"') == 3
+    assert "1 more matches" in shown
+    nothing = client.post("/feedback/other", data={"query": "<b>"}, headers=HTMX).text
+    assert "Nothing matches “&lt;b&gt;”" in nothing
+    empty = client.post("/feedback/other", data={"query": " "}, headers=HTMX).text
+    assert not empty.strip()

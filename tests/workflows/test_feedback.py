@@ -88,10 +88,12 @@ def test_what_cannot_be_used_is_left_out_and_said(answered: Workspace) -> None:
     store = answered.catalogue.feedback
     some = list(store.all())
     own = answered.catalogue.photos_of("M0")[0].sha256
+    elsewhere = {"name": [SHAPES[1].title()]}
     extra = [
         replace(some[0], answer="other encoder", encoder="f" * 64, photos=named(some[0], 50)),
         replace(some[0], answer="gone", code="GONE", photos=named(some[0], 51)),
         replace(some[0], answer="filter", where={"brand": ["Gone"]}, photos=named(some[0], 52)),
+        replace(some[0], answer="left out", where=elsewhere, photos=named(some[0], 53)),
         replace(some[0], answer="own", photos=(replace(some[0].photos[0], sha256=own),)),
         replace(some[23], answer="again"),  # the same photo as before
     ]
@@ -101,7 +103,7 @@ def test_what_cannot_be_used_is_left_out_and_said(answered: Workspace) -> None:
     assert done.returncode == 0, done.stderr
     for line in (
         "1 embedded by another encoder",
-        "2 about products that the index no longer has",
+        "3 about products that the index no longer has, or that the filter leaves out",
         "1 with a photo that the catalogue has",
         "1 said again later",
     ):

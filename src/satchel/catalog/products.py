@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, fu
 
 from satchel.catalog.brands import MOST_WORDS, Brands
 from satchel.catalog.database import current_revision
+from satchel.catalog.file_names import composed
 from satchel.catalog.tables import PhotoRow, PhotoSourceRow, ProductPhotoRow, ProductRow
 from satchel.errors import CatalogueError
 from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
@@ -144,7 +145,7 @@ class ProductStore:
     ) -> ProductPage:
         """Return products whose code, brand, name, category or colour hold every word of `query`.
 
-        A brand is found under all its names. Ordered by code.
+        A brand is found under all its names, Hangul also where it is not composed. Ordered by code.
 
         Args:
             unfindable: only those without a photo that is searched.
@@ -264,7 +265,7 @@ def _has_searched_photo() -> ColumnElement[bool]:
 
 
 def _matching(query: str, brands: Brands, connection: Connection) -> Select[Any]:
-    matches, words = select(ProductRow.__table__), query.split()[:MAX_WORDS]
+    matches, words = select(ProductRow.__table__), composed(query).split()[:MAX_WORDS]
     while words:
         count = _words_of_brand(words, brands)
         holds = and_(*(_holds(word) for word in words[: count or 1]))

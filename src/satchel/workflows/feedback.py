@@ -29,7 +29,7 @@ from satchel.workflows.calibrate import fit_calibration
 from satchel.workspace import Workspace
 
 OTHER_ENCODER: Final = "embedded by another encoder or locator"
-CHANGED: Final = "about products that the index no longer has, or a filter that nothing passes now"
+CHANGED: Final = "about products that the index no longer has, or that the filter leaves out"
 OWN_PHOTO: Final = "with a photo that the catalogue has"
 SUPERSEDED: Final = "said again later of the same photos"
 
@@ -100,12 +100,13 @@ def _items(
         right = NOT_THERE if one.code is None else ids.get(one.code)
         try:
             only = _only(identifier, one)
+            compared = indexed if only is None else indexed.intersection(only.tolist())
             photos = [photo.embedding(patch_dimension) for photo in one.photos]
         except (UsageError, IndexMissing, ValueError):
-            right = None
+            right, compared = None, set()
         if one.encoder != identifier.space.id:
             items.left_out[OTHER_ENCODER] += 1
-        elif right is None or (right != NOT_THERE and right not in indexed):
+        elif right is None or (right != NOT_THERE and right not in compared):
             items.left_out[CHANGED] += 1
         elif any(_is_own(workspace, photo.sha256) for photo in one.photos):
             items.left_out[OWN_PHOTO] += 1

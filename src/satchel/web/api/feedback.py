@@ -22,7 +22,9 @@ router = APIRouter()
     ),
 )
 def feedback(server: Server, given: FeedbackGiven) -> Feedback:
-    """Say which product an answer should have named, or that it is none of its candidates.
+    """Say which product an answer should have named, a candidate or any other of the catalogue.
+
+    Null says that it is none of the candidates, and not which other one.
 
     It is kept with the photos' hashes, boxes and embeddings, without the photos, and
     `satchel calibrate --feedback` fits confidence on it. Said again of the same answer, it takes

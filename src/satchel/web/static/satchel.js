@@ -232,6 +232,7 @@
           else askAgain();
           return;
         }
+        if (event.detail.ctx.target.id === "said") event.detail.ctx.target.scrollIntoView({ block: "nearest" });
         if (problem?.dataset.photo) {
           chosen[Number(problem.dataset.photo) - 1]?.item.classList.add("faulty");
         }
