@@ -53,8 +53,8 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
             "torchvision",
         )
     ),
-    "annotate": frozenset(("cvat_sdk",)),
-    "label-studio": frozenset(("label_studio_sdk",)),
+    "annotate": frozenset(("cvat_sdk", "urllib3")),
+    "label-studio": frozenset(("httpx", "label_studio_sdk")),
     "mlflow": frozenset(("mlflow", "sqlparse")),
     "tensorboard": frozenset(("tensorboard",)),
     "wandb": frozenset(("wandb",)),

@@ -86,10 +86,16 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
         ["train", "classifier", "--resume", "mine"],
         ["train", "encoder", "--loss", "triplet"],
         ["train", "encoder", "--split", "nothing", "--set", "x"],
+        ["train", "encoder", "--loss", "triplet", "--option", "x"],
+        ["train", "locator", "nothing.json"],
+        ["train", "locator", "--architecture", "TYPO"],
         ["adapt"],
         ["adapt", "--minutes", "1", "--name", "x"],
+        ["adapt", "--resume", "TYPO"],
         ["experiment", "seed-protocol", "--dry-run"],
-        ["export", "mine"],
+        ["experiment", "seed-protocol", "--set", "x"],
+        ["export", "TYPO"],
+        ["evaluate", "TYPO"],
         ["promote", "mine"],
         ["promote", "mine", "--kind", "fp17"],
     ]
@@ -102,6 +108,18 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
 
 
 @pytest.mark.flow
+@pytest.mark.parametrize(("tool", "extra"), [("cvat", "annotate"), ("label-studio",) * 2])
+def test_a_tool_of_annotation_names_its_extra(filled: Workspace, tool: str, extra: str) -> None:
+    at = ["--workspace", str(filled.folder), "annotate"]
+    commands = [[*at, "push", "3", "--to", tool], [*at, "pull", "--from", tool]]
+    for module in EXTRAS[extra]:
+        for code, _, told in without(frozenset((module,)), commands):
+            assert "Traceback" not in told
+            assert (code, told.count("\n")) == (2, 1), told
+            assert INSTALL.replace("train", extra) in told
+
+
+@pytest.mark.flow
 def test_what_needs_no_torch_works_without(filled: Workspace) -> None:
     a_run(filled, "mine")
     commands = {
@@ -110,17 +128,12 @@ def test_what_needs_no_torch_works_without(filled: Workspace) -> None:
         ("split", "default"): "frozen in",
         ("runs",): "mine",
         ("runs", "--compare"): "mine",
-        ("evaluate", "TYPO"): "expected one run named 'TYPO', found 0; runs: mine",
-        ("export", "TYPO"): "expected one run named 'TYPO'",
         ("promote", "TYPO"): "expected one run named 'TYPO'",
         ("promote",): "expected a run to promote",
-        ("adapt", "--resume", "TYPO"): "expected one run named 'TYPO'",
-        ("adapt", "--resume", "mine"): "is no adapting run",
         ("adapt", "--minutes", "soon"): "Invalid value for '--minutes'",
         ("train", "nothing"): "No such command",
         ("promote", "lite0"): "lite0 is served now",
         ("promote", "--rollback"): "is served again",
-        ("evaluate", "mine"): INSTALL,  # there is a split by now, and weights
     }
     at = ["--workspace", str(filled.folder)]
     answers = without(EXTRAS["train"], [[*at, *command] for command in commands])

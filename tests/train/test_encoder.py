@@ -29,6 +29,7 @@ from satchel.train.encoder import (
     load_encoder,
     network_embeddings,
     train_encoder,
+    untrained_encoder,
     validate,
 )
 from satchel.train.losses import make_loss
@@ -127,6 +128,15 @@ def test_from_scratch_there_is_nothing_to_blend_with(
     scratch = settings.model_copy(update={"weights": "none", "blend_with_start": (0.5,)})
     with pytest.raises(UsageError, match="has none; give --weights"):
         trained(task, scratch, tmp_path)
+
+
+@pytest.mark.parametrize("loss", ["triplet", "arcface"])
+def test_a_frozen_network_without_a_head_is_not_trained(
+    settings: EncoderSettings, loss: str
+) -> None:
+    frozen = settings.model_copy(update={"stage": "head", "loss": loss})
+    with pytest.raises(UsageError, match="expected --stage partial or full"):
+        untrained_encoder(frozen, len(NAMES))
 
 
 def test_whitened_training_compares_mahalanobis_distances_of_the_start(

@@ -12,6 +12,7 @@ from satchel.cli.shared import open_workspace, pairs, say
 from satchel.cli.train import check_trackers, train_run
 from satchel.cli.train_options import ConfigFile, Epochs, Resume, RunName, Setting, Tracker
 from satchel.errors import UsageError
+from satchel.extras import need_extra
 
 if TYPE_CHECKING:
     from satchel.train.runs import Run
@@ -46,18 +47,17 @@ def adapt(
     tracker: Tracker = None,
 ) -> None:
     """Fit the served encoder to your own catalogue: one photo per product is enough."""
+    need_extra("train")
     from satchel.adapt.settings import AdaptSettings
     from satchel.train.runs import Run
     from satchel.train.settings import read_settings_file
+    from satchel.workflows.adapt import adapts_head, begin_adapting
 
     check_trackers(tracker)
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, resume) if resume is not None else None
     if run is not None and not run.read().adapts:
         raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
-    # Only now, so that a wrong --resume is reported on the base install, too.
-    from satchel.workflows.adapt import adapts_head, begin_adapting
-
     if run is None:
         given: dict[str, Any] = {
             "minutes": minutes,

@@ -76,6 +76,9 @@ def push(
     ] = None,
 ) -> None:
     """Make a task of suggested photos in an annotation tool, with boxes that the locator finds."""
+    from satchel.annotate.tools.tool import check_tool
+
+    check_tool(to)
     from satchel.workflows.annotate_tools import push_photos
 
     workspace = open_workspace(context)
@@ -111,6 +114,9 @@ def pull(
     classes: Annotated[Path | None, typer.Option(help="TOML file with such a map.")] = None,
 ) -> None:
     """Take the boxes that people drew in an annotation tool since the last pull."""
+    from satchel.annotate.tools.tool import check_tool
+
+    check_tool(source)
     from satchel.annotate.class_map import ClassMap
     from satchel.workflows.annotate_tools import pull_boxes
 
@@ -136,10 +142,8 @@ def pull(
 def _connected(
     tool: str, url: str | None, token: str | None
 ) -> AbstractContextManager[AnnotationTool]:
-    from satchel.annotate.tools.tool import TOKENS, TOOLS, URLS, connect
+    from satchel.annotate.tools.tool import TOKENS, URLS, connect
 
-    if tool not in TOOLS:
-        raise UsageError(f"expected one of {', '.join(TOOLS)}, got {tool!r}")
     address = url or os.environ.get(URLS[tool])
     secret = token or os.environ.get(TOKENS[tool])
     if not address:

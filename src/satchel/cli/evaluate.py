@@ -8,6 +8,7 @@ import typer
 
 from satchel.cli.shared import Bars, open_workspace, say
 from satchel.errors import UsageError
+from satchel.extras import need_extra
 
 
 def evaluate(
@@ -18,6 +19,7 @@ def evaluate(
     ] = "test",
 ) -> None:
     """Evaluate a trained model on held-out photos; write a report."""
+    need_extra("train")
     from rich.console import Console
     from rich.table import Table
 

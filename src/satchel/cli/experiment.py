@@ -10,6 +10,7 @@ import typer
 
 from satchel.cli.shared import STOPPED, Bars, open_workspace, pairs, say
 from satchel.errors import UsageError
+from satchel.extras import need_extra
 
 if TYPE_CHECKING:
     from satchel.experiment.plan import Cell, Plan
@@ -65,6 +66,7 @@ def seed_protocol(
 
     Run the same command again to resume. Lists may be repeated: --loss triplet --loss margin.
     """
+    need_extra("train")
     from satchel.experiment.store import Experiment
 
     began = time.monotonic()

@@ -8,6 +8,7 @@ import typer
 
 from satchel.cli.shared import Bars, open_workspace, say
 from satchel.errors import UsageError
+from satchel.extras import need_extra
 
 if TYPE_CHECKING:
     from satchel.train.export import Kind
@@ -20,6 +21,7 @@ def export(
     name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
 ) -> None:
     """Export a trained model as ONNX: fp32, fp16 and int8, each compared with the network."""
+    need_extra("train")
     from rich.console import Console
     from rich.table import Table
 
@@ -76,6 +78,7 @@ def promote(
         _promote_builtin(workspace, name)
     else:
         run = Run.find(workspace.runs, name)
+        need_extra("train")
         if run.read().kind == "locator":
             _promote_locator(workspace, run, anyway=anyway)
             return

@@ -11,6 +11,7 @@ import typer
 from satchel.cli.shared import STOPPED, Bars, FirstProblems, open_workspace, pairs, say
 from satchel.cli.train_options import SPLIT, RunOptions, TrainOptions, with_train_options
 from satchel.errors import UsageError
+from satchel.extras import need_extra
 
 if TYPE_CHECKING:
     from satchel.train.runs import Run
@@ -27,6 +28,7 @@ OPTIONS: Final = {"options": "option", "val_data": "val", "class_map": "map"}
 @with_train_options
 def classifier(context: typer.Context, common: TrainOptions) -> None:
     """Train a classifier of the split's products."""
+    need_extra("train")
     from satchel.train.settings import ClassifierSettings
 
     _train(context, ClassifierSettings, common, {})
@@ -46,6 +48,7 @@ def encoder(
     ] = None,
 ) -> None:
     """Train an encoder, which maps photos of one product to near vectors."""
+    need_extra("train")
     from satchel.train.settings import EncoderSettings
 
     _train(context, EncoderSettings, common, {"loss": loss, "options": pairs(option) or None})
@@ -83,6 +86,7 @@ def locator(
     ] = None,
 ) -> None:
     """Train a detector, which finds the goods in a photo, on photos with boxes."""
+    need_extra("train")
     from satchel.train.settings import LocatorSettings, read_settings_file
 
     check_trackers(common.tracker)

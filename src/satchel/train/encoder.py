@@ -102,9 +102,15 @@ def untrained_encoder(settings: EncoderSettings, products: int) -> Trainable:
     """Make the network that training begins with.
 
     Raises:
-        UsageError: there is no such backbone, loss or option, or no such weights; the settings
-            contradict each other; or a batch holds too few products.
+        UsageError: the stage is `head`, and the loss brings none; there is no such backbone, loss
+            or option, or no such weights; the settings contradict each other; or a batch holds too
+            few products.
     """
+    if settings.stage == "head" and settings.loss != CASCADED:
+        raise UsageError(
+            f"expected --stage partial or full: a network that stays as it is has no head to train "
+            f"with the loss {settings.loss}; `satchel adapt` trains one on frozen features"
+        )
     if settings.mix:
         raise UsageError("expected mix = 0: losses on vectors do not support blended photos")
     if products_a_batch(settings, products) < 2:

@@ -6,7 +6,6 @@ fails must not cost a run: its error is logged once, and it receives nothing mor
 
 from __future__ import annotations
 
-import importlib.util
 import logging
 import os
 from collections.abc import Iterable
@@ -16,13 +15,14 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy import URL
 
-from satchel.errors import MissingExtra, UsageError
+from satchel.errors import UsageError
+from satchel.extras import need_extra
 from satchel.train.runs import FINISHED, STOPPED, STOPS, Run
 
 EXPERIMENT: Final = "satchel"
 MLFLOW_STATES: Final = {FINISHED: "FINISHED", "crashed": "FAILED", STOPPED: "KILLED"}
 TRACKERS: Final = ("mlflow", "wandb", "tensorboard")
-"""Trackers, each the name of its extra and of its module."""
+"""Trackers, each the name of its extra."""
 
 log = logging.getLogger(__name__)
 
@@ -138,16 +138,8 @@ def installed_trackers(names: Iterable[str]) -> list[str]:
     for name in chosen:
         if name not in TRACKERS:
             raise UsageError(f"expected trackers of {', '.join(TRACKERS)}, got {name!r}")
-        if not _is_installed(name):
-            raise MissingExtra(name, name)
+        need_extra(name)
     return chosen
-
-
-def _is_installed(module: str) -> bool:
-    try:
-        return importlib.util.find_spec(module) is not None
-    except ModuleNotFoundError:
-        return False
 
 
 def mlflow_client(workspace: Path) -> Any:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.errors import UsageError
+from satchel.extras import need_extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +78,8 @@ class AnnotationTool(Protocol):
         """Return the URL of a task, for people."""
 
 
-TOOLS: Final = ("cvat", "label-studio")
+TOOLS: Final = {"cvat": "annotate", "label-studio": "label-studio"}
+"""Tool → extra that brings its own client."""
 TOKENS: Final = {"cvat": "CVAT_ACCESS_TOKEN", "label-studio": "LABEL_STUDIO_API_KEY"}
 """Environment variable that holds the token, by tool: the names that their own clients use."""
 URLS: Final = {"cvat": "CVAT_URL", "label-studio": "LABEL_STUDIO_URL"}
@@ -95,19 +97,27 @@ def connect(name: str, url: str, token: str) -> AbstractContextManager[Annotatio
         AnnotationToolError: the server cannot be reached, or refuses the token.
         MissingExtra: the tool's own client is not installed.
     """
+    check_tool(name)
     address = checked_url(url)
-    match name:
-        case "cvat":
-            from satchel.annotate.tools.cvat import connect_cvat  # noqa: PLC0415 - an extra
+    if name == "cvat":
+        from satchel.annotate.tools.cvat import connect_cvat  # noqa: PLC0415 - an extra
 
-            return connect_cvat(address, token)
-        case "label-studio":
-            from satchel.annotate.tools.label_studio import (  # noqa: PLC0415 - an extra
-                connect_label_studio,
-            )
+        return connect_cvat(address, token)
+    from satchel.annotate.tools.label_studio import connect_label_studio  # noqa: PLC0415
 
-            return connect_label_studio(address, token)
-    raise UsageError(f"expected one of {', '.join(TOOLS)}, got {name!r}")
+    return connect_label_studio(address, token)
+
+
+def check_tool(name: str) -> None:
+    """Check that there is such a tool, and that its own client is installed.
+
+    Raises:
+        UsageError: there is no such tool.
+        MissingExtra: its client is not installed.
+    """
+    if name not in TOOLS:
+        raise UsageError(f"expected one of {', '.join(TOOLS)}, got {name!r}")
+    need_extra(TOOLS[name])
 
 
 def checked_url(url: str) -> str:
