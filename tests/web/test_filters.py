@@ -165,3 +165,15 @@ def test_a_catalogue_without_attributes_has_no_choices(empty_workspace, serve_ap
     client = serve_app(create_app(empty_workspace))
     assert 'class="filters" hidden' in client.get("/filters", headers=HTMX).text
     assert client.get("/api/v1/facets").json() == {"products": 0, "facets": []}
+
+
+def test_categories_are_named_in_korean_and_stay_values(client, draw):
+    choices = client.get("/filters", headers=HTMX | KOREAN).text
+    assert 'value="category=belt"' in choices
+    assert ">벨트 (2)<" in choices
+    assert ">belt (2)<" in client.get("/filters", headers=HTMX).text
+    files = {"photos": ("a.jpg", draw("M22675"))}
+    form = {"where": "category=belt"}
+    page = client.post("/identify", files=files, data=form, headers=HTMX | KOREAN).text
+    assert "벨트" in page
+    assert "가방" in client.get("/products/M22675", headers=HTML | KOREAN).text

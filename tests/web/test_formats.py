@@ -8,7 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from satchel.config import Serve
-from satchel.web.formats import model, moment, value
+from satchel.locate.card import CATEGORIES
+from satchel.translations import translations
+from satchel.web.formats import good, model, moment, value
 
 AT = datetime(2026, 11, 30, 15, 4)
 
@@ -54,3 +56,19 @@ def test_a_time_zone_that_there_is_not():
 
 def test_codes_are_escaped():
     assert model("<b>") == '<span class="model">&lt;b&gt;</span>'
+
+
+@pytest.mark.parametrize(
+    ("category", "shown"),
+    [("bag", "가방"), ("Watch", "시계"), ("person", "person"), ("Search", "Search"), (None, None)],
+)
+def test_categories_of_goods_have_korean_names(category, shown):
+    assert good(category, "ko") == shown
+    assert good(category, "en") == category
+
+
+def test_every_category_has_a_korean_name_of_its_own():
+    names = [good(category, "ko") for category in CATEGORIES]
+    assert len(set(names)) == len(CATEGORIES)
+    assert not set(names) & set(CATEGORIES)
+    assert translations("ko").gettext(CATEGORIES[0]) == "가방"

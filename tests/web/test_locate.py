@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from html import unescape
 from pathlib import Path
 
 import httpx
@@ -66,6 +68,24 @@ def test_no_product_is_said_and_answered_all_the_same(
     assert "M0" in page
     two = [("photos", file) for file in FILES.values()] * 2
     assert several in client.post("/identify", files=two, headers=headers).text
+
+
+def test_other_goods_are_named_in_korean(filled: Workspace, serve_app: Serve) -> None:
+    write_detector(filled.folder, fit="stretch", class_names=("red", "shoe", "watch"))
+    text = (
+        '[locate]\nmodel = "stub.json"\nscore = 0.1\nclasses = { shoe = "shoe", watch = "watch" }\n'
+    )
+    (filled.folder / "satchel.toml").write_text(text)
+    opened = Workspace.open(filled.folder)
+    index_catalogue(opened)
+    client = serve_app(create_app(opened))
+    names = {}
+    for language in ("en", "ko"):
+        page = client.post("/identify", files=FILES, headers=PAGE | {"accept-language": language})
+        others = json.loads(unescape(page.text.split("data-others='")[1].split("'")[0]))
+        names[language] = {one["name"] for one in others[0]}
+    assert names["en"] <= {"shoe", "watch"}
+    assert names["ko"] == {{"shoe": "신발", "watch": "시계"}[name] for name in names["en"]} != set()
 
 
 @pytest.mark.browser

@@ -99,7 +99,7 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
     links = {
         "product_link": product_link,
         "thumbnail_link": thumbnail_link,
-        "other_detections": lambda found: [],
+        "other_detections": lambda *_: [],
     }
     for language, said in zip(load_languages(links).values(), words, strict=True):
         template = language.templates.get_template("_result.html")

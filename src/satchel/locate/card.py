@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, model_validator
 
 from satchel.onnx_model import ModelCard
+from satchel.translations import translatable
 
 MAX_SIDE_PX: Final = 2048
 MAX_CLASSES: Final = 1_000
@@ -18,17 +19,17 @@ STRIDES: Final = (8, 16, 32)
 """Pixels a cell of the three maps of the layout "yolox"."""
 
 CATEGORIES: Final = (
-    "bag",
-    "small leather good",
-    "shoe",
-    "eyewear",
-    "watch",
-    "jewellery",
-    "hat",
-    "belt",
-    "scarf",
-    "garment",
-    "other product",
+    translatable("bag"),
+    translatable("small leather good"),
+    translatable("shoe"),
+    translatable("eyewear"),
+    translatable("watch"),
+    translatable("jewellery"),
+    translatable("hat"),
+    translatable("belt"),
+    translatable("scarf"),
+    translatable("garment"),
+    translatable("other product"),
 )
 """Satchel's own categories of goods; a detector may have others."""
 

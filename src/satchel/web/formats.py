@@ -9,7 +9,8 @@ from typing import Final
 from markupsafe import Markup
 
 from satchel.catalog.headers import attribute_field
-from satchel.translations import number
+from satchel.locate.card import CATEGORIES
+from satchel.translations import DEFAULT, number, translations
 
 PRICE_WORDS: Final = ("price", "가격", "판매가", "정가", "소비자가", "금액")
 PRICE: Final = re.compile(
@@ -21,6 +22,13 @@ PRICE: Final = re.compile(
 def model(code: str) -> Markup:
     """Lay out a code within a sentence, so that it does not break in the middle."""
     return Markup('<span class="model">{}</span>').format(code)
+
+
+def good(category: str | None, language: str) -> str | None:
+    """Name a category of goods in a language; others stay as the catalogue or detector has them."""
+    if category is None or category.casefold() not in CATEGORIES or language == DEFAULT:
+        return category
+    return translations(language).gettext(category.casefold())
 
 
 def value(name: str, text: str, *, currency: str = "") -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
 from satchel.translations import DEFAULT, NAMES, number, percent, translations
-from satchel.web.formats import model, moment
+from satchel.web.formats import good, model, moment
 
 HERE: Final = Path(__file__).parent
 TEMPLATES: Final = HERE / "templates"
@@ -78,6 +79,9 @@ def _environment(code: str, values: Mapping[str, Any]) -> Environment:
         translations(code), newstyle=True
     )
     environment.policies["ext.i18n.trimmed"] = True
+    environment.filters["good"] = partial(good, language=code)
     environment.filters["model"] = model
-    environment.globals.update(values, model=model, moment=moment, number=number, percent=percent)
+    environment.globals.update(
+        values, language=code, model=model, moment=moment, number=number, percent=percent
+    )
     return environment

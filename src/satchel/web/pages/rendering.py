@@ -25,6 +25,7 @@ from satchel.photo_formats import readable_formats
 from satchel.records import Identification
 from satchel.translations import NAMES
 from satchel.web import formats
+from satchel.web.formats import good
 from satchel.web.languages import COOKIE, HERE, chosen_language, load_languages
 from satchel.web.links import edit_link, photo_link, product_link, thumbnail_link
 from satchel.web.middleware.headers import POLICY, SECURITY_HEADERS
@@ -90,7 +91,6 @@ class Pages:
     ) -> HTMLResponse:
         language = self._languages[chosen_language(request)]
         html = language.templates.get_template(template).render(
-            language=language.code,
             in_language={code: _in_language(request, code) for code in NAMES},
             path=request.scope["path"],
             **values,
@@ -180,18 +180,21 @@ def _waiting(server: ServerState) -> dict[str, int]:
         return {"doubtful": 0, "proposed": 0}
 
 
-def _shown_filter(where: Mapping[str, Sequence[str]]) -> str:
+def _shown_filter(where: Mapping[str, Sequence[str]], language: str) -> str:
     """The values of a filter, as they are written in a sentence."""
-    return " · ".join("/".join(values) for values in where.values())
+    return " · ".join(
+        "/".join((good(value, language) or "") if name == "category" else value for value in values)
+        for name, values in where.items()
+    )
 
 
-def _other_detections(found: Identification) -> list[list[dict[str, Any]] | None]:
+def _other_detections(found: Identification, language: str) -> list[list[dict[str, Any]] | None]:
     """What was found in each photo but its main object: boxes with names, to be taken instead."""
     return [
         None
         if detections is None
         else [
-            {"box": one.box.xyxy, "name": one.category}
+            {"box": one.box.xyxy, "name": good(one.category, language)}
             for one in detections
             if one is not main_detection(detections)
         ]
