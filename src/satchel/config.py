@@ -100,6 +100,16 @@ def _time_zone(text: str) -> str:
         ) from None
 
 
+class Jobs(StrictModel):
+    """Work that `satchel worker` does."""
+
+    concurrency: int = Field(2, ge=1, le=64, description="jobs that one worker runs at once")
+    keep_done_days: float = Field(
+        7, gt=0, description="days for which jobs are kept that are done or were cancelled"
+    )
+    keep_failed_days: float = Field(90, gt=0, description="days for which failed jobs are kept")
+
+
 LogStyle = Literal["lines", "json", "errors"]
 
 
@@ -187,6 +197,7 @@ class Settings(StrictModel):
     look_alikes: LookAlikeRules = LookAlikeRules()
     curate: CurationRules = CurationRules()
     serve: Serve = Serve()
+    jobs: Jobs = Jobs()
 
 
 def read_settings(path: Path) -> Settings:

@@ -5,6 +5,8 @@ SatchelError
 │   ├── NoMatch             no product passes a filter
 │   ├── BadBox              a box that a person gives cannot be used
 │   ├── EditConflict        an edit of the catalogue is in the way of another one
+│   ├── JobConflict         a job is in a state in which this cannot be done
+│   ├── UnknownJob          there is no job with this id
 │   ├── UploadExpired       the server no longer has a photo that it kept for a while
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
@@ -95,6 +97,14 @@ class BadBox(UsageError):
 
 class EditConflict(UsageError):
     """An edit cannot be made or undone: a code is taken, or a later edit is in the way."""
+
+
+class JobConflict(UsageError):
+    """A job is in a state in which it cannot be queued again or cancelled."""
+
+
+class UnknownJob(UsageError):
+    """There is no job with this id, or it was deleted some days after it had finished."""
 
 
 class UploadExpired(UsageError):

@@ -17,6 +17,7 @@ from satchel.validation import reason
 
 if TYPE_CHECKING:
     from satchel.catalog.store import Catalogue
+    from satchel.jobs.queue import JobQueue
 
 ENVIRONMENT: Final = "SATCHEL_WORKSPACE"
 DATABASE: Final = "satchel.db"
@@ -82,6 +83,13 @@ class Workspace:
         from satchel.catalog.store import Catalogue  # noqa: PLC0415
 
         return Catalogue.open(self.folder / DATABASE)
+
+    @cached_property
+    def jobs(self) -> JobQueue:
+        """The queue of jobs, in the catalogue's database."""
+        from satchel.jobs.queue import JobQueue  # noqa: PLC0415
+
+        return JobQueue(self.catalogue.engine)
 
     @cached_property
     def photos(self) -> PhotoStore:

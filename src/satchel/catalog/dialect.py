@@ -16,6 +16,7 @@ from sqlalchemy import (
     Connection,
     Engine,
     Insert,
+    Select,
     TableValuedAlias,
     func,
     select,
@@ -69,6 +70,15 @@ def has_item(column: InstrumentedAttribute[Any], key: str, value: str) -> Column
 def json_entries(column: InstrumentedAttribute[Any]) -> TableValuedAlias:
     """Return the keys and values of the JSON object of `column` as a table to join with."""
     return func.json_each(column).table_valued("key", "value")
+
+
+def skip_locked(chosen: Select[*tuple[Any, ...]], table: Any) -> Select[*tuple[Any, ...]]:
+    """Let several writers at once each choose other rows of `table`.
+
+    SQLite has one writer at a time, and SQLAlchemy leaves this out there; on PostgreSQL it is
+    `FOR UPDATE … SKIP LOCKED`.
+    """
+    return chosen.with_for_update(of=table, skip_locked=True)
 
 
 def database_files(engine: Engine) -> list[Path]:

@@ -66,6 +66,11 @@ class Catalogue(ProductStore):
         brands = Brands(path.with_name(FILE_NAME))
         return cls(open_database(path, create=create), brands)
 
+    @property
+    def engine(self) -> Engine:
+        """The database, for rooms with tables of their own."""
+        return self._engine
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()

@@ -30,6 +30,7 @@ from satchel.cli.identify import identify
 from satchel.cli.import_ import import_
 from satchel.cli.index import index
 from satchel.cli.init import init
+from satchel.cli.jobs import jobs
 from satchel.cli.locate import locate
 from satchel.cli.lookalikes import lookalikes
 from satchel.cli.promote import export, promote
@@ -39,6 +40,7 @@ from satchel.cli.serve import serve
 from satchel.cli.shared import NOT_NOW, SOME_FAILED, WRONG_USAGE, say, write_anything
 from satchel.cli.split import split
 from satchel.cli.train import train
+from satchel.cli.worker import worker
 from satchel.errors import MissingExtra, SatchelError, StorageError, UsageError
 
 app = typer.Typer(
@@ -82,6 +84,8 @@ app.command()(locate)
 app.command()(facets)
 app.add_typer(feedback, name="feedback")
 app.command()(serve)
+app.command()(worker)
+app.add_typer(jobs, name="jobs")
 app.command()(lookalikes)
 app.add_typer(annotate, name="annotate")
 app.command()(split)

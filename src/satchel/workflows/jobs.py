@@ -1,0 +1,43 @@
+"""What `satchel worker` does: the table of jobs' kinds, and deleting old jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from satchel.catalog.tables import now
+from satchel.jobs.records import Arguments, Handler, Handlers, Lease
+from satchel.workflows.index import index_catalogue
+from satchel.workspace import Workspace
+
+Run = Callable[[Workspace, Lease, Arguments], Arguments | None]
+
+
+def handlers_of(workspace: Workspace) -> Handlers:
+    """Return what a worker of this workspace can do: kind of job → its handler."""
+
+    def bound(run: Run) -> Callable[[Lease, Arguments], Arguments | None]:
+        return lambda lease, arguments: run(workspace, lease, arguments)
+
+    return {
+        "index": Handler(bound(_index), deadline_s=24 * 60 * 60),
+    }
+
+
+def prune_jobs(workspace: Workspace) -> int:
+    """Delete jobs that finished longer ago than the settings keep them; return how many."""
+    settings, at = workspace.settings.jobs, now()
+    return workspace.jobs.prune(
+        done_before=at - timedelta(days=settings.keep_done_days),
+        failed_before=at - timedelta(days=settings.keep_failed_days),
+    )
+
+
+def _index(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> Arguments:
+    """Embed the photos that are new, and write the index, as `satchel index` does."""
+    result = index_catalogue(workspace)
+    return {
+        "embedded": result.embedded,
+        "indexed": result.indexed,
+        "problems": [str(problem) for problem in result.problems[:100]],
+    }
