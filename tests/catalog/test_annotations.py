@@ -154,7 +154,7 @@ def test_what_is_labelled_already(catalogue: Catalogue) -> None:
                 writer.link(product, number, {}, {})
     put(catalogue.annotations, 1, box())
     put(catalogue.annotations, 2, box(score=0.5), source=PRE_LABEL)
-    catalogue.annotation_tasks.add("cvat", "http://a", 5, [3])
+    catalogue.annotation_tasks.begin("cvat", "http://a", 5, [3])
     assert catalogue.annotations.labelled() == [
         (photo(1), "B", "bag"),
         (photo(3), "B", "bag"),
@@ -168,9 +168,9 @@ def test_what_is_labelled_already(catalogue: Catalogue) -> None:
 
 def test_tasks(catalogue: Catalogue) -> None:
     store = catalogue.annotation_tasks
-    store.add("cvat", "http://a", 5)
-    store.add("cvat", "http://b", 5)
-    store.add("cvat", "http://a", 3)
+    for url, remote in (("http://a", 5), ("http://b", 5), ("http://a", 3)):
+        store.finish(store.begin("cvat", url, remote))
+    store.begin("cvat", "http://a", 9)
     first, second = store.on_server("cvat", "http://a")
     assert (first.remote_id, second.remote_id, first.pulled) == (5, 3, {})
     store.set_pulled(first, {"1": "2026-01-01"})
@@ -179,3 +179,7 @@ def test_tasks(catalogue: Catalogue) -> None:
         {},
     ]
     assert store.on_server("label-studio", "http://a") == []
+    (half,) = store.on_server("cvat", "http://a", unfinished=True)
+    assert half.remote_id == 9
+    store.forget(half.id)
+    assert store.on_server("cvat", "http://a", unfinished=True) == []

@@ -87,8 +87,10 @@ class CvatServer:
 
     def __init__(self) -> None:
         self.tasks: dict[int, FakeTask] = {}
+        self.made = 0
         self.requests: list[str] = []
         self.refuse: dict[str, int] = {}  # "METHOD /path" → status to answer with
+        self.held: dict[str, threading.Event] = {}  # "METHOD /path" → answered once it is set
         self.garbage: dict[str, bytes] = {}  # "METHOD /path" → what to send in place of JSON
         self.url = ""
 
@@ -99,6 +101,8 @@ class CvatServer:
         path = unquote(parts.path).rstrip("/")
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         self.requests.append(f"{method} {path}")
+        if f"{method} {path}" in self.held:
+            self.held[f"{method} {path}"].wait(30)
         if f"{method} {path}" in self.refuse:
             return self.refuse[f"{method} {path}"], {"detail": "the disk is full"}
         if headers.get("Authorization") != f"Bearer {TOKEN}":
@@ -133,7 +137,8 @@ class CvatServer:
     def _create_task(self, _: Any, query: Any, headers: Any, body: bytes) -> tuple[int, Any]:
         spec = json.loads(body)
         names = [label["name"] for label in spec["labels"]]
-        task = FakeTask(len(self.tasks) + 1, spec["name"], names, spec["segment_size"])
+        self.made += 1
+        task = FakeTask(self.made, spec["name"], names, spec["segment_size"])
         self.tasks[task.id] = task
         return 201, self._task(task)
 
@@ -221,7 +226,7 @@ class CvatServer:
 
     def _jobs(self, _: Any, query: Any, headers: Any, body: bytes) -> tuple[int, Any]:
         task = self.tasks[int(query["task_id"])]
-        return 200, _page([self._job(task, number) for number in task.job_ranges()])
+        return 200, _page([self._job(task, number) for number in task.states])
 
     def _job_annotations(self, found: Any, *_: Any) -> tuple[int, Any]:
         number = int(found["job"])

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Iterator, Sequence
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import pytest
@@ -16,7 +21,13 @@ from satchel.catalog.annotations import BoxSource, Labelling
 from satchel.errors import AnnotationToolError, UsageError
 from satchel.images import RGB
 from satchel.records import Box, Detection, Problem
-from satchel.workflows.annotate_tools import PullResult, pull_boxes, push_photos, suggest_photos
+from satchel.workflows.annotate_tools import (
+    PullResult,
+    clear_unfinished,
+    pull_boxes,
+    push_photos,
+    suggest_photos,
+)
 from satchel.workspace import Workspace
 from support.cli import satchel
 from support.cvat_server import TOKEN, CvatServer, cvat_server
@@ -132,6 +143,123 @@ def test_a_push_that_fails_leaves_nothing(shop: Workspace, cvat: CvatServer, req
     assert cvat.tasks == {}
     assert current(shop, BoxSource.PRE_LABEL) == {}
     assert len(suggest(shop, 99)) == 10
+
+
+Killing = Callable[[str], AbstractContextManager[None]]
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing is tidied up, see `killing`."""
+
+
+@pytest.fixture
+def killing(monkeypatch: pytest.MonkeyPatch) -> Killing:
+    """Let pushes die just before a step, without a chance to remove what is there."""
+
+    @contextmanager
+    def at(step: str) -> Iterator[None]:
+        def die(*_: object, **__: object) -> None:
+            raise Killed
+
+        with monkeypatch.context() as patch:
+            patch.setattr(step, die)
+            patch.setattr("satchel.annotate.tools.cvat.Cvat.remove", die)
+            yield
+
+    return at
+
+
+STEPS = (
+    "cvat_sdk.core.proxies.tasks.Task.upload_data",
+    "satchel.annotate.tools.cvat._add_pre_labels",
+    "satchel.catalog.annotation_tasks.AnnotationTaskStore.finish",
+)
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_what_a_killed_push_leaves_is_removed_by_the_next(
+    shop: Workspace, cvat: CvatServer, killing: Killing, step: str
+) -> None:
+    with killing(step), pytest.raises(Killed):
+        push(shop, cvat, 4, StubLocator())
+    assert list(cvat.tasks) == [1]
+    assert len(suggest(shop, 99)) == 6  # not pushed twice, as long as the task is there
+    with pytest.raises(UsageError, match="no task was pushed"):
+        pull(shop, cvat)
+    with connect("cvat", cvat.url, TOKEN) as tool:
+        (note,) = clear_unfinished(shop, tool)
+        assert clear_unfinished(shop, tool) == []
+    assert "task 1 of a push that was cut short is removed" in note
+    assert cvat.tasks == {}
+    push(shop, cvat, 10, StubLocator())
+    assert [(number, len(task.photos)) for number, task in cvat.tasks.items()] == [(2, 10)]
+
+
+@pytest.mark.parametrize("step", STEPS[1:])
+def test_work_that_people_did_in_a_half_made_task_is_kept(
+    shop: Workspace, cvat: CvatServer, killing: Killing, step: str
+) -> None:
+    with killing(step), pytest.raises(Killed):
+        push(shop, cvat, 4, StubLocator())
+    cvat.tasks[1].shape(2, "shoe", [10, 10, 50, 50])
+    complete(cvat, 10)
+    with connect("cvat", cvat.url, TOKEN) as tool:
+        (note,) = clear_unfinished(shop, tool)
+    assert "task 1 of a push that was cut short is kept" in note
+    assert len(suggest(shop, 99)) == 6
+    done, _ = pull(shop, cvat)
+    assert [one.photos for one in done.imports] == [4]
+    assert len(current(shop)) == 4
+
+
+def test_a_half_made_task_that_somebody_removed_is_forgotten(
+    shop: Workspace, cvat: CvatServer, killing: Killing
+) -> None:
+    with killing(STEPS[0]), pytest.raises(Killed):
+        push(shop, cvat, 4)
+    cvat.tasks.clear()
+    with connect("cvat", cvat.url, TOKEN) as tool:
+        assert len(clear_unfinished(shop, tool)) == 1
+    assert len(suggest(shop, 99)) == 10
+
+
+def test_a_server_that_is_gone_after_the_task_was_made(shop: Workspace, cvat: CvatServer) -> None:
+    """It cannot be removed then: the next push does it."""
+    cvat.refuse["POST /api/tasks/1/data"] = cvat.refuse["DELETE /api/tasks/1"] = 507
+    with pytest.raises(AnnotationToolError, match="the disk is full"):
+        push(shop, cvat, 4)
+    cvat.refuse.clear()
+    with connect("cvat", cvat.url, TOKEN) as tool:
+        clear_unfinished(shop, tool)
+    assert cvat.tasks == {}
+    assert len(suggest(shop, 99)) == 10
+
+
+@pytest.mark.flow
+def test_a_push_that_is_killed_for_real(
+    shop: Workspace, cvat: CvatServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While the photos are sent; another push meanwhile is refused."""
+    monkeypatch.setenv("CVAT_URL", cvat.url)
+    monkeypatch.setenv("CVAT_ACCESS_TOKEN", TOKEN)
+    sending = "POST /api/tasks/1/data"
+    cvat.held[sending] = threading.Event()
+    command = (sys.executable, "-m", "satchel", "--workspace", str(shop.folder), "annotate")
+    arguments = ("push", "4", "--to", "cvat")
+    process = subprocess.Popen([*command, *arguments], stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while sending not in cvat.requests and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert "another push is running" in satchel(shop.folder, "annotate", *arguments).stderr
+    finally:
+        process.kill()
+        process.wait()
+        cvat.held.pop(sending).set()
+    done = satchel(shop.folder, "annotate", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert "task 1 of a push that was cut short is removed" in done.stderr
+    assert [(number, len(task.photos)) for number, task in cvat.tasks.items()] == [(2, 4)]
 
 
 # -- pull -----------------------------------------------------------------------------------------

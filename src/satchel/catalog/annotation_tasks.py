@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import Engine, insert, select, update
+from sqlalchemy import Engine, delete, insert, select, update
 
 from satchel.catalog.database import inserted_id, writing
 from satchel.catalog.tables import AnnotationTaskPhotoRow, AnnotationTaskRow
@@ -33,23 +33,48 @@ class AnnotationTaskStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, tool: str, url: str, remote_id: int, photo_ids: Iterable[int] = ()) -> None:
-        """Remember a task, to pull from it later, and its photos, which are not suggested again."""
+    def begin(self, tool: str, url: str, remote_id: int, photo_ids: Iterable[int] = ()) -> int:
+        """Remember a task whose photos are about to be pushed; they are not suggested again.
+
+        Returns:
+            its id here, to `finish` it by.
+        """
         with writing(self._engine) as connection:
             values = {"tool": tool, "url": url, "remote_id": remote_id, "pulled": {}}
-            task = inserted_id(connection, insert(AnnotationTaskRow).values(**values))
+            statement = insert(AnnotationTaskRow).values(**values, unfinished=True)
+            task = inserted_id(connection, statement)
             rows = [{"task_id": task, "photo_id": one} for one in photo_ids]
             if rows:
                 connection.execute(insert(AnnotationTaskPhotoRow), rows)
             connection.commit()
+        return task
 
-    def on_server(self, tool: str, url: str) -> list[AnnotationTask]:
-        """Return the tasks on a server, by id."""
+    def finish(self, task: int) -> None:
+        """Remember that the server has all of a task, so that it is pulled from."""
+        row = AnnotationTaskRow
+        with writing(self._engine) as connection:
+            connection.execute(update(row).where(row.id == task).values(unfinished=False))
+            connection.commit()
+
+    def forget(self, task: int) -> None:
+        """Forget a task that is not on its server; its photos may be suggested again."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(AnnotationTaskRow).where(AnnotationTaskRow.id == task))
+            connection.commit()
+
+    def on_server(self, tool: str, url: str, *, unfinished: bool = False) -> list[AnnotationTask]:
+        """Return the tasks on a server, by id.
+
+        Args:
+            unfinished: those that were not pushed to the end, in place of those that were.
+        """
         row = AnnotationTaskRow
         chosen = select(row.id, row.tool, row.url, row.remote_id, row.pulled)
         with self._engine.connect() as connection:
             rows = connection.execute(
-                chosen.where(row.tool == tool, row.url == url).order_by(row.id)
+                chosen.where(
+                    row.tool == tool, row.url == url, row.unfinished == unfinished
+                ).order_by(row.id)
             )
             return [AnnotationTask(*one) for one in rows]
 

@@ -287,7 +287,8 @@ class AnnotationTaskRow(Base):
     """A task of photos in an annotation tool.
 
     `remote_id` is its id on the server at `url`; `pulled` says for each of its parts which state of
-    it is in the catalogue, so that only what changed is fetched.
+    it is in the catalogue, so that only what changed is fetched. `unfinished`: the server may not
+    have all of its photos, since the push was killed or still runs.
     """
 
     __tablename__ = "annotation_tasks"
@@ -299,6 +300,7 @@ class AnnotationTaskRow(Base):
     remote_id: Mapped[int]
     pushed_at: Mapped[datetime] = mapped_column(default=now)
     pulled: Mapped[dict[str, str]] = mapped_column(JSON, default=dict)
+    unfinished: Mapped[bool] = mapped_column(default=False)
 
 
 class AnnotationTaskPhotoRow(Base):

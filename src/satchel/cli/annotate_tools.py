@@ -79,10 +79,12 @@ def push(
     from satchel.annotate.tools.tool import check_tool
 
     check_tool(to)
-    from satchel.workflows.annotate_tools import push_photos
+    from satchel.workflows.annotate_tools import clear_unfinished, push_photos, pushing
 
     workspace = open_workspace(context)
-    with _connected(to, url, token) as tool:
+    with pushing(workspace), _connected(to, url, token) as tool:
+        for note in clear_unfinished(workspace, tool):
+            say(note)
         chosen, failed, locator = _suggested(workspace, count)
         with Bars(resumes=False) as bars:
             done = push_photos(

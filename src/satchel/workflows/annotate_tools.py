@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
@@ -14,7 +15,7 @@ from satchel.annotate.suggest import UnlabelledPhoto, choose, teaching_value
 from satchel.annotate.tools.tool import AnnotationTool, PhotoToLabel
 from satchel.catalog.annotations import BoxSource, NewLabelling, ProductOfPhoto
 from satchel.errors import AnnotationToolError, CatalogueError, PhotoError, UsageError
-from satchel.files import timestamp
+from satchel.files import locked, timestamp
 from satchel.images import decode
 from satchel.locate.card import CATEGORIES
 from satchel.locate.locator import Locator
@@ -113,7 +114,8 @@ def push_photos(
 ) -> PushResult:
     """Push photos to an annotation tool as one task, with what a locator finds in them.
 
-    The detections are kept as pre-labels. Until the server has everything, nothing is recorded.
+    The task is remembered as soon as it exists, so that `clear_unfinished` finds what a killed push
+    leaves. The detections are kept as pre-labels once the server has everything.
 
     Args:
         locator_id: of the locator that the detections are of.
@@ -130,10 +132,56 @@ def push_photos(
     drawn = {box.label for one in sent for box in one.photo.boxes}
     names = list(dict.fromkeys([*(labels or CATEGORIES), *sorted({*known, *drawn})]))
     progress.begin(f"push to {tool.title}", 0)
-    task = tool.push(title or f"satchel {timestamp()}", names, sent)
-    ids = _record(workspace, photos, sent, locator_id)
-    workspace.catalogue.annotation_tasks.add(tool.name, tool.url, task, ids)
+    tasks = workspace.catalogue.annotation_tasks
+    task = tool.create(title or f"satchel {timestamp()}", names)
+    number = tasks.begin(tool.name, tool.url, task, _ids(workspace, photos))
+    try:
+        tool.fill(task, sent)
+    except BaseException:
+        with suppress(Exception):  # the server may be gone, which the first error says
+            if tool.remove(task):
+                tasks.forget(number)
+        raise
+    _keep_pre_labels(workspace, photos, sent, locator_id)
+    tasks.finish(number)
     return PushResult(task, tool.address(task), len(sent), sum(len(p.photo.boxes) for p in sent))
+
+
+@contextmanager
+def pushing(workspace: Workspace) -> Iterator[None]:
+    """Let no other push to any server run meanwhile: its task would look like a half-made one.
+
+    Raises:
+        UsageError: one runs.
+    """
+    lock = workspace.runs / "push" / "lock"
+    lock.parent.mkdir(exist_ok=True)
+    with locked(lock, "another push"):
+        yield
+
+
+def clear_unfinished(workspace: Workspace, tool: AnnotationTool) -> list[str]:
+    """Remove the tasks that killed pushes left on a server; their photos are suggested again.
+
+    A task in which people have drawn already stays, and is pulled from.
+
+    Returns:
+        what was done, for people.
+
+    Raises:
+        AnnotationToolError: the server cannot be reached or refuses.
+    """
+    tasks = workspace.catalogue.annotation_tasks
+    notes = []
+    for one in tasks.on_server(tool.name, tool.url, unfinished=True):
+        about = f"task {one.remote_id} of a push that was cut short"
+        if tool.remove(one.remote_id):
+            tasks.forget(one.id)
+            notes.append(f"{about} is removed; its photos may be chosen again")
+        else:
+            tasks.finish(one.id)
+            notes.append(f"{about} is kept: people have drawn in it; it may lack pre-labels")
+    return notes
 
 
 def _to_label(workspace: Workspace, one: UnlabelledPhoto) -> PhotoToLabel:
@@ -149,23 +197,24 @@ def _pre_label(found: Detection) -> LabelledBox:
     return LabelledBox(found.box, found.category or UNNAMED, score=found.score)
 
 
-def _record(
+def _ids(workspace: Workspace, photos: Sequence[UnlabelledPhoto]) -> list[int]:
+    stored = [workspace.catalogue.stored_photo(one.photo) for one in photos]
+    return [one.id for one in stored if one is not None]
+
+
+def _keep_pre_labels(
     workspace: Workspace,
     photos: Sequence[UnlabelledPhoto],
     sent: Sequence[PhotoToLabel],
     locator_id: str,
-) -> list[int]:
-    """Keep the detections as pre-labels; return the ids of the photos."""
-    stored = [workspace.catalogue.stored_photo(one.photo) for one in photos]
-    ids = [one.id for one in stored if one is not None]
+) -> None:
     labellings = [
         NewLabelling(number, one.photo.boxes)
-        for number, one in zip(ids, sent, strict=True)
+        for number, one in zip(_ids(workspace, photos), sent, strict=True)
         if one.photo.boxes
     ]
     origin = f"locator {locator_id[:12]}"
     workspace.catalogue.annotations.put(labellings, BoxSource.PRE_LABEL, origin=origin)
-    return ids
 
 
 # -- pull -----------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any, Final
 
 import urllib3
@@ -77,8 +77,8 @@ class Cvat:
         """Return the URL of a task, for people."""
         return f"{self.url}/tasks/{task}"
 
-    def push(self, title: str, labels: Sequence[str], photos: Sequence[PhotoToLabel]) -> int:
-        """Make a task of photos with their pre-labels, and return its id."""
+    def create(self, title: str, labels: Sequence[str]) -> int:
+        """Make a task without photos, and return its id."""
         with _errors(self.url):
             task = self._client.tasks.create(
                 models.TaskWriteRequest(
@@ -87,15 +87,27 @@ class Cvat:
                     segment_size=JOB_PHOTOS,
                 )
             )
-            try:
-                files = [one.file for one in photos]
-                task.upload_data(files, params={"image_quality": IMAGE_QUALITY})
-                _add_pre_labels(task, photos)
-            except BaseException:
-                with suppress(Exception):  # the server may be gone, which the first error says
-                    task.remove()
-                raise
             return int(task.id)
+
+    def fill(self, task: int, photos: Sequence[PhotoToLabel]) -> None:
+        """Send the photos of a task and their pre-labels."""
+        with _errors(self.url):
+            remote = self._client.tasks.retrieve(task)
+            files = [one.file for one in photos]
+            remote.upload_data(files, params={"image_quality": IMAGE_QUALITY})
+            _add_pre_labels(remote, photos)
+
+    def remove(self, task: int) -> bool:
+        """Remove a task, unless people have drawn in it."""
+        with _errors(self.url):
+            try:
+                remote = self._client.tasks.retrieve(task)
+            except exceptions.NotFoundException:
+                return True
+            if any(_has_work(job) for job in remote.get_jobs()):
+                return False
+            remote.remove()
+            return True
 
     def changed(self, task: int, pulled: Mapping[str, str]) -> Iterator[TaskPart]:
         """Yield the jobs of a task that changed."""
@@ -131,6 +143,13 @@ class Cvat:
 def _word(value: Any) -> str:
     """Return one of CVAT's enumerated words, which the client wraps or not."""
     return str(getattr(value, "value", value))
+
+
+def _has_work(job: Job) -> bool:
+    """Whether a person drew or changed something in a job."""
+    data = job.get_annotations()
+    touched = any(str(shape.source) not in UNTOUCHED for shape in data.shapes)
+    return touched or bool(data.tracks or data.tags)
 
 
 def _add_pre_labels(task: Task, photos: Sequence[PhotoToLabel]) -> None:

@@ -7,7 +7,7 @@ every task that has one is taken.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from xml.sax.saxutils import quoteattr
 
@@ -62,20 +62,33 @@ class LabelStudioServer:
         """Return the URL of a project, for people."""
         return f"{self.url}/projects/{task}"
 
-    def push(self, title: str, labels: Sequence[str], photos: Sequence[PhotoToLabel]) -> int:
-        """Make a project of photos with their pre-labels, and return its id."""
+    def create(self, title: str, labels: Sequence[str]) -> int:
+        """Make a project without photos, and return its id."""
         with _errors(self.url):
             config = label_config(labels)
             project = self._client.projects.create(title=title[:50], label_config=config)
-            try:
-                for batch in batched(photos, UPLOAD_PHOTOS):
-                    self._upload(project.id, batch)
-                self._add_pre_labels(project.id, photos)
-            except BaseException:
-                with suppress(Exception):  # the server may be gone, which the first error says
-                    self._client.projects.delete(id=project.id)
-                raise
             return int(project.id)
+
+    def fill(self, task: int, photos: Sequence[PhotoToLabel]) -> None:
+        """Send the photos of a project and their pre-labels."""
+        with _errors(self.url):
+            for batch in batched(photos, UPLOAD_PHOTOS):
+                self._upload(task, batch)
+            self._add_pre_labels(task, photos)
+
+    def remove(self, task: int) -> bool:
+        """Remove a project, unless people have annotated in it."""
+        with _errors(self.url):
+            try:
+                project = self._client.projects.get(id=task)
+            except ApiError as error:
+                if error.status_code == 404:
+                    return True
+                raise
+            if _plain(project).get("total_annotations_number"):
+                return False
+            self._client.projects.delete(id=task)
+            return True
 
     def changed(self, task: int, pulled: Mapping[str, str]) -> Iterator[TaskPart]:
         """Yield one part: all tasks of a project that were annotated since the last pull."""
@@ -130,9 +143,9 @@ def _is_annotated(task: dict[str, Any]) -> bool:
     return any(not one.get("was_cancelled") for one in task.get("annotations") or ())
 
 
-def _plain(task: Any) -> dict[str, Any]:
-    """Return a task of the client as the JSON that the server sent."""
-    sent: dict[str, Any] = task.model_dump(mode="json")
+def _plain(sent_object: Any) -> dict[str, Any]:
+    """Return an object of the client as the JSON that the server sent."""
+    sent: dict[str, Any] = sent_object.model_dump(mode="json")
     return sent
 
 

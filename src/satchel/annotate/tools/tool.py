@@ -57,11 +57,28 @@ class AnnotationTool(Protocol):
     title: str
     url: str
 
-    def push(self, title: str, labels: Sequence[str], photos: Sequence[PhotoToLabel]) -> int:
-        """Make a task of photos with their pre-labels, and return its id.
+    def create(self, title: str, labels: Sequence[str]) -> int:
+        """Make a task without photos, and return its id.
 
         Raises:
-            AnnotationToolError: the server cannot be reached or refuses; no half task is left.
+            AnnotationToolError: the server cannot be reached or refuses.
+        """
+
+    def fill(self, task: int, photos: Sequence[PhotoToLabel]) -> None:
+        """Send the photos of a task and their pre-labels, once.
+
+        Raises:
+            AnnotationToolError: the server cannot be reached or refuses; it may have a part.
+        """
+
+    def remove(self, task: int) -> bool:
+        """Remove a task, unless people have drawn in it.
+
+        Returns:
+            whether it is gone.
+
+        Raises:
+            AnnotationToolError: the server cannot be reached or refuses.
         """
 
     def changed(self, task: int, pulled: Mapping[str, str]) -> Iterator[TaskPart]:
