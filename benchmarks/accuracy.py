@@ -1,9 +1,10 @@
 """Top-1/2/3/5 on real photos: plain whole-photo embeddings, each step of the ranking, what ships.
 
-    python -m benchmarks.accuracy [dev|test]
+    python -m benchmarks.accuracy [dev|test] [clip-b16|lite0]
 
 Every row but `plain` is ranked by `satchel.evaluate.offline`, as `Identifier` ranks, under other
-rules. Plain: the whole photo's vector and the best single neighbour.
+rules. Plain: the whole photo's vector and the best single neighbour. Of the light encoder, plain
+and what ships.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from satchel.encode.card import BUILTIN
 from satchel.encode.embed import as_query
 from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
+from satchel.encode.registry import BUILTINS
 from satchel.evaluate.offline import Query, embed_photos, rank_queries
 from satchel.evaluate.offline_gallery import OfflineGallery
 from satchel.images import RGB, closer, decode
@@ -45,6 +47,9 @@ STEPS = {
     "+ local features (ships)": SearchRules(),
 }
 """Each step of the ranking upon the one before it, as rules of the index."""
+
+RULES = {"clip-b16": SearchRules(), "lite0": SearchRules(colour_weight=0.2)}
+"""Best settings of each encoder."""
 
 
 class Photos(dict[Path, PhotoEmbedding]):
@@ -133,13 +138,14 @@ def nearest_ranks(task: Task, photos: Photos) -> np.ndarray:
 
 def main() -> None:
     """Print the table and write the JSON."""
-    split = sys.argv[1] if len(sys.argv) > 1 else "test"
+    split, name = (*sys.argv[1:], *("test", "clip-b16")[len(sys.argv) - 1 :])
+    steps = STEPS if name == "clip-b16" else {"ships": RULES[name]}
     chosen = tasks(split)
-    photos = embedded(distinct_paths(chosen), shipped())
+    photos = embedded(distinct_paths(chosen), shipped(BUILTINS[name]))
     rows, figures = [], []
     for task in chosen:
         found = {"plain": nearest_ranks(task, photos)}
-        for step, rules in STEPS.items():
+        for step, rules in steps.items():
             found[step] = ranks(task, photos, rules)
         for method, rank in found.items():
             shares = {k: float((rank <= k).mean()) for k in TOP}
@@ -161,8 +167,8 @@ def main() -> None:
                 }
             )
     header = ["task", "method", "queries", *(f"top-{k} %" for k in TOP), "95 % interval, top-1"]
-    print_table(f"Accuracy ({split})", header, rows)
-    write_json(f"accuracy-{split}", figures)
+    print_table(f"Accuracy ({split}, {name})", header, rows)
+    write_json(f"accuracy-{split}" if name == "clip-b16" else f"accuracy-{split}-{name}", figures)
 
 
 if __name__ == "__main__":

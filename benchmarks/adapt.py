@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.accuracy import Photos, embedded, nearest_ranks, ranks, shipped
+from benchmarks.accuracy import RULES, Photos, embedded, nearest_ranks, ranks, shipped
 from benchmarks.datasets import SHARED, Task, distinct_paths, tasks
 from benchmarks.reporting import bootstrap_interval, print_table, write_json
 from satchel.adapt.files import ADAPTED_WEIGHTS, START_WEIGHTS
@@ -58,8 +58,6 @@ from satchel.workflows.train import resume
 from satchel.workspace import Workspace
 
 TOP = (1, 2, 3, 5)
-RULES = {"clip-b16": SearchRules(), "lite0": SearchRules(colour_weight=0.2)}
-"""Best settings of each encoder."""
 
 GALLERIES = {
     "grocery": {"dev": "studio → train+val", "test": "studio → test"},

@@ -1,6 +1,6 @@
 """Galleries with wrong photos mixed in: how many curation finds, and what that does to accuracy.
 
-    python -m benchmarks.garbage [dev|test|fit]
+    python -m benchmarks.garbage [dev] [test] [fit]
 
 30 % of each gallery's photos are wrong, of four kinds in equal parts: photos of other products
 (taken away from there), street photos, drawn screenshots of a shop's page (half of them with the
@@ -65,6 +65,10 @@ PAGE = (
     "delivery seller rating reviews shipping returns contact terms login menu home brand used "
     "excellent condition offer buy now details description material authentic"
 )
+
+
+QUERIES = {"dev": lambda: _grocery("val"), "test": lambda: _grocery("test")[::3]}
+"""Split → its queries of Grocery."""
 
 
 @dataclass(frozen=True)
@@ -195,8 +199,11 @@ def fewer(gallery: Gallery, most: int, seed: int) -> Gallery:
     return replace(gallery, photos=(*right, *chain.from_iterable(wrong)))
 
 
-def grocery(queries: tuple[LabelledPhoto, ...], folder: Path) -> Gallery:
-    """The first 20 training photos of each class; other classes' are from the rest."""
+def grocery(folder: Path) -> Gallery:
+    """The first 20 training photos of each class; other classes' are from the rest.
+
+    Its queries are a split's.
+    """
     seen: Counter[str] = Counter()
     right: list[GalleryPhoto] = []
     spare: list[GalleryPhoto] = []
@@ -204,7 +211,7 @@ def grocery(queries: tuple[LabelledPhoto, ...], folder: Path) -> Gallery:
         seen[photo.code] += 1
         kept = GalleryPhoto(photo.code, photo.path, RIGHT, photo.path)
         (right if seen[photo.code] <= PER_CLASS else spare).append(kept)
-    return Gallery("Grocery", polluted(right, spare, folder, seed=1), queries)
+    return Gallery("Grocery", polluted(right, spare, folder, seed=1), ())
 
 
 def luma(folder: Path) -> Gallery:
@@ -442,22 +449,23 @@ def percent(rows: list[dict[str, object]]) -> list[list[object]]:
 
 def main() -> None:
     """Print the tables and write the JSON."""
-    what = sys.argv[1] if len(sys.argv) > 1 else "dev"
-    if what not in ("dev", "test", "fit"):
-        raise SystemExit(f"expected dev, test or fit, got {what}")
-    queries = _grocery("test")[::3] if what == "test" else _grocery("val")
+    what = sys.argv[1:] or ["dev"]
+    if not set(what) <= {*QUERIES, "fit"}:
+        raise SystemExit(f"expected dev, test or fit, got {' '.join(what)}")
+    asked = {split: queries() for split, queries in QUERIES.items() if split in what}
     with TemporaryDirectory() as folder:
-        galleries = [grocery(queries, Path(folder)), luma(Path(folder))]
+        galleries = [grocery(Path(folder)), luma(Path(folder))]
         paths = [photo.path for gallery in galleries for photo in gallery.photos]
-        asked = [photo.path for gallery in galleries for photo in gallery.queries]
-        found = embedded(list(dict.fromkeys(paths + asked)), shipped())
+        queries = [photo.path for photos in asked.values() for photo in photos]
+        found = embedded(list(dict.fromkeys(paths + queries)), shipped())
         whole = {path: replace(photo, patches=None) for path, photo in found.items()}
         embeddings = Photos(whole, found.n_passes)
         faulty = {path: dropped_by_itself(path) for path in paths}
-    if what == "fit":
+    if "fit" in what:
         print(fit(galleries, embeddings, faulty))
-        return
-    report(what, galleries, embeddings, faulty)
+    for split, photos in asked.items():
+        galleries[0] = replace(galleries[0], queries=photos)
+        report(split, galleries, embeddings, faulty)
 
 
 def report(

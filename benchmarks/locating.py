@@ -1,10 +1,12 @@
 """Does the locator find the object, and is the object then named? On photos that it does not fill.
 
-    python -m benchmarks.locating [dev|test] [--locator builtin|saliency|CARD.json|MODEL.cfg]
+    python -m benchmarks.locating [dev|test] [--clutter] [--plain]
+                                  [--locator builtin|saliency|CARD.json|MODEL.cfg]
 
-Ranks the tasks of `benchmarks.field`, and with `--plain` those of `benchmarks.datasets`, queried
-with the whole photo, with what the locator finds, and with the true box. Figures are given for all
-queries and by the share of the photo that the object covers. Boxes are compared with saliency's.
+Ranks the tasks of `benchmarks.field`, or clutter alone, and with `--plain` those of
+`benchmarks.datasets`, queried with the whole photo, the located good alone, what identification
+shows of both, and the true box. Figures are given for all queries and by the share of the photo
+that the object covers. Boxes are compared with saliency's.
 """
 
 from __future__ import annotations
@@ -18,7 +20,7 @@ import numpy as np
 
 from benchmarks.accuracy import BEYOND, Photos, embedded, gallery_of, near, read
 from benchmarks.datasets import LabelledPhoto, Task, tasks
-from benchmarks.field import SIZES, field_tasks, share_of
+from benchmarks.field import SIZES, clutter, field_tasks, share_of
 from benchmarks.reporting import print_table, write_json
 from satchel.cli.shared import Bars
 from satchel.encode.embed import as_query, embed
@@ -29,12 +31,14 @@ from satchel.locate.locator import Locator
 from satchel.locate.registry import configured_locator
 from satchel.locate.rules import BUILTIN, LocateRules
 from satchel.parallel import batched, cores, map_in_order
-from satchel.records import PhotoEmbedding
+from satchel.records import Box, PhotoEmbedding
 from satchel.search.rules import SearchRules
 
 TOP: Final = (1, 3, 5)
 TOGETHER: Final = 16
 FOUND_IOU: Final = 0.5
+BANDS: Final = ((0.0, 1.01), (0.0, 0.2), *SIZES)
+"""Shares of the photo that figures are given for: all, less than a fifth, and bands of it."""
 
 
 def main() -> None:
@@ -42,15 +46,27 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("split", nargs="?", default="test", choices=("dev", "test"))
     parser.add_argument("--locator", default=BUILTIN)
+    parser.add_argument("--clutter", action="store_true", help="no placed objects")
     parser.add_argument("--plain", action="store_true", help="the tasks of benchmarks.datasets too")
     chosen = parser.parse_args()
     encoder = Encoder.load(threads=1)
     file = configured_locator(LocateRules(model=chosen.locator), Path())
     locator = file.load() if file else None
-    every = field_tasks(chosen.split, encoder)
-    if chosen.plain:
-        every += tasks(chosen.split)
-    figures = [figure for task in every for figure in compare(task, encoder, locator)]
+    field = [clutter(chosen.split)] if chosen.clutter else field_tasks(chosen.split, encoder)
+    plain = tasks(chosen.split) if chosen.plain else []
+    galleries: dict[tuple[LabelledPhoto, ...], Photos] = {}  # tasks share them
+    figures: list[dict[str, Any]] = []
+    for task in field + plain:
+        if task.gallery not in galleries:
+            paths = (photo.path for photo in task.gallery)
+            galleries[task.gallery] = embedded(paths, Embedder(encoder, locator))
+        figures += compare(task, galleries[task.gallery], encoder, locator)
+    report(f"{chosen.split}, locator: {chosen.locator}", figures)
+    write_json(f"locating-{chosen.split}", figures)
+
+
+def report(title: str, figures: list[dict[str, Any]]) -> None:
+    """Print the tables."""
     for name, columns in (("Accuracy", TOP_COLUMNS), ("Boxes", BOX_COLUMNS)):
         rows = [
             [f["task"], f["queried with"], f["share of the photo"], f["queries"]]
@@ -59,27 +75,33 @@ def main() -> None:
             if all(f[key] is not None for key in columns)
         ]
         header = ["task", "queried with", "object's share", "queries", *(f"{k} %" for k in columns)]
-        print_table(f"{name} ({chosen.split}, locator: {chosen.locator})", header, rows)
-    write_json(f"locating-{chosen.split}", figures)
+        print_table(f"{name} ({title})", header, rows)
 
 
 TOP_COLUMNS: Final = tuple(f"top-{k}" for k in TOP)
 BOX_COLUMNS: Final = ("mean IoU", "IoU ≥ 0.5")
 
 
-def compare(task: Task, encoder: Encoder, locator: Locator | None) -> Iterator[dict[str, Any]]:
+def compare(
+    task: Task, gallery: Photos, encoder: Encoder, locator: Locator | None
+) -> Iterator[dict[str, Any]]:
     """Figures of one task, for each way of querying and each band of sizes."""
-    gallery = Photos(_gallery(task, encoder, locator), encoder.n_passes)
-    ways = {"whole photo": _asked(task, encoder), "what is located": _asked(task, encoder, locator)}
+    located = _asked(task, encoder, locator)
+    ways = {
+        "whole photo": _asked(task, encoder),
+        "located good alone": _asked(task, encoder, locator, [query.box for query in located]),
+        "as shipped": located,
+    }
     if all(query.box for query in task.queries):
-        ways["true box"] = _asked(task, encoder, boxes=True)
+        true = [query.box for query in task.queries]
+        ways["true box"] = _asked(task, encoder, locator, true)
     shares = np.array([share_of(query) for query in task.queries])
     for way, queries in ways.items():
         rank = _ranks(task, gallery, queries)
         overlap = np.array(
             [q.box.iou(e.box) if q.box else 1.0 for q, e in zip(task.queries, queries, strict=True)]
         )
-        for low, high in ((0.0, 1.01), *SIZES):
+        for low, high in BANDS:
             rows = (shares >= low) & (shares < high)
             if rows.any():
                 yield {
@@ -95,31 +117,28 @@ def compare(task: Task, encoder: Encoder, locator: Locator | None) -> Iterator[d
                 }
 
 
-def _gallery(task: Task, encoder: Encoder, locator: Locator | None) -> dict[Path, PhotoEmbedding]:
-    paths = [photo.path for photo in task.gallery]
-    return dict(embedded(paths, Embedder(encoder, locator)))
-
-
 def _asked(
-    task: Task, encoder: Encoder, locator: Locator | None = None, *, boxes: bool = False
+    task: Task,
+    encoder: Encoder,
+    locator: Locator | None = None,
+    boxes: Sequence[Box | None] | None = None,
 ) -> list[PhotoEmbedding]:
-    """The queries' embeddings, as identification makes them."""
+    """The queries' embeddings, as identification makes them; with these boxes, if given."""
 
-    def work(batch: list[LabelledPhoto]) -> list[PhotoEmbedding]:
-        photos = [read(query.path) for query in batch]
-        given = [query.box if boxes else None for query in batch]
+    def work(batch: list[tuple[LabelledPhoto, Box | None]]) -> list[PhotoEmbedding]:
         return embed(
             encoder,
-            photos,
+            [read(query.path) for query, _ in batch],
             locator=locator,
-            boxes=given,
-            closer=lambda at, box: near(batch[at].path, box),
+            boxes=[box for _, box in batch],
+            closer=lambda at, box: near(batch[at][0].path, box),
         )
 
+    pairs = list(zip(task.queries, boxes or [None] * len(task.queries), strict=True))
     found: list[PhotoEmbedding] = []
     with Bars() as bars:
-        bars.begin(f"queries of {task.name}", len(task.queries))
-        for some in map_in_order(work, batched(task.queries, TOGETHER), workers=cores()):
+        bars.begin(f"queries of {task.name}", len(pairs))
+        for some in map_in_order(work, batched(pairs, TOGETHER), workers=cores()):
             found += some
             bars.advance(len(some))
     return found

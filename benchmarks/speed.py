@@ -1,8 +1,10 @@
 """Speed: ingest, identification, cold start, memory; both sides of each comparison in one run.
 
-    python -m benchmarks.speed [ingest|identify]      (ingest needs the train extra; some minutes)
+    python -m benchmarks.speed [ingest|identify|gallery]   (ingest needs the train extra)
 
-Machines are noisy, so the sides take turns and medians are reported.
+Machines are noisy, so the sides take turns and medians are reported. `gallery` compares embedding a
+gallery with the built-in detector and with saliency: photos a second, and seconds of processor time
+per photo, which other work on the machine changes less.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from benchmarks.accuracy import near
 from benchmarks.datasets import SHARED
 from benchmarks.reporting import print_table, write_json
 from recipes.clip_b16.patches import KEPT
@@ -33,6 +36,9 @@ from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.identify import Identifier
 from satchel.images import decode
+from satchel.locate.locator import Locator
+from satchel.locate.registry import configured_locator
+from satchel.locate.rules import LocateRules
 from satchel.parallel import batched, cores, map_in_order
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.search.indexing import BATCH_PHOTOS, build_index
@@ -112,11 +118,20 @@ def plain_network() -> Any:
     return timm.create_model("vit_base_patch16_clip_quickgelu_224", num_classes=0).eval()
 
 
-def shipped(encoder: Encoder, *, gallery: bool) -> Callable[[list[Path]], None]:
-    """Decode and embed: one pass for a query, two for a gallery photo."""
+def shipped(
+    encoder: Encoder, locator: Locator | None = None, *, gallery: bool
+) -> Callable[[list[Path]], None]:
+    """Decode, locate and embed: one or two passes for a query, two for a gallery photo."""
 
     def work(batch: list[Path]) -> None:
-        embed(encoder, [decode(path.read_bytes()) for path in batch], gallery=gallery)
+        photos = [decode(path.read_bytes()) for path in batch]
+        embed(
+            encoder,
+            photos,
+            locator=locator,
+            gallery=gallery,
+            closer=lambda at, box: near(batch[at], box),
+        )
 
     return lambda paths: spread(work, list(batched(paths, BATCH_PHOTOS)))
 
@@ -149,27 +164,62 @@ def spread(work: Callable[..., object], items: Sequence[object]) -> None:
         pass
 
 
+def builtin_locator() -> Locator:
+    """The detector of a new workspace's settings, in one thread."""
+    file = configured_locator(LocateRules(), Path())
+    assert file is not None
+    return file.load()
+
+
+Ways = dict[str, Callable[[list[Path]], None]]
+
+
+def in_turns(ways: Ways, paths: list[Path]) -> dict[str, tuple[float, float]]:
+    """Seconds and processor seconds of each way; the ways take turns; medians over the rounds."""
+    taken: dict[str, list[tuple[float, float]]] = {way: [] for way in ways}
+    for round_number in range(ROUNDS + 1):
+        for way, run in ways.items():
+            wall, processor = time.perf_counter(), time.process_time()
+            run(paths)
+            if round_number:  # the first round warms up
+                taken[way].append((time.perf_counter() - wall, time.process_time() - processor))
+    return {
+        way: (statistics.median(wall for wall, _ in times), statistics.median(p for _, p in times))
+        for way, times in taken.items()
+    }
+
+
+def gallery(paths: list[Path], encoder: Encoder) -> dict[str, float]:
+    """Embedding a gallery with the built-in detector and with saliency."""
+    ways: Ways = {
+        "detector": shipped(encoder, builtin_locator(), gallery=True),
+        "saliency": shipped(encoder, gallery=True),
+    }
+    times = in_turns(ways, paths)
+    figures = {f"{way}, photos/s": len(paths) / wall for way, (wall, _) in times.items()}
+    for way, (_, processor) in times.items():
+        figures[f"{way}, processor s per photo"] = processor / len(paths)
+    (wall, processor), (plain_wall, plain_processor) = times.values()
+    figures["detector ÷ saliency, photos/s"] = plain_wall / wall
+    figures["detector ÷ saliency, photos per processor s"] = plain_processor / processor
+    return figures
+
+
 def ingest(name: str, paths: list[Path], encoder: Encoder) -> dict[str, float]:
     """Photos a second of every way, the ways taking turns; medians over the rounds."""
     backbone = plain_network()
     torch.set_num_threads(cores())
-    ways: dict[str, Callable[[list[Path]], None]] = {
+    locator = builtin_locator()
+    ways: Ways = {
         "plain": plain_loader(backbone, 0),
         "plain, DataLoader with a worker a core": plain_loader(backbone, cores()),
-        "ships, as a query": shipped(encoder, gallery=False),
-        "ships, as the gallery": shipped(encoder, gallery=True),
+        "ships, as a query": shipped(encoder, locator, gallery=False),
+        "ships, as the gallery": shipped(encoder, locator, gallery=True),
         "decoding alone": decoding_alone,
         "forward alone, 1 pass": forward_alone(encoder, 1),
         "forward alone, 2 passes": forward_alone(encoder, 2),
     }
-    rates: dict[str, list[float]] = {way: [] for way in ways}
-    for round_number in range(ROUNDS + 1):
-        for way, run in ways.items():
-            started = time.perf_counter()
-            run(paths)
-            if round_number:  # the first round warms up
-                rates[way].append(len(paths) / (time.perf_counter() - started))
-    median = {way: statistics.median(values) for way, values in rates.items()}
+    median = {way: len(paths) / wall for way, (wall, _) in in_turns(ways, paths).items()}
 
     def share_of_limit(way: str, passes: str) -> float:
         limit = 1 / (1 / median["decoding alone"] + 1 / median[passes])
@@ -319,6 +369,16 @@ def measure_ingest(big: list[Path], encoder: Encoder) -> None:
     write_json("speed-ingest", figures)
 
 
+def measure_gallery(big: list[Path], encoder: Encoder) -> None:
+    """A gallery of big and of small photos."""
+    sizes = {"3 megapixels": big, "288 px short side": small_photos()[: len(big)]}
+    figures = {name: gallery(paths, encoder) for name, paths in sizes.items()}
+    names = list(figures["3 megapixels"])
+    rows = [[name, *(f"{one[name]:.3f}" for one in figures.values())] for name in names]
+    print_table("Embedding a gallery", ["figure", *figures], rows)
+    write_json("speed-gallery", figures)
+
+
 def measure_identify(big: list[Path], encoder: Encoder, folder: Path) -> None:
     """Single answers, cold start, a server, and a whole catalogue."""
     workspace = stranger_gallery(folder / "strangers", encoder)
@@ -336,7 +396,7 @@ def measure_identify(big: list[Path], encoder: Encoder, folder: Path) -> None:
 def main() -> None:
     """Print the tables and write the JSON."""
     encoder = Encoder.load(threads=1)
-    parts = sys.argv[1:] or ["ingest", "identify"]
+    parts = sys.argv[1:] or ["ingest", "gallery", "identify"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "big").mkdir()
@@ -345,6 +405,8 @@ def main() -> None:
         print(f"3-megapixel photos: {size_mb:.2f} MB on average")
         if "ingest" in parts:
             measure_ingest(big, encoder)
+        if "gallery" in parts:
+            measure_gallery(big, encoder)
         if "identify" in parts:
             measure_identify(big, encoder, folder)
 
