@@ -27,6 +27,9 @@ SatchelError
 ├── StorageError            the disk, its rights or a lock do not let a file be used now
 │   ├── DiskFull
 │   └── DatabaseBusy        another program holds the database's lock for too long
+├── FetchError              a URL cannot be requested, or is not answered in time
+│   ├── AddressRefused      a URL that may not be requested: not https, or not public
+│   └── FetchTooLarge       an answer has too many bytes
 ├── AnnotationToolError  a server for annotation cannot be reached, or refuses
 ├── FaultyPhoto             one of several photos of an item, named by its position
 ├── Abandoned               who requested an answer did not wait for it
@@ -207,6 +210,18 @@ class EncoderError(SatchelError):
 
 class AnnotationToolError(SatchelError):
     """A server for annotation cannot be reached, refuses, or gives an unusable answer."""
+
+
+class FetchError(SatchelError):
+    """A URL cannot be requested, or is not answered in time."""
+
+
+class AddressRefused(FetchError):
+    """A URL that may not be requested: of another scheme, or not on the public internet."""
+
+
+class FetchTooLarge(FetchError):
+    """An answer has more bytes than allowed, before or after decompression."""
 
 
 class FaultyPhoto(SatchelError):
