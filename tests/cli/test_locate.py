@@ -11,6 +11,7 @@ from satchel.cli.app import app
 from satchel.images import decode
 from satchel.workspace import Workspace
 from support.cli import satchel
+from support.crashing_decoder import crash_over_marked_photos, mark
 from support.stub_detector import write_detector
 
 
@@ -55,6 +56,20 @@ def test_json_and_pictures(shop: Workspace, photo: Path, tmp_path: Path) -> None
     assert first["drawn"] != second["drawn"]
     for one in (first, second):
         assert decode(Path(one["drawn"]).read_bytes()).shape == (240, 320, 3)
+
+
+def test_a_photo_that_crashes_its_decoder_costs_no_other(
+    shop: Workspace, photo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_over_marked_photos(monkeypatch)
+    bad = photo.with_name("bad.jpg")
+    bad.write_bytes(photo.read_bytes())
+    mark(bad)
+    done = satchel(shop.folder, "locate", "--json", str(bad), str(photo))
+    assert done.returncode == 1
+    assert "bad.jpg: the photo is damaged" in done.stderr
+    (line,) = done.stdout.splitlines()
+    assert json.loads(line)["photo"] == str(photo)
 
 
 def test_no_product_is_said_plainly(shop: Workspace, photo: Path) -> None:

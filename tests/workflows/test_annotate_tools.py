@@ -30,6 +30,7 @@ from satchel.workflows.annotate_tools import (
 )
 from satchel.workspace import Workspace
 from support.cli import satchel
+from support.crashing_decoder import crash_over_marked_photos, mark
 from support.cvat_server import TOKEN, CvatServer, cvat_server
 
 pytest.importorskip("cvat_sdk", reason="needs the annotate extra: pip install '.[annotate]'")
@@ -101,6 +102,20 @@ def test_photos_that_are_gone_are_named_and_passed_over(shop: Workspace) -> None
     chosen = suggest_photos(shop, 99, StubLocator(), on_problem=problems.append)
     assert len(chosen) == 9
     assert [f"photo {first.photo} of {first.code}" in str(one) for one in problems] == [True]
+
+
+def test_a_photo_that_crashes_its_decoder_is_passed_over(
+    shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_over_marked_photos(monkeypatch)
+    first = shop.catalogue.annotations.unlabelled()[0]
+    mark(shop.photos.path(first.photo))
+    problems: list[Problem] = []
+    chosen = suggest_photos(shop, 99, StubLocator(), on_problem=problems.append)
+    assert len(chosen) == 9
+    (problem,) = problems
+    assert f"photo {first.photo} of {first.code}" in str(problem)
+    assert "SIGSEGV" in str(problem)
 
 
 # -- push -----------------------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from satchel.images import decode, encode_jpeg
 from satchel.web.state import ServerState
 from satchel.workflows.calibrate import STEPS, LeftOut, calibrate
 from satchel.workspace import Workspace
+from support.crashing_decoder import crash_over_marked_photos, mark
 from support.pictures import rgb
 from support.progress import Counter
 
@@ -102,6 +103,17 @@ def test_too_few_known_photos_change_nothing(
         UsageError, match=r"expected 20 or more usable photos .*, got 15 \(45 given\); nothing"
     ):
         run(filled, encoder, labelled(tmp_path / "known", 3, absent=30))
+
+
+def test_a_photo_that_crashes_its_decoder_costs_no_other(
+    filled: Workspace, encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_over_marked_photos(monkeypatch)
+    folder = labelled(tmp_path / "known", 5)
+    mark(folder / "M0" / "0.jpg")
+    calibration, _, problems = run(filled, encoder, folder)
+    assert [Path(name).name for name in problems] == ["0.jpg"]
+    assert calibration.figures["queries"] == 24
 
 
 def changed(data: bytes, how: str) -> bytes:

@@ -26,6 +26,7 @@ from satchel.workflows.locator import begin_locator
 from satchel.workflows.locator_data import gather_photos
 from satchel.workspace import Workspace
 from support.cli import satchel
+from support.crashing_decoder import crash_over_marked_photos, mark
 from support.progress import Counter
 
 QUICK = (
@@ -132,6 +133,18 @@ def test_what_is_bad_is_left_out_and_named(tmp_path: Path, shop: Workspace) -> N
     assert sum(found.boxes.values()) == 6
     again = gather_photos(shop, settings_of(data), on_problem=problems.append)
     assert again.photos == found.photos  # the same photos are held out
+
+
+def test_a_photo_that_crashes_its_decoder_is_left_out(
+    tmp_path: Path, shop: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crash_over_marked_photos(monkeypatch)
+    data = write_coco(tmp_path / "data", 10)
+    mark(data.parent / "images" / "4.jpg")
+    problems: list[Problem] = []
+    found = gather_photos(shop, settings_of(data), on_problem=problems.append)
+    assert len(found.photos.photos) == 9
+    assert ["SIGSEGV" in str(one) for one in problems] == [True]
 
 
 def test_a_photo_whose_boxes_are_all_bad_teaches_nothing(tmp_path: Path, shop: Workspace) -> None:

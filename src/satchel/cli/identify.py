@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.photo_paths import photo_paths
+from satchel.cli.photo_paths import decoder_for, photo_paths
 from satchel.cli.shared import SOME_FAILED, Where, print_json, print_table, say
 from satchel.errors import BadBox, PhotoError, UsageError
 from satchel.records import Problem
@@ -16,7 +16,6 @@ from satchel.text import printable
 
 if TYPE_CHECKING:
     from satchel.catalog.filters import Selection
-    from satchel.decoding.decoder import Decoder
     from satchel.identify import Identifier
     from satchel.locate.given import GivenBox
     from satchel.records import Identification
@@ -54,7 +53,7 @@ def identify(
     paths = list(photo_paths(photos, failures.name))
     from satchel.identify import Identifier
 
-    decoder = _decoder(workspace, len(paths))
+    decoder = decoder_for(len(paths), workspace.settings.photos.limits())
     identifier = Identifier.open(workspace, embedder=embedder, decoder=decoder)
     _warn_of_unindexed(workspace, identifier)
     selection = identifier.select(parse_where(where or ()))
@@ -80,16 +79,6 @@ def _boxes(texts: Sequence[str], photos: int) -> list[GivenBox | None]:
             f"got {len(texts):,}"
         )
     return [parse_box(text) if text.strip() else None for text in texts] or [None] * photos
-
-
-def _decoder(workspace: Workspace, photos: int) -> Decoder:
-    """What decodes so many photos: of one alone, nothing else is lost if its decoder crashes."""
-    from satchel.decoding.decoder import IN_PROCESS
-    from satchel.decoding.pool import DecoderPool
-
-    if photos < 2:
-        return IN_PROCESS
-    return DecoderPool(memory_bytes=workspace.settings.photos.limits().max_decode_bytes)
 
 
 class _Failures:

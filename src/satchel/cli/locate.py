@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.photo_paths import photo_paths
+from satchel.cli.photo_paths import decoder_for, photo_paths
 from satchel.cli.shared import SOME_FAILED, print_json, print_table, say
 from satchel.text import printable
 
@@ -58,7 +58,8 @@ def locate(
     folder = workspace.folder if workspace else Path()
     locator = PhotoLocator.open(rules, folder, workspace)
     drawings = None if draw is None else _Drawings(draw)
-    for photo in locator.locate(photo_paths(photos, fail), settings.photos.limits()):
+    paths, limits = list(photo_paths(photos, fail)), settings.photos.limits()
+    for photo in locator.locate(paths, limits, decoder=decoder_for(len(paths), limits)):
         if not isinstance(photo, LocatedPhoto):
             fail(photo)
             continue

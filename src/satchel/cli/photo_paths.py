@@ -14,6 +14,9 @@ from satchel.records import Problem
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from satchel.decoding.decoder import Decoder
+    from satchel.photo_header import PhotoLimits
+
 
 def photo_paths(arguments: list[str], fail: Callable[[Problem], None]) -> Iterator[Path]:
     """Expand folders and patterns; arguments that match nothing go to `fail`."""
@@ -30,6 +33,14 @@ def photo_paths(arguments: list[str], fail: Callable[[Problem], None]) -> Iterat
             fail(Problem(argument, f"is no usable path ({error.strerror})"))
     if passed_over:
         say(say_passed_over(passed_over))
+
+
+def decoder_for(photos: int, limits: PhotoLimits) -> Decoder:
+    """What decodes so many photos: of one alone, nothing else is lost if its decoder crashes."""
+    from satchel.decoding.decoder import IN_PROCESS
+    from satchel.decoding.pool import DecoderPool
+
+    return IN_PROCESS if photos < 2 else DecoderPool(memory_bytes=limits.max_decode_bytes)
 
 
 def _paths_of(

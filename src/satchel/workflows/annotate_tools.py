@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,12 +14,14 @@ from satchel.annotate.records import AnnotatedPhoto
 from satchel.annotate.suggest import UnlabelledPhoto, choose, teaching_value
 from satchel.annotate.tools.tool import AnnotationTool, PhotoToLabel
 from satchel.catalog.annotations import BoxSource, NewLabelling, ProductOfPhoto
+from satchel.decoding.decoder import Decoder
+from satchel.decoding.pool import DecoderPool
 from satchel.errors import AnnotationToolError, CatalogueError, PhotoError, UsageError
 from satchel.files import locked, timestamp
-from satchel.images import decode
 from satchel.locate.card import CATEGORIES
 from satchel.locate.locator import Locator
 from satchel.parallel import batched, cores, map_in_order
+from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT, Progress
 from satchel.records import Detection, LabelledBox, Problem
 from satchel.workflows.annotate import AnnotationImport, import_annotations
@@ -56,30 +58,41 @@ def suggest_photos(
     if locator is None:
         candidates = [UnlabelledPhoto(*one) for one in photos]
     else:
-        progress.begin("locate", len(photos))
-        jobs = batched(photos, BATCH_PHOTOS)
-        locate = partial(_located, workspace, locator)
         candidates = []
-        for located in map_in_order(locate, jobs, workers=cores()):
-            for one in located:
-                if isinstance(one, Problem):
-                    on_problem(one)
-                else:
-                    candidates.append(one)
-            progress.advance(len(located))
+        progress.begin("locate", len(photos))
+        for one in _all_located(workspace, locator, photos):
+            if isinstance(one, Problem):
+                on_problem(one)
+            else:
+                candidates.append(one)
+            progress.advance()
     return choose(candidates, count, [(one.code, one.category) for one in store.labelled()])
 
 
+def _all_located(
+    workspace: Workspace, locator: Locator, photos: Iterable[ProductOfPhoto]
+) -> Iterator[UnlabelledPhoto | Problem]:
+    """Locate the goods in photos, decoded in workers."""
+    limits = workspace.settings.photos.limits()
+    with DecoderPool(memory_bytes=limits.max_decode_bytes) as decoder:
+        locate = partial(_located, workspace, locator, decoder, limits)
+        for batch in map_in_order(locate, batched(photos, BATCH_PHOTOS), workers=cores()):
+            yield from batch
+
+
 def _located(
-    workspace: Workspace, locator: Locator, photos: Sequence[ProductOfPhoto]
+    workspace: Workspace,
+    locator: Locator,
+    decoder: Decoder,
+    limits: PhotoLimits,
+    photos: Sequence[ProductOfPhoto],
 ) -> list[UnlabelledPhoto | Problem]:
     located: list[UnlabelledPhoto | Problem] = []
     pixels, readable = [], []
-    limits = workspace.settings.photos.limits()
     for one in photos:
         try:
             data = workspace.photos.read(one.photo)
-            pixels.append(decode(data, min_side_px=LOCATED_SIDE_PX, limits=limits))
+            pixels.append(decoder.decode(data, min_side_px=LOCATED_SIDE_PX, limits=limits))
             readable.append(one)
         except (CatalogueError, PhotoError) as error:
             located.append(Problem(f"photo {one.photo} of {one.code}", str(error)))

@@ -28,11 +28,13 @@ from satchel.confidence.fit import FEWEST_QUERIES, fit_confidence
 from satchel.confidence.outcomes import NOT_THERE, RankedPair, outcomes_of
 from satchel.confidence.stored import Calibration
 from satchel.curate.known import KnownPictures
+from satchel.decoding.decoder import Decoder
+from satchel.decoding.pool import DecoderPool
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import PhotoError, UsageError
 from satchel.evaluate.offline import Query, rank_pairs
 from satchel.identify import Identifier
-from satchel.images import decode, read_photo
+from satchel.images import read_photo
 from satchel.parallel import cores, map_in_order
 from satchel.progress import Progress
 from satchel.records import PhotoEmbedding, Problem
@@ -99,14 +101,15 @@ def calibrate(
     space = embedder.space
     index = open_index(workspace.catalogue, space, workspace.index_path, workspace.settings.search)
     progress.begin("calibrate", STEPS * photos.total)
-    identifier = Identifier.of(workspace, embedder, index)
     indexed = set(np.unique(index.gallery.products).tolist())
-    embedded, own = _embed(workspace, identifier, photos, progress, on_problem)
+    with DecoderPool(memory_bytes=workspace.settings.photos.limits().max_decode_bytes) as decoder:
+        identifier = Identifier.of(workspace, embedder, index, decoder=decoder)
+        embedded, own = _embed(workspace, identifier, photos, progress, on_problem)
+        pictures = _pictures(workspace, space, embedded, decoder)
+        new, copies = _new_photos(pictures, len(embedded), progress)
     ids = workspace.catalogue.ids_of_codes()
     codes = [ids.get(one.code, NOT_THERE) for one in embedded]
     rights = [right if right in indexed else NOT_THERE for right in codes]
-    pictures = _pictures(workspace, space, embedded)
-    new, copies = _new_photos(pictures, len(embedded), progress)
     left_out = LeftOut(own + copies.known, copies.repeated)
     known = sum(rights[row] != NOT_THERE for row in new)
     if len(indexed) < 2:
@@ -221,7 +224,10 @@ def _new_photos(
 
 
 def _pictures(
-    workspace: Workspace, space: EmbeddingSpace, embedded: Sequence[_EmbeddedPhoto]
+    workspace: Workspace,
+    space: EmbeddingSpace,
+    embedded: Sequence[_EmbeddedPhoto],
+    decoder: Decoder,
 ) -> KnownPictures:
     """The photos and those of the gallery, by their vectors before whitening."""
     dimension = space.card.dimension
@@ -231,7 +237,7 @@ def _pictures(
     return KnownPictures(
         np.array(vectors, np.float32).reshape(-1, dimension),
         gallery.vectors,
-        lambda row: decode(read_photo(embedded[row].path, limits), limits=limits),
-        lambda row: decode(workspace.photos.read(gallery.photos[row].tobytes().hex())),
+        lambda row: decoder.decode(read_photo(embedded[row].path, limits), limits=limits),
+        lambda row: decoder.decode(workspace.photos.read(gallery.photos[row].tobytes().hex())),
         workspace.settings.curate.duplicates,
     )

@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.encode.card import BUILTIN
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serving_card
 from satchel.errors import PhotoError, PhotoTooLarge
-from satchel.images import RGB, decode, read_photo
+from satchel.images import RGB, read_photo
 from satchel.locate.locator import Locator, main_detection
 from satchel.locate.registry import configured_locator
 from satchel.locate.rules import LocateRules
@@ -62,14 +63,19 @@ class PhotoLocator:
         return cls(None, Encoder.load(card, threads=cores()))
 
     def locate(
-        self, paths: Iterable[Path], limits: PhotoLimits
+        self, paths: Iterable[Path], limits: PhotoLimits, *, decoder: Decoder = IN_PROCESS
     ) -> Iterator[LocatedPhoto | Problem]:
-        """Find the objects in each photo; one that cannot be read is a problem."""
+        """Find the objects in each photo; one that cannot be read is a problem.
+
+        Args:
+            decoder: what decodes photos; a `satchel.decoding.pool.DecoderPool` for those of
+                strangers.
+        """
         for path in paths:
             try:
                 data = read_photo(path, limits)
-                located = self._boxes(decode(data, limits=limits))
-                yield LocatedPhoto(path, _full_size(data, limits), *located)
+                located = self._boxes(decoder.decode(data, limits=limits))
+                yield LocatedPhoto(path, _full_size(data, limits, decoder), *located)
             except PhotoError as error:
                 yield Problem(str(path), str(error))
 
@@ -84,9 +90,9 @@ class PhotoLocator:
         return None if main is None else main.box, detections
 
 
-def _full_size(data: bytes, limits: PhotoLimits) -> RGB:
+def _full_size(data: bytes, limits: PhotoLimits, decoder: Decoder) -> RGB:
     """All pixels of a photo, for drawing; fewer, where all take too much memory."""
     try:
-        return decode(data, min_side_px=None, limits=limits)
+        return decoder.decode(data, min_side_px=None, limits=limits)
     except PhotoTooLarge:
-        return decode(data, limits=limits)
+        return decoder.decode(data, limits=limits)

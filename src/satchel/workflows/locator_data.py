@@ -17,8 +17,10 @@ from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.annotate.sources import open_annotations
 from satchel.catalog.annotations import BoxSource
 from satchel.catalog.products import StoredPhoto
+from satchel.decoding.decoder import Decoder
+from satchel.decoding.pool import DecoderPool
 from satchel.errors import PhotoError, SatchelError, UsageError
-from satchel.images import decode, read_photo
+from satchel.images import read_photo
 from satchel.locate.card import CATEGORIES
 from satchel.parallel import cores, map_in_order
 from satchel.progress import SILENT, Progress
@@ -73,20 +75,21 @@ def gather_photos(
     """
     classes = ClassMap.read(pairs=[f"{old}={new}" for old, new in settings.class_map.items()])
     progress.begin("check photos", 0)
+    with DecoderPool(memory_bytes=workspace.settings.photos.limits().max_decode_bytes) as decoder:
 
-    def collected(source: str | None) -> list[_Labelled]:
-        labelled = (
-            _of_catalogue(workspace)
-            if source is None
-            else _of_file(Path(source), settings, workspace, on_problem)
-        )
-        return list(_usable(labelled, workspace, on_problem, progress))
+        def collected(source: str | None) -> list[_Labelled]:
+            labelled = (
+                _of_catalogue(workspace)
+                if source is None
+                else _of_file(Path(source), settings, workspace, decoder, on_problem)
+            )
+            return list(_usable(labelled, workspace, decoder, on_problem, progress))
 
-    photos = collected(settings.data)
-    if settings.val_data is not None:
-        parts = {"train": photos, "val": collected(settings.val_data)}
-    else:
-        parts = _split(photos, settings.val_share)
+        photos = collected(settings.data)
+        if settings.val_data is not None:
+            parts = {"train": photos, "val": collected(settings.val_data)}
+        else:
+            parts = _split(photos, settings.val_share)
     return _frozen(parts, classes, settings)
 
 
@@ -110,6 +113,7 @@ def _of_file(
     path: Path,
     settings: LocatorSettings,
     workspace: Workspace,
+    decoder: Decoder,
     on_problem: Callable[[Problem], None],
 ) -> Iterator[_Labelled]:
     """Photos of an annotation file, found in their folder."""
@@ -135,7 +139,7 @@ def _of_file(
                     one.path, f"no such photo in {folder}; name its folder with --photos"
                 )
             try:
-                height, width = decode(
+                height, width = decoder.decode(
                     read_photo(place, limits), min_side_px=CHECKED_SIDE_PX, limits=limits
                 ).shape[:2]
                 check_proportions(one, StoredPhoto(0, "", width, height))
@@ -153,6 +157,7 @@ def _of_file(
 def _usable(
     photos: Iterable[_Labelled],
     workspace: Workspace,
+    decoder: Decoder,
     on_problem: Callable[[Problem], None],
     progress: Progress,
 ) -> Iterator[_Labelled]:
@@ -160,7 +165,7 @@ def _usable(
     for one in photos:
         if "/" not in one.photo:
             try:
-                decode(workspace.photos.read(one.photo), min_side_px=CHECKED_SIDE_PX)
+                decoder.decode(workspace.photos.read(one.photo), min_side_px=CHECKED_SIDE_PX)
             except SatchelError as error:
                 on_problem(Problem(one.photo, str(error)))
                 continue
