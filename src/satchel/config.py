@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
 from satchel.curate.rules import CurationRules
 from satchel.errors import UsageError, WorkspaceError
+from satchel.fetch.rules import FetchRules
 from satchel.locate.rules import LocateRules
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
@@ -98,6 +99,21 @@ def _time_zone(text: str) -> str:
         raise ValueError(
             'expected a time zone such as "Asia/Seoul", or "" for the reader\'s own'
         ) from None
+
+
+class Fetch(StrictModel):
+    """Requests to addresses that people enter, such as those of webhooks."""
+
+    http: bool = Field(False, description="whether they may be http; otherwise only https")
+    networks: list[Annotated[str, AfterValidator(_network)]] = Field(
+        [],
+        description="addresses or networks that may be requested besides the public internet: "
+        '["127.0.0.1", "192.168.0.0/24"]',
+    )
+
+    def rules(self) -> FetchRules:
+        """What may be requested, as the client takes it."""
+        return FetchRules(http=self.http, networks=self.networks)
 
 
 class Jobs(StrictModel):
@@ -198,6 +214,7 @@ class Settings(StrictModel):
     curate: CurationRules = CurationRules()
     serve: Serve = Serve()
     jobs: Jobs = Jobs()
+    fetch: Fetch = Fetch()
 
 
 def read_settings(path: Path) -> Settings:

@@ -7,6 +7,7 @@ SatchelError
 │   ├── EditConflict        an edit of the catalogue is in the way of another one
 │   ├── JobConflict         a job is in a state in which this cannot be done
 │   ├── UnknownJob          there is no job with this id
+│   ├── UnknownWebhook      there is no webhook or delivery with this id
 │   ├── UploadExpired       the server no longer has a photo that it kept for a while
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
@@ -108,6 +109,10 @@ class JobConflict(UsageError):
 
 class UnknownJob(UsageError):
     """There is no job with this id, or it was deleted some days after it had finished."""
+
+
+class UnknownWebhook(UsageError):
+    """There is no webhook, or no delivery, with this id."""
 
 
 class UploadExpired(UsageError):

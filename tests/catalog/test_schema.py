@@ -10,7 +10,8 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, insert
 
-import satchel.jobs.tables  # noqa: F401 - tables that the migrations lead to
+import satchel.jobs.tables
+import satchel.market.webhooks.tables  # noqa: F401 - tables that the migrations lead to
 from satchel.catalog.database import SCHEMA, _set_pragmas, open_database
 from satchel.catalog.store import Catalogue
 from satchel.catalog.tables import Base, PhotoRow, ProductPhotoRow, ProductRow

@@ -14,8 +14,8 @@ from ipaddress import ip_address
 import pytest
 
 from satchel.errors import AddressRefused, FetchError, FetchTooLarge
-from satchel.fetch.addresses import FetchRules, is_public
 from satchel.fetch.client import FetchClient
+from satchel.fetch.rules import FetchRules, is_public
 
 PUBLIC = FetchRules(http=True)
 LOCAL = FetchRules(http=True, networks=("127.0.0.1",), max_bytes=100_000, max_seconds=2)

@@ -40,6 +40,7 @@ from satchel.cli.serve import serve
 from satchel.cli.shared import NOT_NOW, SOME_FAILED, WRONG_USAGE, say, write_anything
 from satchel.cli.split import split
 from satchel.cli.train import train
+from satchel.cli.webhooks import webhooks
 from satchel.cli.worker import worker
 from satchel.errors import MissingExtra, SatchelError, StorageError, UsageError
 
@@ -86,6 +87,7 @@ app.add_typer(feedback, name="feedback")
 app.command()(serve)
 app.command()(worker)
 app.add_typer(jobs, name="jobs")
+app.add_typer(webhooks, name="webhooks")
 app.command()(lookalikes)
 app.add_typer(annotate, name="annotate")
 app.command()(split)

@@ -17,7 +17,8 @@ from typing import Any, Final
 import httpcore2
 
 from satchel.errors import AddressRefused, FetchError
-from satchel.fetch.addresses import FetchRules, not_public
+from satchel.fetch.addresses import not_public
+from satchel.fetch.rules import FetchRules
 
 Resolver = Callable[[str, int], Sequence[str]]
 """Host and port → IP addresses; raises OSError where there are none."""

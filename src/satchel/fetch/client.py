@@ -13,8 +13,9 @@ import httpx2
 
 from satchel._version import __version__
 from satchel.errors import AddressRefused, FetchError, FetchTooLarge
-from satchel.fetch.addresses import FetchRules, checked_url
+from satchel.fetch.addresses import checked_url
 from satchel.fetch.backend import GuardedBackend, Resolver, deadline, resolve
+from satchel.fetch.rules import FetchRules
 
 USER_AGENT: Final = f"Satchel/{__version__}"
 ENCODINGS: Final = frozenset(("identity", "gzip", "deflate", ""))

@@ -6,7 +6,12 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from satchel.catalog.tables import now
+from satchel.fetch.client import FetchClient
 from satchel.jobs.records import Arguments, Handler, Handlers, Lease
+from satchel.market.webhooks.publish import BACKOFF as WEBHOOK_BACKOFF
+from satchel.market.webhooks.publish import KIND as WEBHOOK
+from satchel.market.webhooks.sending import Sender
+from satchel.market.webhooks.store import WebhookStore, prune_deliveries
 from satchel.workflows.index import index_catalogue
 from satchel.workspace import Workspace
 
@@ -19,14 +24,28 @@ def handlers_of(workspace: Workspace) -> Handlers:
     def bound(run: Run) -> Callable[[Lease, Arguments], Arguments | None]:
         return lambda lease, arguments: run(workspace, lease, arguments)
 
+    webhooks = Sender(workspace.catalogue.engine, FetchClient(workspace.settings.fetch.rules()))
     return {
         "index": Handler(bound(_index), deadline_s=24 * 60 * 60),
+        WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 
 
+def webhooks_of(workspace: Workspace) -> WebhookStore:
+    """Return the workspace's webhooks."""
+    client = FetchClient(workspace.settings.fetch.rules())
+    return WebhookStore(workspace.catalogue.engine, client)
+
+
 def prune_jobs(workspace: Workspace) -> int:
-    """Delete jobs that finished longer ago than the settings keep them; return how many."""
+    """Delete jobs that finished longer ago than the settings keep them; return how many.
+
+    What webhooks were sent is kept as long as failed jobs are.
+    """
     settings, at = workspace.settings.jobs, now()
+    prune_deliveries(
+        workspace.catalogue.engine, before=at - timedelta(days=settings.keep_failed_days)
+    )
     return workspace.jobs.prune(
         done_before=at - timedelta(days=settings.keep_done_days),
         failed_before=at - timedelta(days=settings.keep_failed_days),

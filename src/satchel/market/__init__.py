@@ -1,0 +1,1 @@
+"""The resale service: accounts, listings, experts, sale; optional (`[market]`)."""
