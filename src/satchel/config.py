@@ -181,6 +181,23 @@ class Serve(StrictModel):
     answer_seconds: float = Field(
         30, gt=0, description="seconds in which a client must take the next part of an answer"
     )
+    upload_side_px: int = Field(
+        2_048,
+        ge=0,
+        description="longer side to which the page makes photos smaller before it sends them; 0 "
+        "sends them as they are",
+    )
+    keep_cases_days: int = Field(
+        180,
+        gt=0,
+        description="days after its last change for which a case is kept, with the photos that "
+        "somebody chose to keep",
+    )
+    keep_cases_mb: int = Field(
+        2_000,
+        ge=0,
+        description="photos of cases, in MB, at most: more are not kept; 0 keeps none",
+    )
     time_zone: Annotated[str, AfterValidator(_time_zone)] = Field(
         "",
         description='in which pages show times: "Asia/Seoul"; empty for that of the browser',

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from satchel.catalog.case_photos import CasePhotos
 from satchel.catalog.photos import PhotoStore
 from satchel.config import FILE_NAME, Settings, default_settings_text, read_settings
 from satchel.errors import UsageError, WorkspaceError
@@ -95,6 +96,11 @@ class Workspace:
     def photos(self) -> PhotoStore:
         """The photo store."""
         return PhotoStore(self.folder / "photos")
+
+    @cached_property
+    def case_photos(self) -> CasePhotos:
+        """Photos of cases, which are kept only where a person wants it."""
+        return CasePhotos(self.folder / "cases")
 
     @property
     def index_path(self) -> Path:

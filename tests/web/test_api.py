@@ -462,6 +462,7 @@ def test_openapi_describes_errors_as_problems(client):
         "/api/v1/edits/merge",
         "/api/v1/edits/delete",
         "/api/v1/edits/undo",
+        "/api/v1/cases.csv",
         "/api/v1/catalogue.csv",
         "/api/v1/catalogue.jsonl",
         "/photos/{sha}.jpg",

@@ -114,11 +114,11 @@ def boxes(reader: Reader) -> list[list[float]]:
 def watch_requests(reader: Reader) -> None:
     """Note the fields of every form that is sent from now on; see `sent`."""
     reader.chrome.execute_script("""
-        const before = window.fetch;
+        const before = XMLHttpRequest.prototype.send;
         window.sent = [];
-        window.fetch = (address, options) => {
-            if (options?.body) window.sent.push([...options.body.keys()]);
-            return before(address, options);
+        XMLHttpRequest.prototype.send = function (body) {
+            if (body) window.sent.push([...body.keys()]);
+            return before.call(this, body);
         };
     """)
 
@@ -264,11 +264,13 @@ def test_an_answer_follows_a_filter_without_sending_photos(reader, photo):
     choose(reader, 1, "구찌 (2)")
     reader.until(lambda: set(codes(reader)) == {"가방-7", "Z-9"})
     assert sent(reader) == [["kept", "kept"]]
-    reader.all(".previews .remove")[1].click()  # other photos: they are sent
+    reader.all(".previews .remove")[0].click()
     reader.until(lambda: len(reader.all(".previews li")) == 1)
+    reader.one("#photos").send_keys(str(photo("Z-9", 0, "third.jpg")))
+    reader.until(lambda: len(reader.all(".previews li")) == 2)
     reader.one("#submit").click()
     ready(reader)
-    assert sent(reader)[1] == ["photos"]
+    assert sent(reader)[1] == ["kept", "photos"]
 
 
 def test_a_box_drawn_before_the_first_answer_goes_along(reader, photo):

@@ -134,6 +134,7 @@ def test_a_page_without_javascript_filters_and_keeps_the_choice(client, draw):
         files={"photos": ("a.jpg", draw("M22675"))},
         data={"where": ["brand=구찌", ""]},
         headers=HTML,
+        follow_redirects=True,
     )
     assert "Only products with 구찌 were compared." in answer.text
     assert 'value="brand=구찌" selected' in answer.text

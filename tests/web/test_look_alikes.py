@@ -166,7 +166,7 @@ def test_an_answer_shows_a_group_as_one(
     assert [one["code"] for one in first["look_alikes"]["members"]] == ["M22675", "A/01 B?"]
     assert first["look_alikes"]["members"][1]["product"] == "/products/A%2F01%20B%3F"
     assert first["look_alikes"]["advice"] == "<0>, <1>: compare name"
-    page = site.post("/identify", files=photos).text
+    page = site.post("/identify", files=photos, follow_redirects=True).text
     assert "Same look" in page
     assert page.count('class="rank"') == 3
     for code in ("M22675", "A%2F01%20B%3F"):  # each product's page tells of the other

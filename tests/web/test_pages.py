@@ -62,7 +62,10 @@ def test_the_switch_stays_on_the_page(client):
 
 def test_an_answer_without_javascript_is_a_page(client, draw):
     answer = client.post(
-        "/identify", files={"photos": ("a.jpg", draw("M22675"))}, headers={**HTML, **KOREAN}
+        "/identify",
+        files={"photos": ("a.jpg", draw("M22675"))},
+        headers={**HTML, **KOREAN},
+        follow_redirects=True,
     )
     assert answer.status_code == 200
     assert lang(answer) == "ko"

@@ -39,7 +39,7 @@ def refused(site: Address, source: str, requests: Iterable[bytes]) -> bytes:
     """
     for number, request in enumerate(requests):
         answer = ask(site, source, request)
-        if not answer.startswith(b"HTTP/1.1 200 "):
+        if not answer.startswith((b"HTTP/1.1 200 ", b"HTTP/1.1 303 ")):
             assert number >= PER_MINUTE
             return answer
         assert number < 3 * PER_MINUTE

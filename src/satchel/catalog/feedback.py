@@ -13,7 +13,7 @@ from itertools import groupby
 from typing import Any
 
 import numpy as np
-from sqlalchemy import Engine, delete, func, insert, select
+from sqlalchemy import Engine, delete, func, insert, select, update
 
 from satchel.catalog.database import inserted_id, writing
 from satchel.catalog.tables import FeedbackPhotoRow, FeedbackRow, now
@@ -106,8 +106,12 @@ class FeedbackStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def put(self, feedback: Feedback) -> int:
-        """Store feedback in place of earlier one on the same answer; return its number."""
+    def put(self, feedback: Feedback, *, awaited: bool = False) -> int:
+        """Store feedback in place of earlier one on the same answer; return its number.
+
+        Args:
+            awaited: an expert was asked: it counts once `settle` says which product it is.
+        """
         row = insert(FeedbackRow).values(
             answer=feedback.answer,
             code=feedback.code,
@@ -117,6 +121,7 @@ class FeedbackStore:
             candidates=[[one.code, one.score, one.confidence] for one in feedback.candidates],
             filter={name: list(values) for name, values in feedback.where.items()},
             given_at=feedback.at,
+            awaited=awaited,
         )
         with writing(self._engine) as connection:
             connection.execute(delete(FeedbackRow).where(FeedbackRow.answer == feedback.answer))
@@ -128,16 +133,33 @@ class FeedbackStore:
             connection.commit()
         return number
 
+    def settle(self, answer: str, code: str | None) -> None:
+        """Say of an answer that there is feedback on which product is right, None for none."""
+        values = {"code": code, "awaited": False, "given_at": now()}
+        with writing(self._engine) as connection:
+            connection.execute(
+                update(FeedbackRow).where(FeedbackRow.answer == answer).values(values)
+            )
+            connection.commit()
+
+    def remove(self, answer: str) -> None:
+        """Delete the feedback on an answer, if there is some."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(FeedbackRow).where(FeedbackRow.answer == answer))
+            connection.commit()
+
     def count(self) -> int:
         """Count the answers that people have said something of."""
+        chosen = select(func.count()).select_from(FeedbackRow).where(~FeedbackRow.awaited)
         with self._engine.connect() as connection:
-            return connection.scalar(select(func.count()).select_from(FeedbackRow)) or 0
+            return connection.scalar(chosen) or 0
 
     def all(self) -> Iterator[Feedback]:
         """Yield all feedback, the first one first; one is in memory at a time."""
         chosen = (
             select(FeedbackRow.__table__, FeedbackPhotoRow.__table__)
             .join(FeedbackPhotoRow, FeedbackPhotoRow.feedback_id == FeedbackRow.id)
+            .where(~FeedbackRow.awaited)
             .order_by(FeedbackRow.id, FeedbackPhotoRow.position)
         )
         with self._engine.connect() as connection:

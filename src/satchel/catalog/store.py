@@ -11,6 +11,7 @@ from sqlalchemy import Engine, insert, select
 from satchel.catalog.annotation_tasks import AnnotationTaskStore
 from satchel.catalog.annotations import AnnotationStore
 from satchel.catalog.brands import FILE_NAME, Brands
+from satchel.catalog.cases import CaseStore
 from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import open_database, take_lock, writing
 from satchel.catalog.edits import CatalogueEdits
@@ -38,6 +39,7 @@ class Catalogue(ProductStore):
         review: photos in review, and people's decisions on them.
         facets: the attributes that products are filtered by.
         feedback: what people said of answers.
+        cases: answers on which people chose, as they were reported.
         look_alikes: groups of look-alikes, and people's decisions on them.
         annotations: boxes on photos.
         annotation_tasks: tasks in annotation tools.
@@ -54,6 +56,7 @@ class Catalogue(ProductStore):
         self.look_alikes = LookAlikeStore(engine)
         self.facets = FacetStore(engine, brands)
         self.feedback = FeedbackStore(engine)
+        self.cases = CaseStore(engine)
         self.annotations = AnnotationStore(engine)
         self.annotation_tasks = AnnotationTaskStore(engine)
         self.edits = CatalogueEdits(engine)

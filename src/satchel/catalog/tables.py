@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint
+from sqlalchemy import JSON, ForeignKey, Index, LargeBinary, String, UniqueConstraint, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 
@@ -321,7 +321,8 @@ class FeedbackRow(Base):
 
     `answer` is the answer's token, `code` the right product's or null for "none of these".
     `encoder` is the SHA-256 of what the embeddings belong to. `candidates` are [code, score,
-    confidence] as they were shown, `filter` maps attributes to values.
+    confidence] as they were shown, `filter` maps attributes to values. `awaited`: an expert was
+    asked and has not answered, so `code` says nothing yet.
     """
 
     __tablename__ = "feedback"
@@ -335,6 +336,7 @@ class FeedbackRow(Base):
     candidates: Mapped[list[Any]] = mapped_column(JSON)
     filter: Mapped[dict[str, Any]] = mapped_column(JSON)
     given_at: Mapped[datetime] = mapped_column(default=now)
+    awaited: Mapped[bool] = mapped_column(default=False, server_default=false())
 
 
 class FeedbackPhotoRow(Base):
@@ -355,6 +357,33 @@ class FeedbackPhotoRow(Base):
     vector: Mapped[bytes] = mapped_column(LargeBinary)
     colours: Mapped[bytes] = mapped_column(LargeBinary)
     patches: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class CaseRow(Base):
+    """An answer on which a person chose: see `satchel.catalog.cases`.
+
+    `token` is the case's id, `answer` the token of the answer. `candidates` and `photos` are JSON
+    of `CaseCandidate` and `CasePhoto`, `filter` maps attributes to values. `photo_bytes` is the
+    size of the photos that were kept.
+    """
+
+    __tablename__ = "cases"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    token: Mapped[str] = mapped_column(String(64), unique=True)
+    answer: Mapped[str] = mapped_column(String(64), unique=True)
+    state: Mapped[str] = mapped_column(String(16), index=True)
+    code: Mapped[str | None] = mapped_column(String(200))
+    expert: Mapped[bool]
+    note: Mapped[str]
+    by: Mapped[str]
+    verdict: Mapped[str] = mapped_column(String(32))
+    candidates: Mapped[list[Any]] = mapped_column(JSON)
+    photos: Mapped[list[Any]] = mapped_column(JSON)
+    filter: Mapped[dict[str, Any]] = mapped_column(JSON)
+    photo_bytes: Mapped[int]
+    at: Mapped[datetime] = mapped_column(default=now, index=True)
+    changed_at: Mapped[datetime] = mapped_column(default=now, index=True)
 
 
 class RevisionRow(Base):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
@@ -10,6 +11,7 @@ from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -20,6 +22,7 @@ from satchel.errors import SatchelError
 from satchel.web import api, pages
 from satchel.web.addresses import Networks
 from satchel.web.api.reference import with_problem_types
+from satchel.web.feedback import remove_old_cases
 from satchel.web.middleware.body_limit import (
     MAX_FORM_FIELDS,
     MAX_FORM_FILES,
@@ -42,6 +45,7 @@ DESCRIPTION: Final = (
     "Names the exact model of a second-hand luxury good from photos. Errors are problems as in "
     "RFC 9457, `application/problem+json`."
 )
+HOUR_S: Final = 3_600
 UPLOADS: Final = ("/identify", "/api/v1/identify")
 """Paths that take photos, and so the only ones that take more than a small body."""
 
@@ -105,9 +109,21 @@ def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) ->
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     await run_in_threadpool(app.state.server.decoder.start)  # the first photo does not wait
+    removing = asyncio.create_task(_remove_old_cases(app.state.server))
     yield
+    removing.cancel()
     await run_in_threadpool(app.state.server.reindexing.finish)
     await run_in_threadpool(app.state.server.decoder.close)
+
+
+async def _remove_old_cases(server: ServerState) -> None:
+    """Delete cases whose time is over, now and every hour, for as long as the server runs."""
+    while True:
+        try:
+            await run_in_threadpool(remove_old_cases, server)
+        except (SatchelError, SQLAlchemyError) as error:
+            logging.getLogger(__name__).warning("old cases are not removed yet: %s", error)
+        await asyncio.sleep(HOUR_S)
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

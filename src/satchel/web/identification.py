@@ -20,12 +20,13 @@ from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.given import MAX_CHARS, GivenBox, parse_box
 from satchel.photo_formats import readable_formats
 from satchel.records import Identification
+from satchel.web.answers import KeptAnswer
 from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.state import Identified, ServerState
 from satchel.web.uploads import KeptPhoto, ReceivedPhoto, received
 
-FEEDBACK_BYTES: Final = 8_000
-"""Memory of an answer that is kept for feedback, without its embeddings: an upper estimate."""
+ANSWER_BYTES: Final = 24_000
+"""Memory of an answer that is kept, without its embeddings: an upper estimate."""
 
 MOST: Final = 2 * MAX_ITEM_PHOTOS
 """Photos, tokens and boxes that are read: more than allowed, so that the answer can say so."""
@@ -146,22 +147,19 @@ def answer(
         item.kept[place] if place < len(item.kept) else _keep(server, session, photos[place])
         for place in (identified.used if keep else ())
     ]
-    return Answer(
-        identified.found,
-        tuple(photo.name for photo in used),
-        identified.refused,
-        _offer_feedback(server, identified, used, boxes),
-        tuple(kept),
-    )
+    token = _keep_answer(server, identified, used, boxes, kept)
+    names = tuple(photo.name for photo in used)
+    return Answer(identified.found, names, identified.refused, token, tuple(kept))
 
 
-def _offer_feedback(
+def _keep_answer(
     server: ServerState,
     identified: Identified,
     photos: Sequence[ReceivedPhoto],
     boxes: Sequence[GivenBox | None],
+    tokens: Sequence[str | None],
 ) -> str | None:
-    """Keep what feedback on an answer needs; return the answer's token.
+    """Keep an answer, with what feedback on it needs; return its token.
 
     It belongs to no session: whoever was given the token was given the answer.
     """
@@ -184,7 +182,9 @@ def _offer_feedback(
         where=found.where,
     )
     size = sum(len(p.vector) + len(p.colours) + len(p.patches or b"") for p in packed)
-    return server.answers.put("", feedback, size + FEEDBACK_BYTES)
+    names = tuple(photo.name for photo in photos)
+    kept = KeptAnswer(feedback, found, names, identified.refused, tuple(tokens))
+    return server.answers.put("", kept, size + ANSWER_BYTES)
 
 
 def _keep(server: ServerState, session: str, photo: ReceivedPhoto) -> str | None:

@@ -20,6 +20,16 @@ def product_link(code: str) -> str:
     return f"/products/{quote(code, safe='')}"
 
 
+def case_link(token: str) -> str:
+    """URL of the page of a case."""
+    return f"/cases/{token}"
+
+
+def answer_link(token: str) -> str:
+    """URL of an answer, for as long as it is kept."""
+    return f"/answers/{token}"
+
+
 def edit_link(code: str) -> str:
     """URL of the page on which a product is edited."""
     return f"/catalogue/edit?{urlencode({'code': code})}"

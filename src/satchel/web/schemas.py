@@ -221,12 +221,17 @@ class FeedbackGiven(BaseModel):
         description="The right product's, whether or not it was a candidate; null for none of "
         "the candidates.",
     )
+    expert: bool = Field(False, description="An expert is to say which it is; `code` is ignored.")
+    keep: bool = Field(False, description="Keep the photos with the case, without metadata.")
+    note: str = Field("", max_length=2_000, description="Shown with the case.")
+    by: str = Field("", max_length=60, description="Who says so, kept with the case.")
 
 
 class Feedback(BaseModel):
     """What was stored."""
 
     code: str | None = Field(description="The right product's; null for none of the candidates.")
+    case: str = Field(description="The page of the case.", examples=["/cases/TOKEN"])
     total: int = Field(description="How many answers there is feedback on.")
 
 

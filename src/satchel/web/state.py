@@ -12,7 +12,6 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 
-from satchel.catalog.feedback import Feedback
 from satchel.catalog.filters import Where
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
@@ -38,6 +37,7 @@ from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.records import Identification, PhotoEmbedding
 from satchel.search.indexing import open_index
 from satchel.served import load_embedder, served_space
+from satchel.web.answers import KeptAnswer
 from satchel.web.kept import Kept
 from satchel.web.metrics import Metrics
 from satchel.web.reindexing import Reindexing
@@ -106,7 +106,7 @@ class ServerState:
             max_of_session=2 * MAX_ITEM_PHOTOS,
             max_age_s=60 * workspace.settings.serve.kept_minutes,
         )
-        self.answers: Kept[Feedback] = Kept(
+        self.answers: Kept[KeptAnswer] = Kept(
             max_bytes=MAX_ANSWER_BYTES,
             max_count=MAX_ANSWERS,
             max_of_session=MAX_ANSWERS,
@@ -180,21 +180,18 @@ class ServerState:
         self.metrics.identification_seconds.observe(time.perf_counter() - begin)
         return Identified(found, embedded, tuple(used), refused, identifier.space.id)
 
-    def thumbnail(self, sha256: str, side_px: int) -> bytes:
-        """Return a small JPEG of a stored photo.
+    def thumbnail(self, data: bytes, side_px: int) -> bytes:
+        """Return a small JPEG of a photo.
 
         As many are made at once as there are cores: a large progressive JPEG takes hundreds of
         megabytes even to be decoded small.
 
         Raises:
-            CatalogueError: the photo is gone.
             PhotoError: it cannot be decoded.
         """
+        limits = self.workspace.settings.photos.limits()
         with self._thumbnails:
-            data = self.workspace.photos.read(sha256)
-            return thumbnail(
-                data, side_px, self.workspace.settings.photos.limits(), decoder=self.decoder
-            )
+            return thumbnail(data, side_px, limits, decoder=self.decoder)
 
     def indexed(self) -> int:
         """Count the photos that are searched; 0 where there is no index."""

@@ -3,6 +3,7 @@
 from fastapi import APIRouter
 
 from satchel.web.api import (
+    cases,
     edits,
     export,
     facets,
@@ -20,6 +21,7 @@ for resource in (
     identify,
     facets,
     feedback,
+    cases,
     products,
     edits,
     export,

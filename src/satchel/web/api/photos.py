@@ -59,7 +59,7 @@ def small_photo(
     headers = _headers(f"{sha}-{side.value}")
     if headers["ETag"] in if_none_match:
         return Response(status_code=304, headers=headers)
-    data = server.thumbnail(sha, side.value)
+    data = server.thumbnail(server.workspace.photos.read(sha), side.value)
     return Response(data, media_type="image/jpeg", headers=headers)
 
 

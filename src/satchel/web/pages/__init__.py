@@ -3,6 +3,8 @@
 from fastapi import APIRouter
 
 from satchel.web.pages import (
+    answers,
+    cases,
     catalogue,
     feedback,
     filters,
@@ -14,5 +16,16 @@ from satchel.web.pages import (
 )
 
 router = APIRouter()
-for page in (review, look_alikes, home, filters, feedback, catalogue, products, reference):
+for page in (
+    review,
+    look_alikes,
+    home,
+    answers,
+    filters,
+    feedback,
+    cases,
+    catalogue,
+    products,
+    reference,
+):
     router.include_router(page.router)

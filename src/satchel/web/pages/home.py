@@ -12,7 +12,8 @@ from starlette.responses import Response
 
 from satchel.catalog.filters import parse_where
 from satchel.web.api.filters import Pairs
-from satchel.web.identification import AskedPhotos, answer
+from satchel.web.identification import Answer, AskedPhotos, answer
+from satchel.web.links import answer_link
 from satchel.web.middleware.departures import is_gone
 from satchel.web.pages.filters import filter_selects
 from satchel.web.pages.rendering import is_fragment, pages_of
@@ -26,8 +27,8 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 @router.get("/")
 def home(request: Request, server: Server, where: Annotated[Pairs, Query()] = ()) -> Response:
     """Show where photos are dropped."""
-    values = _home_values(server, where)
-    return pages_of(request).render(request, "index.html", **values, found=None)
+    values = home_values(server, where)
+    return pages_of(request).render(request, "index.html", **values, found=None, kept=())
 
 
 @router.post("/identify")
@@ -44,34 +45,39 @@ def identify(
         session,
         item,
         where=parse_where(where),
-        keep=with_script,
+        keep=True,
         gone=is_gone(request),
     )
-    pages = pages_of(request)
-    values: dict[str, Any] = {
-        "found": given.found,
-        "answer": given.token,
-        "kept": given.kept,
-        "refused": [(error.position, problem_of(error).kind.slug) for error in given.refused],
-    }
-    if not with_script:
-        return pages.render(request, "index.html", **_home_values(server, where), **values)
-    limits = server.workspace.settings.photos
-    response = pages.render(request, "_result.html", limits=limits, **values)
+    pages, values = pages_of(request), answer_values(server, given)
+    response: Response
+    if with_script:
+        response = pages.render(request, "_result.html", **values)
+    elif given.token:
+        response = RedirectResponse(answer_link(given.token), 303)
+    else:
+        response = pages.render(request, "index.html", **home_values(server, where) | values)
     remember(response, session)
     return response
 
 
-@router.get("/identify")
-def identify_again() -> Response:
-    """Lead a reader who reloads an answer back to the start."""
-    return RedirectResponse("/", 303)
+def answer_values(server: ServerState, given: Answer) -> dict[str, Any]:
+    """What the page shows of an answer."""
+    return {
+        "found": given.found,
+        "answer": given.token,
+        "kept": given.kept,
+        "refused": [(error.position, problem_of(error).kind.slug) for error in given.refused],
+        "limits": server.workspace.settings.photos,
+        "days": server.workspace.settings.serve.keep_cases_days,
+    }
 
 
-def _home_values(server: ServerState, where: Sequence[str]) -> dict[str, Any]:
+def home_values(server: ServerState, where: Sequence[str]) -> dict[str, Any]:
+    """What the page shows around an answer."""
     return {
         "size": server.workspace.catalogue.size(),
         "indexed": server.indexed(),
         "selects": filter_selects(server, where),
         "limits": server.workspace.settings.photos,
+        "side_px": server.workspace.settings.serve.upload_side_px,
     }

@@ -16,6 +16,7 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from satchel.catalog.cases import CaseState
 from satchel.config import Serve
 from satchel.curate.report import MEANINGS
 from satchel.errors import StorageError, WorkspaceError
@@ -27,7 +28,7 @@ from satchel.translations import NAMES
 from satchel.web import formats
 from satchel.web.formats import good
 from satchel.web.languages import COOKIE, HERE, chosen_language, load_languages
-from satchel.web.links import edit_link, photo_link, product_link, thumbnail_link
+from satchel.web.links import case_link, edit_link, photo_link, product_link, thumbnail_link
 from satchel.web.middleware.headers import POLICY, SECURITY_HEADERS
 from satchel.web.middleware.hosts import BAD_HOST, UNKNOWN_HOST
 from satchel.web.problems import Problem
@@ -38,6 +39,7 @@ YEAR_S: Final = 365 * 24 * 60 * 60
 FOR_PROGRAMS: Final = (
     "/api/",
     "/photos/",
+    "/uploads/",
     "/thumbnails/",
     "/healthz",
     "/metrics",
@@ -62,6 +64,7 @@ class Pages:
                 "photo_link": photo_link,
                 "shown_filter": _shown_filter,
                 "other_detections": _other_detections,
+                "case_link": case_link,
                 "edit_link": edit_link,
                 "product_link": product_link,
                 "thumbnail_link": thumbnail_link,
@@ -175,9 +178,13 @@ def _file_type(photo_format: str) -> str:
 def _waiting(server: ServerState) -> dict[str, int]:
     """How many decisions wait; none without a database, so that the page that says so is shown."""
     try:
-        return {"doubtful": server.in_doubt(), "proposed": server.proposed()}
+        return {
+            "doubtful": server.in_doubt(),
+            "proposed": server.proposed(),
+            "open_cases": server.workspace.catalogue.cases.count(CaseState.OPEN),
+        }
     except (StorageError, WorkspaceError):
-        return {"doubtful": 0, "proposed": 0}
+        return {"doubtful": 0, "proposed": 0, "open_cases": 0}
 
 
 def _shown_filter(where: Mapping[str, Sequence[str]], language: str) -> str:
