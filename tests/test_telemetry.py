@@ -28,3 +28,16 @@ def test_a_session_leaves_nothing_behind(tmp_path: Path):
     command = [sys.executable, "-c", PROGRAM, str(model)]
     subprocess.run(command, env=environment, cwd=tmp_path, check=True, timeout=60)
     assert not list(home.rglob("*"))
+
+
+def test_recipes_turn_it_off_before_the_library_is_loaded():
+    """Their modules import the library before anything of Satchel's."""
+    program = "import recipes, os, sys; print(os.environ['ORT_DISABLE_TELEMETRY'], *sys.modules)"
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{ROOT}:{ROOT / 'src'}"}
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(
+        command, env=environment, check=True, timeout=60, capture_output=True, text=True
+    )
+    setting, *loaded = done.stdout.split()
+    assert setting == "1"
+    assert "onnxruntime" not in loaded
