@@ -60,6 +60,24 @@ def test_a_workspace_adds_its_own(tmp_path: Path) -> None:
             Brands(path).key("x")
 
 
+def test_a_changed_file_counts_at_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    catalogue = catalogue_of(tmp_path, PRODUCTS)  # stays open, as in a server
+    path = tmp_path / "brands.toml"
+
+    def of_dior() -> tuple[list[int], list[str]]:
+        chosen = catalogue.facets.read().select({"brand": "Dior"})
+        return list(chosen.products), [p.code for p, _ in catalogue.products("크디").products]
+
+    assert of_dior() == ([1, 2], [])
+    path.write_text('"디올" = ["크디", "Maison"]\n', encoding="utf-8")
+    assert of_dior() == ([1, 2, 5], ["P0", "P1", "P4"])
+    path.write_text("= x", encoding="utf-8")
+    assert of_dior() == ([1, 2, 5], ["P0", "P1", "P4"])
+    assert [record.levelname for record in caplog.records] == ["WARNING"]  # once
+    path.unlink()
+    assert of_dior() == ([1, 2], [])
+
+
 @pytest.fixture
 def catalogue(tmp_path: Path) -> Catalogue:
     return catalogue_of(tmp_path, PRODUCTS)

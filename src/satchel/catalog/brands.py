@@ -6,16 +6,17 @@ look-alikes, they are compared by `Brands.key`.
 
 from __future__ import annotations
 
+import logging
 import tomllib
 import unicodedata
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Final
 
 from pydantic import TypeAdapter, ValidationError
 
 from satchel.errors import WorkspaceError
+from satchel.files import Stamp, stamp_of
 from satchel.text import folded
 from satchel.validation import reason
 
@@ -25,6 +26,8 @@ MOST_WORDS: Final = 4
 """Words of a brand's name, at most."""
 
 _FILE: Final = TypeAdapter(dict[str, list[str]])
+
+log = logging.getLogger(__name__)
 
 
 def plain(name: str) -> str:
@@ -39,11 +42,16 @@ class Brands:
     """Spellings of brands: those that are shipped, and those of a workspace.
 
     Args:
-        own: the workspace's file, which need not exist; read on first use.
+        own: the workspace's file, which need not exist; read on first use, and again whenever it
+            has changed.
+
+    Attributes:
+        files: that the spellings depend on.
     """
 
     def __init__(self, own: Path | None = None) -> None:
-        self._own = own
+        self.files = () if own is None else (own,)
+        self._known: tuple[Stamp, dict[str, str]] | None = None
 
     def key(self, name: str) -> str:
         """Return what all spellings of a brand have in common; of an unknown one, its own.
@@ -52,18 +60,36 @@ class Brands:
             WorkspaceError: the workspace's file cannot be read or is malformed.
         """
         alone = plain(name)
-        return self._keys.get(alone, alone)
+        return self._keys().get(alone, alone)
 
     def knows(self, name: str) -> bool:
         """Whether this is a spelling of a brand on the list."""
-        return plain(name) in self._keys
+        return plain(name) in self._keys()
 
-    @cached_property
     def _keys(self) -> dict[str, str]:
-        """The key of each spelling."""
+        """The key of each spelling.
+
+        A file that is malformed after a change counts from its next change on: until then a server
+        goes on with the spellings that it has.
+        """
+        stamp, known = stamp_of(self.files), self._known
+        if known is not None and known[0] == stamp:
+            return known[1]
+        try:
+            keys = self._read_keys()
+        except WorkspaceError as error:
+            if known is None:
+                raise
+            log.warning("%s; the brands that were read before still count", error)
+            keys = known[1]
+        self._known = stamp, keys
+        return keys
+
+    def _read_keys(self) -> dict[str, str]:
         keys = _keys_of(_read(SHIPPED))
-        if self._own is not None and self._own.exists():
-            keys |= _keys_of(_read(self._own), keys)
+        for path in self.files:
+            if path.exists():
+                keys |= _keys_of(_read(path), keys)
         return keys
 
 

@@ -1,4 +1,4 @@
-"""Reading facets from the database, again whenever it has changed."""
+"""Reading facets from the database, again whenever it or the list of brands has changed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from satchel.records import PRODUCT_FIELDS
 
 
 class FacetStore:
-    """Reads facets, and again whenever the database has changed. Safe in several threads."""
+    """Reads facets, and again whenever database or brands have changed. Safe in several threads."""
 
     def __init__(self, engine: Engine, brands: Brands) -> None:
         self._engine = engine
@@ -29,7 +29,8 @@ class FacetStore:
     def read(self) -> Facets:
         """Return the facets of the catalogue as it is now."""
         with self._lock:
-            stamp = stamp_of(database_files(self._engine))  # before, so that no change is missed
+            # Before reading, so that no change is missed.
+            stamp = stamp_of((*database_files(self._engine), *self._brands.files))
             if self._known is None or self._known[0] != stamp:
                 self._known = stamp, read_facets(self._engine, self._brands)
             return self._known[1]
