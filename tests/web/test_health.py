@@ -15,7 +15,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import event
 
-from satchel.web import readiness
+from satchel.web import readiness, state
 from satchel.web.app import create_app
 from satchel.workspace import Workspace
 
@@ -124,7 +124,8 @@ def test_a_lock_that_is_held_too_long(
     draw: Callable[[str], bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("satchel.catalog.database.BUSY_TIMEOUT_MS", 50)
+    assert state.DATABASE_WAIT_MS <= 5_000  # a command waits longer
+    monkeypatch.setattr(state, "DATABASE_WAIT_MS", 50)
     monkeypatch.setattr(readiness, "LOCK_WAIT_MS", 50)
     client = serve_app(create_app(own_workspace))
     path = own_workspace.folder / "satchel.db"

@@ -42,6 +42,7 @@ SCHEMA: Final = "0009"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000
+"""How long a command waits for a lock; a server waits less, see `limit_lock_wait`."""
 
 
 def open_database(path: Path, *, create: bool = False) -> Engine:
@@ -93,11 +94,22 @@ def take_lock(engine: Engine, *, wait_ms: int) -> None:
     with writing(engine) as connection:
         raw = connection.connection.dbapi_connection
         assert isinstance(raw, sqlite3.Connection)
+        (usual_ms,) = raw.execute("PRAGMA busy_timeout").fetchone()
         raw.execute(f"PRAGMA busy_timeout={wait_ms}")
         try:
             connection.begin().rollback()
         finally:
-            raw.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
+            raw.execute(f"PRAGMA busy_timeout={usual_ms}")
+
+
+def limit_lock_wait(engine: Engine, wait_ms: int) -> None:
+    """Let every write wait this long for a lock, not `BUSY_TIMEOUT_MS`."""
+
+    def limit(connection: Any, _record: Any) -> None:
+        connection.execute(f"PRAGMA busy_timeout={wait_ms}")
+
+    event.listen(engine, "connect", limit)
+    engine.dispose()  # connections that are open already wait as before
 
 
 def by_photo_id(engine: Engine, chosen: Select[*tuple[Any, ...]], page: int) -> Iterator[Any]:

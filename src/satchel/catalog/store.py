@@ -13,7 +13,7 @@ from satchel.catalog.annotations import AnnotationStore
 from satchel.catalog.brands import FILE_NAME, Brands
 from satchel.catalog.cases import CaseStore
 from satchel.catalog.curation import CurationStore
-from satchel.catalog.database import open_database, take_lock, writing
+from satchel.catalog.database import limit_lock_wait, open_database, take_lock, writing
 from satchel.catalog.edits import CatalogueEdits
 from satchel.catalog.exporters import CatalogueExport
 from satchel.catalog.facet_store import FacetStore
@@ -81,6 +81,10 @@ class Catalogue(ProductStore):
     def take_lock(self, *, wait_ms: int) -> None:
         """See `satchel.catalog.database.take_lock`."""
         take_lock(self._engine, wait_ms=wait_ms)
+
+    def limit_lock_wait(self, wait_ms: int) -> None:
+        """See `satchel.catalog.database.limit_lock_wait`."""
+        limit_lock_wait(self._engine, wait_ms)
 
     def kept_photos(self, encoder: str) -> list[KeptPhoto]:
         """Return every kept photo of every product, with what training needs; see `KeptPhoto`."""

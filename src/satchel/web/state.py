@@ -50,6 +50,8 @@ PLACES: Final = 32
 Each holds one of the forty threads that Starlette has: some must stay free for pages and photos.
 """
 
+DATABASE_WAIT_MS: Final = 5_000
+"""How long a request waits for the database's lock; whoever sent it can try again."""
 
 MAX_ANSWERS: Final = 5_000
 MAX_ANSWER_BYTES: Final = 64 * MEGABYTE
@@ -97,6 +99,7 @@ class ServerState:
 
     def __init__(self, workspace: Workspace, *, places: int = PLACES) -> None:
         self.workspace = workspace
+        workspace.catalogue.limit_lock_wait(DATABASE_WAIT_MS)
         self._limits = _upload_limits(workspace.settings)
         self.decoder = DecoderPool(memory_bytes=self._limits.max_decode_bytes)
         self.reindexing = Reindexing(workspace)
