@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,10 +24,10 @@ MAX_FORM_FIELDS: Final = 200
 MAX_LENGTH_DIGITS: Final = 20
 """Digits read of a declared length: more than any limit has, and quick to convert."""
 
-RECEIVED_BYTES: Final = 1_000_000_000
+RECEIVED_BYTES: Final = 256_000_000
 """Bytes of all uploads that are being received or answered, at most, or those of one upload.
 
-Photos of more than a megabyte are in temporary files.
+Photos of more than a megabyte are in temporary files, the others in memory.
 """
 
 UPLOAD_TOO_LARGE: Final = Kind(413, "upload-too-large", "The photos are too large together")
@@ -38,6 +39,9 @@ class BodyLimit:
 
     A body that declares too much is refused before anything reads it. One that declares nothing
     is refused where it is read; a body that nobody reads costs nothing.
+
+    Where uploads are too many bytes together, the one that has been arriving longest is refused:
+    whoever sends slowly, however much, locks nobody out.
 
     Args:
         photos: limits on one photo.
@@ -51,6 +55,7 @@ class BodyLimit:
         self._limits: Mapping[str, _Limit] = dict.fromkeys(uploads, _upload_limit(most))
         self._most_together = max(RECEIVED_BYTES, most)
         self._together = 0
+        self._arriving: dict[_Body, None] = {}  # in the order in which they began
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, its body watched."""
@@ -66,21 +71,40 @@ class BodyLimit:
             try:
                 await self._app(scope, body, send)
             finally:
-                self._together -= body.counted
+                self.forget(body)
 
-    def count(self, size: int) -> None:
-        """Count bytes of a body in those of all.
+    def count(self, body: _Body, size: int) -> None:
+        """Count bytes of a body in those of all, and make room for them.
 
         Raises:
-            Refusal: they are too many together.
+            Refusal: all others have arrived and are being answered.
         """
+        self._arriving.setdefault(body)
         self._together += size
-        if self._together > self._most_together:
-            raise Refusal(
-                BUSY,
-                "expected fewer uploads at once; send this one again in a moment",
-                headers={"Retry-After": RETRY_AFTER_S[BUSY.slug]},
-            )
+        while self._together > self._most_together:
+            longest = next((one for one in self._arriving if one is not body), None)
+            if longest is None:
+                raise _too_many()
+            self.forget(longest)
+            longest.give_way()
+
+    def arrived(self, body: _Body) -> None:
+        """Let a body stay, which is whole now, until it is answered."""
+        self._arriving.pop(body, None)
+
+    def forget(self, body: _Body) -> None:
+        """Count a body no longer."""
+        self.arrived(body)
+        self._together -= body.counted
+        body.counted = 0
+
+
+def _too_many() -> Refusal:
+    return Refusal(
+        BUSY,
+        "expected fewer uploads at once; send this one again in a moment",
+        headers={"Retry-After": RETRY_AFTER_S[BUSY.slug]},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,16 +143,40 @@ class _Body:
         self._all = all_bodies
         self._receive = receive
         self._limit = limit
+        self._whole = False
+        self._gives_way = asyncio.Event()
         self.counted = 0
 
+    def give_way(self) -> None:
+        """Refuse this body in favour of others, at once, though its client sends nothing."""
+        self._gives_way.set()
+
     async def __call__(self) -> Message:
-        message = await self._receive()
+        if self._whole:
+            return await self._receive()
+        message = await self._next()
         size = len(message.get("body", b""))
         self.counted += size
-        self._all.count(size)
+        self._all.count(self, size)
         if self.counted > self._limit.max_bytes:
             raise self._limit.refusal(self.counted)
+        if not message.get("more_body"):
+            self._whole = True
+            self._all.arrived(self)
         return message
+
+    async def _next(self) -> Message:
+        """Receive; refuse as soon as this body has to give way."""
+        receiving = asyncio.ensure_future(self._receive())
+        giving_way = asyncio.create_task(self._gives_way.wait())
+        try:
+            await asyncio.wait((receiving, giving_way), return_when=asyncio.FIRST_COMPLETED)
+            if self._gives_way.is_set():
+                raise _too_many()
+            return receiving.result()
+        finally:
+            receiving.cancel()
+            giving_way.cancel()
 
 
 def _declared_bytes(scope: Scope) -> int:
