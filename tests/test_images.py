@@ -18,6 +18,7 @@ from PIL import Image, ImageOps
 
 from conftest import SHARED, draw, jpeg
 from satchel import photo_formats
+from satchel.config import Serve
 from satchel.decoding.photo import measure
 from satchel.errors import (
     CorruptPhoto,
@@ -36,8 +37,9 @@ from satchel.images import (
     read_photo,
     thumbnail,
 )
+from satchel.jpeg import Frame
 from satchel.photo_formats import FORMATS, PhotoFormat, readable_formats
-from satchel.photo_header import PhotoLimits
+from satchel.photo_header import OUTPUT_BYTES, PhotoLimits, jpeg_bytes
 from satchel.records import Box
 from support.memory import PEAK
 
@@ -363,6 +365,21 @@ def test_memory_is_estimated_from_the_header(
     decode(data, min_side_px=None, limits=PhotoLimits(max_decode_bytes=needed))
     with pytest.raises(PhotoTooLarge, match="MB of memory to decode"):
         decode(data, min_side_px=None, limits=PhotoLimits(max_decode_bytes=needed - 1))
+
+
+def test_a_refusal_says_how_large_such_a_photo_may_be() -> None:
+    data = saved(PICTURE.resize((2_000, 1_000)), "JPEG", progressive=True, subsampling="4:4:4")
+    limits = PhotoLimits(max_decode_bytes=13_500_000)  # 6.9 bytes a pixel
+    with pytest.raises(PhotoTooLarge, match=r"at most 1\.9 megapixels of such a JPEG.* got 2\.0;"):
+        decode(data, limits=limits)
+    smaller = saved(PICTURE.resize((1_900, 1_000)), "JPEG", progressive=True, subsampling="4:4:4")
+    assert decode(smaller, limits=limits).shape[0] == 375
+
+
+def test_the_settings_say_how_large_an_uploaded_progressive_jpeg_may_be() -> None:
+    setting = Serve.model_fields["max_decode_mb"]
+    of_pixel = jpeg_bytes(Frame(1, 1, 3, 3.0, buffered=True), 1 / 8, 2 * OUTPUT_BYTES)
+    assert f"(progressive {int(setting.default / of_pixel)})" in str(setting.description)
 
 
 def test_a_big_jpeg_that_is_scaled_down_takes_little_memory() -> None:

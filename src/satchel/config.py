@@ -138,7 +138,7 @@ class Serve(StrictModel):
         200,
         gt=0,
         description="as under [photos], for photos that are uploaded; the smaller one counts. 200 "
-        "is enough for 12 megapixels in every format, HEIC of 24, and JPEGs of 80 (progressive 33)",
+        "is enough for 12 megapixels in every format, HEIC of 24, and JPEGs of 80 (progressive 32)",
     )
     kept_mb: int = Field(
         128,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
-from math import ceil, prod
+from math import ceil, floor, prod
 from typing import Final
 
 from PIL import Image, UnidentifiedImageError
@@ -182,10 +182,11 @@ def checked_memory(photo: PhotoHeader, bytes_per_pixel: float, limits: PhotoLimi
     """
     needed = photo.pixels * bytes_per_pixel
     if needed > limits.max_decode_bytes:
+        most = floor(limits.max_decode_bytes / bytes_per_pixel / 100_000) / 10
         raise PhotoTooLarge(
-            f"expected a photo that takes at most {limits.max_decode_bytes // MEGABYTE:,} MB of "
-            f"memory to decode, got {photo.pixels / 1e6:,.1f} megapixels of {photo.image.format}, "
-            f"which take about {ceil(needed / MEGABYTE):,} MB; send a smaller copy, or a JPEG"
+            f"expected at most {most:,} megapixels of such a {photo.image.format}, which take "
+            f"{limits.max_decode_bytes // MEGABYTE:,} MB of memory to decode, got "
+            f"{ceil(photo.pixels / 100_000) / 10:,}; send a smaller copy, or a plain JPEG"
         )
     return needed
 
