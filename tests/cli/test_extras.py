@@ -88,7 +88,6 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
         ["train", "encoder", "--split", "nothing", "--set", "x"],
         ["train", "encoder", "--loss", "triplet", "--option", "x"],
         ["train", "locator", "nothing.json"],
-        ["train", "locator", "--architecture", "TYPO"],
         ["adapt"],
         ["adapt", "--minutes", "1", "--name", "x"],
         ["adapt", "--resume", "TYPO"],
@@ -97,7 +96,6 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
         ["export", "TYPO"],
         ["evaluate", "TYPO"],
         ["promote", "mine"],
-        ["promote", "mine", "--kind", "fp17"],
     ]
     at = ["--workspace", str(filled.folder)]
     answers = without(EXTRAS["train"], [[*at, *command] for command in needs_torch])

@@ -11,6 +11,7 @@ import typer
 
 from satchel.cli.shared import (
     SOME_FAILED,
+    AsJsonLines,
     Bars,
     FirstProblems,
     open_workspace,
@@ -44,9 +45,7 @@ def suggest(
     context: typer.Context,
     count: Count,
     photos: Annotated[Path | None, typer.Option(help="Folder to copy the photos to.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-    ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Choose the photos whose boxes would teach a locator most, spread over the catalogue."""
     from satchel.workflows.annotate import copy_photos

@@ -1,13 +1,15 @@
 """The command line: the table of commands and how errors end them.
 
 Exit codes: 0 success; 1 some inputs failed (each named on stderr); 2 wrong usage; 3 the system does
-not let a file be used now (full disk, rights, a lock): try again; 130 stopped by Ctrl-C or SIGTERM.
+not let a file be used now (full disk, rights, a lock): try again; 70 a fault of Satchel itself; 130
+stopped by Ctrl-C or SIGTERM.
 """
 
 from __future__ import annotations
 
 import signal
 import sys
+import time
 import warnings
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -33,20 +35,23 @@ from satchel.cli.init import init
 from satchel.cli.jobs import jobs
 from satchel.cli.locate import locate
 from satchel.cli.lookalikes import lookalikes
+from satchel.cli.output import Verbosity, complain, say, set_verbosity, verbosity, write_anything
 from satchel.cli.promote import export, promote
 from satchel.cli.remove import remove
 from satchel.cli.runs import runs
 from satchel.cli.serve import serve
-from satchel.cli.shared import NOT_NOW, SOME_FAILED, WRONG_USAGE, say, write_anything
+from satchel.cli.shared import NOT_NOW, OUR_FAULT, SOME_FAILED, WRONG_USAGE
 from satchel.cli.split import split
 from satchel.cli.train import train
+from satchel.cli.tree import Commands
 from satchel.cli.webhooks import webhooks
 from satchel.cli.worker import worker
 from satchel.errors import MissingExtra, SatchelError, StorageError, UsageError
 
 app = typer.Typer(
+    cls=Commands,
     no_args_is_help=True,
-    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     rich_markup_mode=None,  # plain help, which takes half the time
     pretty_exceptions_enable=False,
     help="Names the exact model of a second-hand luxury good from photos.",
@@ -66,11 +71,23 @@ def _options(
         Path | None,
         typer.Option(help="Workspace folder; default $SATCHEL_WORKSPACE or the current directory."),
     ] = None,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print answers and problems only.")
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose", "-v", help="Name every problem; say what the command took at its end."
+        ),
+    ] = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print it."),
     ] = False,
 ) -> None:
+    if quiet and verbose:
+        raise UsageError("expected --quiet or --verbose, got both")
+    set_verbosity(Verbosity(Verbosity.NORMAL + verbose - quiet))
     context.obj = workspace
 
 
@@ -112,6 +129,7 @@ def main() -> None:
     write_anything()
     signal.signal(signal.SIGTERM, _stop)  # by systemd or docker: as orderly as Ctrl-C
     warnings.filterwarnings("ignore", module="PIL")  # decoding errors are reported as messages
+    began = time.monotonic()
     try:
         app()
     except SatchelError as error:
@@ -119,17 +137,52 @@ def main() -> None:
     except ModuleNotFoundError as error:
         missing = MissingExtra.behind(error)
         if missing is None:
-            raise
+            _fail_unforeseen(error)
         _fail(missing)
     except OSError as error:
         from satchel.files import storage_error
 
         _fail(storage_error(error))
+    except Exception as error:
+        _fail_unforeseen(error)
+    finally:
+        if verbosity() is Verbosity.VERBOSE:
+            _say_cost(time.monotonic() - began)
 
 
 def _fail(error: SatchelError) -> NoReturn:
-    say(f"satchel: {error}")
+    complain(f"satchel: {error}")
     sys.exit(exit_code(error))
+
+
+def _fail_unforeseen(error: Exception) -> NoReturn:
+    """A fault of the program: one line for people, the traceback in a file."""
+    import tempfile
+    import traceback
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="satchel-fault-", suffix=".txt", delete=False, encoding="utf-8"
+    ) as file:
+        file.write(f"satchel {__version__}, Python {sys.version}\n")
+        traceback.print_exception(error, file=file)
+    complain(
+        f"satchel: this is a fault of Satchel itself ({type(error).__name__}: {error}); please "
+        f"report it with what is in {file.name}"
+    )
+    sys.exit(OUR_FAULT)
+
+
+def _say_cost(seconds: float) -> None:
+    from satchel.cli.stage_display import duration
+
+    try:
+        from resource import RUSAGE_SELF, getrusage
+    except ImportError:  # not on Windows
+        say(f"took {duration(seconds)}")
+        return
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes of ru_maxrss
+    peak = getrusage(RUSAGE_SELF).ru_maxrss * unit
+    say(f"took {duration(seconds)} and {peak / 1e6:,.0f} MB of memory at most")
 
 
 def exit_code(error: SatchelError) -> int:

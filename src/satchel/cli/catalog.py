@@ -8,8 +8,8 @@ import typer
 
 from satchel.cli.catalog_edit import delete, edit, merge, purge, rename, undo
 from satchel.cli.catalog_export import export
-from satchel.cli.catalog_shared import AsJson, sentence
-from satchel.cli.shared import open_workspace, print_json, print_table, say
+from satchel.cli.catalog_shared import sentence
+from satchel.cli.shared import AsJsonLines, open_workspace, print_json, print_table, say
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -36,7 +36,7 @@ def list_(
         bool, typer.Option("--unfindable", help="Only products without a photo that is searched.")
     ] = False,
     limit: Annotated[int, typer.Option(min=1, help="Products in the table.")] = 50,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """List products by code, with their photos; --json gives all of them."""
     from itertools import islice
@@ -74,7 +74,7 @@ def list_(
 def show(
     context: typer.Context,
     code: Annotated[str, typer.Argument(help="The product's code.")],
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Show a product: its columns, and its photos with theirs."""
     from satchel.edit_schemas import CataloguePhoto, ShownProduct
@@ -95,7 +95,7 @@ def history(
     context: typer.Context,
     code: Annotated[str | None, typer.Argument(help="Only edits that name this code.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Edits, at most.")] = 30,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """List the last edits, those included that were undone."""
     from satchel.edit_schemas import CatalogueEdit

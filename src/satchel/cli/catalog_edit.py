@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.catalog_shared import MAX_ID, AsJson, By, Why, counted, report
-from satchel.cli.shared import Yes, confirm, open_workspace, print_json, say
+from satchel.cli.catalog_shared import MAX_ID, By, Why, counted, report
+from satchel.cli.shared import AsJsonLines, Yes, confirm, open_workspace, print_json, say
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def edit(
     ] = None,
     by: By = None,
     why: Why = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Set columns of a product: brand, name, role, source, license, or any other.
 
@@ -47,10 +47,10 @@ def edit(
 def rename(
     context: typer.Context,
     code: Code,
-    new: Annotated[str, typer.Argument(help="The new code.")],
+    new: Annotated[str, typer.Argument(metavar="NEW_CODE", help="The new code.")],
     by: By = None,
     why: Why = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Give a product another code; later imports with the old code go to it."""
     edits = open_workspace(context).catalogue.edits
@@ -63,7 +63,7 @@ def merge(
     into: Annotated[str, typer.Argument(help="Code of the product that stays.")],
     by: By = None,
     why: Why = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Merge a product into another, which keeps its code and values; later imports follow."""
     workspace = open_workspace(context)
@@ -74,7 +74,7 @@ def merge(
 
 def delete(
     context: typer.Context,
-    codes: Annotated[list[str], typer.Argument(metavar="CODE...", help="Codes of products.")],
+    codes: Annotated[list[str], typer.Argument(metavar="CODE", help="Codes of products.")],
     photos: Annotated[
         list[str] | None,
         typer.Option(
@@ -86,7 +86,7 @@ def delete(
     yes: Yes = False,
     by: By = None,
     why: Why = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Delete products, or photos of one; imports leave them out until that is undone.
 
@@ -114,7 +114,7 @@ def undo(
     context: typer.Context,
     decision: Annotated[int, typer.Argument(min=0, max=MAX_ID, help="Number of the edit.")],
     by: By = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Undo an edit: what it changed is as it was before. `satchel catalog history` lists edits."""
     from satchel.cli.catalog_shared import sentence
@@ -136,7 +136,7 @@ def purge(
     photos: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PHOTO]...",
+            metavar="PHOTO",
             help="SHA-256, all digits, of photos to erase wherever they are; default: what was "
             "deleted.",
         ),
@@ -147,7 +147,7 @@ def purge(
     yes: Yes = False,
     by: By = None,
     why: Why = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Erase photos for good: files, embeddings, boxes. It cannot be undone.
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.catalog_shared import AsJson, counted
+from satchel.cli.catalog_shared import counted
 from satchel.cli.shared import (
     PROBLEMS_SHOWN,
     SOME_FAILED,
+    AsJson,
     Bars,
     open_workspace,
     print_json,

@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 
 By = Annotated[str | None, typer.Option(help="Who decides, kept with the edit.")]
 Why = Annotated[str | None, typer.Option(help="Why, kept with the edit.")]
-AsJson = Annotated[
-    bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-]
 
 MAX_ID = 2**63 - 1
 """The largest number that a database takes."""

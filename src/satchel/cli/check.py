@@ -9,6 +9,7 @@ import typer
 
 from satchel.cli.shared import (
     SOME_FAILED,
+    AsJson,
     Bars,
     FirstProblems,
     open_workspace,
@@ -34,7 +35,7 @@ def check(
     backup: Annotated[
         Path | None, typer.Option(help="Folder that satchel backup made, to take photos from.")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check database, photos, models, embeddings and index; exit code 1 where a fault is left."""
     from satchel.backup.snapshots import BackupFolder

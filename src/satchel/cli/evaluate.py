@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from satchel.cli.shared import Bars, open_workspace, say
+from satchel.cli.shared import Bars, open_workspace, print_table, say
 from satchel.errors import UsageError
 from satchel.extras import need_extra
 
@@ -15,12 +15,12 @@ def evaluate(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
     part: Annotated[
-        str, typer.Option(help="val for model selection, test for the final result.")
+        Literal["val", "test"],
+        typer.Option(help="val for model selection, test for the final result."),
     ] = "test",
 ) -> None:
     """Evaluate a trained model on held-out photos; write a report."""
     need_extra("train")
-    from rich.console import Console
     from rich.table import Table
 
     from satchel.evaluate.rendering import write_report
@@ -43,7 +43,7 @@ def evaluate(
     for figure in report.figures:
         between = "" if figure.low is None else f"{figure.low:.1%} – {figure.high:.1%}"
         table.add_row(figure.name, f"{figure.value:.1%}", between)
-    Console().print(table)
+    print_table(table)
     folder = run.folder / part
     folder.mkdir(exist_ok=True)
     page = write_report(report, workspace.photos.read_or_none, folder)

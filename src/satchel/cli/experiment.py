@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli.shared import STOPPED, Bars, open_workspace, pairs, say
+from satchel.cli.shared import STOPPED, Bars, open_workspace, pairs, print_table, say
 from satchel.errors import UsageError
 from satchel.extras import need_extra
 
@@ -140,7 +140,6 @@ def _known_plan(found: Experiment, settings: ExperimentSettings, given: bool) ->
 
 
 def _announce(plan: Plan, found: Experiment) -> None:
-    from rich.console import Console
     from rich.table import Table
 
     results = found.results() if found.planned else {}
@@ -150,7 +149,7 @@ def _announce(plan: Plan, found: Experiment) -> None:
         epochs = str(cell.epochs) if cell.fine_tuned else ""
         minutes = f"{cell.seconds / 60:.1f}"
         table.add_row(cell.dataset, cell.method, cell.backbone, epochs, minutes, state)
-    Console().print(table)
+    print_table(table)
     say(f"all cells: about {sum(cell.seconds for cell in plan.cells) / 60:.1f} min")
     for dataset in plan.datasets:
         say(

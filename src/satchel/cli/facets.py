@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import Where, open_workspace, print_json, print_table, say
+from satchel.cli.shared import AsJsonLines, Where, open_workspace, print_json, print_table, say
 from satchel.errors import NoMatch
 
 if TYPE_CHECKING:
@@ -22,9 +22,7 @@ def facets(
         str | None, typer.Argument(help="Only this one, with all its values.")
     ] = None,
     where: Where = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-    ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """List brands, categories, colours and other attributes, and how many products have each."""
     from satchel.catalog.filters import attribute_key, parse_where

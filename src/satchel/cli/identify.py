@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from satchel.cli.photo_paths import decoder_for, photo_paths
-from satchel.cli.shared import SOME_FAILED, Where, print_json, print_table, say
+from satchel.cli.shared import (
+    SOME_FAILED,
+    AsJsonLines,
+    Where,
+    complain,
+    print_json,
+    print_table,
+    say,
+)
 from satchel.errors import BadBox, PhotoError, UsageError
 from satchel.records import Problem
 from satchel.text import printable
@@ -28,9 +36,7 @@ def identify(
     top: Annotated[
         int | None, typer.Option(min=1, max=50, help="Candidates given; default from satchel.toml.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-    ] = False,
+    as_json: AsJsonLines = False,
     item: Annotated[bool, typer.Option("--item", help="All photos show the same item.")] = False,
     where: Where = None,
     box: Annotated[
@@ -89,7 +95,7 @@ class _Failures:
 
     def name(self, problem: Problem) -> None:
         """Name an input that failed."""
-        say(f"{printable(problem.what)}: {problem.reason}")
+        complain(f"{printable(problem.what)}: {problem.reason}")
         self.any = True
 
 

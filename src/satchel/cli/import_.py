@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import PROBLEMS_SHOWN, SOME_FAILED, Bars, Encoding, open_workspace, say
+from satchel.cli.shared import (
+    SOME_FAILED,
+    Bars,
+    Encoding,
+    complain,
+    open_workspace,
+    problems_shown,
+    say,
+)
 
 if TYPE_CHECKING:
     from satchel.workflows.import_ import ImportResult
@@ -113,10 +121,10 @@ def _say_refusals(done: ImportResult, *, dry_run: bool) -> None:
     reasons = done.refusals.by_count()
     if not reasons:
         return
-    say("refused, by reason, with an example of each:")
-    for count, example in reasons[:PROBLEMS_SHOWN]:
-        say(f"  {count:,} × {example}")
-    if len(reasons) > PROBLEMS_SHOWN:
-        say(f"  … and {len(reasons) - PROBLEMS_SHOWN:,} more reasons")
+    complain("refused, by reason, with an example of each:")
+    for count, example in reasons[: problems_shown()]:
+        complain(f"  {count:,} × {example}")
+    if len(reasons) > problems_shown():
+        complain(f"  … and {len(reasons) - problems_shown():,} more reasons")
     if not dry_run:
-        say(f"all refused rows, with reasons: {done.report}")
+        complain(f"all refused rows, with reasons: {done.report}")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli.shared import open_workspace, print_json, print_table, say
+from satchel.cli.shared import AsJsonLines, open_workspace, print_json, print_table, say
 
 if TYPE_CHECKING:
     from satchel.jobs.records import Job
@@ -15,7 +15,6 @@ MAX_ID = 2**63 - 1
 """The largest number that a database takes."""
 
 JobId = Annotated[int, typer.Argument(min=0, max=MAX_ID, metavar="JOB", help="Number of the job.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object a line on stdout.")]
 
 jobs = typer.Typer(
     no_args_is_help=True,
@@ -33,7 +32,7 @@ def list_(
     ] = None,
     kind: Annotated[str | None, typer.Option(help="Only jobs of this kind.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Jobs listed, at most.")] = 50,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """List jobs, the last added first."""
     from satchel.errors import UsageError
@@ -56,13 +55,13 @@ def list_(
 
 
 @jobs.command()
-def retry(context: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+def retry(context: typer.Context, job: JobId, as_json: AsJsonLines = False) -> None:
     """Let a job run now: one that waits, failed or was cancelled."""
     _show(open_workspace(context).jobs.retry(job), as_json)
 
 
 @jobs.command()
-def cancel(context: typer.Context, job: JobId, as_json: AsJson = False) -> None:
+def cancel(context: typer.Context, job: JobId, as_json: AsJsonLines = False) -> None:
     """Cancel a job that waits or runs."""
     _show(open_workspace(context).jobs.cancel(job), as_json)
 

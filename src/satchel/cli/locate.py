@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from satchel.cli.photo_paths import decoder_for, photo_paths
-from satchel.cli.shared import SOME_FAILED, print_json, print_table, say
+from satchel.cli.shared import SOME_FAILED, AsJsonLines, complain, print_json, print_table
 from satchel.text import printable
 
 if TYPE_CHECKING:
@@ -33,9 +33,7 @@ def locate(
     names: Annotated[
         str | None, typer.Option(help="Class names of a Darknet detector, one a line.")
     ] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-    ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Find the objects in photos."""
     from satchel.config import Settings
@@ -46,7 +44,7 @@ def locate(
 
     def fail(problem: Problem) -> None:
         nonlocal failed
-        say(f"{printable(problem.what)}: {problem.reason}")
+        complain(f"{printable(problem.what)}: {problem.reason}")
         failed = True
 
     workspace = None if model else Workspace.open(context.obj)

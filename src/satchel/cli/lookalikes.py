@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli.shared import Bars, open_workspace, print_json, print_table, say
+from satchel.cli.shared import AsJsonLines, Bars, open_workspace, print_json, print_table, say
 from satchel.errors import UsageError
 
 MOST_SHOWN = 40
@@ -46,9 +46,7 @@ def lookalikes(
     ] = None,
     by: Annotated[str | None, typer.Option(help="Who decides, kept with the decision.")] = None,
     why: Annotated[str | None, typer.Option(help="Why, kept with the decision.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-    ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Find look-alikes, products that photos cannot distinguish; list, confirm, reject them."""
     from satchel.catalog.decisions import Choice

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from satchel.cli.shared import Bars, open_workspace, say
+from satchel.cli.shared import Bars, open_workspace, print_table, say
 from satchel.errors import UsageError
 from satchel.extras import need_extra
 
@@ -22,7 +22,6 @@ def export(
 ) -> None:
     """Export a trained model as ONNX: fp32, fp16 and int8, each compared with the network."""
     need_extra("train")
-    from rich.console import Console
     from rich.table import Table
 
     from satchel.train.runs import Run
@@ -44,7 +43,7 @@ def export(
             f"{exported.ms_per_photo:.1f}",
             "may be served" if exported.agrees else "does not agree: refused",
         )
-    Console().print(table)
+    print_table(table)
     say(f"written to {workspace.models}; next: satchel promote {run.name}")
 
 
@@ -54,7 +53,9 @@ def promote(
         str | None,
         typer.Argument(metavar="RUN", help="The run; or clip-b16 or lite0, which Satchel carries."),
     ] = None,
-    kind: Annotated[str, typer.Option(help="fp32, fp16 or int8.")] = "fp16",
+    kind: Annotated[
+        Literal["fp32", "fp16", "int8"], typer.Option(help="Of the file that is served.")
+    ] = "fp16",
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Serve the previous model again.")
     ] = False,
@@ -82,10 +83,6 @@ def promote(
         if run.read().kind == "locator":
             _promote_locator(workspace, run, anyway=anyway)
             return
-        from satchel.train.export import KINDS
-
-        if kind not in KINDS:
-            raise UsageError(f"expected --kind of {', '.join(KINDS)}, got {kind!r}")
         promote_run(workspace, run, kind)
 
 

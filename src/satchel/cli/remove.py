@@ -18,7 +18,7 @@ remove = typer.Typer(
     help="Remove runs, splits and experiments; products: satchel catalog delete.",
 )
 
-Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names, whole.")]
+Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names, whole.")]
 
 
 @remove.command()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from satchel.cli.shared import open_workspace, say
+from satchel.cli.shared import complain, open_workspace, print_table, say
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def runs(
     ] = False,
 ) -> None:
     """List runs: finished, running, stopped (Ctrl-C), crashed; with their figures."""
-    from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     from satchel.evaluate.stability import loss_trends
     from satchel.train.runs import RESUMABLE, all_runs
@@ -47,7 +47,7 @@ def runs(
         try:
             records[run.name] = (run.read(), run.state())
         except UsageError as error:  # damaged: the others are listed
-            say(str(error))
+            complain(str(error))
     damaged = len(chosen) - len(records)
     chosen = [run for run in chosen if run.name in records]
 
@@ -72,14 +72,14 @@ def runs(
         record, state = records[run.name]
         table.add_row(
             run.name,
-            f"[{colours[state]}]{state}[/]" if state in colours else state,
+            Text(state, style=colours.get(state, "")),
             record.split,
             f"{record.epochs:g}",
             f"{record.seconds / 60:.1f}",
             next((trend.verdict for trend in loss_trends(run.curves())), ""),
             *(f"{100 * record.figures[k]:.1f}" if k in record.figures else "" for k in figures),
         )
-    Console().print(table)
+    print_table(table)
     if differences:
         _print_differences({name: record.settings for name, (record, _) in records.items()})
     for run in chosen:
@@ -92,7 +92,6 @@ def runs(
 
 def _print_differences(settings: dict[str, dict[str, Any]]) -> None:
     """Table of the settings in which runs differ, one column for each run."""
-    from rich.console import Console
     from rich.table import Table
 
     table = Table("setting", *settings)
@@ -100,4 +99,4 @@ def _print_differences(settings: dict[str, dict[str, Any]]) -> None:
         values = [str(own[key]) for own in settings.values()]
         if len(set(values)) > 1:
             table.add_row(key, *values)
-    Console().print(table)
+    print_table(table)

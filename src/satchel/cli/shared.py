@@ -1,38 +1,67 @@
-"""Shared by all commands: opening the workspace, messages, progress bars."""
+"""Shared by all commands: opening the workspace, options, confirmation, progress, problems."""
 
 from __future__ import annotations
 
 import contextlib
-import io
-import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from satchel.cli.output import Verbosity, complain, print_json, print_table, say, verbosity
+from satchel.cli.stage_display import show_stage
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from rich.table import Table
-
     from satchel.records import Problem
     from satchel.workspace import Workspace
+
+__all__ = [
+    "NOT_NOW",
+    "OUR_FAULT",
+    "PROBLEMS_SHOWN",
+    "RESUMED",
+    "SOME_FAILED",
+    "STOPPED",
+    "WRONG_USAGE",
+    "AsJson",
+    "AsJsonLines",
+    "Bars",
+    "Encoding",
+    "FirstProblems",
+    "Where",
+    "Yes",
+    "complain",
+    "confirm",
+    "open_workspace",
+    "pairs",
+    "print_json",
+    "print_table",
+    "problems_shown",
+    "say",
+    "say_first",
+]
 
 SOME_FAILED = 1
 WRONG_USAGE = 2
 NOT_NOW = 3
+OUR_FAULT = 70
 STOPPED = 130
 PROBLEMS_SHOWN = 10
-"""Most problems printed on stderr; a report or the count covers the rest."""
+"""Most problems printed on stderr, unless verbose."""
 
 Encoding = Annotated[
     str | None,
     typer.Option(help="Of the file: utf-8, utf-16, cp949, cp1252; default: detected."),
 ]
 
+AsJson = Annotated[
+    bool, typer.Option("--json", help="One JSON object on stdout; notes and progress on stderr.")
+]
+AsJsonLines = Annotated[
+    bool, typer.Option("--json", help="One JSON object a line on stdout; notes on stderr.")
+]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
 
 Where = Annotated[
@@ -58,21 +87,6 @@ def open_workspace(context: typer.Context) -> Workspace:
     return workspace
 
 
-def say(message: str) -> None:
-    """Print a message on stderr: stdout is for answers."""
-    print(message, file=sys.stderr, flush=True)
-
-
-def write_anything() -> None:
-    """Let stdout and stderr take any character; those that their encoding lacks are escaped.
-
-    A terminal may be in ASCII, and a file's name may hold bytes that are no text at all.
-    """
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-
-
 def confirm(what: str, *, yes: bool) -> None:
     """Ask whether to go on, unless that is said already.
 
@@ -87,41 +101,6 @@ def confirm(what: str, *, yes: bool) -> None:
     if not typer.confirm(f"{what}. Go on?", err=True):
         say("nothing was changed")
         raise typer.Exit(1)
-
-
-def print_json(value: object) -> None:
-    """Print one JSON value as a line on stdout, in ASCII where stdout's encoding lacks a letter."""
-    line = json.dumps(value, ensure_ascii=False)
-    try:
-        line.encode(sys.stdout.encoding)
-    except UnicodeEncodeError:
-        line = json.dumps(value)
-    print(line, flush=True)
-
-
-def print_table(table: Table) -> None:
-    """Print a table on stdout without markup: "[red]" and ":bag:" are plain text."""
-    from rich.console import Console
-
-    Console(markup=False, emoji=False).print(table)
-
-
-@contextlib.contextmanager
-def progress_bar(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar on stderr; yield a function that advances it."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True)) as progress:
-        task = progress.add_task(what, total=total or None)  # none: not known
-        yield lambda count: progress.advance(task, count)
 
 
 RESUMED: Final = frozenset(("import", "embed", "measure", "compare"))
@@ -147,7 +126,7 @@ class Bars:
     def __exit__(self, kind: type[BaseException] | None, *error: Any) -> bool | None:
         self._open.__exit__(kind, *error)
         if self._resumes and kind is KeyboardInterrupt:
-            say(self._stopped())
+            complain(self._stopped())
             raise typer.Exit(STOPPED) from None
         return None
 
@@ -163,8 +142,7 @@ class Bars:
         """Close the previous bar, and open one for this stage."""
         self.end()
         self._stage, self._done, self._total = stage, done, total
-        self._advance = self._open.enter_context(progress_bar(stage, total))
-        self._advance(done)
+        self._advance = self._open.enter_context(show_stage(stage, total, done))
 
     def advance(self, count: int = 1) -> None:
         """Advance the bar."""
@@ -219,13 +197,18 @@ class FirstProblems:
     def __call__(self, problem: object) -> None:
         """Count a problem, and print it if it is among the first."""
         self.count += 1
-        if self.count <= PROBLEMS_SHOWN:
-            say(str(problem))
-        elif self.count == PROBLEMS_SHOWN + 1:
-            say(self._more)
+        if self.count <= problems_shown():
+            complain(str(problem))
+        elif self.count == problems_shown() + 1:
+            complain(self._more)
 
 
 def say_first(problems: Sequence[Problem]) -> None:
     """Print the first of some problems on stderr."""
-    for problem in problems[:PROBLEMS_SHOWN]:
-        say(str(problem))
+    for problem in problems[: problems_shown()]:
+        complain(str(problem))
+
+
+def problems_shown() -> int:
+    """Most problems printed on stderr; a report or the count covers the rest."""
+    return PROBLEMS_SHOWN if verbosity() < Verbosity.VERBOSE else sys.maxsize

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from satchel.cli.shared import open_workspace, say
-from satchel.errors import UsageError
 
 
 def split(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The split's name; what is frozen never changes.")],
     protocol: Annotated[
-        str,
+        Literal["closed", "open"],
         typer.Option(help="closed: the same products in all parts; open: unseen ones in val, test"),
     ] = "closed",
     column: Annotated[
@@ -36,10 +35,8 @@ def split(
     from satchel.train.splits import PARTS, SplitOptions
     from satchel.workflows.split import split_workspace
 
-    if protocol not in ("closed", "open"):
-        raise UsageError(f"expected --protocol closed or open, got {protocol!r}")
     options = SplitOptions(
-        protocol=protocol,  # type: ignore[arg-type] # just checked
+        protocol=protocol,
         val=val,
         test=test,
         products=products,

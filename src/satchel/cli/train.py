@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
@@ -78,7 +78,7 @@ def locator(
         ),
     ] = None,
     architecture: Annotated[
-        str | None, typer.Option(help="yolox-nano, yolox-tiny or lite0.")
+        Literal["yolox-nano", "yolox-tiny", "lite0"] | None, typer.Option(help="Of the network.")
     ] = None,
     weights: Annotated[
         Path | None,

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
-from typing import Annotated, Any, Final, get_type_hints
+from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import typer
 
@@ -34,7 +34,8 @@ Weights = Annotated[
     str | None, typer.Option(help="auto (from a pip package), none, hub, or a safetensors file.")
 ]
 Stage = Annotated[
-    str | None, typer.Option(help="head (seconds, on frozen features), partial or full.")
+    Literal["head", "partial", "full"] | None,
+    typer.Option(help="head: on frozen features, in seconds; partial: the last blocks; full: all."),
 ]
 Epochs = Annotated[int | None, typer.Option(min=1)]
 Minutes = Annotated[float | None, typer.Option(help="As many epochs as fit.")]

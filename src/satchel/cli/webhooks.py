@@ -6,8 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli.jobs import MAX_ID, AsJson
-from satchel.cli.shared import Yes, confirm, open_workspace, print_json, print_table, say
+from satchel.cli.jobs import MAX_ID
+from satchel.cli.shared import (
+    AsJsonLines,
+    Yes,
+    confirm,
+    open_workspace,
+    print_json,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from satchel.market.webhooks.records import Delivery, Webhook
@@ -25,7 +33,7 @@ webhooks = typer.Typer(
 
 
 @webhooks.command("list")
-def list_(context: typer.Context, as_json: AsJson = False) -> None:
+def list_(context: typer.Context, as_json: AsJsonLines = False) -> None:
     """List webhooks, those that are switched off too."""
     found = _store(context).all()
     if as_json:
@@ -52,26 +60,26 @@ def add(
     event: Annotated[
         list[str] | None, typer.Option(help="An event, several times; default, all of them.")
     ] = None,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Add a webhook, and show the secret with which its messages are signed."""
     _show(_store(context).add(address, event or ["*"]), as_json, with_secret=True)
 
 
 @webhooks.command()
-def secret(context: typer.Context, webhook: WebhookId, as_json: AsJson = False) -> None:
+def secret(context: typer.Context, webhook: WebhookId, as_json: AsJsonLines = False) -> None:
     """Give a webhook a new secret, and show it."""
     _show(_store(context).replace_secret(webhook), as_json, with_secret=True)
 
 
 @webhooks.command()
-def on(context: typer.Context, webhook: WebhookId, as_json: AsJson = False) -> None:
+def on(context: typer.Context, webhook: WebhookId, as_json: AsJsonLines = False) -> None:
     """Switch a webhook on again."""
     _show(_store(context).set_active(webhook, True), as_json)
 
 
 @webhooks.command()
-def off(context: typer.Context, webhook: WebhookId, as_json: AsJson = False) -> None:
+def off(context: typer.Context, webhook: WebhookId, as_json: AsJsonLines = False) -> None:
     """Switch a webhook off: nothing is sent to it, what waits neither."""
     _show(_store(context).set_active(webhook, False), as_json)
 
@@ -86,7 +94,7 @@ def remove(context: typer.Context, webhook: WebhookId, yes: Yes = False) -> None
 
 
 @webhooks.command()
-def ping(context: typer.Context, webhook: WebhookId, as_json: AsJson = False) -> None:
+def ping(context: typer.Context, webhook: WebhookId, as_json: AsJsonLines = False) -> None:
     """Let a worker send a trial message."""
     _show_deliveries([_store(context).ping(webhook)], as_json)
 
@@ -96,7 +104,7 @@ def deliveries(
     context: typer.Context,
     webhook: Annotated[int | None, typer.Option(min=0, max=MAX_ID, help="Only of this.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=10_000, help="Listed, at most.")] = 50,
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """List what was sent and what is to be sent, the latest first."""
     found = _store(context).deliveries(webhook, limit=limit)
@@ -109,7 +117,7 @@ def deliveries(
 def replay(
     context: typer.Context,
     delivery: Annotated[str, typer.Argument(help="Id of the delivery: msg_…")],
-    as_json: AsJson = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """Let a worker send a delivery again, under the same id."""
     _show_deliveries([_store(context).replay(delivery)], as_json)
