@@ -10,7 +10,7 @@ RUN python -m venv /opt/satchel
 WORKDIR /source
 COPY pyproject.toml constraints.txt README.md LICENSE NOTICE ./
 COPY src src
-RUN /opt/satchel/bin/pip install --constraint constraints.txt ".[heic]" \
+RUN /opt/satchel/bin/pip install --constraint constraints.txt ".[heic,market]" \
     && /opt/satchel/bin/pip uninstall --yes pip
 
 FROM python:3.13-slim

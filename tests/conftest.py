@@ -28,6 +28,7 @@ from satchel.catalog.ingest import import_rows
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
 from satchel.images import encode_jpeg
+from satchel.market.accounts import passwords
 from satchel.search.indexing import build_index, embed_gallery
 from satchel.workspace import Workspace
 from support.stub_encoder import serve_stub, stub_encoder
@@ -106,6 +107,14 @@ def _nothing_waits_for_the_disk() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda _: None)
         patch.setattr(database, "_set_pragmas", without_waiting)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_hash_fast() -> Iterator[None]:
+    """No test guesses passwords: argon2id takes as little as it can."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(passwords, "COST", passwords.Cost(memory_kib=8, passes=1, lanes=1))
         yield
 
 

@@ -17,6 +17,7 @@ from satchel.curate.rules import CurationRules
 from satchel.errors import UsageError, WorkspaceError
 from satchel.fetch.rules import FetchRules
 from satchel.locate.rules import LocateRules
+from satchel.market_settings import Market
 from satchel.photo_header import MEGABYTE, PhotoLimits
 from satchel.search.rules import LookAlikeRules, SearchRules
 from satchel.validation import StrictModel, reason
@@ -232,6 +233,7 @@ class Settings(StrictModel):
     serve: Serve = Serve()
     jobs: Jobs = Jobs()
     fetch: Fetch = Fetch()
+    market: Market = Market()
 
 
 def read_settings(path: Path) -> Settings:

@@ -9,6 +9,9 @@ SatchelError
 │   ├── UnknownJob          there is no job with this id
 │   ├── UnknownWebhook      there is no webhook or delivery with this id
 │   ├── UploadExpired       the server no longer has a photo that it kept for a while
+│   ├── AccountError        an account cannot be made or changed so
+│   │   └── LogInFailed     who logs in is not who they say, or may not
+│   ├── Forbidden           an account may not do this
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
 │   └── PortInUse           another program listens where `satchel serve` wants to
@@ -61,6 +64,7 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "annotate": frozenset(("cvat_sdk", "urllib3")),
     "label-studio": frozenset(("httpx", "label_studio_sdk")),
+    "market": frozenset(("aiosmtplib", "argon2", "authlib", "pwdlib", "webauthn", "zxcvbn")),
     "mlflow": frozenset(("mlflow", "sqlparse")),
     "tensorboard": frozenset(("tensorboard",)),
     "wandb": frozenset(("wandb",)),
@@ -117,6 +121,26 @@ class UnknownWebhook(UsageError):
 
 class UploadExpired(UsageError):
     """The server no longer has what it kept for a while: a photo, or an answer."""
+
+
+class AccountError(UsageError):
+    """An account cannot be made, changed or used so.
+
+    Attributes:
+        reason: a word for the page, such as `password-common`.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class LogInFailed(AccountError):
+    """Who logs in is not who they say, or may not log in."""
+
+
+class Forbidden(UsageError):
+    """An account may not do this."""
 
 
 class WorkspaceError(UsageError):

@@ -11,6 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, insert
 
 import satchel.jobs.tables
+import satchel.market.accounts.tables
 import satchel.market.webhooks.tables  # noqa: F401 - tables that the migrations lead to
 from satchel.catalog.database import SCHEMA, _set_pragmas, open_database
 from satchel.catalog.store import Catalogue

@@ -96,6 +96,15 @@ def begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
+def append_only(table: str) -> list[str]:
+    """Return the statements that let rows of a table be added, never changed or deleted."""
+    return [
+        f"CREATE TRIGGER {table}_no_{action.lower()} BEFORE {action} ON {table} "
+        f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
+        for action in ("UPDATE", "DELETE")
+    ]
+
+
 def overwrite_deleted(connection: Connection) -> None:
     """Let what this connection deletes be overwritten in the file, not only be marked as free."""
     connection.exec_driver_sql("PRAGMA secure_delete = ON")

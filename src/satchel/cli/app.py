@@ -18,6 +18,7 @@ import typer
 
 from satchel._version import __version__
 from satchel.cli.adapt import adapt
+from satchel.cli.admin import admin
 from satchel.cli.annotate import annotate
 from satchel.cli.backup import backup, restore
 from satchel.cli.calibrate import calibrate
@@ -105,6 +106,7 @@ app.command()(serve)
 app.command()(worker)
 app.add_typer(jobs, name="jobs")
 app.add_typer(webhooks, name="webhooks")
+app.add_typer(admin, name="admin")
 app.command()(lookalikes)
 app.add_typer(annotate, name="annotate")
 app.command()(split)

@@ -7,7 +7,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Iterable
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -20,6 +20,7 @@ from starlette.responses import Response
 from satchel import __version__
 from satchel.errors import SatchelError
 from satchel.web import api, pages
+from satchel.web.access import leads_to_log_in
 from satchel.web.addresses import Networks
 from satchel.web.api.reference import with_problem_types
 from satchel.web.feedback import remove_old_cases
@@ -39,7 +40,11 @@ from satchel.web.middleware.stopping import RefusedWhileStopping
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.state import ServerState
+from satchel.web.visitors import visitor_of
 from satchel.workspace import Workspace
+
+if TYPE_CHECKING:
+    from satchel.market.accounts.mail import Mailer
 
 DESCRIPTION: Final = (
     "Names the exact model of a second-hand luxury good from photos. Errors are problems as in "
@@ -50,11 +55,14 @@ UPLOADS: Final = ("/identify", "/api/v1/identify")
 """Paths that take photos, and so the only ones that take more than a small body."""
 
 
-def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
+def create_app(
+    workspace: Workspace, *, names: Iterable[str] = (), mailer: Mailer | None = None
+) -> FastAPI:
     """Make the web application of a workspace, whether or not it has an index yet.
 
     Args:
         names: under which the server is reached, besides those in its settings.
+        mailer: sends e-mails; default, as the settings say.
 
     Raises:
         EncoderError: the model file is missing or altered.
@@ -76,15 +84,27 @@ def create_app(workspace: Workspace, *, names: Iterable[str] = ()) -> FastAPI:
     )
     app.state.server = ServerState(workspace)
     app.state.pages = Pages(workspace.settings.serve)
+    app.state.market = None
     app.state.answer_error = _answer_error
     for router in (api.router, pages.router):
         app.include_router(router)
+    if workspace.settings.market.enabled:
+        _add_market(app, workspace, mailer)
     app.mount("/static", VersionedFiles(directory=STATIC), name="static")
     _add_middleware(app, workspace, names)
     for kind in (SatchelError, OSError, RequestValidationError, HTTPException, Exception):
         app.add_exception_handler(kind, _answer_error)
     app.openapi = partial(_openapi, app, app.openapi)  # type: ignore[method-assign] # FastAPI's own way
     return app
+
+
+def _add_market(app: FastAPI, workspace: Workspace, mailer: Mailer | None) -> None:
+    """Add the resale service, whose packages are not imported without it."""
+    from satchel.web import market  # noqa: PLC0415
+    from satchel.web.market.state import MarketState  # noqa: PLC0415
+
+    app.state.market = MarketState(workspace, mailer=mailer)
+    app.include_router(market.router())
 
 
 def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) -> None:
@@ -114,6 +134,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     removing.cancel()
     await run_in_threadpool(app.state.server.reindexing.finish)
     await run_in_threadpool(app.state.server.decoder.close)
+    if app.state.market is not None:
+        await run_in_threadpool(app.state.market.postbox.close)
 
 
 async def _remove_old_cases(server: ServerState) -> None:
@@ -131,7 +153,11 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if problem.kind.status >= 500 and isinstance(error, SatchelError | OSError):
         logging.getLogger(__name__).warning("%s: %s", problem.kind.slug, error)
     if wants_page(request):
-        response: Response = request.app.state.pages.problem(request, problem)
+        with contextlib.suppress(SatchelError, SQLAlchemyError, HTTPException):
+            await visitor_of(request)  # so that the page shows who is logged in
+        response: Response = leads_to_log_in(
+            request, problem.kind
+        ) or request.app.state.pages.problem(request, problem)
     else:
         response = problem_json(request, problem)
     # An unexpected error is answered outside of every middleware, so the headers come from here.

@@ -21,6 +21,7 @@ from starlette.types import Receive, Scope, Send
 
 from satchel.errors import (
     Abandoned,
+    AccountError,
     BadBox,
     Busy,
     CatalogueError,
@@ -33,9 +34,11 @@ from satchel.errors import (
     EncoderError,
     FaultyPhoto,
     FetchError,
+    Forbidden,
     IndexMissing,
     JobConflict,
     LocatorError,
+    LogInFailed,
     NoMatch,
     PhotoError,
     PhotoTooLarge,
@@ -72,6 +75,7 @@ class ProblemDetails(BaseModel):
     detail: str = Field(description="What was expected, what came, and what to do next.")
     instance: str = Field(description="The requested path.")
     photo: int | None = Field(None, description="Which photo is at fault; 1 for the first.")
+    reason: str | None = Field(None, description="Why an account cannot be used or changed so.")
     attribute: str | None = Field(None, description="Which attribute of the filter is at fault.")
     closest: list[str] | None = Field(
         None, description="What the catalogue has in place of it, the most similar first."
@@ -140,6 +144,9 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     LocatorError: Kind(503, "model-unusable", "A model cannot be used"),
     UsageError: Kind(400, "bad-request", "The request is wrong"),
     BadBox: Kind(400, "bad-box", "The box cannot be used"),
+    AccountError: Kind(422, "bad-account", "The account cannot be made or changed so"),
+    LogInFailed: Kind(401, "log-in-failed", "Log-in failed"),
+    Forbidden: Kind(403, "forbidden", "Your account may not do this"),
     EditConflict: Kind(409, "conflict", "Something else is in the way"),
     JobConflict: Kind(409, "conflict", "Something else is in the way"),
     UnknownJob: Kind(404, "not-found", "There is no such job"),
@@ -190,7 +197,8 @@ def problem_of(error: Exception) -> Problem:
         return Problem(kind, f"{in_the_log()}; try again, then tell its operator")
     retry = RETRY_AFTER_S.get(kind.slug)
     detail = f"{kind.title}; {in_the_log()}" if kind.slug in OF_THE_SERVER else str(error)
-    return Problem(kind, detail, headers={"Retry-After": retry} if retry else {})
+    extras = {"reason": error.reason} if isinstance(error, AccountError) else {}
+    return Problem(kind, detail, extras, headers={"Retry-After": retry} if retry else {})
 
 
 def in_the_log() -> str:

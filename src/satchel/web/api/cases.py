@@ -10,6 +10,8 @@ from starlette.responses import StreamingResponse
 
 from satchel.catalog.cases import Case, CaseState
 from satchel.catalog.exporters import csv_lines
+from satchel.market.roles import Role, Scope
+from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.links import case_link
 from satchel.web.state import Server
@@ -35,6 +37,7 @@ router = APIRouter(tags=["identification"])
 
 @router.get(
     "/api/v1/cases.csv",
+    dependencies=[allow(Role.EXPERT, scope=Scope.CATALOGUE_READ)],
     response_class=StreamingResponse,
     responses={
         200: {"content": {"text/csv": {}}, "description": "The table."},

@@ -7,11 +7,16 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 
 from satchel.edit_schemas import CatalogueEdit
+from satchel.market.roles import Role, Scope
+from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.edit_schemas import ColumnEdit, Deletion, EditPage, Merging, Renaming, Undoing
 from satchel.web.state import Server
 
 MAX_EDITS: Final = 100
+
+READ: Final = allow(Role.EXPERT, scope=Scope.CATALOGUE_READ)
+WRITE: Final = allow(Role.EXPERT, scope=Scope.CATALOGUE_WRITE)
 
 router = APIRouter(prefix="/api/v1/edits", tags=["catalogue"])
 
@@ -23,7 +28,10 @@ def _example(path: str, body: str) -> dict[str, object]:
 
 
 @router.get(
-    "", responses=problems(422), openapi_extra=curl("curl '{base}/api/v1/edits?code=M22675'")
+    "",
+    dependencies=[READ],
+    responses=problems(422),
+    openapi_extra=curl("curl '{base}/api/v1/edits?code=M22675'"),
 )
 def edits(
     server: Server,
@@ -39,6 +47,7 @@ def edits(
 
 @router.post(
     "/columns",
+    dependencies=[WRITE],
     responses=problems(400, 404, 422),
     openapi_extra=_example("/columns", '{"code": "M22675", "values": {"colour": "navy"}}'),
 )
@@ -55,6 +64,7 @@ def edit_columns(server: Server, edit: ColumnEdit) -> CatalogueEdit:
 
 @router.post(
     "/rename",
+    dependencies=[WRITE],
     responses=problems(400, 404, 409, 422),
     openapi_extra=_example("/rename", '{"code": "M22675", "new": "M22675-N"}'),
 )
@@ -66,6 +76,7 @@ def rename(server: Server, edit: Renaming) -> CatalogueEdit:
 
 @router.post(
     "/merge",
+    dependencies=[WRITE],
     responses=problems(400, 404, 422),
     openapi_extra=_example("/merge", '{"code": "M22675-OLD", "into": "M22675"}'),
 )
@@ -79,6 +90,7 @@ def merge(server: Server, edit: Merging) -> CatalogueEdit:
 
 @router.post(
     "/delete",
+    dependencies=[WRITE],
     responses=problems(400, 404, 422),
     openapi_extra=_example("/delete", '{"code": "M22675", "why": "not sold any more"}'),
 )
@@ -98,6 +110,7 @@ def delete(server: Server, edit: Deletion) -> CatalogueEdit:
 
 @router.post(
     "/undo",
+    dependencies=[WRITE],
     responses=problems(404, 409, 422),
     openapi_extra=_example("/undo", '{"decision": 12}'),
 )

@@ -9,6 +9,8 @@ from fastapi import APIRouter
 from starlette.responses import StreamingResponse
 
 from satchel.catalog.exporters import TableFormat, csv_lines, json_lines
+from satchel.market.roles import Role, Scope
+from satchel.web.access import allow
 from satchel.web.api.openapi import curl
 from satchel.web.state import Server
 
@@ -17,7 +19,9 @@ MEDIA_TYPES: Final = {
     TableFormat.JSONL: "application/x-ndjson",
 }
 
-router = APIRouter(tags=["catalogue"])
+router = APIRouter(
+    tags=["catalogue"], dependencies=[allow(Role.EXPERT, scope=Scope.CATALOGUE_READ)]
+)
 
 
 @router.get(

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query
 
 from satchel.catalog.filters import parse_where
 from satchel.schemas import Facet
+from satchel.web.access import EVERYBODY
 from satchel.web.api.filters import QueryFilter
 from satchel.web.api.openapi import curl, problems
 from satchel.web.schemas import Facets
@@ -15,7 +16,7 @@ from satchel.web.state import Server
 
 MAX_VALUES: Final = 1_000
 
-router = APIRouter()
+router = APIRouter(dependencies=[EVERYBODY])
 
 
 @router.get(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request
 
+from satchel.web.access import EVERYBODY
 from satchel.web.api.openapi import curl, problems
 from satchel.web.feedback import Choice, record_feedback
 from satchel.web.links import case_link
@@ -11,7 +12,7 @@ from satchel.web.schemas import Feedback, FeedbackGiven
 from satchel.web.sessions import session_of
 from satchel.web.state import Server
 
-router = APIRouter()
+router = APIRouter(dependencies=[EVERYBODY])
 
 
 @router.post(

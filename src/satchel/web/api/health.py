@@ -6,6 +6,7 @@ from typing import Final
 
 from fastapi import APIRouter
 
+from satchel.web.access import EVERYBODY
 from satchel.web.api.openapi import curl
 from satchel.web.problems import Kind, ProblemDetails, Refusal
 from satchel.web.readiness import ready_checks
@@ -15,7 +16,7 @@ from satchel.web.state import Server
 NOT_READY: Final = Kind(503, "not-ready", "The server is not ready")
 RETRY_S: Final = "30"
 
-router = APIRouter(tags=["server"])
+router = APIRouter(tags=["server"], dependencies=[EVERYBODY])
 
 
 @router.get("/healthz/live", openapi_extra=curl("curl '{base}/healthz/live'"))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Form, Query, Request, Response
 
+from satchel.web.access import EVERYBODY
 from satchel.web.api.filters import QueryFilter, WherePairs, joined
 from satchel.web.api.openapi import curl, problems
 from satchel.web.identification import AskedPhotos, answer
@@ -14,7 +15,7 @@ from satchel.web.schemas import Identification
 from satchel.web.sessions import remember, session_of
 from satchel.web.state import Server
 
-router = APIRouter()
+router = APIRouter(dependencies=[EVERYBODY])
 
 
 @router.post(

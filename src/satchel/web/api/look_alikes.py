@@ -10,7 +10,9 @@ from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.lookalike_groups import LookAlikeGroup as GroupOfProducts
 from satchel.catalog.store import Catalogue
+from satchel.market.roles import Role, Scope
 from satchel.schemas import LookAlikeGroup
+from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.schemas import LookAlikeDecision, LookAlikePage
 from satchel.web.state import Server
@@ -18,11 +20,15 @@ from satchel.web.state import Server
 MAX_GROUPS: Final = 100
 MAX_NUMBER: Final = 2**63 - 1
 
+READ: Final = allow(Role.EXPERT, scope=Scope.CATALOGUE_READ)
+WRITE: Final = allow(Role.EXPERT, scope=Scope.CATALOGUE_WRITE)
+
 router = APIRouter()
 
 
 @router.get(
     "/api/v1/look-alikes",
+    dependencies=[READ],
     tags=["catalogue"],
     responses=problems(422),
     openapi_extra=curl("curl '{base}/api/v1/look-alikes?state=proposed'"),
@@ -49,6 +55,7 @@ def look_alikes(
 
 @router.post(
     "/api/v1/look-alikes/{group}",
+    dependencies=[WRITE],
     tags=["catalogue"],
     responses=problems(400, 404, 422),
     openapi_extra=curl(

@@ -5,11 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from starlette.exceptions import HTTPException
 
+from satchel.web.access import EVERYBODY
 from satchel.web.addresses import Networks, client_of
 from satchel.web.metrics import CONTENT_TYPE
 from satchel.web.state import Server
 
-router = APIRouter(include_in_schema=False)
+router = APIRouter(include_in_schema=False, dependencies=[EVERYBODY])
 
 
 @router.get("/metrics")

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Header, Path, Query, Response
 from starlette.responses import FileResponse
 
 from satchel.errors import CatalogueError
+from satchel.web.access import EVERYBODY
 from satchel.web.api.openapi import problems
 from satchel.web.state import Server, ServerState
 
@@ -24,7 +25,7 @@ class Side(IntEnum):
 Sha256 = Annotated[str, Path(description="The photo's SHA-256, 64 hexadecimal digits.")]
 IfNoneMatch = Annotated[str, Header(include_in_schema=False)]
 
-router = APIRouter(tags=["photos"])
+router = APIRouter(tags=["photos"], dependencies=[EVERYBODY])
 JPEG: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"image/jpeg": {}}, "description": "The JPEG."}
 }

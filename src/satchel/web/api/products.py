@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query
 
+from satchel.web.access import EVERYBODY
 from satchel.web.api.openapi import curl, problems
 from satchel.web.schemas import ProductDetail, ProductPage
 from satchel.web.state import Server
@@ -13,7 +14,7 @@ from satchel.web.state import Server
 MAX_PRODUCTS: Final = 100
 MAX_OFFSET: Final = 1_000_000_000
 
-router = APIRouter()
+router = APIRouter(dependencies=[EVERYBODY])
 
 
 @router.get(

@@ -9,6 +9,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from satchel.web.access import EVERYBODY
 from satchel.web.api.photos import Side
 from satchel.web.identification import Answer
 from satchel.web.kept import MAX_TOKEN_CHARS
@@ -19,7 +20,9 @@ from satchel.web.state import Server
 
 Token = Annotated[str, Path(max_length=MAX_TOKEN_CHARS)]
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[EVERYBODY]
+)
 
 
 @router.get("/answers/{token}")

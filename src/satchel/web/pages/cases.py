@@ -14,6 +14,8 @@ from starlette.responses import Response
 from satchel.catalog.cases import CaseState
 from satchel.errors import CatalogueError
 from satchel.identify import MAX_ITEM_PHOTOS
+from satchel.market.roles import Role
+from satchel.web.access import EVERYBODY, allow
 from satchel.web.feedback import Choice, answer_case, remove_case
 from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.links import case_link
@@ -28,6 +30,11 @@ MAX_OFFSET: Final = 1_000_000
 Token = Annotated[str, Path(max_length=MAX_TOKEN_CHARS)]
 State = Literal["", "open", "named", "none"]
 
+WITH_LINK: Final = EVERYBODY
+"""A case's token is its link, which whoever asked an expert was given."""
+
+EXPERTS: Final = allow(Role.EXPERT)
+
 router = APIRouter(prefix="/cases", include_in_schema=False, default_response_class=HTMLResponse)
 
 
@@ -41,7 +48,7 @@ class CaseForm(BaseModel):
     who: str = Field("", max_length=WHO_CHARS)
 
 
-@router.get("")
+@router.get("", dependencies=[EXPERTS])
 def cases(
     request: Request,
     server: Server,
@@ -68,7 +75,7 @@ def cases(
     )
 
 
-@router.get("/codes")
+@router.get("/codes", dependencies=[EXPERTS])
 def other_codes(
     request: Request, server: Server, other: Annotated[str, Query(max_length=200)] = ""
 ) -> Response:
@@ -76,7 +83,7 @@ def other_codes(
     return suggested_codes(request, server, other)
 
 
-@router.get("/{token}")
+@router.get("/{token}", dependencies=[WITH_LINK])
 def case(request: Request, server: Server, token: Token) -> Response:
     """Show a case as it was reported, with what was chosen."""
     found = server.workspace.catalogue.cases.case(token)
@@ -90,7 +97,7 @@ def case(request: Request, server: Server, token: Token) -> Response:
     )
 
 
-@router.get("/{token}/{position}.jpg")
+@router.get("/{token}/{position}.jpg", dependencies=[WITH_LINK])
 def case_photo(
     server: Server, token: Token, position: Annotated[int, Path(ge=1, le=MAX_ITEM_PHOTOS)]
 ) -> Response:
@@ -102,7 +109,7 @@ def case_photo(
     return FileResponse(path, media_type="image/jpeg", headers=headers)
 
 
-@router.post("/{token}")
+@router.post("/{token}", dependencies=[EXPERTS])
 def choose(server: Server, token: Token, form: Annotated[CaseForm, Form()]) -> Response:
     """Say which product it is, or write a note."""
     note, by = form.note.strip(), form.who.strip()
@@ -114,7 +121,7 @@ def choose(server: Server, token: Token, form: Annotated[CaseForm, Form()]) -> R
     return signed(RedirectResponse(case_link(token), 303), form.who)
 
 
-@router.post("/{token}/remove")
+@router.post("/{token}/remove", dependencies=[EXPERTS])
 def remove(server: Server, token: Token, sure: Annotated[Literal["true"], Form()]) -> Response:
     """Delete a case with its photos."""
     remove_case(server, token)

@@ -13,7 +13,9 @@ from starlette.responses import Response
 
 from satchel.catalog.headers import column_name
 from satchel.catalog.rows import tidy
+from satchel.market.roles import Role
 from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
+from satchel.web.access import allow
 from satchel.web.links import edit_link
 from satchel.web.pages.rendering import pages_of
 from satchel.web.pages.review import MOST_ID, WHO_CHARS, reviewer, signed, suggested_codes
@@ -72,7 +74,12 @@ class UndoEditForm(BaseModel):
     code: str = Field("", max_length=200)
 
 
-router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    prefix=PATH,
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+    dependencies=[allow(Role.EXPERT)],
+)
 
 
 @router.get("/edit")

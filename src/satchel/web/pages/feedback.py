@@ -10,6 +10,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from satchel.web.access import EVERYBODY
 from satchel.web.feedback import Choice, record_feedback
 from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.links import case_link
@@ -22,7 +23,9 @@ MOST_OTHERS: Final = 8
 
 MAX_NOTE_CHARS: Final = 2_000
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[EVERYBODY]
+)
 
 Token = Annotated[str, Form(max_length=MAX_TOKEN_CHARS)]
 Text = Annotated[str, Form(max_length=200)]

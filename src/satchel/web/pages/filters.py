@@ -14,6 +14,7 @@ from starlette.responses import Response
 from satchel.catalog.filters import parse_where
 from satchel.errors import UsageError
 from satchel.records import Facet, FacetValue
+from satchel.web.access import EVERYBODY
 from satchel.web.api.filters import Pairs
 from satchel.web.pages.rendering import pages_of
 from satchel.web.state import Server, ServerState
@@ -25,7 +26,9 @@ MAX_SELECTS: Final = 12
 MAX_OPTIONS: Final = 300
 """Values that one choice offers, those of most products."""
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[EVERYBODY]
+)
 
 
 @dataclass(frozen=True, slots=True)

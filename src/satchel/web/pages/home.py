@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.catalog.filters import parse_where
+from satchel.web.access import EVERYBODY
 from satchel.web.api.filters import Pairs
 from satchel.web.identification import Answer, AskedPhotos, answer
 from satchel.web.links import answer_link
@@ -21,7 +22,9 @@ from satchel.web.problems import problem_of
 from satchel.web.sessions import remember, session_of
 from satchel.web.state import Server, ServerState
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[EVERYBODY]
+)
 
 
 @router.get("/")

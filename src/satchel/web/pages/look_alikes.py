@@ -13,6 +13,8 @@ from starlette.responses import Response
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.lookalikes.differences import differences
+from satchel.market.roles import Role
+from satchel.web.access import allow
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.pages.review import (
     MOST_ID,
@@ -46,7 +48,12 @@ class UndoGroupForm(BaseModel):
     back: Literal["review", "decisions"] = "review"
 
 
-router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    prefix=PATH,
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+    dependencies=[allow(Role.EXPERT)],
+)
 
 
 @router.get("")

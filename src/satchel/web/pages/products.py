@@ -12,13 +12,16 @@ from starlette.responses import Response
 
 from satchel.catalog.store import Catalogue
 from satchel.lookalikes.differences import differences
+from satchel.web.access import EVERYBODY
 from satchel.web.api.products import MAX_OFFSET
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.state import Server
 
 PAGE_PRODUCTS: Final = 48
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[EVERYBODY]
+)
 
 
 @router.get("/products")

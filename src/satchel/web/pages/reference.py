@@ -7,10 +7,13 @@ from fastapi.responses import HTMLResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
+from satchel.web.access import EVERYBODY
 from satchel.web.api.reference import operations, schemas
 from satchel.web.pages.rendering import pages_of
 
-router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    include_in_schema=False, default_response_class=HTMLResponse, dependencies=[EVERYBODY]
+)
 
 
 @router.get("/docs")

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl, quote, urlencode
 from zoneinfo import ZoneInfo
 
 from fastapi.responses import HTMLResponse
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
@@ -22,6 +23,7 @@ from satchel.curate.report import MEANINGS
 from satchel.errors import StorageError, WorkspaceError
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.locator import main_detection
+from satchel.market.roles import Role
 from satchel.photo_formats import readable_formats
 from satchel.records import Identification
 from satchel.translations import NAMES
@@ -33,6 +35,7 @@ from satchel.web.middleware.headers import POLICY, SECURITY_HEADERS
 from satchel.web.middleware.hosts import BAD_HOST, UNKNOWN_HOST
 from satchel.web.problems import Problem
 from satchel.web.state import ServerState, state_of
+from satchel.web.visitors import Visitor, give_cookie, market_of, nobody, seen_visitor
 
 STATIC: Final = HERE / "static"
 YEAR_S: Final = 365 * 24 * 60 * 60
@@ -96,9 +99,11 @@ class Pages:
         html = language.templates.get_template(template).render(
             in_language={code: _in_language(request, code) for code in NAMES},
             path=request.scope["path"],
+            **_of_visitor(request),
             **values,
         )
         response = HTMLResponse(html, status, dict(headers))
+        keep_secret(request, response)
         response.headers["Content-Language"] = language.code
         response.headers.setdefault("Cache-Control", "private, no-cache")
         response.headers["Vary"] = "Accept-Language, Cookie, HX-Request"
@@ -131,6 +136,13 @@ class Pages:
         headers = {**problem.headers, POLICY: policy}
         values = {"problem": problem, "style": self._style}
         return self._answer(request, "wrong_host.html", problem.kind.status, headers, values)
+
+
+def keep_secret(request: Request, response: Response) -> None:
+    """Give the browser the secret that the forms on a page need, if it has none."""
+    visitor = seen_visitor(request)
+    if visitor is not None and visitor.fresh and visitor.shows_form and not visitor.key:
+        give_cookie(request, response, visitor.secret)
 
 
 def is_fragment(request: Request) -> bool:
@@ -173,6 +185,31 @@ def _file_type(photo_format: str) -> str:
     if photo_format == "HEIC":
         return "image/heic,image/heif,.heic,.heif"
     return f"image/{photo_format.lower()}"
+
+
+def _of_visitor(request: Request) -> dict[str, Any]:
+    """What pages show of who they are for; everybody may edit where there are no accounts.
+
+    `csrf` is a function: calling it puts the token into a form.
+    """
+    market, visitor = market_of(request), seen_visitor(request) or nobody(request)
+    return {
+        "market": market is not None,
+        "account": visitor.account,
+        "may_edit": market is None or visitor.includes(Role.EXPERT),
+        "csrf": partial(_form_token, visitor) if market else Markup,
+    }
+
+
+def _form_token(visitor: Visitor, *, nobody: bool = False) -> Markup:
+    """The field of a form that changes something.
+
+    Args:
+        nobody: whether it is needed without a session too; then the browser gets a cookie.
+    """
+    if visitor.session is None and not nobody:
+        return Markup()
+    return Markup('<input type="hidden" name="csrf" value="{}">').format(visitor.form_token)
 
 
 def _waiting(server: ServerState) -> dict[str, int]:

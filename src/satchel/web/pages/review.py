@@ -16,6 +16,8 @@ from satchel.catalog.decisions import Choice, Decision
 from satchel.catalog.review import ReviewPhoto
 from satchel.curate.decide import CONFLICT, COPY
 from satchel.curate.garbage import Reason
+from satchel.market.roles import Role
+from satchel.web.access import allow
 from satchel.web.links import product_link
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.state import Server, ServerState
@@ -59,7 +61,12 @@ class UndoForm(_Place):
     back: Literal["review", "decisions"] = "review"
 
 
-router = APIRouter(prefix="/review", include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    prefix="/review",
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+    dependencies=[allow(Role.EXPERT)],
+)
 
 
 @router.get("")

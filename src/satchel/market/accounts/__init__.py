@@ -1,0 +1,1 @@
+"""Accounts: registration, log-in, sessions, API keys, and the audit log."""

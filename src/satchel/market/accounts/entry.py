@@ -1,0 +1,241 @@
+"""Registration, log-in and passwords. Whether an address has an account only its mailbox learns.
+
+Whoever registers, asks for a new password or gives a wrong one gets the same answer in the same
+time, whether or not the address has an account (OWASP ASVS 5.0, 6.3.8).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import Connection, Engine, insert, update
+
+from satchel.catalog.database import inserted_id, writing
+from satchel.catalog.tables import now
+from satchel.errors import AccountError, LogInFailed
+from satchel.market.accounts.audit import record
+from satchel.market.accounts.emails import normal_email
+from satchel.market.accounts.letters import CHANGED, CONFIRM, RESET, TAKEN, Letter, write
+from satchel.market.accounts.passwords import Passwords, require_good
+from satchel.market.accounts.records import Account
+from satchel.market.accounts.sessions import end_sessions
+from satchel.market.accounts.store import find, tidy_name
+from satchel.market.accounts.tables import AccountRow
+from satchel.market.accounts.tokens import Purpose, issue, standing, use, void
+
+WRONG: Final = "e-mail address or password is wrong, or the address is not confirmed yet"
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """What a person gives to register.
+
+    Attributes:
+        terms: version of the terms that were accepted.
+    """
+
+    email: str
+    password: str
+    name: str
+    locale: str
+    terms: str
+
+
+class Entry:
+    """Lets people in.
+
+    Args:
+        send: takes e-mails to be sent soon.
+        url: of this server for people, without a slash at its end.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        passwords: Passwords,
+        *,
+        send: Callable[[Letter], None],
+        url: str,
+        clock: Callable[[], datetime] = now,
+    ) -> None:
+        self._engine = engine
+        self._passwords = passwords
+        self._send = send
+        self._url = url
+        self._clock = clock
+
+    def register(self, given: Registration, *, address: str = "") -> None:
+        """Make an account that waits for its e-mail address to be confirmed.
+
+        Of an address that waits already, the last registration counts: the first may have been made
+        by somebody else. Who has an account already learns it by e-mail.
+
+        Raises:
+            AccountError: the e-mail address or the password cannot be used.
+        """
+        email = normal_email(given.email)
+        name = tidy_name(given.name, email)
+        require_good(given.password, email, name)
+        hashed = self._passwords.hash(given.password)  # in any case: it takes most of the time
+        with writing(self._engine) as connection, connection.begin():
+            row = find(connection, email=email)
+            if row is not None and row.email_confirmed_at is not None:
+                link = f"{self._url}/forgotten"
+                letter = write(TAKEN, email, name=row.name, locale=row.locale, link=link)
+            else:
+                values = self._values(given, name, hashed)
+                account_id = self._insert_or_replace(connection, row, email, values)
+                token = issue(connection, account_id, Purpose.CONFIRM, self._clock())
+                link = f"{self._url}/confirm?token={token}"
+                letter = write(CONFIRM, email, name=name, locale=given.locale, link=link)
+                record(
+                    connection,
+                    "account.register",
+                    subject=f"account:{account_id}",
+                    address=address,
+                )
+        self._send(letter)
+
+    def confirm(self, token: str, *, address: str = "") -> Account:
+        """Confirm an e-mail address by the secret that was sent to it.
+
+        Raises:
+            AccountError: the secret does not count (any more).
+        """
+        with writing(self._engine) as connection, connection.begin():
+            row = use(connection, token, Purpose.CONFIRM, self._clock())
+            _set(connection, row.account_id, email_confirmed_at=self._clock())
+            record(connection, "account.confirm", by=row.account_id, address=address)
+            return Account.of(find(connection, id=row.account_id))
+
+    def check_password(self, email: str, password: str, *, address: str = "") -> Account:
+        """Return the account that an e-mail address and a password belong to.
+
+        Raises:
+            LogInFailed: one of them is wrong, or the account may not log in: the same for all.
+        """
+        try:
+            known = normal_email(email)
+        except AccountError:
+            known = ""
+        with self._engine.connect() as connection:
+            row = find(connection, email=known)
+        right, renewed = self._passwords.check(password, row and row.password_hash)
+        allowed = row and row.email_confirmed_at is not None and row.disabled_at is None
+        if not (right and allowed):
+            with writing(self._engine) as connection, connection.begin():
+                subject = f"account:{row.id}" if row else ""
+                record(connection, "session.refuse", subject=subject, address=address)
+            raise LogInFailed(f"{WRONG}; try again, or ask for a new password", "wrong")
+        if renewed is not None:
+            with writing(self._engine) as connection, connection.begin():
+                _set(connection, row.id, password_hash=renewed)
+        return Account.of(row)
+
+    def change_password(
+        self, account: Account, old: str, new: str, *, session: int | None, address: str = ""
+    ) -> None:
+        """Change a password; all other sessions of the account end.
+
+        Args:
+            old: the present one; ignored where the account has none.
+            session: that stays.
+
+        Raises:
+            LogInFailed: the old password is wrong.
+            AccountError: the new one cannot be used.
+        """
+        with self._engine.connect() as connection:
+            stored = find(connection, id=account.id).password_hash
+        if stored is not None and not self._passwords.check(old, stored)[0]:
+            raise LogInFailed("the present password is wrong; nothing was changed", "wrong-old")
+        require_good(new, account.email, account.name)
+        hashed = self._passwords.hash(new)
+        with writing(self._engine) as connection, connection.begin():
+            self._replace_password(connection, account.id, hashed, session, address)
+        self._say_changed(account)
+
+    def forget_password(self, email: str, *, address: str = "") -> None:
+        """Send an e-mail with which a new password can be chosen, if the address has an account.
+
+        Raises:
+            AccountError: it is no e-mail address.
+        """
+        known = normal_email(email)
+        with writing(self._engine) as connection, connection.begin():
+            row = find(connection, email=known)
+            subject = f"account:{row.id}" if row else ""
+            record(connection, "password.forget", subject=subject, address=address)
+            if row is None or row.disabled_at is not None:
+                return
+            token = issue(connection, row.id, Purpose.RESET, self._clock())
+        link = f"{self._url}/reset?token={token}"
+        self._send(write(RESET, known, name=row.name, locale=row.locale, link=link))
+
+    def may_reset(self, token: str) -> None:
+        """Check the secret of such an e-mail without using it up.
+
+        Raises:
+            AccountError: it does not count (any more).
+        """
+        with self._engine.connect() as connection:
+            standing(connection, token, Purpose.RESET, self._clock())
+
+    def reset_password(self, token: str, new: str, *, address: str = "") -> Account:
+        """Choose a new password by the secret of such an e-mail; all sessions end.
+
+        The e-mail address counts as confirmed from then on.
+
+        Raises:
+            AccountError: the secret does not count (any more), or the password cannot be used.
+        """
+        with self._engine.connect() as connection:
+            waiting = standing(connection, token, Purpose.RESET, self._clock())
+            account = Account.of(find(connection, id=waiting.account_id))
+        require_good(new, account.email, account.name)
+        hashed = self._passwords.hash(new)
+        with writing(self._engine) as connection, connection.begin():
+            use(connection, token, Purpose.RESET, self._clock())
+            if account.email_confirmed_at is None:
+                _set(connection, account.id, email_confirmed_at=self._clock())
+            self._replace_password(connection, account.id, hashed, None, address)
+        self._say_changed(account)
+        return account
+
+    def _values(self, given: Registration, name: str, hashed: str) -> dict[str, Any]:
+        return {
+            "name": name,
+            "password_hash": hashed,
+            "locale": given.locale,
+            "terms_version": given.terms,
+            "terms_accepted_at": self._clock(),
+        }
+
+    def _insert_or_replace(
+        self, connection: Connection, row: Any, email: str, values: dict[str, Any]
+    ) -> int:
+        if row is None:
+            return inserted_id(connection, insert(AccountRow).values(email=email, **values))
+        _set(connection, row.id, **values)
+        return int(row.id)
+
+    def _replace_password(
+        self, connection: Connection, account_id: int, hashed: str, kept: int | None, address: str
+    ) -> None:
+        _set(connection, account_id, password_hash=hashed)
+        ended = end_sessions(connection, account_id, but=kept)
+        void(connection, account_id, self._clock(), *Purpose)
+        record(connection, "password.change", by=account_id, address=address, ended=ended)
+
+    def _say_changed(self, account: Account) -> None:
+        link = f"{self._url}/forgotten"
+        self._send(
+            write(CHANGED, account.email, name=account.name, locale=account.locale, link=link)
+        )
+
+
+def _set(connection: Connection, account_id: int, **values: Any) -> None:
+    connection.execute(update(AccountRow).where(AccountRow.id == account_id).values(**values))

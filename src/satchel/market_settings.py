@@ -1,0 +1,94 @@
+"""`[market]` in `satchel.toml`: the resale service."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, Field
+
+from satchel.validation import StrictModel
+
+ORIGIN: Final = re.compile(
+    r"https?://[a-z0-9._-]+(?::\d{1,5})?|https?://\[[0-9a-f:]+\](?::\d{1,5})?"
+)
+
+
+def _origin(text: str) -> str:
+    origin = text.strip().rstrip("/").lower()
+    if not ORIGIN.fullmatch(origin):
+        raise ValueError('expected an address such as "https://shop.example.com", without a path')
+    return origin
+
+
+class Mail(StrictModel):
+    """How e-mails are sent."""
+
+    by: Literal["console", "smtp"] = Field(
+        "console",
+        description='"smtp", or "console", which prints e-mails on stderr: for trying out only',
+    )
+    sender: str = Field("Satchel <satchel@localhost>", description="From: of every e-mail")
+    host: str = Field("localhost", description="SMTP server")
+    port: int = Field(587, ge=1, le=65535, description="of the SMTP server")
+    security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description='"tls" from the start (port 465), "starttls", or "none"'
+    )
+    user: str = Field(
+        "", description="name to log in with; its password is read from $SATCHEL_SMTP_PASSWORD"
+    )
+
+
+class Provider(StrictModel):
+    """Log-in by another service."""
+
+    client_id: str = Field(
+        "", description="that the service gave this site; empty: no log-in by it"
+    )
+    issuer: Annotated[str, AfterValidator(_origin)] = Field(description="address of the service")
+
+
+class Kakao(Provider):
+    """Log-in by Kakao (OpenID Connect); the client's secret is in $SATCHEL_KAKAO_SECRET."""
+
+    issuer: Annotated[str, AfterValidator(_origin)] = Field(
+        "https://kauth.kakao.com", description="address of the service"
+    )
+
+
+class Naver(Provider):
+    """Log-in by Naver (OAuth 2.0); the client's secret is in $SATCHEL_NAVER_SECRET."""
+
+    issuer: Annotated[str, AfterValidator(_origin)] = Field(
+        "https://nid.naver.com", description="address of the service"
+    )
+
+
+class Market(StrictModel):
+    """The resale service: accounts, listings, certification, sale."""
+
+    enabled: bool = Field(
+        False,
+        description="whether there are accounts; without, everybody who reaches the server may do "
+        "everything",
+    )
+    url: Annotated[str, AfterValidator(_origin)] = Field(
+        "http://localhost:8000",
+        description="under which people reach the server, for links in e-mails and for passkeys",
+    )
+    registration: bool = Field(
+        True, description="whether people may register; without, admins make accounts"
+    )
+    terms: str = Field(
+        "1", max_length=32, description="version of the terms that people accept who register"
+    )
+    session_idle_hours: int = Field(
+        72, gt=0, le=24 * 90, description="hours without use after which a log-in ends"
+    )
+    session_days: int = Field(30, gt=0, le=365, description="days after which a log-in ends")
+    requests_per_minute: int = Field(
+        600, gt=0, description="requests of one account, or of one API key, at most"
+    )
+    mail: Mail = Mail()
+    kakao: Kakao = Kakao()
+    naver: Naver = Naver()

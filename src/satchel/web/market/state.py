@@ -1,0 +1,67 @@
+"""What all requests to the resale service share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from satchel.market.accounts.audit import AuditLog
+from satchel.market.accounts.entry import Entry
+from satchel.market.accounts.keys import KeyStore
+from satchel.market.accounts.letters import Letter
+from satchel.market.accounts.mail import Mailer, Postbox, mailer_of
+from satchel.market.accounts.passwords import Passwords
+from satchel.market.accounts.sessions import Lifetimes, SessionStore
+from satchel.market.accounts.store import AccountStore
+from satchel.web.addresses import Networks
+from satchel.web.market.rates import Rates
+from satchel.web.visitors import market_of
+from satchel.workspace import Workspace
+
+
+class MarketState:
+    """The stores of the resale service, and what sends its e-mails. Thread-safe.
+
+    Attributes:
+        settings: `[market]`.
+        entry: registration, log-in, passwords.
+    """
+
+    def __init__(self, workspace: Workspace, *, mailer: Mailer | None = None) -> None:
+        """Open the stores.
+
+        Args:
+            mailer: sends e-mails; default, as the settings say.
+
+        Raises:
+            ModuleNotFoundError: the extra `market` is not installed.
+        """
+        self.settings = workspace.settings.market
+        engine = workspace.catalogue.engine
+        lifetimes = Lifetimes(
+            timedelta(hours=self.settings.session_idle_hours),
+            timedelta(days=self.settings.session_days),
+        )
+        self.accounts = AccountStore(engine)
+        self.sessions = SessionStore(engine, lifetimes)
+        self.keys = KeyStore(engine)
+        self.audit = AuditLog(engine)
+        self.rates = Rates(
+            self.settings.requests_per_minute, Networks(workspace.settings.serve.proxies)
+        )
+        self.postbox = Postbox(mailer or mailer_of(self.settings.mail))
+        send: Callable[[Letter], None] = self.postbox
+        self.entry = Entry(engine, Passwords(), send=send, url=self.settings.url)
+
+
+def _required(request: Request) -> MarketState:
+    market = market_of(request)
+    assert market is not None  # its routes are there only where it is
+    return market
+
+
+Market = Annotated[MarketState, Depends(_required)]
+"""Dependency type: the `MarketState` of the endpoint's application."""

@@ -1,0 +1,274 @@
+"""Registration, log-in, sessions and keys over HTTP, with a real server."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from itertools import count
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from satchel.market.roles import Role
+from satchel.web.visitors import COOKIE, CSRF_HEADER, SECURE_COOKIE
+from satchel.workspace import Workspace
+from support.market import PASSWORD, Mailbox, logged_in, make_account, market_app
+
+HTTPS = {"x-forwarded-proto": "https"}
+NUMBERS = count()
+FIELD = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
+
+
+@pytest.fixture(scope="module")
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture(scope="module")
+def market(
+    workspace_folder,
+    tmp_path_factory: pytest.TempPathFactory,
+    mailbox: Mailbox,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+) -> Iterator[tuple[str, Workspace]]:
+    folder = shutil.copytree(workspace_folder, tmp_path_factory.mktemp("market") / "w")
+    workspace = Workspace.open(folder)
+    with run_server(market_app(workspace, mailbox)) as url:
+        yield url, workspace
+    workspace.catalogue.close()
+
+
+@pytest.fixture
+def url(market) -> str:
+    return market[0]
+
+
+@pytest.fixture
+def people(market) -> Callable[..., str]:
+    """A function that makes an account and gives its e-mail address."""
+
+    def make(role: Role = Role.SELLER) -> str:
+        email = f"person-{next(NUMBERS)}@example.com"
+        make_account(market[1], email, role)
+        return email
+
+    return make
+
+
+@pytest.fixture(autouse=True)
+def _no_old_letters(mailbox) -> None:
+    mailbox.clear()
+
+
+@pytest.fixture
+def visitor(url) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=url, timeout=60) as client:
+        yield client
+
+
+def fill_in(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    """Open the page of a form and send it, as a browser does."""
+    page = client.get(path)
+    found = FIELD.search(page.text)
+    assert found, page.text
+    target = path.partition("?")[0]
+    return client.post(target, data={"csrf": found[1], **fields}, headers={"accept": "text/html"})
+
+
+def test_a_person_registers_confirms_and_logs_in(visitor, mailbox):
+    form = {"email": "Mina@Example.com ", "password": PASSWORD, "name": "Mina", "terms": "yes"}
+    assert fill_in(visitor, "/register", **form).status_code == 200
+    assert (
+        fill_in(visitor, "/login", email="mina@example.com", password=PASSWORD).status_code == 401
+    )
+    token = mailbox.token()
+    assert fill_in(visitor, f"/confirm?token={token}", token=token).status_code == 200
+    answer = fill_in(visitor, "/login", email="MINA@example.com", password=PASSWORD)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/account")
+    assert "Mina" in visitor.get("/account").text
+    assert fill_in(visitor, "/account", password="x").status_code == 405  # the page takes no form
+
+
+def test_who_registers_twice_gets_the_same_answer_and_another_e_mail(visitor, mailbox, people):
+    known = people()
+    form = {"password": PASSWORD, "name": "", "terms": "yes"}
+    first = fill_in(visitor, "/register", email="new-one@example.com", **form)
+    assert "confirm" in mailbox.next().subject.lower()
+    second = fill_in(visitor, "/register", email=known, **form)
+    assert "already" in mailbox.next().subject
+    assert first.status_code == second.status_code
+    assert first.text.replace("new-one@example.com", known) == second.text
+
+
+def test_e_mails_are_in_the_language_of_the_page(visitor, mailbox):
+    visitor.cookies.set("satchel_language", "ko")
+    form = {"email": "ko@example.com", "password": PASSWORD, "name": "미나", "terms": "yes"}
+    fill_in(visitor, "/register", **form)
+    letter = mailbox.next()
+    assert "이메일" in letter.subject
+    assert "미나" in letter.text
+
+
+@pytest.mark.parametrize("path", ["/login", "/register", "/forgotten"])
+def test_forms_need_the_token_of_their_browser(url, visitor, path):
+    with httpx.Client(base_url=url) as other:
+        token = FIELD.search(other.get(path).text)
+        assert token
+        for data in ({}, {"csrf": "0" * 64}, {"csrf": token[1]}):  # also another browser's
+            fields = {"email": "a@example.com", "password": PASSWORD, **data}
+            answer = visitor.post(path, data=fields)
+            assert answer.status_code == 403
+            assert answer.json()["type"].endswith(":stale-form")
+
+
+def test_a_session_changes_nothing_without_its_token(url, people):
+    with logged_in(url, people()) as client:
+        token = client.headers.pop(CSRF_HEADER)
+        body = {"name": "till", "scopes": ["listings:read"]}
+        assert client.post("/api/v1/account/keys", json=body).status_code == 403
+        assert client.delete("/api/v1/session").status_code == 403
+        own = {CSRF_HEADER: token}
+        other = {**own, "sec-fetch-site": "cross-site"}
+        assert client.post("/api/v1/account/keys", json=body, headers=other).status_code == 403
+        assert client.post("/api/v1/account/keys", json=body, headers=own).status_code == 201
+
+
+def test_log_in_makes_a_new_secret_and_log_out_ends_it(url, people, visitor):
+    email = people()
+    visitor.get("/login")
+    planted = visitor.cookies[COOKIE]
+    fill_in(visitor, "/login", email=email, password=PASSWORD)
+    secret = visitor.cookies[COOKIE]
+    assert secret != planted
+    with httpx.Client(base_url=url, cookies={COOKIE: planted}) as thief:  # fixation
+        assert thief.get("/api/v1/account").status_code == 401
+    with httpx.Client(base_url=url, cookies={COOKIE: secret}) as thief:
+        assert thief.get("/api/v1/account").status_code == 200
+        page = visitor.get("/account")
+        token = FIELD.search(page.text)
+        assert token
+        assert visitor.post("/logout", data={"csrf": token[1]}).status_code == 303
+        assert thief.get("/api/v1/account").status_code == 401  # theft after log-out
+    assert COOKIE not in visitor.cookies
+
+
+def test_cookies_have_every_protection(url, people):
+    body = {"email": people(), "password": PASSWORD}
+    plain = httpx.post(f"{url}/api/v1/session", json=body).headers["set-cookie"]
+    secure = httpx.post(f"{url}/api/v1/session", json=body, headers=HTTPS).headers["set-cookie"]
+    assert plain.startswith(f"{COOKIE}=")
+    assert secure.startswith(f"{SECURE_COOKIE}=")
+    for cookie in (plain, secure):
+        assert "HttpOnly" in cookie
+        assert "SameSite=lax" in cookie
+        assert "Path=/" in cookie
+        assert "Domain" not in cookie
+    assert secure.count("Secure") == 1
+    assert "Secure" not in plain
+
+
+def test_a_changed_password_ends_other_sessions(url, people):
+    email = people()
+    with logged_in(url, email) as here, logged_in(url, email) as elsewhere:
+        change = {"old": "wrong", "new": "nine swans over water"}
+        assert here.post("/api/v1/account/password", json=change).status_code == 401
+        assert elsewhere.get("/api/v1/account").status_code == 200
+        change["old"] = PASSWORD
+        assert here.post("/api/v1/account/password", json=change).status_code == 204
+        assert here.get("/api/v1/account").status_code == 200
+        assert elsewhere.get("/api/v1/account").status_code == 401
+    with logged_in(url, email, password="nine swans over water"):
+        pass
+
+
+def test_a_forgotten_password_is_chosen_anew_once(url, people, visitor, mailbox):
+    email = people()
+    known = fill_in(visitor, "/forgotten", email=email)
+    unknown = fill_in(visitor, "/forgotten", email="nobody@example.com")
+    assert known.text.replace(email, "nobody@example.com") == unknown.text
+    token = mailbox.token()
+    assert mailbox.empty()
+    with logged_in(url, email) as thief:
+        new = {"token": token, "password": "nine swans over water"}
+        assert fill_in(visitor, f"/reset?token={token}", **new).status_code == 200
+        assert thief.get("/api/v1/account").status_code == 401
+    assert "changed" in mailbox.next().subject
+    again = visitor.post("/api/v1/account/reset", json=new)
+    assert again.status_code == 422
+    assert again.json()["reason"] == "token"
+    with logged_in(url, email, password="nine swans over water"):
+        pass
+
+
+def test_people_see_and_end_their_sessions_alone(url, people):
+    first, second = people(), people()
+    with (
+        logged_in(url, first) as here,
+        logged_in(url, first) as there,
+        logged_in(url, second) as other,
+    ):
+        listed = here.get("/api/v1/account/sessions").json()["sessions"]
+        assert len(listed) == 2
+        (elsewhere,) = [one["id"] for one in listed if not one["current"]]
+        assert other.delete(f"/api/v1/account/sessions/{elsewhere}").status_code == 404
+        assert there.get("/api/v1/account").status_code == 200
+        assert here.delete(f"/api/v1/account/sessions/{elsewhere}").status_code == 204
+        assert there.get("/api/v1/account").status_code == 401
+
+
+def test_a_key_may_do_what_its_scopes_say(url, people):
+    with logged_in(url, people()) as client, httpx.Client(base_url=url) as program:
+        too_much = {"name": "x", "scopes": ["catalogue:write"]}
+        assert client.post("/api/v1/account/keys", json=too_much).status_code == 422
+        body = {"name": "till", "scopes": ["account:read"]}
+        made = client.post("/api/v1/account/keys", json=body).json()
+        program.headers["authorization"] = f"Bearer {made['key']}"
+        assert program.get("/api/v1/account").status_code == 200
+        assert program.get("/api/v1/session").status_code == 403  # for people
+        assert client.get("/api/v1/account/keys").json()["keys"][0]["last_used_at"]
+        key = made["record"]["id"]
+        assert program.delete(f"/api/v1/account/keys/{key}").status_code == 403
+        assert client.delete(f"/api/v1/account/keys/{key}").status_code == 204
+        assert program.get("/api/v1/account").status_code == 401
+        assert program.get("/api/v1/products").status_code == 401  # a bad key is never ignored
+
+
+def test_who_tries_too_often_has_to_wait(visitor, people):
+    body = {"email": people(), "password": "wrong wrong wrong"}
+    answers = [visitor.post("/api/v1/session", json=body) for _ in range(30)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert {answer.status_code for answer in answers} == {401, 429}
+    assert 1 <= int(refused[0].headers["retry-after"]) <= 15 * 60
+    other = {"email": people(), "password": PASSWORD}
+    assert visitor.post("/api/v1/session", json=other).status_code == 200  # others are let in
+
+
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "/\\evil.example", "/a\r\nX: y"]
+)
+def test_a_log_in_never_leads_to_another_site(visitor, people, target):
+    answer = fill_in(visitor, "/login", email=people(), password=PASSWORD, next=target)
+    assert answer.headers["location"] == "/account"
+
+
+def test_a_page_leads_to_the_log_in_and_back(visitor, people):
+    answer = visitor.get("/catalogue/edits", headers={"accept": "text/html"})
+    assert answer.status_code == 303
+    back = answer.headers["location"]
+    assert back == "/login?next=%2Fcatalogue%2Fedits"
+    form = {"email": people(Role.EXPERT), "password": PASSWORD, "next": "/catalogue/edits"}
+    assert fill_in(visitor, back, **form).headers["location"] == "/catalogue/edits"
+    assert visitor.get("/catalogue/edits", headers={"accept": "text/html"}).status_code == 200
+
+
+def test_without_the_service_there_is_nothing_of_it(client):
+    for path in ("/login", "/register", "/account", "/api/v1/session", "/api/v1/account"):
+        assert client.get(path).status_code == 404
+    page = client.get("/", headers={"accept": "text/html"})
+    assert "/login" not in page.text
+    assert "csrf" not in page.text
+    assert COOKIE not in page.headers.get("set-cookie", "")
+    assert client.get("/catalogue/edits").status_code == 200
