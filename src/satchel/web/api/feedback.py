@@ -30,8 +30,8 @@ def feedback(request: Request, server: Server, given: FeedbackGiven) -> Feedback
     Null says that it is none of the candidates, and not which other one.
 
     It is kept with the photos' hashes, boxes and embeddings, and `satchel calibrate --feedback`
-    fits confidence on it. It becomes a case too, with the candidates as they were reported. Photos are
-    kept with it only under `keep`, and only if the answer was asked for with `keep` from here.
+    fits confidence on it. It becomes a case too, with the candidates as they were reported. Photos
+    are kept with it only under `keep`, and only if the answer was asked for with `keep` from here.
     Said again of the same answer, it takes the place of what was said before.
     """
     choice = Choice(given.code, expert=given.expert, keep=given.keep, note=given.note, by=given.by)
