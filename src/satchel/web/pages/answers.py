@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from satchel.web.access import EVERYBODY
 from satchel.web.api.photos import Side
+from satchel.web.feedback import CASE_PHOTO_PX
 from satchel.web.identification import Answer
 from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.pages.home import answer_values, home_values
@@ -38,12 +39,12 @@ def answer_again(request: Request, server: Server, token: Token) -> Response:
 
 @router.get("/uploads/{token}.jpg")
 def uploaded_photo(
-    request: Request, server: Server, token: Token, side: Side = Side.LARGE
+    request: Request, server: Server, token: Token, side: Side | None = None
 ) -> Response:
-    """Give a photo that this browser sent, decoded and encoded anew."""
+    """Give a photo that this browser sent, decoded and encoded anew, so as JPEG."""
     photo = server.uploads.get(session_of(request), token)
     headers = {"Cache-Control": "private, max-age=3600"}
-    data = server.thumbnail(photo.data, side.value)
+    data = server.thumbnail(photo.data, side.value if side else CASE_PHOTO_PX)
     return Response(data, media_type="image/jpeg", headers=headers)
 
 

@@ -81,12 +81,20 @@
     const address = file ? URL.createObjectURL(file) : `/uploads/${token}.jpg`;
     const forget = () => file && URL.revokeObjectURL(address);
     const photo = { file, token, item, image, remove, forget };
+    photo.held = (given) => {
+      photo.token = given;
+      if (!given || !item.classList.contains("unshown")) return;
+      item.classList.remove("unshown"); // the server can show what this browser cannot
+      image.src = `/uploads/${given}.jpg`;
+      item.querySelector("span.unread").replaceWith(image);
+    };
     photo.small = file && satchelSmall(file, Number(words.sidePx));
     image.src = address;
     image.onerror = () => {
       item.classList.add("unshown");
       const name = document.createElement("span");
       name.textContent = file?.name ?? "";
+      name.className = "unread";
       name.title = words.unshown;
       image.replaceWith(name);
     };
@@ -224,7 +232,7 @@
     refused.forEach((place) => chosen[place - 1]?.item.classList.add("faulty"));
     JSON.parse(found.dataset.boxes).forEach((box, at) => {
       used[at]?.box.show(box, others[at]);
-      if (used[at]) used[at].token = tokens[at] ?? null;
+      if (used[at]) used[at].held(tokens[at] ?? null);
     });
     if (found.dataset.answer) history.replaceState(null, "", `/answers/${found.dataset.answer}`);
   }
