@@ -43,6 +43,7 @@ from satchel.cli.runs import runs
 from satchel.cli.serve import serve
 from satchel.cli.shared import NOT_NOW, OUR_FAULT, SOME_FAILED, WRONG_USAGE
 from satchel.cli.split import split
+from satchel.cli.status import doctor, status
 from satchel.cli.train import train
 from satchel.cli.tree import Commands
 from satchel.cli.webhooks import webhooks
@@ -118,6 +119,8 @@ app.command()(evaluate)
 app.command()(export)
 app.command()(promote)
 app.add_typer(experiment, name="experiment")
+app.command()(status)
+app.command()(doctor)
 app.command()(check)
 app.command()(backup)
 app.command()(restore)

@@ -183,6 +183,21 @@ class GalleryIndex:
             raise DamagedIndex(f"{path} cannot be read as an index: {error}") from None
 
 
+def read_index_header(path: Path) -> tuple[str, int, SearchRules]:
+    """Read what an index was made from, without its rows: embedding space, revision, rules.
+
+    Raises:
+        DamagedIndex: it is missing, truncated or no index.
+    """
+    try:
+        with safe_open(path, framework="np") as file:
+            metadata = file.metadata() or {}
+        rules = SearchRules.model_validate_json(metadata["rules"])
+        return metadata["encoder"], int(metadata["revision"]), rules
+    except Exception as error:  # a damaged file may raise anything
+        raise DamagedIndex(f"{path} cannot be read as an index: {error}") from None
+
+
 def _read(metadata: dict[str, str], tensors: Tensors) -> GalleryIndex:
     """Build the index from a file's tensors; a damaged file may raise any exception."""
     expected = metadata.pop("checksum", None)
