@@ -87,7 +87,7 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
 
     from satchel.identify import Identifier
     from satchel.web.languages import load_languages
-    from satchel.web.links import product_link, thumbnail_link
+    from satchel.web.links import photo_link, product_link, thumbnail_link
 
     found = replace(
         Identifier.open(own_workspace).identify(draw("M22675")), verdict=Verdict(verdict), likely=3
@@ -100,6 +100,7 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
         "not_in_catalogue": ("Probably not in this catalogue", "이 카탈로그에 없는 상품"),
     }[verdict]
     links = {
+        "photo_link": photo_link,
         "product_link": product_link,
         "thumbnail_link": thumbnail_link,
         "other_detections": lambda *_: [],
