@@ -12,6 +12,7 @@ SatchelError
 │   ├── AccountError        an account cannot be made or changed so
 │   │   └── LogInFailed     who logs in is not who they say, or may not
 │   ├── Forbidden           an account may not do this
+│   ├── StateConflict       a listing is in a state in which this cannot be done
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
 │   └── PortInUse           another program listens where `satchel serve` wants to
@@ -23,6 +24,7 @@ SatchelError
 │   ├── PhotoTooLarge       more pixels or bytes than the cap
 │   └── CorruptPhoto        truncated or damaged
 ├── CatalogueError          the catalogue cannot answer: it is empty, a code is unknown
+│   └── UnknownListing      no listing or certificate has this id
 ├── IndexMissing            nothing is embedded yet
 ├── DamagedIndex            the index file is truncated, altered or of another make
 ├── DecoderError            a process that decodes photos cannot be started
@@ -143,6 +145,18 @@ class Forbidden(UsageError):
     """An account may not do this."""
 
 
+class StateConflict(UsageError):
+    """A listing is in a state in which this cannot be done, or somebody else just changed it.
+
+    Attributes:
+        state: the listing's.
+    """
+
+    def __init__(self, message: str, *, state: str) -> None:
+        super().__init__(message)
+        self.state = state
+
+
 class WorkspaceError(UsageError):
     """There is no workspace here, or its settings or its database cannot be used."""
 
@@ -207,6 +221,10 @@ class DecoderError(SatchelError):
 
 class CatalogueError(SatchelError):
     """The catalogue cannot answer."""
+
+
+class UnknownListing(CatalogueError):
+    """No listing, or no certificate, has this id."""
 
 
 class IndexMissing(SatchelError):

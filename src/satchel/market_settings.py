@@ -82,6 +82,14 @@ class Market(StrictModel):
     terms: str = Field(
         "1", max_length=32, description="version of the terms that people accept who register"
     )
+    second_expert_from_krw: int | None = Field(
+        None,
+        ge=0,
+        description="price in won from which two experts must certify a good; none: one is enough",
+    )
+    blur: bool = Field(
+        True, description="whether faces and number plates are blurred on photos that all may see"
+    )
     session_idle_hours: int = Field(
         72, gt=0, le=24 * 90, description="hours without use after which a log-in ends"
     )

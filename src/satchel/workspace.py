@@ -103,6 +103,16 @@ class Workspace:
         return CasePhotos(self.folder / "cases")
 
     @property
+    def market_folder(self) -> Path:
+        """Where the resale service keeps photos of listings."""
+        return self.folder / "market"
+
+    @cached_property
+    def market_photos(self) -> PhotoStore:
+        """Photos of listings, clean, apart from the catalogue's."""
+        return PhotoStore(self.market_folder / "photos")
+
+    @property
     def index_path(self) -> Path:
         """Path of the index file."""
         return self.folder / "index" / "gallery.safetensors"

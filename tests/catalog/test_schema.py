@@ -12,6 +12,9 @@ from sqlalchemy import create_engine, insert
 
 import satchel.jobs.tables
 import satchel.market.accounts.tables
+import satchel.market.desk.tables
+import satchel.market.listings.tables
+import satchel.market.sale.tables
 import satchel.market.webhooks.tables  # noqa: F401 - tables that the migrations lead to
 from satchel.catalog.database import SCHEMA, _set_pragmas, open_database
 from satchel.catalog.store import Catalogue

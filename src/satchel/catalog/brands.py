@@ -66,6 +66,12 @@ class Brands:
         """Whether this is a spelling of a brand on the list."""
         return plain(name) in self._keys()
 
+    def spellings(self, name: str) -> tuple[str, ...]:
+        """Return all names of a brand, `name` first, without spaces and accents."""
+        key = self.key(name)
+        others = (other for other, of in self._keys().items() if of == key)
+        return tuple(dict.fromkeys((plain(name), *others))) if name else ()
+
     def _keys(self) -> dict[str, str]:
         """The key of each spelling.
 

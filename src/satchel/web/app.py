@@ -103,7 +103,7 @@ def _add_market(app: FastAPI, workspace: Workspace, mailer: Mailer | None) -> No
     from satchel.web import market  # noqa: PLC0415
     from satchel.web.market.state import MarketState  # noqa: PLC0415
 
-    app.state.market = MarketState(workspace, mailer=mailer)
+    app.state.market = MarketState(workspace, decoder=app.state.server.decoder, mailer=mailer)
     app.include_router(market.router())
 
 

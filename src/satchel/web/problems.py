@@ -42,6 +42,7 @@ from satchel.errors import (
     NoMatch,
     PhotoError,
     PhotoTooLarge,
+    StateConflict,
     StorageError,
     UnknownJob,
     UnknownWebhook,
@@ -76,6 +77,7 @@ class ProblemDetails(BaseModel):
     instance: str = Field(description="The requested path.")
     photo: int | None = Field(None, description="Which photo is at fault; 1 for the first.")
     reason: str | None = Field(None, description="Why an account cannot be used or changed so.")
+    state: str | None = Field(None, description="The state that a listing is in.")
     attribute: str | None = Field(None, description="Which attribute of the filter is at fault.")
     closest: list[str] | None = Field(
         None, description="What the catalogue has in place of it, the most similar first."
@@ -147,6 +149,7 @@ KINDS: Final[Mapping[type[Exception], Kind]] = {
     AccountError: Kind(422, "bad-account", "The account cannot be made or changed so"),
     LogInFailed: Kind(401, "log-in-failed", "Log-in failed"),
     Forbidden: Kind(403, "forbidden", "Your account may not do this"),
+    StateConflict: Kind(409, "wrong-state", "The listing is in another state"),
     EditConflict: Kind(409, "conflict", "Something else is in the way"),
     JobConflict: Kind(409, "conflict", "Something else is in the way"),
     UnknownJob: Kind(404, "not-found", "There is no such job"),
@@ -198,6 +201,8 @@ def problem_of(error: Exception) -> Problem:
     retry = RETRY_AFTER_S.get(kind.slug)
     detail = f"{kind.title}; {in_the_log()}" if kind.slug in OF_THE_SERVER else str(error)
     extras = {"reason": error.reason} if isinstance(error, AccountError) else {}
+    if isinstance(error, StateConflict):
+        extras["state"] = error.state
     return Problem(kind, detail, extras, headers={"Retry-After": retry} if retry else {})
 
 

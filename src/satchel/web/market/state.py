@@ -8,6 +8,7 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.market.accounts.audit import AuditLog
 from satchel.market.accounts.entry import Entry
 from satchel.market.accounts.keys import KeyStore
@@ -16,6 +17,9 @@ from satchel.market.accounts.mail import Mailer, Postbox, mailer_of
 from satchel.market.accounts.passwords import Passwords
 from satchel.market.accounts.sessions import Lifetimes, SessionStore
 from satchel.market.accounts.store import AccountStore
+from satchel.market.goods import Goods
+from satchel.market.listings.photos import ListingPhotos
+from satchel.market.privacy.public_photos import PublicPhotos
 from satchel.web.addresses import Networks
 from satchel.web.market.rates import Rates
 from satchel.web.visitors import market_of
@@ -28,19 +32,28 @@ class MarketState:
     Attributes:
         settings: `[market]`.
         entry: registration, log-in, passwords.
+        photos: of listings, as sellers and experts see them.
+        public_photos: of listings, as everybody sees them.
     """
 
-    def __init__(self, workspace: Workspace, *, mailer: Mailer | None = None) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        *,
+        decoder: Decoder = IN_PROCESS,
+        mailer: Mailer | None = None,
+    ) -> None:
         """Open the stores.
 
         Args:
+            decoder: decodes sellers' photos.
             mailer: sends e-mails; default, as the settings say.
 
         Raises:
             ModuleNotFoundError: the extra `market` is not installed.
         """
         self.settings = workspace.settings.market
-        engine = workspace.catalogue.engine
+        self.engine = engine = workspace.catalogue.engine
         lifetimes = Lifetimes(
             timedelta(hours=self.settings.session_idle_hours),
             timedelta(days=self.settings.session_days),
@@ -49,6 +62,16 @@ class MarketState:
         self.sessions = SessionStore(engine, lifetimes)
         self.keys = KeyStore(engine)
         self.audit = AuditLog(engine)
+        self.goods = Goods.of(
+            engine,
+            workspace.catalogue.brands,
+            second_from_krw=self.settings.second_expert_from_krw,
+        )
+        store, limits = workspace.market_photos, workspace.settings.photos.limits()
+        self.photos = ListingPhotos(engine, store, decoder, limits)
+        self.public_photos = PublicPhotos(
+            store, workspace.market_folder / "public", decoder, limits, blur=self.settings.blur
+        )
         self.rates = Rates(
             self.settings.requests_per_minute, Networks(workspace.settings.serve.proxies)
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -30,6 +31,9 @@ RECEIVED_BYTES: Final = 256_000_000
 Photos of more than a megabyte are in temporary files, the others in memory.
 """
 
+ONE_PHOTO: Final = re.compile(r"(/api/v1)?/listings/[\w-]{1,32}/photos")
+"""Paths under which one photo of a listing is sent."""
+
 UPLOAD_TOO_LARGE: Final = Kind(413, "upload-too-large", "The photos are too large together")
 REQUEST_TOO_LARGE: Final = Kind(413, "request-too-large", "The request is too large")
 
@@ -45,14 +49,16 @@ class BodyLimit:
 
     Args:
         photos: limits on one photo.
-        uploads: paths that take the photos of an item. Every other path, one that is added later
-            too, takes `SMALL_BYTES`: JSON and forms are parsed whole, and parsing blocks.
+        uploads: paths that take the photos of an item; those of `ONE_PHOTO` take one. Every other
+            path, one that is added later too, takes `SMALL_BYTES`: JSON and forms are parsed whole,
+            and parsing blocks.
     """
 
     def __init__(self, app: ASGIApp, *, photos: PhotoLimits, uploads: Sequence[str]) -> None:
         self._app = app
         most = MAX_ITEM_PHOTOS * photos.max_bytes + SMALL_BYTES
         self._limits: Mapping[str, _Limit] = dict.fromkeys(uploads, _upload_limit(most))
+        self._one_photo = _upload_limit(photos.max_bytes + SMALL_BYTES)
         self._most_together = max(RECEIVED_BYTES, most)
         self._together = 0
         self._arriving: dict[_Body, None] = {}  # in the order in which they began
@@ -63,6 +69,8 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         limit = self._limits.get(scope["path"], SMALL)
+        if ONE_PHOTO.fullmatch(scope["path"]):
+            limit = self._one_photo
         declared = _declared_bytes(scope)
         if declared > limit.max_bytes:
             await refuse(limit.refusal(declared), scope, receive, send)

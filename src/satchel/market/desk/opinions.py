@@ -1,0 +1,106 @@
+"""Opinions on a listing: how they are recorded, and what follows from several of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Engine, insert, select
+
+from satchel.catalog.database import inserted_id
+from satchel.market.desk.records import Opinion, OpinionKind, Reason
+from satchel.market.desk.tables import OpinionRow
+from satchel.market.listings.records import Listing
+from satchel.market.listings.tables import ListingRow
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The opinions of the current round on whether a listing is right, the first one first."""
+
+    opinions: tuple[Opinion, ...]
+
+    @property
+    def experts(self) -> frozenset[int]:
+        """Accounts that gave one."""
+        return frozenset(one.expert for one in self.opinions)
+
+    @property
+    def disputed(self) -> bool:
+        """Whether two of them differ, in kind or in code."""
+        return len({(one.kind, one.code) for one in self.opinions}) > 1
+
+
+def standing_of(connection: Connection, listing: Listing) -> Standing:
+    """Return the opinions that count on a listing."""
+    chosen = (
+        _with_listing()
+        .where(OpinionRow.listing_id == listing.id, OpinionRow.round == listing.round)
+        .where(OpinionRow.kind != OpinionKind.ASK_PHOTOS.value)
+        .order_by(OpinionRow.id)
+    )
+    return Standing(tuple(_opinion(row) for row in connection.execute(chosen)))
+
+
+def record(
+    connection: Connection,
+    listing: Listing,
+    expert: int,
+    kind: OpinionKind,
+    *,
+    seconds: float,
+    code: str | None = None,
+    reason: Reason | None = None,
+    text: str = "",
+    photos_asked: Sequence[str] = (),
+) -> int:
+    """Write an opinion, with what seller and machine had said; return its id."""
+    machine = listing.machine
+    return inserted_id(
+        connection,
+        insert(OpinionRow).values(
+            listing_id=listing.id,
+            round=listing.round,
+            expert_id=expert,
+            kind=kind.value,
+            code=code,
+            seller_code=listing.code,
+            reason=None if reason is None else reason.value,
+            text=text,
+            photos_asked=list(photos_asked) or None,
+            machine=None if machine is None else dict(machine),
+            space=None if machine is None else machine.get("space"),
+            seconds=seconds,
+        ),
+    )
+
+
+def opinions_on(engine: Engine, listing: Listing) -> list[Opinion]:
+    """Return every opinion on a listing, of all rounds, the first one first."""
+    chosen = _with_listing().where(OpinionRow.listing_id == listing.id).order_by(OpinionRow.id)
+    with engine.connect() as connection:
+        return [_opinion(row) for row in connection.execute(chosen)]
+
+
+def _with_listing() -> Any:
+    return select(OpinionRow.__table__, ListingRow.public_id).join(
+        ListingRow, ListingRow.id == OpinionRow.listing_id
+    )
+
+
+def _opinion(row: Any) -> Opinion:
+    return Opinion(
+        id=row.id,
+        listing=row.public_id,
+        expert=row.expert_id,
+        kind=OpinionKind(row.kind),
+        code=row.code,
+        seller_code=row.seller_code,
+        reason=Reason(row.reason) if row.reason else None,
+        text=row.text,
+        photos_asked=tuple(row.photos_asked or ()),
+        machine=row.machine,
+        seconds=row.seconds,
+        at=row.at,
+    )

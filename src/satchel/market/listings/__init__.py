@@ -1,0 +1,1 @@
+"""Listings: goods that sellers want to sell, from draft to sold."""

@@ -1,0 +1,1 @@
+"""What protects people: faces and number plates are blurred on pages that everybody sees."""

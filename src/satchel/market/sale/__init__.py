@@ -1,0 +1,1 @@
+"""Goods on sale: what everybody sees, and reservations."""
