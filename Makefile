@@ -101,7 +101,7 @@ $(VENV)/.base: $(VENV)/bin/pip pyproject.toml constraints.txt
 
 $(VENV)/.dev: $(VENV)/.base
 	@echo "installing what tests need into $(VENV) …"
-	@$(INSTALL) --editable ".[dev,annotate,heic,market$(if $(filter-out 0,$(TRAIN)),$(comma)train)]"
+	@$(INSTALL) --editable ".[dev,annotate,heic,market,ocr$(if $(filter-out 0,$(TRAIN)),$(comma)train)]"
 	@touch $@
 
 $(VENV)/.docs: $(VENV)/.base

@@ -23,6 +23,7 @@ SatchelError
 │   │   └── UnsupportedJpeg a JPEG of a kind that cameras do not write
 │   ├── PhotoTooLarge       more pixels or bytes than the cap
 │   └── CorruptPhoto        truncated or damaged
+├── ReadingError            the text of a photo cannot be read
 ├── CatalogueError          the catalogue cannot answer: it is empty, a code is unknown
 │   └── UnknownListing      no listing or certificate has this id
 ├── IndexMissing            nothing is embedded yet
@@ -66,7 +67,9 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "annotate": frozenset(("cvat_sdk", "urllib3")),
     "label-studio": frozenset(("httpx", "label_studio_sdk")),
-    "market": frozenset(("aiosmtplib", "argon2", "authlib", "pwdlib", "webauthn", "zxcvbn")),
+    "market": frozenset(
+        ("aiosmtplib", "argon2", "authlib", "httpx", "pwdlib", "webauthn", "zxcvbn")
+    ),
     "mlflow": frozenset(("mlflow", "sqlparse")),
     "tensorboard": frozenset(("tensorboard",)),
     "wandb": frozenset(("wandb",)),
@@ -217,6 +220,10 @@ class CorruptPhoto(PhotoError):
 
 class DecoderError(SatchelError):
     """A process that decodes photos cannot be started: nothing is wrong with the photo."""
+
+
+class ReadingError(SatchelError):
+    """The text of a photo cannot be read: the process that reads it ended, or took too long."""
 
 
 class CatalogueError(SatchelError):

@@ -38,6 +38,7 @@ from satchel.cli.locate import locate
 from satchel.cli.lookalikes import lookalikes
 from satchel.cli.output import Verbosity, complain, say, set_verbosity, verbosity, write_anything
 from satchel.cli.promote import export, promote
+from satchel.cli.read import read
 from satchel.cli.remove import remove
 from satchel.cli.runs import runs
 from satchel.cli.serve import serve
@@ -101,6 +102,7 @@ app.command()(curate)
 app.command()(calibrate)
 app.command()(identify)
 app.command()(locate)
+app.command()(read)
 app.command()(facets)
 app.add_typer(feedback, name="feedback")
 app.command()(serve)

@@ -26,7 +26,8 @@ START_S: Final = 120
 
 _PROGRAM: Final = (
     "import json, sys; sys.path[:] = json.loads(sys.argv[3]); "
-    "from satchel.decoding.worker import main; main(int(sys.argv[1]), int(sys.argv[2]))"
+    "from importlib import import_module; "
+    "import_module(sys.argv[4]).main(int(sys.argv[1]), int(sys.argv[2]))"
 )
 _ENVIRONMENT: Final = {
     "OPENBLAS_NUM_THREADS": "1",  # no products of matrices here, and each thread takes memory
@@ -51,11 +52,12 @@ class WorkerEnded(Exception):
 class WorkerProcess:
     """A worker process, for one caller at a time; started at once, waited for on first use."""
 
-    def __init__(self, *, cpu_s: float) -> None:
+    def __init__(self, *, cpu_s: float, program: str = "satchel.decoding.worker") -> None:
         """Start the process.
 
         Args:
             cpu_s: processor time for one photo, in seconds.
+            program: module whose `main` runs in it, as `satchel.decoding.worker` does.
 
         Raises:
             DecoderError: it cannot be started.
@@ -69,7 +71,7 @@ class WorkerProcess:
         path = json.dumps([str(Path(folder).absolute()) for folder in sys.path])
         try:
             self._process = subprocess.Popen(  # noqa: S603 - this interpreter
-                [sys.executable, "-I", "-c", _PROGRAM, *map(str, handles), path],
+                [sys.executable, "-I", "-c", _PROGRAM, *map(str, handles), path, program],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
