@@ -13,11 +13,13 @@ from satchel.web.pages import (
     products,
     reference,
     review,
+    review_grid,
 )
 
 router = APIRouter()
 for page in (
     review,
+    review_grid,
     look_alikes,
     home,
     answers,

@@ -36,7 +36,7 @@ PhotoChoice = Literal["keep", "drop", "move", "keep_both"]
 KIND: Final = r"^[a-z_]{0,40}$"
 
 
-class _Place(BaseModel):
+class Place(BaseModel):
     """Where in the review a form was sent from, and the reviewer's name."""
 
     state: State = "doubtful"
@@ -44,7 +44,7 @@ class _Place(BaseModel):
     who: str = Field("", max_length=WHO_CHARS)
 
 
-class DecisionForm(_Place):
+class DecisionForm(Place):
     """A decision on a photo; `code` of the product that it shows instead."""
 
     link_id: int = Field(ge=0, le=MOST_ID)
@@ -53,7 +53,7 @@ class DecisionForm(_Place):
     back: Literal["review", "product"] = "review"
 
 
-class UndoForm(_Place):
+class UndoForm(Place):
     """Which decision to undo; `after` is the photo that it was on."""
 
     decision: int = Field(ge=0, le=MOST_ID)
@@ -130,7 +130,7 @@ def undo(request: Request, server: Server, form: Annotated[UndoForm, Form()]) ->
     return _onwards(request, server, form, after=max(0, form.after - 1))
 
 
-def _onwards(request: Request, server: ServerState, place: _Place, *, after: int) -> Response:
+def _onwards(request: Request, server: ServerState, place: Place, *, after: int) -> Response:
     """Answer with the photo after this one, and keep the reviewer's name."""
     if is_fragment(request):
         values = _question(request, server, place.state, place.kind, after)
