@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from satchel.images import decode
@@ -47,3 +48,13 @@ def test_the_main_good_of_a_photo_is_found(builtin: OnnxLocator, name: str) -> N
     assert main is not None
     assert main.box.iou(GOODS[name]) > 0.45
     assert whole_share(photo, main) < 1
+
+
+@pytest.mark.parametrize("value", [0, 128, 255, (30, 200, 30), "noise"])
+def test_a_photo_of_nothing_has_no_product(
+    builtin: OnnxLocator, value: int | tuple[int, int, int] | str
+) -> None:
+    photo = np.random.default_rng(0).integers(110, 190, (600, 800, 3)).astype(np.uint8)
+    if value != "noise":
+        photo[:] = value
+    assert builtin.locate([photo]) == [[]]

@@ -31,6 +31,11 @@ MAIN: Final = "main"
 MAX_BOXES: Final = 200_000
 """Rows of a model's output, at most: what is more is refused, not read."""
 
+LEAST_MAIN_SCORE: Final = 0.1
+"""Score below which nothing is the main good. The probabilities of where it is add up to 1 in a
+photo of nothing too, whose scores are up to 0.09; of 2,000 photos of goods two have less than
+0.1."""
+
 CANDIDATES: Final = 1_000
 """Boxes that are compared with each other, at most; the best by score."""
 
@@ -132,7 +137,7 @@ class OnnxLocator:
         ]
 
     def _main_detections(self, boxes: Floats, scores: Floats, main: Floats) -> list[Detection]:
-        """The main good, if it is probable enough."""
+        """The main good, if it is probable enough, and anything that a good may be."""
         good = main_box(boxes, scores, main)
         if good is None or good.probability < (self.card.main_score or 0):
             return []
@@ -140,6 +145,8 @@ class OnnxLocator:
         if not (x0 < x1 and y0 < y1):
             return []
         (name,), (score,) = self._named(good.scores[None])
+        if score < min(LEAST_MAIN_SCORE, self.card.score):
+            return []
         return [Detection(Box(x0, y0, x1, y1), name, float(score), good.probability)]
 
     def _named(self, scores: Floats) -> tuple[list[str], Floats]:
