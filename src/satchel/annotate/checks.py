@@ -58,9 +58,10 @@ def box_of(
     sides = inside[2] - inside[0], inside[3] - inside[1]
     outside = min(sides) <= 0 or sides[0] * sides[1] < MIN_INSIDE * (x1 - x0) * (y1 - y0)
     if outside:
+        size = f" of {width:g} × {height:g}" if width != 1 or height != 1 else ""
         raise BadAnnotation(
-            f"the box ({shown}) is outside the photo of {width:g} × {height:g}; draw it again, or "
-            "check that the file belongs to these photos"
+            f"the box ({shown}) is outside the photo{size}; draw it again, or check that the file "
+            "belongs to these photos"
         )
     try:
         return Box(

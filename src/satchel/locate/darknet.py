@@ -70,7 +70,7 @@ def _names(path: Path, count: int, yolo: Section) -> tuple[str, ...]:
             text = file.read(MAX_NAMES_BYTES).decode("utf-8-sig")
     except OSError as error:
         raise LocatorError(
-            f"expected the names of the {count} classes, one a line, at {path}: {error.strerror}; "
+            f"expected the names of the {count} classes, one a line, at {path}: {reason(error)}; "
             "put the .names file there, or name yours by `names` under [locate]"
         ) from None
     except UnicodeDecodeError:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from satchel.errors import LocatorError
+from satchel.validation import reason
 
 MAX_CFG_BYTES: Final = 1_000_000
 MAX_SECTIONS: Final = 1_000
@@ -104,7 +105,7 @@ def read_cfg(path: Path) -> tuple[Section, list[Section], bytes]:
         with path.open("rb") as file:
             data = file.read(MAX_CFG_BYTES + 1)
     except OSError as error:
-        raise LocatorError(f"cannot read the Darknet cfg {path}: {error.strerror}") from None
+        raise LocatorError(f"cannot read the Darknet cfg {path}: {reason(error)}") from None
     if len(data) > MAX_CFG_BYTES:
         raise LocatorError(
             f"{path} has more than {MAX_CFG_BYTES:,} bytes: it is no Darknet cfg; a cfg is text "

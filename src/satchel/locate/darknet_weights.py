@@ -11,6 +11,7 @@ import numpy as np
 from satchel.arrays import Floats
 from satchel.errors import LocatorError
 from satchel.locate.darknet_cfg import Section
+from satchel.validation import reason
 
 MAX_WEIGHTS_BYTES: Final = 1_000_000_000
 
@@ -64,7 +65,7 @@ class Weights:
             return cls(path.name, path.read_bytes())
         except OSError as error:
             raise LocatorError(
-                f"expected the weights of the Darknet cfg at {path}: {error.strerror}; put the "
+                f"expected the weights of the Darknet cfg at {path}: {reason(error)}; put the "
                 ".weights file next to the .cfg, with the same name"
             ) from None
 
