@@ -21,12 +21,12 @@ from satchel.catalog.annotations import BoxSource, Labelling
 from satchel.errors import AnnotationToolError, UsageError
 from satchel.images import RGB
 from satchel.records import Box, Detection, Problem
+from satchel.workflows.annotate_suggest import suggest_photos
 from satchel.workflows.annotate_tools import (
     PullResult,
     clear_unfinished,
     pull_boxes,
     push_photos,
-    suggest_photos,
 )
 from satchel.workspace import Workspace
 from support.cli import satchel
@@ -340,6 +340,8 @@ def test_a_job_half_finished(shop: Workspace, cvat: CvatServer) -> None:
     ]
     (photo,) = current(shop)
     assert photo == names[2]
+    again, _ = pull(shop, cvat)  # nothing has changed: it is said why nothing more comes
+    assert (again.imports, again.notes) == ([], done.notes)
     complete(cvat, 10)
     done, _ = pull(shop, cvat)
     assert done.notes == []

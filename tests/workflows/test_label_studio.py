@@ -21,7 +21,8 @@ from satchel.catalog.annotations import BoxSource
 from satchel.errors import AnnotationToolError
 from satchel.images import RGB
 from satchel.records import Box, Detection
-from satchel.workflows.annotate_tools import pull_boxes, push_photos, suggest_photos
+from satchel.workflows.annotate_suggest import suggest_photos
+from satchel.workflows.annotate_tools import pull_boxes, push_photos
 from satchel.workspace import Workspace
 
 URL, TOKEN = os.environ.get("LABEL_STUDIO_URL"), os.environ.get("LABEL_STUDIO_API_KEY")

@@ -159,7 +159,7 @@ def _suggested(
 ) -> tuple[list[UnlabelledPhoto], int, Locator | None]:
     """Suggest photos; return them, how many could not be read, and the locator."""
     from satchel.served import load_locator
-    from satchel.workflows.annotate_tools import suggest_photos
+    from satchel.workflows.annotate_suggest import suggest_photos
 
     problems = FirstProblems("… and more")
     locator = load_locator(workspace)

@@ -110,7 +110,7 @@ class Cvat:
             return True
 
     def changed(self, task: int, pulled: Mapping[str, str]) -> Iterator[TaskPart]:
-        """Yield the jobs of a task that changed."""
+        """Yield the jobs of a task that changed, and those that are not completed."""
         with _errors(self.url):
             remote = self._client.tasks.retrieve(task)
             # others are ground truth and replicas, for CVAT's own checks of quality
@@ -118,12 +118,14 @@ class Cvat:
             described: _Described | None = None
             for job in jobs:
                 state = f"{_word(job.state)} {job.updated_date.isoformat()}"
-                if pulled.get(str(job.id)) == state:
-                    continue
-                described = described or _Described(remote)
-                yield self._part(job, state, described)
+                if pulled.get(str(job.id)) != state:
+                    described = described or _Described(remote)
+                    yield self._part(job, state, described)
+                elif _word(job.state) != COMPLETED:
+                    yield self._part(job, state, None)
 
-    def _part(self, job: Job, state: str, described: _Described) -> TaskPart:
+    def _part(self, job: Job, state: str, described: _Described | None) -> TaskPart:
+        """A job; without `described`, one that has not changed."""
         word = _word(job.state)
         note = (
             ""
@@ -134,10 +136,13 @@ class Cvat:
         who = job.assignee.username if job.assignee else None
 
         def read() -> Iterator[AnnotatedPhoto | BoxProblem]:
+            assert described is not None
             with _errors(self.url):
                 yield from _photos(job, described, finished=word == COMPLETED)
 
-        return TaskPart(str(job.id), f"job {job.id}", state, word == COMPLETED, who, note, read)
+        finished = word == COMPLETED
+        name = f"job {job.id}"
+        return TaskPart(str(job.id), name, state, finished, who, note, read if described else None)
 
 
 def _word(value: Any) -> str:

@@ -29,7 +29,7 @@ class PhotoToLabel:
 
 @dataclass(frozen=True, slots=True)
 class TaskPart:
-    """A part of a task that changed since it was pulled.
+    """A part of a task that changed since it was pulled, or is not finished.
 
     Attributes:
         key: of the part within its task.
@@ -38,7 +38,7 @@ class TaskPart:
         checked: a person has finished it: photos without boxes show no product.
         by: the person, where the tool says it for the whole part.
         note: what is not finished; empty where all is.
-        read: yields its photos.
+        read: yields its photos; None where nothing changed, and only the note counts.
     """
 
     key: str
@@ -47,7 +47,7 @@ class TaskPart:
     checked: bool
     by: str | None
     note: str
-    read: Callable[[], Iterator[AnnotatedPhoto | BoxProblem]]
+    read: Callable[[], Iterator[AnnotatedPhoto | BoxProblem]] | None
 
 
 class AnnotationTool(Protocol):
@@ -82,7 +82,7 @@ class AnnotationTool(Protocol):
         """
 
     def changed(self, task: int, pulled: Mapping[str, str]) -> Iterator[TaskPart]:
-        """Yield the parts of a task that changed.
+        """Yield the parts of a task that changed, and those that are not finished.
 
         Args:
             pulled: state of each part when it was pulled.
