@@ -8,6 +8,9 @@ from datetime import timedelta
 from satchel.catalog.tables import now
 from satchel.fetch.client import FetchClient
 from satchel.jobs.records import Arguments, Handler, Handlers, Lease
+from satchel.market.accounts.mail import SmtpMailer
+from satchel.market.accounts.outbox import JOB as MAIL
+from satchel.market.accounts.outbox import MailHandler
 from satchel.market.webhooks.publish import BACKOFF as WEBHOOK_BACKOFF
 from satchel.market.webhooks.publish import KIND as WEBHOOK
 from satchel.market.webhooks.sending import Sender
@@ -25,8 +28,11 @@ def handlers_of(workspace: Workspace) -> Handlers:
         return lambda lease, arguments: run(workspace, lease, arguments)
 
     webhooks = Sender(workspace.catalogue.engine, FetchClient(workspace.settings.fetch.rules()))
+    market = workspace.settings.market
+    letters = MailHandler(workspace.catalogue.engine, market.url, SmtpMailer(market.mail))
     return {
         "index": Handler(bound(_index), deadline_s=24 * 60 * 60),
+        MAIL: Handler(letters.run, deadline_s=120),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 

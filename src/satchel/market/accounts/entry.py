@@ -18,13 +18,14 @@ from satchel.catalog.tables import now
 from satchel.errors import AccountError, LogInFailed
 from satchel.market.accounts.audit import record
 from satchel.market.accounts.emails import normal_email
-from satchel.market.accounts.letters import CHANGED, CONFIRM, RESET, TAKEN, Letter, write
+from satchel.market.accounts.letters import LetterKind
+from satchel.market.accounts.outbox import Outbox
 from satchel.market.accounts.passwords import Passwords, require_good
 from satchel.market.accounts.records import Account
 from satchel.market.accounts.sessions import end_sessions
 from satchel.market.accounts.store import find, tidy_name
 from satchel.market.accounts.tables import AccountRow
-from satchel.market.accounts.tokens import Purpose, issue, standing, use, void
+from satchel.market.accounts.tokens import Purpose, standing, use, void
 
 WRONG: Final = "e-mail address or password is wrong, or the address is not confirmed yet"
 
@@ -48,8 +49,7 @@ class Entry:
     """Lets people in.
 
     Args:
-        send: takes e-mails to be sent soon.
-        url: of this server for people, without a slash at its end.
+        post: has e-mails sent.
     """
 
     def __init__(
@@ -57,14 +57,12 @@ class Entry:
         engine: Engine,
         passwords: Passwords,
         *,
-        send: Callable[[Letter], None],
-        url: str,
+        post: Outbox,
         clock: Callable[[], datetime] = now,
     ) -> None:
         self._engine = engine
         self._passwords = passwords
-        self._send = send
-        self._url = url
+        self._post = post
         self._clock = clock
 
     def register(self, given: Registration, *, address: str = "") -> None:
@@ -83,21 +81,17 @@ class Entry:
         with writing(self._engine) as connection, connection.begin():
             row = find(connection, email=email)
             if row is not None and row.email_confirmed_at is not None:
-                link = f"{self._url}/forgotten"
-                letter = write(TAKEN, email, name=row.name, locale=row.locale, link=link)
+                self._post(connection, LetterKind.TAKEN, row.id)
             else:
                 values = self._values(given, name, hashed)
                 account_id = self._insert_or_replace(connection, row, email, values)
-                token = issue(connection, account_id, Purpose.CONFIRM, self._clock())
-                link = f"{self._url}/confirm?token={token}"
-                letter = write(CONFIRM, email, name=name, locale=given.locale, link=link)
+                self._post(connection, LetterKind.CONFIRM, account_id)
                 record(
                     connection,
                     "account.register",
                     subject=f"account:{account_id}",
                     address=address,
                 )
-        self._send(letter)
 
     def confirm(self, token: str, *, address: str = "") -> Account:
         """Confirm an e-mail address by the secret that was sent to it.
@@ -156,7 +150,6 @@ class Entry:
         hashed = self._passwords.hash(new)
         with writing(self._engine) as connection, connection.begin():
             self._replace_password(connection, account.id, hashed, session, address)
-        self._say_changed(account)
 
     def forget_password(self, email: str, *, address: str = "") -> None:
         """Send an e-mail with which a new password can be chosen, if the address has an account.
@@ -171,9 +164,7 @@ class Entry:
             record(connection, "password.forget", subject=subject, address=address)
             if row is None or row.disabled_at is not None:
                 return
-            token = issue(connection, row.id, Purpose.RESET, self._clock())
-        link = f"{self._url}/reset?token={token}"
-        self._send(write(RESET, known, name=row.name, locale=row.locale, link=link))
+            self._post(connection, LetterKind.RESET, row.id)
 
     def may_reset(self, token: str) -> None:
         """Check the secret of such an e-mail without using it up.
@@ -202,7 +193,6 @@ class Entry:
             if account.email_confirmed_at is None:
                 _set(connection, account.id, email_confirmed_at=self._clock())
             self._replace_password(connection, account.id, hashed, None, address)
-        self._say_changed(account)
         return account
 
     def _values(self, given: Registration, name: str, hashed: str) -> dict[str, Any]:
@@ -229,12 +219,7 @@ class Entry:
         ended = end_sessions(connection, account_id, but=kept)
         void(connection, account_id, self._clock(), *Purpose)
         record(connection, "password.change", by=account_id, address=address, ended=ended)
-
-    def _say_changed(self, account: Account) -> None:
-        link = f"{self._url}/forgotten"
-        self._send(
-            write(CHANGED, account.email, name=account.name, locale=account.locale, link=link)
-        )
+        self._post(connection, LetterKind.CHANGED, account_id)
 
 
 def _set(connection: Connection, account_id: int, **values: Any) -> None:

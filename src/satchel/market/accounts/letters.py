@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
 
+from satchel.market.accounts.tokens import Purpose
 from satchel.translations import DEFAULT, NAMES, translatable, translations
 
 GREETING: Final = translatable("Hello %(name)s,")
@@ -20,59 +23,83 @@ class Letter:
     text: str
 
 
+class LetterKind(StrEnum):
+    """What an e-mail is about."""
+
+    CONFIRM = "confirm"
+    TAKEN = "taken"
+    RESET = "reset"
+    CHANGED = "changed"
+    LINK = "link"
+
+
 @dataclass(frozen=True, slots=True)
 class Template:
     """An e-mail to be: English texts, to be translated.
 
     Attributes:
+        path: of the page that it asks to open.
+        purpose: of the secret that the link carries; None without one.
         unasked: whether somebody else may have caused it.
     """
 
     subject: str
     body: str
+    path: str
+    purpose: Purpose | None = None
     unasked: bool = True
 
 
-CONFIRM: Final = Template(
-    translatable("Confirm your e-mail address"),
-    translatable(
-        "open this link to confirm your e-mail address, then log in. It counts for two days:"
+TEMPLATES: Final[Mapping[LetterKind, Template]] = {
+    LetterKind.CONFIRM: Template(
+        translatable("Confirm your e-mail address"),
+        translatable(
+            "open this link to confirm your e-mail address, then log in. It counts for two days:"
+        ),
+        "/confirm",
+        Purpose.CONFIRM,
     ),
-)
-TAKEN: Final = Template(
-    translatable("You have an account already"),
-    translatable(
-        "somebody, probably you, has registered with your e-mail address, which has an account "
-        "already. Log in with it, or choose a new password here:"
+    LetterKind.TAKEN: Template(
+        translatable("You have an account already"),
+        translatable(
+            "somebody, probably you, has registered with your e-mail address, which has an "
+            "account already. Log in with it, or choose a new password here:"
+        ),
+        "/forgotten",
     ),
-)
-RESET: Final = Template(
-    translatable("Choose a new password"),
-    translatable("open this link to choose a new password. It counts once, for 30 minutes:"),
-)
-CHANGED: Final = Template(
-    translatable("Your password was changed"),
-    translatable(
-        "your password was changed just now, and other devices were logged out. If this was not "
-        "you, choose a new password at once:"
+    LetterKind.RESET: Template(
+        translatable("Choose a new password"),
+        translatable("open this link to choose a new password. It counts once, for 30 minutes:"),
+        "/reset",
+        Purpose.RESET,
     ),
-    unasked=False,
-)
-LINK: Final = Template(
-    translatable("Log in with %(provider)s"),
-    translatable(
-        "open this link to log in with %(provider)s from now on. It counts once, for 30 minutes:"
+    LetterKind.CHANGED: Template(
+        translatable("Your password was changed"),
+        translatable(
+            "your password was changed just now, and other devices were logged out. If this was "
+            "not you, choose a new password at once:"
+        ),
+        "/forgotten",
+        unasked=False,
     ),
-)
+    LetterKind.LINK: Template(
+        translatable("Log in with %(provider)s"),
+        translatable(
+            "open this link to log in with %(provider)s from now on. It counts once, for 30 "
+            "minutes:"
+        ),
+        "/link",
+        Purpose.LINK,
+    ),
+}
 
 
 def write(
-    template: Template, to: str, *, name: str, locale: str, link: str, **values: str
+    template: Template, to: str, *, name: str, locale: str, link: str, values: Mapping[str, str]
 ) -> Letter:
     """Write an e-mail in a person's language.
 
     Args:
-        link: what it asks to open.
         values: that its texts name.
     """
     say = translations(locale if locale in NAMES else DEFAULT).gettext

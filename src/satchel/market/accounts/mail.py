@@ -6,7 +6,6 @@ import asyncio
 import logging
 import os
 import sys
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
 from email.utils import formatdate, make_msgid
@@ -27,11 +26,6 @@ class Mailer(Protocol):
 
     def __call__(self, letter: Letter) -> None:
         """Send one e-mail."""
-
-
-def mailer_of(settings: Mail) -> Mailer:
-    """Return what sends e-mails by these settings."""
-    return ConsoleMailer() if settings.by == "console" else SmtpMailer(settings)
 
 
 class ConsoleMailer:
@@ -90,7 +84,7 @@ def message(letter: Letter, sender: str) -> EmailMessage:
 
 
 class Postbox:
-    """Sends e-mails in a thread, so that no answer waits for it or tells by its time of it."""
+    """Sends e-mails in a thread of its own: no answer waits for that."""
 
     def __init__(self, mailer: Mailer) -> None:
         self._mailer = mailer
@@ -109,6 +103,3 @@ class Postbox:
             self._mailer(letter)
         except StorageError as error:
             log.error("%s", error)
-
-
-Send = Callable[[Letter], None]

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MIN_CHARS: Final = 10
 MAX_CHARS: Final = 128
+MIN_DISTINCT: Final = 4
 MIN_OWN_CHARS: Final = 4
 """Parts of an e-mail address or a name that are shorter may stand in a password."""
 
@@ -105,7 +106,7 @@ def require_good(password: str, *own: str) -> None:
         )
     folded = _normal(password).casefold()
     names = {part for text in own for part in text.casefold().replace("@", " ").split()}
-    if folded in common_passwords() or len(set(folded)) < MIN_OWN_CHARS:
+    if folded in common_passwords() or len(set(folded)) < MIN_DISTINCT:
         raise AccountError(
             "this password is one of those that are tried first; choose another one",
             "password-common",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
@@ -12,8 +11,8 @@ from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.market.accounts.audit import AuditLog
 from satchel.market.accounts.entry import Entry
 from satchel.market.accounts.keys import KeyStore
-from satchel.market.accounts.letters import Letter
-from satchel.market.accounts.mail import Mailer, Postbox, mailer_of
+from satchel.market.accounts.mail import ConsoleMailer, Mailer, Postbox
+from satchel.market.accounts.outbox import Direct, Jobs
 from satchel.market.accounts.passwords import Passwords
 from satchel.market.accounts.sessions import Lifetimes, SessionStore
 from satchel.market.accounts.store import AccountStore
@@ -47,7 +46,7 @@ class MarketState:
 
         Args:
             decoder: decodes sellers' photos.
-            mailer: sends e-mails; default, as the settings say.
+            mailer: sends e-mails here; default, `satchel worker` does by SMTP, or they are printed.
 
         Raises:
             ModuleNotFoundError: the extra `market` is not installed.
@@ -75,9 +74,10 @@ class MarketState:
         self.rates = Rates(
             self.settings.requests_per_minute, Networks(workspace.settings.serve.proxies)
         )
-        self.postbox = Postbox(mailer or mailer_of(self.settings.mail))
-        send: Callable[[Letter], None] = self.postbox
-        self.entry = Entry(engine, Passwords(), send=send, url=self.settings.url)
+        self.postbox = Postbox(mailer or ConsoleMailer())
+        by_worker = mailer is None and self.settings.mail.by == "smtp"
+        self.post = Jobs() if by_worker else Direct(self.settings.url, self.postbox)
+        self.entry = Entry(engine, Passwords(), post=self.post)
 
 
 def _required(request: Request) -> MarketState:
