@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import Engine, text
@@ -23,6 +24,7 @@ from satchel.market.roles import Role
 from support.clock import Clock
 from support.market import PASSWORD, TOKEN, Mailbox
 
+_LEASE: Any = None
 OTHER = "nine swans over water"
 
 
@@ -137,7 +139,7 @@ def test_a_worker_sends_e_mails_whose_secrets_no_job_holds(engine, account_of, m
     (job,) = JobQueue(engine).jobs()
     assert job.kind == JOB
     handler = MailHandler(engine, "https://shop.example", mailbox)
-    handler.run(None, job.arguments)
+    handler.run(_LEASE, job.arguments)
     token = mailbox.token()
     assert TOKEN.pattern not in str(job.arguments)
     assert token not in str(job.arguments)

@@ -65,9 +65,12 @@ def test_nobody_s_password_is_hashed_too() -> None:
     checker = Passwords()
     verified: list[str] = []
     real = checker._hasher.verify_and_update
-    checker._hasher.verify_and_update = lambda given, stored: (  # type: ignore[method-assign]
-        verified.append(stored) or real(given, stored)
-    )
+
+    def noted(given: str, stored: str) -> tuple[bool, str | None]:
+        verified.append(stored)
+        return real(given, stored)
+
+    checker._hasher.verify_and_update = noted  # type: ignore[method-assign, assignment]
     assert checker.check(GOOD, None) == (False, None)
     hashed = checker.hash("another password")
     assert checker.check(GOOD, hashed)[0] is False
