@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from satchel.images import decode
+from satchel.images import decode, shrunk
 from satchel.locate.card import CATEGORIES
 from satchel.locate.locator import main_detection
 from satchel.locate.onnx import OnnxLocator
@@ -16,7 +16,8 @@ from satchel.locate.registry import BUILTIN_CARD, configured_locator
 from satchel.locate.rules import BUILTIN, LocateRules
 from satchel.records import Box
 
-QUERIES = Path(__file__).parents[2] / "examples" / "maison" / "queries"
+DEMO = Path(__file__).parents[2] / "examples" / "maison"
+QUERIES, PHOTOS = DEMO / "queries", DEMO / "photos"
 MOST_BYTES = 10_000_000
 
 GOODS = {
@@ -48,6 +49,25 @@ def test_the_main_good_of_a_photo_is_found(builtin: OnnxLocator, name: str) -> N
     assert main is not None
     assert main.box.iou(GOODS[name]) > 0.45
     assert whole_share(photo, main) < 1
+
+
+def test_of_five_bags_all_are_found_and_one_is_the_main_one(builtin: OnnxLocator) -> None:
+    photo = np.full((1000, 1300, 3), 235, np.uint8)
+    places = ((20, 60), (450, 40), (880, 70), (220, 540), (680, 560))
+    codes = ("MO1101", "MO2204", "MO3310", "MO4330", "MO3418")
+    for code, (x, y) in zip(codes, places, strict=True):
+        bag = shrunk(decode((PHOTOS / code / "1.jpg").read_bytes(), min_side_px=None), 380)
+        photo[y : y + bag.shape[0], x : x + bag.shape[1]] = bag
+    found = builtin.locate([photo])[0]
+    assert len(found) == 5
+    assert [one.category for one in found].count("bag") >= 4
+    assert [one.main is not None for one in found].count(True) == 1
+    for x, y in places:  # each has a box whose middle is on it
+        assert any(
+            x < 650 * (one.box.x0 + one.box.x1) < x + 380
+            and y < 500 * (one.box.y0 + one.box.y1) < y + 380
+            for one in found
+        )
 
 
 @pytest.mark.parametrize("value", [0, 128, 255, (30, 200, 30), "noise"])

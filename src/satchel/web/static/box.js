@@ -106,7 +106,7 @@ window.satchelBox = (item, image, words, changed) => {
   function other({ box, name }) {
     const button = make("button", "other");
     button.type = "button";
-    button.setAttribute("aria-label", words.boxOther.replace("{name}", name ?? "").trim());
+    button.title = words.boxOther.replace("{name}", name ?? "").trim(); // which screen readers read as well
     place(button, box);
     button.addEventListener("click", () => {
       set(box);
