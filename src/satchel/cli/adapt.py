@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from satchel.cli.promote import promote_run
-from satchel.cli.shared import open_workspace, pairs, say
+from satchel.cli.shared import AsJson, open_workspace, pairs, print_result, say
 from satchel.cli.train import check_trackers, train_run
 from satchel.cli.train_options import ConfigFile, Epochs, Resume, RunName, Setting, Tracker
 from satchel.errors import UsageError
@@ -45,9 +45,11 @@ def adapt(
     epochs: Epochs = None,
     setting: Setting = None,
     tracker: Tracker = None,
+    as_json: AsJson = False,
 ) -> None:
     """Fit the served encoder to your own catalogue: one photo per product is enough."""
     need_extra("train")
+    from satchel.adapt.outcome import Outcome
     from satchel.adapt.settings import AdaptSettings
     from satchel.train.runs import Run
     from satchel.train.settings import read_settings_file
@@ -71,12 +73,14 @@ def adapt(
         if epochs is not None and method == "network":  # given explicitly, they override the budget
             settings = settings.model_copy(update={"minutes": None})
         run = begin_adapting(workspace, settings, name or "adapt")
-    train_run(workspace, run, tracker)
-    _report(workspace, run, promote)
+    record = train_run(workspace, run, tracker)
+    served = _report(workspace, run, promote)
+    if as_json:
+        print_result({"run": record, "outcome": Outcome.read(run), "served": served})
 
 
-def _report(workspace: Workspace, run: Run, promote: bool | None) -> None:
-    """Print the outcome; serve the adapted encoder if requested or clearly better."""
+def _report(workspace: Workspace, run: Run, promote: bool | None) -> bool:
+    """Print the outcome; serve the adapted encoder if requested or clearly better: whether so."""
     from satchel.adapt.outcome import Outcome
 
     outcome = Outcome.read(run)
@@ -90,6 +94,7 @@ def _report(workspace: Workspace, run: Run, promote: bool | None) -> None:
         say(f"not promoted: worse than before: {', '.join(outcome.worse)}")
     elif promote or (promote is None and outcome.has_real_photos):
         promote_run(workspace, run)
+        return True
     else:
         if promote is None:
             say(
@@ -97,3 +102,4 @@ def _report(workspace: Workspace, run: Run, promote: bool | None) -> None:
                 "it on real ones: try your own first"
             )
         say(f"next: satchel promote {run.name}")
+    return False

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import open_workspace, say
+from satchel.cli.shared import AsJson, AsJsonLines, open_workspace, print_json, say
 
 if TYPE_CHECKING:
+    from satchel.market.accounts.records import Account
     from satchel.market.accounts.store import AccountStore
     from satchel.market.roles import Role
 
@@ -30,6 +31,7 @@ def create(
     role: RoleName = "admin",
     name: Annotated[str, typer.Option(help="Shown to others.")] = "",
     language: Annotated[str, typer.Option(help="Of e-mails: en or ko.")] = "en",
+    as_json: AsJson = False,
 ) -> None:
     """Make an account. Its password is asked for, or read from the first line of stdin."""
     from satchel.market.accounts.emails import normal_email
@@ -41,6 +43,8 @@ def create(
     require_good(password, address, name)
     hashed = Passwords().hash(password)
     made = store.create(address, name=name, role=wanted, password_hash=hashed, locale=language)
+    if as_json:
+        print_json(_row(made))
     say(f"made the account {made.email} with the role {made.role.value}")
 
 
@@ -49,6 +53,7 @@ def list_(
     context: typer.Context,
     query: Annotated[str, typer.Argument(help="Part of an e-mail address or a name.")] = "",
     role: Annotated[str, typer.Option(help="Only of this role.")] = "",
+    as_json: AsJsonLines = False,
 ) -> None:
     """List accounts, the newest first: e-mail address, role, state, name."""
     from satchel.market.accounts.store import PAGE
@@ -58,9 +63,10 @@ def list_(
     while offset < total:
         total, accounts = store.page(query, role=wanted, offset=offset)
         for one in accounts:
-            state = "disabled" if one.disabled_at else "active"
-            state = state if one.email_confirmed_at else "unconfirmed"
-            print(f"{one.email}\t{one.role.value}\t{state}\t{one.name}")
+            if as_json:
+                print_json(_row(one))
+            else:
+                print(f"{one.email}\t{one.role.value}\t{_state(one)}\t{one.name}")
         offset += PAGE
 
 
@@ -69,23 +75,43 @@ def role(
     context: typer.Context,
     email: Email,
     role: Annotated[str, typer.Argument(metavar="ROLE", help="seller, expert or admin.")],
+    as_json: AsJson = False,
 ) -> None:
     """Give an account another role."""
     changed = _store(context).set_role(email, _role(role))
+    if as_json:
+        print_json(_row(changed))
     say(f"{changed.email} has the role {changed.role.value} now")
 
 
 @admin.command()
-def disable(context: typer.Context, email: Email) -> None:
+def disable(context: typer.Context, email: Email, as_json: AsJson = False) -> None:
     """Let an account do nothing from now on, and log it out everywhere."""
     changed = _store(context).disable(email)
+    if as_json:
+        print_json(_row(changed))
     say(f"{changed.email} is disabled; `satchel admin enable {changed.email}` undoes it")
 
 
 @admin.command()
-def enable(context: typer.Context, email: Email) -> None:
+def enable(context: typer.Context, email: Email, as_json: AsJson = False) -> None:
     """Let a disabled account log in again."""
-    say(f"{_store(context).enable(email).email} can log in again")
+    changed = _store(context).enable(email)
+    if as_json:
+        print_json(_row(changed))
+    say(f"{changed.email} can log in again")
+
+
+def _row(account: Account) -> dict[str, str]:
+    """An account as JSON."""
+    own = {"email": account.email, "role": account.role.value, "name": account.name}
+    return own | {"state": _state(account)}
+
+
+def _state(account: Account) -> str:
+    if not account.email_confirmed_at:
+        return "unconfirmed"
+    return "disabled" if account.disabled_at else "active"
 
 
 def _store(context: typer.Context) -> AccountStore:

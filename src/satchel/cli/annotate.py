@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.annotate_tools import pull, push, suggest
+from satchel.cli.annotate_tools import import_report, pull, push, suggest
 from satchel.cli.shared import (
     SOME_FAILED,
+    AsJson,
     Bars,
     FirstProblems,
     open_workspace,
+    print_result,
     say,
     say_first,
 )
@@ -53,6 +55,7 @@ def import_(
         ),
     ] = False,
     by: Annotated[str | None, typer.Option(help="Who drew the boxes, kept with them.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take boxes from an annotation file; their photos are in the catalogue."""
     from satchel.annotate.class_map import ClassMap
@@ -75,6 +78,8 @@ def import_(
             on_problem=FirstProblems("… and more, in the report"),
             progress=bars,
         )
+    if as_json:
+        print_result(import_report(done))
     say(
         f"{done.boxes:,} boxes on {done.photos:,} photos stored; {done.unchanged:,} photos had "
         f"theirs already; {done.problems:,} boxes or photos refused"
@@ -100,6 +105,7 @@ def export(
     ] = None,
     photos: Annotated[Path | None, typer.Option(help="Folder to copy the photos to.")] = None,
     only: Annotated[str | None, typer.Option(help="person or pre_label; default: both.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write the boxes of the catalogue to a file that annotation tools and trainers read."""
     from satchel.workflows.annotate import export_annotations
@@ -109,6 +115,11 @@ def export(
     with Bars(resumes=False) as bars:
         done = export_annotations(
             workspace, path, name, photos=photos, source=source, progress=bars
+        )
+    if as_json:
+        print_result(
+            {"path": path, "photos": done.photos, "boxes": done.categories}
+            | {"problems": done.problems}
         )
     boxes = ", ".join(f"{category} {count:,}" for category, count in done.categories.items())
     say(f"{done.photos:,} photos written to {path}; boxes: {boxes or 'none'}")

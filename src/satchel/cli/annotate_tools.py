@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,11 +12,13 @@ import typer
 
 from satchel.cli.shared import (
     SOME_FAILED,
+    AsJson,
     AsJsonLines,
     Bars,
     FirstProblems,
     open_workspace,
     print_json,
+    print_result,
     print_table,
     say,
     say_first,
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from satchel.annotate.suggest import UnlabelledPhoto
     from satchel.annotate.tools.tool import AnnotationTool
     from satchel.locate.locator import Locator
+    from satchel.workflows.annotate import AnnotationImport
     from satchel.workspace import Workspace
 
 MOST_SHOWN = 40
@@ -73,6 +77,7 @@ def push(
         list[str] | None,
         typer.Option(help="Class to choose from; repeat. Default: Satchel's categories."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Make a task of suggested photos in an annotation tool, with boxes that the locator finds."""
     from satchel.annotate.tools.tool import check_tool
@@ -95,6 +100,8 @@ def push(
                 labels=label or (),
                 progress=bars,
             )
+    if as_json:
+        print_result(done)
     say(
         f"{done.photos:,} photos with {done.boxes:,} pre-labels are in {tool.title}: {done.address}"
     )
@@ -113,6 +120,7 @@ def pull(
         typer.Option("--map", metavar="CLASS=NAME", help="Keep a class under a name; repeat."),
     ] = None,
     classes: Annotated[Path | None, typer.Option(help="TOML file with such a map.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Take the boxes that people drew in an annotation tool since the last pull."""
     from satchel.annotate.tools.tool import check_tool
@@ -126,6 +134,9 @@ def pull(
     refused = FirstProblems("… and more, in the report")
     with _connected(source, url, token) as tool, Bars() as bars:
         done = pull_boxes(workspace, tool, classes=class_map, on_problem=refused, progress=bars)
+    if as_json:
+        imports = [import_report(one) for one in done.imports]
+        print_result(asdict(done) | {"imports": imports})
     for note in done.notes:
         say(note)
     photos, boxes = sum(i.photos for i in done.imports), sum(i.boxes for i in done.imports)
@@ -138,6 +149,11 @@ def pull(
             say(f"what was refused, with reasons: {one.report}")
     if refused.count or done.failed:
         raise typer.Exit(SOME_FAILED)
+
+
+def import_report(done: AnnotationImport) -> dict[str, object]:
+    """What an import of boxes reports as JSON."""
+    return asdict(done) | {"report": done.report if done.problems else None}
 
 
 def _connected(

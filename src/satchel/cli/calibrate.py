@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,17 +10,22 @@ import typer
 
 from satchel.cli.shared import (
     SOME_FAILED,
+    AsJson,
     Bars,
     Encoding,
     FirstProblems,
     open_workspace,
+    print_result,
     print_table,
     say,
 )
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from satchel.confidence.figures import Measured
+    from satchel.confidence.stored import Calibration
     from satchel.encode.card import Confidence
     from satchel.workspace import Workspace
 
@@ -43,6 +49,7 @@ def calibrate(
         bool, typer.Option("--forget", help="Return to the confidence of the encoder's card.")
     ] = False,
     encoding: Encoding = None,
+    as_json: AsJson = False,
 ) -> None:
     """Calibrate confidence on photos whose codes are known."""
     from satchel.catalog.importers import open_rows
@@ -54,7 +61,7 @@ def calibrate(
 
     workspace = open_workspace(context)
     if feedback and not forget:
-        _calibrate_on_feedback(workspace, photos)
+        _calibrate_on_feedback(workspace, photos, as_json)
         return
     if forget == (photos is not None) or (feedback and forget):
         raise UsageError(
@@ -63,6 +70,8 @@ def calibrate(
         )
     if photos is None:
         calibration_path(workspace.models, served_space(workspace).id).unlink(missing_ok=True)
+        if as_json:
+            print_result({"calibrated": False})
         say("calibration deleted; the confidence of the encoder's card applies again")
         return
     problems = FirstProblems("… and more")
@@ -81,12 +90,12 @@ def calibrate(
     write_calibration(workspace.models, calibration)
     if left_out != LeftOut():
         say(f"{left_out}: such a photo retrieves itself, or counts twice")
-    _print_measured(measured, calibration.confidence)
+    _print(measured, calibration, asdict(left_out), as_json)
     if problems.count:
         raise typer.Exit(SOME_FAILED)
 
 
-def _calibrate_on_feedback(workspace: Workspace, file: Path | None) -> None:
+def _calibrate_on_feedback(workspace: Workspace, file: Path | None, as_json: bool) -> None:
     from satchel.catalog.feedback_file import read_lines
     from satchel.confidence.stored import write_calibration
     from satchel.files import timestamp
@@ -109,9 +118,22 @@ def _calibrate_on_feedback(workspace: Workspace, file: Path | None) -> None:
     write_calibration(workspace.models, calibration)
     for why, count in left_out.items():
         say(f"left out: {count:,} {why}")
-    _print_measured(measured, calibration.confidence)
+    _print(measured, calibration, left_out, as_json)
     if problems.count:
         raise typer.Exit(SOME_FAILED)
+
+
+def _print(
+    measured: Measured, calibration: Calibration, left_out: Mapping[str, int], as_json: bool
+) -> None:
+    if as_json:
+        measured_on = {"made_at": calibration.made_at, "source": calibration.source}
+        print_result(
+            {"calibrated": True, **measured_on, "measured": measured, "left_out": left_out}
+            | {"confidence": calibration.confidence}
+        )
+    else:
+        _print_measured(measured, calibration.confidence)
 
 
 def _print_measured(measured: Measured, confidence: Confidence) -> None:

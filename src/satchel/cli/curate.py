@@ -10,8 +10,10 @@ import typer
 from satchel.cli.shared import (
     PROBLEMS_SHOWN,
     SOME_FAILED,
+    AsJson,
     Bars,
     open_workspace,
+    print_result,
     print_table,
     say,
     say_first,
@@ -27,6 +29,7 @@ def curate(
         int | None,
         typer.Option(min=1, help="Photos kept of a product, at most; default from satchel.toml."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Leave copies, faulty and unrelated photos out; delete nothing."""
     from satchel.workflows.curate import curate_catalogue
@@ -38,17 +41,24 @@ def curate(
     with Bars() as bars:
         done = curate_catalogue(workspace, rules, progress=bars)
     say_first(done.problems)
-    _print_summary(done.summary)
+    if as_json:
+        shown = ("photos", "reasons", "stages", "short", "changed", "unfindable")
+        print_result(
+            {name: getattr(done.summary, name) for name in shown}
+            | {"problems": done.problems, "page": done.page, "figures": done.figures}
+        )
+    else:
+        _print_table(done.summary)
+    _say_summary(done.summary)
     say(f"the whole report: {done.page}, and as figures: {done.figures}")
     if done.problems:
         raise typer.Exit(SOME_FAILED)
 
 
-def _print_summary(summary: CurationSummary) -> None:
+def _print_table(summary: CurationSummary) -> None:
     from rich.table import Table
 
-    from satchel.curate.garbage import State
-    from satchel.curate.report import MEANINGS, UNFINDABLE
+    from satchel.curate.report import MEANINGS
 
     table = Table("", "photos")
     table.columns[1].justify = "right"
@@ -61,6 +71,12 @@ def _print_summary(summary: CurationSummary) -> None:
     table.add_row("products short of photos", f"{len(summary.short):,}")
     table.add_row("products that cannot be found", f"{len(summary.unfindable):,}")
     print_table(table)
+
+
+def _say_summary(summary: CurationSummary) -> None:
+    from satchel.curate.garbage import State
+    from satchel.curate.report import UNFINDABLE
+
     for code, why in islice(summary.unfindable.items(), PROBLEMS_SHOWN):
         say(f"{code} cannot be found: {_lower(UNFINDABLE[why])}")
     if len(summary.unfindable) > PROBLEMS_SHOWN:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from satchel.cli.shared import Bars, open_workspace, print_table, say
+from satchel.cli.shared import AsJson, Bars, open_workspace, print_result, print_table, say
 from satchel.errors import UsageError
 from satchel.extras import need_extra
 
@@ -18,6 +18,7 @@ def evaluate(
         Literal["val", "test"],
         typer.Option(help="val for model selection, test for the final result."),
     ] = "test",
+    as_json: AsJson = False,
 ) -> None:
     """Evaluate a trained model on held-out photos; write a report."""
     need_extra("train")
@@ -39,12 +40,16 @@ def evaluate(
             from satchel.workflows.evaluate import evaluate_run
 
             report = evaluate_run(workspace, run, part=part, progress=bars)
+    folder = run.folder / part
+    folder.mkdir(exist_ok=True)
+    page = write_report(report, workspace.photos.read_or_none, folder)
+    if as_json:
+        figures = {"title": report.title, "figures": report.figures}
+        print_result({"run": run.name, "part": part, **figures, "page": page})
+        return
     table = Table(report.title, "", "95 %")
     for figure in report.figures:
         between = "" if figure.low is None else f"{figure.low:.1%} – {figure.high:.1%}"
         table.add_row(figure.name, f"{figure.value:.1%}", between)
     print_table(table)
-    folder = run.folder / part
-    folder.mkdir(exist_ok=True)
-    page = write_report(report, workspace.photos.read_or_none, folder)
     say(f"the whole report: {page}")

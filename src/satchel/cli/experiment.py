@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli.shared import STOPPED, Bars, open_workspace, pairs, print_table, say
+from satchel.cli.shared import (
+    STOPPED,
+    AsJson,
+    Bars,
+    open_workspace,
+    pairs,
+    print_result,
+    print_table,
+    say,
+)
 from satchel.errors import UsageError
 from satchel.extras import need_extra
 
@@ -61,6 +70,7 @@ def seed_protocol(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan with estimated times, and stop.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Train and evaluate the seed's table of models; write one page with its figures next to ours.
 
@@ -88,11 +98,15 @@ def seed_protocol(
             plan = _known_plan(found, settings, config is not None or any(given.values()))
         else:
             plan = _new_plan(workspace, found, settings, dry_run)
-        _announce(plan, found)
+        if not as_json:
+            _announce(plan, found)
+        page = None
         if not dry_run:
             seconds = 60 * (minutes or plan.settings.minutes) - (time.monotonic() - began)
             trackers = [name for name in tracker or () if name != "none"]
-            _run(workspace, found, seconds, trackers)
+            page = _run(workspace, found, seconds, trackers)
+        if as_json:
+            print_result({"plan": plan, "page": page})
     except KeyboardInterrupt:
         say(f"stopped; resume with: satchel experiment {SEED_PROTOCOL} --name {name}")
         raise typer.Exit(STOPPED) from None
@@ -160,7 +174,7 @@ def _announce(plan: Plan, found: Experiment) -> None:
         say(f"{backbone}: weights {weights}")
 
 
-def _run(workspace: Workspace, found: Experiment, seconds: float, trackers: list[str]) -> None:
+def _run(workspace: Workspace, found: Experiment, seconds: float, trackers: list[str]) -> Path:
     from satchel.experiment.run import run_experiment, write_page
     from satchel.experiment.tables import finished
 
@@ -175,7 +189,9 @@ def _run(workspace: Workspace, found: Experiment, seconds: float, trackers: list
             f"{left} of {len(plan.cells)} cells are not finished; resume with: satchel experiment "
             f"{SEED_PROTOCOL} --name {plan.name}"
         )
-    say(f"the page: {write_page(workspace, found)}")
+    page = write_page(workspace, found)
+    say(f"the page: {page}")
+    return page
 
 
 class _Lines(Bars):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,12 @@ import typer
 
 from satchel.cli.shared import (
     SOME_FAILED,
+    AsJson,
     Bars,
     Encoding,
     complain,
     open_workspace,
+    print_result,
     problems_shown,
     say,
 )
@@ -47,6 +50,7 @@ def import_(
         bool, typer.Option("--dry-run", help="Only say what would happen; write nothing.")
     ] = False,
     encoding: Encoding = None,
+    as_json: AsJson = False,
 ) -> None:
     """Put products and their photos into the catalogue."""
     from satchel.catalog.importers import open_rows, parse_columns
@@ -65,6 +69,8 @@ def import_(
             dry_run=dry_run,
             progress=bars,
         )
+    if as_json:
+        print_result(_result(done, dry_run=dry_run))
     _say_counts(done, update=update, dry_run=dry_run)
     if not done.count.rows:
         say(
@@ -79,6 +85,20 @@ def import_(
         say("next: satchel index; or satchel curate, which also sorts out copies and wrong photos")
     if done.count.problems:
         raise typer.Exit(SOME_FAILED)
+
+
+def _result(done: ImportResult, *, dry_run: bool) -> dict[str, object]:
+    """What an import reports as JSON."""
+    return {
+        "dry_run": dry_run,
+        "rows": {"read": done.count.rows, "refused": done.count.problems, **asdict(done.count)},
+        "catalogue": done.size,
+        "refusals": [
+            {"rows": rows, "example": str(example)} for rows, example in done.refusals.by_count()
+        ],
+        "report": done.report if done.count.problems and not dry_run else None,
+        "addresses": done.addresses if done.count.addresses and not dry_run else None,
+    }
 
 
 def _say_counts(done: ImportResult, *, update: bool, dry_run: bool) -> None:

@@ -7,17 +7,20 @@ from typing import Annotated
 
 import typer
 
-from satchel.cli.shared import say
+from satchel.cli.shared import AsJson, print_result, say
 
 
 def init(
     folder: Annotated[Path, typer.Argument(help="Where to make the workspace.")] = Path(),
+    as_json: AsJson = False,
 ) -> None:
     """Make a workspace: settings, database, photo store."""
     from satchel.workspace import Workspace
 
     workspace = Workspace.create(folder)
     size = workspace.catalogue.size()
+    if as_json:
+        print_result({"folder": workspace.folder, "products": size.products, "photos": size.photos})
     say(
         f"workspace ready in {workspace.folder}; its catalogue has {size.products:,} products and "
         f"{size.photos:,} photos; "

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from satchel.cli.shared import Bars, open_workspace, print_table, say
+from satchel.cli.shared import AsJson, Bars, open_workspace, print_result, print_table, say
 from satchel.errors import UsageError
 from satchel.extras import need_extra
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def export(
     context: typer.Context,
     name: Annotated[str, typer.Argument(metavar="RUN", help="The run, or how its name begins.")],
+    as_json: AsJson = False,
 ) -> None:
     """Export a trained model as ONNX: fp32, fp16 and int8, each compared with the network."""
     need_extra("train")
@@ -29,12 +30,21 @@ def export(
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, name)
     if run.read().kind == "locator":
-        _export_locator(workspace, run)
+        _export_locator(workspace, run, as_json)
         return
     from satchel.workflows.export import export_run
 
+    done = list(export_run(workspace, run))
+    if as_json:
+        names = ("kind", "cosine", "overlap", "ms_per_photo", "agrees")
+        files = [
+            {"bytes": len(one.model), **{name: getattr(one, name) for name in names}}
+            for one in done
+        ]
+        print_result({"run": run.name, "folder": workspace.models, "files": files})
+        return
     table = Table("", "MB", "cosine, 99 of 100", "nearest five", "ms per photo", "")
-    for exported in export_run(workspace, run):
+    for exported in done:
         table.add_row(
             exported.kind,
             f"{len(exported.model) / 1e6:.1f}",
@@ -62,6 +72,7 @@ def promote(
     anyway: Annotated[
         bool, typer.Option("--anyway", help="Of a locator: even if identification gets worse.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Serve another encoder, a trained or a built-in one, or a trained locator.
 
@@ -72,31 +83,36 @@ def promote(
 
     workspace = open_workspace(context)
     if rollback:
-        _roll_back(workspace)
+        done = _roll_back(workspace)
     elif name is None:
         raise UsageError("expected a run to promote, or --rollback")
     elif name in BUILTINS:
-        _promote_builtin(workspace, name)
+        done = _promote_builtin(workspace, name)
     else:
         run = Run.find(workspace.runs, name)
         need_extra("train")
         if run.read().kind == "locator":
-            _promote_locator(workspace, run, anyway=anyway)
-            return
-        promote_run(workspace, run, kind)
+            done = _promote_locator(workspace, run, anyway=anyway)
+        else:
+            done = promote_run(workspace, run, kind)
+    if as_json:
+        print_result(done)
 
 
-def _export_locator(workspace: Workspace, run: Run) -> None:
+def _export_locator(workspace: Workspace, run: Run, as_json: bool) -> None:
     from satchel.workflows.locator import export_locator
 
     with Bars() as bars:
         path, card = export_locator(workspace, run, progress=bars)
+    if as_json:
+        print_result({"run": run.name, "card": path, "parity": card.parity, "score": card.score})
+        return
     size = (path.parent / card.file).stat().st_size / 1e6
     say(f"{size:.1f} MB; {card.parity}; least score {card.score:g}; written to {path.parent}")
     say(f"next: satchel promote {run.name}")
 
 
-def _promote_locator(workspace: Workspace, run: Run, *, anyway: bool) -> None:
+def _promote_locator(workspace: Workspace, run: Run, *, anyway: bool) -> dict[str, object]:
     from satchel.workflows.promote_locator import promote_locator
 
     with Bars() as bars:
@@ -105,10 +121,11 @@ def _promote_locator(workspace: Workspace, run: Run, *, anyway: bool) -> None:
         f"{run.name} locates now: {check}; restart a server that runs; back: "
         "satchel promote --rollback"
     )
+    return {"locator": run.name, "check": check}
 
 
-def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:
-    """Serve a run's encoder, and print from which confidence it identifies."""
+def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> dict[str, object]:
+    """Serve a run's encoder; say and return from which confidence it identifies."""
     from satchel.workflows import promote as workflow
 
     with Bars() as bars:
@@ -123,17 +140,19 @@ def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> None:
         f"{card.name} is served now; {threshold} ({confidence.measured_on}); back: "
         "satchel promote --rollback"
     )
+    return {"served": card.name, "confidence": confidence}
 
 
-def _promote_builtin(workspace: Workspace, name: str) -> None:
+def _promote_builtin(workspace: Workspace, name: str) -> dict[str, object]:
     from satchel.workflows.promote import promote_builtin
 
     with Bars() as bars:
         promote_builtin(workspace, name, progress=bars)
     say(f"{name} is served now; back: satchel promote --rollback")
+    return {"served": name}
 
 
-def _roll_back(workspace: Workspace) -> None:
+def _roll_back(workspace: Workspace) -> dict[str, object]:
     from satchel.workflows.roll_back import roll_back
 
     result = roll_back(workspace)
@@ -146,3 +165,5 @@ def _roll_back(workspace: Workspace) -> None:
             f"{result.missing:,} photos were added since and are not in the index: "
             "run `satchel index`"
         )
+    kind = "locator" if result.locator else "served"
+    return {kind: result.name, "not_indexed": result.missing}

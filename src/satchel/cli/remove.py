@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import Yes, confirm, open_workspace, say
+from satchel.cli.shared import AsJson, Yes, confirm, open_workspace, print_result, say
 
 if TYPE_CHECKING:
     from satchel.workspace import Workspace
@@ -22,23 +22,27 @@ Names = Annotated[list[str], typer.Argument(metavar="NAME", help="Names, whole."
 
 
 @remove.command()
-def run(context: typer.Context, names: Names, yes: Yes = False) -> None:
+def run(context: typer.Context, names: Names, yes: Yes = False, as_json: AsJson = False) -> None:
     """Remove runs: weights, curves, reports. What was exported from them stays, and is served."""
     from satchel.experiment.removal import removable_run, remove_run
 
     _remove(context, "run", names, yes, removable_run, remove_run)
+    _report(names, as_json)
 
 
 @remove.command()
-def split(context: typer.Context, names: Names, yes: Yes = False) -> None:
+def split(context: typer.Context, names: Names, yes: Yes = False, as_json: AsJson = False) -> None:
     """Remove splits that no run and no experiment needs."""
     from satchel.experiment.removal import removable_split, remove_split
 
     _remove(context, "split", names, yes, removable_split, remove_split)
+    _report(names, as_json)
 
 
 @remove.command()
-def experiment(context: typer.Context, names: Names, yes: Yes = False) -> None:
+def experiment(
+    context: typer.Context, names: Names, yes: Yes = False, as_json: AsJson = False
+) -> None:
     """Remove experiments with their pages, runs and splits."""
     from satchel.experiment.removal import removable_experiment, remove_experiment, run_names
 
@@ -47,7 +51,7 @@ def experiment(context: typer.Context, names: Names, yes: Yes = False) -> None:
     confirm(f"remove {_listed('experiment', names)} with up to {runs:,} runs for good", yes=yes)
     for name in names:
         remove_experiment(workspace, name)
-    say(f"removed: {', '.join(names)}")
+    _report(names, as_json)
 
 
 def _remove(
@@ -64,6 +68,11 @@ def _remove(
     confirm(f"remove {_listed(noun, names)} for good", yes=yes)
     for name in names:
         remove_one(workspace, name)
+
+
+def _report(names: list[str], as_json: bool) -> None:
+    if as_json:
+        print_result({"removed": names})
     say(f"removed: {', '.join(names)}")
 
 

@@ -6,11 +6,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from satchel.cli.shared import complain, open_workspace, print_table, say
+from satchel.cli.shared import (
+    SOME_FAILED,
+    AsJsonLines,
+    complain,
+    open_workspace,
+    print_result,
+    print_table,
+    say,
+)
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
-    from satchel.train.runs import Run
+    from collections.abc import Sequence
+
+    from satchel.train.runs import Run, RunRecord
 
 FIGURES: Final = ("top1", "top5", "recall1", "recall5", "map_at_r", "ap", "ap50", "main_iou")
 """Shown as columns."""
@@ -23,12 +33,9 @@ def runs(
     differences: Annotated[
         bool, typer.Option("--compare", help="Show the settings in which they differ.")
     ] = False,
+    as_json: AsJsonLines = False,
 ) -> None:
     """List runs: finished, running, stopped (Ctrl-C), crashed; with their figures."""
-    from rich.table import Table
-    from rich.text import Text
-
-    from satchel.evaluate.stability import loss_trends
     from satchel.train.runs import RESUMABLE, all_runs
 
     workspace = open_workspace(context)
@@ -62,14 +69,32 @@ def runs(
             return (0.0, record.begun_at.timestamp())
         return (-record.figures.get(sort, float("-inf")), 0.0)
 
-    figures = [
-        name for name in FIGURES if any(name in record.figures for record, _ in records.values())
-    ]
+    rows = [(run, *records[run.name]) for run in sorted(chosen, key=key)]
+    if as_json:
+        for run, record, state in rows:
+            print_result(record.model_dump() | {"state": state, "folder": run.folder})
+    else:
+        _print_runs(rows)
+        if differences:
+            _print_differences({run.name: record.settings for run, record, _ in rows})
+        for run, record, state in rows:
+            if state in RESUMABLE:
+                say(f"resume {run.name}: satchel {record.command} --resume {run.name}")
+    if damaged:
+        raise typer.Exit(SOME_FAILED)
+
+
+def _print_runs(rows: Sequence[tuple[Run, RunRecord, str]]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    from satchel.evaluate.stability import loss_trends
+
+    figures = [name for name in FIGURES if any(name in record.figures for _, record, _ in rows)]
     colours = {"crashed": "red", "running": "yellow", "stopped": "cyan"}
     table = Table("run", "state", "split", "epochs", "min", "loss", *figures)
     table.columns[0].overflow = "fold"
-    for run in sorted(chosen, key=key):
-        record, state = records[run.name]
+    for run, record, state in rows:
         table.add_row(
             run.name,
             Text(state, style=colours.get(state, "")),
@@ -80,14 +105,6 @@ def runs(
             *(f"{100 * record.figures[k]:.1f}" if k in record.figures else "" for k in figures),
         )
     print_table(table)
-    if differences:
-        _print_differences({name: record.settings for name, (record, _) in records.items()})
-    for run in chosen:
-        if records[run.name][1] in RESUMABLE:
-            command = records[run.name][0].command
-            say(f"resume {run.name}: satchel {command} --resume {run.name}")
-    if damaged:
-        raise typer.Exit(1)  # some failed
 
 
 def _print_differences(settings: dict[str, dict[str, Any]]) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "open_workspace",
     "pairs",
     "print_json",
+    "print_result",
     "print_table",
     "problems_shown",
     "say",
@@ -181,6 +182,13 @@ def pairs(given: list[str] | None) -> dict[str, Any]:
         except tomllib.TOMLDecodeError:
             table[key] = value
     return found
+
+
+def print_result(result: object) -> None:
+    """Print a result as one JSON object: records and mappings, with paths and times as text."""
+    from pydantic_core import to_jsonable_python
+
+    print_json(to_jsonable_python(result, inf_nan_mode="null"))
 
 
 class FirstProblems:

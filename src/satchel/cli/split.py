@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from satchel.cli.shared import open_workspace, say
+from satchel.cli.shared import AsJson, open_workspace, print_result, say
 
 
 def split(
@@ -29,7 +29,8 @@ def split(
         int | None, typer.Option(min=1, help="Training photos of a product, at most.")
     ] = None,
     fewest: Annotated[int, typer.Option(min=1, help="Least photos of a product.")] = 1,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(help="Another one splits otherwise.")] = 0,
+    as_json: AsJson = False,
 ) -> None:
     """Freeze a split of the photos for training, validation and test."""
     from satchel.train.splits import PARTS, SplitOptions
@@ -47,6 +48,15 @@ def split(
     workspace = open_workspace(context)
     path = workspace.split_path(name)
     made = split_workspace(workspace, path, options, column=column)
+    if as_json:
+        parts = {
+            part: {"photos": len(made.part(part)), "products": len(made.products(part))}
+            for part in PARTS
+        }
+        print_result(
+            {"name": name, "path": path, "parts": parts, "left_out": made.left_out}
+            | {"torn_groups": made.torn_groups}
+        )
     for part in PARTS:
         say(f"{part}: {len(made.part(part)):,} photos of {len(made.products(part)):,} products")
     if not made.part("val"):

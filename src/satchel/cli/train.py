@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
-from satchel.cli.shared import STOPPED, Bars, FirstProblems, open_workspace, pairs, say
+from satchel.cli.shared import (
+    STOPPED,
+    Bars,
+    FirstProblems,
+    open_workspace,
+    pairs,
+    print_result,
+    say,
+)
 from satchel.cli.train_options import SPLIT, RunOptions, TrainOptions, with_train_options
 from satchel.errors import UsageError
 from satchel.extras import need_extra
 
 if TYPE_CHECKING:
-    from satchel.train.runs import Run
+    from satchel.train.runs import Run, RunRecord
     from satchel.train.settings import FitSettings, LocatorSettings, TrainSettings
     from satchel.workspace import Workspace
 
@@ -106,7 +114,7 @@ def locator(
             LocatorSettings, common.config, **pairs(common.setting), **given
         )
         run = _begun_locator(workspace, settings, common.name or settings.architecture)
-    train_run(workspace, run, common.tracker)
+    _report(train_run(workspace, run, common.tracker), common.as_json)
 
 
 def _path(path: Path | None) -> str | None:
@@ -159,7 +167,7 @@ def _train(
         run = _to_resume(workspace, kind, common, given)
     else:
         run = _begun(workspace, kind, common, given)
-    train_run(workspace, run, common.tracker)
+    _report(train_run(workspace, run, common.tracker), common.as_json)
 
 
 def check_trackers(trackers: list[str] | None) -> None:
@@ -205,14 +213,14 @@ def _to_resume(
     return run
 
 
-def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> None:
-    """Train a run to its end, under progress bars."""
+def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> RunRecord:
+    """Train a run to its end, under progress bars; return its record."""
     from satchel.evaluate.stability import loss_trends
     from satchel.workflows.train import resume
 
     if run.state() == "finished":
         say(f"the run {run.name} is finished; next: satchel evaluate {run.name}")
-        return
+        return run.read()
     say(f"run {run.name}, in {run.folder}")
     try:
         with Bars(resumes=False) as bars:
@@ -228,6 +236,12 @@ def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> Non
         say(str(trend))
     if not record.adapts:
         say(f"next: satchel evaluate {run.name}")
+    return record
+
+
+def _report(record: RunRecord, as_json: bool) -> None:
+    if as_json:
+        print_result(record)
 
 
 def _name(settings: TrainSettings) -> str:

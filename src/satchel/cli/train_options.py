@@ -11,6 +11,8 @@ from typing import Annotated, Any, Final, Literal, get_type_hints
 
 import typer
 
+from satchel.cli.shared import AsJson
+
 SPLIT: Final = "default"
 
 SplitName = Annotated[
@@ -53,6 +55,7 @@ class RunOptions:
     minutes: Minutes = None
     setting: Setting = None
     tracker: Tracker = None
+    as_json: AsJson = False
 
     def settings(self) -> dict[str, Any]:
         """Those that are settings of the run, by the settings' names."""

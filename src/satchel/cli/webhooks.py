@@ -8,6 +8,7 @@ import typer
 
 from satchel.cli.jobs import MAX_ID
 from satchel.cli.shared import (
+    AsJson,
     AsJsonLines,
     Yes,
     confirm,
@@ -85,11 +86,15 @@ def off(context: typer.Context, webhook: WebhookId, as_json: AsJsonLines = False
 
 
 @webhooks.command()
-def remove(context: typer.Context, webhook: WebhookId, yes: Yes = False) -> None:
+def remove(
+    context: typer.Context, webhook: WebhookId, yes: Yes = False, as_json: AsJson = False
+) -> None:
     """Delete a webhook and what was sent to it."""
     store = _store(context)
     confirm(f"webhook {webhook} ({store.webhook(webhook).url}) will be deleted", yes=yes)
     store.remove(webhook)
+    if as_json:
+        print_json({"removed": [webhook]})
     say(f"webhook {webhook} is deleted")
 
 
