@@ -165,6 +165,18 @@ def test_formulas_are_made_plain(text):
     assert plain("a" + text) == "a" + text
 
 
+def test_the_start_page_shows_recent_cases_and_an_example(client, draw):
+    home = client.get("/", headers=HTML).text
+    assert "Recent cases" not in home
+    code = re.findall(r'name="code" value="([^"]*)"', home)[0]
+    answer = client.post("/example", data={"code": code}, headers=HTML)
+    page = client.get(answer.headers["location"], headers=HTML).text
+    assert f"Compare with {code}" in page
+    link = choose(client, identified(client, draw("Z-9")), code="Z-9")
+    assert link in client.get("/", headers=HTML).text
+    assert client.post("/example", data={"code": "NOPE"}, headers=HTML).status_code == 404
+
+
 def test_an_answer_has_an_address(client, draw, server):
     sent = client.post("/identify", files={"photos": ("a.jpg", draw("Z-9"))}, headers=HTML)
     address = sent.headers["location"]

@@ -44,6 +44,7 @@ READ_BODIES = {  # what the body of each route that reads one is
     **dict.fromkeys((f"/catalogue/{one}" for one in PAGE_EDITS), FORM_TYPE),
     "/review/decide": FORM_TYPE,
     "/review/undo": FORM_TYPE,
+    "/example": FORM_TYPE,
     "/review/grid/decide": FORM_TYPE,
     "/review/grid/undo": FORM_TYPE,
     "/review/look-alikes/decide": FORM_TYPE,

@@ -117,7 +117,7 @@ def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) ->
         app.add_middleware(
             LimitedRate,
             per_minute=settings.identifications_per_minute,
-            paths=UPLOADS,
+            paths=(*UPLOADS, "/example"),
             unlimited=Networks(settings.proxies),
         )
     app.add_middleware(RefusedWhileStopping)
