@@ -159,7 +159,7 @@ def test_a_gallery_photo_is_left_out_as_its_own_query() -> None:
     photos, products = drawn(12, rng), rng.permutation(np.repeat(np.arange(6), 2))
     gallery = OfflineGallery(photos, products)
     searcher = gallery.searcher(SearchRules(view_power=0, product_power=0))
-    asked = [Query(gallery.photo(at), int(gallery.rows[at])) for at in range(12)]
+    asked = [Query(gallery.photo(at), [int(gallery.rows[at])]) for at in range(12)]
     found = rank_queries(searcher, asked)
     assert np.isnan(found.confidences).all()
     for at in range(12):

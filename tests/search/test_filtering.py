@@ -109,7 +109,7 @@ def test_a_filter_and_a_product_left_out() -> None:
     gallery = Gallery(7, 20, 80)
     only = gallery.products[:6]
     found = rank_products(
-        gallery.index, gallery.queries, top=9, only=only, without=int(only[2]), without_row=0
+        gallery.index, gallery.queries, top=9, only=only, without=int(only[2]), without_rows=[0]
     )
     assert int(only[2]) not in {one.product for one in found}
     assert {one.product for one in found} <= set(only.tolist())
@@ -135,3 +135,14 @@ def test_nearest_rows_among_some(seed: int, count: int, k: int) -> None:
         )[:k]
         assert own_scores == pytest.approx([cosine for cosine, _ in cosines], abs=1e-6)
         assert set(own_rows.tolist()) <= set(np.flatnonzero(among).tolist())
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 10_000), st.data())
+def test_rows_left_out_are_as_if_the_gallery_had_them_not(seed: int, data: st.DataObject) -> None:
+    gallery = Gallery(seed, 8, 40)
+    out = data.draw(st.lists(st.integers(0, 39), min_size=1, max_size=20, unique=True))
+    found = rank_products(gallery.index, gallery.queries, top=8, without_rows=out)
+    left = set(gallery.index.gallery.products[np.setdiff1d(np.arange(40), out)].tolist())
+    assert {one.product for one in found} == left
+    assert not {int(one.photo, 16) for one in found} & set(out)

@@ -112,12 +112,13 @@ class Query:
     Attributes:
         photo: embedded as a query.
         further: photos of the same item, embedded likewise.
-        without_row: row of the index to leave out: the photo itself, where the gallery has it.
+        without_rows: rows of the index to leave out: the photos themselves, where the gallery has
+            them.
         only: ids of the products that pass the query's filter; None without a filter.
     """
 
     photo: PhotoEmbedding
-    without_row: int | None = None
+    without_rows: Sequence[int] = ()
     only: Ints | None = None
     further: Sequence[PhotoEmbedding] = ()
 
@@ -210,7 +211,7 @@ def rank_queries(
 
     def work(batch: list[Query]) -> RankedQueries:
         ranked = [
-            searcher.rank(query.item, top=POOL, without_row=query.without_row, only=query.only)
+            searcher.rank(query.item, top=POOL, without_rows=query.without_rows, only=query.only)
             for query in batch
         ]
         if confidence is None:
@@ -240,7 +241,7 @@ def rank_pairs(
             searcher.rank,
             query.item,
             top=POOL,
-            without_row=query.without_row,
+            without_rows=query.without_rows,
             only=query.only,
         )
         there = rank()

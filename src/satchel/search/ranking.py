@@ -69,7 +69,7 @@ def rank_products(
     matcher: PatchMatcher | None = None,
     reranked: int = RERANKED,
     without: int | None = None,
-    without_row: int | None = None,
+    without_rows: Sequence[int] = (),
     only: Ints | None = None,
 ) -> list[RankedProduct]:
     """Rank the products of the gallery for one item.
@@ -92,7 +92,8 @@ def rank_products(
         matcher: of the item's photos, in the order of `queries`; None leaves patches out.
         reranked: how many products are re-ranked; the others get the lowest term of these.
         without: id of a product to leave out.
-        without_row: row of the index to leave out: the query itself, where it is a gallery photo.
+        without_rows: rows of the index to leave out: the query itself, where it is a gallery photo,
+            and other photos of the very same item.
         only: shape (m,), int64, ids of the products that may be returned: the ranking is that of a
             gallery with no others, under the whitening of the whole one. None for all.
 
@@ -101,12 +102,12 @@ def rank_products(
         everything is left out.
     """
     queries = index.prepared(queries)
-    wanted = max(top, POOL) + (without is not None) + (without_row is not None)
+    wanted = max(top, POOL) + (without is not None) + len(without_rows)
     among = None if only is None else np.isin(index.gallery.products, only)
     candidates = _candidates(index, queries, wanted, among)
     rows = index.rows_of(candidates[candidates != without])
-    if without_row is not None:
-        rows = rows[rows != without_row]
+    if without_rows:
+        rows = rows[~np.isin(rows, without_rows)]
     if not len(rows):
         return []
     shortlist, scores = _shortlist(index, queries, rows, max(top, POOL))

@@ -37,7 +37,7 @@ class Searcher:
         *,
         top: int,
         without: int | None = None,
-        without_row: int | None = None,
+        without_rows: Sequence[int] = (),
         only: Ints | None = None,
     ) -> list[RankedProduct]:
         """Rank the products of the gallery for one item, best first.
@@ -45,7 +45,7 @@ class Searcher:
         Args:
             item: embedded photos of it, at least one.
             top: how many products to return, at most.
-            without, without_row: what to leave out; see `rank_products`.
+            without, without_rows: what to leave out; see `rank_products`.
             only: ids of the products that may be returned, ascending; None for all.
         """
         patches = [photo.patches for photo in item if photo.patches is not None]
@@ -58,6 +58,6 @@ class Searcher:
                 if len(patches) == len(item)
                 else None,
                 without=without,
-                without_row=without_row,
+                without_rows=without_rows,
                 only=only,
             )
