@@ -82,10 +82,10 @@ class Market(StrictModel):
     terms: str = Field(
         "1", max_length=32, description="version of the terms that people accept who register"
     )
-    second_expert_from_krw: int | None = Field(
-        None,
+    second_expert_from_krw: int = Field(
+        0,
         ge=0,
-        description="price in won from which two experts must certify a good; none: one is enough",
+        description="price in won from which two experts must certify a good; 0: one is enough",
     )
     blur: bool = Field(
         True, description="whether faces and number plates are blurred on photos that all may see"

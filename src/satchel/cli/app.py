@@ -34,6 +34,7 @@ from satchel.cli.import_ import import_
 from satchel.cli.index import index
 from satchel.cli.init import init
 from satchel.cli.jobs import jobs
+from satchel.cli.learn import learn
 from satchel.cli.locate import locate
 from satchel.cli.lookalikes import lookalikes
 from satchel.cli.output import Verbosity, complain, say, set_verbosity, verbosity, write_anything
@@ -107,6 +108,7 @@ app.command()(facets)
 app.add_typer(feedback, name="feedback")
 app.command()(serve)
 app.command()(worker)
+app.command()(learn)
 app.add_typer(jobs, name="jobs")
 app.add_typer(webhooks, name="webhooks")
 app.add_typer(admin, name="admin")

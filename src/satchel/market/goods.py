@@ -13,7 +13,7 @@ from satchel.market.desk.queue import Queue
 from satchel.market.listings.changes import Outbox
 from satchel.market.listings.records import Listing, ListingEvent
 from satchel.market.listings.store import ListingStore
-from satchel.market.outbox import to_webhooks
+from satchel.market.outbox import to_jobs, to_webhooks
 from satchel.market.sale.reservations import Reservations
 from satchel.market.sale.shelf import Shelf
 
@@ -48,7 +48,7 @@ class Goods:
             outboxes: receive every step within its transaction.
         """
         shelf = Shelf(engine, brands)
-        outbox = _all((shelf.update, to_webhooks, *outboxes))
+        outbox = _all((shelf.update, to_webhooks, to_jobs, *outboxes))
         return cls(
             listings=ListingStore(engine, outbox),
             queue=Queue(engine, outbox),

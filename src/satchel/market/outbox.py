@@ -1,12 +1,33 @@
-"""Listings' steps → events for webhooks, in the transaction of the step."""
+"""Listings' steps → webhooks and jobs, in the transaction of the step."""
 
 from __future__ import annotations
 
+from datetime import timedelta
+from typing import Final
+
 from sqlalchemy import Connection
 
+from satchel.jobs.queue import enqueue
 from satchel.market.listings.records import Listing, ListingEvent
+from satchel.market.listings.states import StepName
+from satchel.market.sale.reservations import RESERVED_FOR
 from satchel.market.webhooks.publish import publish
 from satchel.market.webhooks.records import EVENTS
+
+TAKE_PHOTOS: Final = "take_photos"
+"""Kind of the job by which the gallery gets what was certified, and loses what was revoked."""
+
+EXPIRE: Final = "expire_reservations"
+"""Kind of the job that puts goods back on sale."""
+
+
+def to_jobs(connection: Connection, listing: Listing, event: ListingEvent) -> None:
+    """Queue what follows from a step."""
+    if event.step in {StepName.CERTIFY, StepName.REVOKE}:
+        enqueue(connection, TAKE_PHOTOS, {}, unique_key=TAKE_PHOTOS)
+    elif event.step is StepName.RESERVE:
+        key = f"{EXPIRE}:{event.id}"
+        enqueue(connection, EXPIRE, {}, unique_key=key, delay=RESERVED_FOR + timedelta(seconds=1))
 
 
 def to_webhooks(connection: Connection, listing: Listing, event: ListingEvent) -> None:

@@ -11,11 +11,14 @@ from satchel.jobs.records import Arguments, Handler, Handlers, Lease
 from satchel.market.accounts.mail import SmtpMailer
 from satchel.market.accounts.outbox import JOB as MAIL
 from satchel.market.accounts.outbox import MailHandler
+from satchel.market.goods import Goods
+from satchel.market.outbox import EXPIRE, TAKE_PHOTOS
 from satchel.market.webhooks.publish import BACKOFF as WEBHOOK_BACKOFF
 from satchel.market.webhooks.publish import KIND as WEBHOOK
 from satchel.market.webhooks.sending import Sender
 from satchel.market.webhooks.store import WebhookStore, prune_deliveries
 from satchel.workflows.index import index_catalogue
+from satchel.workflows.learn import learn_photos
 from satchel.workspace import Workspace
 
 Run = Callable[[Workspace, Lease, Arguments], Arguments | None]
@@ -33,6 +36,8 @@ def handlers_of(workspace: Workspace) -> Handlers:
     return {
         "index": Handler(bound(_index), deadline_s=24 * 60 * 60),
         MAIL: Handler(letters.run, deadline_s=120),
+        TAKE_PHOTOS: Handler(bound(_take_photos), deadline_s=24 * 60 * 60),
+        EXPIRE: Handler(bound(_expire)),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 
@@ -66,3 +71,15 @@ def _index(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> Argume
         "indexed": result.indexed,
         "problems": [str(problem) for problem in result.problems[:100]],
     }
+
+
+def _take_photos(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> Arguments:
+    """Let the gallery have what was certified, and no longer what was revoked."""
+    taken = learn_photos(workspace)
+    return {"listings": taken.listings, "added": taken.added, "removed": taken.removed}
+
+
+def _expire(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> Arguments:
+    """Put goods back on sale whose reservation has expired."""
+    catalogue = workspace.catalogue
+    return {"expired": Goods.of(catalogue.engine, catalogue.brands).reservations.expire()}

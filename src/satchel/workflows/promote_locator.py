@@ -163,7 +163,8 @@ def _right(
     gallery = OfflineGallery(stored, products, encoder=space.id)
     passes = read_card(serving_card(workspace.models)).n_passes
     queries = (
-        Query(as_query(gallery.photo(row), passes), int(gallery.rows[row])) for row in rows.tolist()
+        Query(as_query(gallery.photo(row), passes), [int(gallery.rows[row])])
+        for row in rows.tolist()
     )
     searcher = gallery.searcher(workspace.settings.search)
     ranked = rank_queries(searcher, queries, progress=progress)

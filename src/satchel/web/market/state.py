@@ -64,7 +64,7 @@ class MarketState:
         self.goods = Goods.of(
             engine,
             workspace.catalogue.brands,
-            second_from_krw=self.settings.second_expert_from_krw,
+            second_from_krw=self.settings.second_expert_from_krw or None,
         )
         store, limits = workspace.market_photos, workspace.settings.photos.limits()
         self.photos = ListingPhotos(engine, store, decoder, limits)

@@ -1,0 +1,1 @@
+"""What experts' decisions teach: photos for the gallery, and items whose product is known."""
