@@ -250,7 +250,8 @@ def read_settings(path: Path) -> Settings:
         raise WorkspaceError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         raise WorkspaceError(
-            f"{path}: {reason(error)}; run `satchel init` in an empty folder to see a valid file"
+            f"{path}: {reason(error, Settings)}; run `satchel init` in an empty folder to see a "
+            "valid file"
         ) from None
 
 

@@ -20,10 +20,13 @@ class Done:
     stderr: str
 
 
-def satchel(workspace: Path, *arguments: str) -> Done:
+def satchel(workspace: Path, *arguments: str, stdin: bytes | None = None) -> Done:
     """Run `satchel --workspace WORKSPACE ARGUMENTS`."""
     result = CliRunner().invoke(
-        app, ["--workspace", str(workspace), *arguments], env={"COLUMNS": "160"}
+        app,
+        ["--workspace", str(workspace), *arguments],
+        input=stdin,
+        env={"COLUMNS": "160"},
     )
     error = result.exception
     if isinstance(error, SatchelError):  # as satchel.cli.app.main reports it

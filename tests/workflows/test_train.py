@@ -167,7 +167,7 @@ def test_two_processes_make_one_run(house: Path) -> None:
     [
         (("--loss=tripplet",), "triplet"),
         (("--loss=triplet", "--option=minning=all"), "mining"),
-        (("--set=epoch=3",), "epoch: there is no such setting (got 3); the settings are stage, ep"),
+        (("--set=epoch=3",), "epoch: there is no such setting, did you mean epochs? (got 3)"),
         (("--set=mix=0.5",), "mix = 0"),
         (("--backbone=small_cnn", "--set=blend_with_start=[0.5]"), "has none; give --weights"),
         (("--set=batch=4", "--set=photos_each=4"), "two products"),

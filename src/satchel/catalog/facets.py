@@ -145,8 +145,9 @@ class Facets:
     def _no_attribute(self, key: str) -> NoMatch:
         names = [self._names[known] for known in self._counted()]
         closest = get_close_matches(key, self._values, CLOSEST, LEAST_SIMILARITY)
+        hint = f"did you mean {printable(self._names[closest[0]])!r}? " if closest else ""
         return NoMatch(
-            f"no product has an attribute {printable(key)!r}; the catalogue has "
+            f"no product has an attribute {printable(key)!r}; {hint}the catalogue has "
             f"{printable(', '.join(names)) or 'no attributes'}",
             key,
             [self._names[known] for known in closest] or names[:CLOSEST],

@@ -19,6 +19,7 @@ from satchel.cli.shared import (
     print_table,
     say,
 )
+from satchel.cli.stdin import catalogue_file
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def calibrate(
         Path | None,
         typer.Argument(
             help="Real query photos with their codes: as for import. With --feedback, a file of "
-            "`satchel feedback export`."
+            "`satchel feedback export`. - is stdin."
         ),
     ] = None,
     feedback: Annotated[
@@ -75,18 +76,19 @@ def calibrate(
         say("calibration deleted; the confidence of the encoder's card applies again")
         return
     problems = FirstProblems("… and more")
-    source = open_rows(photos, encoding=encoding)
-    for note in source.notes:
-        say(note)
-    with Bars() as bars:
-        calibration, measured, left_out = calibrate_workspace(
-            workspace,
-            load_embedder(workspace, threads=1),
-            source,
-            f"{photos.name}, {timestamp()}",
-            progress=bars,
-            on_problem=problems,
-        )
+    with catalogue_file(photos, None) as (file, folder):
+        source = open_rows(file, folder, encoding=encoding)
+        for note in source.notes:
+            say(note)
+        with Bars() as bars:
+            calibration, measured, left_out = calibrate_workspace(
+                workspace,
+                load_embedder(workspace, threads=1),
+                source,
+                f"{file.name}, {timestamp()}",
+                progress=bars,
+                on_problem=problems,
+            )
     write_calibration(workspace.models, calibration)
     if left_out != LeftOut():
         say(f"{left_out}: such a photo retrieves itself, or counts twice")
@@ -103,13 +105,14 @@ def _calibrate_on_feedback(workspace: Workspace, file: Path | None, as_json: boo
     from satchel.workflows.feedback import calibrate_on_feedback
 
     problems = FirstProblems("… and more")
-    given = workspace.catalogue.feedback.all() if file is None else read_lines(file)
     usable = []
-    for one in given:
-        if isinstance(one, Problem):
-            problems(one)
-        else:
-            usable.append(one)
+    with catalogue_file(file or Path(), None) as (path, _):
+        given = workspace.catalogue.feedback.all() if file is None else read_lines(path)
+        for one in given:
+            if isinstance(one, Problem):
+                problems(one)
+            else:
+                usable.append(one)
     name = "feedback" if file is None else file.name
     with Bars() as bars:
         calibration, measured, left_out = calibrate_on_feedback(

@@ -25,6 +25,8 @@ def facets(
     as_json: AsJsonLines = False,
 ) -> None:
     """List brands, categories, colours and other attributes, and how many products have each."""
+    from difflib import get_close_matches
+
     from satchel.catalog.filters import attribute_key, parse_where
 
     known = open_workspace(context).catalogue.facets.read()
@@ -35,8 +37,10 @@ def facets(
         names = [facet.attribute for facet in counted]
         counted = [facet for facet in counted if attribute_key(facet.attribute) == key]
         if not counted:
+            closest = get_close_matches(key, [attribute_key(name) for name in names], 1)
+            hint = f"; did you mean {closest[0]!r}?" if closest else ""
             raise NoMatch(
-                f"expected one of {', '.join(names) or 'no attributes'}, got {attribute!r}",
+                f"expected one of {', '.join(names) or 'no attributes'}, got {attribute!r}{hint}",
                 attribute,
                 names,
             )

@@ -18,6 +18,7 @@ from satchel.cli.shared import (
     print_table,
     say,
 )
+from satchel.cli.stdin import read_photo_or_stdin
 from satchel.errors import BadBox, PhotoError, UsageError
 from satchel.records import Problem
 from satchel.text import printable
@@ -32,7 +33,9 @@ if TYPE_CHECKING:
 
 def identify(
     context: typer.Context,
-    photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns.")],
+    photos: Annotated[
+        list[str], typer.Argument(help="Photos, folders of photos, patterns, or -, stdin.")
+    ],
     top: Annotated[
         int | None, typer.Option(min=1, max=50, help="Candidates given; default from satchel.toml.")
     ] = None,
@@ -125,12 +128,10 @@ class _Answers:
         """Identify the one item that these photos show, by those that can be read."""
         if len(paths) > self._most:
             raise UsageError(f"expected at most {self._most} photos of an item, got {len(paths)}")
-        from satchel.images import read_photo
-
         used, embedded = [], []
         for path, box in zip(paths, boxes, strict=True):
             try:
-                data = read_photo(path, self._workspace.settings.photos.limits())
+                data = read_photo_or_stdin(path, self._workspace.settings.photos.limits())
                 embedded += self._identifier.embed([data], [box])
                 used.append(path)
             except (PhotoError, BadBox) as error:

@@ -19,6 +19,7 @@ from satchel.cli.shared import (
     problems_shown,
     say,
 )
+from satchel.cli.stdin import catalogue_file
 
 if TYPE_CHECKING:
     from satchel.workflows.import_ import ImportResult
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
 
 def import_(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="CSV, XLSX or JSONL file, or a folder per code.")],
+    path: Annotated[
+        Path, typer.Argument(help="CSV, XLSX or JSONL file, a folder per code, or -, stdin.")
+    ],
     photos: Annotated[
         Path | None,
         typer.Option(help="Folder that photo paths are relative to; default the file's own."),
@@ -57,18 +60,19 @@ def import_(
     from satchel.workflows.import_ import import_catalogue
 
     workspace = open_workspace(context)
-    source = open_rows(path, photos, encoding, parse_columns(column or ()), sheet)
-    for note in source.notes:
-        say(note)
-    with Bars(resumes=not dry_run) as bars:
-        done = import_catalogue(
-            workspace,
-            source,
-            path.resolve().stem,
-            update=update,
-            dry_run=dry_run,
-            progress=bars,
-        )
+    with catalogue_file(path, photos) as (file, folder):
+        source = open_rows(file, folder, encoding, parse_columns(column or ()), sheet)
+        for note in source.notes:
+            say(note)
+        with Bars(resumes=not dry_run) as bars:
+            done = import_catalogue(
+                workspace,
+                source,
+                file.resolve().stem,
+                update=update,
+                dry_run=dry_run,
+                progress=bars,
+            )
     if as_json:
         print_result(_result(done, dry_run=dry_run))
     _say_counts(done, update=update, dry_run=dry_run)

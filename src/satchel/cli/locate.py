@@ -9,6 +9,7 @@ import typer
 
 from satchel.cli.photo_paths import decoder_for, photo_paths
 from satchel.cli.shared import SOME_FAILED, AsJsonLines, complain, print_json, print_table
+from satchel.cli.stdin import read_photo_or_stdin
 from satchel.text import printable
 
 if TYPE_CHECKING:
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 def locate(
     context: typer.Context,
-    photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns.")],
+    photos: Annotated[
+        list[str], typer.Argument(help="Photos, folders of photos, patterns, or -, stdin.")
+    ],
     draw: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Write each photo with its boxes into this folder."),
@@ -57,7 +60,8 @@ def locate(
     locator = PhotoLocator.open(rules, folder, workspace)
     drawings = None if draw is None else _Drawings(draw)
     paths, limits = list(photo_paths(photos, fail)), settings.photos.limits()
-    for photo in locator.locate(paths, limits, decoder=decoder_for(len(paths), limits)):
+    decoder = decoder_for(len(paths), limits)
+    for photo in locator.locate(paths, limits, decoder=decoder, read=read_photo_or_stdin):
         if not isinstance(photo, LocatedPhoto):
             fail(photo)
             continue

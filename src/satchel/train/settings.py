@@ -246,4 +246,4 @@ def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
         raise UsageError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         known = ", ".join(kind.model_fields)
-        raise UsageError(f"{reason(error)}; the settings are {known}") from None
+        raise UsageError(f"{reason(error, kind)}; the settings are {known}") from None

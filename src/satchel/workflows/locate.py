@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,17 +63,23 @@ class PhotoLocator:
         return cls(None, Encoder.load(card, threads=cores()))
 
     def locate(
-        self, paths: Iterable[Path], limits: PhotoLimits, *, decoder: Decoder = IN_PROCESS
+        self,
+        paths: Iterable[Path],
+        limits: PhotoLimits,
+        *,
+        decoder: Decoder = IN_PROCESS,
+        read: Callable[[Path, PhotoLimits], bytes] = read_photo,
     ) -> Iterator[LocatedPhoto | Problem]:
         """Find the objects in each photo; one that cannot be read is a problem.
 
         Args:
             decoder: what decodes photos; a `satchel.decoding.pool.DecoderPool` for those of
                 strangers.
+            read: reads a photo's file; raises `PhotoError`.
         """
         for path in paths:
             try:
-                data = read_photo(path, limits)
+                data = read(path, limits)
                 located = self._boxes(decoder.decode(data, limits=limits))
                 yield LocatedPhoto(path, _full_size(data, limits, decoder), *located)
             except PhotoError as error:
