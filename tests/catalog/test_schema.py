@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, insert
+from sqlalchemy import create_engine, insert, select
 
 import satchel.jobs.tables
 import satchel.market.accounts.tables
@@ -18,7 +18,7 @@ import satchel.market.sale.tables
 import satchel.market.webhooks.tables  # noqa: F401 - tables that the migrations lead to
 from satchel.catalog.database import SCHEMA, _set_pragmas, open_database
 from satchel.catalog.store import Catalogue
-from satchel.catalog.tables import Base, PhotoRow, ProductPhotoRow, ProductRow
+from satchel.catalog.tables import Base, PhotoFiguresRow, PhotoRow, ProductPhotoRow, ProductRow
 from satchel.errors import WorkspaceError
 
 
@@ -91,4 +91,31 @@ def test_a_database_of_the_first_release_is_migrated_with_what_it_holds(tmp_path
     assert catalogue.has_photo("a" * 64)
     assert catalogue.edits.history() == []
     assert catalogue.annotations.count() == 0
+    catalogue.close()
+
+
+def test_collages_of_an_older_rule_are_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "a.db"
+    engine = create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", "satchel.catalog:migrations")
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0011")
+        for number, panels in enumerate((1, 2, 4), start=1):
+            name = f"{number:064x}"
+            connection.execute(
+                insert(PhotoRow).values(sha256=name, width=1, height=2, size_bytes=3)
+            )
+            figures = {"pixel_digest": b"", "hash": b"", "informative": True, "content": {}}
+            connection.execute(
+                insert(PhotoFiguresRow).values(
+                    photo_id=number, figures={"panels": panels}, **figures
+                )
+            )
+        connection.commit()
+    engine.dispose()
+    catalogue = Catalogue.open(path)
+    with catalogue._engine.connect() as connection:
+        assert connection.scalars(select(PhotoFiguresRow.photo_id)).all() == [1]
     catalogue.close()

@@ -148,6 +148,24 @@ def test_panels_are_counted(gutter: int) -> None:
     assert Fault.COLLAGE in kinds(row)
 
 
+def test_a_photo_padded_to_a_square_is_one() -> None:
+    """Its ground is not quite white, the padding is: the step runs along all of it."""
+    studio = np.full((240, 480, 3), 232, np.uint8)
+    studio[60:180, 90:390] = cv2.resize(textured(4), (300, 120))
+    padded = cv2.copyMakeBorder(studio, 120, 120, 0, 0, cv2.BORDER_CONSTANT, value=(255,) * 3)
+    assert measured(studio).panels == measured(rgb(padded)).panels == 1
+    assert Fault.COLLAGE not in kinds(rgb(padded))
+    below = 255 - padded[120:360] // 2  # another picture, not blank
+    assert measured(rgb(np.vstack([padded[120:360], below]))).panels == 2
+
+
+def test_a_wall_above_a_table_is_no_panel() -> None:
+    photo = np.full((360, 360, 3), (150, 90, 60), np.uint8)
+    photo[140:] = (235, 220, 205)
+    photo[180:300, 80:280] = cv2.resize(textured(5), (200, 120))
+    assert measured(photo).panels == 1
+
+
 def test_a_frame_and_stripes_are_no_panels() -> None:
     framed = cv2.copyMakeBorder(textured(1), 20, 20, 20, 20, cv2.BORDER_CONSTANT, value=(0, 0, 0))
     assert measured(rgb(framed)).panels == 1

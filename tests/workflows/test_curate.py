@@ -19,6 +19,7 @@ from satchel.catalog.review import DECIDED
 from satchel.curate.copies import compared_pairs, pairs_to_compare
 from satchel.curate.decide import BEYOND_BEST, CONFLICT, COPY, LAST_PHOTO
 from satchel.curate.garbage import State
+from satchel.curate.report import STATES
 from satchel.curate.rules import BEST_N, CurationRules, DuplicateThresholds, GarbageRules
 from satchel.curate.summary import CurationSummary, Example, StageCount, Unfindable
 from satchel.encode.embedder import Embedder, EmbeddingSpace
@@ -133,6 +134,37 @@ def test_dropped_photos_leave_the_index_and_nothing_is_deleted(
     assert len(messy.catalogue.photos_of("A")) == 3
     for photo in messy.catalogue.photos_of("A"):
         assert len(decode(messy.photos.read(photo.sha256)))
+
+
+def test_report_and_index_agree_on_what_doubtful_photos_do(
+    messy: Workspace, encoder: Encoder
+) -> None:
+    """The report says: searched where its product has no kept photo."""
+    result = curate_catalogue(messy, rules(), embedder=Embedder(encoder))
+    assert STATES["doubtful"].endswith("; searched where its product has no kept photo")
+    assert STATES["dropped"] == "out of the gallery"
+    assert STATES["doubtful"].partition(";")[2] in result.page.read_text(encoding="utf-8")
+    review = messy.catalogue.review
+    own = {code: [photo.link_id for photo in review.of_product(code)] for code in ("A", "B")}
+    for of_a, of_b in (("ddd", "kd"), ("kkd", "dd"), ("xdk", "xd"), ("xxd", "kk"), ("dxx", "xx")):
+        named = {"k": "kept", "d": "doubtful", "x": "dropped"}
+        given = {
+            link: named[letter]
+            for links, letters in ((own["A"], of_a), (own["B"], of_b))
+            for link, letter in zip(links, letters, strict=True)
+        }
+        messy.catalogue.curation.set_states((link, state, []) for link, state in given.items())
+        index = build_index(
+            messy.catalogue, EmbeddingSpace(encoder.card), messy.index_path, messy.settings.search
+        )
+        expected = [
+            photo.sha256
+            for code in ("A", "B")
+            for photo in review.of_product(code)
+            if photo.state == "kept"
+            or (photo.state == "doubtful" and "kept" not in {given[one] for one in own[code]})
+        ]
+        assert sorted(bytes(row).hex() for row in index.gallery.photos) == sorted(expected)
 
 
 def test_a_second_run_works_on_nothing_and_changes_nothing(
