@@ -122,7 +122,7 @@ def test_what_changes_something_is_for_nobody_unknown(app: FastAPI) -> None:
     }
     ways_in = {"/api/v1/session", "/api/v1/accounts"}
     ways_in |= {f"/api/v1/account/{step}" for step in ("confirm", "forgotten", "reset")}
-    stateless = {"/identify", "/feedback", "/feedback/other"}
+    stateless = {"/identify", "/example", "/feedback", "/feedback/other"}
     stateless |= {"/api/v1/identify", "/api/v1/feedback"}
     assert open_ <= ways_in | stateless
 

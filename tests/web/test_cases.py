@@ -66,7 +66,7 @@ def test_a_choice_becomes_a_case_without_photos(client, draw, own_workspace):
     assert "&lt;b&gt;label&lt;/b&gt;" in page
     assert "The photo was not kept" in page
     assert client.get(f"{link}/1.jpg").status_code == 404
-    assert not (own_workspace.folder / "cases").exists()
+    assert list(own_workspace.folder.glob("cases/*")) == []
     assert choose(client, answer, expert="true") == link  # of one answer there is one case
     (case,) = own_workspace.catalogue.cases.all()
     assert case.state is CaseState.OPEN

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.catalog.decisions import Choice
+from satchel.market.roles import Role
+from satchel.web.access import allow
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.pages.review import KIND, MOST_ID, Place, State, render_for, reviewer, signed
 from satchel.web.state import Server, ServerState
@@ -38,7 +40,12 @@ class GridUndoForm(Place):
     decision: int = Field(ge=0, le=MOST_ID)
 
 
-router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=HTMLResponse)
+router = APIRouter(
+    prefix=PATH,
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+    dependencies=[allow(Role.EXPERT)],
+)
 
 
 @router.get("")
