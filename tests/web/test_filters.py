@@ -138,7 +138,7 @@ def test_a_page_without_javascript_filters_and_keeps_the_choice(client, draw):
     )
     assert "Only products with 구찌 were compared." in answer.text
     assert 'value="brand=구찌" selected' in answer.text
-    assert answer.text.count('<li data-candidate=') == 1
+    assert answer.text.count("<li data-candidate=") == 1
 
 
 def test_the_page_says_in_words_that_nothing_matches(client, draw):

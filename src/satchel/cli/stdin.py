@@ -18,8 +18,8 @@ STDIN: Final = Path("-")
 def catalogue_file(path: Path, photos: Path | None) -> Iterator[tuple[Path, Path | None]]:
     """Yield the file to read and the folder of its photos.
 
-    Stdin is copied to a temporary file, since catalogues are read twice; its kind is recognised by how it
-    begins, and its photos are relative to the current directory.
+    Stdin is copied to a temporary file, since catalogues are read twice; its kind is recognised by
+    how it begins, and its photos are relative to the current directory.
     """
     if path != STDIN:
         yield path, photos

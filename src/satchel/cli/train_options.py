@@ -39,7 +39,7 @@ Stage = Annotated[
     Literal["head", "partial", "full"] | None,
     typer.Option(help="head: on frozen features, in seconds; partial: the last blocks; full: all."),
 ]
-Epochs = Annotated[int | None, typer.Option(min=1)]
+Epochs = Annotated[int | None, typer.Option(min=1, help="Passes over the training photos.")]
 Minutes = Annotated[float | None, typer.Option(help="As many epochs as fit.")]
 
 
