@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -155,6 +156,7 @@ class FetchClient:
         return FetchError(f"{_shown(url)} does not answer in time ({most:g} s in all)")
 
 
+_ERRNO: Final = re.compile(r"^\[Errno -?\d+\] ")
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -224,4 +226,5 @@ def _too_large(url: httpx2.URL, most: int) -> FetchTooLarge:
 
 
 def _failed(url: httpx2.URL, error: Exception) -> FetchError:
-    return FetchError(f"{_shown(url)} cannot be requested: {error or type(error).__name__}")
+    why = _ERRNO.sub("", str(error)) or type(error).__name__
+    return FetchError(f"{_shown(url)} cannot be requested: {why[0].lower()}{why[1:]}")

@@ -39,6 +39,14 @@ class DeliveryState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class By:
+    """Who changes a webhook, for the audit log: an account, or nobody on the command line."""
+
+    account: int | None = None
+    address: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Webhook:
     """See `satchel.market.webhooks.tables.WebhookRow`. Times are in UTC, without a zone."""
 

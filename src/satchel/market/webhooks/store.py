@@ -11,11 +11,13 @@ from sqlalchemy import Connection, Engine, delete, func, insert, select, update
 from satchel.catalog.database import inserted_id, writing
 from satchel.errors import UnknownWebhook, UsageError
 from satchel.fetch.client import FetchClient
+from satchel.market.accounts.audit import record
 from satchel.market.webhooks.publish import deliver_to, queue_delivery
 from satchel.market.webhooks.records import (
     EVENTS,
     EVERY,
     PING,
+    By,
     Delivery,
     DeliveryState,
     Webhook,
@@ -24,6 +26,7 @@ from satchel.market.webhooks.signing import new_secret
 from satchel.market.webhooks.tables import DeliveryRow, WebhookRow
 
 MAX_WEBHOOKS: Final = 50
+NOBODY: Final = By()
 
 
 class WebhookStore:
@@ -38,7 +41,7 @@ class WebhookStore:
         self._engine = engine
         self._client = client
 
-    def add(self, url: str, events: Collection[str]) -> Webhook:
+    def add(self, url: str, events: Collection[str], *, by: By = NOBODY) -> Webhook:
         """Add a webhook with a secret of its own.
 
         Args:
@@ -55,6 +58,7 @@ class WebhookStore:
             if (connection.scalar(select(func.count(WebhookRow.id))) or 0) >= MAX_WEBHOOKS:
                 raise UsageError(f"expected at most {MAX_WEBHOOKS} webhooks: remove one first")
             added = inserted_id(connection, insert(WebhookRow).values(**row))
+            _record(connection, "add", added, by, url=url, events=wanted)
             connection.commit()
         return self.webhook(added)
 
@@ -73,23 +77,25 @@ class WebhookStore:
         with self._engine.connect() as connection:
             return [_of(row) for row in connection.execute(chosen)]
 
-    def set_active(self, webhook_id: int, active: bool) -> Webhook:
+    def set_active(self, webhook_id: int, active: bool, *, by: By = NOBODY) -> Webhook:
         """Switch a webhook on or off; one that is switched on counts as one that never failed."""
-        return self._change(webhook_id, active=active, failing_since=None, disabled_because=None)
+        values = {"active": active, "failing_since": None, "disabled_because": None}
+        return self._change(webhook_id, "on" if active else "off", by, **values)
 
-    def set_events(self, webhook_id: int, events: Collection[str]) -> Webhook:
+    def set_events(self, webhook_id: int, events: Collection[str], *, by: By = NOBODY) -> Webhook:
         """Set the events that a webhook wants."""
-        return self._change(webhook_id, events=_checked(events))
+        return self._change(webhook_id, "events", by, events=_checked(events))
 
-    def replace_secret(self, webhook_id: int) -> Webhook:
+    def replace_secret(self, webhook_id: int, *, by: By = NOBODY) -> Webhook:
         """Give a webhook a new secret, which counts from the next attempt on."""
-        return self._change(webhook_id, secret=new_secret())
+        return self._change(webhook_id, "secret", by, secret=new_secret())
 
-    def remove(self, webhook_id: int) -> None:
+    def remove(self, webhook_id: int, *, by: By = NOBODY) -> None:
         """Delete a webhook with its deliveries; what waits is not sent."""
         with writing(self._engine) as connection:
-            _webhook(connection, webhook_id)
+            url = _webhook(connection, webhook_id).url
             connection.execute(delete(WebhookRow).where(WebhookRow.id == webhook_id))
+            _record(connection, "remove", webhook_id, by, url=url)
             connection.commit()
 
     def ping(self, webhook_id: int) -> Delivery:
@@ -136,13 +142,25 @@ class WebhookStore:
             connection.commit()
         return self.delivery(delivery_id)
 
-    def _change(self, webhook_id: int, **values: Any) -> Webhook:
+    def _change(self, webhook_id: int, action: str, by: By, **values: Any) -> Webhook:
         with writing(self._engine) as connection:
             _webhook(connection, webhook_id)
             change = update(WebhookRow).where(WebhookRow.id == webhook_id).values(**values)
             connection.execute(change)
+            _record(connection, action, webhook_id, by)
             connection.commit()
         return self.webhook(webhook_id)
+
+
+def _record(connection: Connection, action: str, webhook_id: int, by: By, **details: Any) -> None:
+    record(
+        connection,
+        f"webhook.{action}",
+        by=by.account,
+        subject=f"webhook:{webhook_id}",
+        address=by.address,
+        **details,
+    )
 
 
 def prune_deliveries(engine: Engine, *, before: datetime) -> int:

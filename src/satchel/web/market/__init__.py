@@ -12,12 +12,15 @@ def router() -> APIRouter:
         api_listings,
         api_sale,
         api_session,
+        api_webhooks,
         entry,
         passwords,
+        webhooks,
     )
 
     made = APIRouter()
-    parts = (entry, passwords, account, api_session, api_account, api_listings, api_desk, api_sale)
-    for part in parts:
+    pages = entry, passwords, account, webhooks
+    apis = api_session, api_account, api_listings, api_desk, api_sale, api_webhooks
+    for part in (*pages, *apis):
         made.include_router(part.router)
     return made

@@ -19,9 +19,11 @@ from satchel.market.accounts.store import AccountStore
 from satchel.market.goods import Goods
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.privacy.public_photos import PublicPhotos
+from satchel.market.webhooks.records import By
 from satchel.web.addresses import Networks
 from satchel.web.market.rates import Rates
-from satchel.web.visitors import market_of
+from satchel.web.visitors import Visitor, market_of
+from satchel.workflows.jobs import webhooks_of
 from satchel.workspace import Workspace
 
 
@@ -32,6 +34,7 @@ class MarketState:
         settings: `[market]`.
         entry: registration, log-in, passwords.
         photos: of listings, as sellers and experts see them.
+        webhooks: programs that are informed of what happens.
         public_photos: of listings, as everybody sees them.
     """
 
@@ -71,6 +74,7 @@ class MarketState:
         self.public_photos = PublicPhotos(
             store, workspace.market_folder / "public", decoder, limits, blur=self.settings.blur
         )
+        self.webhooks = webhooks_of(workspace)
         self.rates = Rates(
             self.settings.requests_per_minute, Networks(workspace.settings.serve.proxies)
         )
@@ -84,6 +88,11 @@ def _required(request: Request) -> MarketState:
     market = market_of(request)
     assert market is not None  # its routes are there only where it is
     return market
+
+
+def by_of(visitor: Visitor) -> By:
+    """Return who makes a request, for the audit log."""
+    return By(visitor.account.id if visitor.account else None, visitor.address)
 
 
 Market = Annotated[MarketState, Depends(_required)]

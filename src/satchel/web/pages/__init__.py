@@ -9,6 +9,7 @@ from satchel.web.pages import (
     feedback,
     filters,
     home,
+    jobs,
     look_alikes,
     products,
     reference,
@@ -28,6 +29,7 @@ for page in (
     cases,
     catalogue,
     products,
+    jobs,
     reference,
 ):
     router.include_router(page.router)

@@ -197,6 +197,7 @@ def _of_visitor(request: Request) -> dict[str, Any]:
         "market": market is not None,
         "account": visitor.account,
         "may_edit": market is None or visitor.includes(Role.EXPERT),
+        "may_administer": market is None or visitor.includes(Role.ADMIN),
         "csrf": partial(_form_token, visitor) if market else Markup,
     }
 
