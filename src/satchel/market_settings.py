@@ -62,6 +62,9 @@ class Naver(Provider):
     issuer: Annotated[str, AfterValidator(_origin)] = Field(
         "https://nid.naver.com", description="address of the service"
     )
+    api: Annotated[str, AfterValidator(_origin)] = Field(
+        "https://openapi.naver.com", description="address of its profiles"
+    )
 
 
 class Market(StrictModel):

@@ -21,6 +21,7 @@ from satchel.web.visitors import CSRF_HEADER
 from satchel.workspace import Workspace
 
 PASSWORD = "fine rain on seven roofs"
+FIELD = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 TOKEN = re.compile(r"token=([A-Za-z0-9_-]{43})")
 
 
@@ -81,3 +82,12 @@ def logged_in(url: str, email: str, *, password: str = PASSWORD) -> Iterator[htt
         assert answer.status_code == 200, answer.text
         client.headers[CSRF_HEADER] = answer.json()["csrf_token"]
         yield client
+
+
+def fill_in(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
+    """Open the page of a form and send it, as a browser does."""
+    page = client.get(path)
+    found = FIELD.search(page.text)
+    assert found, page.text
+    target = path.partition("?")[0]
+    return client.post(target, data={"csrf": found[1], **fields}, headers={"accept": "text/html"})

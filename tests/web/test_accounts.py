@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -15,11 +14,10 @@ from fastapi import FastAPI
 from satchel.market.roles import Role
 from satchel.web.visitors import COOKIE, CSRF_HEADER, SECURE_COOKIE
 from satchel.workspace import Workspace
-from support.market import PASSWORD, Mailbox, logged_in, make_account, market_app
+from support.market import FIELD, PASSWORD, Mailbox, fill_in, logged_in, make_account, market_app
 
 HTTPS = {"x-forwarded-proto": "https"}
 NUMBERS = count()
-FIELD = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +65,6 @@ def _no_old_letters(mailbox) -> None:
 def visitor(url) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=url, timeout=60) as client:
         yield client
-
-
-def fill_in(client: httpx.Client, path: str, **fields: str) -> httpx.Response:
-    """Open the page of a form and send it, as a browser does."""
-    page = client.get(path)
-    found = FIELD.search(page.text)
-    assert found, page.text
-    target = path.partition("?")[0]
-    return client.post(target, data={"csrf": found[1], **fields}, headers={"accept": "text/html"})
 
 
 def test_a_person_registers_confirms_and_logs_in(visitor, mailbox):

@@ -97,18 +97,30 @@ class Kept(Generic[Kind]):
             UploadExpired: there is none, or it is another session's.
         """
         with self._lock:
-            self._expire()
-            entry = self._entries.get(token)
-            if entry is None or not secrets.compare_digest(
-                entry.session.encode(), session.encode()
-            ):
-                raise UploadExpired(
-                    f"expected a token that was given within the last {self._max_age_s / 60:,.0f} "
-                    "minutes to this browser, got another one; send the photos again"
-                )
-            entry.used_at = self._clock()
-            self._entries.move_to_end(token)
-            return entry.value
+            return self._get(session, token)
+
+    def take(self, session: str, token: str) -> Kind:
+        """Return the value of a token, which is kept no longer.
+
+        Raises:
+            UploadExpired: there is none, or it is another session's.
+        """
+        with self._lock:
+            value = self._get(session, token)
+            self._remove(token)
+            return value
+
+    def _get(self, session: str, token: str) -> Kind:
+        self._expire()
+        entry = self._entries.get(token)
+        if entry is None or not secrets.compare_digest(entry.session.encode(), session.encode()):
+            raise UploadExpired(
+                f"expected a token that was given within the last {self._max_age_s / 60:,.0f} "
+                "minutes to this browser, got another one; send the photos again"
+            )
+        entry.used_at = self._clock()
+        self._entries.move_to_end(token)
+        return entry.value
 
     def _expire(self) -> None:
         """Drop what has not been used for too long: the first entries, since they are in order."""

@@ -10,17 +10,19 @@ def router() -> APIRouter:
         api_account,
         api_desk,
         api_listings,
+        api_passkeys,
         api_sale,
         api_session,
         api_webhooks,
         entry,
+        identities,
         passwords,
         webhooks,
     )
 
     made = APIRouter()
-    pages = entry, passwords, account, webhooks
-    apis = api_session, api_account, api_listings, api_desk, api_sale, api_webhooks
+    pages = entry, passwords, identities, account, webhooks
+    apis = api_session, api_account, api_passkeys, api_listings, api_desk, api_sale, api_webhooks
     for part in (*pages, *apis):
         made.include_router(part.router)
     return made

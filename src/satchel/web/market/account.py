@@ -103,6 +103,14 @@ def revoke_key(market: Market, who: Who, key: Id) -> Response:
     return RedirectResponse(f"{PATH}#keys", 303)
 
 
+@router.post("/passkeys/remove", dependencies=[OWN])
+def remove_passkey(market: Market, who: Who, passkey: Id) -> Response:
+    """Remove a passkey."""
+    assert who.account is not None
+    market.passkeys.remove(who.account.id, passkey, address=who.address)
+    return RedirectResponse(f"{PATH}#passkeys", 303)
+
+
 def _page(
     request: Request,
     market: Market,
@@ -125,6 +133,8 @@ def _page(
         "sessions": market.sessions.of(who.account.id),
         "this_session": who.session.id if who.session else None,
         "keys": market.keys.of(who.account.id),
+        "passkeys": market.passkeys.of(who.account.id),
+        "identities": market.identities.of(who.account.id),
         "scopes": scopes_of(who.account.role),
         "about": about,
         "done": done,

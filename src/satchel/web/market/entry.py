@@ -13,8 +13,18 @@ from starlette.responses import Response
 from satchel.errors import AccountError
 from satchel.market.accounts.entry import Registration
 from satchel.web.access import EVERYBODY
-from satchel.web.market.forms import FORM, Email, Name, Next, Password, Token, show_form
-from satchel.web.market.logging_in import local_target, locale_of, log_in, log_out
+from satchel.web.market.forms import (
+    FORM,
+    Email,
+    Name,
+    Next,
+    Password,
+    Token,
+    local_target,
+    show_form,
+    show_log_in,
+)
+from satchel.web.market.logging_in import locale_of, log_in, log_out
 from satchel.web.market.state import Market
 from satchel.web.problems import Kind, Refusal
 from satchel.web.visitors import Who
@@ -84,7 +94,7 @@ def confirm(
         account = market.entry.confirm(token, address=who.address)
     except AccountError as error:
         return show_form(request, "confirm.html", error, token="")
-    return show_form(request, "login.html", email=account.email, next="", confirmed=True)
+    return show_log_in(request, email=account.email, confirmed=True)
 
 
 @router.get("/login", dependencies=[EVERYBODY])
@@ -93,7 +103,7 @@ def log_in_page(
     next: Annotated[Next, Query()] = "",
 ) -> Response:
     """Show the form to log in."""
-    return show_form(request, "login.html", email="", next=next, confirmed=False)
+    return show_log_in(request, next_=next)
 
 
 @router.post("/login", dependencies=[FORM])
@@ -105,9 +115,7 @@ def log_in_by_password(
     try:
         account = market.entry.check_password(form.email, form.password, address=who.address)
     except AccountError as error:
-        return show_form(
-            request, "login.html", error, email=form.email, next=form.next, confirmed=False
-        )
+        return show_log_in(request, error, email=form.email, next_=form.next)
     response = RedirectResponse(local_target(form.next), 303)
     log_in(request, market, who, account, response, way="password")
     return response

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Final
 
 from pydantic import Field
@@ -14,8 +15,11 @@ from satchel.market.accounts.store import MAX_NAME_CHARS
 from satchel.web.access import allow
 from satchel.web.pages.rendering import pages_of
 from satchel.web.problems import problem_of
+from satchel.web.visitors import market_of
 
 MAX_TOKEN_CHARS: Final = 64
+LOCAL_PATH: Final = re.compile(r"/(?![/\\])[^\x00-\x20\\]{0,500}")
+DEFAULT_TARGET: Final = "/account"
 
 Email = Annotated[str, Field(max_length=emails.MAX_CHARS)]
 Name = Annotated[str, Field(max_length=MAX_NAME_CHARS)]
@@ -31,6 +35,7 @@ def show_form(
     request: Request, template: str, error: AccountError | None = None, **values: Any
 ) -> Response:
     """Show a form of `templates/market`, with why it was not accepted."""
+    market = market_of(request)
     status = problem_of(error).kind.status if error else 200
     return pages_of(request).render(
         request,
@@ -40,5 +45,36 @@ def show_form(
         min_password=passwords.MIN_CHARS,
         max_password=passwords.MAX_CHARS,
         max_name=MAX_NAME_CHARS,
+        providers=sorted(market.providers) if market else [],
         **values,
     )
+
+
+def show_log_in(
+    request: Request,
+    error: AccountError | None = None,
+    *,
+    email: str = "",
+    next_: str = "",
+    confirmed: bool = False,
+) -> Response:
+    """Show the page to log in.
+
+    Args:
+        next_: path to go to then.
+        confirmed: whether the person has just confirmed something.
+    """
+    return show_form(
+        request,
+        "login.html",
+        error,
+        email=email,
+        next=next_,
+        target=local_target(next_),
+        confirmed=confirmed,
+    )
+
+
+def local_target(text: str) -> str:
+    """Return a path of this server to go to after a log-in; never another site's."""
+    return text if LOCAL_PATH.fullmatch(text) else DEFAULT_TARGET

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,9 +9,6 @@ from satchel.market.accounts.records import Account
 from satchel.web.languages import chosen_language
 from satchel.web.market.state import MarketState
 from satchel.web.visitors import Visitor, give_cookie, take_cookie
-
-LOCAL_PATH: Final = re.compile(r"/(?![/\\])[^\x00-\x20\\]{0,500}")
-DEFAULT_TARGET: Final = "/account"
 
 
 def log_in(
@@ -51,11 +45,6 @@ def log_out(request: Request, market: MarketState, visitor: Visitor, response: R
         market.sessions.end(visitor.account.id, visitor.session.id, address=visitor.address)
     take_cookie(request, response)
     response.headers["Clear-Site-Data"] = '"cache"'
-
-
-def local_target(text: str) -> str:
-    """Return a path of this server to go to after a log-in; never another site's."""
-    return text if LOCAL_PATH.fullmatch(text) else DEFAULT_TARGET
 
 
 def locale_of(request: Request) -> str:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from satchel.errors import AccountError
 from satchel.web.access import EVERYBODY
-from satchel.web.market.forms import FORM, Email, Password, Token, show_form
+from satchel.web.market.forms import FORM, Email, Password, Token, show_form, show_log_in
 from satchel.web.market.state import Market
 from satchel.web.visitors import Who
 
@@ -68,4 +68,4 @@ def reset(
     except AccountError as error:
         token = "" if error.reason == "token" else form.token
         return show_form(request, "reset.html", error, token=token)
-    return show_form(request, "login.html", email=account.email, next="", confirmed=True)
+    return show_log_in(request, email=account.email, confirmed=True)

@@ -66,6 +66,14 @@ class Rates:
         self._hit_address(LOG_INS_OF_ADDRESS, "log-in", address)
         self._hit(LOG_INS_OF_EMAIL, "log-in-email", name)
 
+    def begin(self, address: str) -> None:
+        """Count a log-in by another service or a passkey.
+
+        Raises:
+            Refusal: it is one too many.
+        """
+        self._hit_address(LOG_INS_OF_ADDRESS, "log-in", address)
+
     def register(self, address: str) -> None:
         """Count a registration.
 

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from satchel.decoding.decoder import IN_PROCESS, Decoder
+from satchel.fetch.client import FetchClient
 from satchel.market.accounts.audit import AuditLog
 from satchel.market.accounts.entry import Entry
+from satchel.market.accounts.identities import IdentityStore
 from satchel.market.accounts.keys import KeyStore
 from satchel.market.accounts.mail import ConsoleMailer, Mailer, Postbox
 from satchel.market.accounts.outbox import Direct, Jobs
+from satchel.market.accounts.passkeys import PasskeyStore
 from satchel.market.accounts.passwords import Passwords
+from satchel.market.accounts.providers import Flow, providers_of
 from satchel.market.accounts.sessions import Lifetimes, SessionStore
 from satchel.market.accounts.store import AccountStore
 from satchel.market.goods import Goods
@@ -21,6 +25,7 @@ from satchel.market.listings.photos import ListingPhotos
 from satchel.market.privacy.public_photos import PublicPhotos
 from satchel.market.webhooks.records import By
 from satchel.web.addresses import Networks
+from satchel.web.kept import Kept
 from satchel.web.market.rates import Rates
 from satchel.web.visitors import Visitor, market_of
 from satchel.workflows.jobs import webhooks_of
@@ -82,6 +87,17 @@ class MarketState:
         by_worker = mailer is None and self.settings.mail.by == "smtp"
         self.post = Jobs() if by_worker else Direct(self.settings.url, self.postbox)
         self.entry = Entry(engine, Passwords(), post=self.post)
+        client = FetchClient(workspace.settings.fetch.rules())
+        self.providers = providers_of(self.settings, client)
+        self.identities = IdentityStore(engine, self.post)
+        self.flows: Kept[Flow] = _kept()
+        self.passkeys = PasskeyStore(engine, self.settings.url)
+        self.challenges: Kept[bytes] = _kept()
+
+
+def _kept() -> Kept[Any]:
+    """What is kept for a browser while its person is away to log in."""
+    return Kept(max_bytes=10_000, max_count=10_000, max_of_session=5, max_age_s=10 * 60)
 
 
 def _required(request: Request) -> MarketState:
