@@ -22,6 +22,8 @@ from satchel.config import Settings
 ROOT = Path(__file__).resolve().parents[1]
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 SERVICE = (ROOT / "deploy" / "satchel.service").read_text(encoding="utf-8")
+WORKER = (ROOT / "deploy" / "satchel-worker.conf").read_text(encoding="utf-8")
+COMPOSE = yaml.safe_load((ROOT / "compose.yaml").read_text(encoding="utf-8"))
 TOML = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -43,6 +45,8 @@ def test_the_image_and_the_service_run_commands_that_exist():
     for command in (
         [*json.loads(last("ENTRYPOINT")), *json.loads(last("CMD"))],
         re.findall(r"^ExecStart=/opt/satchel/bin/(.+)$", SERVICE, re.MULTILINE)[0].split(),
+        re.findall(r"^ExecStart=/opt/satchel/bin/(.+)$", WORKER, re.MULTILINE)[0].split(),
+        [*json.loads(last("ENTRYPOINT")), *COMPOSE["services"]["worker"]["command"]],
     ):
         assert command[0] == "satchel"
         assert run(sys.executable, "-m", *command, "--help").returncode == 0
