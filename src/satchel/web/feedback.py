@@ -116,6 +116,7 @@ def title(product: Product) -> str:
 
 def _case(answer: str, kept: KeptAnswer, choice: Choice, before: Case | None) -> Case:
     """The case of an answer: a new one, or the one that there is with what is said now."""
+    at = now()
     if choice.expert:
         state = CaseState.OPEN
     else:
@@ -132,6 +133,8 @@ def _case(answer: str, kept: KeptAnswer, choice: Choice, before: Case | None) ->
         candidates=tuple(map(_candidate, kept.found.candidates)),
         photos=tuple(map(CasePhoto, kept.names, kept.found.boxes)),
         where=kept.found.where,
+        at=at,
+        changed_at=at,
     )
     if before is None:
         return said
