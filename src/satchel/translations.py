@@ -37,6 +37,11 @@ def number(value: float) -> str:
     return text.rstrip("0").rstrip(".")
 
 
+def won(price: int) -> str:
+    """Write a price in won: ₩1,234,000."""
+    return f"₩{price:,}"
+
+
 def percent(share: float) -> str:
     """Write a probability as whole percents; never 0 or 100, since no model is certain."""
     return "< 1%" if share < 0.01 else f"{min(share, 0.99):.0%}"

@@ -11,7 +11,7 @@ from typing import Any, Final
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from starlette.requests import Request
 
-from satchel.translations import DEFAULT, NAMES, number, percent, translations
+from satchel.translations import DEFAULT, NAMES, number, percent, translations, won
 from satchel.web.formats import good, model, moment
 
 HERE: Final = Path(__file__).parent
@@ -82,6 +82,6 @@ def _environment(code: str, values: Mapping[str, Any]) -> Environment:
     environment.filters["good"] = partial(good, language=code)
     environment.filters["model"] = model
     environment.globals.update(
-        values, language=code, model=model, moment=moment, number=number, percent=percent
+        values, language=code, model=model, moment=moment, number=number, percent=percent, won=won
     )
     return environment

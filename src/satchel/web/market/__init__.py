@@ -17,12 +17,25 @@ def router() -> APIRouter:
         entry,
         identities,
         passwords,
+        sell,
         webhooks,
     )
 
     made = APIRouter()
-    pages = entry, passwords, identities, account, webhooks
-    apis = api_session, api_account, api_passkeys, api_listings, api_desk, api_sale, api_webhooks
-    for part in (*pages, *apis):
+    for part in (
+        account,
+        entry,
+        identities,
+        passwords,
+        sell,
+        webhooks,
+        api_account,
+        api_desk,
+        api_listings,
+        api_passkeys,
+        api_sale,
+        api_session,
+        api_webhooks,
+    ):
         made.include_router(part.router)
     return made

@@ -14,7 +14,15 @@ from satchel.market.roles import Role, Scope
 from satchel.web.access import EVERYBODY, allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.api.photos import JPEG
-from satchel.web.market.api_listings import KEY, Id, PageNumber, Sha, actor_of, jpeg_of
+from satchel.web.market.api_listings import (
+    KEY,
+    Id,
+    PageNumber,
+    Sha,
+    SmallSide,
+    actor_of,
+    jpeg_of,
+)
 from satchel.web.market.listing_schemas import (
     AskingPhotos,
     Assigning,
@@ -170,11 +178,11 @@ def certificate(market: Market, number: Number) -> Certificate:
     response_class=Response,
     responses={**JPEG, **problems(400, 404)},
 )
-def certificate_photo(market: Market, number: Number, sha: Sha) -> Response:
+def certificate_photo(market: Market, number: Number, sha: Sha, side: SmallSide = None) -> Response:
     """Give a photo that was certified; people on it are blurred."""
     found = market.goods.decisions.certificate(number)
     listing = market.goods.listings.get(found.listing)
-    return jpeg_of(market, listing, sha, public=True)
+    return jpeg_of(market, listing, sha, public=True, side=side)
 
 
 @certificates.post(

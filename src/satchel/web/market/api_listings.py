@@ -19,7 +19,7 @@ from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
 from satchel.web.api.filters import QueryFilter
 from satchel.web.api.openapi import curl, problems
-from satchel.web.api.photos import JPEG
+from satchel.web.api.photos import JPEG, Side
 from satchel.web.market.listing_schemas import (
     GivenBox,
     Listing,
@@ -47,6 +47,7 @@ Sha = Annotated[str, Path(max_length=64, description="SHA-256 of the photo.")]
 Version = Annotated[
     int | None, Query(ge=1, lt=2**63, description="That the change is made to; refused if it grew.")
 ]
+SmallSide = Annotated[Side | None, Query(description="Longer side in pixels, at most.")]
 PageNumber = Annotated[int, Query(ge=1, le=10_000)]
 
 router = APIRouter(prefix="/api/v1/listings", tags=["listings"])
@@ -162,10 +163,12 @@ def order_photos(market: Market, who: Who, listing: Id, order: PhotoOrder) -> Li
     response_class=Response,
     responses={**JPEG, **problems(401, 403, 404)},
 )
-def listing_photo(market: Market, who: Who, listing: Id, sha: Sha) -> Response:
+def listing_photo(
+    market: Market, who: Who, listing: Id, sha: Sha, side: SmallSide = None
+) -> Response:
     """Give a photo, as its seller and the experts see it."""
     found = visible(market, who, listing)
-    return jpeg_of(market, found, sha)
+    return jpeg_of(market, found, sha, side=side)
 
 
 @router.delete(
@@ -266,18 +269,29 @@ def photo_of(listing: Stored, sha: str) -> ListingPhoto:
     raise UsageError(f"this listing has no photo {sha[:12]}…; reload it")
 
 
-def jpeg_of(market: MarketState, listing: Stored, sha: str, *, public: bool = False) -> Response:
+def jpeg_of(
+    market: MarketState,
+    listing: Stored,
+    sha: str,
+    *,
+    public: bool = False,
+    side: Side | None = None,
+) -> Response:
     """Answer a photo of a listing, which never changes.
 
     Args:
         public: for everybody, with people blurred.
+        side: its longer side in pixels, at most; None for all of it.
 
     Raises:
         UsageError: it has no such photo.
     """
     photo_of(listing, sha)
     data = market.public_photos.read(sha) if public else market.photos.read(sha)
-    headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{sha}"'}
+    if side is not None:
+        data = market.small(data, side.value)
+    tag = f"{sha}-{side.value if side else 'whole'}"
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{tag}"'}
     return Response(data, media_type="image/jpeg", headers=headers)
 
 

@@ -17,7 +17,14 @@ from satchel.schemas import Facet
 from satchel.web.access import EVERYBODY, allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.api.photos import JPEG
-from satchel.web.market.api_listings import KEY, PageNumber, Sha, actor_of, jpeg_of
+from satchel.web.market.api_listings import (
+    KEY,
+    PageNumber,
+    Sha,
+    SmallSide,
+    actor_of,
+    jpeg_of,
+)
 from satchel.web.market.listing_schemas import (
     Good,
     Goods,
@@ -92,9 +99,9 @@ def get_good(market: Market, good: Id) -> Good:
     response_class=Response,
     responses={**JPEG, **problems(400, 404)},
 )
-def good_photo(market: Market, good: Id, sha: Sha) -> Response:
+def good_photo(market: Market, good: Id, sha: Sha, side: SmallSide = None) -> Response:
     """Give a photo of a good; people on it are blurred."""
-    return jpeg_of(market, public(market, good), sha, public=True)
+    return jpeg_of(market, public(market, good), sha, public=True, side=side)
 
 
 @goods.post(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from threading import BoundedSemaphore
 from typing import Annotated, Any
 
 from fastapi import Depends, Request
 
 from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.fetch.client import FetchClient
+from satchel.images import thumbnail
 from satchel.market.accounts.audit import AuditLog
 from satchel.market.accounts.entry import Entry
 from satchel.market.accounts.identities import IdentityStore
@@ -24,6 +26,7 @@ from satchel.market.goods import Goods
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.privacy.public_photos import PublicPhotos
 from satchel.market.webhooks.records import By
+from satchel.parallel import cores
 from satchel.web.addresses import Networks
 from satchel.web.kept import Kept
 from satchel.web.market.rates import Rates
@@ -75,6 +78,8 @@ class MarketState:
             second_from_krw=self.settings.second_expert_from_krw or None,
         )
         store, limits = workspace.market_photos, workspace.settings.photos.limits()
+        self._decoder, self._limits = decoder, limits
+        self._thumbnails = BoundedSemaphore(cores())
         self.photos = ListingPhotos(engine, store, decoder, limits)
         self.public_photos = PublicPhotos(
             store, workspace.market_folder / "public", decoder, limits, blur=self.settings.blur
@@ -93,6 +98,15 @@ class MarketState:
         self.flows: Kept[Flow] = _kept()
         self.passkeys = PasskeyStore(engine, self.settings.url)
         self.challenges: Kept[bytes] = _kept()
+
+    def small(self, data: bytes, side_px: int) -> bytes:
+        """Return a small JPEG of a photo of a listing.
+
+        Raises:
+            PhotoError: it cannot be decoded.
+        """
+        with self._thumbnails:
+            return thumbnail(data, side_px, self._limits, decoder=self._decoder)
 
 
 def _kept() -> Kept[Any]:

@@ -1,0 +1,126 @@
+"""Sellers' pages over a real server, without JavaScript: every step is a form."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import FastAPI
+
+from conftest import draw
+from satchel.images import encode_jpeg
+from satchel.market.listings.states import State
+from satchel.workspace import Workspace
+from support.market import logged_in, make_account, market_app
+from web.conftest import CODES
+
+PAGE = {"accept": "text/html"}
+CSRF = re.compile(r'name="csrf" value="([^"]+)"')
+
+
+class Seller:
+    """Someone who uses the pages without JavaScript."""
+
+    def __init__(self, client: httpx.Client, app: FastAPI) -> None:
+        client.headers.update(PAGE)
+        client.follow_redirects = True
+        self._client = client
+        self.market: Any = app.state.market
+
+    def see(self, path: str) -> str:
+        answer = self._client.get(path)
+        assert answer.status_code == 200, answer.text
+        return answer.text
+
+    def send(self, path: str, *, status: int = 200, photo: bytes | None = None, **data: str) -> str:
+        files = None if photo is None else {"photo": ("front.jpg", photo)}
+        answer = self._client.post(path, data=data, files=files)
+        assert answer.status_code == status, answer.text
+        return answer.text
+
+    def draft(self) -> str:
+        page = self.send("/sell")
+        found = re.search(r'data-listing="([^"]+)"', page)
+        assert found
+        return f"/listings/{found[1]}"
+
+    def state(self, path: str) -> State:
+        listing = self.market.goods.listings.get(path.rpartition("/")[2])
+        found: State = listing.state
+        return found
+
+
+@pytest.fixture
+def seller(
+    own_workspace: Workspace, run_server: Callable[[FastAPI], AbstractContextManager[str]]
+) -> Iterator[Seller]:
+    app = market_app(own_workspace)
+    make_account(own_workspace, "seller@example.com")
+    with run_server(app) as url, logged_in(url, "seller@example.com") as client:
+        yield Seller(client, app)
+
+
+def photo(seed: int = 9) -> bytes:
+    return encode_jpeg(draw("disc", seed), 90)
+
+
+def test_a_good_is_listed_by_forms_alone(seller: Seller) -> None:
+    assert "Nothing listed yet" in seller.see("/sell")
+    path = seller.draft()
+    page = seller.send(f"{path}/photos", photo=photo())
+    assert page.count('class="tag">Cover') == 1
+    page = seller.send(f"{path}/identify")
+    assert page.count("This one") == min(5, len(CODES))
+    assert CODES[2] in seller.send(f"{path}/search", query="가방")
+    seller.send(f"{path}/code", code=CODES[0])
+    page = seller.send(path, grade="A", price_krw="₩1,250,000", size="30", submit="true")
+    assert seller.state(path) is State.SUBMITTED
+    assert "₩1,250,000" in page
+    assert CODES[0] in seller.see("/sell")
+    seller.send(f"{path}/steps/withdraw")
+    assert seller.state(path) is State.WITHDRAWN
+
+
+def test_what_is_missing_is_said_and_what_was_written_is_kept(seller: Seller) -> None:
+    path = seller.draft()
+    page = seller.send(path, status=422, grade="B", price_krw="12,000", submit="true")
+    assert "a photo" in page
+    assert 'value="12,000"' in page
+    page = seller.send(path, status=422, price_krw="1234", text="가죽 & 금속")
+    assert "steps of ₩1,000" in page
+    assert "가죽 &amp; 금속</textarea>" in page
+    assert "It was not saved" in seller.send(path, status=422, price_krw="much")
+    assert seller.state(path) is State.DRAFT
+
+
+def test_a_product_that_is_missing_can_be_proposed(seller: Seller) -> None:
+    path = seller.draft()
+    assert "It was not saved" in seller.send(f"{path}/proposal", status=422, brand="Dior")
+    page = seller.send(f"{path}/proposal", brand="Dior", name="<b>Lady</b>")
+    assert "&lt;b&gt;Lady&lt;/b&gt;" in page
+    assert "<b>Lady</b>" not in page
+
+
+def test_a_photo_that_cannot_be_used_is_named_and_others_stay(seller: Seller) -> None:
+    path = seller.draft()
+    seller.send(f"{path}/photos", photo=photo())
+    page = seller.send(f"{path}/photos", photo=b"no photo")
+    assert "front.jpg cannot be used" in page
+    assert page.count('class="tag">Cover') == 1
+    sha = re.search(rf"{path}/photos/([0-9a-f]{{64}})\"", page)
+    assert sha
+    assert "Cover" not in seller.send(f"{path}/photos/{sha[1]}", act="remove")
+
+
+def test_a_page_of_another_seller_is_refused(seller: Seller, own_workspace: Workspace) -> None:
+    path = seller.draft()
+    make_account(own_workspace, "other@example.com")
+    url = str(seller._client.base_url)
+    with logged_in(url, "other@example.com") as other:
+        other.headers.update(PAGE)
+        assert other.get(path).status_code == 403
+        assert other.post(path, data={"size": "mine"}).status_code == 403
