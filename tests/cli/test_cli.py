@@ -192,7 +192,8 @@ def test_bad_photos_are_named_and_the_others_answered(here: Path, tmp_path: Path
     (tmp_path / "cut.jpg").write_bytes(jpeg("disc")[:700])
     (tmp_path / "empty.jpg").write_bytes(b"")
     names = ["text.jpg", "cut.jpg", "empty.jpg", "nothing.jpg", "*.tiff", "good.jpg"]
-    answered = satchel("identify", "--json", *(tmp_path / name for name in names), cwd=here)
+    paths = [tmp_path / name for name in names]
+    answered = satchel("--quiet", "identify", "--json", *paths, cwd=here)
     assert answered.returncode == 1
     assert len(answered.stdout.splitlines()) == 1
     reasons = dict(line.split(": ", 1) for line in answered.stderr.splitlines())

@@ -17,7 +17,7 @@ from satchel.cli import output
 from satchel.cli.app import main
 from satchel.cli.output import Verbosity, complain, print_table, say, set_verbosity
 from satchel.cli.shared import FirstProblems
-from satchel.cli.stage_display import StageLines, duration, rate, show_stage
+from satchel.cli.stage_display import StageLines, duration, rate, show_answers, show_stage
 from satchel.workspace import Workspace
 from support.cli import satchel
 
@@ -60,6 +60,23 @@ def test_a_stage_of_unknown_length_has_no_estimate(capsys: pytest.CaptureFixture
     clock.now += 31
     lines.advance(62)
     assert capsys.readouterr().err == "import: 62, 2.0/s\n"
+
+
+def test_a_stage_without_a_count_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    clock = Clock()
+    lines = StageLines("write the index", 0, clock=clock)
+    clock.now += 2
+    lines.end()
+    assert capsys.readouterr().err == "write the index in 2.0 s\n"
+
+
+@pytest.mark.parametrize("total", [1, 2])
+def test_several_answers_in_a_pipe_have_progress(
+    total: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with show_answers("identify", total) as advance:
+        advance(total)
+    assert capsys.readouterr().err.startswith("identify: 2 of 2 in") == (total == 2)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from satchel.cli.shared import (
     print_table,
     say,
 )
+from satchel.cli.stage_display import show_answers
 from satchel.cli.stdin import read_photo_or_stdin
 from satchel.errors import BadBox, PhotoError, UsageError
 from satchel.records import Problem
@@ -72,8 +73,10 @@ def identify(
     if item:
         answers.answer(paths, boxes)
     else:
-        for path, own in zip(paths, boxes, strict=True):
-            answers.answer([path], [own])
+        with show_answers("identify", len(paths)) as advance:
+            for path, own in zip(paths, boxes, strict=True):
+                answers.answer([path], [own])
+                advance(1)
     if failures.any:
         raise typer.Exit(SOME_FAILED)
 

@@ -9,6 +9,7 @@ import typer
 
 from satchel.cli.photo_paths import decoder_for, photo_paths
 from satchel.cli.shared import SOME_FAILED, AsJsonLines, complain, print_json, print_table
+from satchel.cli.stage_display import show_answers
 from satchel.cli.stdin import read_photo_or_stdin
 from satchel.text import printable
 
@@ -61,15 +62,14 @@ def locate(
     drawings = None if draw is None else _Drawings(draw)
     paths, limits = list(photo_paths(photos, fail)), settings.photos.limits()
     decoder = decoder_for(len(paths), limits)
-    for photo in locator.locate(paths, limits, decoder=decoder, read=read_photo_or_stdin):
-        if not isinstance(photo, LocatedPhoto):
-            fail(photo)
-            continue
-        drawn = drawings.write(photo) if drawings else None
-        if as_json:
-            _print_json(photo, drawn)
-        else:
-            _print_table(photo, drawn)
+    show = _print_json if as_json else _print_table
+    with show_answers("locate", len(paths)) as advance:
+        for photo in locator.locate(paths, limits, decoder=decoder, read=read_photo_or_stdin):
+            if isinstance(photo, LocatedPhoto):
+                show(photo, drawings.write(photo) if drawings else None)
+            else:
+                fail(photo)
+            advance(1)
     if failed:
         raise typer.Exit(SOME_FAILED)
 

@@ -34,7 +34,9 @@ def export(
         return
     from satchel.workflows.export import export_run
 
-    done = list(export_run(workspace, run))
+    with Bars(resumes=False) as bars:
+        bars.begin("export and compare", 0)
+        done = export_run(workspace, run)
     if as_json:
         names = ("kind", "cosine", "overlap", "ms_per_photo", "agrees")
         files = [

@@ -38,6 +38,19 @@ def show_stage(stage: str, total: int, done: int = 0) -> Iterator[Advance]:
         lines.end()
 
 
+@contextlib.contextmanager
+def show_answers(stage: str, total: int) -> Iterator[Advance]:
+    """Show how many of several answers are given, as `show_stage` does.
+
+    One answer needs no progress, and those that a terminal shows are progress enough.
+    """
+    if total < 2 or sys.stdout.isatty():
+        yield lambda count: None
+    else:
+        with show_stage(stage, total) as advance:
+            yield advance
+
+
 class StageLines:
     """Says how far a stage is: a line every half minute, and one at its end."""
 
@@ -65,6 +78,8 @@ class StageLines:
         say(", ".join(filter(None, (f"{self._counted()} {took}", self._rate(seconds)))))
 
     def _counted(self) -> str:
+        if not self._total and not self._done:
+            return self._stage
         of = f" of {self._total:,}" if self._total else ""
         return f"{self._stage}: {self._done:,}{of}"
 

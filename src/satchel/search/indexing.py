@@ -207,7 +207,12 @@ def _some_patches(gallery: EmbeddedGallery, photos: Bytes) -> npt.NDArray[np.int
 
 
 def build_index(
-    catalogue: Catalogue, space: EmbeddingSpace, path: Path, rules: SearchRules
+    catalogue: Catalogue,
+    space: EmbeddingSpace,
+    path: Path,
+    rules: SearchRules,
+    *,
+    progress: Progress = SILENT,
 ) -> GalleryIndex:
     """Write the index of all embedded photos to `path` and return it.
 
@@ -215,6 +220,7 @@ def build_index(
         IndexMissing: no photo is embedded, so there is nothing to search.
         StorageError: the index cannot be written.
     """
+    progress.begin("write the index", 0)
     index = assemble_index(CatalogueGallery(catalogue, space), rules)
     index.save(path)
     return index

@@ -88,7 +88,9 @@ def curate_catalogue(
     if rows := unmeasured(photos, copies):
         measure_fineness(catalogue.curation, store, photos, rows, progress=progress)
     summary = decide_all(catalogue.curation, photos, rules)
-    build_index(catalogue, space, workspace.index_path, workspace.settings.search)
+    build_index(
+        catalogue, space, workspace.index_path, workspace.settings.search, progress=progress
+    )
     page, figures = _write_report(workspace, summary)
     return CurationResult(summary, tuple(dict.fromkeys(problems)), page, figures)
 

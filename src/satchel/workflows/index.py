@@ -38,7 +38,11 @@ def index_catalogue(workspace: Workspace, *, progress: Progress = SILENT) -> Ind
     missing = workspace.catalogue.vectors.count_missing(embedder.space.id)
     problems = embed_missing(workspace, embedder, progress=progress)
     index = build_index(
-        workspace.catalogue, embedder.space, workspace.index_path, workspace.settings.search
+        workspace.catalogue,
+        embedder.space,
+        workspace.index_path,
+        workspace.settings.search,
+        progress=progress,
     )
     return IndexResult(missing - len(problems), len(index), problems)
 
