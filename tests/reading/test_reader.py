@@ -68,6 +68,18 @@ def test_a_process_that_ends_is_replaced(reader: PhotoReader):
     assert reader.read(np.zeros((10, 10, 3), np.uint8)) == ()
 
 
+def test_nothing_is_fetched_or_left_in_the_home_folder(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """Models are of the package, and the telemetry of ONNX Runtime is off."""
+    for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("CI", raising=False)
+    monkeypatch.delenv("PYTEST_CURRENT_TEST", raising=False)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
+    with PhotoReader() as homeless:
+        assert homeless.read(tag("M41414"))
+    assert list(tmp_path.rglob("*")) == []
+
+
 def test_a_photo_that_takes_too_long_is_refused():
     with PhotoReader(deadline_s=0.001) as hasty, pytest.raises(ReadingError, match="too long"):
         hasty.read(tag("M41414"))
