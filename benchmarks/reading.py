@@ -7,8 +7,8 @@ paper, leather and foil, turned, seen from the side, blurred, faint, small and c
 the codes are in the catalogue of 5,000, the others are made by the same patterns and are not: what
 they match is wrong. So is every code but the one that is written.
 
-The choice of `SURE` and of the costs in `satchel.reading.matching` was made on other tags (seed 0);
-these are drawn with seed 1.
+`SURE` and the costs in `satchel.reading.matching` were set before anything was measured; tags of
+seed 0 were seen since. These are drawn with seed 1.
 """
 
 from __future__ import annotations
