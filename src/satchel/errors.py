@@ -71,6 +71,7 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
         ("aiosmtplib", "argon2", "authlib", "httpx", "pwdlib", "webauthn", "zxcvbn")
     ),
     "mlflow": frozenset(("mlflow", "sqlparse")),
+    "ocr": frozenset(("rapidocr", "zxingcpp")),
     "tensorboard": frozenset(("tensorboard",)),
     "wandb": frozenset(("wandb",)),
 }

@@ -107,6 +107,15 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
 
 
 @pytest.mark.flow
+def test_reading_codes_names_its_extra(filled: Workspace) -> None:
+    for module in EXTRAS["ocr"]:
+        command = ["--workspace", str(filled.folder), "read", "nothing.jpg"]
+        ((code, _, told),) = without(frozenset((module,)), [command])
+        assert (code, told.count("\n")) == (2, 1), told
+        assert INSTALL.replace("train", "ocr") in told
+
+
+@pytest.mark.flow
 @pytest.mark.parametrize(("tool", "extra"), [("cvat", "annotate"), ("label-studio",) * 2])
 def test_a_tool_of_annotation_names_its_extra(filled: Workspace, tool: str, extra: str) -> None:
     at = ["--workspace", str(filled.folder), "annotate"]

@@ -11,7 +11,6 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from satchel.errors import MissingExtra, ReadingError
-from satchel.reading import reader as module
 from satchel.reading.reader import PhotoReader
 from satchel.workspace import Workspace
 from support.cli import satchel
@@ -95,6 +94,6 @@ def test_the_command_line_says_what_was_read(filled: Workspace, tmp_path):
 
 
 def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    monkeypatch.setattr("satchel.extras.find_spec", lambda _: None)
     with pytest.raises(MissingExtra, match="'ocr'"):
         PhotoReader()

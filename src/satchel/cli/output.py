@@ -50,6 +50,12 @@ def complain(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
+def on_terminal() -> bool:
+    """Whether stderr can show what changes: not a pipe, a dumb terminal, or quiet."""
+    dumb = os.environ.get("TERM") in ("dumb", "unknown")
+    return _verbosity > Verbosity.QUIET and sys.stderr.isatty() and not dumb
+
+
 def write_anything() -> None:
     """Let stdout and stderr take any character; those that their encoding lacks are escaped.
 

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from satchel.cli.photo_paths import decoder_for, photo_paths
-from satchel.cli.shared import SOME_FAILED, open_workspace, print_json, print_table, say
+from satchel.cli.shared import (
+    SOME_FAILED,
+    AsJsonLines,
+    complain,
+    open_workspace,
+    print_json,
+    print_table,
+    say,
+)
+from satchel.cli.stage_display import show_answers
+from satchel.cli.stdin import read_photo_or_stdin
+from satchel.extras import need_extra
 from satchel.text import printable
 
 if TYPE_CHECKING:
@@ -25,24 +36,24 @@ MATCHES = {
 
 def read(
     context: typer.Context,
-    photos: Annotated[list[str], typer.Argument(help="Photos, folders of photos, or patterns.")],
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object a line on stdout, nothing else.")
-    ] = False,
+    photos: Annotated[
+        list[str], typer.Argument(help="Photos, folders of photos, patterns, or -, stdin.")
+    ],
+    as_json: AsJsonLines = False,
 ) -> None:
     """Read codes on photographed tags, boxes, receipts, date stamps and barcodes.
 
     What comes out is read, not seen: it says what a tag says, not what the item is.
     """
+    need_extra("ocr")
     from satchel.errors import PhotoError, ReadingError
-    from satchel.images import read_photo
     from satchel.workflows.read import CodeReader
 
     failed = False
 
     def fail(what: str, reason: str) -> None:
         nonlocal failed
-        say(f"{printable(what)}: {reason}")
+        complain(f"{printable(what)}: {reason}")
         failed = True
 
     def fail_of(problem: Problem) -> None:
@@ -51,17 +62,17 @@ def read(
     workspace = open_workspace(context)
     limits = workspace.settings.photos.limits()
     paths = list(photo_paths(photos, fail_of))
-    with CodeReader(workspace, decoder_for(len(paths), limits)) as reader:
+    show = _print_json if as_json else _print
+    with (
+        CodeReader(workspace, decoder_for(len(paths), limits)) as reader,
+        show_answers("read", len(paths)) as advance,
+    ):
         for path in paths:
             try:
-                found = reader.read(read_photo(path, limits), limits)
+                show(path, reader.read(read_photo_or_stdin(path, limits), limits))
             except (PhotoError, ReadingError) as error:
                 fail(str(path), str(error))
-                continue
-            if as_json:
-                _print_json(path, found)
-            else:
-                _print(path, found)
+            advance(1)
     if failed:
         raise typer.Exit(SOME_FAILED)
 

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final
 
-from satchel.cli.output import Verbosity, say, verbosity
+from satchel.cli.output import Verbosity, on_terminal, say, verbosity
 
 if TYPE_CHECKING:
     from rich.progress import Task
@@ -29,7 +28,7 @@ def show_stage(stage: str, total: int, done: int = 0) -> Iterator[Advance]:
     """
     if verbosity() is Verbosity.QUIET:
         yield lambda count: None
-    elif sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", "unknown"):
+    elif on_terminal():
         with _bar(stage, total, done) as advance:
             yield advance
     else:

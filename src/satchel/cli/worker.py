@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import SOME_FAILED, open_workspace, say
+from satchel.cli.output import on_terminal
+from satchel.cli.shared import SOME_FAILED, complain, open_workspace, say
 
 if TYPE_CHECKING:
     from satchel.jobs.worker import Ended
@@ -57,7 +58,7 @@ class _ProgressLine:
 
     def __init__(self) -> None:
         self._done: Counter[str] = Counter()
-        self._live = sys.stderr.isatty()
+        self._live = on_terminal()
         self.failed = 0
 
     def add(self, ended: Ended) -> None:
@@ -69,7 +70,7 @@ class _ProgressLine:
         if ended.error is not None:
             again = "failed" if ended.state is State.FAILED else "will be tried again"
             self._clear()
-            say(f"job {ended.job.id} ({ended.job.kind}) {again}: {ended.error}")
+            complain(f"job {ended.job.id} ({ended.job.kind}) {again}: {ended.error}")
         if self._live:
             print(f"\r\x1b[2K{self._said()}", end="", file=sys.stderr, flush=True)
 

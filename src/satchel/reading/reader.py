@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import weakref
-from importlib.util import find_spec
 from threading import Lock
 from typing import Any, Final, Self
 
@@ -14,7 +13,8 @@ import numpy as np
 
 from satchel.decoding.pixels import RGB
 from satchel.decoding.process import WorkerEnded, WorkerProcess
-from satchel.errors import MissingExtra, PhotoTooLarge, ReadingError
+from satchel.errors import PhotoTooLarge, ReadingError
+from satchel.extras import need_extra
 from satchel.photo_header import PhotoLimits
 from satchel.reading.records import ReadText
 from satchel.records import Box
@@ -42,9 +42,7 @@ class PhotoReader:
         Raises:
             MissingExtra: the extra `ocr` is not installed.
         """
-        for module in ("rapidocr", "zxingcpp"):
-            if find_spec(module) is None:
-                raise MissingExtra("ocr", module)
+        need_extra("ocr")
         self._deadline_s = deadline_s
         self._cpu_s = cpu_s
         self._turn = Lock()
