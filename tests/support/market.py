@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import httpx
 from fastapi import FastAPI
@@ -37,6 +37,13 @@ class Mailbox:
     def next(self) -> Letter:
         """The next e-mail, waited for."""
         return self._letters.get(timeout=10)
+
+    def now(self) -> Letter | None:
+        """The next e-mail if it comes soon."""
+        try:
+            return self._letters.get(timeout=0.2)
+        except Empty:
+            return None
 
     def clear(self) -> None:
         while not self._letters.empty():

@@ -67,6 +67,23 @@ def visitor(url) -> Iterator[httpx.Client]:
         yield client
 
 
+@pytest.fixture
+def app_at_once(own_workspace, app_settings, run_server) -> Iterator[str]:
+    """The URL of a server that takes nobody for a proxy, so that addresses count."""
+    with run_server(app_settings(own_workspace)) as url:
+        yield url
+
+
+@pytest.fixture
+def app_settings() -> Callable[[Workspace], FastAPI]:
+    def make(workspace: Workspace) -> FastAPI:
+        serve = workspace.settings.serve.model_copy(update={"proxies": ["192.0.2.1"]})
+        settings = workspace.settings.model_copy(update={"serve": serve})
+        return market_app(Workspace(workspace.folder, settings))
+
+    return make
+
+
 def test_a_person_registers_confirms_and_logs_in(visitor, mailbox):
     form = {"email": "Mina@Example.com ", "password": PASSWORD, "name": "Mina", "terms": "yes"}
     assert fill_in(visitor, "/register", **form).status_code == 200
@@ -261,3 +278,63 @@ def test_without_the_service_there_is_nothing_of_it(client):
     assert "csrf" not in page.text
     assert COOKIE not in page.headers.get("set-cookie", "")
     assert client.get("/catalogue/edits").status_code == 200
+
+
+def test_an_admin_gives_roles_and_everybody_sees_them_at_once(url, people):
+    email = people()
+    with logged_in(url, people(Role.ADMIN)) as admin, logged_in(url, email) as mina:
+        token = admin.headers[CSRF_HEADER]
+        assert mina.get("/api/v1/edits").status_code == 403
+        form = {"csrf": token, "email": email, "choice": "expert"}
+        assert admin.post("/admin/accounts", data=form).status_code == 303
+        assert mina.get("/api/v1/edits").status_code == 200
+        (known,) = admin.get("/api/v1/admin/accounts", params={"query": email}).json()["accounts"]
+        assert known["role"] == "expert"
+        path = f"/api/v1/admin/accounts/{known['id']}"
+        assert admin.patch(path, json={"disabled": True}).json()["disabled"]
+        assert mina.get("/api/v1/account").status_code == 401
+        assert admin.patch("/api/v1/admin/accounts/999999", json={}).status_code == 422
+        entries = admin.get("/api/v1/admin/audit", params={"action": "account."}).json()["entries"]
+        done = [one["action"] for one in entries if one["subject"] == f"account:{known['id']}"]
+        assert done == ["account.disable", "account.role", "account.create"]
+        html = {"accept": "text/html"}
+        assert email in admin.get(f"/admin/accounts?query={email}", headers=html).text
+        assert "account.disable" in admin.get("/admin/audit", headers=html).text
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/v1/accounts", {"email": "x@example.com", "password": "short", "accept_terms": True}),
+        ("/api/v1/account/forgotten", {"email": "nobody@example.com"}),
+    ],
+)
+def test_registrations_and_new_passwords_are_limited_by_address(
+    app_at_once: str, path: str, body: dict[str, object]
+) -> None:
+    answers = [httpx.post(app_at_once + path, json=body) for _ in range(25)]
+    refused = [answer for answer in answers if answer.status_code == 429]
+    assert len(refused) == 5
+    assert 1 <= int(refused[0].headers["retry-after"]) <= 3600
+
+
+def test_one_address_gets_few_e_mails(visitor, mailbox, people) -> None:
+    email = people()
+    for _ in range(8):
+        answer = visitor.post("/api/v1/account/forgotten", json={"email": email})
+        assert answer.status_code == 202  # no answer says so
+    visitor.post("/api/v1/account/forgotten", json={"email": "last@example.com"})
+    assert sum(1 for _ in iter(mailbox.now, None)) == 5
+
+
+def test_requests_of_one_key_are_limited(own_workspace, run_server) -> None:
+    make_account(own_workspace, "mina@example.com")
+    with run_server(market_app(own_workspace, requests_per_minute=5)) as url:
+        with logged_in(url, "mina@example.com") as client:
+            body = {"name": "till", "scopes": ["account:read"]}
+            key = client.post("/api/v1/account/keys", json=body).json()["key"]
+        bearer = {"authorization": f"Bearer {key}"}
+        answers = [httpx.get(f"{url}/api/v1/account", headers=bearer) for _ in range(12)]
+        assert {answer.status_code for answer in answers} == {200, 429}
+        with logged_in(url, "mina@example.com") as client:  # each has a count of its own
+            assert client.get("/api/v1/account").status_code == 200

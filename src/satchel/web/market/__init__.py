@@ -7,7 +7,9 @@ def router() -> APIRouter:
     """Return all routes; a function, so that nothing of them is imported without the service."""
     from satchel.web.market import (  # noqa: PLC0415
         account,
+        admin,
         api_account,
+        api_admin,
         api_desk,
         api_listings,
         api_passkeys,
@@ -24,12 +26,14 @@ def router() -> APIRouter:
     made = APIRouter()
     for part in (
         account,
+        admin,
         entry,
         identities,
         passwords,
         sell,
         webhooks,
         api_account,
+        api_admin,
         api_desk,
         api_listings,
         api_passkeys,
