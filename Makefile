@@ -13,12 +13,13 @@ INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint co
 
 .PHONY: demo test test-fast test-slow coverage check docs docs-serve bench bench-slow serve browser clean
 
-demo: $(VENV)/.base  ## import the demo catalogue, identify two unseen photos, serve the page
+demo: $(VENV)/.market  ## import the demo catalogue, identify two unseen photos, open a shop, serve the pages
 	@$(BIN)/satchel init $(DEMO)
 	@$(BIN)/satchel --workspace $(DEMO) import examples/maison/catalogue.csv
 	@$(BIN)/satchel --workspace $(DEMO) index
 	@$(BIN)/satchel --workspace $(DEMO) identify \
 		examples/maison/queries/IMG_2041.jpg examples/maison/queries/IMG_7713.jpg
+	@$(BIN)/python examples/demo_market.py $(DEMO)
 ifneq ($(SERVE),0)
 	@$(BIN)/satchel --workspace $(DEMO) serve --port $(PORT)
 endif
@@ -97,6 +98,10 @@ $(VENV)/bin/pip:
 $(VENV)/.base: $(VENV)/bin/pip pyproject.toml constraints.txt
 	@echo "installing Satchel into $(VENV) …"
 	@$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.market: $(VENV)/.base
+	@$(INSTALL) --editable ".[market]"
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.base

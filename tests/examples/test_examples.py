@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import select
 from typer.testing import CliRunner
 
 from examples import (
+    demo_market,
     identify_folder_to_csv,
     own_encoder,
     serve_from_python,
@@ -19,7 +21,10 @@ from examples import (
 from satchel.cli.app import app
 from satchel.encode.card import LITE, read_card
 from satchel.encode.registry import read_serving
+from satchel.market.listings.states import State
+from satchel.market.listings.tables import ListingRow
 from satchel.onnx_model import read_model
+from satchel.workspace import Workspace
 
 MAISON = Path(identify_folder_to_csv.__file__).parent / "maison"
 QUERIES = MAISON / "queries"
@@ -89,3 +94,14 @@ def test_an_encoder_of_ones_own_answers(
     assert read_serving(copy / "models").name == "mine"
     several_photos_of_one_item.main(copy, [QUERIES / "IMG_2041.jpg"])
     assert "1  MO1102" in capsys.readouterr().out
+
+
+def test_the_demo_market_has_a_good_in_every_state(shop: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(shop, tmp_path / "shop")
+    demo_market.main(folder)
+    demo_market.main(folder)  # once is enough
+    engine = Workspace.open(folder).catalogue.engine
+    with engine.connect() as connection:
+        states = connection.scalars(select(ListingRow.state)).all()
+    assert len(states) == 12
+    assert set(states) == set(State) - {State.IN_REVIEW, State.RETURNED, State.WITHDRAWN}

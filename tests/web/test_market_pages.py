@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -13,7 +14,8 @@ from fastapi import FastAPI
 
 from conftest import draw
 from satchel.images import encode_jpeg
-from satchel.market.listings.states import State
+from satchel.market.listings.states import Actor, State
+from satchel.market.roles import Role
 from satchel.workspace import Workspace
 from support.market import logged_in, make_account, market_app
 from web.conftest import CODES
@@ -29,6 +31,7 @@ class Seller:
         client.headers.update(PAGE)
         client.follow_redirects = True
         self._client = client
+        self.app = app
         self.market: Any = app.state.market
 
     def see(self, path: str) -> str:
@@ -124,3 +127,42 @@ def test_a_page_of_another_seller_is_refused(seller: Seller, own_workspace: Work
         other.headers.update(PAGE)
         assert other.get(path).status_code == 403
         assert other.post(path, data={"size": "mine"}).status_code == 403
+
+
+def test_the_shop_shows_what_is_on_sale_and_a_buyer_reserves_it(
+    seller: Seller, own_workspace: Workspace
+) -> None:
+    path = seller.draft()
+    seller.send(f"{path}/photos", photo=photo())
+    seller.send(f"{path}/code", code=CODES[0])
+    seller.send(path, grade="S", price_krw="1,250,000", text="</script><b>", submit="true")
+    expert = make_account(own_workspace, "expert@example.com", Role.EXPERT)
+    listing = path.rpartition("/")[2]
+    market = seller.market
+    actor = Actor(expert.id, expert.role)
+    market.goods.queue.claim(listing, actor)
+    market.goods.decisions.certify(listing, CODES[0], actor, seconds=1)
+    assert "Nothing on sale" in seller.see("/goods")
+    seller.send(f"{path}/steps/offer")
+
+    nobody = httpx.Client(base_url=seller._client.base_url, headers=PAGE, timeout=60)
+    page = nobody.get("/goods", params={"q": CODES[0], "grade": "S"}).text
+    assert "₩1,250,000" in page
+    assert "Nothing on sale" in nobody.get("/goods", params={"to_krw": 1_000}).text
+    shown = nobody.get(f"/goods/{listing}").text
+    facts = re.search(r'<script type="application/ld\+json">(.*?)</script>', shown, re.DOTALL)
+    assert facts
+    product = json.loads(facts[1])
+    assert (product["offers"]["price"], product["mpn"]) == (1_250_000, CODES[0])
+    assert product["description"] == "</script><b>"
+    sitemap = nobody.get("/sitemap.xml")
+    assert f"/goods/{listing}</loc>" in sitemap.text
+    assert nobody.post(f"/goods/{listing}/reserve").status_code in {303, 401, 403}
+
+    make_account(own_workspace, "buyer@example.com")
+    with logged_in(str(seller._client.base_url), "buyer@example.com") as client:
+        buyer = Seller(client, seller.app)
+        assert "Reserved for you until" in buyer.send(f"/goods/{listing}/reserve")
+        assert seller.state(path) is State.RESERVED
+        buyer.send(f"/goods/{listing}/cancel")
+    assert seller.state(path) is State.ON_SALE

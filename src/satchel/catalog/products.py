@@ -127,6 +127,12 @@ class ProductStore:
             rows = connection.execute(select(ProductRow.code, ProductRow.id)).all()
         return {row.code: row.id for row in rows}
 
+    def ids_of_codes_among(self, codes: Sequence[str]) -> dict[str, int]:
+        """Return the database ids of the products of these codes, some hundreds at most."""
+        chosen = select(ProductRow.code, ProductRow.id).where(ProductRow.code.in_(codes))
+        with self._engine.connect() as connection:
+            return {row.code: row.id for row in connection.execute(chosen)}
+
     def product_kinds(self) -> dict[int, ProductKind]:
         """Return of what kind every product is, by its id."""
         chosen = select(ProductRow.id, ProductRow.brand, ProductRow.category, ProductRow.colour)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -120,6 +121,18 @@ class Shelf:
         """Count the goods of each value, under all filters but the attribute's own."""
         with self._engine.connect() as connection:
             return [self._facet(connection, wanted, name) for name in FACETS]
+
+    def addresses(self, most: int) -> list[tuple[str, datetime]]:
+        """Return ids of goods on sale, and since when (UTC), the newest first."""
+        chosen = (
+            select(ListingRow.public_id, SaleItemRow.offered_at)
+            .join(ListingRow, ListingRow.id == SaleItemRow.listing_id)
+            .where(SaleItemRow.state == State.ON_SALE.value)
+            .order_by(SaleItemRow.offered_at.desc(), SaleItemRow.listing_id)
+            .limit(most)
+        )
+        with self._engine.connect() as connection:
+            return [(row.public_id, row.offered_at) for row in connection.execute(chosen)]
 
     def price_hint(self, code: str, *, fewest: int = 3) -> PriceHint | None:
         """Return what goods of a product were sold for; None where fewer than `fewest` were."""

@@ -20,6 +20,7 @@ def router() -> APIRouter:
         identities,
         passwords,
         sell,
+        shop,
         webhooks,
     )
 
@@ -31,6 +32,7 @@ def router() -> APIRouter:
         identities,
         passwords,
         sell,
+        shop,
         webhooks,
         api_account,
         api_admin,

@@ -1,0 +1,197 @@
+"""`/goods`: certified goods on sale, as everybody sees them; `/sitemap.xml`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final
+from urllib.parse import urlencode
+from xml.etree.ElementTree import Element, SubElement, tostring
+
+from fastapi import APIRouter, Query
+from fastapi.responses import HTMLResponse, RedirectResponse
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import Response
+
+from satchel.market.listings.fields import Grade
+from satchel.market.listings.records import Listing
+from satchel.market.roles import Role
+from satchel.market.sale.shelf import PAGE, Order, Wanted
+from satchel.records import Product
+from satchel.web.access import EVERYBODY, allow
+from satchel.web.market.api_listings import PageNumber, actor_of
+from satchel.web.market.api_sale import MAX_VALUES, Price, Values, public
+from satchel.web.market.state import Market
+from satchel.web.pages.rendering import pages_of
+from satchel.web.state import Server
+from satchel.web.visitors import Who
+
+BUYER: Final = allow(Role.SELLER)
+SHOWN_VALUES: Final = 12
+"""Values of an attribute that can be ticked; more are found by searching."""
+ALIKE: Final = 6
+SITEMAP_GOODS: Final = 50_000
+"""What one sitemap may hold (sitemaps.org)."""
+
+CONDITIONS: Final[Mapping[Grade, str]] = {Grade.N: "NewCondition"}
+AVAILABILITY: Final = {"on_sale": "InStock", "reserved": "LimitedAvailability", "sold": "SoldOut"}
+
+router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
+
+
+@router.get("/goods", dependencies=[EVERYBODY])
+def goods(
+    *,
+    request: Request,
+    server: Server,
+    market: Market,
+    q: Annotated[str, Query(max_length=200)] = "",
+    brand: Values = (),
+    category: Values = (),
+    grade: Annotated[Sequence[Grade], Query(max_length=MAX_VALUES)] = (),
+    colour: Values = (),
+    from_krw: Price = None,
+    to_krw: Price = None,
+    sort: Order = Order.NEWEST,
+    page: PageNumber = 1,
+) -> Response:
+    """Show what is on sale."""
+    wanted = Wanted(
+        text=q,
+        brand=tuple(brand),
+        category=tuple(category),
+        grade=tuple(one.value for one in grade),
+        colour=tuple(colour),
+        from_krw=from_krw,
+        to_krw=to_krw,
+    )
+    found = market.goods.shelf.find(wanted, order=sort, page=page)
+    return pages_of(request).render(
+        request,
+        "market/goods.html",
+        goods=found.listings,
+        total=found.total,
+        products=_products(server, found.listings),
+        facets=[one for one in market.goods.shelf.facets(wanted) if one.values],
+        chosen={name: set(getattr(wanted, name)) for name in ("brand", "category", "colour")}
+        | {"grade": set(wanted.grade)},
+        wanted=wanted,
+        sort=sort,
+        orders=list(Order),
+        shown_values=SHOWN_VALUES,
+        page=page,
+        pages=-(-found.total // PAGE),
+        link=lambda number: f"/goods?{urlencode(_query(request, page=number))}",
+    )
+
+
+@router.get("/goods/{good}", dependencies=[EVERYBODY])
+def good(request: Request, server: Server, market: Market, who: Who, good: str) -> Response:
+    """Show a good, and others of its product or brand."""
+    listing = public(market, good)
+    assert listing.code is not None
+    product = _products(server, [listing]).get(listing.code)
+    reservation = market.goods.reservations.of_listing(listing)
+    alike = _alike(market, listing, product)
+    account = who.account.id if who.account else None
+    return pages_of(request).render(
+        request,
+        "market/good.html",
+        good=listing,
+        product=product,
+        certificate=market.goods.decisions.certificate_of(listing),
+        own=account == listing.seller,
+        mine=reservation is not None and reservation.buyer == account,
+        reservation=reservation,
+        alike=alike,
+        products=_products(server, alike),
+        facts=_json_ld(listing, product, market.settings.url),
+        address=f"{market.settings.url}/goods/{listing.public_id}",
+        picture=f"{market.settings.url}{photo_address(listing)}",
+    )
+
+
+@router.post("/goods/{good}/reserve", dependencies=[BUYER])
+def reserve(market: Market, who: Who, good: str) -> Response:
+    """Reserve a good for a day."""
+    market.goods.reservations.reserve(good, actor_of(who))
+    return RedirectResponse(f"/goods/{good}", 303)
+
+
+@router.post("/goods/{good}/cancel", dependencies=[BUYER])
+def cancel(market: Market, who: Who, good: str) -> Response:
+    """Cancel a reservation."""
+    market.goods.reservations.cancel(good, actor_of(who))
+    return RedirectResponse(f"/goods/{good}", 303)
+
+
+@router.get("/sitemap.xml", dependencies=[EVERYBODY])
+def sitemap(market: Market) -> Response:
+    """List the pages of all goods on sale, for search engines (sitemaps.org 0.9)."""
+    root = Element("urlset", xmlns="http://www.sitemaps.org/schemas/sitemap/0.9")
+    SubElement(SubElement(root, "url"), "loc").text = f"{market.settings.url}/goods"
+    for public_id, changed in market.goods.shelf.addresses(SITEMAP_GOODS):
+        entry = SubElement(root, "url")
+        SubElement(entry, "loc").text = f"{market.settings.url}/goods/{public_id}"
+        SubElement(entry, "lastmod").text = changed.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return Response(tostring(root, "utf-8", xml_declaration=True), media_type="application/xml")
+
+
+def photo_address(listing: Listing, place: int = 0) -> str:
+    """Address of a photo of a good, as everybody sees it."""
+    return f"/api/v1/goods/{listing.public_id}/photos/{listing.photos[place].sha256}"
+
+
+def _products(server: Server, listings: Sequence[Listing]) -> dict[str, Product]:
+    ids = server.workspace.catalogue.ids_of_codes_among([one.code or "" for one in listings])
+    found = server.workspace.catalogue.products_by_id(list(ids.values()))
+    return {product.code: product for product in found}
+
+
+def _alike(market: Market, listing: Listing, product: Product | None) -> list[Listing]:
+    """Other goods of the same product, then of its brand and category, then of its brand."""
+    shelf = market.goods.shelf
+    same = shelf.find(Wanted(codes=(listing.code or "",))).listings
+    near: tuple[Listing, ...] = ()
+    if product is not None and product.brand:
+        kind = (product.category,) if product.category else ()
+        near = shelf.find(Wanted(brand=(product.brand,), category=kind)).listings
+        near += shelf.find(Wanted(brand=(product.brand,))).listings
+    seen = {one.public_id: one for one in (*same, *near)}
+    return [one for one in seen.values() if one.public_id != listing.public_id][:ALIKE]
+
+
+def _json_ld(listing: Listing, product: Product | None, url: str) -> Markup:
+    """Return a schema.org Product, for search engines; safe inside a script element."""
+    grade = CONDITIONS.get(listing.grade or Grade.B, "UsedCondition")
+    facts: dict[str, Any] = {
+        "@context": "https://schema.org",
+        "@type": "Product",
+        "name": " ".join(filter(None, (product.brand, product.name))) if product else listing.code,
+        "sku": listing.public_id,
+        "mpn": listing.code,
+        "description": listing.text,
+        "itemCondition": f"https://schema.org/{grade}",
+        "image": [f"{url}{photo_address(listing, at)}" for at in range(len(listing.photos))],
+        "offers": {
+            "@type": "Offer",
+            "price": listing.price_krw,
+            "priceCurrency": "KRW",
+            "availability": f"https://schema.org/{AVAILABILITY[listing.state.value]}",
+            "url": f"{url}/goods/{listing.public_id}",
+        },
+    }
+    if product and product.brand:
+        facts["brand"] = {"@type": "Brand", "name": product.brand}
+    if product and product.colour:
+        facts["color"] = product.colour
+    text = json.dumps(facts, ensure_ascii=False)
+    for char in "<>&":  # "</script>" in a seller's text ends nothing
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)  # noqa: S704 - escaped above
+
+
+def _query(request: Request, **changed: Any) -> list[tuple[str, str]]:
+    kept = [pair for pair in request.query_params.multi_items() if pair[0] not in changed]
+    return [*kept, *((name, str(value)) for name, value in changed.items())]
