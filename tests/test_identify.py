@@ -7,13 +7,13 @@ import pytest
 
 from conftest import SHAPES, jpeg
 from satchel import Identifier
+from satchel.answers import verdict
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState, Proposal
 from satchel.encode.card import read_card
 from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.errors import CorruptPhoto, IndexMissing, NoMatch, UsageError, WorkspaceError
-from satchel.identify import verdict
 from satchel.photo_header import PhotoLimits
 from satchel.records import Identification, Verdict
 from satchel.search.index import GalleryIndex

@@ -1,7 +1,7 @@
 """Identify an item: photos in, ranked catalogue models out. Read this first.
 
 bytes → decode → embed (box, vector, colours, local features) → rank products → score confidence →
-Identification
+Identification; from ranking on in `satchel.answers`
 
 The command line and the web service identify through here. Evaluation ranks whole test sets by the
 same functions: see `satchel.evaluate.offline`.
@@ -9,7 +9,7 @@ same functions: see `satchel.evaluate.offline`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
@@ -17,34 +17,22 @@ from typing import Final
 
 import numpy as np
 
-from satchel.arrays import Ints
+from satchel.answers import Answers
 from satchel.catalog.filters import Selection, Where, shown
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
-from satchel.confidence.model import Posterior, named_counts, score_confidence
 from satchel.confidence.stored import read_calibration
+from satchel.curate.own_pictures import OwnPictures, with_picture
 from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.encode.card import Confidence
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.errors import IndexMissing, UsageError
 from satchel.images import RGB, closer, decode_around
 from satchel.locate.given import BoxLike, GivenBox, given_box
-from satchel.lookalikes.differences import differences
-from satchel.lookalikes.groups import fold
 from satchel.photo_header import PhotoLimits
-from satchel.records import (
-    Box,
-    Candidate,
-    Identification,
-    LookAlike,
-    LookAlikes,
-    PhotoEmbedding,
-    Product,
-    Verdict,
-)
+from satchel.records import Box, Identification, PhotoEmbedding
 from satchel.search.index import GalleryIndex
 from satchel.search.indexing import open_index
-from satchel.search.ranking import POOL, RankedProduct
 from satchel.search.searcher import Searcher
 from satchel.served import load_in_background, served_space
 from satchel.workspace import Workspace
@@ -57,9 +45,6 @@ STATES: Final = {
     "off": (),
 }
 """States of groups that count as one candidate, by the setting `counted`."""
-
-Group = tuple[int, ...]
-"""Database ids of look-alikes."""
 
 
 class Identifier:
@@ -76,6 +61,7 @@ class Identifier:
         absent: float | None = None,
         look_alikes: Sequence[GroupState] = STATES["confirmed"],
         decoder: Decoder = IN_PROCESS,
+        own_pictures: OwnPictures | None = None,
     ) -> None:
         """Set up an identifier.
 
@@ -87,16 +73,22 @@ class Identifier:
             look_alikes: groups in these states count as one candidate.
             decoder: what decodes photos; a `satchel.decoding.pool.DecoderPool` for those of
                 strangers.
+            own_pictures: finds photos that are the catalogue's own pictures; None looks for none.
         """
         self._catalogue = catalogue
         self._embedder = embedder
         self.searcher = Searcher(index, partial(catalogue.vectors.patches, embedder.space.id))
         self._limits = limits
         self._decoder = decoder
-        self._confidence = confidence or embedder.space.card.confidence
-        self._calibrated = confidence is not None
-        self._absent = absent
-        self._look_alikes = tuple(look_alikes)
+        self._answers = Answers(
+            catalogue,
+            self.searcher,
+            confidence or embedder.space.card.confidence,
+            confidence is not None,
+            absent,
+            tuple(look_alikes),
+            own_pictures,
+        )
 
     @classmethod
     def open(
@@ -159,6 +151,12 @@ class Identifier:
             absent=settings.identify.absent,
             look_alikes=STATES[settings.look_alikes.counted],
             decoder=decoder,
+            own_pictures=OwnPictures(
+                partial(_stored, workspace.catalogue, embedder.space.id),
+                embedder.encoder.n_passes,
+                workspace.photos.read,
+                settings.curate.duplicates,
+            ),
         )
 
     @property
@@ -248,13 +246,14 @@ class Identifier:
         given = [None if box is None else given_box(box) for box in boxes or [None] * len(photos)]
         decoded = [self._decoded(*pair) for pair in zip(photos, given, strict=True)]
         pixels, placed = zip(*decoded, strict=True)
-        return self._embedder.embed(
+        embedded = self._embedder.embed(
             pixels,
             boxes=placed,
             closer=lambda at, box: closer(
                 photos[at], box, limits=self._limits, decoder=self._decoder
             ),
         )
+        return [with_picture(*pair) for pair in zip(embedded, pixels, strict=True)]
 
     def _decoded(self, photo: bytes, box: GivenBox | None) -> tuple[RGB, Box | None]:
         """The pixels of a photo, and the given box on it."""
@@ -274,126 +273,9 @@ class Identifier:
         Args:
             selection: the products that take part, from `select`; None for all.
         """
-        only = None if selection is None else selection.products
-        ranked = self._existing(self.searcher.rank(photos, top=max(top, POOL), only=only))
-        posterior = score_confidence(self._confidence, ranked, absent=self._absent)
-        groups = _within(self._groups_of([found.product for found in ranked]), only)
-        folded = fold([found.product for found in ranked], posterior.confidences, groups)
-        sums = [sum(posterior.confidences[at] for at in places) for places in folded[:top]]
-        likely = int(named_counts(np.array([sums]))[0])
-        if len(ranked) == 1 and selection is not None:
-            likely = 0  # the filter leaves nothing to compare it with
-        decided = verdict(sums[0], likely, posterior.in_catalogue, self._confidence)
-        candidates = self._candidates(ranked, posterior, folded[:top], groups, likely)
-        return Identification(
-            decided,
-            tuple(candidates),
-            tuple(photo.box for photo in photos),
-            posterior.in_catalogue,
-            likely,
-            self._confidence.precision,
-            self._calibrated,
-            tuple(photo.detections for photo in photos),
-            {} if selection is None else selection.where,
-        )
-
-    def _existing(self, ranked: list[RankedProduct]) -> list[RankedProduct]:
-        """Leave out products that were deleted after the index was built.
-
-        Raises:
-            IndexMissing: no other is left.
-        """
-        known = self._catalogue.existing([found.product for found in ranked])
-        if not known:
-            raise IndexMissing(
-                "what the index holds was deleted from the catalogue: run `satchel index`"
-            )
-        return [found for found in ranked if found.product in known]
-
-    def _groups_of(self, products: Sequence[int]) -> list[Group]:
-        """The groups that count as one candidate and contain one of these products."""
-        if not self._look_alikes:
-            return []
-        return self._catalogue.look_alikes.of_products(products, self._look_alikes)
-
-    def _candidates(
-        self,
-        ranked: Sequence[RankedProduct],
-        posterior: Posterior,
-        folded: Sequence[tuple[int, ...]],
-        groups: Sequence[Group],
-        likely: int,
-    ) -> list[Candidate]:
-        """Build the candidates; `folded` holds the places in `ranked` of each."""
-        home = {product: group for group in groups for product in group}
-        wanted: dict[int, None] = {}
-        for places in folded:
-            first = ranked[places[0]].product
-            wanted |= dict.fromkeys(home.get(first, (first,)))
-        known = dict(zip(wanted, self._catalogue.products_by_id(list(wanted)), strict=True))
-        candidates = []
-        for at, places in enumerate(folded):
-            best = ranked[places[0]]
-            candidates.append(
-                Candidate(
-                    at + 1,
-                    known[best.product],
-                    best.score,
-                    sum(posterior.confidences[place] for place in places),
-                    best.photo,
-                    likely=at < likely,
-                    look_alikes=_look_alikes(
-                        home.get(best.product, ()),
-                        {ranked[place].product: place for place in places},
-                        ranked,
-                        posterior,
-                        known,
-                    ),
-                )
-            )
-        return candidates
+        return self._answers.of(photos, top=top, selection=selection)
 
 
-def _within(groups: Sequence[Group], only: Ints | None) -> list[Group]:
-    """The parts of groups that pass a filter: nobody who filters is shown another product."""
-    if only is None:
-        return list(groups)
-    allowed = set(only.tolist())
-    parts = [tuple(product for product in group if product in allowed) for group in groups]
-    return [part for part in parts if len(part) > 1]
-
-
-def _look_alikes(
-    group: Group,
-    places: Mapping[int, int],
-    ranked: Sequence[RankedProduct],
-    posterior: Posterior,
-    known: Mapping[int, Product],
-) -> LookAlikes | None:
-    """A group's members, those that were ranked first; `places`: product → place in `ranked`."""
-    if not group:
-        return None
-    members = [
-        LookAlike(known[product], posterior.confidences[place], ranked[place].photo)
-        for product, place in places.items()
-    ]
-    members += [LookAlike(known[product], 0.0, None) for product in group if product not in places]
-    return LookAlikes(tuple(members), differences([member.product for member in members]))
-
-
-def verdict(first: float, likely: int, in_catalogue: float, thresholds: Confidence) -> Verdict:
-    """What an answer says; it follows from its confidences.
-
-    Args:
-        first: confidence of the first candidate.
-        likely: how many of the first candidates the answer names.
-        in_catalogue: probability that the item is in the catalogue.
-    """
-    if likely == 1:
-        sure = first >= thresholds.identified_at
-        return Verdict.IDENTIFIED if sure else Verdict.PROBABLE
-    if likely:
-        return Verdict.ONE_OF
-    if in_catalogue < thresholds.absent_at:
-        return Verdict.NOT_IN_CATALOGUE
-    return Verdict.UNCERTAIN
+def _stored(catalogue: Catalogue, space: str, photos: Sequence[str]) -> dict[str, PhotoEmbedding]:
+    """The embeddings of stored photos, without local features."""
+    return catalogue.vectors.embeddings(space, photos, None)

@@ -157,6 +157,8 @@ class PhotoEmbedding:
             where none was asked.
         query: of a gallery photo of which a query would show the main good alone: that crop. None
             where it would show the whole photo.
+        picture: shape (h, w, 3), uint8, a small copy of a photo that is to be identified, which is
+            compared with the catalogue's pictures; else None.
     """
 
     box: Box
@@ -166,6 +168,7 @@ class PhotoEmbedding:
     patches: npt.NDArray[np.int8] | None = None
     detections: tuple[Detection, ...] | None = None
     query: QueryView | None = None
+    picture: npt.NDArray[np.uint8] | None = None
 
     @property
     def descriptor(self) -> npt.NDArray[np.float32]:
@@ -321,6 +324,8 @@ class Identification:
         calibrated: whether confidences were fitted on the workspace's own photos.
         where: the filter that the candidates pass, attribute → values of which each has one; empty
             without a filter.
+        own_pictures: for each photo of the item, codes of the ranked products whose own picture in
+            the catalogue it is, or a copy of; usually none.
     """
 
     verdict: Verdict
@@ -332,3 +337,10 @@ class Identification:
     calibrated: bool
     detections: tuple[tuple[Detection, ...] | None, ...]
     where: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    own_pictures: tuple[tuple[str, ...], ...] = ()
+
+    @property
+    def own_picture_of(self) -> tuple[str, ...]:
+        """Codes of the products whose own picture every photo is."""
+        first, *others = self.own_pictures or ((),)
+        return tuple(code for code in first if all(code in other for other in others))

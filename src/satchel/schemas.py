@@ -225,6 +225,12 @@ class Identification(BaseModel):
         description="The filter that the candidates pass; empty without one.",
         examples=[{"brand": ["Maison"]}],
     )
+    own_pictures: list[list[str]] = Field(
+        description="For each photo, codes of the products whose own picture in the catalogue it "
+        "is, or a copy of; usually none. Where all photos are such pictures of a product, "
+        "confidences follow from that.",
+        examples=[[["M22675"]]],
+    )
 
     @classmethod
     def of(
@@ -245,6 +251,7 @@ class Identification(BaseModel):
             precision=found.precision,
             calibrated=found.calibrated,
             where={name: list(values) for name, values in found.where.items()},
+            own_pictures=[list(codes) for codes in found.own_pictures],
         )
 
 

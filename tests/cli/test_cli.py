@@ -96,6 +96,7 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
         "precision",
         "calibrated",
         "where",
+        "own_pictures",
     }
     assert found["disc.jpg"]["verdict"] in list(Verdict)
     first = found["box.jpg"]["candidates"][0]

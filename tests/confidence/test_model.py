@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from rankings import ranking_of_one
 from satchel.confidence.features import GAP_UNIT, NO_SCORE, SMALL_GAP, presence_features
-from satchel.confidence.model import conditional_probabilities, named_counts, presence
+from satchel.confidence.model import (
+    Posterior,
+    conditional_probabilities,
+    given_own_pictures,
+    named_counts,
+    presence,
+)
 from satchel.encode.card import Confidence, read_card
 from satchel.search.ranking import POOL
 
@@ -104,3 +110,25 @@ def test_presence_rests_on_what_the_docstring_says(
             ahead(1),
         ]
     )
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=8), st.floats(0, 1), st.integers(1, 255))
+def test_own_pictures_share_their_probability_and_leave_the_rest_in_proportion(
+    parts: list[float], something_else: float, chosen: int
+) -> None:
+    whole = sum(parts) + something_else or 1.0
+    before = Posterior(tuple(part / whole for part in parts), sum(parts) / whole)
+    own = [bool(chosen >> at & 1) for at in range(len(parts))]
+    own[0] = own[0] or not any(own)
+    after = given_own_pictures(before, own)
+    assert sum(one for one, is_own in zip(after.confidences, own, strict=True) if is_own) == (
+        pytest.approx(0.99)
+    )
+    assert len({one for one, is_own in zip(after.confidences, own, strict=True) if is_own}) == 1
+    rest = [one for one, is_own in zip(before.confidences, own, strict=True) if not is_own]
+    left = [one for one, is_own in zip(after.confidences, own, strict=True) if not is_own]
+    others = sum(rest) + 1 - before.in_catalogue
+    assume(not 1e-12 < others < 1e-6)  # rounding
+    scale = 0.01 / others if others > 1e-9 else 0.0
+    assert left == pytest.approx([one * scale for one in rest], abs=1e-6)
+    assert after.in_catalogue == pytest.approx(0.99 + sum(left), abs=1e-6)

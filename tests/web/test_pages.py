@@ -10,6 +10,7 @@ import pytest
 
 from satchel.records import Verdict
 from satchel.web.app import create_app
+from satchel.workspace import Workspace
 
 HTML = {"accept": "text/html,application/xhtml+xml"}
 HTMX = {"accept": "text/html", "hx-request": "true"}
@@ -90,7 +91,10 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
     from satchel.web.links import photo_link, product_link, thumbnail_link
 
     found = replace(
-        Identifier.open(own_workspace).identify(draw("M22675")), verdict=Verdict(verdict), likely=3
+        Identifier.open(own_workspace).identify(draw("M22675")),
+        verdict=Verdict(verdict),
+        likely=3,
+        own_pictures=((),),
     )
     words = {
         "identified": ("Very probably M22675", "M22675일 가능성이 매우 높아요"),
@@ -109,6 +113,32 @@ def test_every_verdict_has_its_words(own_workspace, draw, verdict):
         template = language.templates.get_template("_result.html")
         html = template.render(found=found, kept=(), answer=None, refused=())
         assert said in re.sub(r"<[^>]+>", "", html)
+
+
+@pytest.mark.parametrize(("visible", "folded"), [([], ["Price"]), (["가격"], ["Material"])])
+def test_what_cannot_be_seen_is_folded_away(own_workspace, serve_app, visible, folded):
+    edit = {"code": "M22675", "values": {"price": "1200", "material": "calf"}}
+    settings = own_workspace.settings
+    chosen = settings.catalogue.model_copy(update={"visible": visible})
+    shop = Workspace(own_workspace.folder, settings.model_copy(update={"catalogue": chosen}))
+    client = serve_app(create_app(shop))
+    assert client.post("/api/v1/edits/columns", json=edit).status_code == 200
+    page = client.get("/products/M22675", headers=HTML).text
+    unseen = page.split('<details class="unseen">', 1)[1].split("</details>", 1)[0]
+    assert [name for name in ("Price", "Material") if f"<dt>{name}</dt>" in unseen] == folded
+    for name in ("Price", "Material"):
+        assert page.count(f"<dt>{name}</dt>") == 1
+
+
+def test_the_catalogues_own_picture_is_named_as_such(client, own_workspace):
+    photo = own_workspace.catalogue.photos_of("M22675")[0]
+    files = {"photos": ("a.jpg", own_workspace.photos.read(photo.sha256))}
+    for headers, said in (
+        ({}, "This is the catalogue's own picture of M22675"),
+        (KOREAN, "카탈로그에 있는 M22675의 사진이에요"),
+    ):
+        answer = client.post("/identify", files=files, headers={**HTMX, **headers})
+        assert said in unescape(answer.text)
 
 
 @pytest.mark.parametrize(

@@ -187,7 +187,11 @@ class _Answers:
                 print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
         if () in found.detections:
             print(f"  {_said_empty(found.detections)}")
-        if not found.calibrated:
+        if not found.own_picture_of:
+            for at, codes in enumerate(found.own_pictures, start=1):
+                if codes:
+                    print(f"  photo {at} is the catalogue's own picture of {', '.join(codes)}")
+        if not found.calibrated and not found.own_picture_of:
             print("  not calibrated yet to this catalogue: `satchel calibrate`")
         if self._selection is not None:
             count = len(self._selection.products)
@@ -207,6 +211,8 @@ def _said_empty(detections: Sequence[object]) -> str:
 
 def _said(found: Identification) -> str:
     """The answer in a sentence."""
+    if found.own_picture_of:
+        return f"the catalogue's own picture of {', '.join(found.own_picture_of)}"
     if found.verdict == "identified":
         return f"very probably {found.candidates[0].product.code}"
     if found.verdict == "probable":

@@ -41,6 +41,13 @@ PROBABLE: Final = 0.6
 MOST_NAMED: Final = 5
 """Candidates that an answer names, at most: nobody compares more."""
 
+OWN_PICTURE: Final = 0.99
+"""Probability that a photo shows the product whose own catalogue picture it is, as far as pixels
+tell: a lower bound of what was measured (decision 11)."""
+
+ROUNDING: Final = 1e-9
+"""Probability below which nothing is left."""
+
 
 def choice_probabilities(features: Doubles, possible: Bools, weights: Doubles) -> Doubles:
     """Return the softmax of features · weights over the choices that there are.
@@ -124,6 +131,29 @@ def score_confidence(
     conditional = conditional_probabilities(confidence, one)
     pool = [in_catalogue * float(p) for _, p in zip(ranked, conditional[0], strict=False)]
     return Posterior((*pool, *(0.0 for _ in ranked[POOL:])), in_catalogue)
+
+
+def given_own_pictures(posterior: Posterior, own: Sequence[bool]) -> Posterior:
+    """Revise probabilities, given that the photos are pictures of the catalogue.
+
+    The products whose pictures they are share `OWN_PICTURE` equally, since nothing tells them
+    apart; what remains is shared by everything else in the proportions of before.
+
+    Args:
+        own: for each ranked product, whether the photos are its pictures; of one at least.
+
+    Returns:
+        The same places; confidences need not be descending any more.
+    """
+    before = sum(one for one, is_own in zip(posterior.confidences, own, strict=True) if is_own)
+    factor = (1 - OWN_PICTURE) / (1 - before) if 1 - before > ROUNDING else 0.0
+    each = OWN_PICTURE / sum(own)
+    confidences = tuple(
+        each if is_own else one * factor
+        for one, is_own in zip(posterior.confidences, own, strict=True)
+    )
+    others = max(0.0, posterior.in_catalogue - before)
+    return Posterior(confidences, OWN_PICTURE + others * factor)
 
 
 def _logit(share: float) -> float:
