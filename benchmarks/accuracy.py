@@ -148,8 +148,9 @@ def main() -> None:
         for step, rules in steps.items():
             found[step] = ranks(task, photos, rules)
         for method, rank in found.items():
+            codes = [query.code for query in task.queries]
             shares = {k: float((rank <= k).mean()) for k in TOP}
-            intervals = {k: bootstrap_interval(rank <= k) for k in TOP}
+            intervals = {k: bootstrap_interval(rank <= k, codes) for k in TOP}
             low, high = intervals[1]
             rows.append(
                 [task.name, method, len(rank)]

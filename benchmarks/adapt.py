@@ -198,6 +198,7 @@ def figures_of(
             found[f"{encoder}, three passes"] = ranks(task, photos, PLAIN)
         found[f"{encoder}, as it ships"] = ranks(task, photos, rules)
     plain = found["zero-shot, plain"]
+    codes = [query.code for query in task.queries]
     return [
         {
             "task": task.name,
@@ -205,7 +206,7 @@ def figures_of(
             "queries": len(rank),
             "products": len({photo.code for photo in task.gallery}),
             "top": {k: float((rank <= k).mean()) for k in TOP},
-            "interval_95": {k: bootstrap_interval(rank <= k) for k in (1, 5)},
+            "interval_95": {k: bootstrap_interval(rank <= k, codes) for k in (1, 5)},
             "gain": {k: float((rank <= k).mean() - (plain <= k).mean()) for k in TOP},
         }
         for step, rank in found.items()

@@ -208,7 +208,7 @@ def tested(confidences: Sequence[Confidence], draws: Sequence[Outcomes]) -> Test
         shares[f"right_when_{verdict}"] = float(right @ said / said.sum()) if said.any() else None
     every = np.concatenate(first)
     bins, error = calibration_error(every, np.concatenate([one.place == 0 for one in draws]))
-    values = {
+    values: dict[str, Any] = {
         name: float(np.mean([getattr(one, name) for one in measured]))
         for name in ("right", "auroc", "false_positive_rate", "absent_caught")
     }
@@ -218,6 +218,7 @@ def tested(confidences: Sequence[Confidence], draws: Sequence[Outcomes]) -> Test
         calibration_error=error,
         **shares,
         bins=bins,
+        intervals={},  # draws share queries, so theirs would be too narrow
         perfect_error=perfect_error(every, len(draws[0])),
     )
 

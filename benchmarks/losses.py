@@ -35,8 +35,8 @@ import torch
 from benchmarks.datasets import grocery_workspace
 from benchmarks.reporting import print_table, write_json
 from satchel.catalog.training import KeptPhoto
-from satchel.evaluate.bootstrap import difference, interval
 from satchel.evaluate.retrieval import Retrieval, retrieval
+from satchel.intervals import difference, interval
 from satchel.parallel import cores
 from satchel.train.backbones import Backbone, channels_last, create
 from satchel.train.encoder import load_encoder, unit_vectors

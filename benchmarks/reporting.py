@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from satchel.evaluate.bootstrap import interval
+from satchel.intervals import interval
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -46,8 +46,8 @@ def write_json(name: str, figures: Any) -> Path:
 
 
 def bootstrap_interval(
-    hits: np.ndarray, *, rounds: int = 2_000, seed: int = 0
+    hits: np.ndarray, codes: Sequence[str], *, rounds: int = 2_000, seed: int = 0
 ) -> tuple[float, float]:
-    """95 % interval of the mean of `hits`, shape (n,), by resampling queries."""
-    found = interval(hits, rounds=rounds, seed=seed)
+    """95 % interval of the mean of `hits`, shape (n,), by resampling the products they are of."""
+    found = interval(hits, codes, rounds=rounds, seed=seed)
     return found.low, found.high

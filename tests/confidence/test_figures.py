@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.confidence.figures import area_under_roc, calibration_error, false_positive_rate
+from rankings import ranking_of_one
+from satchel.confidence.features import Rankings
+from satchel.confidence.figures import (
+    area_under_roc,
+    calibration_error,
+    false_positive_rate,
+    measure,
+)
+from satchel.confidence.outcomes import Outcomes
+from satchel.encode.card import read_card
 
 
 @settings(deadline=None)
@@ -34,3 +43,27 @@ def test_calibration_error_by_hand() -> None:
     assert error == pytest.approx((0.35 + 0.2) / 2)
     _, weighted = calibration_error(confidence, right, np.array([1.0, 1, 3, 3]), bins=2)
     assert weighted == pytest.approx(0.25 * 0.35 + 0.75 * 0.2)
+
+
+def test_twelve_of_twelve_products_right_are_not_a_hundred_per_cent_for_certain() -> None:
+    products = 12
+    ranked = Rankings.joined([ranking_of_one([0.9, 0.1], 3)] * products)
+    everything_known = np.ones(products, np.bool_)
+    outcomes = Outcomes(
+        ranked,
+        np.zeros(products, np.int64),
+        everything_known,
+        np.arange(products),
+        np.ones(products),
+    )
+    confidence = read_card().confidence.model_copy(update={"identified_at": 0.8})
+    found = measure(confidence, outcomes, np.ones(products), np.full((products, 1), 0.9))
+    low = 0.025 ** (1 / 12)  # Clopper and Pearson
+    for name in ("right", "right_when_identified", "right_when_named"):
+        assert getattr(found, name) == 1.0
+        assert found.intervals[name] == pytest.approx((low, 1.0))
+    assert "absent_caught" not in found.intervals  # there are no absent items
+    stored = found.stored()
+    assert (stored["right_low"], stored["right_high"]) == pytest.approx((low, 1.0))
+    assert stored["right"] == 1.0
+    assert not {"bins", "intervals"} & stored.keys()

@@ -52,7 +52,7 @@ def test_without_scikit_learn_it_says_pca(monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_room_imports_nothing_of_the_train_extra() -> None:
     heavy = {"sklearn", "scipy", "torch", "matplotlib"}
     program = (
-        "import sys, satchel.evaluate.bootstrap, satchel.evaluate.embedding_map, "
+        "import sys, satchel.intervals, satchel.evaluate.embedding_map, "
         "satchel.evaluate.offline, satchel.evaluate.retrieval, satchel.evaluate.rendering; "
         f"assert not {heavy} & set(sys.modules), sys.modules.keys()"
     )

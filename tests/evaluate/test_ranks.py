@@ -57,6 +57,16 @@ def test_groups_the_weakest_first() -> None:
         ("bag", 3, {1: pytest.approx(1 / 3), 2: pytest.approx(2 / 3)}),
         ("shoe", 2, {1: 1.0, 2: 1.0}),
     ]
+    of_two = groups[2]
+    assert (of_two.low, of_two.high) == pytest.approx((0.025**0.5, 1.0))  # two of two
+
+
+def test_the_interval_of_a_group_is_over_its_products() -> None:
+    ranks, shoes = np.ones(12, np.int64), ["shoe"] * 12
+    (alone,) = by_group(ranks, shoes, clusters=list(range(12)))
+    (tied,) = by_group(ranks, shoes, clusters=[1, 2] * 6)
+    assert alone.low == pytest.approx(0.025 ** (1 / 12))
+    assert tied.low == pytest.approx(0.025 ** (1 / 2))
 
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.sampled_from(["a", "b", "c", None]))))

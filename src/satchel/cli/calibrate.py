@@ -142,19 +142,26 @@ def _print(
 def _print_measured(measured: Measured, confidence: Confidence) -> None:
     from rich.table import Table
 
-    table = Table("measured on held-out photos", "")
+    table = Table("measured on held-out photos", "95 % interval")
     table.columns[1].justify = "right"
-    identified, named = measured.right_when_identified, measured.right_when_named
+
+    def share(name: str) -> str:
+        """Lay out a share with its interval; a dash where there are no such answers."""
+        if name not in measured.intervals:
+            return "–"
+        low, high = measured.intervals[name]
+        return f"{getattr(measured, name):.1%} ({100 * low:.1f} to {100 * high:.1f})"
+
     for what, shown in (
         ("photos of products in the catalogue", f"{measured.queries:,}"),
-        ("first candidate right", f"{measured.right:.1%}"),
+        ("first candidate right", share("right")),
         ("confidence is off by, on average", f"{measured.calibration_error:.3f}"),
         ("called identified", f"{measured.identified:.1%}"),
-        ("right when identified", "–" if identified is None else f"{identified:.1%}"),
+        ("right when identified", share("right_when_identified")),
         ("identified from a confidence of", f"{confidence.identified_at:.2f}"),
         ("one to five candidates named", f"{measured.named:.1%}"),
-        ("the right one among the named", "–" if named is None else f"{named:.1%}"),
-        ("not in the catalogue, and called so", f"{measured.absent_caught:.1%}"),
+        ("the right one among the named", share("right_when_named")),
+        ("not in the catalogue, and called so", share("absent_caught")),
         ("in the catalogue or not, AUROC", f"{measured.auroc:.3f}"),
     ):
         table.add_row(what, shown)

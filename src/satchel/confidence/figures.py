@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Final
 
 import numpy as np
 
@@ -10,6 +12,10 @@ from satchel.arrays import Bools, Doubles
 from satchel.confidence.model import named_counts
 from satchel.confidence.outcomes import Outcomes
 from satchel.encode.card import Confidence
+from satchel.intervals import interval
+
+SHARES: Final = ("right", "right_when_identified", "right_when_named", "absent_caught")
+"""Shares of right answers, which have intervals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +50,8 @@ class Measured:
         right_when_named: share of these whose code is among the named ones; None without any.
         absent_caught: share of absent items with the verdict "not in the catalogue".
         bins: for a reliability diagram.
+        intervals: of those of `SHARES` that are not None, the ends of the 95 % interval, over
+            products.
     """
 
     queries: int
@@ -57,6 +65,18 @@ class Measured:
     right_when_named: float | None
     absent_caught: float
     bins: tuple[ConfidenceBin, ...]
+    intervals: Mapping[str, tuple[float, float]]
+
+    def stored(self) -> dict[str, float | None]:
+        """The figures as a calibration keeps them; ends of intervals as `_low` and `_high`."""
+        left_out = ("bins", "intervals")
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        ends = {
+            f"{name}_{end}": value
+            for name, both in self.intervals.items()
+            for end, value in zip(("low", "high"), both, strict=True)
+        }
+        return {name: value for name, value in values.items() if name not in left_out} | ends
 
 
 def measure(
@@ -81,6 +101,16 @@ def measure(
     def share(of: Bools, among: Bools) -> float:
         return float(weight[of & among].sum() / weight[among].sum()) if among.any() else 0.0
 
+    intervals = {}
+    for name, of, among in zip(
+        SHARES,
+        (right, right, held, absent),
+        (known, identified, named, ~known),
+        strict=True,
+    ):
+        if among.any():
+            found = interval(of[among], outcomes.group[among], weights=weight[among])
+            intervals[name] = (found.low, found.high)
     return Measured(
         int(known.sum()),
         share(right, known),
@@ -93,6 +123,7 @@ def measure(
         share(held, named) if named.any() else None,
         share(absent, ~known),
         bins,
+        intervals,
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.arrays import Bools, Floats, Ints
+from satchel.intervals import interval
 
 Ranks = npt.NDArray[np.int64]
 """Shape (n,): rank of the right answer, 1 the best; 0 where it is not among the answers."""
@@ -75,15 +76,22 @@ class GroupFigures:
 
     Attributes:
         top: k → share of them, in [0, 1], whose right answer is among the first k.
+        low, high: ends of the 95 % interval of the share for the first k.
     """
 
     name: str
     queries: int
     top: Mapping[int, float]
+    low: float | None = None
+    high: float | None = None
 
 
 def by_group(
-    ranks: Ranks, groups: Sequence[str | None], ks: Sequence[int] = TOP
+    ranks: Ranks,
+    groups: Sequence[str | None],
+    ks: Sequence[int] = TOP,
+    *,
+    clusters: Sequence[object] | None = None,
 ) -> list[GroupFigures]:
     """Return the figures of each group (a product, a category), the weakest first.
 
@@ -91,6 +99,8 @@ def by_group(
         ranks: shape (n,).
         groups: for each query its group; None is a separate group, "" (no category known).
         ks: for top-k.
+        clusters: for each query the product it belongs to, where groups hold several; see
+            `satchel.intervals.interval`.
 
     Raises:
         ValueError: not one group for each query.
@@ -98,7 +108,11 @@ def by_group(
     if len(groups) != len(ranks):
         raise ValueError(f"expected {len(ranks)} groups, one for each query, got {len(groups)}")
     rows = _rows_by_key([group or "" for group in groups])
-    figures = [GroupFigures(name, len(at), top_k(ranks[at], ks)) for name, at in rows.items()]
+    own = np.arange(len(ranks)) if clusters is None else np.array(clusters)
+    figures = []
+    for name, at in rows.items():
+        first = interval(hits(ranks[at], ks[0]), own[at])
+        figures.append(GroupFigures(name, len(at), top_k(ranks[at], ks), first.low, first.high))
     return sorted(figures, key=lambda group: ([group.top[k] for k in ks], group.name))
 
 

@@ -8,9 +8,9 @@ from typing import Final
 
 from pydantic import TypeAdapter
 
-from satchel.evaluate.bootstrap import Interval, interval
 from satchel.evaluate.charts import Line, Point
 from satchel.evaluate.ranks import TOP, GroupFigures, Ranks, hits
+from satchel.intervals import Interval, interval
 
 SOFTMAX_TOP: Final = "Top-{}, softmax head"
 """Template of the names of a classifier's softmax figures, by k; the head is not served."""
@@ -165,7 +165,8 @@ def accuracy_figures(
 
     Args:
         ranks: shape (n,), of the right answers.
-        clusters: for each query the item or product it belongs to; see `bootstrap.interval`.
+        clusters: for each query the item or product it belongs to; see
+            `satchel.intervals.interval`.
         ks: ascending.
         seed: of the bootstrap.
     """

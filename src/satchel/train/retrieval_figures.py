@@ -13,10 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from satchel.arrays import Floats, Ints
-from satchel.evaluate.bootstrap import interval
 from satchel.evaluate.ranks import hits
 from satchel.evaluate.report import Figure
 from satchel.evaluate.retrieval import Retrieval, retrieval
+from satchel.intervals import interval
 from satchel.train.distances import Distance, WithinClassWhitening
 from satchel.train.encoder import NetworkEmbeddings
 

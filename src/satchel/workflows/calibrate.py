@@ -13,7 +13,7 @@ Why only real photos: docs/decisions/0011-honest-answers.md.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -154,7 +154,6 @@ def fit_calibration(
         absent_share=wishes.absent,
         precision=wishes.precision,
     )
-    figures = {name: value for name, value in asdict(measured).items() if name != "bins"}
     made_at = datetime.now(UTC).replace(microsecond=0)
     return (
         Calibration(
@@ -163,7 +162,7 @@ def fit_calibration(
             source=source,
             products=products,
             confidence=confidence,
-            figures=figures,
+            figures=measured.stored(),
         ),
         measured,
     )

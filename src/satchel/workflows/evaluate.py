@@ -157,6 +157,7 @@ def _evaluate(
     codes = [code for code, _ in queries]
     figures, line = accuracy_figures(ranked.ranks, codes)
     known = {(photo.code, photo.sha256): photo for photo in part.kept}
+    kinds = [known[name].category for name in queries]
     return EvaluationReport(
         title=f"{model} on {part.name}",
         data=DataFacts(
@@ -174,7 +175,7 @@ def _evaluate(
         figures=(*figures, *more),
         top_k=(line,),
         training=training,
-        categories=tuple(by_group(ranked.ranks, [known[name].category for name in queries])),
+        categories=tuple(by_group(ranked.ranks, kinds, clusters=codes)),
         products=tuple(by_group(ranked.ranks, codes)),
         confusions=confusion_rows(split, queries, ranked.first),
         embedding=map_facts(queries, known, ranked),

@@ -45,6 +45,7 @@ def interval(
     values: npt.NDArray[Any] | Sequence[float],
     clusters: npt.NDArray[Any] | Sequence[object] | None = None,
     *,
+    weights: Doubles | None = None,
     rounds: int = ROUNDS,
     seed: int = 0,
 ) -> Interval:
@@ -64,13 +65,14 @@ def interval(
     Args:
         values: shape (n,): a figure of each query (hit or not, average precision).
         clusters: shape (n,): which item or product each query shows; None: each for itself.
+        weights: shape (n,), > 0: how often each query counts in the mean; None: once.
         rounds: resamples.
         seed: the same seed and data give the same interval.
 
     Raises:
         ValueError: no values, a value that is not in [0, 1], or not one cluster for each.
     """
-    resampled = _bootstrap(values, clusters, rounds, seed)
+    resampled = _bootstrap(values, clusters, rounds, seed, weights)
     if np.min(values) < -ROUNDING or np.max(values) > 1 + ROUNDING:
         raise ValueError(f"expected values in [0, 1], got {np.min(values)} to {np.max(values)}")
     return _reaching(resampled, unseen_share(resampled.clusters), least=0, most=1)
@@ -127,6 +129,7 @@ def _bootstrap(
     clusters: npt.NDArray[Any] | Sequence[object] | None,
     rounds: int,
     seed: int,
+    weights: Doubles | None = None,
 ) -> Interval:
     """The percentile bootstrap interval of a mean."""
     numbers = np.asarray(values, np.float64)
@@ -134,7 +137,8 @@ def _bootstrap(
         raise ValueError(f"expected at least one value, in one row; got the shape {numbers.shape}")
     if not np.isfinite(numbers).all():
         raise ValueError("expected finite values; leave out queries that have no figure")
-    sums, counts = _by_cluster(numbers, clusters)
+    every = np.ones(len(numbers)) if weights is None else weights
+    sums, counts = _by_cluster(numbers, every, clusters)
     rng = np.random.default_rng(seed)
     means = np.empty(rounds)
     step = max(1, DRAWS_AT_ONCE // len(sums))
@@ -142,18 +146,20 @@ def _bootstrap(
         drawn = rng.integers(0, len(sums), (min(step, rounds - start), len(sums)))
         means[start : start + step] = sums[drawn].sum(1) / counts[drawn].sum(1)
     low, high = np.quantile(means, ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
-    return Interval(float(numbers.mean()), float(low), float(high), len(numbers), len(sums))
+    mean = float(np.average(numbers, weights=weights))
+    return Interval(mean, float(low), float(high), len(numbers), len(sums))
 
 
 def _by_cluster(
-    values: Doubles, clusters: npt.NDArray[Any] | Sequence[object] | None
+    values: Doubles, weights: Doubles, clusters: npt.NDArray[Any] | Sequence[object] | None
 ) -> tuple[Doubles, Doubles]:
-    """Return each cluster's sum and number of values."""
+    """Return each cluster's weighted sum of values, and its weight."""
     if clusters is None:
-        return values, np.ones(len(values))
+        return weights * values, weights
     if len(clusters) != len(values):
         raise ValueError(
             f"expected {len(values)} clusters, one for each value, got {len(clusters)}"
         )
     _, number = np.unique(np.asarray(clusters), return_inverse=True)
-    return np.bincount(number, values).astype(np.float64), np.bincount(number).astype(np.float64)
+    sums, counts = np.bincount(number, weights * values), np.bincount(number, weights)
+    return sums.astype(np.float64), counts.astype(np.float64)

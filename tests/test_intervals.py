@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from satchel.evaluate.bootstrap import difference, interval, unseen_share
+from satchel.intervals import difference, interval, unseen_share
 
 
 def naive(values: list[float], clusters: list[int], rounds: int, seed: int) -> list[float]:
@@ -49,7 +49,7 @@ def test_each_for_itself_is_a_cluster_of_one() -> None:
 def test_the_draws_do_not_depend_on_how_many_fit_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(0).random(40)
     whole = interval(values)
-    monkeypatch.setattr("satchel.evaluate.bootstrap.DRAWS_AT_ONCE", 130)
+    monkeypatch.setattr("satchel.intervals.DRAWS_AT_ONCE", 130)
     assert interval(values) == whole
 
 
@@ -89,6 +89,17 @@ def test_a_paired_difference_sees_what_two_intervals_hide() -> None:
     assert not found.low <= 0 <= found.high
     same = difference(first, first)
     assert same.low <= 0 <= same.high
+
+
+def test_a_weight_counts_as_often_as_repeating_the_query_would() -> None:
+    rng = np.random.default_rng(4)
+    values, weights, products = rng.random(40), rng.integers(1, 4, 40), np.repeat(np.arange(10), 4)
+    weighted = interval(values, products, weights=weights.astype(float))
+    repeated = interval(np.repeat(values, weights), np.repeat(products, weights))
+    assert (weighted.value, weighted.low, weighted.high) == pytest.approx(
+        (repeated.value, repeated.low, repeated.high)
+    )
+    assert weighted.clusters == repeated.clusters == 10
 
 
 @pytest.mark.parametrize(
