@@ -39,6 +39,8 @@ class Answers:
             that `confidence` was fitted for.
         look_alikes: groups in these states count as one candidate.
         own_pictures: finds photos that are the catalogue's own pictures; None looks for none.
+        visible: names of attributes that are visible on an item; see
+            `satchel.lookalikes.visible.is_visible`.
     """
 
     catalogue: Catalogue
@@ -48,6 +50,7 @@ class Answers:
     absent: float | None
     look_alikes: tuple[GroupState, ...]
     own_pictures: OwnPictures | None
+    visible: tuple[str, ...] = ()
 
     def of(
         self, photos: Sequence[PhotoEmbedding], *, top: int, selection: Selection | None
@@ -69,7 +72,7 @@ class Answers:
         if same:
             likely = _own_count(ranked, folded, same, min(top, MOST_NAMED))
         decided = verdict(sums[0], likely, posterior.in_catalogue, self.confidence, own=bool(same))
-        candidates = CandidateBuilder(self.catalogue, ranked, posterior, groups)
+        candidates = CandidateBuilder(self.catalogue, ranked, posterior, groups, self.visible)
         return Identification(
             decided,
             tuple(candidates.build(folded[:top], likely)),

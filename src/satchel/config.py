@@ -130,6 +130,18 @@ class Jobs(StrictModel):
 LogStyle = Literal["lines", "json", "errors"]
 
 
+class CatalogueSettings(StrictModel):
+    """How the catalogue's columns are understood."""
+
+    visible: list[str] = Field(
+        [],
+        description="further columns that can be seen on an item: only these separate look-alikes, "
+        'and pages show them first, in this order: ["strap", "lining", "안감"]; with none, those '
+        "whose names and values say so, in English or Korean: sizes, hardware, materials, colours "
+        "and parts, but never prices, stock, dates, addresses and numbers",
+    )
+
+
 class Serve(StrictModel):
     """The web server."""
 
@@ -228,6 +240,7 @@ class Settings(StrictModel):
     identify: Identify = Identify()
     locate: LocateRules = LocateRules()
     search: SearchRules = SearchRules()
+    catalogue: CatalogueSettings = CatalogueSettings()
     look_alikes: LookAlikeRules = LookAlikeRules()
     curate: CurationRules = CurationRules()
     serve: Serve = Serve()

@@ -62,6 +62,7 @@ class Identifier:
         look_alikes: Sequence[GroupState] = STATES["confirmed"],
         decoder: Decoder = IN_PROCESS,
         own_pictures: OwnPictures | None = None,
+        visible: Sequence[str] = (),
     ) -> None:
         """Set up an identifier.
 
@@ -74,6 +75,7 @@ class Identifier:
             decoder: what decodes photos; a `satchel.decoding.pool.DecoderPool` for those of
                 strangers.
             own_pictures: finds photos that are the catalogue's own pictures; None looks for none.
+            visible: names of attributes that are visible on an item; empty for those that seem so.
         """
         self._catalogue = catalogue
         self._embedder = embedder
@@ -88,6 +90,7 @@ class Identifier:
             absent,
             tuple(look_alikes),
             own_pictures,
+            tuple(visible),
         )
 
     @classmethod
@@ -157,6 +160,7 @@ class Identifier:
                 workspace.photos.read,
                 settings.curate.duplicates,
             ),
+            visible=settings.catalogue.visible,
         )
 
     @property

@@ -296,9 +296,19 @@ class LookAlikeGroup(BaseModel):
     decided_at: datetime | None = Field(description="UTC, to the second.")
 
     @classmethod
-    def of(cls, group: stored.LookAlikeGroup, products: Sequence[records.Product]) -> Self:
-        """Convert a group, whose products are these."""
-        found = differences(products)
+    def of(
+        cls,
+        group: stored.LookAlikeGroup,
+        products: Sequence[records.Product],
+        visible: Sequence[str] = (),
+    ) -> Self:
+        """Convert a group.
+
+        Args:
+            products: its products.
+            visible: see `satchel.lookalikes.visible.is_visible`.
+        """
+        found = differences(products, visible)
         return cls(
             group=group.number,
             state=group.state,

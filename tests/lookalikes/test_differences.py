@@ -4,15 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from satchel.lookalikes.differences import (
-    NOTHING,
-    Kind,
-    advice,
-    differences,
-    is_visible,
-    kind_of_attribute,
-    kind_of_word,
-)
+from satchel.lookalikes.differences import NOTHING, advice, differences
+from satchel.lookalikes.kinds import Kind, kind_of_attribute, kind_of_word
+from satchel.lookalikes.visible import is_visible, split_visible
 from satchel.records import Product
 from satchel.schemas import Difference
 
@@ -232,6 +226,29 @@ def test_what_can_be_seen_is_offered(name: str, values: list[str]) -> None:
 def test_what_no_photo_shows_is_no_advice(name: str, values: list[str]) -> None:
     assert not is_visible(name, values)
     assert advice(differences([Product(v, attributes={name: v}) for v in values])) == NOTHING
+
+
+def test_named_columns_count_whatever_they_hold_and_no_others_do() -> None:
+    products = [
+        Product(code, "Maison", "Tote", "Tote", colour, attributes=attributes)
+        for code, colour, attributes in (
+            ("A", "Sand", {"material": "calf", "strap": "long", "tier": "1200"}),
+            ("B", "Ink", {"material": "lamb", "strap": "short", "tier": "1300"}),
+        )
+    ]
+    assert [one.attribute for one in differences(products)] == ["material", "colour", "strap"]
+    named = differences(products, ["TIER", "소재"])  # in any case; the Korean name of material
+    assert [one.attribute for one in named] == ["material", "colour", "tier"]
+
+
+def test_a_products_attributes_are_split_in_the_order_of_the_setting() -> None:
+    attributes = {"price": "1200", "strap": "long", "lining": "silk", "출시일": "2024-01-02"}
+    seen, others = split_visible(attributes)
+    assert list(seen) == ["strap", "lining"]
+    assert list(others) == ["price", "출시일"]
+    seen, others = split_visible(attributes, ["Lining", "가격", "absent"])
+    assert list(seen.items()) == [("lining", "silk"), ("price", "1200")]
+    assert list(others) == ["strap", "출시일"]
 
 
 @pytest.mark.parametrize(

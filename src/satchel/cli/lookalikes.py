@@ -109,4 +109,5 @@ def _row(workspace: Workspace, group: LookAlikeGroup) -> dict[str, Any]:
     from satchel import schemas
 
     products = workspace.catalogue.products_by_id(group.products)
-    return schemas.LookAlikeGroup.of(group, products).model_dump(mode="json")
+    visible = workspace.settings.catalogue.visible
+    return schemas.LookAlikeGroup.of(group, products, visible).model_dump(mode="json")

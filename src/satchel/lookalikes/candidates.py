@@ -23,12 +23,15 @@ class CandidateBuilder:
         ranked: the products, likeliest first.
         posterior: their probabilities.
         groups: look-alikes that count as one candidate.
+        visible: names of attributes that are visible on an item; see
+            `satchel.lookalikes.visible.is_visible`.
     """
 
     catalogue: Catalogue
     ranked: Sequence[RankedProduct]
     posterior: Posterior
     groups: Sequence[Group]
+    visible: Sequence[str] = ()
 
     def build(self, folded: Sequence[tuple[int, ...]], likely: int) -> list[Candidate]:
         """Build the candidates.
@@ -73,4 +76,5 @@ class CandidateBuilder:
         members += [
             LookAlike(known[product], 0.0, None) for product in group if product not in found
         ]
-        return LookAlikes(tuple(members), differences([member.product for member in members]))
+        found_differences = differences([member.product for member in members], self.visible)
+        return LookAlikes(tuple(members), found_differences)

@@ -9,13 +9,13 @@ from fastapi import APIRouter, Path, Query
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.lookalike_groups import LookAlikeGroup as GroupOfProducts
-from satchel.catalog.store import Catalogue
 from satchel.market.roles import Role, Scope
 from satchel.schemas import LookAlikeGroup
 from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.schemas import LookAlikeDecision, LookAlikePage
 from satchel.web.state import Server
+from satchel.workspace import Workspace
 
 MAX_GROUPS: Final = 100
 MAX_NUMBER: Final = 2**63 - 1
@@ -45,11 +45,10 @@ def look_alikes(
 
     `satchel lookalikes` proposes them; a confirmed group counts as one candidate.
     """
-    catalogue = server.workspace.catalogue
-    store = catalogue.look_alikes
+    store = server.workspace.catalogue.look_alikes
     groups = store.in_state(state, after=after, limit=limit)
     return LookAlikePage(
-        total=store.count(state), groups=[_group(catalogue, group) for group in groups]
+        total=store.count(state), groups=[_group(server.workspace, group) for group in groups]
     )
 
 
@@ -72,8 +71,7 @@ def decide_look_alikes(
 
     A part that is confirmed becomes a group of its own, which is given.
     """
-    catalogue = server.workspace.catalogue
-    store = catalogue.look_alikes
+    store = server.workspace.catalogue.look_alikes
     if decision.choice == "undo":
         decided = store.undo(store.decision_on(group), by=decision.by)
     else:
@@ -81,8 +79,9 @@ def decide_look_alikes(
         choice = Choice.CONFIRM_GROUP if confirm else Choice.REJECT_GROUP
         decided = store.decide(choice, group, decision.codes, by=decision.by)
     assert decided.group is not None
-    return _group(catalogue, store.group(decided.group))
+    return _group(server.workspace, store.group(decided.group))
 
 
-def _group(catalogue: Catalogue, group: GroupOfProducts) -> LookAlikeGroup:
-    return LookAlikeGroup.of(group, catalogue.products_by_id(group.products))
+def _group(workspace: Workspace, group: GroupOfProducts) -> LookAlikeGroup:
+    products = workspace.catalogue.products_by_id(group.products)
+    return LookAlikeGroup.of(group, products, workspace.settings.catalogue.visible)

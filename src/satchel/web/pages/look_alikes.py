@@ -116,7 +116,9 @@ def _question(request: Request, server: ServerState, after: int) -> dict[str, An
             (product, _photos(server, product.code, first))
             for product, first in zip(products, group.photos if group else (), strict=True)
         ],
-        "differences": differences(products) if group else (),
+        "differences": differences(products, server.workspace.settings.catalogue.visible)
+        if group
+        else (),
         "last": next(iter(store.history(limit=1, standing=True)), None),
         "skip": f"{PATH}?after={group.number}" if group else None,
         "again": PATH,

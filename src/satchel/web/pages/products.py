@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from starlette.responses import Response
 
 from satchel.catalog.store import Catalogue
 from satchel.lookalikes.differences import differences
+from satchel.lookalikes.visible import split_visible
 from satchel.web.access import EVERYBODY
 from satchel.web.api.products import MAX_OFFSET
 from satchel.web.pages.rendering import is_fragment, pages_of
@@ -55,20 +57,25 @@ def product(request: Request, server: Server, code: str) -> Response:
     if not code:
         return RedirectResponse("/products", 303)
     catalogue = server.workspace.catalogue
+    visible = server.workspace.settings.catalogue.visible
+    found = catalogue.product(code)
+    seen, unseen = split_visible(found.attributes, visible)
     return pages_of(request).render(
         request,
         "_product.html" if is_fragment(request) else "product.html",
-        product=catalogue.product(code),
+        product=found,
+        seen=seen,
+        unseen=unseen,
         photos=catalogue.photos_of(code),
-        **_look_alikes(catalogue, code),
+        **_look_alikes(catalogue, code, visible),
     )
 
 
-def _look_alikes(catalogue: Catalogue, code: str) -> dict[str, Any]:
+def _look_alikes(catalogue: Catalogue, code: str, visible: Sequence[str]) -> dict[str, Any]:
     """The confirmed group of a product: all its members, and in what they differ."""
     group = catalogue.look_alikes.confirmed_of(code)
     members = catalogue.products_by_id(group) if group else []
     return {
         "alike": [member.code for member in members],
-        "differences": differences(members) if members else (),
+        "differences": differences(members, visible) if members else (),
     }
