@@ -5,7 +5,7 @@
 Copies: pictures of each task's gallery, recompressed, resized, cropped or brightened, then decoded
 and embedded as uploads are. Other photos: the queries of the task; and each picture of the gallery
 as a query to the others, among which are near twins with other codes. The figures behind
-docs/decisions/0011-honest-answers.md.
+docs/decisions/0037-own-pictures.md.
 """
 
 from __future__ import annotations
@@ -93,9 +93,9 @@ class Gallery:
     def _stored(self, names: Sequence[str]) -> Mapping[str, PhotoEmbedding]:
         return {name: self._gallery.photo(int(name, 16)) for name in names}
 
-    def found(self, query: PhotoEmbedding, without_row: int | None = None) -> list[Path]:
+    def found(self, query: PhotoEmbedding, without_rows: Sequence[int] = ()) -> list[Path]:
         """Files of the pictures that a query is a copy of."""
-        ranked = self.searcher.rank([query], top=5, without_row=without_row)
+        ranked = self.searcher.rank([query], top=5, without_rows=without_rows)
         names = [one.photo for one in ranked]
         return [self.path(name) for name in self.own.copied(query, names)]
 
@@ -133,7 +133,7 @@ def others_found(task: Task, gallery: Gallery, photos: Photos) -> dict[str, Any]
 
     queries = {str(query.path): gallery.found(shown(query.path)) for query in task.queries}
     pictures = {
-        str(photo.path): gallery.found(shown(photo.path), gallery.row(at))
+        str(photo.path): gallery.found(shown(photo.path), [gallery.row(at)])
         for at, photo in enumerate(gallery.ordered)
     }
     named = {"queries": queries, "pictures": pictures}

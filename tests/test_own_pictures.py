@@ -86,7 +86,7 @@ def test_several_photos_are_a_products_own_only_if_all_are(
     own = [filled.photos.read(one.sha256) for one in filled.catalogue.photos_of("M2")]
     both = identifier.identify_item(own)
     assert both.own_picture_of == ("M2",)
-    mixed = identifier.identify_item([own[0], jpeg("cross", 50)])
+    mixed = identifier.identify_item([own[0], jpeg("disc", 50)])
     assert mixed.own_pictures == (("M2",), ())
     assert mixed.own_picture_of == ()
     assert mixed.candidates[0].confidence < 0.99
