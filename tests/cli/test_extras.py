@@ -107,12 +107,14 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
 
 
 @pytest.mark.flow
-def test_reading_codes_names_its_extra(filled: Workspace) -> None:
-    for module in EXTRAS["ocr"]:
-        command = ["--workspace", str(filled.folder), "read", "nothing.jpg"]
-        ((code, _, told),) = without(frozenset((module,)), [command])
-        assert (code, told.count("\n")) == (2, 1), told
-        assert INSTALL.replace("train", "ocr") in told
+@pytest.mark.parametrize(
+    ("extra", "command"),
+    [("ocr", ["read", "nothing.jpg"]), ("market", ["admin", "create", "no address"])],
+)
+def test_other_extras_are_named(filled: Workspace, extra: str, command: list[str]) -> None:
+    ((code, _, told),) = without(EXTRAS[extra], [["--workspace", str(filled.folder), *command]])
+    assert (code, told.count("\n")) == (2, 1), told
+    assert INSTALL.replace("train", extra) in told
 
 
 @pytest.mark.flow

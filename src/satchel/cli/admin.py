@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from satchel.cli.shared import AsJson, AsJsonLines, open_workspace, print_json, say
+from satchel.extras import need_extra
 
 if TYPE_CHECKING:
     from satchel.market.accounts.records import Account
@@ -34,6 +35,7 @@ def create(
     as_json: AsJson = False,
 ) -> None:
     """Make an account. Its password is asked for, or read from the first line of stdin."""
+    need_extra("market")
     from satchel.market.accounts.emails import normal_email
     from satchel.market.accounts.passwords import Passwords, require_good
 
