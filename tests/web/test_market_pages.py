@@ -119,6 +119,17 @@ def test_a_photo_that_cannot_be_used_is_named_and_others_stay(seller: Seller) ->
     assert "Cover" not in seller.send(f"{path}/photos/{sha[1]}", act="remove")
 
 
+def test_an_admin_sees_figures_and_a_seller_does_not(
+    seller: Seller, own_workspace: Workspace
+) -> None:
+    assert seller._client.get("/figures").status_code == 403
+    make_account(own_workspace, "admin@example.com", Role.ADMIN)
+    with logged_in(str(seller._client.base_url), "admin@example.com") as client:
+        admin = Seller(client, seller.app)
+        assert "No decisions yet" in admin.see("/figures")
+        assert client.get("/api/v1/figures").json() == {"weeks": [], "missed": [], "missing": []}
+
+
 def test_a_page_of_another_seller_is_refused(seller: Seller, own_workspace: Workspace) -> None:
     path = seller.draft()
     make_account(own_workspace, "other@example.com")
