@@ -19,17 +19,24 @@ from satchel.web.visitors import COOKIE, CSRF_HEADER
 from satchel.workspace import Workspace
 from support.authenticator import Authenticator
 from support.browser import BROWSER_MARKS, Reader
-from support.market import PASSWORD, logged_in, make_account, market_app
+from support.market import PASSWORD, Mailbox, logged_in, make_account, market_app
 
 ORIGIN, HOST = "https://shop.example", "shop.example"
 NUMBERS = count()
 
 
 @pytest.fixture(scope="module")
-def app(workspace_folder, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+def mailbox() -> Mailbox:
+    return Mailbox()
+
+
+@pytest.fixture(scope="module")
+def app(
+    workspace_folder, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[FastAPI]:
     folder = shutil.copytree(workspace_folder, tmp_path_factory.mktemp("passkeys") / "w")
     workspace = Workspace.open(folder)
-    yield market_app(workspace, url=ORIGIN)
+    yield market_app(workspace, mailbox, url=ORIGIN)
     workspace.catalogue.close()
 
 
@@ -93,8 +100,10 @@ def _secure(visitor: httpx.Client) -> None:
     carry_secure_cookies(visitor)
 
 
-def test_a_passkey_lets_its_owner_in(owner, visitor, device, email):
+def test_a_passkey_lets_its_owner_in(owner, visitor, device, email, mailbox):
+    mailbox.clear()
     assert register(owner, device).status_code == 201
+    assert "/account" in mailbox.next().text  # the owner learns of it
     answer = log_in(visitor, device)
     assert answer.status_code == 200, answer.text
     assert answer.json()["account"]["email"] == email

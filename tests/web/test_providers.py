@@ -108,11 +108,12 @@ def test_a_newcomer_whose_address_kakao_has_checked_is_let_in(visitor, provider)
         assert who(again) == who(visitor)
 
 
-def test_a_checked_address_leads_to_the_account_that_has_it(visitor, provider, app):
+def test_a_checked_address_leads_to_the_account_that_has_it(visitor, provider, app, mailbox):
     workspace = app.state.server.workspace
     account = make_account(workspace, provider.person.email)
     log_in(visitor, provider)
     assert visitor.get("/api/v1/account").json()["id"] == account.id
+    assert "/account" in mailbox.next().text  # its owner learns of it
     with logged_in(str(visitor.base_url), account.email):  # the password still counts
         pass
 

@@ -92,6 +92,7 @@ class IdentityStore:
             known = _account_of(connection, claims)
             if known is None:
                 _add(connection, account.id, claims.provider, claims.subject, address)
+                self._post(connection, LetterKind.ADDED, account.id)
             elif known.id != account.id:
                 raise AccountError(
                     "this identity belongs to another account; log in by it, and remove it there",
@@ -120,6 +121,7 @@ class IdentityStore:
                 raise LogInFailed("this account may not log in; ask an admin", "disabled")
             _take_over(connection, account, time)
             _add(connection, account.id, PROVIDER_OF[kept["provider"]], kept["subject"], address)
+            self._post(connection, LetterKind.ADDED, account.id)
             return Account.of(find(connection, id=account.id))
 
     def of(self, account_id: int) -> list[Identity]:
@@ -154,7 +156,8 @@ class IdentityStore:
                 "no-email",
             )
         email, time = normal_email(claims.email), now()
-        row = find(connection, email=email) or _insert(connection, email, claims, newcomer)
+        known = find(connection, email=email)
+        row = known or _insert(connection, email, claims, newcomer)
         if not claims.verified:
             self._post(
                 connection,
@@ -168,6 +171,8 @@ class IdentityStore:
         if row.disabled_at is None:
             _take_over(connection, row, time)
             _add(connection, row.id, claims.provider, claims.subject, newcomer.address)
+            if known is not None:
+                self._post(connection, LetterKind.ADDED, row.id)
         return find(connection, id=row.id)
 
 

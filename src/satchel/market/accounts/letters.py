@@ -31,6 +31,7 @@ class LetterKind(StrEnum):
     RESET = "reset"
     CHANGED = "changed"
     LINK = "link"
+    ADDED = "added"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,15 @@ TEMPLATES: Final[Mapping[LetterKind, Template]] = {
         ),
         "/link",
         Purpose.LINK,
+    ),
+    LetterKind.ADDED: Template(
+        translatable("There is a new way to log in to your account"),
+        translatable(
+            "a passkey, or the log-in by another service, was added to your account just now. If "
+            "this was not you, remove it at once, and change your password:"
+        ),
+        "/account",
+        unasked=False,
     ),
 }
 

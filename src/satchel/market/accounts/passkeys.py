@@ -15,6 +15,8 @@ from satchel.catalog.database import writing
 from satchel.catalog.tables import now
 from satchel.errors import AccountError, LogInFailed
 from satchel.market.accounts.audit import record
+from satchel.market.accounts.letters import LetterKind
+from satchel.market.accounts.outbox import Outbox
 from satchel.market.accounts.records import Account
 from satchel.market.accounts.store import MAX_NAME_CHARS, find
 from satchel.market.accounts.tables import PasskeyRow
@@ -51,11 +53,13 @@ class PasskeyStore:
     """Registers and checks passkeys.
 
     Args:
+        post: has e-mails sent.
         url: of this server, as browsers see it: passkeys are good for its host alone.
     """
 
-    def __init__(self, engine: Engine, url: str) -> None:
+    def __init__(self, engine: Engine, post: Outbox, url: str) -> None:
         self._engine = engine
+        self._post = post
         self._origin = url
         self._host = urlsplit(url).hostname or ""
 
@@ -131,6 +135,7 @@ class PasskeyStore:
                 )
             connection.execute(insert(PasskeyRow).values(**row))
             record(connection, "passkey.add", by=account.id, address=address)
+            self._post(connection, LetterKind.ADDED, account.id)
         return self.of(account.id)[0]
 
     def authentication(self) -> Challenge:

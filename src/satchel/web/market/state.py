@@ -96,7 +96,7 @@ class MarketState:
         self.providers = providers_of(self.settings, client)
         self.identities = IdentityStore(engine, self.post)
         self.flows: Kept[Flow] = _kept()
-        self.passkeys = PasskeyStore(engine, self.settings.url)
+        self.passkeys = PasskeyStore(engine, self.post, self.settings.url)
         self.challenges: Kept[bytes] = _kept()
 
     def small(self, data: bytes, side_px: int) -> bytes:
