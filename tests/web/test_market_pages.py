@@ -156,19 +156,19 @@ def test_the_shop_shows_what_is_on_sale_and_a_buyer_reserves_it(
     assert "Nothing on sale" in seller.see("/goods")
     seller.send(f"{path}/steps/offer")
 
-    nobody = httpx.Client(base_url=seller._client.base_url, headers=PAGE, timeout=60)
-    page = nobody.get("/goods", params={"q": CODES[0], "grade": "S"}).text
-    assert "₩1,250,000" in page
-    assert "Nothing on sale" in nobody.get("/goods", params={"to_krw": 1_000}).text
-    shown = nobody.get(f"/goods/{listing}").text
-    facts = re.search(r'<script type="application/ld\+json">(.*?)</script>', shown, re.DOTALL)
-    assert facts
-    product = json.loads(facts[1])
-    assert (product["offers"]["price"], product["mpn"]) == (1_250_000, CODES[0])
-    assert product["description"] == "</script><b>"
-    sitemap = nobody.get("/sitemap.xml")
-    assert f"/goods/{listing}</loc>" in sitemap.text
-    assert nobody.post(f"/goods/{listing}/reserve").status_code in {303, 401, 403}
+    with httpx.Client(base_url=seller._client.base_url, headers=PAGE, timeout=60) as nobody:
+        page = nobody.get("/goods", params={"q": CODES[0], "grade": "S"}).text
+        assert "₩1,250,000" in page
+        assert "Nothing on sale" in nobody.get("/goods", params={"to_krw": 1_000}).text
+        shown = nobody.get(f"/goods/{listing}").text
+        facts = re.search(r'<script type="application/ld\+json">(.*?)</script>', shown, re.DOTALL)
+        assert facts
+        product = json.loads(facts[1])
+        assert (product["offers"]["price"], product["mpn"]) == (1_250_000, CODES[0])
+        assert product["description"] == "</script><b>"
+        sitemap = nobody.get("/sitemap.xml")
+        assert f"/goods/{listing}</loc>" in sitemap.text
+        assert nobody.post(f"/goods/{listing}/reserve").status_code in {303, 401, 403}
 
     make_account(own_workspace, "buyer@example.com")
     with logged_in(str(seller._client.base_url), "buyer@example.com") as client:
