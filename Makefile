@@ -60,11 +60,14 @@ bench: $(VENV)/.dev  ## speed and accuracy on the shared data, as tables and JSO
 	$(BIN)/python -m benchmarks.detectors
 	$(BIN)/python -m benchmarks.hostile
 	$(BIN)/python -m benchmarks.floods
+	$(BIN)/python -m benchmarks.steady
+	$(BIN)/python -m benchmarks.decoding
 
 bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: some hours
 	$(BIN)/python -m benchmarks.duplicates test
 	$(BIN)/python -m benchmarks.duplicates speed
 	$(BIN)/python -m benchmarks.garbage test
+	$(BIN)/python -m benchmarks.collages test
 	$(BIN)/python -m benchmarks.kept_copy test
 	$(BIN)/python -m benchmarks.curate_trial
 	$(BIN)/python -m benchmarks.confidence test

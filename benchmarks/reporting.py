@@ -37,6 +37,7 @@ def write_json(name: str, figures: Any) -> Path:
     about = {
         "processor": platform.machine(),
         "cores": len(os.sched_getaffinity(0)),
+        "load": round(os.getloadavg()[0], 1),  # above the cores, times are upper bounds
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
     }
