@@ -206,6 +206,9 @@ class Serve(StrictModel):
         description="days after its last change for which a case is kept, with the photos that "
         "somebody chose to keep",
     )
+    keep_cases: int = Field(
+        20_000, gt=0, description="cases, at most: beyond them those go that were changed first"
+    )
     keep_cases_mb: int = Field(
         2_000,
         ge=0,

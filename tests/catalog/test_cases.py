@@ -91,7 +91,12 @@ def test_an_open_case_is_answered_and_annotated(catalogue: Catalogue) -> None:
 def test_cases_are_removed_and_found_when_they_are_old(catalogue: Catalogue) -> None:
     for number in range(3):
         catalogue.cases.put(case(number))
-    assert catalogue.cases.tokens(AT + timedelta(hours=2)) == [case(0).token, case(1).token]
+    assert catalogue.cases.outdated(AT + timedelta(hours=2), most=9) == [
+        case(0).token,
+        case(1).token,
+    ]
+    assert catalogue.cases.outdated(AT, most=1) == [case(1).token, case(0).token]
+    assert catalogue.cases.outdated(AT, most=3) == []
     assert catalogue.cases.remove(case(0).token)
     assert not catalogue.cases.remove(case(0).token)
     assert catalogue.cases.count() == 2

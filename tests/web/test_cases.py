@@ -159,7 +159,7 @@ def test_the_table_of_cases_is_for_korean_excel_and_holds_no_formula(client, dra
     assert client.get("/api/v1/cases.csv?state=all").status_code == 422
 
 
-@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx"])
+@pytest.mark.parametrize("text", ["=1", "+1", "-1", "@x", "\tx", "\n=1", "＝1"])
 def test_formulas_are_made_plain(text):
     assert plain(text) == "'" + text
     assert plain("a" + text) == "a" + text

@@ -184,12 +184,18 @@ class CaseStore:
             yield from page
             offset += len(page)
 
-    def tokens(self, before: datetime) -> list[str]:
-        """Return the tokens of the cases that were last changed before a time."""
+    def outdated(self, before: datetime, *, most: int) -> list[str]:
+        """Return the tokens of the cases that are not to be kept any longer.
+
+        Args:
+            before: those that were last changed before this time.
+            most: cases that are kept at most, those that were changed last.
+        """
+        old = select(CaseRow.token).where(CaseRow.changed_at < before)
+        newest_first = (CaseRow.changed_at.desc(), CaseRow.id.desc())
+        beyond = select(CaseRow.token).order_by(*newest_first).offset(most)
         with self._engine.connect() as connection:
-            return list(
-                connection.scalars(select(CaseRow.token).where(CaseRow.changed_at < before))
-            )
+            return list(dict.fromkeys([*connection.scalars(old), *connection.scalars(beyond)]))
 
     def _update(self, token: str, **values: Any) -> Case:
         changed = update(CaseRow).where(CaseRow.token == token).values(**values, changed_at=now())

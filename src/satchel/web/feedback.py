@@ -96,12 +96,13 @@ def remove_case(server: ServerState, token: str) -> None:
 
 
 def remove_old_cases(server: ServerState) -> int:
-    """Delete the cases whose time is over, with their photos; return how many.
+    """Delete the cases whose time is over or that are too many, with their photos; return how many.
 
     Feedback on their answers stays, without photos, for calibration.
     """
-    cases, days = server.workspace.catalogue.cases, server.workspace.settings.serve.keep_cases_days
-    old = cases.tokens(now() - timedelta(days=days))
+    cases, settings = server.workspace.catalogue.cases, server.workspace.settings.serve
+    before = now() - timedelta(days=settings.keep_cases_days)
+    old = cases.outdated(before, most=settings.keep_cases)
     for token in old:
         server.workspace.case_photos.remove(token)
         cases.remove(token)

@@ -29,7 +29,7 @@ COLUMNS: Final = (
     "photos",
     "case",
 )
-FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """First characters by which a spreadsheet takes a cell for a formula."""
 
 router = APIRouter(tags=["identification"])
