@@ -91,7 +91,7 @@ def test_a_file_that_another_listing_shows_stays(market: Market) -> None:
 
 
 def test_files_that_no_row_names_are_swept(market: Market) -> None:
-    lost = market.photos._store.put(b"left by a kill")
+    lost = market.photos.store.put(b"left by a kill")
     assert market.photos.sweep() == 1
     with pytest.raises(CatalogueError):
         market.photos.read(lost)

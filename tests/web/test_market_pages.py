@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from io import BytesIO
 from typing import Any
 
 import httpx
@@ -128,6 +130,20 @@ def test_an_admin_sees_figures_and_a_seller_does_not(
         admin = Seller(client, seller.app)
         assert "No decisions yet" in admin.see("/figures")
         assert client.get("/api/v1/figures").json() == {"weeks": [], "missed": [], "missing": []}
+
+
+def test_a_person_takes_their_data_and_leaves(seller: Seller) -> None:
+    path = seller.draft()
+    seller.send(f"{path}/photos", photo=photo())
+    answer = seller._client.get("/account/data")
+    assert answer.headers["content-type"] == "application/zip"
+    names = zipfile.ZipFile(BytesIO(answer.content)).namelist()
+    assert "data.json" in names
+    assert len(names) == 2
+    seller.send("/account/delete", status=400, email="another@example.com")
+    seller.send("/account/delete", email="seller@example.com")
+    assert list(seller.market.photos.store.folder.rglob("*.jpg")) == []
+    assert "/login" in str(seller._client.get("/account").url)
 
 
 def test_a_page_of_another_seller_is_refused(seller: Seller, own_workspace: Workspace) -> None:

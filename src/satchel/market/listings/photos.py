@@ -34,7 +34,7 @@ class ListingPhotos:
     """Adds, orders and removes the photos of listings.
 
     Args:
-        store: of the market's photos, apart from the catalogue's.
+        store: of the market's photos, apart from the catalogue's; an attribute too.
         decoder: decodes strangers' photos.
     """
 
@@ -42,7 +42,7 @@ class ListingPhotos:
         self, engine: Engine, store: PhotoStore, decoder: Decoder, limits: PhotoLimits
     ) -> None:
         self._engine = engine
-        self._store = store
+        self.store = store
         self._decoder = decoder
         self._limits = limits
 
@@ -96,7 +96,7 @@ class ListingPhotos:
                 )
             )
             position = 0 if last is None else last + 1
-            self._store.put(clean.data)
+            self.store.put(clean.data)
             connection.execute(
                 insert(ListingPhotoRow).values(**row, listing_id=listing.id, position=position)
             )
@@ -116,7 +116,7 @@ class ListingPhotos:
             connection.execute(delete(ListingPhotoRow).where(ListingPhotoRow.id == photo.id))
             details = {"sha256": photo.sha256}
             after = write(connection, listing, {}, actor, kind="remove_photo", details=details)
-        self._remove_unused(photo.sha256)
+        self.forget(photo.sha256)
         return after
 
     def order(self, public_id: str, hashes: Sequence[str], actor: Actor) -> Listing:
@@ -167,19 +167,20 @@ class ListingPhotos:
         Raises:
             CatalogueError: it is gone.
         """
-        return self._store.read(sha256)
+        return self.store.read(sha256)
 
     def sweep(self) -> int:
         """Remove files that no row names, which a kill can leave; return how many."""
-        return sum(
-            self._remove_unused(path.stem) for path in self._store.folder.glob("??/??/*.jpg")
-        )
+        return sum(self.forget(path.stem) for path in self.store.folder.glob("??/??/*.jpg"))
 
-    def _remove_unused(self, sha256: str) -> bool:
-        """Remove a file unless a row names it; the lock keeps others from adding one meanwhile."""
+    def forget(self, sha256: str) -> bool:
+        """Remove a photo's file unless a listing shows it; return whether it was removed.
+
+        The lock keeps others from adding one meanwhile.
+        """
         used = select(ListingPhotoRow.id).where(ListingPhotoRow.sha256 == sha256).limit(1)
         with writing(self._engine) as connection, connection.begin():
-            return connection.scalar(used) is None and self._store.remove(sha256)
+            return connection.scalar(used) is None and self.store.remove(sha256)
 
 
 def _photo(listing: Listing, sha256: str) -> ListingPhoto:

@@ -38,12 +38,12 @@ class ListingStore:
     """Reads and writes listings.
 
     Args:
-        outbox: receives every event within its transaction.
+        outbox: receives every event within its transaction; an attribute too.
     """
 
     def __init__(self, engine: Engine, outbox: Outbox | None = None) -> None:
         self._engine = engine
-        self._outbox = outbox
+        self.outbox = outbox
 
     def create(self, actor: Actor) -> Listing:
         """Make an empty draft of this seller.
@@ -157,7 +157,7 @@ class ListingStore:
                 actor,
                 values=values,
                 details=details,
-                outbox=self._outbox,
+                outbox=self.outbox,
             )
 
     def of_seller(
