@@ -18,7 +18,7 @@ from statistics import median
 from benchmarks.reporting import print_table, write_json
 from satchel.catalog.store import Catalogue
 from satchel.jobs.queue import JobQueue
-from satchel.jobs.records import Arguments, Handler, Handlers, Lease, State
+from satchel.jobs.records import Arguments, Handler, Handlers, JobState, Lease
 from satchel.jobs.worker import Worker
 
 WORKERS = (1, 2, 4)
@@ -49,10 +49,10 @@ def measure(folder: Path, jobs: int, workers: int) -> dict[str, float]:
     processes = [multiprocessing.Process(target=work, args=(path,)) for _ in range(workers)]
     for process in processes:
         process.start()
-    while (first := queue.counts()[State.DONE]) < jobs / 10:  # they have all started
+    while (first := queue.counts()[JobState.DONE]) < jobs / 10:  # they have all started
         time.sleep(0.005)
     began = time.perf_counter()
-    while queue.counts()[State.DONE] < jobs:
+    while queue.counts()[JobState.DONE] < jobs:
         time.sleep(0.02)
     done = time.perf_counter() - began
     waits = []

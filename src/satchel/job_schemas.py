@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from pydantic import BaseModel, Field
 
-from satchel.jobs.records import Job, State
+from satchel.jobs.records import Job, JobState
 
 
 class JobRecord(BaseModel):
@@ -16,7 +16,7 @@ class JobRecord(BaseModel):
     job: int = Field(description="Its number.", examples=[12])
     kind: str = Field(description="What is done.", examples=["webhook"])
     arguments: dict[str, Any] = Field(description="What it is about.")
-    state: State
+    state: JobState
     attempts: int = Field(description="How often it was begun.")
     max_attempts: int = Field(description="How often it is begun at most; then it has failed.")
     due_at: datetime = Field(

@@ -16,7 +16,7 @@ from satchel.catalog.tables import now
 from satchel.errors import JobConflict, UnknownJob
 from satchel.jobs.leases import Leases
 from satchel.jobs.queue import JobQueue, enqueue
-from satchel.jobs.records import Backoff, State
+from satchel.jobs.records import Backoff, JobState
 from satchel.jobs.tables import JobRow
 from support.databases import new_catalogue
 
@@ -51,7 +51,7 @@ def test_a_job_is_taken_once_with_what_it_is_about(engine, queue):
     added = queue.add("mail", {"to": "가방"})
     [job] = leases(engine).take(KINDS, 5)
     assert (job.id, job.kind, job.arguments, job.attempts) == (added, "mail", {"to": "가방"}, 1)
-    assert job.state is State.RUNNING
+    assert job.state is JobState.RUNNING
     assert leases(engine, "second").take(KINDS, 5) == []
 
 
@@ -89,7 +89,7 @@ def test_an_attempt_whose_twin_waits_is_not_repeated(engine, queue):
     twin = queue.add("mail", {}, unique_key="all")
     assert leases(engine).put_back(running, NO_WAIT, "no connection")
     ended = queue.job(running.id)
-    assert ended.state is State.CANCELLED
+    assert ended.state is JobState.CANCELLED
     assert ended.error == f"job {twin} does the same; no connection"
     with pytest.raises(JobConflict, match=f"job {twin}, which does the same"):
         queue.retry(running.id)
@@ -133,7 +133,7 @@ def test_a_job_that_kills_each_of_its_workers_fails(engine, queue):
         expire(engine, job.id)
     assert leases(engine).take(KINDS, 1) == []
     failed = queue.job(added)
-    assert failed.state is State.FAILED
+    assert failed.state is JobState.FAILED
     assert "its worker ended" in str(failed.error)
 
 
@@ -143,7 +143,7 @@ def test_a_failed_job_can_be_queued_again_with_all_its_attempts(engine, queue):
     assert leases(engine).failed(job, "no connection")
     assert queue.job(added).error == "no connection"
     retried = queue.retry(added)
-    assert (retried.state, retried.attempts, retried.finished_at) == (State.WAITING, 0, None)
+    assert (retried.state, retried.attempts, retried.finished_at) == (JobState.WAITING, 0, None)
     with pytest.raises(UnknownJob, match="there is no job 99"):
         queue.retry(99)
 
@@ -155,7 +155,7 @@ def test_a_cancelled_job_is_not_taken_and_one_that_runs_is_lost(engine, queue):
     queue.cancel(running)
     assert leases(engine).take(("mail", "index"), 5) == []
     assert not leases(engine).done(job, None)
-    assert queue.counts()[State.CANCELLED] == 2
+    assert queue.counts()[JobState.CANCELLED] == 2
     with pytest.raises(JobConflict, match="which is cancelled"):
         queue.cancel(waiting)
 
@@ -175,7 +175,7 @@ def test_old_jobs_are_deleted_by_what_became_of_them(engine, queue):
     waiting = queue.add("mail", {})
     later = now() + timedelta(seconds=1)
     assert queue.prune(done_before=later, failed_before=now() - timedelta(days=1)) == 1
-    assert [job.state for job in queue.jobs()] == [State.WAITING, State.FAILED]
+    assert [job.state for job in queue.jobs()] == [JobState.WAITING, JobState.FAILED]
     assert queue.prune(done_before=later, failed_before=later) == 1
     assert [job.id for job in queue.jobs()] == [waiting]
 

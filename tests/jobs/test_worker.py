@@ -17,7 +17,7 @@ from sqlalchemy import Engine
 from satchel.errors import DatabaseBusy, UsageError
 from satchel.jobs.leases import Leases
 from satchel.jobs.queue import JobQueue
-from satchel.jobs.records import Backoff, GiveUp, Handler, State, Stopped
+from satchel.jobs.records import Backoff, GiveUp, Handler, JobState, Stopped
 from satchel.jobs.worker import Ended, Worker
 from support import job_workers
 from support.databases import new_catalogue
@@ -63,7 +63,7 @@ def test_failed_attempts_are_repeated_until_the_last(engine, queue):
         engine, {"mail": Handler(fail, AT_ONCE)}, on_end=lambda one: states.append(one.state)
     )
     worker.run(once=True)
-    assert states == [State.WAITING, State.WAITING, State.FAILED]
+    assert states == [JobState.WAITING, JobState.WAITING, JobState.FAILED]
     assert queue.job(added).error == "attempt 3"
 
 
@@ -82,7 +82,7 @@ def test_a_job_of_no_use_fails_at_once_and_unexpected_errors_are_named(engine, q
 def test_a_result_that_is_no_json_is_a_failed_attempt(engine, queue):
     added = queue.add("odd", {}, max_attempts=1)
     Worker(engine, {"odd": Handler(lambda *_: {"set": {1}})}).run(once=True)
-    assert queue.job(added).state is State.FAILED
+    assert queue.job(added).state is JobState.FAILED
     assert "JSON" in str(queue.job(added).error)
 
 
@@ -103,12 +103,12 @@ def test_a_worker_that_stops_waits_for_its_jobs_or_puts_them_back(engine, queue)
     thread = Thread(target=worker.run, args=(stop.is_set,))
     thread.start()
     assert begun.wait(30)
-    until(lambda: queue.counts()[State.RUNNING] == 2)
+    until(lambda: queue.counts()[JobState.RUNNING] == 2)
     stop.set()
     thread.join(30)
     assert not thread.is_alive()
     for one in (polite, deaf):
-        assert (queue.job(one).state, queue.job(one).attempts) == (State.WAITING, 0)
+        assert (queue.job(one).state, queue.job(one).attempts) == (JobState.WAITING, 0)
 
 
 def test_leases_are_extended_while_a_job_runs_and_end_at_its_deadline(engine, queue):
@@ -124,12 +124,12 @@ def test_leases_are_extended_while_a_job_runs_and_end_at_its_deadline(engine, qu
     added = queue.add("long", {})
     Worker(engine, {"long": Handler(long)}, lease_s=0.3, poll_s=0.02).run(once=True)
     assert taken_while_running == []
-    assert queue.job(added).state is State.DONE
+    assert queue.job(added).state is JobState.DONE
 
     late = queue.add("late", {})
     slow = Handler(lambda *_: time.sleep(5), deadline_s=0.05)
     Worker(engine, {"late": slow}, lease_s=0.3, poll_s=0.02).run(once=True)
-    assert queue.job(late).state is State.RUNNING  # until its lease is over
+    assert queue.job(late).state is JobState.RUNNING  # until its lease is over
     until(lambda: bool(other.take(("late",), 1)))
 
 
@@ -142,7 +142,7 @@ def test_a_cancelled_job_is_asked_to_stop(engine, queue):
         return {"finished": "all the same"}
 
     Worker(engine, {"long": Handler(long)}, lease_s=0.2, poll_s=0.02).run(once=True)
-    assert (queue.job(added).state, queue.job(added).result) == (State.CANCELLED, None)
+    assert (queue.job(added).state, queue.job(added).result) == (JobState.CANCELLED, None)
 
 
 def test_a_busy_database_is_tried_again(engine, queue, monkeypatch):
@@ -158,7 +158,7 @@ def test_a_busy_database_is_tried_again(engine, queue, monkeypatch):
 
     monkeypatch.setattr(Leases, "take", once_busy)
     Worker(engine, {"mail": Handler(lambda *_: None)}, poll_s=0.01).run(once=True)
-    assert queue.counts()[State.DONE] == 1
+    assert queue.counts()[JobState.DONE] == 1
 
 
 @pytest.mark.flow
@@ -183,7 +183,7 @@ def test_many_workers_that_are_killed_at_random_do_each_job(tmp_path: Path, seed
     workers, killed = [started() for _ in range(4)], {}
     end = time.monotonic() + 60
     try:
-        while queue.counts()[State.DONE] < jobs:
+        while queue.counts()[JobState.DONE] < jobs:
             assert time.monotonic() < end, queue.counts()
             time.sleep(chance.uniform(0.05, 0.4))
             victim = workers.pop(chance.randrange(len(workers)))

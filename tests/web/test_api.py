@@ -449,6 +449,10 @@ def test_a_damaged_index_is_made_again(own_workspace: Workspace, serve_app, draw
 def test_openapi_describes_errors_as_problems(client):
     schema = client.get("/openapi.json").json()
     assert set(schema["paths"]) == {
+        "/api/v1/jobs",
+        "/api/v1/jobs/{job}",
+        "/api/v1/jobs/{job}/cancel",
+        "/api/v1/jobs/{job}/retry",
         "/api/v1/look-alikes",
         "/api/v1/look-alikes/{group}",
         "/api/v1/identify",

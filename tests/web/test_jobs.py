@@ -11,7 +11,7 @@ import pytest
 from fastapi import FastAPI
 
 from satchel.config import Fetch
-from satchel.jobs.records import Handler, State
+from satchel.jobs.records import Handler, JobState
 from satchel.jobs.worker import Worker
 from satchel.market.roles import Role
 from satchel.web.app import create_app
@@ -61,7 +61,7 @@ def test_the_page_shows_jobs_and_tries_again(site: httpx.Client, own_workspace: 
     assert "Try again now" in part
     done = site.post("/jobs/retry", data={"job": job, "state": "failed"})
     assert (done.status_code, done.headers["location"]) == (303, "/jobs?state=failed")
-    assert own_workspace.jobs.job(job).state is State.WAITING
+    assert own_workspace.jobs.job(job).state is JobState.WAITING
     assert site.post("/jobs/cancel", data={"job": job}).status_code == 303
     for _ in range(60):
         own_workspace.jobs.add("webhook", {})

@@ -36,12 +36,12 @@ def list_(
 ) -> None:
     """List jobs, the last added first."""
     from satchel.errors import UsageError
-    from satchel.jobs.records import State
+    from satchel.jobs.records import JobState
 
     try:
-        states = [State(one) for one in state or State]
+        states = [JobState(one) for one in state or JobState]
     except ValueError:
-        raise UsageError(f"expected --state {', '.join(State)}; got {state}") from None
+        raise UsageError(f"expected --state {', '.join(JobState)}; got {state}") from None
     queue = open_workspace(context).jobs
     found = queue.jobs(states, kind=kind, limit=limit)
     if as_json:
@@ -51,7 +51,7 @@ def list_(
     counts = queue.counts()
     if found:
         _print_table(found)
-    say(", ".join(f"{counts[one]:,} {one}" for one in State))
+    say(", ".join(f"{counts[one]:,} {one}" for one in JobState))
 
 
 @jobs.command()

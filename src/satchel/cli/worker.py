@@ -63,12 +63,12 @@ class _ProgressLine:
 
     def add(self, ended: Ended) -> None:
         """Count an attempt that has ended."""
-        from satchel.jobs.records import State
+        from satchel.jobs.records import JobState
 
         self._done[ended.state.value] += 1
-        self.failed += ended.state is State.FAILED
+        self.failed += ended.state is JobState.FAILED
         if ended.error is not None:
-            again = "failed" if ended.state is State.FAILED else "will be tried again"
+            again = "failed" if ended.state is JobState.FAILED else "will be tried again"
             self._clear()
             complain(f"job {ended.job.id} ({ended.job.kind}) {again}: {ended.error}")
         if self._live:

@@ -18,7 +18,7 @@ from satchel.catalog.database import writing
 from satchel.catalog.dialect import skip_locked
 from satchel.catalog.tables import now
 from satchel.jobs.queue import OPEN, job_of, waiting_twin
-from satchel.jobs.records import Arguments, Job, State
+from satchel.jobs.records import Arguments, Job, JobState
 from satchel.jobs.tables import JobRow
 
 MOST_ERROR_CHARS: Final = 2_000
@@ -53,7 +53,7 @@ class Leases:
         row = aliased(JobRow)  # not the updated one, to which the subquery would refer
         due = select(row.id).where(*_due(kinds, row)).order_by(row.due_at, row.id).limit(most)
         with writing(self.engine) as connection:
-            spent = {"state": State.FAILED, "error": _LEFT, "worker": None, "finished_at": at}
+            spent = {"state": JobState.FAILED, "error": _LEFT, "worker": None, "finished_at": at}
             connection.execute(
                 update(JobRow)
                 .where(*_due(kinds), JobRow.attempts >= JobRow.max_attempts)
@@ -63,7 +63,7 @@ class Leases:
                 update(JobRow)
                 .where(JobRow.id.in_(skip_locked(due, row)))
                 .values(
-                    state=State.RUNNING,
+                    state=JobState.RUNNING,
                     worker=self.worker,
                     due_at=at + self.length,
                     attempts=JobRow.attempts + 1,
@@ -86,12 +86,12 @@ class Leases:
 
     def done(self, job: Job, result: Arguments | None) -> bool:
         """Record that a job is done; False where the lease was lost, and nothing is changed."""
-        return self._end(job, state=State.DONE, result=result, error=None, finished_at=now())
+        return self._end(job, state=JobState.DONE, result=result, error=None, finished_at=now())
 
     def failed(self, job: Job, error: str) -> bool:
         """Record that a job has failed for good; False where the lease was lost."""
         shown = error[:MOST_ERROR_CHARS]
-        return self._end(job, state=State.FAILED, error=shown, finished_at=now())
+        return self._end(job, state=JobState.FAILED, error=shown, finished_at=now())
 
     def put_back(self, job: Job, wait: timedelta, error: str | None) -> bool:
         """Let a job wait for another attempt; False where the lease was lost.
@@ -104,10 +104,10 @@ class Leases:
         with writing(self.engine) as connection:
             twin = waiting_twin(connection, job.id, job.unique_key)
             if twin is not None:
-                change: dict[str, Any] = {"state": State.CANCELLED, "finished_at": now()}
+                change: dict[str, Any] = {"state": JobState.CANCELLED, "finished_at": now()}
                 error = f"job {twin} does the same" + (f"; {error}" if error else "")
             else:
-                change = {"state": State.WAITING, "due_at": now() + wait}
+                change = {"state": JobState.WAITING, "due_at": now() + wait}
                 change |= {} if error else {"attempts": job.attempts - 1}
             if error:
                 change["error"] = error[:MOST_ERROR_CHARS]
@@ -124,7 +124,7 @@ class Leases:
     def _set(self, connection: Connection, job: Job, **values: Any) -> bool:
         lease = (
             JobRow.id == job.id,
-            JobRow.state == State.RUNNING,
+            JobRow.state == JobState.RUNNING,
             JobRow.worker == self.worker,
             JobRow.attempts == job.attempts,
         )
@@ -134,7 +134,7 @@ class Leases:
 def _due(kinds: Collection[str], row: type[JobRow] = JobRow) -> tuple[ColumnElement[bool], ...]:
     """The jobs that may be taken now: due, and no other one with their key runs."""
     other = aliased(JobRow)
-    same = other.unique_key == row.unique_key, other.state == State.RUNNING
+    same = other.unique_key == row.unique_key, other.state == JobState.RUNNING
     return (
         row.state.in_(OPEN),
         row.due_at <= now(),

@@ -11,14 +11,14 @@ from sqlalchemy import Connection, Engine, Select, delete, func, insert, select,
 from satchel.catalog.database import inserted_id, writing
 from satchel.catalog.tables import now
 from satchel.errors import JobConflict, UnknownJob
-from satchel.jobs.records import Arguments, Job, State
+from satchel.jobs.records import Arguments, Job, JobState
 from satchel.jobs.tables import JobRow
 
 MAX_ATTEMPTS: Final = 8
 """Attempts of a job that does not say: with the usual back-off they take about five hours."""
 
-FINISHED: Final = (State.DONE, State.FAILED, State.CANCELLED)
-OPEN: Final = (State.WAITING, State.RUNNING)
+FINISHED: Final = (JobState.DONE, JobState.FAILED, JobState.CANCELLED)
+OPEN: Final = (JobState.WAITING, JobState.RUNNING)
 
 
 def enqueue(
@@ -40,7 +40,7 @@ def enqueue(
         max_attempts: at most; then it has failed.
     """
     if unique_key is not None:
-        same = JobRow.unique_key == unique_key, JobRow.state == State.WAITING
+        same = JobRow.unique_key == unique_key, JobRow.state == JobState.WAITING
         waiting = connection.scalar(select(JobRow.id).where(*same))
         if waiting is not None:
             return waiting
@@ -48,7 +48,7 @@ def enqueue(
         kind=kind,
         arguments=dict(arguments),
         unique_key=unique_key,
-        state=State.WAITING,
+        state=JobState.WAITING,
         due_at=now() + delay,
         max_attempts=max_attempts,
     )
@@ -97,7 +97,7 @@ class JobQueue:
 
     def jobs(
         self,
-        states: Collection[State] = tuple(State),
+        states: Collection[JobState] = tuple(JobState),
         *,
         kind: str | None = None,
         before: int | None = None,
@@ -118,14 +118,14 @@ class JobQueue:
         with self._engine.connect() as connection:
             return [job_of(row) for row in connection.execute(chosen)]
 
-    def counts(self) -> dict[State, int]:
+    def counts(self) -> dict[JobState, int]:
         """Count the jobs in each state."""
         with self._engine.connect() as connection:
             counted = connection.execute(
                 select(JobRow.state, func.count()).group_by(JobRow.state)
             ).all()
-        found = {State(state): count for state, count in counted}
-        return {state: found.get(state, 0) for state in State}
+        found = {JobState(state): count for state, count in counted}
+        return {state: found.get(state, 0) for state in JobState}
 
     def retry(self, job_id: int) -> Job:
         """Let a job run now: one that waits at once, one that failed or was cancelled again.
@@ -136,7 +136,7 @@ class JobQueue:
         """
         with writing(self._engine) as connection:
             state, key = _state_and_key(connection, job_id)
-            if state in (State.RUNNING, State.DONE):
+            if state in (JobState.RUNNING, JobState.DONE):
                 raise JobConflict(
                     f"expected a job that waits, failed or was cancelled, got job {job_id}, which "
                     f"is {state}"
@@ -144,7 +144,7 @@ class JobQueue:
             twin = waiting_twin(connection, job_id, key)
             if twin is not None:
                 raise JobConflict(f"job {twin}, which does the same as job {job_id}, waits already")
-            fresh = {"state": State.WAITING, "due_at": now(), "attempts": 0, "finished_at": None}
+            fresh = {"state": JobState.WAITING, "due_at": now(), "attempts": 0, "finished_at": None}
             connection.execute(update(JobRow).where(JobRow.id == job_id).values(**fresh))
             connection.commit()
         return self.job(job_id)
@@ -162,7 +162,7 @@ class JobQueue:
                 raise JobConflict(
                     f"expected a job that waits or runs, got job {job_id}, which is {state}"
                 )
-            done = {"state": State.CANCELLED, "worker": None, "finished_at": now()}
+            done = {"state": JobState.CANCELLED, "worker": None, "finished_at": now()}
             connection.execute(update(JobRow).where(JobRow.id == job_id).values(**done))
             connection.commit()
         return self.job(job_id)
@@ -177,8 +177,8 @@ class JobQueue:
         removed = 0
         with writing(self._engine) as connection:
             for states, before in (
-                ((State.DONE, State.CANCELLED), done_before),
-                ((State.FAILED,), failed_before),
+                ((JobState.DONE, JobState.CANCELLED), done_before),
+                ((JobState.FAILED,), failed_before),
             ):
                 old = JobRow.state.in_(states), JobRow.finished_at < before
                 removed += connection.execute(delete(JobRow).where(*old)).rowcount
@@ -192,23 +192,23 @@ def _jobs() -> Select[Any]:
 
 def job_of(row: Any) -> Job:
     """Convert a row of all columns."""
-    return Job(**{**row._mapping, "state": State(row.state)})
+    return Job(**{**row._mapping, "state": JobState(row.state)})
 
 
-def _state_and_key(connection: Connection, job_id: int) -> tuple[State, str | None]:
+def _state_and_key(connection: Connection, job_id: int) -> tuple[JobState, str | None]:
     row = connection.execute(
         select(JobRow.state, JobRow.unique_key).where(JobRow.id == job_id)
     ).one_or_none()
     if row is None:
         raise unknown(job_id)
-    return State(row.state), row.unique_key
+    return JobState(row.state), row.unique_key
 
 
 def waiting_twin(connection: Connection, job_id: int, key: str | None) -> int | None:
     """Return another job with this key that waits, which makes a second one superfluous."""
     if key is None:
         return None
-    same = JobRow.unique_key == key, JobRow.state == State.WAITING, JobRow.id != job_id
+    same = JobRow.unique_key == key, JobRow.state == JobState.WAITING, JobRow.id != job_id
     return connection.scalar(select(JobRow.id).where(*same))
 
 

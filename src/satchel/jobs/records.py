@@ -12,7 +12,7 @@ from typing import Any, Protocol
 Arguments = Mapping[str, Any]
 
 
-class State(StrEnum):
+class JobState(StrEnum):
     """Where a job is; failed and cancelled ones can be queued again."""
 
     WAITING = "waiting"
@@ -30,7 +30,7 @@ class Job:
     kind: str
     arguments: Arguments
     unique_key: str | None
-    state: State
+    state: JobState
     due_at: datetime
     attempts: int
     max_attempts: int

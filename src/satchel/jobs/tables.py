@@ -14,7 +14,7 @@ UNFINISHED = text("state IN ('waiting', 'running')")
 
 
 class JobRow(Base):
-    """One job; `state` is a `satchel.jobs.records.State`.
+    """One job; `state` is a `satchel.jobs.records.JobState`.
 
     `due_at` is when a worker may take it: of a waiting job, when it is to run; of a running one,
     the end of its lease. `attempts` counts how often it was taken, and with `worker` tells one

@@ -20,7 +20,7 @@ from sqlalchemy import Engine
 
 from satchel.errors import SatchelError, StorageError
 from satchel.jobs.leases import Leases
-from satchel.jobs.records import Arguments, GiveUp, Handlers, Job, State, Stopped
+from satchel.jobs.records import Arguments, GiveUp, Handlers, Job, JobState, Stopped
 
 LEASE_S: Final = 60.0
 POLL_S: Final = 1.0
@@ -46,7 +46,7 @@ class Ended:
     """
 
     job: Job
-    state: State
+    state: JobState
     seconds: float
     error: str | None
 
@@ -161,26 +161,26 @@ class Worker:
             return  # its lease was lost, and perhaps it is taken again
         del self._running[attempt.job.id]
         job, error = attempt.job, attempt.error
-        state, held = self._safely(lambda: self._written(attempt)) or (State.RUNNING, False)
+        state, held = self._safely(lambda: self._written(attempt)) or (JobState.RUNNING, False)
         if not held:
             log.warning("job %d (%s) ended without its lease; it is not counted", job.id, job.kind)
         else:
             why = None if error is None else _said(error)
             self._on_end(Ended(job, state, time.monotonic() - attempt.began, why))
 
-    def _written(self, attempt: Attempt) -> tuple[State, bool]:
+    def _written(self, attempt: Attempt) -> tuple[JobState, bool]:
         """Write what came of an attempt; return the job's state and whether it was still ours."""
         job, error = attempt.job, attempt.error
         if error is None:
-            return State.DONE, self._leases.done(job, attempt.result)
+            return JobState.DONE, self._leases.done(job, attempt.result)
         if isinstance(error, Stopped):
-            return State.WAITING, self._leases.put_back(job, timedelta(0), None)
+            return JobState.WAITING, self._leases.put_back(job, timedelta(0), None)
         if not isinstance(error, SatchelError | GiveUp | OSError):
             log.error("job %d (%s) failed", job.id, job.kind, exc_info=error)
         if isinstance(error, GiveUp) or job.attempts >= job.max_attempts:
-            return State.FAILED, self._leases.failed(job, _said(error))
+            return JobState.FAILED, self._leases.failed(job, _said(error))
         wait = self._handlers[job.kind].backoff.wait(job.attempts)
-        return State.WAITING, self._leases.put_back(job, wait, _said(error))
+        return JobState.WAITING, self._leases.put_back(job, wait, _said(error))
 
     def _keep_leases(self) -> None:
         """Extend the leases in time; let go of attempts past their deadline or cancelled."""

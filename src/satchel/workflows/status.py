@@ -13,7 +13,7 @@ from satchel.confidence.stored import read_calibration
 from satchel.curate.garbage import State
 from satchel.encode.embedder import EmbeddingSpace
 from satchel.errors import DamagedIndex, UsageError
-from satchel.jobs.records import State as JobState
+from satchel.jobs.records import JobState
 from satchel.search.index import read_index_header
 from satchel.served import served_space
 from satchel.train.runs import RESUMABLE, all_runs

@@ -22,7 +22,7 @@ from satchel.errors import AddressRefused, UnknownWebhook, UsageError
 from satchel.fetch.client import FetchClient
 from satchel.fetch.rules import FetchRules
 from satchel.jobs.queue import JobQueue
-from satchel.jobs.records import Backoff, Handler, State
+from satchel.jobs.records import Backoff, Handler, JobState
 from satchel.jobs.worker import Worker
 from satchel.market.webhooks.publish import BACKOFF, KIND, MAX_ATTEMPTS, publish
 from satchel.market.webhooks.records import EVENTS, DeliveryState
@@ -173,7 +173,7 @@ def test_after_the_last_attempt_it_has_failed_and_can_be_sent_again(
     work(engine, client)
     [failed] = store.deliveries(states=[DeliveryState.FAILED])
     assert (failed.attempts, failed.last_error) == (MAX_ATTEMPTS, "answered 503")
-    assert JobQueue(engine).job(failed.job_id).state is State.FAILED
+    assert JobQueue(engine).job(failed.job_id).state is JobState.FAILED
     assert store.webhook(hook.id).failing_since is not None
     assert store.replay(failed.id).state is DeliveryState.WAITING
     work(engine, client)

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import BaseModel, Field
 
 from satchel.job_schemas import JobRecord
-from satchel.jobs.records import State
+from satchel.jobs.records import JobState
 from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
@@ -27,7 +27,7 @@ router = APIRouter(prefix="/api/v1/jobs", tags=["jobs"])
 class JobPage(BaseModel):
     """Some jobs."""
 
-    counts: dict[State, int] = Field(description="How many jobs there are in each state.")
+    counts: dict[JobState, int] = Field(description="How many jobs there are in each state.")
     jobs: list[JobRecord] = Field(description="The last added first.")
 
 
@@ -40,7 +40,8 @@ class JobPage(BaseModel):
 def jobs(
     server: Server,
     state: Annotated[
-        Sequence[State], Query(max_length=len(State), description="Only in these; default, all.")
+        Sequence[JobState],
+        Query(max_length=len(JobState), description="Only in these; default, all."),
     ] = (),
     kind: Annotated[str | None, Query(max_length=64, description="Only of this kind.")] = None,
     before: Annotated[
@@ -50,7 +51,7 @@ def jobs(
 ) -> JobPage:
     """List what runs, waits, was done and failed."""
     queue = server.workspace.jobs
-    found = queue.jobs(state or tuple(State), kind=kind, before=before, limit=limit)
+    found = queue.jobs(state or tuple(JobState), kind=kind, before=before, limit=limit)
     return JobPage(counts=queue.counts(), jobs=[JobRecord.of(job) for job in found])
 
 

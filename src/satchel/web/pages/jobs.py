@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from starlette.requests import Request
 from starlette.responses import Response
 
-from satchel.jobs.records import State
+from satchel.jobs.records import JobState
 from satchel.market.roles import Role
 from satchel.web.access import allow
 from satchel.web.pages.rendering import is_fragment, pages_of
@@ -36,7 +36,7 @@ def show_jobs(
 ) -> Response:
     """Show the last jobs; a page that is open asks for them again every few seconds."""
     queue = server.workspace.jobs
-    states = [State(state)] if state else list(State)
+    states = [JobState(state)] if state else list(JobState)
     found = queue.jobs(states, before=before, limit=PAGE_JOBS + 1)
     shown, more = found[:PAGE_JOBS], None
     if len(found) > PAGE_JOBS:
