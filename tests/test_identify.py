@@ -272,3 +272,16 @@ def test_a_single_product_that_is_left_is_not_called_identified(filled: Workspac
     assert identifier.identify(jpeg("disc", 50)).verdict is Verdict.IDENTIFIED
     alone = identifier.identify(jpeg("disc", 50), where={"brand": "C"})
     assert alone.verdict is Verdict.UNCERTAIN
+
+
+def test_photos_of_different_items_are_named(identifier: Identifier) -> None:
+    found = identifier.identify_item([jpeg("disc", 50), jpeg("ring", 50), jpeg("disc", 51)])
+    assert found.different_items == ((1, 3), (2,))
+    assert identifier.identify_item([jpeg("disc", 50), jpeg("disc", 51)]).different_items == ()
+    assert identifier.identify(jpeg("disc", 50)).different_items == ()
+
+
+def test_photos_of_look_alikes_are_of_one_item(filled: Workspace) -> None:
+    photos = [jpeg("disc", 50), jpeg("ring", 50)]
+    alike = grouped(filled, "proposed", "M0", "M3")
+    assert alike.identify_item(photos).different_items == ()

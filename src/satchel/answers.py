@@ -11,6 +11,7 @@ from satchel.arrays import Ints
 from satchel.catalog.filters import Selection
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.catalog.store import Catalogue
+from satchel.confidence.agreement import different_items
 from satchel.confidence.model import (
     MOST_NAMED,
     Posterior,
@@ -84,6 +85,7 @@ class Answers:
             tuple(photo.detections for photo in photos),
             {} if selection is None else selection.where,
             self._codes(own),
+            self._different(each, own) if len(photos) > 1 else (),
         )
 
     def _ranked(
@@ -97,6 +99,24 @@ class Answers:
             return frozenset()
         copied = self.own_pictures.copied(photo, [found.photo for found in ranked])
         return frozenset(found.product for found in ranked if found.photo in copied)
+
+    def _different(
+        self, each: Sequence[Sequence[RankedProduct]], own: Sequence[frozenset[int]]
+    ) -> tuple[tuple[int, ...], ...]:
+        """Photos that seem to show different items; see `satchel.confidence.agreement`."""
+        photos = []
+        for ranked, same in zip(each, own, strict=True):
+            posterior = score_confidence(self.confidence, ranked, absent=self.absent)
+            if same:
+                posterior = given_own_pictures(posterior, [one.product in same for one in ranked])
+            groups = self._groups_of([one.product for one in ranked])
+            home = {product: min(group) for group in groups for product in group}
+            confidences: dict[int, float] = {}
+            for one, confidence in zip(ranked, posterior.confidences, strict=True):
+                key = home.get(one.product, one.product)
+                confidences[key] = confidences.get(key, 0.0) + confidence
+            photos.append(confidences)
+        return different_items(photos)
 
     def _codes(self, own: Sequence[frozenset[int]]) -> tuple[tuple[str, ...], ...]:
         """For each photo, codes of the products whose own picture it is."""

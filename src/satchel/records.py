@@ -326,6 +326,8 @@ class Identification:
             without a filter.
         own_pictures: for each photo of the item, codes of the ranked products whose own picture in
             the catalogue it is, or a copy of; usually none.
+        different_items: numbers of the photos, from 1, in groups that seem to show different items;
+            empty where they seem to show one.
     """
 
     verdict: Verdict
@@ -338,6 +340,7 @@ class Identification:
     detections: tuple[tuple[Detection, ...] | None, ...]
     where: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     own_pictures: tuple[tuple[str, ...], ...] = ()
+    different_items: tuple[tuple[int, ...], ...] = ()
 
     @property
     def own_picture_of(self) -> tuple[str, ...]:

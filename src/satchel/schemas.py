@@ -231,6 +231,12 @@ class Identification(BaseModel):
         "confidences follow from that.",
         examples=[[["M22675"]]],
     )
+    different_items: list[list[int]] = Field(
+        description="Numbers of the photos, 1 for the first of `photo`, in groups that seem to "
+        "show different items, so that they should be identified one by one; empty where they seem "
+        "to show one. A photo that is not sure is in no group.",
+        examples=[[[1, 3], [2]]],
+    )
 
     @classmethod
     def of(
@@ -252,6 +258,7 @@ class Identification(BaseModel):
             calibrated=found.calibrated,
             where={name: list(values) for name, values in found.where.items()},
             own_pictures=[list(codes) for codes in found.own_pictures],
+            different_items=[list(photos) for photos in found.different_items],
         )
 
 

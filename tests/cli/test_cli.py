@@ -97,6 +97,7 @@ def test_json_is_the_contract(here: Path, tmp_path: Path) -> None:
         "calibrated",
         "where",
         "own_pictures",
+        "different_items",
     }
     assert found["disc.jpg"]["verdict"] in list(Verdict)
     first = found["box.jpg"]["candidates"][0]

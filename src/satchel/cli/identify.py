@@ -187,6 +187,11 @@ class _Answers:
                 print(f"  {candidate.rank}  same look: {advice(candidate.look_alikes.differences)}")
         if () in found.detections:
             print(f"  {_said_empty(found.detections)}")
+        if found.different_items:
+            numbers = " and ".join(
+                f"photo {', '.join(map(str, photos))}" for photos in found.different_items
+            )
+            print(f"  {numbers} seem to show different items: identify them without --item")
         if not found.own_picture_of:
             for at, codes in enumerate(found.own_pictures, start=1):
                 if codes:

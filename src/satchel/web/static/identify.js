@@ -34,6 +34,7 @@
     if (files.length) add(files);
   });
   form.addEventListener("satchel:ask-again", askAgain);
+  result.addEventListener("click", split);
   dropping();
   requests();
   if (result.querySelector(".found")) restore();
@@ -58,6 +59,19 @@
     changed();
     if (taken.length < images.length) tell(words.tooMany);
     else if (other) tell(words.notPhoto.replace("{name}", other.name));
+  }
+
+  // The photos of one item are identified alone; those that show another one are put aside.
+  function split(event) {
+    const button = event.target.closest("[data-only]");
+    if (!button || form.classList.contains("working")) return;
+    const refused = JSON.parse(result.querySelector(".found").dataset.refused);
+    const used = chosen.filter((_, at) => !refused.includes(at + 1));
+    const own = button.dataset.only.split(",").map((number) => used[Number(number) - 1]);
+    chosen.filter((photo) => !own.includes(photo)).forEach((photo) => photo.forget());
+    chosen = own;
+    changed();
+    form.requestSubmit();
   }
 
   // A box or a filter has changed: the answer that is shown follows.
