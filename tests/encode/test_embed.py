@@ -13,6 +13,7 @@ from satchel.encode.colour import colour_histogram
 from satchel.encode.embed import Closer, as_query, embed
 from satchel.encode.encoder import Encoder
 from satchel.images import RGB
+from satchel.locate.query_share import SURE
 from satchel.locate.rules import PAD
 from satchel.locate.saliency import salient_box
 from satchel.records import WHOLE_PHOTO, Box, Detection
@@ -144,16 +145,32 @@ def test_an_object_of_few_pixels_is_decoded_again(encoder: Encoder, gallery: boo
     assert asked == []
 
 
+def three_passes(light: Encoder, photo: RGB, cut: Box) -> list[np.ndarray]:
+    """What the passes over the whole photo, a box, and the salient part of that box make."""
+    second = light.encode(light.crop_shape.cut(photo, cut)[None])
+    inner = salient_box(second.saliency[0]).within(cut)
+    return [encoded(light, photo, box) for box in (WHOLE_PHOTO, cut, inner)]
+
+
 def test_three_passes_keep_the_whole_photo_first() -> None:
     light, photo = Encoder.load(LITE), placed()
     (found,) = embed(light, [photo], boxes=[RIGHT])
-    cut = RIGHT.padded(PAD)
-    second = light.encode(light.crop_shape.cut(photo, cut)[None])
-    inner = salient_box(second.saliency[0]).within(cut)
-    passes = [encoded(light, photo, box) for box in (WHOLE_PHOTO, cut, inner)]
+    passes = three_passes(light, photo, RIGHT.padded(PAD))
     assert found.box == RIGHT
     assert found.whole == pytest.approx(passes[0], abs=1e-6)
     assert found.vector == pytest.approx(mean(*((1, one) for one in passes)), abs=1e-6)
+
+
+@pytest.mark.parametrize("certain", [0.99, 0.9, 0.5, 0.1])
+def test_of_three_passes_saliency_crops_unless_the_locator_is_sure(certain: float) -> None:
+    light, photo = Encoder.load(LITE), placed()
+    locator = Says([[Detection(RIGHT, "bag", 0.8, certain)]])
+    (found,) = embed(light, [photo], locator=locator)
+    first = light.encode(light.crop_shape.cut(photo, WHOLE_PHOTO)[None])
+    cut = RIGHT.padded(locator.pad) if certain >= SURE else salient_box(first.saliency[0])
+    assert found.box == RIGHT
+    expected = mean(*((1, one) for one in three_passes(light, photo, cut)))
+    assert found.vector == pytest.approx(expected, abs=1e-6)
 
 
 def test_of_several_photos_each_is_located_or_given_or_empty(encoder: Encoder) -> None:

@@ -164,11 +164,17 @@ def _gallery_photos(look: Looker, located: Sequence[_Located], pad: float) -> li
 
 
 def _by_three(look: Looker, located: Sequence[_Located], pad: float) -> list[PhotoEmbedding]:
-    """Three passes: the whole photo, the object, and the salient part of that crop."""
+    """Three passes: the whole photo, the object, and the salient part of that crop.
+
+    Saliency crops where the locator is not sure enough for a query to show the good alone.
+    """
     places = range(len(located))
     first = look(places, [WHOLE_PHOTO] * len(located))
     boxes = [one.box or seen.salient for one, seen in zip(located, first, strict=True)]
-    cuts = [box.padded(pad) if one.box else box for one, box in zip(located, boxes, strict=True)]
+    cuts = [
+        one.box.padded(pad) if one.box and one.whole_share == 0 else seen.salient
+        for one, seen in zip(located, first, strict=True)
+    ]
     second = look(places, cuts)
     third = look(places, [one.salient for one in second])
     return [
