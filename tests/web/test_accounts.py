@@ -338,3 +338,20 @@ def test_requests_of_one_key_are_limited(own_workspace, run_server) -> None:
         assert {answer.status_code for answer in answers} == {200, 429}
         with logged_in(url, "mina@example.com") as client:  # each has a count of its own
             assert client.get("/api/v1/account").status_code == 200
+
+
+def test_decisions_are_signed_by_who_is_logged_in(url, people):
+    """Not by the name that a form or a program says."""
+    email = people(Role.EXPERT)
+    with logged_in(url, email) as client:
+        account = client.get("/api/v1/account").json()
+        signature = f"{account['name']} #{account['id']}"
+        body = {"code": "Z-9", "values": {"colour": "mint"}, "by": "somebody else"}
+        assert client.post("/api/v1/edits/columns", json=body).json()["decided_by"] == signature
+        form = {"csrf": client.headers[CSRF_HEADER], "code": "Z-9", "who": "somebody else"}
+        form |= {"column": "colour", "value": "sage"}
+        assert client.post("/catalogue/edit", data=form).status_code == 303
+        (last, *_) = client.get("/api/v1/edits").json()["edits"]
+        assert last["decided_by"] == signature
+        page = client.get("/catalogue/edit?code=Z-9", headers={"accept": "text/html"}).text
+        assert 'name="who" maxlength' not in page

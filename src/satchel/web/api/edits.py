@@ -11,6 +11,7 @@ from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.edit_schemas import ColumnEdit, Deletion, EditPage, Merging, Renaming, Undoing
+from satchel.web.signatures import Sign
 from satchel.web.state import Server
 
 MAX_EDITS: Final = 100
@@ -51,14 +52,14 @@ def edits(
     responses=problems(400, 404, 422),
     openapi_extra=_example("/columns", '{"code": "M22675", "values": {"colour": "navy"}}'),
 )
-def edit_columns(server: Server, edit: ColumnEdit) -> CatalogueEdit:
+def edit_columns(server: Server, edit: ColumnEdit, sign: Sign) -> CatalogueEdit:
     """Set columns of a product, or of one of its photos.
 
     Brand, name, category, colour and size are the product's. `role`, `source`, `license` and all
     other columns are kept with photos: without `photo` they are set on all photos of the product.
     """
     edits = server.workspace.catalogue.edits
-    done = edits.edit(edit.code, edit.values, photo=edit.photo, by=edit.by, why=edit.why)
+    done = edits.edit(edit.code, edit.values, photo=edit.photo, by=sign(edit.by), why=edit.why)
     return CatalogueEdit.of(done)
 
 
@@ -68,10 +69,10 @@ def edit_columns(server: Server, edit: ColumnEdit) -> CatalogueEdit:
     responses=problems(400, 404, 409, 422),
     openapi_extra=_example("/rename", '{"code": "M22675", "new": "M22675-N"}'),
 )
-def rename(server: Server, edit: Renaming) -> CatalogueEdit:
+def rename(server: Server, edit: Renaming, sign: Sign) -> CatalogueEdit:
     """Give a product another code; later imports with the old code go to it."""
     edits = server.workspace.catalogue.edits
-    return CatalogueEdit.of(edits.rename(edit.code, edit.new, by=edit.by, why=edit.why))
+    return CatalogueEdit.of(edits.rename(edit.code, edit.new, by=sign(edit.by), why=edit.why))
 
 
 @router.post(
@@ -80,10 +81,10 @@ def rename(server: Server, edit: Renaming) -> CatalogueEdit:
     responses=problems(400, 404, 422),
     openapi_extra=_example("/merge", '{"code": "M22675-OLD", "into": "M22675"}'),
 )
-def merge(server: Server, edit: Merging) -> CatalogueEdit:
+def merge(server: Server, edit: Merging, sign: Sign) -> CatalogueEdit:
     """Merge a product into another one, which keeps its code and values; later imports follow."""
     edits = server.workspace.catalogue.edits
-    done = edits.merge(edit.code, edit.into, by=edit.by, why=edit.why)
+    done = edits.merge(edit.code, edit.into, by=sign(edit.by), why=edit.why)
     server.reindexing.soon()
     return CatalogueEdit.of(done)
 
@@ -94,16 +95,16 @@ def merge(server: Server, edit: Merging) -> CatalogueEdit:
     responses=problems(400, 404, 422),
     openapi_extra=_example("/delete", '{"code": "M22675", "why": "not sold any more"}'),
 )
-def delete(server: Server, edit: Deletion) -> CatalogueEdit:
+def delete(server: Server, edit: Deletion, sign: Sign) -> CatalogueEdit:
     """Delete a product, or one of its photos; imports leave it out until that is undone.
 
     Files and embeddings stay until `satchel catalog purge` erases them.
     """
     edits = server.workspace.catalogue.edits
     if edit.photo is None:
-        done = edits.delete_product(edit.code, by=edit.by, why=edit.why)
+        done = edits.delete_product(edit.code, by=sign(edit.by), why=edit.why)
     else:
-        done = edits.delete_photos(edit.code, [edit.photo], by=edit.by, why=edit.why)
+        done = edits.delete_photos(edit.code, [edit.photo], by=sign(edit.by), why=edit.why)
     server.reindexing.soon()
     return CatalogueEdit.of(done)
 
@@ -114,8 +115,8 @@ def delete(server: Server, edit: Deletion) -> CatalogueEdit:
     responses=problems(404, 409, 422),
     openapi_extra=_example("/undo", '{"decision": 12}'),
 )
-def undo_edit(server: Server, edit: Undoing) -> CatalogueEdit:
+def undo_edit(server: Server, edit: Undoing, sign: Sign) -> CatalogueEdit:
     """Undo an edit: what it changed is as it was before."""
-    undone = server.workspace.catalogue.edits.undo(edit.decision, by=edit.by)
+    undone = server.workspace.catalogue.edits.undo(edit.decision, by=sign(edit.by))
     server.reindexing.soon()
     return CatalogueEdit.of(undone)

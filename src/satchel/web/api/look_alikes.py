@@ -14,6 +14,7 @@ from satchel.schemas import LookAlikeGroup
 from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.schemas import LookAlikeDecision, LookAlikePage
+from satchel.web.signatures import Sign
 from satchel.web.state import Server
 from satchel.workspace import Workspace
 
@@ -66,6 +67,7 @@ def decide_look_alikes(
     server: Server,
     group: Annotated[int, Path(ge=0, le=MAX_NUMBER, description="The group's number.")],
     decision: LookAlikeDecision,
+    sign: Sign,
 ) -> LookAlikeGroup:
     """Confirm a group, or a part of it, reject it, or undo that.
 
@@ -73,11 +75,11 @@ def decide_look_alikes(
     """
     store = server.workspace.catalogue.look_alikes
     if decision.choice == "undo":
-        decided = store.undo(store.decision_on(group), by=decision.by)
+        decided = store.undo(store.decision_on(group), by=sign(decision.by))
     else:
         confirm = decision.choice == "confirm"
         choice = Choice.CONFIRM_GROUP if confirm else Choice.REJECT_GROUP
-        decided = store.decide(choice, group, decision.codes, by=decision.by)
+        decided = store.decide(choice, group, decision.codes, by=sign(decision.by))
     assert decided.group is not None
     return _group(server.workspace, store.group(decided.group))
 

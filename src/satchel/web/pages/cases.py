@@ -22,6 +22,7 @@ from satchel.web.links import case_link
 from satchel.web.pages.feedback import MAX_NOTE_CHARS
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.pages.review import WHO_CHARS, reviewer, signed, suggested_codes
+from satchel.web.signatures import Sign
 from satchel.web.state import Server
 
 PAGE_CASES: Final = 30
@@ -110,9 +111,9 @@ def case_photo(
 
 
 @router.post("/{token}", dependencies=[EXPERTS])
-def choose(server: Server, token: Token, form: Annotated[CaseForm, Form()]) -> Response:
+def choose(server: Server, token: Token, sign: Sign, form: Annotated[CaseForm, Form()]) -> Response:
     """Say which product it is, or write a note."""
-    note, by = form.note.strip(), form.who.strip()
+    note, by = form.note.strip(), sign(form.who) or ""
     if form.choice == "note":
         server.workspace.catalogue.cases.annotate(token, note=note, by=by)
     else:

@@ -19,6 +19,7 @@ from satchel.web.access import allow
 from satchel.web.links import edit_link
 from satchel.web.pages.rendering import pages_of
 from satchel.web.pages.review import MOST_ID, WHO_CHARS, reviewer, signed, suggested_codes
+from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
 
 PATH: Final = "/catalogue"
@@ -34,11 +35,6 @@ class _Form(BaseModel):
 
     code: Code
     who: str = Field("", max_length=WHO_CHARS)
-
-    @property
-    def by(self) -> str | None:
-        """Who edits; None where nobody says."""
-        return self.who.strip() or None
 
 
 class ColumnsForm(_Form):
@@ -117,40 +113,42 @@ def other_codes(
 
 
 @router.post("/edit")
-def save_columns(server: Server, form: Annotated[ColumnsForm, Form()]) -> Response:
+def save_columns(server: Server, sign: Sign, form: Annotated[ColumnsForm, Form()]) -> Response:
     """Set the columns that are new or have another value."""
     values = _changed(server, form)
     if values:
         server.workspace.catalogue.edits.edit(
-            form.code, values, photo=form.photo or None, by=form.by
+            form.code, values, photo=form.photo or None, by=sign(form.who)
         )
     return _back(form.code, form)
 
 
 @router.post("/rename")
-def rename_product(server: Server, form: Annotated[OtherCodeForm, Form()]) -> Response:
+def rename_product(server: Server, sign: Sign, form: Annotated[OtherCodeForm, Form()]) -> Response:
     """Give a product another code."""
-    done = server.workspace.catalogue.edits.rename(form.code, form.other, by=form.by)
+    done = server.workspace.catalogue.edits.rename(form.code, form.other, by=sign(form.who))
     return _back(done.codes[-1], form)
 
 
 @router.post("/merge")
-def merge_product(server: Server, form: Annotated[OtherCodeForm, Form()]) -> Response:
+def merge_product(server: Server, sign: Sign, form: Annotated[OtherCodeForm, Form()]) -> Response:
     """Merge a product into another one."""
     other = form.other.strip()
-    server.workspace.catalogue.edits.merge(form.code, other, by=form.by)
+    server.workspace.catalogue.edits.merge(form.code, other, by=sign(form.who))
     server.reindexing.soon()
     return _back(other, form)
 
 
 @router.post("/delete")
-def delete_from_catalogue(server: Server, form: Annotated[DeletionForm, Form()]) -> Response:
+def delete_from_catalogue(
+    server: Server, sign: Sign, form: Annotated[DeletionForm, Form()]
+) -> Response:
     """Delete a product, or one of its photos."""
     edits = server.workspace.catalogue.edits
     if form.photo:
-        edits.delete_photos(form.code, [form.photo], by=form.by)
+        edits.delete_photos(form.code, [form.photo], by=sign(form.who))
     else:
-        edits.delete_product(form.code, by=form.by)
+        edits.delete_product(form.code, by=sign(form.who))
     server.reindexing.soon()
     if form.photo:
         return _back(form.code, form)
@@ -158,10 +156,10 @@ def delete_from_catalogue(server: Server, form: Annotated[DeletionForm, Form()])
 
 
 @router.post("/undo")
-def undo_edit(server: Server, form: Annotated[UndoEditForm, Form()]) -> Response:
+def undo_edit(server: Server, sign: Sign, form: Annotated[UndoEditForm, Form()]) -> Response:
     """Undo an edit."""
     catalogue = server.workspace.catalogue
-    undone = catalogue.edits.undo(form.decision, by=form.who.strip() or None)
+    undone = catalogue.edits.undo(form.decision, by=sign(form.who))
     server.reindexing.soon()
     codes = (form.code, *undone.codes) if form.back == "product" else ()
     here = next((code for code in codes if catalogue.has_product(code)), None)

@@ -24,6 +24,7 @@ from satchel.web.pages.review import (
     reviewer,
     signed,
 )
+from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
 
 PATH: Final = "/review/look-alikes"
@@ -73,21 +74,23 @@ def decided_groups(request: Request, server: Server) -> Response:
 
 
 @router.post("/decide")
-def decide_group(request: Request, server: Server, form: Annotated[GroupForm, Form()]) -> Response:
+def decide_group(
+    request: Request, server: Server, sign: Sign, form: Annotated[GroupForm, Form()]
+) -> Response:
     """Confirm a group or a part of it, or reject it, and show the next."""
     choice = Choice.CONFIRM_GROUP if form.choice == "confirm" else Choice.REJECT_GROUP
     store = server.workspace.catalogue.look_alikes
-    store.decide(choice, form.group, form.code, by=form.who.strip() or None)
+    store.decide(choice, form.group, form.code, by=sign(form.who))
     return _onwards(request, server, form.who, after=form.group)
 
 
 @router.post("/undo")
 def undo_group(
-    request: Request, server: Server, form: Annotated[UndoGroupForm, Form()]
+    request: Request, server: Server, sign: Sign, form: Annotated[UndoGroupForm, Form()]
 ) -> Response:
     """Undo a decision, and show its group again."""
     store = server.workspace.catalogue.look_alikes
-    undone = store.undo(form.decision, by=form.who.strip() or None)
+    undone = store.undo(form.decision, by=sign(form.who))
     if form.back == "decisions":
         return RedirectResponse(f"{PATH}/decisions", 303)
     return _onwards(request, server, form.who, after=max(0, (undone.group or 0) - 1))

@@ -20,7 +20,9 @@ from satchel.market.roles import Role
 from satchel.web.access import allow
 from satchel.web.links import product_link
 from satchel.web.pages.rendering import is_fragment, pages_of
+from satchel.web.signatures import Sign, signature_of
 from satchel.web.state import Server, ServerState
+from satchel.web.visitors import seen_visitor
 
 WHO: Final = "satchel_reviewer"
 WHO_CHARS: Final = 60
@@ -107,13 +109,15 @@ def decisions(request: Request, server: Server) -> Response:
 
 
 @router.post("/decide")
-def decide(request: Request, server: Server, form: Annotated[DecisionForm, Form()]) -> Response:
+def decide(
+    request: Request, server: Server, sign: Sign, form: Annotated[DecisionForm, Form()]
+) -> Response:
     """Keep, drop or move a photo, and show the next."""
     store = server.workspace.catalogue.review
     photo = store.photo(form.link_id)
     choice = Choice(form.choice)
     links = _both(server, photo) if choice is Choice.KEEP_BOTH else [form.link_id]
-    store.decide(choice, links, code=form.code.strip(), by=form.who.strip() or None)
+    store.decide(choice, links, code=form.code.strip(), by=sign(form.who))
     server.reindexing.soon()
     if form.back == "product":
         return RedirectResponse(product_link(photo.code), 303)
@@ -121,9 +125,11 @@ def decide(request: Request, server: Server, form: Annotated[DecisionForm, Form(
 
 
 @router.post("/undo")
-def undo(request: Request, server: Server, form: Annotated[UndoForm, Form()]) -> Response:
+def undo(
+    request: Request, server: Server, sign: Sign, form: Annotated[UndoForm, Form()]
+) -> Response:
     """Undo a decision, and show its photo again."""
-    server.workspace.catalogue.review.undo(form.decision, by=form.who.strip() or None)
+    server.workspace.catalogue.review.undo(form.decision, by=sign(form.who))
     server.reindexing.soon()
     if form.back == "decisions":
         return RedirectResponse("/review/decisions", 303)
@@ -165,7 +171,8 @@ def signed(response: Response, who: str) -> Response:
 
 def reviewer(request: Request) -> str:
     """Return the name under which this browser decided before; empty where it has not."""
-    return unquote(request.cookies.get(WHO, ""))[:WHO_CHARS]
+    own = signature_of(seen_visitor(request)).account
+    return (own or unquote(request.cookies.get(WHO, "")))[:WHO_CHARS]
 
 
 def _question(

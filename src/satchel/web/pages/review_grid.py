@@ -16,6 +16,7 @@ from satchel.market.roles import Role
 from satchel.web.access import allow
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.pages.review import KIND, MOST_ID, Place, State, render_for, reviewer, signed
+from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
 
 PAGE_PHOTOS: Final = 60
@@ -64,11 +65,11 @@ def review_grid(
 
 @router.post("/decide")
 def decide_on_many(
-    request: Request, server: Server, form: Annotated[GridDecisionForm, Form()]
+    request: Request, server: Server, sign: Sign, form: Annotated[GridDecisionForm, Form()]
 ) -> Response:
     """Keep or drop the chosen photos, in one decision; the others stay, and more come up."""
     links = list(dict.fromkeys(form.link_id))
-    by = form.who.strip() or None
+    by = sign(form.who)
     server.workspace.catalogue.review.decide(Choice(form.choice), links, by=by)
     server.reindexing.soon()
     return _onwards(request, server, form, form.after)
@@ -76,10 +77,10 @@ def decide_on_many(
 
 @router.post("/undo")
 def undo_of_many(
-    request: Request, server: Server, form: Annotated[GridUndoForm, Form()]
+    request: Request, server: Server, sign: Sign, form: Annotated[GridUndoForm, Form()]
 ) -> Response:
     """Undo a decision, and show its photos again."""
-    server.workspace.catalogue.review.undo(form.decision, by=form.who.strip() or None)
+    server.workspace.catalogue.review.undo(form.decision, by=sign(form.who))
     server.reindexing.soon()
     return _onwards(request, server, form, form.after)
 
