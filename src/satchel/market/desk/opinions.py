@@ -12,7 +12,9 @@ from satchel.catalog.database import inserted_id
 from satchel.market.desk.records import Opinion, OpinionKind, Reason
 from satchel.market.desk.tables import OpinionRow
 from satchel.market.listings.records import Listing
+from satchel.market.listings.states import Actor
 from satchel.market.listings.tables import ListingRow
+from satchel.market.roles import Role
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +32,11 @@ class Standing:
     def disputed(self) -> bool:
         """Whether two of them differ, in kind or in code."""
         return len({(one.kind, one.code) for one in self.opinions}) > 1
+
+    def shown_to(self, actor: Actor) -> bool:
+        """Whether somebody may know these opinions while the listing is not decided."""
+        settles = self.disputed and actor.role is Role.ADMIN
+        return settles or actor.account in self.experts
 
 
 def standing_of(connection: Connection, listing: Listing) -> Standing:
@@ -74,6 +81,14 @@ def record(
             seconds=seconds,
         ),
     )
+
+
+def asked_rounds(connection: Connection, listings: Sequence[int]) -> set[tuple[int, int]]:
+    """Return listings and rounds in which photos were asked for, of these listings."""
+    chosen = select(OpinionRow.listing_id, OpinionRow.round).where(
+        OpinionRow.listing_id.in_(listings), OpinionRow.kind == OpinionKind.ASK_PHOTOS.value
+    )
+    return {(row.listing_id, row.round) for row in connection.execute(chosen)}
 
 
 def opinions_on(engine: Engine, listing: Listing) -> list[Opinion]:

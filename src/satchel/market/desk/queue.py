@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, func, or_, select
 from satchel.catalog.database import writing
 from satchel.catalog.tables import ProductRow, now
 from satchel.errors import Forbidden, StateConflict
-from satchel.market.desk.opinions import Standing, opinions_on, standing_of
+from satchel.market.desk.opinions import Standing, asked_rounds, opinions_on, standing_of
 from satchel.market.desk.records import Opinion
 from satchel.market.listings.changes import Outbox, as_listings, read_listing, take, write
 from satchel.market.listings.records import Listing
@@ -26,6 +26,8 @@ from satchel.market.roles import Role
 LEASE: Final = timedelta(minutes=30)
 ASSIGNED_LEASE: Final = timedelta(hours=24)
 PAGE: Final = 48
+WAITING: Final = frozenset((State.SUBMITTED, State.IN_REVIEW, State.PHOTOS_ASKED))
+"""States in which experts have not decided yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,13 @@ class Waiting:
     Attributes:
         standing: the opinions so far.
         claimed: whether an expert has it now.
+        answered: whether its seller was asked for photos in this round, and submitted it again.
     """
 
     listing: Listing
     standing: Standing
     claimed: bool
+    answered: bool
 
 
 class Queue:
@@ -76,18 +80,45 @@ class Queue:
                 oldest.limit(PAGE).offset(PAGE * (page - 1))
             ).all()
             listings = as_listings(connection, rows)
+            asked = asked_rounds(connection, [one.id for one in listings])
             return total, [
-                Waiting(one, standing_of(connection, one), _is_claimed(one)) for one in listings
+                Waiting(
+                    one,
+                    standing_of(connection, one),
+                    is_claimed(one),
+                    answered=(one.id, one.round) in asked,
+                )
+                for one in listings
             ]
+
+    def brands(self) -> list[str]:
+        """Return the brands of the products that sellers chose for what waits, by name."""
+        codes = _chosen(Filters()).with_only_columns(ListingRow.code)
+        chosen = (
+            select(ProductRow.brand)
+            .where(ProductRow.code.in_(codes), ProductRow.brand.is_not(None))
+            .distinct()
+            .order_by(ProductRow.brand)
+        )
+        with self._engine.connect() as connection:
+            return [str(brand) for brand in connection.scalars(chosen)]
 
     def standing(self, listing: Listing) -> Standing:
         """Return the opinions that count on a listing."""
         with self._engine.connect() as connection:
             return standing_of(connection, listing)
 
-    def opinions(self, listing: Listing) -> list[Opinion]:
-        """Return every opinion on a listing, of all rounds, the first one first."""
-        return opinions_on(self._engine, listing)
+    def opinions(self, listing: Listing, actor: Actor) -> list[Opinion]:
+        """Return the opinions on a listing that somebody may know, of all rounds, in their order.
+
+        Who may still give one does not learn what others said in this round: a second opinion that
+        knows the first is none. Who gave theirs does, and so does an admin who settles a dispute.
+        """
+        standing, opinions = self.standing(listing), opinions_on(self._engine, listing)
+        if listing.state not in WAITING or standing.shown_to(actor):
+            return opinions
+        hidden = {one.id for one in standing.opinions}
+        return [one for one in opinions if one.id not in hidden]
 
     def claim(self, public_id: str, actor: Actor) -> Listing:
         """Take a listing into review; who has it already keeps it for longer.
@@ -104,7 +135,7 @@ class Queue:
             if listing.state is State.IN_REVIEW:
                 if listing.claimed_by == actor.account:
                     return write(connection, listing, until, actor, kind="renew")
-                if _is_claimed(listing):
+                if is_claimed(listing):
                     raise StateConflict(
                         "another expert has this listing; take the next one of the queue",
                         state=listing.state.value,
@@ -141,7 +172,7 @@ class Queue:
             raise Forbidden("listings are assigned by an admin")
         with writing(self._engine) as connection, connection.begin():
             listing = read_listing(connection, public_id)
-            if listing.state is State.IN_REVIEW and not _is_claimed(listing):
+            if listing.state is State.IN_REVIEW and not is_claimed(listing):
                 listing = _release(connection, listing, SYSTEM, self._outbox)
             _require_may_decide(standing_of(connection, listing), expert)
             until = {"claimed_by": expert.account, "claimed_until": now() + ASSIGNED_LEASE}
@@ -210,7 +241,8 @@ def _release(
     return take(connection, listing, StepName.RELEASE, actor, values=nobody, outbox=outbox)
 
 
-def _is_claimed(listing: Listing) -> bool:
+def is_claimed(listing: Listing) -> bool:
+    """Whether an expert has a listing now, by a lease that has not ended."""
     return (
         listing.state is State.IN_REVIEW
         and listing.claimed_until is not None

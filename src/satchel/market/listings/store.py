@@ -175,6 +175,17 @@ class ListingStore:
             ).all()
             return total, as_listings(connection, rows)
 
+    def count_by_state(self, account: int) -> dict[State, int]:
+        """Return how many listings a seller has in each state that occurs."""
+        chosen = (
+            select(ListingRow.state, func.count())
+            .where(ListingRow.seller_id == account)
+            .group_by(ListingRow.state)
+        )
+        with self._engine.connect() as connection:
+            counts = {State(state): count for state, count in connection.execute(chosen)}
+        return {state: counts[state] for state in State if state in counts}
+
 
 def editable(
     connection: Connection, public_id: str, actor: Actor, version: int | None = None

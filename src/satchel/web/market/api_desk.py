@@ -212,7 +212,7 @@ def case_of(market: MarketState, actor: Actor, public_id: str) -> DeskCase:
         listing,
         actor,
         standing=market.goods.queue.standing(listing),
-        opinions=market.goods.queue.opinions(listing),
+        opinions=market.goods.queue.opinions(listing, actor),
         seen=seen_before(market.engine, listing),
         events=market.goods.listings.events(public_id),
         seller_listings=total,

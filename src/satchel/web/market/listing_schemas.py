@@ -203,6 +203,9 @@ class QueueEntry(BaseModel):
     opinions: int = Field(description="How many experts gave theirs in this round.")
     disputed: bool = Field(description="Whether they disagree, so that an admin decides.")
     claimed: bool = Field(description="Whether an expert has it now.")
+    answered: bool = Field(
+        description="Whether photos were asked for in this round, and it was submitted again."
+    )
 
     @classmethod
     def of(cls, waiting: Waiting, actor: Actor) -> QueueEntry:
@@ -212,6 +215,7 @@ class QueueEntry(BaseModel):
             opinions=len(waiting.standing.opinions),
             disputed=waiting.standing.disputed,
             claimed=waiting.claimed,
+            answered=waiting.answered,
         )
 
 
@@ -226,7 +230,10 @@ class DeskCase(BaseModel):
     """Everything an expert needs to decide."""
 
     listing: Listing
-    opinions: list[Opinion] = Field(description="Of all rounds.")
+    opinions: list[Opinion] = Field(
+        description="Of all rounds; those of this round only once you gave yours, or to an admin "
+        "who settles a dispute."
+    )
     disputed: bool
     seen_before: list[SeenBefore] = Field(description="The most similar first.")
     events: list[ListingEvent]
