@@ -16,6 +16,8 @@ def router() -> APIRouter:
         api_sale,
         api_session,
         api_webhooks,
+        certificates,
+        desk,
         entry,
         figures,
         identities,
@@ -30,6 +32,8 @@ def router() -> APIRouter:
     for part in (
         account,
         admin,
+        certificates,
+        desk,
         entry,
         figures,
         identities,

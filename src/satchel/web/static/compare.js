@@ -3,6 +3,8 @@
 // Candidates are elements with data-candidate (the code), data-photo, data-title and data-share;
 // the person's photos are the images in [data-own-photos]. Wheel, pinch, double click and + - 0
 // zoom; dragging and the arrow keys move what is enlarged, and else go from candidate to candidate.
+// B blinks: one photo over the other, in turn. On a page where #compare is no dialog it is always
+// open, its keys are the page's, and the candidate that is shown is the one chosen by its radio button.
 (() => {
   "use strict";
 
@@ -15,6 +17,7 @@
   const together = dialog.querySelector("[name=together]");
   const sides = ["own", "reference"].map((name) => side(dialog.querySelector(`[data-side=${name}]`)));
   const [own, reference] = sides;
+  const inline = !(dialog instanceof HTMLDialogElement);
   let candidates = [];
   let at = 0;
 
@@ -29,6 +32,7 @@
     if (event.target === dialog || button?.matches("[data-close]")) dialog.close();
     else if (button?.dataset.step) step(Number(button.dataset.step));
     else if (button?.dataset.zoom) zoom(reference, Number(button.dataset.zoom) || 1 / reference.view.scale, [0, 0]);
+    else if (button?.matches("[data-blink]")) blink();
     else if (button?.matches("[data-choose]")) choose();
   });
   dialog.addEventListener("keydown", pressed);
@@ -36,15 +40,36 @@
     if (together.checked) turn(own, reference.view);
   });
 
+  if (inline) {
+    fillOwn();
+    const one = (selector) => document.querySelector(`[data-candidate]${selector}`);
+    const chosen = () => one(":has(:checked)") ?? one("");
+    document.addEventListener("change", (event) => {
+      if (event.target.matches("[data-candidate] [type=radio]")) find(chosen());
+    });
+    if (chosen()) find(chosen());
+  }
+
   function open(chosen) {
-    candidates = [...document.querySelectorAll("[data-candidate]")];
-    const photos = [...document.querySelectorAll("[data-own-photos] img")].map((image) => image.src);
-    own.fill(photos, (_, number) => words.own.replace("{number}", number));
-    dialog.classList.toggle("alone", !photos.length);
-    at = candidates.indexOf(chosen);
-    dialog.showModal();
-    show();
+    if (!inline) {
+      fillOwn();
+      dialog.showModal();
+    }
+    find(chosen);
     reference.pane.focus({ preventScroll: true });
+  }
+
+  function fillOwn() {
+    const images = [...document.querySelectorAll("[data-own-photos] img")];
+    const named = (_, number) => images[number - 1].dataset.named ?? words.own.replace("{number}", number);
+    own.fill(images.map((image) => image.dataset.full ?? image.src), named);
+    dialog.classList.toggle("alone", !images.length);
+  }
+
+  function find(chosen) {
+    candidates = [...document.querySelectorAll("[data-candidate]")];
+    at = candidates.indexOf(chosen);
+    show();
   }
 
   function step(by) {
@@ -54,19 +79,28 @@
 
   async function show() {
     const { candidate: code, photo, title, share } = candidates[at].dataset;
+    const button = candidates[at].querySelector("[type=radio]");
+    if (button) button.checked = true;
+    document.dispatchEvent(new Event("compare:shown"));
     const position = words.of.replace("{number}", at + 1).replace("{count}", candidates.length);
     dialog.querySelector(".code code").textContent = code;
     dialog.querySelector(".about").textContent = [position, share, title].filter(Boolean).join(" · ");
-    dialog.querySelector("[data-choose]").hidden = !chooser(code);
+    if (!inline) dialog.querySelector("[data-choose]").hidden = !chooser(code);
     const named = (_, number) => words.reference.replace("{code}", code).replace("{number}", number);
-    reference.fill([photo], named);
+    reference.fill(photo ? [photo] : [], named);
     turn(reference, { scale: 1, x: 0, y: 0 });
     const answer = await fetch(`/api/v1/products/${encodeURIComponent(code)}`).catch(() => null);
     if (!answer?.ok || candidates[at].dataset.candidate !== code) return;
     const others = (await answer.json()).photos.filter((one) => one.state === "kept").map((one) => one.photo);
     if (candidates[at].dataset.candidate === code) {
-      reference.fill([photo, ...others.filter((one) => one !== photo)].slice(0, MOST), named);
+      const known = photo ? [photo] : [];
+      reference.fill([...known, ...others.filter((one) => one !== photo)].slice(0, MOST), named);
     }
+  }
+
+  function blink() {
+    const on = dialog.classList.toggle("blink");
+    dialog.querySelector("[data-blink]").setAttribute("aria-pressed", String(on));
   }
 
   function chooser(code) {
@@ -90,7 +124,7 @@
       const buttons = photos.map((photo, place) => {
         const button = document.createElement("button");
         const small = document.createElement("img");
-        small.src = photo.replace(/^\/photos\//, "/thumbnails/");
+        small.src = smaller(photo);
         small.alt = name(photo, place + 1);
         button.type = "button";
         button.append(small);
@@ -112,6 +146,10 @@
 
     moving(one);
     return one;
+  }
+
+  function smaller(photo) {
+    return photo.includes("/api/") ? `${photo}?side=160` : photo.replace(/^\/photos\//, "/thumbnails/");
   }
 
   // -- zoom and pan: x and y are shares of the pane, by which the photo's middle is moved ---------
@@ -200,6 +238,8 @@
     const [across, down] = ARROWS[event.key] ?? [];
     if (across !== undefined && scale > 1) turn(one, { scale, x: x + across * 0.1, y: y + down * 0.1 });
     else if (across) step(-across);
+    else if (inline) return;
+    else if (event.key === "b") blink();
     else if (event.key === "PageDown" || event.key === "PageUp") step(event.key === "PageDown" ? 1 : -1);
     else if (event.key === "+" || event.key === "=") zoom(one, 1.5, [0, 0]);
     else if (event.key === "-") zoom(one, 1 / 1.5, [0, 0]);

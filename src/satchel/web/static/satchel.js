@@ -15,7 +15,7 @@
   // What has data-key is pressed by that key; a field is gone into. Never while someone types.
   function pressKey(event) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
-    const typing = "input:not([type=checkbox]), textarea, select, [contenteditable]";
+    const typing = "input:not([type=checkbox], [type=radio]), textarea, select, [contenteditable]";
     const field = event.target.closest?.(typing);
     if (field) {
       if (event.key === "Escape") field.blur();
@@ -27,7 +27,7 @@
       return;
     }
     if (document.querySelector("dialog[open]")) return;
-    const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+    const key = pressed(event);
     const named = [...document.querySelectorAll("[data-key]")].find(
       (one) => one.dataset.key === key || one.dataset.keyAlso === event.key,
     );
@@ -37,6 +37,13 @@
       named.focus();
       named.select();
     } else named.click();
+  }
+
+  // Letters by their place where the keyboard writes Hangul: ㅊ is on C.
+  function pressed(event) {
+    const letter = /^Key([A-Z])$/.exec(event.code)?.[1];
+    if (letter && !/^[a-z]$/i.test(event.key)) return letter.toLowerCase();
+    return event.key.length === 1 ? event.key.toLowerCase() : event.key;
   }
 
   function productDialog(dialog) {
