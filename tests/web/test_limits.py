@@ -49,9 +49,12 @@ READ_BODIES = {  # what the body of each route that reads one is
     "/review/grid/undo": FORM_TYPE,
     "/review/look-alikes/decide": FORM_TYPE,
     "/review/look-alikes/undo": FORM_TYPE,
+    "/jobs/retry": FORM_TYPE,
+    "/jobs/cancel": FORM_TYPE,
     "/identify": MULTIPART_TYPE,
     "/api/v1/identify": MULTIPART_TYPE,
 }
+NO_BODIES = {"/api/v1/jobs/{job}/retry", "/api/v1/jobs/{job}/cancel"}  # an unread one costs nothing
 
 
 @pytest.fixture(scope="module")
@@ -118,7 +121,7 @@ def test_every_route_that_reads_a_body_counts_it(app, site):
     paths = {
         route.path for route in iter_route_contexts(app.routes) if "POST" in (route.methods or ())
     }
-    assert paths == set(READ_BODIES)  # a new route: say above what its body is
+    assert paths - NO_BODIES == set(READ_BODIES)  # a new route: say above what its body is
     for path, kind in READ_BODIES.items():
         begin = (
             b""
