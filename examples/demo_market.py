@@ -91,10 +91,11 @@ class DemoMarket:
         rest = [(code, *goal) for code, goal in zip(others, REST, strict=False)]
         chosen = [good for good in (*GOODS, *rest) if good[0] in codes]
         for number, (code, state, grade, price) in enumerate(chosen):
-            self._list(number, code, state, grade, price)
+            self.list_good(number, code, state, grade, price)
         return len(chosen)
 
-    def _list(self, number: int, code: str, state: State, grade: Grade, price: int) -> None:
+    def list_good(self, number: int, code: str, state: State, grade: Grade, price: int) -> None:
+        """List one good and bring it into a state; what is taken of its photos varies by number."""
         seller = self._actors["seller"]
         listing = self._goods.listings.create(seller).public_id
         for place, photo in enumerate(self._catalogue.photos_of(code)[1:4]):

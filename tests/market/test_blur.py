@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from satchel.catalog.photos import PhotoStore
 from satchel.decoding.decoder import IN_PROCESS
@@ -44,6 +46,10 @@ def test_a_public_copy_is_made_once_and_is_smaller(tmp_path: Path) -> None:
     assert max(decode(copy, min_side_px=None).shape) == SIDE_PX
     store.remove(name)
     assert public.read(name) == copy
+    small = public.small(name, 320)
+    with Image.open(BytesIO(small)) as image:
+        assert (image.format, max(image.size)) == ("WEBP", 320)
     public.forget(name)
+    assert list((tmp_path / "public").rglob("*.*")) == []
     with pytest.raises(CatalogueError):
         public.read(name)

@@ -5,21 +5,26 @@ Each is made when it is first shown and kept as a file, which may be deleted at 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Final
 
+from PIL import Image
+
 from satchel.catalog.photos import PhotoStore
 from satchel.decoding.decoder import Decoder
 from satchel.files import write_atomically
-from satchel.images import encode_jpeg, shrunk
+from satchel.images import decode, encode_jpeg, shrunk
 from satchel.market.privacy.blur import Blurrer
 from satchel.parallel import cores
 from satchel.photo_header import PhotoLimits
 
 SIDE_PX: Final = 1_600
 QUALITY: Final = 85
+WEBP_QUALITY: Final = 80
 
 
 class PublicPhotos:
@@ -55,27 +60,52 @@ class PublicPhotos:
             PhotoError: it cannot be decoded.
             StorageError: the copy cannot be written.
         """
-        path = self._copies.path(sha256)
+        return self._kept(self._path(sha256, "jpg"), lambda: self._make(sha256))
+
+    def small(self, sha256: str, side_px: int) -> bytes:
+        """Return the public copy still smaller: a WebP of `side_px` at most.
+
+        Raises:
+            CatalogueError, PhotoError, StorageError: see `read`.
+        """
+        path = self._path(sha256, f"{side_px}.webp")
+        return self._kept(path, lambda: self._make_small(sha256, side_px))
+
+    def forget(self, sha256: str) -> None:
+        """Delete the copies of a photo that was removed."""
+        whole = self._path(sha256, "jpg")
+        for path in whole.parent.glob(f"{sha256}.*"):
+            path.unlink(missing_ok=True)
+
+    def _path(self, sha256: str, suffix: str) -> Path:
+        return self._copies.path(sha256).with_name(f"{sha256}.{suffix}")
+
+    def _kept(self, path: Path, make: Callable[[], bytes]) -> bytes:
+        """Return a copy, made if it is not there yet; as many at once as there are cores."""
         try:
             return path.read_bytes()
         except FileNotFoundError:
             pass
-        with self._making:
-            data = self._make(sha256)
+        data = make()
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(path, data)
         return data
 
-    def forget(self, sha256: str) -> None:
-        """Delete the copy of a photo that was removed."""
-        self._copies.remove(sha256)
-
     def _make(self, sha256: str) -> bytes:
-        pixels = self._decoder.decode(
-            self._store.read(sha256), min_side_px=SIDE_PX, limits=self._limits
-        )
-        small = shrunk(pixels, SIDE_PX)
-        return encode_jpeg(self._blurrer(small) if self._blur else small, QUALITY)
+        with self._making:
+            pixels = self._decoder.decode(
+                self._store.read(sha256), min_side_px=SIDE_PX, limits=self._limits
+            )
+            small = shrunk(pixels, SIDE_PX)
+            return encode_jpeg(self._blurrer(small) if self._blur else small, QUALITY)
+
+    def _make_small(self, sha256: str, side_px: int) -> bytes:
+        whole = self.read(sha256)
+        with self._making:
+            pixels = decode(whole, min_side_px=side_px)  # our own JPEG: no worker is needed
+            out = BytesIO()
+            Image.fromarray(shrunk(pixels, side_px)).save(out, "WEBP", quality=WEBP_QUALITY)
+        return out.getvalue()
 
     @cached_property
     def _blurrer(self) -> Blurrer:

@@ -287,11 +287,14 @@ def jpeg_of(
         UsageError: it has no such photo.
     """
     photo_of(listing, sha)
+    tag = f"{sha}-{side.value if side else 'whole'}"
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{tag}"'}
+    if public and side is not None:
+        small = market.public_photos.small(sha, side.value)
+        return Response(small, media_type="image/webp", headers=headers)
     data = market.public_photos.read(sha) if public else market.photos.read(sha)
     if side is not None:
         data = market.small(data, side.value)
-    tag = f"{sha}-{side.value if side else 'whole'}"
-    headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{tag}"'}
     return Response(data, media_type="image/jpeg", headers=headers)
 
 
