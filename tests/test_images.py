@@ -606,7 +606,7 @@ def test_tiles_larger_than_the_picture_count() -> None:
     data = saved(PICTURE, "TIFF", tiffinfo={65_000: 20_000, 65_001: 10_000})
     for own, tag in ((65_000, 322), (65_001, 323)):  # Pillow writes none of another size
         data = data.replace(own.to_bytes(2, "little"), tag.to_bytes(2, "little"))
-    with pytest.raises(PhotoTooLarge, match=r"200\.0 megapixels of TIFF"):
+    with pytest.raises(PhotoTooLarge, match=r"megapixels of such a TIFF.* got 200\.0"):
         decode(data)
 
 

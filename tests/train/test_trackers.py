@@ -20,7 +20,7 @@ def test_trackers_that_do_not_exist_or_are_not_installed_are_refused(
     assert installed_trackers(["none"]) == []
     with pytest.raises(UsageError, match="expected trackers of mlflow"):
         installed_trackers(["mlfow"])
-    monkeypatch.setattr(trackers, "_is_installed", lambda module: False)
+    monkeypatch.setattr(trackers, "is_installed", lambda module: False)
     with pytest.raises(MissingExtra, match=r"pip install '\.\[wandb\]'"):
         installed_trackers(["wandb"])
 

@@ -119,7 +119,7 @@ def rank_part(
     else:
         own = part.own.tolist()
         photos = kept(as_query(gallery.photo(at), embedder.encoder.n_passes) for at in own)
-        to_rank = map(Query, photos, gallery.rows[own].tolist())
+        to_rank = map(Query, photos, ([row] for row in gallery.rows[own].tolist()))
     searcher = gallery.searcher(part.workspace.settings.search)
     found = rank_queries(searcher, to_rank, progress=progress)
     return RankedPart(
