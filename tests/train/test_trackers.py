@@ -9,7 +9,6 @@ pytest.importorskip("torch", reason="needs the train extra: pip install 'satchel
 pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore")]  # MLflow's own
 
 from satchel.errors import MissingExtra, UsageError
-from satchel.train import trackers
 from satchel.train.runs import Run
 from satchel.train.trackers import _experiment, installed_trackers, mlflow_client
 
@@ -20,7 +19,7 @@ def test_trackers_that_do_not_exist_or_are_not_installed_are_refused(
     assert installed_trackers(["none"]) == []
     with pytest.raises(UsageError, match="expected trackers of mlflow"):
         installed_trackers(["mlfow"])
-    monkeypatch.setattr(trackers, "is_installed", lambda module: False)
+    monkeypatch.setattr("satchel.extras.is_installed", lambda module: False)
     with pytest.raises(MissingExtra, match=r"pip install '\.\[wandb\]'"):
         installed_trackers(["wandb"])
 
