@@ -10,9 +10,13 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from sqlalchemy import delete, insert, select
 
+from satchel.catalog.database import writing
+from satchel.catalog.tables import PhotoFiguresRow, ProductPhotoRow, ProductRow
 from satchel.market.desk.opinions import opinions_on
 from satchel.market.roles import Role
+from satchel.web.market.desk_case import Choice, to_check
 from satchel.workspace import Workspace
 from support.goods import API, ok, photo, submitted
 from support.market import logged_in, make_account, market_app
@@ -191,6 +195,56 @@ def test_a_photo_that_another_seller_uses_is_a_warning(
     page = desk.see("expert", f"/desk/{second}")
     assert "These photos were seen before" in page
     assert re.search(rf'href="/desk/{first}">In a listing of another seller', page)
+
+
+def test_a_photo_of_the_catalogue_is_a_warning(desk: Desk) -> None:
+    listing = submitted(desk.clients["seller"], CODES[0])
+    (own,) = desk.market.goods.listings.get(listing).photos
+    with writing(desk.market.engine) as connection, connection.begin():
+        shown = select(ProductPhotoRow.photo_id).join(ProductRow).where(ProductRow.code == CODES[3])
+        measured = {
+            "photo_id": connection.scalars(shown).first(),
+            "hash": own.hash,
+            "pixel_digest": bytes(16),
+            "informative": True,
+            "figures": {},
+            "content": {},
+        }
+        connection.execute(delete(PhotoFiguresRow))
+        connection.execute(insert(PhotoFiguresRow).values(**measured))
+    page = desk.see("expert", f"/desk/{listing}")
+    assert re.search(rf'as a photo of <a href="/products/{CODES[3]}">', page)
+
+
+def test_a_product_that_the_catalogue_lacks_is_shown_and_named(desk: Desk) -> None:
+    seller = desk.clients["seller"]
+    listing = str(ok(seller.post(f"{API}/listings"), 201)["id"])
+    sent = {"photo": ("front.jpg", photo())}
+    named = {"upload": "front-01"}
+    ok(seller.post(f"{API}/listings/{listing}/photos", data=named, files=sent), 201)
+    proposed = {"proposed": {"brand": "Maison", "name": "New <1>"}, "grade": "S"}
+    ok(seller.patch(f"{API}/listings/{listing}", json=proposed))
+    ok(seller.post(f"{API}/listings/{listing}/steps/submit"))
+    assert "New &lt;1&gt;" in desk.see("expert", "/desk")
+    desk.send("expert", "/desk/next")
+    page = desk.see("expert", f"/desk/{listing}")
+    assert 'id="compare"' not in page  # there is nothing to compare with yet
+    assert "Proposed for the catalogue" in page
+    desk.send("expert", f"/desk/{listing}/certify", other=CODES[0])
+    assert desk.state(listing) == "certified"
+
+
+def test_what_tells_candidates_apart_is_a_checklist(own_workspace: Workspace) -> None:
+    def choice(code: str, confidence: float | None, *, sellers: bool = False) -> Choice:
+        return Choice(code, "", None, None, confidence, sellers)
+
+    catalogue = own_workspace.catalogue
+    catalogue.edits.edit(CODES[1], {"colour": "red"})
+    ranked = [choice(CODES[0], 0.6), choice(CODES[2], 0.01), choice("gone", 0.3)]
+    assert to_check(catalogue, ranked) == ([], ())  # one that is worth it, and no other
+    codes, found = to_check(catalogue, [*ranked, choice(CODES[1], None, sellers=True)])
+    assert codes == [CODES[0], CODES[1]]
+    assert [one.values for one in found if one.kind == "colour"] == [("brown", "red")]
 
 
 def test_codes_are_searched(desk: Desk) -> None:
