@@ -72,7 +72,7 @@ def seeded(folder: Path) -> Workspace:
     run(folder, "import", MAISON / "catalogue.csv")
     run(folder, "index")
     workspace = switch_on(Workspace.open(folder))
-    market = DemoMarket(workspace)
+    market = DemoMarket(workspace, identify=False)
     market.make_accounts()
     codes = [product.code for product, _ in workspace.catalogue.products(limit=100).products]
     grades = list(Grade)

@@ -19,6 +19,7 @@ from typing import Final
 
 from PIL import Image, ImageEnhance
 
+from satchel import Identifier
 from satchel.decoding.decoder import IN_PROCESS
 from satchel.files import write_atomically
 from satchel.market.accounts.passwords import Passwords
@@ -29,6 +30,7 @@ from satchel.market.listings.fields import Grade, ListingFields
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.listings.states import Actor, State, StepName
 from satchel.market.roles import Role
+from satchel.web.schemas import Identification
 from satchel.workspace import Workspace
 
 PEOPLE: Final = {
@@ -58,9 +60,14 @@ REST: Final = (
 
 
 class DemoMarket:
-    """A market in a workspace, and the people who use it."""
+    """A market in a workspace, and the people who use it.
 
-    def __init__(self, workspace: Workspace) -> None:
+    Args:
+        identify: whether every good is identified, which takes a second each.
+    """
+
+    def __init__(self, workspace: Workspace, *, identify: bool = True) -> None:
+        self._identifier = Identifier.open(workspace) if identify else None
         catalogue, limits = workspace.catalogue, workspace.settings.photos.limits()
         self._catalogue = catalogue
         self._store = workspace.photos
@@ -101,11 +108,24 @@ class DemoMarket:
         for place, photo in enumerate(self._catalogue.photos_of(code)[1:4]):
             taken = as_if_taken(self._store.read(photo.sha256), number + place)
             self._photos.add(listing, f"demo-{place:04d}", taken, seller)
+        self._identify(listing, seller)
         fields = ListingFields(code=code, grade=grade, price_krw=price, consent_gallery=True)
         self._goods.listings.change(listing, fields, seller)
         if state is not State.DRAFT:
             self._goods.listings.step(listing, StepName.SUBMIT, seller)
             self._decide(listing, code, state)
+
+    def _identify(self, public_id: str, seller: Actor) -> None:
+        """Keep what identification says of the photos, as the page does."""
+        if self._identifier is None:
+            return
+        listing = self._goods.listings.get(public_id)
+        photos = [self._photos.read(photo.sha256) for photo in listing.photos]
+        found = self._identifier.identify_item(photos)
+        names = [photo.sha256[:12] for photo in listing.photos]
+        answer = Identification.linked(names, found).model_dump(mode="json")
+        kept = {**answer, "space": self._identifier.space.id}
+        self._goods.listings.remember_answer(public_id, kept, seller, version=listing.version)
 
     def _decide(self, listing: str, code: str, state: State) -> None:
         if state is State.SUBMITTED:
