@@ -63,7 +63,7 @@ def test_everybody_verifies_and_an_admin_revokes(people: dict[str, httpx.Client]
     assert "1 expert<" in page
     assert "Expert" not in re.sub(r"<[^>]+>", "", page)  # no name of an account
     assert "Revoke" not in page
-    assert "전문가 1명" in nobody.get(f"/certificates/{number}?lang=ko", headers=PAGE).text
+    assert "감정사 1명" in nobody.get(f"/certificates/{number}?lang=ko", headers=PAGE).text
 
     address = f"/certificates/{number}/revoke"
     assert people["expert"].post(address, data={"why": "x"}, headers=PAGE).status_code == 403
