@@ -70,6 +70,7 @@ def test_from_nothing_to_an_answer(tmp_path: Path, catalogue_file: Path) -> None
     query.write_bytes(jpeg("ring", 50))
     answered = process("identify", query, cwd=shop)
     assert answered.returncode == 0
+    assert answered.stdout.startswith(f"{query}: ")  # in one line, however narrow the table is
     first = next(line for line in answered.stdout.splitlines() if "M3" in line and "│" in line)
     assert first.split("│")[1].strip() == "1"
     paths = [line.split()[1] for line in answered.stdout.splitlines() if "photos/" in line]

@@ -168,7 +168,8 @@ class _Answers:
         from satchel.lookalikes.differences import advice
 
         names = printable(", ".join(map(str, paths)))
-        table = Table(title=f"{names}: {_said(found)}")
+        print(f"{names}: {_said(found)}")  # a title would be broken over lines
+        table = Table()
         for heading in ("", "code", "brand", "name", "confidence"):
             table.add_column(heading, overflow="fold", no_wrap=heading in ("code", "confidence"))
         for candidate in found.candidates:
