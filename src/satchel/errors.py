@@ -67,7 +67,9 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "annotate": frozenset(("cvat_sdk", "urllib3")),
     "label-studio": frozenset(("httpx", "label_studio_sdk")),
-    "market": frozenset(("aiosmtplib", "argon2", "authlib", "pwdlib", "webauthn", "zxcvbn")),
+    "market": frozenset(
+        ("aiosmtplib", "argon2", "authlib", "pwdlib", "reportlab", "webauthn", "zxcvbn")
+    ),
     "mlflow": frozenset(("mlflow", "sqlparse")),
     "ocr": frozenset(("rapidocr", "zxingcpp")),
     "tensorboard": frozenset(("tensorboard",)),
