@@ -104,6 +104,8 @@ def test_the_queue_is_filtered_and_a_filter_stays(desk: Desk) -> None:
     assert dear in page
     assert cheap not in page
     assert "<option selected>Maison</option>" in page
+    assert dear not in desk.see("expert", f"/desk?from_krw={2**63}")  # beyond any column
+    assert dear in desk.see("expert", f"/desk?to_krw={2**63}")
     on = desk.send("expert", "/desk/next?from_krw=500,000")
     assert on.headers["location"] == f"/desk/{dear}?from_krw=500%2C000"
     desk.send("expert", f"/desk/{dear}/release")

@@ -99,6 +99,10 @@ def test_what_is_missing_is_said_and_what_was_written_is_kept(seller: Seller) ->
     assert "steps of ₩1,000" in page
     assert "가죽 &amp; 금속</textarea>" in page
     assert "It was not saved" in seller.send(path, status=422, price_krw="much")
+    assert "It was not saved" in seller.send(path, status=422, grade="Z")
+    seller.send(f"{path}/code", status=422, code="M\u202e1")
+    page = seller.send(path, defects="긁힘\r\n얼룩")  # line breaks as browsers send them
+    assert "긁힘\n얼룩</textarea>" in page
     assert seller.state(path) is State.DRAFT
 
 

@@ -26,6 +26,7 @@ class Grade(StrEnum):
 
 
 def _printable(text: str) -> str:
+    text = text.replace("\r\n", "\n")  # as forms send line breaks
     if not all(char.isprintable() or char == "\n" for char in text):
         raise ValueError("expected text without control characters")
     return text.strip()

@@ -18,7 +18,7 @@ from satchel.errors import CatalogueError, Forbidden, StateConflict, UnknownList
 from satchel.market.desk.decisions import MAX_SECONDS, MAX_TEXT_CHARS
 from satchel.market.desk.queue import PAGE, Filters, require_claim
 from satchel.market.desk.records import MAX_ASKED, MAX_ASKED_CHARS, Reason
-from satchel.market.listings.fields import Grade
+from satchel.market.listings.fields import MAX_PRICE_KRW, Grade
 from satchel.market.listings.records import Listing
 from satchel.market.listings.states import Actor, StepName
 from satchel.market.roles import Role
@@ -312,4 +312,4 @@ def _seconds(market: MarketState, public_id: str, measured: str) -> float:
 
 def _won(text: str) -> int | None:
     digits = text.replace(",", "").replace("₩", "").strip()
-    return int(digits) if digits.isdecimal() else None
+    return min(int(digits), MAX_PRICE_KRW) if digits.isdecimal() else None

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from satchel.errors import CatalogueError, FaultyPhoto, PhotoError, SatchelError, UsageError
 from satchel.locate.given import parse_box
-from satchel.market.listings.fields import Grade, ListingFields, ProposedProduct
+from satchel.market.listings.fields import Grade, Line, ListingFields, ProposedProduct
 from satchel.market.listings.photos import MAX_PHOTOS
 from satchel.market.listings.records import Listing
 from satchel.market.listings.states import EDITABLE, Actor, StepName, open_steps
@@ -179,7 +179,7 @@ def search(
 
 
 @router.post("/listings/{listing}/code")
-def choose_code(market: Market, who: Who, listing: str, code: Word) -> Response:
+def choose_code(market: Market, who: Who, listing: str, code: Annotated[Line, Form()]) -> Response:
     """Choose the product."""
     market.goods.listings.change(listing, ListingFields(code=code), actor_of(who))
     return RedirectResponse(f"{listing_page(listing)}#product", 303)
@@ -250,6 +250,8 @@ def listing_page(public_id: str) -> str:
 
 def _fields(form: FieldsForm) -> ListingFields:
     price = form.price_krw.replace(",", "").replace("₩", "").replace("원", "").strip()
+    if form.grade and form.grade not in list(Grade):
+        raise UsageError(f"expected one of the grades {', '.join(Grade)}")
     return ListingFields(
         grade=Grade(form.grade) if form.grade else None,
         price_krw=int(price) if price.isdecimal() else (price or None),
