@@ -103,6 +103,20 @@ def visitors(app: FastAPI) -> Visitors:
     return Visitors(app.state.market, accounts)
 
 
+def test_openapi_describes_refusals_and_every_error_as_a_problem(app: FastAPI) -> None:
+    schema = app.openapi()
+    assert not {"HTTPValidationError", "ValidationError"} & set(schema["components"]["schemas"])
+    for path, operations in schema["paths"].items():
+        for operation in operations.values():
+            answers = operation["responses"]
+            assert not path.startswith("/api/") or {"401", "403"} <= set(answers), path
+            for status, answer in answers.items():
+                if int(status) >= 400:
+                    ((kind, content),) = answer["content"].items()
+                    assert kind == "application/problem+json"
+                    assert content["schema"]["$ref"].endswith("/ProblemDetails")
+
+
 def test_every_route_says_who_may_use_it(app: FastAPI) -> None:
     rules, without = rules_of(app)
     assert set(without) <= WITHOUT_A_RULE

@@ -167,5 +167,5 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 def _openapi(app: FastAPI, describe: Any) -> dict[str, Any]:
     if app.openapi_schema is None:
-        app.openapi_schema = with_problem_types(describe())
+        app.openapi_schema = with_problem_types(describe(), refused=app.state.market is not None)
     return app.openapi_schema

@@ -10,7 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from satchel.web.api.openapi import DESCRIPTIONS
+
 MEDIA_TYPE: Final = "application/problem+json"
+PROBLEM: Final = "#/components/schemas/ProblemDetails"
 FIRST_ERROR: Final = 400
 
 
@@ -47,14 +50,27 @@ class Operation:
     answers: tuple[Answer, ...]
 
 
-def with_problem_types(schema: dict[str, Any]) -> dict[str, Any]:
-    """Declare every error response as a problem, which FastAPI describes as plain JSON."""
-    for path in schema["paths"].values():
+def with_problem_types(schema: dict[str, Any], *, refused: bool) -> dict[str, Any]:
+    """Declare every error response as a problem, which FastAPI describes as plain JSON.
+
+    Its own description of a 422, with a list as the detail, is of an answer that we never give.
+
+    Args:
+        refused: whether there are accounts: every operation of the API may answer 401 and 403.
+    """
+    everywhere = (401, 403) if refused else ()
+    for name, path in schema["paths"].items():
         for operation in path.values():
-            for status, answer in operation["responses"].items():
-                content = answer.get("content", {})
-                if int(status) >= FIRST_ERROR and "application/json" in content:
-                    answer["content"] = {MEDIA_TYPE: content["application/json"]}
+            answers = operation["responses"]
+            for status in everywhere if name.startswith("/api/") else ():
+                answers.setdefault(str(status), {"description": DESCRIPTIONS[status]})
+            for status, answer in answers.items():
+                if int(status) >= FIRST_ERROR:
+                    answer["content"] = {MEDIA_TYPE: {"schema": {"$ref": PROBLEM}}}
+                    if answer["description"] == "Validation Error":
+                        answer["description"] = DESCRIPTIONS[422]
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schema["components"]["schemas"].pop(unused, None)
     return schema
 
 

@@ -89,7 +89,7 @@ def sessions(market: Market, who: Who) -> Sessions:
         f"{COOKIE} -X DELETE -H 'X-CSRF-Token: TOKEN' '{{base}}/api/v1/account/sessions/12'"
     ),
 )
-def end_session(market: Market, who: Who, session: Id) -> Response:
+def end_own_session(market: Market, who: Who, session: Id) -> Response:
     """End one of one's log-ins."""
     assert who.account is not None
     if not market.sessions.end(who.account.id, session, address=who.address):

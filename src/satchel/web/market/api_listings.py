@@ -161,7 +161,7 @@ def order_photos(market: Market, who: Who, listing: Id, order: PhotoOrder) -> Li
     "/{listing}/photos/{sha}",
     dependencies=[READ],
     response_class=Response,
-    responses={**JPEG, **problems(401, 403, 404)},
+    responses={**JPEG, **problems(400, 401, 403, 404)},
 )
 def listing_photo(
     market: Market, who: Who, listing: Id, sha: Sha, side: SmallSide = None
