@@ -252,6 +252,58 @@ def test_a_product_does_not_come_back_under_a_code_that_is_taken(catalogue: Cata
     assert catalogue.product("A").name == "Model A"
 
 
+def test_a_code_that_another_product_had_in_between_comes_back_after_that_one(
+    catalogue: Catalogue,
+) -> None:
+    """B would find its code A taken, and nothing could be undone any more."""
+    before = rows(catalogue)
+    merged = catalogue.edits.merge("A", "D")
+    renamed = catalogue.edits.rename("B", "A")
+    edited = catalogue.edits.edit("A", {"brand": "x"})
+    deleted = catalogue.edits.delete_product("A")
+    with pytest.raises(EditConflict, match=f"decision {deleted.id} took the code 'A' away"):
+        catalogue.edits.undo(merged.id)
+    for edit in (deleted, edited, renamed, merged):
+        catalogue.edits.undo(edit.id)
+    assert rows(catalogue) == before
+
+
+def test_a_value_that_came_back_by_later_edits_is_not_taken_for_the_edits_own(
+    catalogue: Catalogue,
+) -> None:
+    first, second, third = (catalogue.edits.rename(*codes).id for codes in ("CX", "XY", "YX"))
+    with pytest.raises(EditConflict, match=f"decision {third} changed the same since"):
+        catalogue.edits.undo(first)
+    for number in (third, second, first):
+        catalogue.edits.undo(number)
+    assert catalogue.product("C").name == "Model C"
+
+
+def test_feedback_that_a_later_edit_took_along_holds_an_edit(catalogue: Catalogue) -> None:
+    said(catalogue, "A")
+    before = rows(catalogue)
+    merged, renamed = catalogue.edits.merge("A", "C"), catalogue.edits.rename("C", "E")
+    with pytest.raises(EditConflict, match=f"decision {renamed.id} changed the same since"):
+        catalogue.edits.undo(merged.id)
+    catalogue.edits.undo(renamed.id)
+    catalogue.edits.undo(merged.id)
+    assert rows(catalogue) == before
+
+
+def test_a_photo_that_came_again_in_between_comes_back_after_that_one(
+    catalogue: Catalogue,
+) -> None:
+    before = rows(catalogue)
+    first = catalogue.edits.delete_photos("A", [sha(2)])
+    merged = catalogue.edits.merge("B", "A")
+    second = catalogue.edits.delete_photos("A", [sha(2)])
+    with pytest.raises(EditConflict, match=f"decision {second.id} took the same photo"):
+        catalogue.edits.undo(first.id)
+    for edit in (second, merged, first):
+        catalogue.edits.undo(edit.id)
+    assert rows(catalogue) == before
+
+
 def test_a_photo_does_not_come_back_to_a_product_that_is_gone(catalogue: Catalogue) -> None:
     photo = catalogue.edits.delete_photos("A", [sha(0)])
     product = catalogue.edits.delete_product("A")

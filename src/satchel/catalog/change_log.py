@@ -41,7 +41,12 @@ from satchel.errors import EditConflict
 Table = type[Base]
 Values = Mapping[str, Any]
 
-OWN: Final[tuple[Table, ...]] = (ProductRow, ProductPhotoRow)
+KEYS: Final[Mapping[Table, tuple[str, ...]]] = {
+    ProductRow: ("code",),
+    ProductPhotoRow: ("product_id", "photo_id"),
+}
+"""Columns whose values no two rows of what an edit is about share."""
+OWN: Final[tuple[Table, ...]] = tuple(KEYS)
 FOLLOWING: Final[tuple[Table, ...]] = (DecisionSubjectRow, LookAlikeMemberRow, FeedbackRow)
 TABLES: Final[Mapping[str, Table]] = {table.__tablename__: table for table in OWN + FOLLOWING}
 PARENTS: Final[Mapping[str, Table]] = {
@@ -134,6 +139,8 @@ def restore(connection: Connection, decision: int) -> int:
 def _restore(connection: Connection, change: Any) -> None:
     table = TABLES[change.of_table]
     if change.before is None:
+        same = (ChangedRow.before[name].as_integer() == change.after[name] for name in _keys(table))
+        _refuse(_later(connection, change, table, ChangedRow.after.is_(None), *same), "deleted it")
         connection.execute(delete(table).where(_is_row(table, change.after)))
     elif change.after is None:
         _insert_again(connection, table, change)
@@ -149,7 +156,7 @@ def _insert_again(connection: Connection, table: Table, change: Any) -> None:
             _require_no_later(connection, parent, number, change)
             return  # erased for good, or of a group that is no longer proposed
     if table in OWN:
-        _require_free(connection, table, values)
+        _require_free(connection, table, values, change)
     elif connection.scalar(select(func.count()).select_from(table).where(_is_row(table, values))):
         return
     connection.execute(insert(table).values(**values))
@@ -163,70 +170,83 @@ def _set_back(connection: Connection, table: Table, change: Any) -> None:
     if found is None or getattr(found, "photo_id", None) != change.photo_id:
         _require_no_later(connection, table, change.row_id, change)
         return
+    same = ChangedRow.row_id == change.row_id
+    later = [one for one in _later(connection, change, table, same) if _overlap(one, change)]
+    _refuse(later, "changed the same")
     row, before = found._asdict(), _from_json(table, change.before)
     if any(row[name] != value for name, value in _from_json(table, change.after).items()):
         if table in OWN:
-            raise _changed_since(connection, change)
+            raise EditConflict(
+                f"what decision {change.decision_id} set was changed since, by an import: "
+                "edit it anew"
+            )
         return
-    if table in OWN:
-        _require_free(connection, table, {**row, **before}, but=change.row_id)
+    if any(name in before for name in KEYS.get(table, ())):
+        _require_free(connection, table, {**row, **before}, change)
     connection.execute(update(table).where(_is(table, change.row_id)).values(**before))
 
 
-def _require_free(
-    connection: Connection, table: Table, values: Values, *, but: int | None = None
-) -> None:
-    """Raise EditConflict where another row has the code, or shows the same photo."""
-    if table is ProductRow:
-        other = connection.scalar(select(ProductRow.id).where(ProductRow.code == values["code"]))
-        if other not in (None, but):
-            raise EditConflict(
-                f"another product has the code {values['code']!r} by now: rename that first"
-            )
-    else:
-        other = connection.scalar(
-            select(ProductPhotoRow.id).where(
-                ProductPhotoRow.product_id == values["product_id"],
-                ProductPhotoRow.photo_id == values["photo_id"],
-            )
+def _require_free(connection: Connection, table: Table, values: Values, change: Any) -> None:
+    """Raise EditConflict where another row has the code, or shows the same photo.
+
+    Also where another row had it in between, until an edit that stands took it away: that one
+    could not be undone any more.
+    """
+    product = table is ProductRow
+    columns = table.__table__.c
+    same = (columns[name] == values[name] for name in KEYS[table])
+    if connection.scalar(select(columns.id).where(columns.id != values["id"], *same)) is not None:
+        raise EditConflict(
+            f"another product has the code {values['code']!r} by now: rename that first"
+            if product
+            else "the product has the photo again by now: delete it there first"
         )
-        if other not in (None, but):
-            raise EditConflict("the product has the photo again by now: delete it there first")
+    had = (
+        [ChangedRow.before["code"].as_string() == values["code"]]
+        if product
+        else [
+            ChangedRow.photo_id == values["photo_id"],
+            ChangedRow.before["product_id"].as_integer() == values["product_id"],
+        ]
+    )
+    what = f"the code {values['code']!r}" if product else "the same photo of the product"
+    other_row = ChangedRow.row_id != values["id"]
+    _refuse(_later(connection, change, table, other_row, *had), f"took {what} away from another")
 
 
 def _require_no_later(connection: Connection, table: Table, row_id: int, change: Any) -> None:
     """Raise EditConflict where an edit that stands deleted a row."""
-    later = connection.scalar(
-        _standing(table, row_id).where(ChangedRow.after.is_(None), ChangedRow.purged.is_(False))
-    )
-    if later is not None and later != change.decision_id:
-        raise EditConflict(f"decision {later} deleted it since: undo that first")
+    deleted = (ChangedRow.row_id == row_id, ChangedRow.after.is_(None))
+    _refuse(_later(connection, change, table, *deleted), "deleted it")
 
 
-def _changed_since(connection: Connection, change: Any) -> EditConflict:
-    later = connection.scalar(
-        _standing(TABLES[change.of_table], change.row_id).where(ChangedRow.id > change.id)
-    )
-    if later is None:
-        return EditConflict(
-            f"what decision {change.decision_id} set was changed since, by an import: edit it anew"
-        )
-    return EditConflict(f"decision {later} changed the same since: undo that first")
+def _refuse(later: Sequence[Any], did: str) -> None:
+    if later:
+        raise EditConflict(f"decision {later[0].decision_id} {did} since: undo that first")
 
 
-def _standing(table: Table, row_id: int) -> Any:
-    """Select the last standing decision on a row."""
-    return (
-        select(ChangedRow.decision_id)
+def _overlap(one: Any, other: Any) -> bool:
+    """Whether two changes of a row are of the same columns, whatever the values are by now."""
+    return bool((one.before or {}).keys() & other.before.keys())
+
+
+def _later(
+    connection: Connection, change: Any, table: Table, *where: ColumnElement[bool]
+) -> Sequence[Any]:
+    """Return what later decisions that stand changed in a table, the last first."""
+    return connection.execute(
+        select(ChangedRow.decision_id, ChangedRow.before)
         .join(DecisionRow, DecisionRow.id == ChangedRow.decision_id)
         .where(
             ChangedRow.of_table == table.__tablename__,
-            ChangedRow.row_id == row_id,
+            ChangedRow.id > change.id,
+            ChangedRow.decision_id != change.decision_id,
+            ChangedRow.purged.is_(False),
             DecisionRow.undone_at.is_(None),
+            *where,
         )
         .order_by(ChangedRow.id.desc())
-        .limit(1)
-    )
+    ).all()
 
 
 # -- rows -----------------------------------------------------------------------------------------
@@ -244,9 +264,12 @@ def _is(table: Table, row_id: int) -> ColumnElement[bool]:
     return table.__table__.c.id == row_id
 
 
+def _keys(table: Table) -> list[str]:
+    return [column.name for column in table.__table__.primary_key]
+
+
 def _is_row(table: Table, values: Values) -> ColumnElement[bool]:
-    keys: Sequence[Any] = list(table.__table__.primary_key)
-    return and_(*(column == values[column.name] for column in keys))
+    return and_(*(table.__table__.c[name] == values[name] for name in _keys(table)))
 
 
 def _as_json(values: Values) -> dict[str, Any]:
