@@ -84,6 +84,8 @@ def read_elements(path: Path, root: str, tags: frozenset[str], depth: int) -> It
         raise UsageError(
             f"{path.name} cannot be read near line {line:,}: {error}; export it again"
         ) from None
+    finally:
+        stream.close()
 
 
 class _Refused(Exception):
@@ -103,6 +105,10 @@ class _Stream:
         self.parser.StartElementHandler = self._start
         self.parser.EndElementHandler = self._end
         self.parser.CharacterDataHandler = self._text
+
+    def close(self) -> None:
+        """Let go of the parser: it and this refer to each other, and are many in a folder."""
+        del self.parser
 
     def _doctype(self, *_: object) -> None:
         raise _Refused("it declares a document type (<!DOCTYPE …>); delete that line")

@@ -21,6 +21,7 @@ MAX_BYTES: Final = 64_000_000
 MAX_CLASSES: Final = 10_000
 LISTS: Final = ("train", "valid", "val", "test")
 """Keys that name the photos, in the order in which they are read."""
+CONFIG_SUFFIXES: Final = ((".yaml", ".yml"), (".data",), (".names",))
 CLASS_FILES: Final = ("classes.txt", "obj.names", "predefined_classes.txt")
 
 
@@ -112,8 +113,8 @@ def read_text(path: Path) -> str:
 
 def _config_in(folder: Path) -> Path:
     """Choose the file of a folder that names its classes."""
-    files = [file for file in walk_files(folder) if len(file.relative_to(folder).parts) <= 2]
-    for suffixes in ((".yaml", ".yml"), (".data",), (".names",)):
+    files = [file for file in walk_files(folder) if _may_be_config(file, folder)]
+    for suffixes in CONFIG_SUFFIXES:
         configs = [file for file in files if file.suffix.lower() in suffixes]
         if len(configs) > 1:
             names = ", ".join(str(file.relative_to(folder)) for file in configs[:5])
@@ -129,6 +130,13 @@ def _config_in(folder: Path) -> Path:
             "classes.txt), found none; add a file with a name a line, in the order of the classes"
         )
     return classes[0]
+
+
+def _may_be_config(file: Path, folder: Path) -> bool:
+    """Whether a file can name the classes; the label files of all photos are not kept in memory."""
+    named = file.name.lower() in CLASS_FILES
+    by_suffix = any(file.suffix.lower() in suffixes for suffixes in CONFIG_SUFFIXES)
+    return (named or by_suffix) and len(file.relative_to(folder).parts) <= 2
 
 
 def _names_file(path: Path, values: dict[str, str]) -> Path:
