@@ -96,6 +96,15 @@ def test_an_answer_follows_a_filter_without_the_button(reader, photo):
     assert not reader.all(".among")
 
 
+def test_photos_of_different_items_are_identified_apart(reader, photo):
+    reader.send(photo("M22675", 0, "bag.jpg"), photo("Z-9", 0, "star.jpg"))
+    reader.until(lambda: len(reader.all("[data-only]")) == 2 and not reader.all("form.working"))
+    reader.all("[data-only]")[1].click()
+    reader.until(lambda: len(reader.all(".previews li")) == 1)
+    reader.until(lambda: codes(reader)[:1] == ["Z-9"] and not reader.all("form.working"))
+    assert not reader.all("[data-only]")
+
+
 # -- boxes --------------------------------------------------------------------------------------
 
 
