@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, Field, ValidationError
 
+from satchel.collect.rules import CollectRules
 from satchel.curate.rules import CurationRules
 from satchel.errors import UsageError, WorkspaceError
 from satchel.fetch.rules import FetchRules
@@ -249,6 +250,7 @@ class Settings(StrictModel):
     serve: Serve = Serve()
     jobs: Jobs = Jobs()
     fetch: Fetch = Fetch()
+    collect: CollectRules = CollectRules()
     market: Market = Market()
 
 

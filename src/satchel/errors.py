@@ -36,7 +36,8 @@ SatchelError
 │   └── DatabaseBusy        another program holds the database's lock for too long
 ├── FetchError              a URL cannot be requested, or is not answered in time
 │   ├── AddressRefused      a URL that may not be requested: not https, or not public
-│   └── FetchTooLarge       an answer has too many bytes
+│   ├── FetchTooLarge       an answer has too many bytes
+│   └── NotPermitted        a site does not want it to be requested, or used
 ├── AnnotationToolError  a server for annotation cannot be reached, or refuses
 ├── FaultyPhoto             one of several photos of an item, named by its position
 ├── Abandoned               who requested an answer did not wait for it
@@ -277,6 +278,10 @@ class AddressRefused(FetchError):
 
 class FetchTooLarge(FetchError):
     """An answer has more bytes than allowed, before or after decompression."""
+
+
+class NotPermitted(FetchError):
+    """A site does not want a URL to be requested, or what is there to be used."""
 
 
 class FaultyPhoto(SatchelError):

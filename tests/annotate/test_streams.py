@@ -16,8 +16,8 @@ from annotate.photos import LABELS, one_photo
 from satchel.annotate import json_stream
 from satchel.annotate.formats import FORMATS
 from satchel.annotate.json_stream import Item, read_items
-from satchel.annotate.xml_stream import read_elements, root_tag
 from satchel.errors import UsageError
+from satchel.xml_stream import read_elements, root_tag
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

@@ -10,6 +10,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, insert, select
 
+import satchel.collect.tables
 import satchel.jobs.tables
 import satchel.market.accounts.tables
 import satchel.market.desk.tables

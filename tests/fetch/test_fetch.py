@@ -284,3 +284,12 @@ def test_proxies_of_the_environment_are_not_used(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:9")
     with server(said("204 No Content")) as port, FetchClient(LOCAL) as client:
         assert client.get(f"http://127.0.0.1:{port}/").status == 204
+
+
+def test_cookies_are_not_kept() -> None:
+    with (
+        server(said("200 OK", "Set-Cookie: a=b", "Connection: close")) as port,
+        FetchClient(LOCAL) as client,
+    ):
+        client.get(f"http://127.0.0.1:{port}/")
+        assert not list(client._client.cookies.jar)

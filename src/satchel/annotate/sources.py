@@ -13,9 +13,9 @@ from satchel.annotate.archive import unpacked
 from satchel.annotate.formats import FORMATS, cvat_xml, voc
 from satchel.annotate.formats.yolo_config import CLASS_FILES
 from satchel.annotate.records import AnnotatedPhoto, BoxProblem
-from satchel.annotate.xml_stream import root_tag
 from satchel.errors import UsageError
 from satchel.folders import walk_files
+from satchel.xml_stream import root_tag
 
 YOLO_SUFFIXES: Final = frozenset((".names", ".data", ".yaml", ".yml"))
 XML_ROOTS: Final = {cvat_xml.ROOT: "cvat", voc.ROOT: "voc"}

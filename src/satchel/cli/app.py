@@ -24,6 +24,7 @@ from satchel.cli.backup import backup, restore
 from satchel.cli.calibrate import calibrate
 from satchel.cli.catalog import catalog
 from satchel.cli.check import check
+from satchel.cli.collect import collect
 from satchel.cli.curate import curate
 from satchel.cli.evaluate import evaluate
 from satchel.cli.experiment import experiment
@@ -97,6 +98,7 @@ def _options(
 
 app.command()(init)
 app.command("import")(import_)
+app.command()(collect)
 app.add_typer(catalog, name="catalog")
 app.command()(index)
 app.command()(curate)

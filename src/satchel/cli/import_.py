@@ -137,7 +137,7 @@ def _say_counts(done: ImportResult, *, update: bool, dry_run: bool) -> None:
         where = "" if dry_run else f" in {done.addresses}"
         say(
             f"{count.addresses:,} photos are addresses: {would or 'they are '}kept aside{where}; "
-            "nothing is fetched"
+            "nothing is fetched; satchel collect fetches them, as their sites permit"
         )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from typing import Final, Self
 
 import httpcore2
@@ -58,6 +59,7 @@ class FetchClient:
             transport=_Transport(self._backend, rules.max_bytes),
             timeout=httpx2.Timeout(min(IDLE_S, rules.max_seconds)),
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "gzip, deflate"},
+            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=())),  # keeps none
             trust_env=False,  # a proxy would connect in our place, unchecked
             follow_redirects=False,
         )
@@ -82,9 +84,14 @@ class FetchClient:
         parsed = checked_url(url, self._rules)
         self._backend.addresses(parsed.host, parsed.port or _PORTS[parsed.scheme])
 
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> Fetched:
+    def get(
+        self,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        on_redirect: Callable[[str], None] | None = None,
+    ) -> Fetched:
         """Request a URL with GET; see `request`."""
-        return self.request("GET", url, headers=headers)
+        return self.request("GET", url, headers=headers, on_redirect=on_redirect)
 
     def request(
         self,
@@ -93,8 +100,13 @@ class FetchClient:
         *,
         headers: Mapping[str, str] | None = None,
         content: bytes | None = None,
+        on_redirect: Callable[[str], None] | None = None,
     ) -> Fetched:
         """Request a URL; an answer with any status but a redirect is returned.
+
+        Args:
+            on_redirect: called with the checked URL that a redirect leads to, before it is
+                requested; what it raises is raised.
 
         Raises:
             AddressRefused: the URL, an address of its host or a redirect is not allowed.
@@ -114,6 +126,8 @@ class FetchClient:
                 if isinstance(answer, Fetched):
                     return answer
                 target = answer
+                if on_redirect is not None:
+                    on_redirect(str(target))
         raise AddressRefused(
             f"{_shown(httpx2.URL(url))} redirects to {_shown(target)}, which is not followed: "
             "name the final address"

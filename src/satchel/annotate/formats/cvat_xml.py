@@ -24,10 +24,10 @@ from satchel.annotate.checks import (
     text,
 )
 from satchel.annotate.records import AnnotatedPhoto, BoxProblem
-from satchel.annotate.xml_stream import Element, read_elements
 from satchel.errors import UsageError
 from satchel.files import atomic_path
 from satchel.records import LabelledBox
+from satchel.xml_stream import Element, read_elements
 
 ROOT: Final = "annotations"
 NO_BOXES: Final = frozenset(("tag", "points", "cuboid", "skeleton"))

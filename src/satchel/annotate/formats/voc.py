@@ -25,10 +25,10 @@ from satchel.annotate.checks import (
 )
 from satchel.annotate.records import AnnotatedPhoto, BoxProblem
 from satchel.annotate.targets import folder_written_whole, inside
-from satchel.annotate.xml_stream import Element, read_elements
 from satchel.errors import UsageError
 from satchel.folders import walk_files
 from satchel.records import LabelledBox
+from satchel.xml_stream import Element, read_elements
 
 ROOT: Final = "annotation"
 STANDARD: Final = ("pose", "truncated", "occluded", "difficult")

@@ -1,7 +1,7 @@
 """Large XML files, read an element at a time, with the lines where elements begin.
 
 Expat itself, since `xml.etree` knows no lines. A document type is refused: with it come entities
-that expand to gigabytes or name other files, and annotation files have no use for one.
+that expand to gigabytes or name other files, and files of data have no use for one.
 """
 
 from __future__ import annotations

@@ -1,0 +1,5 @@
+"""Collecting photos from the web for codes that are known.
+
+`lists` reads lists of URLs, `recording` makes candidates of them, `crawl` fetches and stores what
+`permissions` allow, at the pace of `hosts`. Every candidate is a row, so that a killed run resumes.
+"""

@@ -1,0 +1,96 @@
+"""Records of collecting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """What became of a candidate."""
+
+    WAITING = "waiting"
+    FETCHED = "fetched"
+    """Received, and not yet stored."""
+    STORED = "stored"
+    DUPLICATE = "duplicate"
+    """Its photo was one of the product's already."""
+    REFUSED = "refused"
+    """The site does not want it, or it is no photo that can be used."""
+    FAILED = "failed"
+    """It was not answered, or not found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A photo's URL, as a source names it.
+
+    Attributes:
+        line: of the list, from 1; 0 where there is none.
+        product: values of `PRODUCT_FIELDS`, which a new product gets.
+    """
+
+    code: str
+    url: str
+    line: int = 0
+    query: str | None = None
+    rank: int | None = None
+    page: str | None = None
+    license: str | None = None
+    product: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A row of the table; see `satchel.collect.tables.CandidateRow`."""
+
+    id: int
+    code: str
+    url: str
+    host: str
+    page: str | None
+    license: str | None
+    attempts: int
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A candidate's new state; what is None stays as it is."""
+
+    id: int
+    state: State
+    reason: str | None = None
+    attempts: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HostCount:
+    """Candidates of one host.
+
+    Attributes:
+        found: all of them.
+        fetched: those whose bytes were received and are a usable photo.
+        new: those of which the product has a new photo.
+    """
+
+    host: str
+    found: int
+    waiting: int
+    fetched: int
+    refused: int
+    failed: int
+    new: int
+    duplicate: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReasonCount:
+    """How often candidates ended in a state for a reason, with one of their URLs."""
+
+    state: State
+    reason: str
+    count: int
+    example: str

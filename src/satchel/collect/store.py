@@ -1,0 +1,165 @@
+"""Candidates in the database."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Engine, func, select, update
+
+from satchel.catalog.database import writing
+from satchel.catalog.dialect import insert_or_ignore
+from satchel.catalog.tables import PhotoSourceRow, now
+from satchel.collect.records import Candidate, Change, Found, HostCount, ReasonCount, State
+from satchel.collect.tables import CandidateRow
+
+PAGE: Final = 100
+_COLUMNS: Final = tuple(getattr(CandidateRow, name) for name in Candidate.__dataclass_fields__)
+
+
+class CandidateStore:
+    """The table of candidates."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def add(self, found: Iterable[tuple[Found, str]], source: str) -> int:
+        """Add candidates with their hosts; those that are known stay as they are.
+
+        Returns:
+            how many are new.
+        """
+        new = 0
+        with writing(self._engine) as connection:
+            for one, host in found:
+                values = {
+                    "code": one.code,
+                    "url": one.url,
+                    "host": host,
+                    "source": source,
+                    "query": one.query,
+                    "rank": one.rank,
+                    "page": one.page,
+                    "license": one.license,
+                    "state": State.WAITING,
+                }
+                new += connection.execute(insert_or_ignore(CandidateRow).values(values)).rowcount
+            connection.commit()
+        return new
+
+    def known(self, code: str, url: str) -> bool:
+        """Whether this URL is a candidate of the code."""
+        chosen = select(CandidateRow.id).where(CandidateRow.code == code, CandidateRow.url == url)
+        with self._engine.connect() as connection:
+            return connection.scalar(chosen) is not None
+
+    def waiting_hosts(self) -> dict[str, int]:
+        """Return how many candidates of each host wait."""
+        chosen = (
+            select(CandidateRow.host, func.count())
+            .where(CandidateRow.state == State.WAITING)
+            .group_by(CandidateRow.host)
+        )
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(chosen)}
+
+    def waiting(self, host: str, after: int) -> list[Candidate]:
+        """Return the next candidates of a host that wait, with ids above `after`, in order."""
+        wanted = (CandidateRow.state == State.WAITING, CandidateRow.host == host)
+        return self._select(*wanted, CandidateRow.id > after)
+
+    def fetched(self) -> list[Candidate]:
+        """Return the next candidates that were fetched and not yet stored."""
+        return self._select(CandidateRow.state == State.FETCHED)
+
+    def _select(self, *wanted: Any) -> list[Candidate]:
+        chosen = select(*_COLUMNS).where(*wanted).order_by(CandidateRow.id).limit(PAGE)
+        with self._engine.connect() as connection:
+            return [Candidate(*row) for row in connection.execute(chosen)]
+
+    def change(self, changes: Sequence[Change]) -> None:
+        """Change the states of candidates, all or none."""
+        if not changes:
+            return
+        with writing(self._engine) as connection:
+            for one in changes:
+                values: dict[str, Any] = {"state": one.state, "reason": one.reason}
+                values |= {} if one.attempts is None else {"attempts": one.attempts}
+                values |= {} if one.sha256 is None else {"sha256": one.sha256}
+                row = update(CandidateRow).where(CandidateRow.id == one.id)
+                connection.execute(row.values(**values, changed_at=now()))
+            connection.commit()
+
+    def retry_failed(self) -> int:
+        """Let failed candidates wait again, and return how many."""
+        again = update(CandidateRow).where(CandidateRow.state == State.FAILED)
+        with writing(self._engine) as connection:
+            count = connection.execute(
+                again.values(state=State.WAITING, attempts=0, reason=None)
+            ).rowcount
+            connection.commit()
+        return count
+
+    def photos_of(self, code: str) -> int:
+        """Count the photos that were collected for a product, or are about to be stored."""
+        chosen = select(func.count()).where(
+            CandidateRow.code == code, CandidateRow.state.in_((State.STORED, State.FETCHED))
+        )
+        with self._engine.connect() as connection:
+            return connection.scalar(chosen) or 0
+
+    def stored_elsewhere(self, candidate: Candidate, photo_id: int) -> bool:
+        """Whether another candidate of the code has brought this photo."""
+        chosen = (
+            select(CandidateRow.id)
+            .join(PhotoSourceRow, PhotoSourceRow.source_sha256 == CandidateRow.sha256)
+            .where(
+                CandidateRow.code == candidate.code,
+                CandidateRow.state == State.STORED,
+                CandidateRow.id != candidate.id,
+                PhotoSourceRow.photo_id == photo_id,
+            )
+        )
+        with self._engine.connect() as connection:
+            return connection.execute(chosen).first() is not None
+
+    def counts(self) -> list[HostCount]:
+        """Count candidates by host, the host with the most first."""
+        chosen = select(CandidateRow.host, CandidateRow.state, func.count()).group_by(
+            CandidateRow.host, CandidateRow.state
+        )
+        by_host: dict[str, Counter[str]] = defaultdict(Counter)
+        with self._engine.connect() as connection:
+            for host, state, count in connection.execute(chosen):
+                by_host[host][state] += count
+        counted = [_host_count(host, states) for host, states in by_host.items()]
+        return sorted(counted, key=lambda one: (-one.found, one.host))
+
+    def reasons(self, most: int) -> list[ReasonCount]:
+        """Return the most frequent reasons of refused and failed candidates."""
+        count = func.count()
+        chosen = (
+            select(CandidateRow.state, CandidateRow.reason, count, func.min(CandidateRow.url))
+            .where(CandidateRow.state.in_((State.REFUSED, State.FAILED)))
+            .group_by(CandidateRow.state, CandidateRow.reason)
+            .order_by(count.desc(), CandidateRow.reason)
+            .limit(most)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(chosen).all()
+        return [ReasonCount(State(row[0]), row[1] or "", row[2], row[3]) for row in rows]
+
+
+def _host_count(host: str, states: Counter[str]) -> HostCount:
+    new, duplicate = states[State.STORED], states[State.DUPLICATE]
+    return HostCount(
+        host,
+        found=states.total(),
+        waiting=states[State.WAITING],
+        fetched=states[State.FETCHED] + new + duplicate,
+        refused=states[State.REFUSED],
+        failed=states[State.FAILED],
+        new=new,
+        duplicate=duplicate,
+    )

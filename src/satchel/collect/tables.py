@@ -1,0 +1,41 @@
+"""The table of candidates."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Index, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from satchel.catalog.tables import Base, now
+
+
+class CandidateRow(Base):
+    """A photo's URL that was found for a code; `state` is a `satchel.collect.records.State`.
+
+    `source` names the list or service that named it, `query` what was searched for and `rank` the
+    place among the answers, from 1. `sha256` is of the bytes that were received.
+    """
+
+    __tablename__ = "photo_candidates"
+    __table_args__ = (
+        UniqueConstraint("code", "url"),
+        Index("ix_photo_candidates_state_host", "state", "host"),
+        Index("ix_photo_candidates_code_state", "code", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(200))
+    url: Mapped[str]
+    host: Mapped[str] = mapped_column(String(300))
+    source: Mapped[str]
+    query: Mapped[str | None]
+    rank: Mapped[int | None]
+    page: Mapped[str | None]
+    license: Mapped[str | None]
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    sha256: Mapped[str | None] = mapped_column(String(64))
+    found_at: Mapped[datetime] = mapped_column(default=now)
+    changed_at: Mapped[datetime] = mapped_column(default=now)
