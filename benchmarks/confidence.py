@@ -1,12 +1,12 @@
 """Confidences: fitted on the dev tasks for the encoder's card, measured on the test tasks.
 
-    python -m benchmarks.confidence [dev|test]
+    python -m benchmarks.confidence [dev|test] [clip-b16|lite0]
 
-`dev`: ranking rules compared, and the confidence of the encoder's card. `test`: figures of
-confidences and verdicts with a third of the products taken away, drawn ten times: of a softmax with
-two thresholds (`softmax`), of the card's (`card`), and of one fitted on the dev photos of the same
-catalogue (`own photos`). The tables behind docs/decisions/0005-ranking.md and
-0011-honest-answers.md.
+`dev`: ranking rules compared (with the built-in encoder), and the confidence of the encoder's card.
+`test`: figures of confidences and verdicts with a third of the products taken away, drawn ten
+times: of a softmax with two thresholds (`softmax`), of the card's (`card`), and of one fitted on
+the dev photos of the same catalogue (`own photos`). The tables behind
+docs/decisions/0005-ranking.md and 0011-honest-answers.md.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.accuracy import RULES as SEARCH_RULES
 from benchmarks.accuracy import Photos, embedded, gallery_of, shipped
 from benchmarks.datasets import LabelledPhoto, Task, distinct_paths, tasks
 from benchmarks.reporting import print_table, write_json
@@ -27,6 +28,7 @@ from satchel.confidence.model import conditional_probabilities, presence
 from satchel.confidence.outcomes import NOT_THERE, Outcomes, joined, outcomes_of
 from satchel.encode.card import Confidence
 from satchel.encode.encoder import Encoder
+from satchel.encode.registry import BUILTINS
 from satchel.evaluate.offline import Query, rank_pairs, rank_queries
 from satchel.records import PhotoEmbedding
 from satchel.search.rules import SearchRules
@@ -164,12 +166,12 @@ class Queries:
         return [self.thinned(seed).known().paired() for seed in range(DRAWS)]
 
 
-def queries_of(task: Task, photos: Photos) -> Queries:
-    """A task's queries, searched in its gallery as it ships."""
+def queries_of(task: Task, photos: Photos, rules: SearchRules) -> Queries:
+    """A task's queries, searched in its gallery by the rules that ship with the encoder."""
     gallery, codes = gallery_of(task, photos)
     queries = [photos.query(query.path) for query in task.queries]
     right = np.array([codes.index(query.code) for query in task.queries])
-    return Queries(gallery.searcher(SearchRules()), queries, right, right)
+    return Queries(gallery.searcher(rules), queries, right, right)
 
 
 def equally(parts: list[Outcomes]) -> Outcomes:
@@ -299,20 +301,22 @@ def row_of(task: str, side: str, measured: Measured) -> list[object]:
 
 def main() -> None:
     """Print the tables and write the JSON."""
-    split = sys.argv[1] if len(sys.argv) > 1 else "dev"
+    split, name = (*sys.argv[1:], *("dev", "clip-b16")[len(sys.argv) - 1 :])
+    suffix = "" if name == "clip-b16" else f"-{name}"
     dev = tasks("dev")
     shown = dev if split == "dev" else dev + tasks("test")
-    photos = embedded(distinct_paths(shown), shipped())
-    queries = {task.name: queries_of(task, photos) for task in shown}
+    photos = embedded(distinct_paths(shown), shipped(BUILTINS[name]))
+    queries = {task.name: queries_of(task, photos, SEARCH_RULES[name]) for task in shown}
     pairs = [queries[task.name].paired() for task in dev]
     card, held_out = fit_confidence(equally(pairs), None, "dev tasks")
     if split == "dev":
-        rules = {task.name: compare_rules(task, photos) for task in by_photos_per_product(dev)}
-        for name, rows in rules.items():
-            print_table(f"A product's score from its photos: {name}", ["rule", *"135"], rows)
+        compared = by_photos_per_product(dev) if name == "clip-b16" else []
+        rules = {task.name: compare_rules(task, photos) for task in compared}
+        for task_name, rows in rules.items():
+            print_table(f"A product's score from its photos: {task_name}", ["rule", *"135"], rows)
         print(card.model_dump_json(indent=2))
         write_json(
-            "confidence-dev",
+            f"confidence-dev{suffix}",
             {"rules": rules, "card": card.model_dump(mode="json"), "left_out": asdict(held_out)},
         )
         return
@@ -334,9 +338,11 @@ def main() -> None:
                 for key, value in asdict(measured).items()
             }
             figures.append({"task": task.name, "side": side, **values})
-    name = f"{SHARE:.0%} of the products not in the gallery, {DRAWS} draws"
-    print_table(name, ["task", "confidence", *SHOWN], rows)
-    write_json("confidence-test", {"card": card.model_dump(mode="json"), "measured": figures})
+    title = f"{SHARE:.0%} of the products not in the gallery, {DRAWS} draws ({name})"
+    print_table(title, ["task", "confidence", *SHOWN], rows)
+    write_json(
+        f"confidence-test{suffix}", {"card": card.model_dump(mode="json"), "measured": figures}
+    )
 
 
 if __name__ == "__main__":

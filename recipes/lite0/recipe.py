@@ -34,13 +34,13 @@ SETTINGS: Final = AdaptSettings(minutes=None, val_share=0.0, network=NetworkSett
 """Settings of the run; the others are the defaults of `satchel adapt`."""
 
 CONFIDENCE: Final = Confidence(
-    presence=(-0.0666, 0.1889, 0.114, 0.0472, 0.4606, -0.1808, 0.0),
-    sharpness=(0.0877, 0.2093, 1.4599),
-    further=(-1.4783, -3.5423),
+    presence=(-0.7819, 0.1969, 0.3835, 0.0226, 0.556, -0.118, 0.0),
+    sharpness=(0.2152, 0.2538, 1.2528),
+    further=(-2.3675, -3.3113),
     absent_share=0.33,
     precision=0.9,
     identified_at=1.0,
-    absent_at=0.5042,
+    absent_at=0.4504,
     queries=3365,
     measured_on=(
         "benchmarks/confidence.py, dev tasks: Grocery studio → train+val and train → val, "
