@@ -155,6 +155,12 @@ def test_fields_are_checked(fields: dict[str, object]) -> None:
         ListingFields.model_validate(fields)
 
 
+def test_pasted_text_is_kept_as_people_write_it() -> None:
+    family = "👨\u200d👩\u200d👧"
+    fields = ListingFields(text=f"가방\r\n{family}\t새것")
+    assert fields.text == f"가방\n{family} 새것"
+
+
 def test_a_change_to_an_old_version_is_refused(market: Market) -> None:
     draft, seller = market.draft(), market.actors["seller"]
     market.goods.listings.change(draft.public_id, ListingFields(size="30"), seller)

@@ -133,9 +133,10 @@ def test_what_cannot_be_seen_is_folded_away(own_workspace, serve_app, visible, f
 def test_the_catalogues_own_picture_is_named_as_such(client, own_workspace):
     photo = own_workspace.catalogue.photos_of("M22675")[0]
     files = {"photos": ("a.jpg", own_workspace.photos.read(photo.sha256))}
+    code = '<span class="model">M22675</span>'
     for headers, said in (
-        ({}, "This is the catalogue's own picture of M22675"),
-        (KOREAN, "카탈로그에 있는 M22675의 사진이에요"),
+        ({}, f"This is the catalogue's own picture of {code}"),
+        (KOREAN, f"카탈로그에 있는 {code}의 사진이에요"),
     ):
         answer = client.post("/identify", files=files, headers={**HTMX, **headers})
         assert said in unescape(answer.text)

@@ -25,9 +25,13 @@ class Grade(StrEnum):
     C = "C"
 
 
+JOINERS: Final = "\u200c\u200d"
+"""Within scripts, and within emoji of several people."""
+
+
 def _printable(text: str) -> str:
-    text = text.replace("\r\n", "\n")  # as forms send line breaks
-    if not all(char.isprintable() or char == "\n" for char in text):
+    text = text.replace("\r\n", "\n").replace("\t", " ")  # as forms and spreadsheets send
+    if not all(char.isprintable() or char in JOINERS or char == "\n" for char in text):
         raise ValueError("expected text without control characters")
     return text.strip()
 

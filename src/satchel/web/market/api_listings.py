@@ -8,7 +8,7 @@ from typing import Annotated, Final
 from fastapi import APIRouter, File, Form, Path, Query, Request, Response, UploadFile
 
 from satchel.catalog.filters import Where, parse_where
-from satchel.errors import Forbidden, UsageError
+from satchel.errors import Forbidden, UnknownListing, UsageError
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.given import given_box, parse_box
 from satchel.market.listings.fields import ListingFields
@@ -261,12 +261,12 @@ def photo_of(listing: Stored, sha: str) -> ListingPhoto:
     """Return a photo of a listing.
 
     Raises:
-        UsageError: it has no such photo.
+        UnknownListing: it has no such photo.
     """
     for photo in listing.photos:
         if photo.sha256 == sha:
             return photo
-    raise UsageError(f"this listing has no photo {sha[:12]}…; reload it")
+    raise UnknownListing(f"this listing has no photo {sha[:12]}…; reload it")
 
 
 def jpeg_of(
@@ -284,7 +284,7 @@ def jpeg_of(
         side: its longer side in pixels, at most; None for all of it.
 
     Raises:
-        UsageError: it has no such photo.
+        UnknownListing: it has no such photo.
     """
     photo_of(listing, sha)
     tag = f"{sha}-{side.value if side else 'whole'}"
