@@ -321,12 +321,14 @@ def test_the_right_product_is_searched_and_said_by_keyboard(reader, photo, own_w
     reader.send(photo("Z-9"))
     ready(reader)
     reader.one(".another summary").send_keys(Keys.ENTER)
+    reader.until(lambda: reader.one("#other").is_displayed())
     reader.one("#other").send_keys("구찌 가방")
     reader.until(lambda: reader.texts(".others .code") == ["가방-7"])
     reader.chrome.execute_script("document.querySelector('.others').id = 'before'")
     reader.one("#other").send_keys(Keys.ENTER)  # searches again, and leaves the page as it is
     reader.until(lambda: reader.all(".others:not(#before)"))
     assert reader.texts(".others .code") == ["가방-7"]
+    reader.until(lambda: reader.one(".others .choose").is_displayed())  # not while it is replaced
     reader.one(".others .choose").send_keys(Keys.ENTER)
     reader.until(lambda: "가방-7" in reader.one("#said").text)
     (stored,) = own_workspace.catalogue.feedback.all()

@@ -35,7 +35,7 @@ def collect(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             help="CSV, XLSX or JSONL with code and url, or a Google Merchant feed (XML, TSV); "
             "without it, what still waits is fetched.",
         ),
