@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selenium.common.exceptions import TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
@@ -72,7 +73,12 @@ class Reader:
         return found
 
     def until(self, happens: Callable[[], Any]) -> Any:
-        return WebDriverWait(self.chrome, 30, 0.05).until(lambda _: happens())
+        try:
+            return WebDriverWait(self.chrome, 30, 0.05).until(lambda _: happens())
+        except TimeoutException as error:  # what was on the page says more than the stack
+            shown = self.chrome.find_element(By.TAG_NAME, "body").text[:1_000]
+            error.msg = f"{self.chrome.current_url} shows: {shown!r}"
+            raise
 
     def send(self, *photos: Path) -> None:
         self.one("#photos").send_keys("\n".join(map(str, photos)))
