@@ -180,6 +180,8 @@ def test_the_shop_shows_what_is_on_sale_and_a_buyer_reserves_it(
         page = nobody.get("/goods", params={"q": CODES[0], "grade": "S"}).text
         assert "₩1,250,000" in page
         assert "Nothing on sale" in nobody.get("/goods", params={"to_krw": 1_000}).text
+        unfilled = {"q": "", "from_krw": "", "to_krw": ""}  # as a form without script sends
+        assert "₩1,250,000" in nobody.get("/goods", params=unfilled).text
         shown = nobody.get(f"/goods/{listing}").text
         facts = re.search(r'<script type="application/ld\+json">(.*?)</script>', shown, re.DOTALL)
         assert facts

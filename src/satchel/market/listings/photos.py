@@ -16,7 +16,7 @@ from satchel.catalog.database import writing
 from satchel.catalog.photos import PhotoStore, sha256
 from satchel.curate.hashing import perceptual_hash
 from satchel.decoding.decoder import Decoder
-from satchel.errors import UsageError
+from satchel.errors import UnknownListing, UsageError
 from satchel.market.listings.changes import write
 from satchel.market.listings.records import Listing, ListingPhoto
 from satchel.market.listings.states import Actor
@@ -107,12 +107,12 @@ class ListingPhotos:
         """Remove a photo, and its file where no other listing has the same.
 
         Raises:
-            UsageError: the listing has no such photo.
-            UnknownListing, Forbidden, StateConflict: see `editable`.
+            UnknownListing: the listing has no such photo.
+            Forbidden, StateConflict: see `editable`.
         """
         with writing(self._engine) as connection, connection.begin():
             listing = editable(connection, public_id, actor)
-            photo = _photo(listing, sha256)
+            photo = photo_of(listing, sha256)
             connection.execute(delete(ListingPhotoRow).where(ListingPhotoRow.id == photo.id))
             details = {"sha256": photo.sha256}
             after = write(connection, listing, {}, actor, kind="remove_photo", details=details)
@@ -140,7 +140,7 @@ class ListingPhotos:
             for position, sha256 in enumerate(hashes):
                 connection.execute(
                     update(ListingPhotoRow)
-                    .where(ListingPhotoRow.id == _photo(listing, sha256).id)
+                    .where(ListingPhotoRow.id == photo_of(listing, sha256).id)
                     .values(position=position)
                 )
             return write(connection, listing, {}, actor, kind="order_photos")
@@ -149,12 +149,12 @@ class ListingPhotos:
         """Keep the box that the seller draws around the good; None for none.
 
         Raises:
-            UsageError: the listing has no such photo.
-            UnknownListing, Forbidden, StateConflict: see `editable`.
+            UnknownListing: the listing has no such photo.
+            Forbidden, StateConflict: see `editable`.
         """
         with writing(self._engine) as connection, connection.begin():
             listing = editable(connection, public_id, actor)
-            photo = _photo(listing, sha256)
+            photo = photo_of(listing, sha256)
             values = {"box": None if box is None else list(box.xyxy)}
             connection.execute(
                 update(ListingPhotoRow).where(ListingPhotoRow.id == photo.id).values(**values)
@@ -183,8 +183,13 @@ class ListingPhotos:
             return connection.scalar(used) is None and self.store.remove(sha256)
 
 
-def _photo(listing: Listing, sha256: str) -> ListingPhoto:
+def photo_of(listing: Listing, sha256: str) -> ListingPhoto:
+    """Return a photo of a listing.
+
+    Raises:
+        UnknownListing: it has no such photo.
+    """
     for photo in listing.photos:
         if photo.sha256 == sha256:
             return photo
-    raise UsageError(f"this listing has no photo {sha256[:12]}…; reload it")
+    raise UnknownListing(f"this listing has no photo {sha256[:12]}…; reload it")

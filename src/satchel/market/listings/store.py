@@ -75,6 +75,15 @@ class ListingStore:
         with self._engine.connect() as connection:
             return read_listing(connection, public_id)
 
+    def own(self, public_id: str, actor: Actor) -> Listing:
+        """Return a listing that this actor may change now.
+
+        Raises:
+            UnknownListing, Forbidden, StateConflict: see `editable`.
+        """
+        with self._engine.connect() as connection:
+            return editable(connection, public_id, actor)
+
     def events(self, public_id: str) -> list[ListingEvent]:
         """Return what happened to a listing, the first event first.
 

@@ -24,8 +24,6 @@ from satchel.text import folded
 PAGE: Final = 48
 MAX_WORDS: Final = 8
 FACETS: Final = ("brand", "category", "grade", "colour")
-PRICE_BINS_KRW: Final = (500_000, 1_000_000, 2_000_000, 5_000_000, 10_000_000)
-"""Upper ends, exclusive, of the ranges of price that are offered; beyond them one more."""
 
 
 class Order(StrEnum):

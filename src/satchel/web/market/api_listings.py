@@ -8,12 +8,12 @@ from typing import Annotated, Final
 from fastapi import APIRouter, File, Form, Path, Query, Request, Response, UploadFile
 
 from satchel.catalog.filters import Where, parse_where
-from satchel.errors import Forbidden, UnknownListing, UsageError
+from satchel.errors import Forbidden, UsageError
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.given import given_box, parse_box
 from satchel.market.listings.fields import ListingFields
+from satchel.market.listings.photos import photo_of
 from satchel.market.listings.records import Listing as Stored
-from satchel.market.listings.records import ListingPhoto
 from satchel.market.listings.states import Actor, Part, State, StepName, parts
 from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
@@ -211,13 +211,8 @@ def identify_listing(
     filtered: QueryFilter,
 ) -> Identification:
     """Identify the good from its photos; the answer is kept with the listing."""
-    actor = actor_of(who)
-    found = market.goods.listings.get(listing)
-    if found.seller != actor.account:
-        raise Forbidden("this listing is another seller's; only its seller may identify it")
-    answer, space = identify(server, market, found, parse_where(filtered), gone=is_gone(request))
-    kept = {**answer.model_dump(mode="json"), "space": space}
-    market.goods.listings.remember_answer(listing, kept, actor, version=found.version)
+    where = parse_where(filtered)
+    answer, _ = identify(server, market, who, listing, where, gone=is_gone(request))
     return answer
 
 
@@ -257,18 +252,6 @@ def visible(market: MarketState, who: Visitor, public_id: str) -> Stored:
     return found
 
 
-def photo_of(listing: Stored, sha: str) -> ListingPhoto:
-    """Return a photo of a listing.
-
-    Raises:
-        UnknownListing: it has no such photo.
-    """
-    for photo in listing.photos:
-        if photo.sha256 == sha:
-            return photo
-    raise UnknownListing(f"this listing has no photo {sha[:12]}…; reload it")
-
-
 def jpeg_of(
     market: MarketState,
     listing: Stored,
@@ -301,16 +284,23 @@ def jpeg_of(
 def identify(
     server: ServerState,
     market: MarketState,
-    listing: Stored,
+    who: Visitor,
+    public_id: str,
     where: Where,
     *,
     gone: Callable[[], bool],
-) -> tuple[Identification, str]:
+) -> tuple[Identification, Stored]:
     """Identify a good by the first photos of its listing, with the boxes that its seller drew.
 
-    Returns:
-        The answer, and the id of the embedding space.
+    The answer is kept with the listing, and returned with it.
+
+    Raises:
+        Forbidden: it is another seller's.
+        StateConflict: it can no longer be changed, or was meanwhile.
+        SatchelError: see `ServerState.identify`.
     """
+    actor, listings = actor_of(who), market.goods.listings
+    listing = listings.own(public_id, actor)
     shown = listing.photos[:MAX_ITEM_PHOTOS]
     photos = [KeptPhoto(one.sha256[:12], market.photos.read(one.sha256)) for one in shown]
     found = server.identify(
@@ -321,4 +311,5 @@ def identify(
     )
     names = tuple(photos[place].name for place in found.used)
     answer = Identification.linked(names, found.found, None, (), found.refused)
-    return answer, found.space
+    kept = {**answer.model_dump(mode="json"), "space": found.space}
+    return answer, listings.remember_answer(public_id, kept, actor, version=listing.version)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Final
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BeforeValidator, Field
 
 from satchel.errors import UnknownListing
 from satchel.market.listings.fields import Grade
@@ -44,7 +45,41 @@ MAX_FACET: Final = 100
 Id = Annotated[str, Path(max_length=32, description="The good.")]
 Value = Annotated[str, Query(max_length=200)]
 Values = Annotated[Sequence[Value], Query(max_length=MAX_VALUES)]
-Price = Annotated[int | None, Query(ge=0, lt=2**53, description="In won.")]
+Price = Annotated[
+    Annotated[int, Field(ge=0, lt=2**53)] | None,
+    BeforeValidator(lambda given: given or None),  # a form without script sends empty fields
+    Query(description="In won."),
+]
+
+
+def searched_for(
+    *,
+    q: Annotated[str, Query(max_length=200, description="Words, all of which must fit.")] = "",
+    brand: Values = (),
+    category: Values = (),
+    grade: Annotated[Sequence[Grade], Query(max_length=MAX_VALUES)] = (),
+    colour: Values = (),
+    code: Values = (),
+    from_krw: Price = None,
+    to_krw: Price = None,
+    sold: bool = False,
+) -> Wanted:
+    """Read what a request looks for, on the page and in the API alike."""
+    return Wanted(
+        text=q,
+        brand=tuple(brand),
+        category=tuple(category),
+        grade=tuple(one.value for one in grade),
+        colour=tuple(colour),
+        from_krw=from_krw,
+        to_krw=to_krw,
+        codes=tuple(code),
+        sold=sold,
+    )
+
+
+SearchedFor = Annotated[Wanted, Depends(searched_for)]
+"""Dependency type: what the request looks for."""
 
 router = APIRouter(tags=["goods"])
 goods = APIRouter(prefix="/api/v1/goods")
@@ -57,32 +92,9 @@ goods = APIRouter(prefix="/api/v1/goods")
     openapi_extra=curl("curl '{base}/api/v1/goods?q=디올&grade=S&to_krw=2000000&sort=cheapest'"),
 )
 def find_goods(
-    *,
-    market: Market,
-    q: Annotated[str, Query(max_length=200, description="Words, all of which must fit.")] = "",
-    brand: Values = (),
-    category: Values = (),
-    grade: Annotated[Sequence[Grade], Query(max_length=MAX_VALUES)] = (),
-    colour: Values = (),
-    code: Values = (),
-    from_krw: Price = None,
-    to_krw: Price = None,
-    sold: bool = False,
-    sort: Order = Order.NEWEST,
-    page: PageNumber = 1,
+    market: Market, wanted: SearchedFor, sort: Order = Order.NEWEST, page: PageNumber = 1
 ) -> Goods:
     """Search the goods on sale. Values of one attribute are alternatives."""
-    wanted = Wanted(
-        text=q,
-        brand=tuple(brand),
-        category=tuple(category),
-        grade=tuple(one.value for one in grade),
-        colour=tuple(colour),
-        from_krw=from_krw,
-        to_krw=to_krw,
-        codes=tuple(code),
-        sold=sold,
-    )
     found = market.goods.shelf.find(wanted, order=sort, page=page)
     return Goods.of(found, [Facet.of(one, MAX_FACET) for one in market.goods.shelf.facets(wanted)])
 

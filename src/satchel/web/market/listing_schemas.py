@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from satchel.market.desk import records as desk
 from satchel.market.desk.opinions import Standing
@@ -17,16 +16,12 @@ from satchel.market.listings.fields import Grade, Line, Paragraphs, ProposedProd
 from satchel.market.listings.states import Actor, State, StepName, open_steps
 from satchel.market.sale import shelf
 from satchel.schemas import Facet
+from satchel.web.market.schemas import Body, Time
 
-Time = Annotated[datetime, AfterValidator(lambda time: time.replace(tzinfo=UTC))]
 Seconds = Annotated[
     float, Field(ge=0, le=86_400, description="Of the expert's time, for this decision.")
 ]
 Text = Annotated[Paragraphs, Field(description="For the seller.")]
-
-
-class _Body(BaseModel):
-    model_config = ConfigDict(extra="forbid")
 
 
 class ListingPhoto(BaseModel):
@@ -110,7 +105,7 @@ class Listings(BaseModel):
         return cls(total=total, listings=[Listing.of(one, actor) for one in found])
 
 
-class PhotoOrder(_Body):
+class PhotoOrder(Body):
     """The order of the photos; the first is the cover."""
 
     photos: list[Annotated[str, Field(max_length=64)]] = Field(
@@ -118,7 +113,7 @@ class PhotoOrder(_Body):
     )
 
 
-class GivenBox(_Body):
+class GivenBox(Body):
     """A box around the good."""
 
     box: str | None = Field(
@@ -264,7 +259,7 @@ class DeskCase(BaseModel):
         )
 
 
-class Certifying(_Body):
+class Certifying(Body):
     """Certify a listing."""
 
     code: Line = Field(description="Of the product, which need not be the seller's.")
@@ -273,7 +268,7 @@ class Certifying(_Body):
     seconds: Seconds
 
 
-class Rejecting(_Body):
+class Rejecting(Body):
     """Reject a listing."""
 
     reason: desk.Reason
@@ -281,7 +276,7 @@ class Rejecting(_Body):
     seconds: Seconds
 
 
-class AskingPhotos(_Body):
+class AskingPhotos(Body):
     """Ask for photos."""
 
     photos: list[Annotated[str, Field(max_length=desk.MAX_ASKED_CHARS)]] = Field(
@@ -293,13 +288,13 @@ class AskingPhotos(_Body):
     seconds: Seconds
 
 
-class Assigning(_Body):
+class Assigning(Body):
     """Give a listing to an expert."""
 
     expert: int = Field(ge=0, lt=2**63, description="Account.")
 
 
-class Revoking(_Body):
+class Revoking(Body):
     """Revoke a certificate."""
 
     why: Line

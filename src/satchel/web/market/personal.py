@@ -8,7 +8,6 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Form
 from fastapi.responses import HTMLResponse, RedirectResponse, StreamingResponse
-from pydantic import BaseModel, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -17,6 +16,7 @@ from satchel.market.privacy.personal import delete_account, export_data
 from satchel.web.api.openapi import problems
 from satchel.web.market.account import RECENT
 from satchel.web.market.forms import Email
+from satchel.web.market.schemas import Body
 from satchel.web.market.state import Market, MarketState
 from satchel.web.visitors import Visitor, Who, take_cookie
 
@@ -30,10 +30,9 @@ ZIP: Final[dict[int | str, dict[str, Any]]] = {
 router = APIRouter()
 
 
-class Deleting(BaseModel):
+class Deleting(Body):
     """Deletion of one's own account."""
 
-    model_config = ConfigDict(extra="forbid")
     email: Email
 
 

@@ -25,11 +25,13 @@ Token = Annotated[str, Field(max_length=64, description="Secret of the link in a
 Time = Annotated[datetime, AfterValidator(lambda time: time.replace(tzinfo=UTC))]
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """Base of what is sent: unknown keys are refused."""
+
     model_config = ConfigDict(extra="forbid")
 
 
-class Registering(_Body):
+class Registering(Body):
     """What a person gives to register."""
 
     email: Email
@@ -38,33 +40,33 @@ class Registering(_Body):
     accept_terms: bool = Field(description="Whether the terms are accepted; they must be.")
 
 
-class LoggingIn(_Body):
+class LoggingIn(Body):
     """E-mail address and password."""
 
     email: Email
     password: Password
 
 
-class Forgetting(_Body):
+class Forgetting(Body):
     """Whose password is forgotten."""
 
     email: Email
 
 
-class Confirming(_Body):
+class Confirming(Body):
     """The secret that was sent to an e-mail address."""
 
     token: Token
 
 
-class Resetting(_Body):
+class Resetting(Body):
     """The secret of an e-mail, and the new password."""
 
     token: Token
     password: Password
 
 
-class PasswordChange(_Body):
+class PasswordChange(Body):
     """The present password, and the new one."""
 
     old: Password = ""
@@ -132,7 +134,7 @@ class LoggedIn(BaseModel):
     csrf_token: str = Field(description="Goes into X-CSRF-Token of every request but GET.")
 
 
-class NewKey(_Body):
+class NewKey(Body):
     """An API key to be made."""
 
     name: str = Field(max_length=MAX_NAME_CHARS, description="To know it by.")

@@ -11,16 +11,16 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
-from satchel.errors import CatalogueError, FaultyPhoto, PhotoError, SatchelError, UsageError
+from satchel.errors import CatalogueError, PhotoError, SatchelError, UsageError
 from satchel.locate.given import parse_box
 from satchel.market.listings.fields import Grade, Line, ListingFields, ProposedProduct
-from satchel.market.listings.photos import MAX_PHOTOS
+from satchel.market.listings.photos import MAX_PHOTOS, photo_of
 from satchel.market.listings.records import Listing
 from satchel.market.listings.states import EDITABLE, Actor, StepName, open_steps
 from satchel.market.roles import Role
 from satchel.validation import reason
 from satchel.web.access import allow
-from satchel.web.market.api_listings import OWN_STEPS, actor_of, identify, photo_of, visible
+from satchel.web.market.api_listings import OWN_STEPS, actor_of, identify, visible
 from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
 from satchel.web.pages.feedback import MOST_OTHERS
@@ -138,20 +138,15 @@ def identify_photos(
     request: Request, server: Server, market: Market, who: Who, listing: str
 ) -> Response:
     """Identify the good from its photos, and show the candidates."""
-    actor = actor_of(who)
-    found = market.goods.listings.get(listing)
-    visible(market, who, listing)
     try:
-        answer, space = identify(server, market, found, {}, gone=is_gone(request))
-    except (SatchelError, FaultyPhoto) as error:
-        problem = problem_of(error)
+        _, after = identify(server, market, who, listing, {}, gone=is_gone(request))
+    except SatchelError as error:
         if not is_fragment(request):
             raise
+        found, problem = visible(market, who, listing), problem_of(error)
         return pages_of(request).render(
             request, "market/_candidates.html", listing=found, candidates=(), problem=problem
         )
-    kept = {**answer.model_dump(mode="json"), "space": space}
-    after = market.goods.listings.remember_answer(listing, kept, actor, version=found.version)
     if not is_fragment(request):
         return RedirectResponse(f"{listing_page(listing)}#product", 303)
     return _candidates(request, after)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final
+from typing import Any, Final
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, SubElement, tostring
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter
 from fastapi.responses import HTMLResponse, RedirectResponse
 from markupsafe import Markup
 from starlette.requests import Request
@@ -21,7 +21,7 @@ from satchel.market.sale.shelf import PAGE, Order, Wanted
 from satchel.records import Product
 from satchel.web.access import EVERYBODY, allow
 from satchel.web.market.api_listings import PageNumber, actor_of
-from satchel.web.market.api_sale import MAX_VALUES, Price, Values, public
+from satchel.web.market.api_sale import SearchedFor, public
 from satchel.web.market.state import Market
 from satchel.web.pages.rendering import pages_of
 from satchel.web.state import Server
@@ -46,26 +46,11 @@ def goods(
     request: Request,
     server: Server,
     market: Market,
-    q: Annotated[str, Query(max_length=200)] = "",
-    brand: Values = (),
-    category: Values = (),
-    grade: Annotated[Sequence[Grade], Query(max_length=MAX_VALUES)] = (),
-    colour: Values = (),
-    from_krw: Price = None,
-    to_krw: Price = None,
+    wanted: SearchedFor,
     sort: Order = Order.NEWEST,
     page: PageNumber = 1,
 ) -> Response:
     """Show what is on sale."""
-    wanted = Wanted(
-        text=q,
-        brand=tuple(brand),
-        category=tuple(category),
-        grade=tuple(one.value for one in grade),
-        colour=tuple(colour),
-        from_krw=from_krw,
-        to_krw=to_krw,
-    )
     found = market.goods.shelf.find(wanted, order=sort, page=page)
     return pages_of(request).render(
         request,
