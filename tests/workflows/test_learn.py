@@ -9,8 +9,10 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from sqlalchemy import update
 
 from conftest import draw
+from satchel.catalog.database import writing
 from satchel.confidence.outcomes import RankedPair
 from satchel.confidence.stored import calibration_path
 from satchel.decoding.decoder import IN_PROCESS
@@ -24,6 +26,7 @@ from satchel.market.listings.fields import Grade, ListingFields
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.listings.records import Listing
 from satchel.market.listings.states import Actor, StepName
+from satchel.market.listings.tables import ListingRow
 from satchel.market.roles import Role
 from satchel.search.indexing import open_index
 from satchel.served import load_embedder
@@ -125,6 +128,19 @@ def test_a_worker_takes_what_is_certified(market: Market) -> None:
     engine = market.workspace.catalogue.engine
     Worker(engine, handlers_of(market.workspace)).run(Event().is_set, once=True)
     assert [one.listing for one in taken_photos(engine)] == [listing.public_id]
+
+
+def test_a_worker_prepares_the_photos_of_what_is_offered(market: Market) -> None:
+    listing = market.certified(worn(72))
+    with writing(market.workspace.catalogue.engine) as connection, connection.begin():
+        connection.execute(update(ListingRow).values(price_krw=1_000))
+    market.goods.listings.step(listing.public_id, StepName.OFFER, market.seller)
+    public = market.workspace.market_folder / "public"
+    assert not public.exists()
+    engine = market.workspace.catalogue.engine
+    Worker(engine, handlers_of(market.workspace)).run(Event().is_set, once=True)
+    names = {path.name for path in public.rglob("*.*")}
+    assert names == {f"{listing.photos[0].sha256}.{end}" for end in ("jpg", "640.webp")}
 
 
 def test_a_listing_is_ranked_without_its_own_photos(

@@ -17,6 +17,9 @@ from satchel.market.webhooks.records import EVENTS
 TAKE_PHOTOS: Final = "take_photos"
 """Kind of the job by which the gallery gets what was certified, and loses what was revoked."""
 
+PREPARE_PHOTOS: Final = "prepare_photos"
+"""Kind of the job that makes the photos of a listing that everybody sees."""
+
 EXPIRE: Final = "expire_reservations"
 """Kind of the job that puts goods back on sale."""
 
@@ -25,6 +28,9 @@ def to_jobs(connection: Connection, listing: Listing, event: ListingEvent) -> No
     """Queue what follows from a step."""
     if event.step in {StepName.CERTIFY, StepName.REVOKE}:
         enqueue(connection, TAKE_PHOTOS, {}, unique_key=TAKE_PHOTOS)
+    elif event.step is StepName.OFFER:
+        key = f"{PREPARE_PHOTOS}:{listing.public_id}"
+        enqueue(connection, PREPARE_PHOTOS, {"listing": listing.public_id}, unique_key=key)
     elif event.step is StepName.RESERVE:
         key = f"{EXPIRE}:{event.id}"
         enqueue(connection, EXPIRE, {}, unique_key=key, delay=RESERVED_FOR + timedelta(seconds=1))

@@ -12,7 +12,8 @@ from satchel.market.accounts.mail import SmtpMailer
 from satchel.market.accounts.outbox import JOB as MAIL
 from satchel.market.accounts.outbox import MailHandler
 from satchel.market.goods import Goods
-from satchel.market.outbox import EXPIRE, TAKE_PHOTOS
+from satchel.market.outbox import EXPIRE, PREPARE_PHOTOS, TAKE_PHOTOS
+from satchel.market.privacy.public_photos import PublicPhotos
 from satchel.market.webhooks.publish import BACKOFF as WEBHOOK_BACKOFF
 from satchel.market.webhooks.publish import KIND as WEBHOOK
 from satchel.market.webhooks.sending import Sender
@@ -38,6 +39,7 @@ def handlers_of(workspace: Workspace) -> Handlers:
         MAIL: Handler(letters.run, deadline_s=120),
         TAKE_PHOTOS: Handler(bound(_take_photos), deadline_s=24 * 60 * 60),
         EXPIRE: Handler(bound(_expire)),
+        PREPARE_PHOTOS: Handler(bound(_prepare_photos)),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 
@@ -83,3 +85,12 @@ def _expire(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> Argum
     """Put goods back on sale whose reservation has expired."""
     catalogue = workspace.catalogue
     return {"expired": Goods.of(catalogue.engine, catalogue.brands).reservations.expire()}
+
+
+def _prepare_photos(workspace: Workspace, _lease: Lease, arguments: Arguments) -> Arguments:
+    """Make the photos of a listing that everybody sees."""
+    catalogue, public = workspace.catalogue, PublicPhotos.of(workspace)
+    listing = Goods.of(catalogue.engine, catalogue.brands).listings.get(str(arguments["listing"]))
+    for photo in listing.photos:
+        public.prepare(photo.sha256)
+    return {"photos": len(listing.photos)}

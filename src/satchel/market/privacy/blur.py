@@ -7,6 +7,7 @@ ship with OpenCV. Detection errs towards blurring: a seller can cover nothing by
 from __future__ import annotations
 
 from pathlib import Path
+from threading import local
 from typing import Final
 
 import cv2
@@ -59,8 +60,8 @@ class Blurrer:
         height, width = small.shape
         found = [
             rectangle
-            for name in PLATES
-            for rectangle in _cascade(name).detectMultiScale(small, 1.1, 5, minSize=(40, 12))
+            for cascade in _cascades()
+            for rectangle in cascade.detectMultiScale(small, 1.1, 5, minSize=(40, 12))
         ]
         return [
             np.array([x / width, y / height, (x + w) / width, (y + h) / height], np.float32)
@@ -68,9 +69,15 @@ class Blurrer:
         ]
 
 
-def _cascade(name: str) -> cv2.CascadeClassifier:
-    # One for each call: a classifier keeps its working memory, so threads cannot share it.
-    return cv2.CascadeClassifier(str(CASCADES / name))
+_own = local()
+
+
+def _cascades() -> list[cv2.CascadeClassifier]:
+    """Return the classifiers of this thread: they keep working memory, so none can be shared."""
+    if not hasattr(_own, "cascades"):
+        _own.cascades = [cv2.CascadeClassifier(str(CASCADES / name)) for name in PLATES]
+    found: list[cv2.CascadeClassifier] = _own.cascades
+    return found
 
 
 def _blur(pixels: RGB, box: Floats) -> None:

@@ -1,6 +1,7 @@
 """Photos of listings as everybody may see them: smaller, and with people blurred.
 
-Each is made when it is first shown and kept as a file, which may be deleted at any time.
+A job makes them when a good is offered, so that no page waits for it; one that is missing is made
+when it is shown. Each is a file, which may be deleted at any time.
 """
 
 from __future__ import annotations
@@ -15,14 +16,18 @@ from typing import Final
 from PIL import Image
 
 from satchel.catalog.photos import PhotoStore
-from satchel.decoding.decoder import Decoder
+from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.files import write_atomically
 from satchel.images import decode, encode_jpeg, shrunk
 from satchel.market.privacy.blur import Blurrer
 from satchel.parallel import cores
 from satchel.photo_header import PhotoLimits
+from satchel.workspace import Workspace
 
 SIDE_PX: Final = 1_600
+SHOWN_PX: Final = (640,)
+"""Sides of the small copies that pages show."""
+
 QUALITY: Final = 85
 WEBP_QUALITY: Final = 80
 
@@ -51,6 +56,26 @@ class PublicPhotos:
         self._limits = limits
         self._blur = blur
         self._making = BoundedSemaphore(cores())
+
+    @classmethod
+    def of(cls, workspace: Workspace, decoder: Decoder = IN_PROCESS) -> PublicPhotos:
+        """Open those of a workspace, by its settings."""
+        return cls(
+            workspace.market_photos,
+            workspace.market_folder / "public",
+            decoder,
+            workspace.settings.photos.limits(),
+            blur=workspace.settings.market.blur,
+        )
+
+    def prepare(self, sha256: str) -> None:
+        """Make the copies that pages show of a photo.
+
+        Raises:
+            CatalogueError, PhotoError, StorageError: see `read`.
+        """
+        for side_px in SHOWN_PX:
+            self.small(sha256, side_px)
 
     def read(self, sha256: str) -> bytes:
         """Return the public copy of the photo with this SHA-256: a JPEG of 1,600 pixels at most.

@@ -81,9 +81,7 @@ class MarketState:
         self._decoder, self._limits = decoder, limits
         self._thumbnails = BoundedSemaphore(cores())
         self.photos = ListingPhotos(engine, store, decoder, limits)
-        self.public_photos = PublicPhotos(
-            store, workspace.market_folder / "public", decoder, limits, blur=self.settings.blur
-        )
+        self.public_photos = PublicPhotos.of(workspace, decoder)
         self.webhooks = webhooks_of(workspace)
         self.rates = Rates(
             self.settings.requests_per_minute, Networks(workspace.settings.serve.proxies)
