@@ -106,18 +106,28 @@ def codes() -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
-def workspace_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A workspace with four products of two photos each, indexed. Not to be changed."""
+def unopened_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A workspace with four products of two photos each, indexed, to be copied and never opened.
+
+    A process that reads a database's file to its end takes from its own connections the locks on it
+    (https://sqlite.org/howtocorrupt.html, 2.2), and a server that writes then fails.
+    """
     workspace = serve_stub(Workspace.create(tmp_path_factory.mktemp("workspace")))
     fill(workspace, write_catalogue(tmp_path_factory.mktemp("source"), CODES), stub_encoder())
     workspace.catalogue.close()
     return workspace.folder
 
 
+@pytest.fixture(scope="session")
+def workspace_folder(unopened_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy that servers open. Not to be changed, and not to be copied."""
+    return shutil.copytree(unopened_folder, tmp_path_factory.mktemp("opened") / "workspace")
+
+
 @pytest.fixture
-def own_workspace(workspace_folder: Path, tmp_path: Path) -> Iterator[Workspace]:
+def own_workspace(unopened_folder: Path, tmp_path: Path) -> Iterator[Workspace]:
     """A copy of the workspace that a test may change."""
-    workspace = Workspace.open(shutil.copytree(workspace_folder, tmp_path / "own"))
+    workspace = Workspace.open(shutil.copytree(unopened_folder, tmp_path / "own"))
     yield workspace
     workspace.catalogue.close()
 

@@ -71,8 +71,8 @@ def rules_of(app: FastAPI) -> tuple[list[Rule], list[str]]:
 
 
 @pytest.fixture(scope="module")
-def app(workspace_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
-    folder = shutil.copytree(workspace_folder, tmp_path_factory.mktemp("access") / "w")
+def app(unopened_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FastAPI]:
+    folder = shutil.copytree(unopened_folder, tmp_path_factory.mktemp("access") / "w")
     workspace = Workspace.open(folder)
     yield market_app(workspace, requests_per_minute=100_000)
     workspace.catalogue.close()

@@ -27,12 +27,12 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture(scope="module")
 def market(
-    workspace_folder,
+    unopened_folder,
     tmp_path_factory: pytest.TempPathFactory,
     mailbox: Mailbox,
     run_server: Callable[[FastAPI], AbstractContextManager[str]],
 ) -> Iterator[tuple[str, Workspace]]:
-    folder = shutil.copytree(workspace_folder, tmp_path_factory.mktemp("market") / "w")
+    folder = shutil.copytree(unopened_folder, tmp_path_factory.mktemp("market") / "w")
     workspace = Workspace.open(folder)
     with run_server(market_app(workspace, mailbox)) as url:
         yield url, workspace

@@ -32,9 +32,9 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture(scope="module")
 def app(
-    workspace_folder, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
+    unopened_folder, mailbox: Mailbox, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[FastAPI]:
-    folder = shutil.copytree(workspace_folder, tmp_path_factory.mktemp("passkeys") / "w")
+    folder = shutil.copytree(unopened_folder, tmp_path_factory.mktemp("passkeys") / "w")
     workspace = Workspace.open(folder)
     yield market_app(workspace, mailbox, url=ORIGIN)
     workspace.catalogue.close()

@@ -38,9 +38,9 @@ def mailbox() -> Mailbox:
 
 @pytest.fixture(scope="module")
 def app(
-    workspace_folder, tmp_path_factory: pytest.TempPathFactory, provider: Provider, mailbox: Mailbox
+    unopened_folder, tmp_path_factory: pytest.TempPathFactory, provider: Provider, mailbox: Mailbox
 ) -> Iterator[FastAPI]:
-    folder = shutil.copytree(workspace_folder, tmp_path_factory.mktemp("providers") / "w")
+    folder = shutil.copytree(unopened_folder, tmp_path_factory.mktemp("providers") / "w")
     service = {"client_id": CLIENT_ID, "issuer": provider.url}
     workspace = with_market(
         Workspace.open(folder), kakao=service, naver={**service, "api": provider.url}
