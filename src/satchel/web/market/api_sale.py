@@ -148,12 +148,7 @@ def price_hint(
     found = market.goods.shelf.price_hint(code)
     if found is None:
         raise UnknownListing(f"fewer than three goods of {code!r} were sold here")
-    return PriceHint(
-        sold=found.sold,
-        low_krw=found.low_krw,
-        median_krw=found.median_krw,
-        high_krw=found.high_krw,
-    )
+    return PriceHint.model_validate(found)
 
 
 @router.get(

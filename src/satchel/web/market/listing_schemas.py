@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from satchel.market.desk import records as desk
 from satchel.market.desk.opinions import Standing
@@ -22,6 +22,12 @@ Seconds = Annotated[
     float, Field(ge=0, le=86_400, description="Of the expert's time, for this decision.")
 ]
 Text = Annotated[Paragraphs, Field(description="For the seller.")]
+
+
+class _Converted(BaseModel):
+    """Base of what has the fields of a record, and is made by `model_validate`."""
+
+    model_config = ConfigDict(from_attributes=True)
 
 
 class ListingPhoto(BaseModel):
@@ -144,7 +150,7 @@ class ListingEvent(BaseModel):
         )
 
 
-class Opinion(BaseModel):
+class Opinion(_Converted):
     """What an expert decided."""
 
     expert: int = Field(description="Account.")
@@ -157,23 +163,8 @@ class Opinion(BaseModel):
     seconds: float
     at: Time
 
-    @classmethod
-    def of(cls, opinion: desk.Opinion) -> Opinion:
-        """Convert an opinion."""
-        return cls(
-            expert=opinion.expert,
-            kind=opinion.kind,
-            code=opinion.code,
-            seller_code=opinion.seller_code,
-            reason=opinion.reason,
-            text=opinion.text,
-            photos_asked=list(opinion.photos_asked),
-            seconds=opinion.seconds,
-            at=opinion.at,
-        )
 
-
-class SeenBefore(BaseModel):
+class SeenBefore(_Converted):
     """A photo of this listing that is elsewhere too."""
 
     photo: str = Field(description="SHA-256, of this listing.")
@@ -184,11 +175,6 @@ class SeenBefore(BaseModel):
     same_seller: bool
     code: str | None = Field(description="Code of the product that the catalogue shows with it.")
     source: str | None = Field(description="Where the catalogue has it from.")
-
-    @classmethod
-    def of(cls, found: FoundBefore) -> SeenBefore:
-        """Convert."""
-        return cls(**{name: getattr(found, name) for name in cls.model_fields})
 
 
 class QueueEntry(BaseModel):
@@ -250,9 +236,9 @@ class DeskCase(BaseModel):
         """Convert for an expert."""
         return cls(
             listing=Listing.of(listing, actor),
-            opinions=[Opinion.of(one) for one in opinions],
+            opinions=[Opinion.model_validate(one) for one in opinions],
             disputed=standing.disputed,
-            seen_before=[SeenBefore.of(one) for one in seen],
+            seen_before=[SeenBefore.model_validate(one) for one in seen],
             events=[ListingEvent.of(one, actor) for one in events],
             claimed_until=listing.claimed_until,
             seller_listings=seller_listings,
@@ -376,7 +362,7 @@ class Goods(BaseModel):
         )
 
 
-class PriceHint(BaseModel):
+class PriceHint(_Converted):
     """What goods of a product were sold for, in won."""
 
     sold: int
