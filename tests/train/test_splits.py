@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import defaultdict
 from pathlib import Path
 
@@ -144,3 +146,35 @@ def test_a_frozen_split_is_read_back_and_a_changed_one_refused(tmp_path: Path) -
 def test_asking_for_more_products_than_there_are() -> None:
     with pytest.raises(UsageError, match="expected 9 products with 3 photos or more, there are 1"):
         make_split(photos_of([2, 3]), SplitOptions(products=9, fewest_photos=3))
+
+
+def test_real_queries_are_of_unseen_products_and_searched_in_the_other_photos(
+    tmp_path: Path,
+) -> None:
+    """Ten products have two real queries of their three photos; forty have none."""
+    photos = photos_of([3] * 50)
+    asked = {(p.code, p.sha256) for p in photos if p.code < "P010" and int(p.sha256, 16) % 3}
+    options = SplitOptions(protocol="open", val=0.2, test=0.3)
+    split = make_split(photos, options, queries=asked, unknown=["f" * 64])
+    parts = {part: {code for code in split.products(part) if code < "P010"} for part in PARTS}
+    assert {part: len(codes) for part, codes in parts.items()} == {"train": 5, "val": 2, "test": 3}
+    assert len(split.products("train")) == 45  # those without a query are trained on
+    for part in PARTS:
+        assert set(split.answerable(part)) == set(split.part(part)) & asked
+        assert set(split.searched(part)) == {(p.code, p.sha256) for p in photos} - asked
+    split.save(tmp_path / "split.json")
+    assert Split.load(tmp_path / "split.json") == split
+    assert make_split(photos, options, queries=asked).hash != split.hash
+
+
+def test_a_split_frozen_before_there_were_real_queries_is_still_valid(tmp_path: Path) -> None:
+    """Its file lacks their keys, and its hash was taken without them."""
+    split = make_split(photos_of([3] * 4), SplitOptions())
+    split.save(tmp_path / "split.json")
+    content = json.loads((tmp_path / "split.json").read_text())
+    del content["queries"], content["unknown"]
+    (tmp_path / "older.json").write_text(json.dumps(content))
+    assert Split.load(tmp_path / "older.json") == split
+    older = {name: value for name, value in content.items() if name != "hash"}
+    text = json.dumps(older, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    assert hashlib.sha256(text.encode()).hexdigest() == content["hash"]

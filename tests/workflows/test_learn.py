@@ -11,27 +11,33 @@ import numpy as np
 import pytest
 from sqlalchemy import update
 
-from conftest import draw
+from conftest import SHAPES, draw, jpeg
 from satchel.catalog.database import writing
-from satchel.confidence.outcomes import RankedPair
+from satchel.confidence.outcomes import NOT_THERE, RankedPair
 from satchel.confidence.stored import calibration_path
 from satchel.decoding.decoder import IN_PROCESS
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.jobs.worker import Worker
+from satchel.market.desk.records import Reason
 from satchel.market.goods import Goods
-from satchel.market.learning.certified import taken_photos
+from satchel.market.learning.decided import absent_listings, taken_photos
 from satchel.market.listings.fields import Grade, ListingFields
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.listings.records import Listing
 from satchel.market.listings.states import Actor, StepName
 from satchel.market.listings.tables import ListingRow
 from satchel.market.roles import Role
+from satchel.progress import SILENT
 from satchel.search.indexing import open_index
 from satchel.served import load_embedder
+from satchel.train.splits import PARTS, Split, SplitOptions, make_split
 from satchel.workflows import learn
+from satchel.workflows import split as split_workflow
+from satchel.workflows.calibrate import fit_calibration
 from satchel.workflows.jobs import handlers_of
+from satchel.workflows.split_ranking import SplitPart, rank_part
 from satchel.workspace import Workspace
 from support.cli import satchel
 from support.market import make_account
@@ -79,6 +85,16 @@ class Market:
         self.goods.listings.step(listing, StepName.SUBMIT, self.seller)
         self.goods.queue.claim(listing, self.expert)
         return self.goods.decisions.certify(listing, code, self.expert, seconds=5)
+
+    def rejected(self, photo: bytes, reason: Reason, *, consent: bool = True) -> Listing:
+        """A listing of one photo that an expert rejected."""
+        listing = self.goods.listings.create(self.seller).public_id
+        self.photos.add(listing, "upload-01", photo, self.seller)
+        fields = ListingFields(code=RIGHT, grade=Grade.A, consent_gallery=consent)
+        self.goods.listings.change(listing, fields, self.seller)
+        self.goods.listings.step(listing, StepName.SUBMIT, self.seller)
+        self.goods.queue.claim(listing, self.expert)
+        return self.goods.decisions.reject(listing, reason, self.expert, seconds=5)
 
     def revoke(self, listing: Listing) -> None:
         certificate = self.goods.decisions.certificate_of(listing)
@@ -174,3 +190,90 @@ def test_too_few_decisions_change_nothing(market: Market) -> None:
     assert "certified listings" in answer["reason"]
     space = load_embedder(market.workspace, threads=1).space
     assert not calibration_path(market.workspace.models, space.id).exists()
+
+
+def test_only_goods_that_the_catalogue_lacks_are_unknown(market: Market) -> None:
+    """Not those rejected for another reason, without consent, or once certified and revoked."""
+    absent = market.rejected(worn(72), Reason.NOT_IN_CATALOGUE)
+    market.rejected(worn(73), Reason.COUNTERFEIT)
+    market.rejected(worn(74), Reason.NOT_IN_CATALOGUE, consent=False)
+    market.revoke(market.certified(worn(75)))
+    engine = market.workspace.catalogue.engine
+    assert [one.public_id for one in absent_listings(engine)] == [absent.public_id]
+    market.goods.listings.step(absent.public_id, StepName.REVISE, market.seller)
+    assert absent_listings(engine) == []
+
+
+def test_confidences_are_fitted_on_decisions_with_unknown_goods(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ranks of 20 certified and 5 unknown goods go into the fit, and the command stores it."""
+    workspace = market.workspace
+    for seed in range(20):
+        market.certified(worn(seed), f"M{seed % 5}")
+    for seed in range(20, 25):
+        market.rejected(worn(seed), Reason.NOT_IN_CATALOGUE)
+    market.certified(worn(30), consent=False)
+    fitted: list[int] = []
+    real = fit_calibration
+
+    def fit(where: Workspace, space: Any, pairs: Sequence[RankedPair], *rest: Any) -> Any:
+        fitted.extend(pair.right for pair in pairs)
+        return real(where, space, pairs, *rest)
+
+    monkeypatch.setattr(learn, "fit_calibration", fit)
+    told = satchel(workspace.folder, "calibrate", "--from-decisions", "--json")
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["measured"]["queries"] == 20
+    assert (len(fitted), fitted.count(NOT_THERE)) == (25, 5)
+    space = load_embedder(workspace, threads=1).space
+    assert calibration_path(workspace.models, space.id).exists()
+    refused = satchel(workspace.folder, "calibrate", "--from-decisions", "--feedback")
+    assert refused.returncode == 2
+
+
+def test_a_split_of_decisions_needs_certified_products_and_freezes_them(
+    market: Market, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = market.workspace
+    for number, shape in enumerate(SHAPES):
+        market.certified(jpeg(shape, 7), f"M{number}")
+    unknown = market.rejected(worn(20), Reason.NOT_IN_CATALOGUE)
+    learn.learn_photos(workspace)
+    refused = satchel(workspace.folder, "split", "real", "--from-decisions")
+    assert refused.returncode == 2
+    assert "expected 20 or more products" in refused.stderr
+    monkeypatch.setattr(split_workflow, "FEWEST_CERTIFIED", 4)
+    market.certified(worn(40), "M0")  # not taken yet
+    made = satchel(workspace.folder, "split", "real", "--from-decisions", "--val", "0.2", "--json")
+    assert made.returncode == 0, made.stderr
+    answer = json.loads(made.stdout)
+    assert (answer["queries"], answer["unknown"]) == (4, 1)
+    assert "2 photos of certified listings that the gallery has not taken" in made.stderr
+    split = Split.load(workspace.split_path("real"))
+    taken = {(one.code, one.sha256) for one in taken_photos(workspace.catalogue.engine)}
+    assert set(split.queries) < taken  # curation keeps four of five
+    assert split.unknown == (unknown.photos[0].sha256,)
+    assert [len(split.answerable(part)) for part in PARTS] == [2, 1, 1]
+    assert not set(split.queries) & set(split.searched("test"))
+
+
+def test_real_queries_of_a_split_are_ranked_among_the_catalogues_photos(market: Market) -> None:
+    """Their certified photos are in the gallery by then, and are passed over."""
+    workspace = market.workspace
+    for number, shape in enumerate(SHAPES):
+        market.certified(jpeg(shape, 7), f"M{number}")
+    learn.learn_photos(workspace)
+    photos = split_workflow.labelled(
+        workspace, split_workflow.workspace_photos(workspace), column=None
+    )
+    taken = [(one.code, one.sha256) for one in taken_photos(workspace.catalogue.engine)]
+    options = SplitOptions(protocol="open", val=0.2, test=0.2)
+    split = make_split(photos, options, queries=taken)
+    part = SplitPart(workspace, split, split_workflow.workspace_photos(workspace), "test")
+    assert set(part.queries) <= set(taken)
+    assert not set(part.gallery) & set(taken)
+    assert part.own is None
+    ranked = rank_part(part, load_embedder(workspace, threads=1), progress=SILENT)
+    assert len(ranked.ranks) == 1
+    assert ranked.ranks[0] >= 1

@@ -46,6 +46,10 @@ def calibrate(
             "--feedback", help="On what people said of answers, here or in the file that is named."
         ),
     ] = False,
+    from_decisions: Annotated[
+        bool,
+        typer.Option("--from-decisions", help="On what experts decided about listings."),
+    ] = False,
     forget: Annotated[
         bool, typer.Option("--forget", help="Return to the confidence of the encoder's card.")
     ] = False,
@@ -61,14 +65,18 @@ def calibrate(
     from satchel.workflows.calibrate import calibrate as calibrate_workspace
 
     workspace = open_workspace(context)
-    if feedback and not forget:
+    sources = (photos is not None and not feedback) + feedback + from_decisions + forget
+    if sources != 1:
+        raise UsageError(
+            "expected photos to calibrate with (CSV, JSONL, a folder per code), or one of "
+            "--feedback, --from-decisions and --forget alone"
+        )
+    if feedback:
         _calibrate_on_feedback(workspace, photos, as_json)
         return
-    if forget == (photos is not None) or (feedback and forget):
-        raise UsageError(
-            "expected photos to calibrate with (CSV, JSONL, a folder per code), or --feedback, or "
-            "--forget alone"
-        )
+    if from_decisions:
+        _calibrate_on_decisions(workspace, as_json)
+        return
     if photos is None:
         calibration_path(workspace.models, served_space(workspace).id).unlink(missing_ok=True)
         if as_json:
@@ -124,6 +132,21 @@ def _calibrate_on_feedback(workspace: Workspace, file: Path | None, as_json: boo
     _print(measured, calibration, left_out, as_json)
     if problems.count:
         raise typer.Exit(SOME_FAILED)
+
+
+def _calibrate_on_decisions(workspace: Workspace, as_json: bool) -> None:
+    from satchel.confidence.stored import write_calibration
+    from satchel.files import timestamp
+    from satchel.workflows.learn import calibrate_on_decisions
+
+    with Bars() as bars:
+        calibration, measured, left_out = calibrate_on_decisions(
+            workspace, f"decisions, {timestamp()}", progress=bars
+        )
+    write_calibration(workspace.models, calibration)
+    for why, count in left_out.items():
+        say(f"left out: {count:,} listings {why}")
+    _print(measured, calibration, left_out, as_json)
 
 
 def _print(

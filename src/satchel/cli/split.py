@@ -7,15 +7,26 @@ from typing import Annotated, Literal
 import typer
 
 from satchel.cli.shared import AsJson, open_workspace, print_result, say
+from satchel.errors import UsageError
 
 
 def split(
     context: typer.Context,
     name: Annotated[str, typer.Argument(help="The split's name; what is frozen never changes.")],
+    from_decisions: Annotated[
+        bool,
+        typer.Option(
+            "--from-decisions",
+            help="Photos of certified listings are the queries, of products unseen in training.",
+        ),
+    ] = False,
     protocol: Annotated[
-        Literal["closed", "open"],
-        typer.Option(help="closed: the same products in all parts; open: unseen ones in val, test"),
-    ] = "closed",
+        Literal["closed", "open"] | None,
+        typer.Option(
+            help="closed: the same products in all parts; open: unseen ones in val, test. Default: "
+            "closed, and open with --from-decisions."
+        ),
+    ] = None,
     column: Annotated[
         str | None,
         typer.Option(help="Column of the catalogue file with train, val or test."),
@@ -34,10 +45,15 @@ def split(
 ) -> None:
     """Freeze a split of the photos for training, validation and test."""
     from satchel.train.splits import PARTS, SplitOptions
-    from satchel.workflows.split import split_workspace
+    from satchel.workflows.split import split_decisions, split_workspace
 
+    if from_decisions and (protocol == "closed" or column is not None):
+        raise UsageError(
+            "expected --from-decisions without --column and --protocol closed: certified products "
+            "are dealt out whole"
+        )
     options = SplitOptions(
-        protocol=protocol,
+        protocol=protocol or "closed",
         val=val,
         test=test,
         products=products,
@@ -47,7 +63,10 @@ def split(
     )
     workspace = open_workspace(context)
     path = workspace.split_path(name)
-    made = split_workspace(workspace, path, options, column=column)
+    if from_decisions:
+        made, missing = split_decisions(workspace, path, options)
+    else:
+        made, missing = split_workspace(workspace, path, options, column=column), 0
     if as_json:
         parts = {
             part: {"photos": len(made.part(part)), "products": len(made.products(part))}
@@ -56,10 +75,20 @@ def split(
         print_result(
             {"name": name, "path": path, "parts": parts, "left_out": made.left_out}
             | {"torn_groups": made.torn_groups}
+            | {"queries": len(made.queries), "unknown": len(made.unknown)}
         )
     for part in PARTS:
         say(f"{part}: {len(made.part(part)):,} photos of {len(made.products(part)):,} products")
-    if not made.part("val"):
+    if made.queries:
+        asked = ", ".join(f"{part} {len(made.answerable(part)):,}" for part in PARTS)
+        say(f"photos of certified listings that are queries: {asked}")
+        say(f"photos of goods that the catalogue did not have: {len(made.unknown):,}")
+    if missing:
+        say(
+            f"left out: {missing:,} photos of certified listings that the gallery has not taken "
+            "yet (`satchel learn`), or does not keep"
+        )
+    if not made.answerable("val"):
         say(
             "beware: training needs photos to choose the best weights by, and val has none; make a "
             "split of another name with a larger --val"

@@ -2,7 +2,9 @@
 
 Photos that belong together (copies of one photo, photos of one item) are never in two parts. Two
 protocols: *closed*, the same products in all parts; *open*, products unseen in training in the
-others.
+others. Of some photos it is known that they are such as people ask with: real photos of a good, as
+experts certified it. A split that has them is open, deals out the products that have them, and is
+validated and tested with these photos alone, searched among all the others.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -59,6 +61,10 @@ class Split(StrictModel):
     torn_groups: int = Field(
         0, description="groups of copies that the catalogue's own column puts in two parts"
     )
+    queries: tuple[Named, ...] = Field((), description="photos of the parts that are real queries")
+    unknown: tuple[str, ...] = Field(
+        (), description="SHA-256 of real queries whose good the catalogue did not have"
+    )
 
     def part(self, name: str) -> tuple[Named, ...]:
         """The photos of a part."""
@@ -71,13 +77,28 @@ class Split(StrictModel):
         """The codes of a part, in ascending order."""
         return tuple(sorted({code for code, _ in self.part(name)}))
 
+    def searched(self, name: str) -> tuple[Named, ...]:
+        """The photos that a part's queries are searched in.
+
+        The training photos, where its products are trained on; else the part itself, or all that
+        are not real queries, where the split has some.
+        """
+        if self.queries:
+            asked = set(self.queries)
+            return tuple(photo for part in PARTS for photo in self.part(part) if photo not in asked)
+        return self.part(name) if self.protocol == "open" else self.train
+
     def answerable(self, name: str) -> tuple[Named, ...]:
-        """The photos of a part whose product can be found.
+        """The queries of a part whose product can be found.
 
         Products that are trained on are found among the training photos; unseen ones among the
-        part itself, where the only photo of a product has no other to match.
+        part itself, where the only photo of a product has no other to match. Where the split has
+        real queries, they are found among all other photos.
         """
         photos = self.part(name)
+        if self.queries:
+            asked, known = set(self.queries), {code for code, _ in self.searched(name)}
+            return tuple(photo for photo in photos if photo in asked and photo[0] in known)
         if self.protocol == "open":
             count = Counter(code for code, _ in photos)
             return tuple(photo for photo in photos if count[photo[0]] > 1)
@@ -89,7 +110,9 @@ class Split(StrictModel):
         return self.model_copy(update={"hash": self._digest()})
 
     def _digest(self) -> str:
-        content = self.model_dump(mode="json", exclude={"hash"})
+        # What was added later is left out where there is none of it: older hashes hold.
+        added = {name for name in ("queries", "unknown") if not getattr(self, name)}
+        content = self.model_dump(mode="json", exclude={"hash", *added})
         canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -147,8 +170,19 @@ class SplitOptions:
     seed: int = 0
 
 
-def make_split(photos: Sequence[LabelledPhoto], options: SplitOptions) -> Split:
+def make_split(
+    photos: Sequence[LabelledPhoto],
+    options: SplitOptions,
+    *,
+    queries: Collection[Named] = (),
+    unknown: Sequence[str] = (),
+) -> Split:
     """Split photos; photos that name their part (`LabelledPhoto.part`) go there, all or none.
+
+    Args:
+        queries: photos that are real queries; the split is open then, and products without any
+            are trained on.
+        unknown: SHA-256 of real queries whose good the catalogue does not have.
 
     Raises:
         UsageError: the options leave nothing to train on, or only some photos name their part.
@@ -165,7 +199,7 @@ def make_split(photos: Sequence[LabelledPhoto], options: SplitOptions) -> Split:
     elif options.protocol == "closed":
         parts = _closed(chosen, options)
     else:
-        parts, left_out = _open(chosen, options)
+        parts, left_out = _open(chosen, options, set(queries))
     parts["train"] = _capped(parts["train"], options)
     if not parts["train"]:
         raise UsageError("expected photos to train on, none are left; ask for less")
@@ -178,6 +212,12 @@ def make_split(photos: Sequence[LabelledPhoto], options: SplitOptions) -> Split:
         },
         left_out=left_out,
         torn_groups=torn,
+        queries=tuple(
+            sorted(
+                {(p.code, p.sha256) for part in parts.values() for p in part}.intersection(queries)
+            )
+        ),
+        unknown=tuple(sorted(set(unknown))),
         **{name: tuple(sorted((p.code, p.sha256) for p in parts[name])) for name in PARTS},
     ).frozen()
 
@@ -242,14 +282,18 @@ def _deal_to_empty(
 
 
 def _open(
-    photos: Sequence[LabelledPhoto], options: SplitOptions
+    photos: Sequence[LabelledPhoto], options: SplitOptions, queries: Collection[Named] = ()
 ) -> tuple[dict[str, list[LabelledPhoto]], int]:
-    """Deal out products; photos whose group is then in two parts are left out."""
-    codes = sorted({photo.code for photo in photos})
+    """Deal out products; photos whose group is then in two parts are left out.
+
+    Where there are real queries, only products that have some: the others are trained on.
+    """
+    dealt = [p for p in photos if not queries or (p.code, p.sha256) in queries]
+    codes = sorted({photo.code for photo in dealt})
     order = np.random.default_rng(options.seed).permutation(len(codes))
     test = round(options.test * len(codes))
     val = round(options.val * len(codes))
-    side_of = {
+    side_of = dict.fromkeys((photo.code for photo in photos), "train") | {
         codes[at]: "test" if place < test else "val" if place < test + val else "train"
         for place, at in enumerate(order)
     }

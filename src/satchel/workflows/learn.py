@@ -19,13 +19,19 @@ from satchel.catalog.importers import RowSource
 from satchel.catalog.rows import CatalogueRow
 from satchel.confidence.figures import Measured
 from satchel.confidence.fit import FEWEST_QUERIES
+from satchel.confidence.outcomes import NOT_THERE
 from satchel.confidence.stored import Calibration
 from satchel.curate.garbage import Reason
 from satchel.errors import PhotoError, UsageError
 from satchel.evaluate.offline import Query, rank_pairs
 from satchel.identify import MAX_ITEM_PHOTOS, Identifier
 from satchel.market.desk.seen import source_of
-from satchel.market.learning.certified import TakenPhoto, certified_listings, taken_photos
+from satchel.market.learning.decided import (
+    TakenPhoto,
+    absent_listings,
+    certified_listings,
+    taken_photos,
+)
 from satchel.market.listings.records import Listing
 from satchel.progress import SILENT, Progress
 from satchel.records import ProductPhoto
@@ -68,7 +74,7 @@ def take_photos(workspace: Workspace, *, progress: Progress = SILENT) -> Taken:
         StorageError: photos or rows cannot be written.
     """
     engine = workspace.catalogue.engine
-    listings = certified_listings(engine, consent=True)
+    listings = certified_listings(engine)
     known = taken_photos(engine)
     wanted = {(one.public_id, one.code) for one in listings}
     removed = _take_out(workspace, [one for one in known if (one.listing, one.code) not in wanted])
@@ -97,9 +103,11 @@ def learn_photos(workspace: Workspace, *, progress: Progress = SILENT) -> Taken:
 def calibrate_on_decisions(
     workspace: Workspace, source: str, *, progress: Progress = SILENT
 ) -> tuple[Calibration, Measured, Counter[str]]:
-    """Fit the confidences of answers on certified listings, each an item of all its photos.
+    """Fit the confidences of answers on decided listings, each an item of all its photos.
 
-    An item is ranked without its own photos, where the gallery has them.
+    A certified listing shows the product that was certified; one that was rejected since the
+    catalogue does not have the good is an item that is not there. An item is ranked without its own
+    photos, where the gallery has them.
 
     Args:
         source: name of the decisions, for the record.
@@ -109,7 +117,7 @@ def calibrate_on_decisions(
         the calibration, its figures, and how many listings were left out for which reason.
 
     Raises:
-        UsageError: fewer than `FEWEST_QUERIES` listings are of products in the index.
+        UsageError: fewer than `FEWEST_QUERIES` certified listings are of products in the index.
         IndexMissing: there is nothing to search.
     """
     embedder = load_embedder(workspace, threads=1)
@@ -118,13 +126,13 @@ def calibrate_on_decisions(
     identifier = Identifier.of(workspace, embedder, index)
     products = np.unique(index.gallery.products)
     rows = _rows_of_listings(workspace, index.gallery.photos)
-    ids = workspace.catalogue.ids_of_codes()
-    listings = certified_listings(workspace.catalogue.engine)
-    queries, rights, left_out = [], [], Counter[str]()
-    progress.begin("embed", len(listings))
-    for listing in listings:
-        right = ids.get(listing.code or "")
-        if right is None or right not in products:
+    decided = _decided(workspace)
+    queries: list[Query] = []
+    rights: list[int] = []
+    left_out = Counter[str]()
+    progress.begin("embed", len(decided))
+    for listing, right in decided:
+        if right is None or (right != NOT_THERE and right not in products):
             left_out["of products that the index does not have"] += 1
         else:
             try:
@@ -133,18 +141,28 @@ def calibrate_on_decisions(
             except PhotoError:
                 left_out["with photos that cannot be read"] += 1
         progress.advance(1)
-    if len(queries) < FEWEST_QUERIES or len(products) < 2:
+    certified = sum(right != NOT_THERE for right in rights)
+    if certified < FEWEST_QUERIES or len(products) < 2:
         aside = "; ".join(f"{count:,} {why}" for why, count in left_out.items())
         raise UsageError(
-            f"expected {FEWEST_QUERIES} or more certified listings of products in the index, and "
-            f"two or more products; got {len(queries):,} and {len(products):,} (left out: "
-            f"{aside or 'none'}); nothing was changed"
+            f"expected {FEWEST_QUERIES} or more certified listings of products in the index, whose "
+            f"sellers let the photos help, and two or more products; got {certified:,} and "
+            f"{len(products):,} (left out: {aside or 'none'}); nothing was changed"
         )
     progress.begin("calibrate", len(queries))
     pairs = rank_pairs(identifier.searcher, queries, rights, progress=progress)
     usable = [pair for pair in pairs if pair.there and pair.without]
     calibration, measured = fit_calibration(workspace, space, usable, source, len(products))
     return calibration, measured, left_out
+
+
+def _decided(workspace: Workspace) -> list[tuple[Listing, int | None]]:
+    """Listings with the id of their product; None where it has left the catalogue."""
+    ids = workspace.catalogue.ids_of_codes()
+    engine = workspace.catalogue.engine
+    certified: list[tuple[Listing, int | None]]
+    certified = [(one, ids.get(one.code or "")) for one in certified_listings(engine)]
+    return certified + [(one, NOT_THERE) for one in absent_listings(engine)]
 
 
 def _keep_certified(workspace: Workspace) -> int:

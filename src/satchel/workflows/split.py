@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 
@@ -11,10 +13,14 @@ from satchel.catalog.training import KeptPhoto
 from satchel.curate.copies import compared_pairs
 from satchel.curate.duplicates import Groups
 from satchel.errors import UsageError
+from satchel.market.learning.decided import absent_listings, certified_listings, taken_photos
 from satchel.served import served_space
 from satchel.train.batches import TrainingPhotos
 from satchel.train.splits import LabelledPhoto, Named, Split, SplitOptions, make_split
 from satchel.workspace import Workspace
+
+FEWEST_CERTIFIED: Final = 20
+"""Products with photos of certified listings from which a split is made of decisions."""
 
 ITEM = "item"
 """Column of a catalogue file that identifies the physical item on a photo."""
@@ -64,6 +70,44 @@ def split_workspace(
     split = make_split(labelled(workspace, photos, column=column), options)
     split.save(path)
     return split
+
+
+def split_decisions(workspace: Workspace, path: Path, options: SplitOptions) -> tuple[Split, int]:
+    """Freeze a split whose queries are photos of certified listings, in products never trained on.
+
+    Photos that the gallery took from certified listings (`satchel learn`) and keeps are queries;
+    the catalogue's other photos are searched. Goods that experts found to be missing in the
+    catalogue are its unknown queries.
+
+    Args:
+        options: of which the protocol is always open.
+
+    Returns:
+        the split, and how many photos of certified listings the gallery has not taken or kept.
+
+    Raises:
+        UsageError: the file exists, or fewer than `FEWEST_CERTIFIED` products have photos of
+            certified listings and others.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists, and a split is never changed; give another name")
+    photos = labelled(workspace, workspace_photos(workspace), column=None)
+    engine = workspace.catalogue.engine
+    named = {(photo.code, photo.sha256) for photo in photos}
+    queries = named & {(one.code, one.sha256) for one in taken_photos(engine)}
+    certified = sum(len(one.photos) for one in certified_listings(engine))
+    codes = {code for code, _ in queries} & {code for code, _ in named - queries}
+    if len(codes) < FEWEST_CERTIFIED:
+        raise UsageError(
+            f"expected {FEWEST_CERTIFIED} or more products with photos of certified listings, "
+            f"whose sellers let them help, and with other photos; got {len(codes)} ({certified:,} "
+            f"photos of certified listings, of which the gallery keeps {len(queries):,}); certify "
+            "more, run `satchel learn`, and split then"
+        )
+    absent = [photo.sha256 for one in absent_listings(engine) for photo in one.photos]
+    split = make_split(photos, replace(options, protocol="open"), queries=queries, unknown=absent)
+    split.save(path)
+    return split, certified - len(queries)
 
 
 def part_photos(

@@ -28,7 +28,8 @@ class SplitPart:
     """A split part as queries, and the gallery that they are searched in.
 
     Photos of known products are searched among the training photos; photos of unseen products (the
-    protocol "open") among the part itself, each left out of the gallery as its own query.
+    protocol "open") among the part itself, each left out of the gallery as its own query; real
+    queries, such as experts certified, among all photos that are none.
 
     Attributes:
         kept: every kept photo of the workspace.
@@ -41,11 +42,6 @@ class SplitPart:
     name: str
 
     @property
-    def unseen(self) -> bool:
-        """Whether its products are not those of the training part."""
-        return self.split.protocol == "open"
-
-    @property
     def queries(self) -> Sequence[Named]:
         """Its photos whose product has another photo in the gallery; see `Split.answerable`."""
         return self.split.answerable(self.name)
@@ -53,7 +49,7 @@ class SplitPart:
     @property
     def gallery(self) -> Sequence[Named]:
         """The photos that are searched."""
-        return self.split.part(self.name) if self.unseen else self.split.train
+        return self.split.searched(self.name)
 
     @property
     def products(self) -> tuple[str, ...]:
@@ -63,7 +59,7 @@ class SplitPart:
     @property
     def own(self) -> Ints | None:
         """Position of each query in the gallery; None where queries are not in it."""
-        if not self.unseen:
+        if self.split.protocol == "closed" or self.split.queries:
             return None
         at = {photo: position for position, photo in enumerate(self.gallery)}
         return np.array([at[photo] for photo in self.queries], np.int64)

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     ALTERED = "altered"
     WRONG_DESCRIPTION = "wrong_description"
     NOT_OUR_RANGE = "not_our_range"
+    NOT_IN_CATALOGUE = "not_in_catalogue"
     ON_SALE_TWICE = "on_sale_twice"
     OTHER = "other"
 

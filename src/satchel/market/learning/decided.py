@@ -1,4 +1,4 @@
-"""Certified listings, as what the gallery and calibration learn from.
+"""Listings that experts decided, as what gallery, calibration and training learn from.
 
 Photos of a listing are named by its source, `listing:ID`, wherever the catalogue has them.
 """
@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, select
+from sqlalchemy import Connection, Engine, Select, func, select
 
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, ProductRow
+from satchel.market.desk.records import OpinionKind, Reason
+from satchel.market.desk.tables import OpinionRow
 from satchel.market.listings.changes import as_listings
 from satchel.market.listings.records import Listing
 from satchel.market.listings.states import State
@@ -35,14 +37,29 @@ class TakenPhoto:
     sha256: str
 
 
-def certified_listings(engine: Engine, *, consent: bool | None = None) -> list[Listing]:
-    """Return listings whose certificate holds, the first certified first.
-
-    Args:
-        consent: only those whose seller lets the gallery have the photos, or only the others.
-    """
+def certified_listings(engine: Engine) -> list[Listing]:
+    """Return listings whose certificate holds and whose sellers let the photos help, by age."""
+    chosen = _helping(CERTIFIED).where(ListingRow.code.is_not(None))
     with engine.connect() as connection:
-        return _read(connection, _certified(consent))
+        return _read(connection, chosen)
+
+
+def absent_listings(engine: Engine) -> list[Listing]:
+    """Return rejected listings of goods that the catalogue does not have, by the last opinion.
+
+    Only those whose sellers let the photos help, by age.
+    """
+    last = (
+        select(func.max(OpinionRow.id))
+        .where(OpinionRow.kind != OpinionKind.ASK_PHOTOS.value)
+        .group_by(OpinionRow.listing_id)
+    )
+    absent = select(OpinionRow.listing_id).where(
+        OpinionRow.id.in_(last), OpinionRow.reason == Reason.NOT_IN_CATALOGUE.value
+    )
+    chosen = _helping((State.REJECTED,)).where(ListingRow.id.in_(absent))
+    with engine.connect() as connection:
+        return _read(connection, chosen)
 
 
 def taken_photos(engine: Engine) -> list[TakenPhoto]:
@@ -61,15 +78,14 @@ def taken_photos(engine: Engine) -> list[TakenPhoto]:
         ]
 
 
-def _certified(consent: bool | None) -> Select[Any]:
-    chosen = select(ListingRow.__table__).where(_state_is(CERTIFIED), ListingRow.code.is_not(None))
-    if consent is not None:
-        chosen = chosen.where(ListingRow.consent_gallery == consent)
-    return chosen.order_by(ListingRow.id)
-
-
-def _state_is(states: Sequence[State]) -> ColumnElement[bool]:
-    return ListingRow.state.in_([state.value for state in states])
+def _helping(states: Sequence[State]) -> Select[Any]:
+    """Listings in these states whose sellers let the photos help."""
+    return (
+        select(ListingRow.__table__)
+        .where(ListingRow.state.in_([state.value for state in states]))
+        .where(ListingRow.consent_gallery)
+        .order_by(ListingRow.id)
+    )
 
 
 def _read(connection: Connection, chosen: Select[Any]) -> list[Listing]:
