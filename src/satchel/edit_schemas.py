@@ -25,10 +25,10 @@ class CataloguePhoto(BaseModel):
     source: str | None
     license: str | None
     attributes: dict[str, str] = Field(description="The further columns.")
-    state: str = Field(description="`kept`, `doubtful` or `dropped`.")
+    state: str = Field(description="`kept`, `doubtful` or `dropped`; kept ones are searched.")
 
     @classmethod
-    def of(cls, photo: records.ProductPhoto) -> Self:
+    def of(cls, photo: records.ProductPhoto, /, **more: Any) -> Self:
         """Convert a photo."""
         return cls(
             sha256=photo.sha256,
@@ -39,13 +39,14 @@ class CataloguePhoto(BaseModel):
             license=photo.license,
             attributes=dict(photo.attributes),
             state=photo.state,
+            **more,
         )
 
 
 class CatalogueProduct(BaseModel):
     """A product with all columns."""
 
-    code: str
+    code: str = Field(examples=["M22675"])
     brand: str | None
     name: str | None
     category: str | None
@@ -54,7 +55,7 @@ class CatalogueProduct(BaseModel):
     attributes: dict[str, str] = Field(description="On which all its photos agree.")
 
     @classmethod
-    def of(cls, product: records.Product, **more: Any) -> Self:
+    def of(cls, product: records.Product, /, **more: Any) -> Self:
         """Convert a product."""
         return cls(
             code=product.code,

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from satchel import records, schemas
 from satchel.catalog.products import ProductPage as ProductRange
+from satchel.edit_schemas import CataloguePhoto, CatalogueProduct
 from satchel.errors import FaultyPhoto
 from satchel.schemas import Facet, LookAlikeGroup
 from satchel.web.kept import MAX_TOKEN_CHARS
@@ -117,66 +118,34 @@ class Identification(schemas.Identification):
         return cls.of(list(names), found, candidates).model_copy(update=more)
 
 
-class Product(BaseModel):
+class Product(CatalogueProduct):
     """A catalogue model."""
 
-    code: str = Field(examples=["M22675"])
-    brand: str | None
-    name: str | None
-    category: str | None
-    colour: str | None
-    size: str | None
-    attributes: dict[str, str] = Field(description="Further columns of the catalogue file.")
     product: str = Field(description="The product's page.", examples=["/products/M22675"])
     photo: str | None = Field(description="Its first photo, whole.")
     thumbnail: str | None = Field(description="Its first photo, small.")
 
     @classmethod
-    def of(cls, product: records.Product, cover: str | None) -> Product:
-        """Lay out a product whose first photo has the SHA-256 `cover`."""
-        return cls(
-            code=product.code,
-            brand=product.brand,
-            name=product.name,
-            category=product.category,
-            colour=product.colour,
-            size=product.size,
-            attributes=dict(product.attributes),
+    def linked(cls, product: records.Product, cover: str | None) -> Self:
+        """Convert a product whose first photo has the SHA-256 `cover`, with links."""
+        return cls.of(
+            product,
             product=product_link(product.code),
             photo=photo_link(cover) if cover else None,
             thumbnail=thumbnail_link(cover) if cover else None,
         )
 
 
-class ProductPhoto(BaseModel):
+class ProductPhoto(CataloguePhoto):
     """A photo of a product."""
 
-    sha256: str
     photo: str = Field(description="The photo, whole.")
     thumbnail: str = Field(description="The photo, small.")
-    width: int = Field(description="Pixels, upright.")
-    height: int = Field(description="Pixels, upright.")
-    role: str | None
-    source: str | None
-    license: str | None
-    attributes: dict[str, str] = Field(description="The further columns of the photo's row.")
-    state: str = Field(description="`kept`, `doubtful` or `dropped`; kept ones are searched.")
 
     @classmethod
-    def of(cls, photo: records.ProductPhoto) -> ProductPhoto:
-        """Lay out a photo."""
-        return cls(
-            sha256=photo.sha256,
-            photo=photo_link(photo.sha256),
-            thumbnail=thumbnail_link(photo.sha256),
-            width=photo.width,
-            height=photo.height,
-            role=photo.role,
-            source=photo.source,
-            license=photo.license,
-            attributes=dict(photo.attributes),
-            state=photo.state,
-        )
+    def linked(cls, photo: records.ProductPhoto) -> Self:
+        """Convert a photo, with links."""
+        return cls.of(photo, photo=photo_link(photo.sha256), thumbnail=thumbnail_link(photo.sha256))
 
 
 class ProductDetail(BaseModel):
@@ -190,8 +159,8 @@ class ProductDetail(BaseModel):
         """Lay out a product and its photos."""
         cover = photos[0].sha256 if photos else None
         return cls(
-            product=Product.of(product, cover),
-            photos=[ProductPhoto.of(photo) for photo in photos],
+            product=Product.linked(product, cover),
+            photos=[ProductPhoto.linked(photo) for photo in photos],
         )
 
 
@@ -206,7 +175,7 @@ class ProductPage(BaseModel):
     @classmethod
     def of(cls, page: ProductRange, offset: int, limit: int) -> ProductPage:
         """Lay out a stretch of products."""
-        products = [Product.of(product, cover) for product, cover in page.products]
+        products = [Product.linked(product, cover) for product, cover in page.products]
         return cls(total=page.total, offset=offset, limit=limit, products=products)
 
 
