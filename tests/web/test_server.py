@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -53,6 +54,26 @@ def test_url_is_one_that_a_browser_here_reaches():
             return  # an IPv4-only machine
         with listening:
             assert url_of(listening).startswith("http://[::1]:")
+
+
+def test_answers_do_not_wait_for_acknowledgements():
+    """Else the body of an answer follows its headers after the client's delayed ACK, 40 ms."""
+
+    async def accepted(listening: socket.socket) -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            here = writer.get_extra_info("socket")
+            found.set_result(here.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        async with await asyncio.start_server(connected, sock=listening):
+            _, writer = await asyncio.open_connection(*listening.getsockname())
+            writer.close()
+            return await found
+
+    with listen("127.0.0.1", 0) as listening:
+        assert asyncio.run(accepted(listening)) != 0
 
 
 @contextmanager
