@@ -6,6 +6,7 @@ is new, or declares nothing, fails here.
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -17,14 +18,16 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
 
 from satchel.market.accounts.records import Account
 from satchel.market.accounts.secret import derived, new_secret
 from satchel.market.roles import Role, Scope
 from satchel.web.access import Allow
+from satchel.web.api.filters import query_filter
 from satchel.web.market.state import MarketState
-from satchel.web.visitors import COOKIE, CSRF, CSRF_HEADER
+from satchel.web.visitors import COOKIE, CSRF, CSRF_HEADER, visitor_of
 from satchel.workspace import Workspace
 from support.market import make_account, market_app
 
@@ -115,6 +118,24 @@ def test_openapi_describes_refusals_and_every_error_as_a_problem(app: FastAPI) -
                     ((kind, content),) = answer["content"].items()
                     assert kind == "application/problem+json"
                     assert content["schema"]["$ref"].endswith("/ProblemDetails")
+
+
+def test_what_requests_bring_is_read_without_threads(app: FastAPI) -> None:
+    """FastAPI runs a dependency that is not async in a thread, for which it may have to wait."""
+    routes = iter_route_contexts(app.routes)
+    calls = {one.call for route in routes for one in dependencies(route)}
+    assert {visitor_of, query_filter} <= calls
+    functions = [call if inspect.isfunction(call) else type(call).__call__ for call in calls]
+    assert [one for one in functions if not inspect.iscoroutinefunction(one)] == []
+
+
+def dependencies(route: Any) -> Iterator[Dependant]:
+    """What is called before a route's function, at any depth."""
+    left = list(getattr(getattr(route, "dependant", None), "dependencies", ()))
+    while left:
+        one = left.pop()
+        yield one
+        left += one.dependencies
 
 
 def test_every_route_says_who_may_use_it(app: FastAPI) -> None:

@@ -66,7 +66,7 @@ class Asked:
         return found + received(self.uploads)
 
 
-def asked(
+async def asked(
     photos: Annotated[Sequence[UploadFile], File(json_schema_extra=_describe_photos)] = (),
     box: Annotated[
         Sequence[Annotated[str, Field(max_length=MAX_CHARS)]],

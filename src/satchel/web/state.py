@@ -302,5 +302,9 @@ def state_of(request: Request) -> ServerState:
     return state
 
 
-Server = Annotated[ServerState, Depends(state_of)]
+async def _state(request: Request) -> ServerState:  # not in a thread, for which it would wait
+    return state_of(request)
+
+
+Server = Annotated[ServerState, Depends(_state)]
 """Dependency type: the `ServerState` of the endpoint's application."""

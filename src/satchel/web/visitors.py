@@ -76,7 +76,10 @@ async def visitor_of(request: Request) -> Visitor:
     known = getattr(request.state, "visitor", None)
     if known is None:
         market = market_of(request)
-        known = await run_in_threadpool(_look_up, request, market) if market else nobody(request)
+        if market is not None and _names_somebody(request):
+            known = await run_in_threadpool(_look_up, request, market)
+        else:
+            known = nobody(request)
         request.state.visitor = known
     assert isinstance(known, Visitor)
     return known
@@ -143,13 +146,20 @@ def _max_age_s(request: Request) -> int:
     return market.settings.session_days * 24 * 60 * 60
 
 
+def _names_somebody(request: Request) -> bool:
+    """Whether a request brings a secret or a key, to be looked up in the database."""
+    return "authorization" in request.headers or bool(PATTERN.fullmatch(_secret_of(request)))
+
+
+def _secret_of(request: Request) -> str:
+    return request.cookies.get(SECURE_COOKIE if _is_secure(request) else COOKIE, "")
+
+
 def _look_up(request: Request, market: MarketState) -> Visitor:
     authorization = request.headers.get("authorization")
     if authorization is not None:
         return _with_key(request, market, authorization)
-    secret = request.cookies.get(SECURE_COOKIE if _is_secure(request) else COOKIE, "")
-    if not PATTERN.fullmatch(secret):
-        return nobody(request)
+    secret = _secret_of(request)
     visitor = Visitor(secret, False, client_of(request.scope))
     found = market.sessions.find(secret)
     if found is not None:

@@ -30,7 +30,7 @@ WherePairs = Annotated[
 """ATTRIBUTE=VALUE texts, described as such in the API."""
 
 
-def query_filter(
+async def query_filter(
     brand: Annotated[Pairs, Query(description="Only products of this brand.")] = (),
     category: Annotated[Pairs, Query(description="Only of this category.")] = (),
     colour: Annotated[Pairs, Query(description="Only of this colour.")] = (),

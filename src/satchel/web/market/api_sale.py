@@ -52,7 +52,7 @@ Price = Annotated[
 ]
 
 
-def searched_for(
+async def searched_for(
     *,
     q: Annotated[str, Query(max_length=200, description="Words, all of which must fit.")] = "",
     brand: Values = (),

@@ -103,7 +103,7 @@ class Visit:
     wanted: Wanted
 
 
-def _visit(
+async def _visit(
     request: Request,
     server: Server,
     market: Market,

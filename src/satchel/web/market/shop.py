@@ -136,15 +136,17 @@ def _products(server: Server, listings: Sequence[Listing]) -> dict[str, Product]
 
 def _alike(market: Market, listing: Listing, product: Product | None) -> list[Listing]:
     """Other goods of the same product, then of its brand and category, then of its brand."""
-    shelf = market.goods.shelf
-    same = shelf.find(Wanted(codes=(listing.code or "",))).listings
-    near: tuple[Listing, ...] = ()
+    wanted = [Wanted(codes=(listing.code or "",))]
     if product is not None and product.brand:
         kind = (product.category,) if product.category else ()
-        near = shelf.find(Wanted(brand=(product.brand,), category=kind)).listings
-        near += shelf.find(Wanted(brand=(product.brand,))).listings
-    seen = {one.public_id: one for one in (*same, *near)}
-    return [one for one in seen.values() if one.public_id != listing.public_id][:ALIKE]
+        wanted += [Wanted(brand=(product.brand,), category=kind), Wanted(brand=(product.brand,))]
+    found: dict[str, Listing] = {}
+    for one in wanted:
+        if len(found) < ALIKE:
+            most = ALIKE + 1 + len(found)  # it may be among them, and so may those found already
+            near = market.goods.shelf.newest(one, most)
+            found |= {good.public_id: good for good in near if good.public_id != listing.public_id}
+    return list(found.values())[:ALIKE]
 
 
 def _json_ld(listing: Listing, product: Product | None, url: str) -> Markup:

@@ -112,7 +112,7 @@ def _kept() -> Kept[Any]:
     return Kept(max_bytes=10_000, max_count=10_000, max_of_session=5, max_age_s=10 * 60)
 
 
-def _required(request: Request) -> MarketState:
+async def _required(request: Request) -> MarketState:  # async: in no thread
     market = market_of(request)
     assert market is not None  # its routes are there only where it is
     return market

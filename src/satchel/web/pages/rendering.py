@@ -84,7 +84,8 @@ class Pages:
         **values: Any,
     ) -> HTMLResponse:
         """Answer a template in the reader's language."""
-        values |= _waiting(state_of(request))
+        if _may_edit(request):
+            values |= _waiting(state_of(request))
         return self._answer(request, template, status, headers or {}, values)
 
     def _answer(
@@ -196,10 +197,15 @@ def _of_visitor(request: Request) -> dict[str, Any]:
     return {
         "market": market is not None,
         "account": visitor.account,
-        "may_edit": market is None or visitor.includes(Role.EXPERT),
+        "may_edit": _may_edit(request),
         "may_administer": market is None or visitor.includes(Role.ADMIN),
         "csrf": partial(_form_token, visitor) if market else Markup,
     }
+
+
+def _may_edit(request: Request) -> bool:
+    visitor = seen_visitor(request)
+    return market_of(request) is None or (visitor is not None and visitor.includes(Role.EXPERT))
 
 
 def _form_token(visitor: Visitor, *, nobody: bool = False) -> Markup:
