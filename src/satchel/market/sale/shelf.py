@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, null, select
 
 from satchel.catalog.brands import Brands
 from satchel.catalog.dialect import insert_or_replace
@@ -24,6 +24,13 @@ from satchel.text import folded
 PAGE: Final = 48
 MAX_WORDS: Final = 8
 FACETS: Final = ("brand", "category", "grade", "colour")
+
+
+_SHOWN: Final = [
+    null().label("machine") if column.name == "machine" else column
+    for column in ListingRow.__table__.columns
+]
+"""What is read of a listing: all but what identification said, many kilobytes for its seller."""
 
 
 class Order(StrEnum):
@@ -99,21 +106,17 @@ class Shelf:
 
     def find(self, wanted: Wanted, *, order: Order = Order.NEWEST, page: int = 1) -> Goods:
         """Return goods, a page at a time."""
-        chosen = select(ListingRow.__table__).join(
-            SaleItemRow, SaleItemRow.listing_id == ListingRow.id
-        )
-        chosen = chosen.where(*self._conditions(wanted))
-        by = {
-            Order.NEWEST: SaleItemRow.offered_at.desc(),
-            Order.CHEAPEST: SaleItemRow.price_krw,
-            Order.DEAREST: SaleItemRow.price_krw.desc(),
-        }[order]
+        fit = self._conditions(wanted)
         with self._engine.connect() as connection:
-            total = connection.scalar(select(func.count()).select_from(chosen.subquery())) or 0
-            rows: Sequence[Any] = connection.execute(
-                chosen.order_by(by, SaleItemRow.listing_id).limit(PAGE).offset(PAGE * (page - 1))
-            ).all()
+            total = connection.scalar(select(func.count(SaleItemRow.listing_id)).where(*fit)) or 0
+            rows = _rows(connection, fit, order, limit=PAGE, offset=PAGE * (page - 1))
             return Goods(total, tuple(as_listings(connection, rows)))
+
+    def newest(self, wanted: Wanted, most: int) -> list[Listing]:
+        """Return the goods that were offered last, at most so many."""
+        with self._engine.connect() as connection:
+            rows = _rows(connection, self._conditions(wanted), Order.NEWEST, limit=most)
+            return as_listings(connection, rows)
 
     def facets(self, wanted: Wanted) -> list[Facet]:
         """Count the goods of each value, under all filters but the attribute's own."""
@@ -207,3 +210,25 @@ class Shelf:
             "offered_at": offered,
             "sold_at": now() if listing.state is State.SOLD else None,
         }
+
+
+def _rows(
+    connection: Connection,
+    fit: Sequence[ColumnElement[bool]],
+    order: Order,
+    *,
+    limit: int,
+    offset: int = 0,
+) -> Sequence[Any]:
+    by = {
+        Order.NEWEST: SaleItemRow.offered_at.desc(),
+        Order.CHEAPEST: SaleItemRow.price_krw,
+        Order.DEAREST: SaleItemRow.price_krw.desc(),
+    }[order]
+    chosen = (
+        select(*_SHOWN)
+        .join(SaleItemRow, SaleItemRow.listing_id == ListingRow.id)
+        .where(*fit)
+        .order_by(by, SaleItemRow.listing_id)
+    )
+    return connection.execute(chosen.limit(limit).offset(offset)).all()
