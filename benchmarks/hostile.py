@@ -50,6 +50,7 @@ class Watched:
     """
 
     process: subprocess.Popen[str]
+    memory_every_s: float = 0.02
     peak_mb: float = 0
     output: list[str] = field(default_factory=list)
     printed_at: list[float] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Watched:
         reader.start()
         while self.process.poll() is None:
             self.peak_mb = max(self.peak_mb, memory_mb(self.process.pid))
-            time.sleep(0.02)
+            time.sleep(self.memory_every_s)
         reader.join()
 
     def _read(self) -> None:
@@ -97,8 +98,8 @@ def children(process: int) -> list[int]:
     return found
 
 
-def start(workspace: Path, *arguments: object) -> Watched:
-    """Start a command of Satchel's in a workspace."""
+def start(workspace: Path, *arguments: object, memory_every_s: float = 0.02) -> Watched:
+    """Start a command of Satchel's in a workspace; measure its memory, which slows it, so often."""
     return Watched(
         subprocess.Popen(
             [sys.executable, "-m", "satchel", "--workspace", workspace, *map(str, arguments)],
@@ -106,7 +107,8 @@ def start(workspace: Path, *arguments: object) -> Watched:
             stderr=subprocess.STDOUT,
             text=True,
             env={**os.environ, "COLUMNS": "200", "PYTHONUNBUFFERED": "1"},
-        )
+        ),
+        memory_every_s,
     )
 
 
@@ -177,9 +179,11 @@ def try_identify(workspace: Path, folder: Path) -> dict[str, object]:
 
 
 @contextmanager
-def served(workspace: Path) -> Iterator[tuple[Watched, httpx.Client]]:
+def served(
+    workspace: Path, *, memory_every_s: float = 0.02
+) -> Iterator[tuple[Watched, httpx.Client]]:
     """Serve the workspace, its memory watched."""
-    server = start(workspace, "serve", "--port", 0)
+    server = start(workspace, "serve", "--port", 0, memory_every_s=memory_every_s)
     watcher = Thread(target=server.watch, daemon=True)
     watcher.start()
     while not (said := [line for line in server.output if "http://" in line]):
