@@ -67,6 +67,20 @@ class Naver(Provider):
     )
 
 
+class Learn(StrictModel):
+    """What `satchel learn` does besides taking photos and calibrating."""
+
+    adapt_minutes: float = Field(
+        30.0,
+        ge=0,
+        description="time budget of adapting the encoder to what was certified, which is proposed "
+        "where all checks improve; 0: never. Nothing is adapted without the extra train",
+    )
+    adapt_after: int = Field(
+        20, ge=1, description="photos of certified goods that are new, before it is tried again"
+    )
+
+
 class Market(StrictModel):
     """The resale service: accounts, listings, certification, sale."""
 
@@ -100,6 +114,7 @@ class Market(StrictModel):
     requests_per_minute: int = Field(
         600, gt=0, description="requests of one account, or of one API key, at most"
     )
+    learn: Learn = Learn()
     mail: Mail = Mail()
     kakao: Kakao = Kakao()
     naver: Naver = Naver()

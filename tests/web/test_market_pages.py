@@ -7,6 +7,7 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from io import BytesIO
 from typing import Any
 
@@ -15,7 +16,9 @@ import pytest
 from fastapi import FastAPI
 
 from conftest import draw
+from satchel.encode.registry import read_serving
 from satchel.images import encode_jpeg
+from satchel.market.learning.proposal import Proposal, write_attempt
 from satchel.market.listings.states import Actor, State
 from satchel.market.roles import Role
 from satchel.workspace import Workspace
@@ -133,7 +136,23 @@ def test_an_admin_sees_figures_and_a_seller_does_not(
     with logged_in(str(seller._client.base_url), "admin@example.com") as client:
         admin = Seller(client, seller.app)
         assert "No decisions yet" in admin.see("/figures")
-        assert client.get("/api/v1/figures").json() == {"weeks": [], "missed": [], "missing": []}
+        nothing: dict[str, object] = {"weeks": [], "missed": [], "missing": [], "proposed": None}
+        assert client.get("/api/v1/figures").json() == nothing
+        proposal = Proposal(
+            run="learned",
+            served=read_serving(own_workspace.models).name,
+            made_at=datetime(2026, 1, 2),
+            photos=24,
+            start={"own1": 0.5},
+            adapted={"own1": 0.625},
+            better=True,
+        )
+        write_attempt(own_workspace.models, proposal)
+        page = admin.see("/figures")
+        assert "satchel promote learned" in page
+        assert "62.5%" in page
+        told = client.get("/api/v1/figures").json()["proposed"]
+        assert (told["command"], told["photos"]) == ("satchel promote learned", 24)
 
 
 def test_a_person_takes_their_data_and_leaves(seller: Seller) -> None:

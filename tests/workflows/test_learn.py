@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from threading import Event
 from typing import Any
 
@@ -15,20 +14,14 @@ from conftest import SHAPES, draw, jpeg
 from satchel.catalog.database import writing
 from satchel.confidence.outcomes import NOT_THERE, RankedPair
 from satchel.confidence.stored import calibration_path
-from satchel.decoding.decoder import IN_PROCESS
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.jobs.worker import Worker
 from satchel.market.desk.records import Reason
-from satchel.market.goods import Goods
 from satchel.market.learning.decided import absent_listings, taken_photos
-from satchel.market.listings.fields import Grade, ListingFields
-from satchel.market.listings.photos import ListingPhotos
-from satchel.market.listings.records import Listing
-from satchel.market.listings.states import Actor, StepName
+from satchel.market.listings.states import StepName
 from satchel.market.listings.tables import ListingRow
-from satchel.market.roles import Role
 from satchel.progress import SILENT
 from satchel.search.indexing import open_index
 from satchel.served import load_embedder
@@ -40,10 +33,8 @@ from satchel.workflows.jobs import handlers_of
 from satchel.workflows.split_ranking import SplitPart, rank_part
 from satchel.workspace import Workspace
 from support.cli import satchel
-from support.market import make_account
+from support.decided import Market
 from support.pictures import rgb
-
-RIGHT = "M0"
 
 
 def worn(seed: int) -> bytes:
@@ -53,53 +44,6 @@ def worn(seed: int) -> bytes:
         across, down = round(90 * np.cos(angle)), round(90 * np.sin(angle))
         cv2.line(picture, (160 - across, 120 - down), (160 + across, 120 + down), (40, 160, 60), 9)
     return encode_jpeg(rgb(picture), 90)
-
-
-@dataclass
-class Market:
-    """A market in a workspace with the catalogue of shapes."""
-
-    workspace: Workspace
-    goods: Goods
-    photos: ListingPhotos
-    seller: Actor
-    expert: Actor
-    admin: Actor
-
-    @classmethod
-    def of(cls, workspace: Workspace) -> Market:
-        catalogue, limits = workspace.catalogue, workspace.settings.photos.limits()
-        photos = ListingPhotos(catalogue.engine, workspace.market_photos, IN_PROCESS, limits)
-        people = [
-            Actor(make_account(workspace, f"{role.value}@example.com", role).id, role)
-            for role in (Role.SELLER, Role.EXPERT, Role.ADMIN)
-        ]
-        return cls(workspace, Goods.of(catalogue.engine, catalogue.brands), photos, *people)
-
-    def certified(self, photo: bytes, code: str = RIGHT, *, consent: bool = True) -> Listing:
-        """A listing of one photo that an expert certified as this product."""
-        listing = self.goods.listings.create(self.seller).public_id
-        self.photos.add(listing, "upload-01", photo, self.seller)
-        fields = ListingFields(code=code, grade=Grade.A, consent_gallery=consent)
-        self.goods.listings.change(listing, fields, self.seller)
-        self.goods.listings.step(listing, StepName.SUBMIT, self.seller)
-        self.goods.queue.claim(listing, self.expert)
-        return self.goods.decisions.certify(listing, code, self.expert, seconds=5)
-
-    def rejected(self, photo: bytes, reason: Reason, *, consent: bool = True) -> Listing:
-        """A listing of one photo that an expert rejected."""
-        listing = self.goods.listings.create(self.seller).public_id
-        self.photos.add(listing, "upload-01", photo, self.seller)
-        fields = ListingFields(code=RIGHT, grade=Grade.A, consent_gallery=consent)
-        self.goods.listings.change(listing, fields, self.seller)
-        self.goods.listings.step(listing, StepName.SUBMIT, self.seller)
-        self.goods.queue.claim(listing, self.expert)
-        return self.goods.decisions.reject(listing, reason, self.expert, seconds=5)
-
-    def revoke(self, listing: Listing) -> None:
-        certificate = self.goods.decisions.certificate_of(listing)
-        assert certificate is not None
-        self.goods.decisions.revoke(certificate.public_id, self.admin, "forged")
 
 
 @pytest.fixture

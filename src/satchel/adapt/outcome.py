@@ -35,6 +35,11 @@ class Outcome(StrictModel):
         """Whether real photos were among the queries: synthetic ones alone can mislead."""
         return "own1" in self.adapted
 
+    @property
+    def better(self) -> bool:
+        """Whether it was checked on real photos, where nothing got worse and something better."""
+        return self.has_real_photos and not self.worse and self.adapted != self.start
+
     def write(self, run: Run) -> None:
         """Write it to the run's folder."""
         write_atomically(run.folder / OUTCOME, (self.model_dump_json(indent=1) + "\n").encode())

@@ -1,13 +1,18 @@
-"""`satchel learn`: let what experts decided improve gallery and confidences."""
+"""`satchel learn`: let what experts decided improve gallery, confidences and encoder."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from satchel.cli.shared import AsJson, Bars, open_workspace, print_json, say
+from satchel.errors import UsageError
+from satchel.extras import missing_module, need_extra
+
+if TYPE_CHECKING:
+    from satchel.workspace import Workspace
 
 
 def learn(
@@ -15,15 +20,24 @@ def learn(
     calibrate: Annotated[
         bool, typer.Option(help="Fit confidences too, once there are enough decisions.")
     ] = True,
+    adapt: Annotated[
+        bool | None,
+        typer.Option(
+            help="Adapt the encoder too, and propose it if it is better. Default: as "
+            "[market.learn] says, with the extra train, where enough was certified since.",
+            show_default=False,
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Take photos of certified goods into the gallery, and calibrate on what experts decided.
+    """Take photos of certified goods, calibrate on what experts decided, propose an encoder.
 
     Only photos whose sellers agree are taken; they are curated and indexed at once. To do it every
     night, run it from cron or a systemd timer.
     """
+    if adapt:
+        need_extra("train")
     from satchel.confidence.stored import write_calibration
-    from satchel.errors import UsageError
     from satchel.files import timestamp
     from satchel.workflows.learn import calibrate_on_decisions, learn_photos
 
@@ -49,5 +63,35 @@ def learn(
                     f"calibrated on {measured.queries:,} certified listings; first candidate right "
                     f"in {measured.right:.1%}"
                 )
+        proposal, why_not = _proposal(workspace, bars, adapt)
+        answer |= {"proposal": proposal, "not_adapted": why_not}
     if as_json:
         print_json(answer)
+
+
+def _proposal(
+    workspace: Workspace, bars: Bars, adapt: bool | None
+) -> tuple[dict[str, Any] | None, str | None]:
+    """Adapt and say what came of it, or why nothing was adapted."""
+    minutes = workspace.settings.market.learn.adapt_minutes
+    missing = missing_module("train")
+    if adapt is False or (adapt is None and (minutes == 0 or missing)):
+        return None, "switched off" if not missing else "the extra train is not installed"
+    from satchel.workflows.propose import propose_encoder
+
+    try:
+        found = propose_encoder(workspace, anyway=adapt is True, progress=bars, on_epoch=bars.epoch)
+    except UsageError as error:
+        say(f"not adapted: {error}")
+        return None, str(error)
+    figures = ", ".join(
+        f"{name} {found.start.get(name, 0):.1%} → {value:.1%}"
+        for name, value in found.adapted.items()
+        if name != "score"
+    )
+    say(f"adapted in the run {found.run}; validation, served → adapted: {figures}")
+    if found.better:
+        say(f"proposed, since nothing got worse on real photos: {found.command}")
+    else:
+        say("not proposed: it is no better on real photos of products that it was not trained on")
+    return found.model_dump(mode="json") | {"command": found.command}, None

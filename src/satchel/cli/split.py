@@ -45,7 +45,7 @@ def split(
 ) -> None:
     """Freeze a split of the photos for training, validation and test."""
     from satchel.train.splits import PARTS, SplitOptions
-    from satchel.workflows.split import split_decisions, split_workspace
+    from satchel.workflows.split import decisions_split, freeze, workspace_split
 
     if from_decisions and (protocol == "closed" or column is not None):
         raise UsageError(
@@ -64,9 +64,10 @@ def split(
     workspace = open_workspace(context)
     path = workspace.split_path(name)
     if from_decisions:
-        made, missing = split_decisions(workspace, path, options)
+        made, missing = decisions_split(workspace, options)
     else:
-        made, missing = split_workspace(workspace, path, options, column=column), 0
+        made, missing = workspace_split(workspace, options, column=column), 0
+    freeze(made, path)
     if as_json:
         parts = {
             part: {"photos": len(made.part(part)), "products": len(made.products(part))}

@@ -22,7 +22,7 @@ from satchel.train.lite0 import ARCHITECTURE, SIDE_PX, builtin_backbone
 from satchel.train.runs import Run, all_runs
 from satchel.train.splits import SplitOptions
 from satchel.workflows.kinds import ADAPTED_HEAD, ADAPTED_NETWORK, RunKind, kind_of
-from satchel.workflows.split import split_workspace
+from satchel.workflows.split import decisions_split, freeze, workspace_split
 from satchel.workspace import Workspace
 
 
@@ -79,14 +79,26 @@ def served_backbone(workspace: Workspace) -> tuple[Backbone, NetworkStart]:
     return backbone, NetworkStart(backbone=known["backbone"], weights=weights, side_px=side_px)
 
 
-def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> Run:
+def begin_adapting(
+    workspace: Workspace, settings: AdaptSettings, name: str, *, from_decisions: bool = False
+) -> Run:
     """Make the folder of a new run: its split, first weights and known look-alikes.
 
     All are kept, so that a run that is resumed later continues with the same.
 
+    Args:
+        from_decisions: hold out products that experts certified, whose sellers' photos are real
+            queries; else any.
+
     Raises:
-        UsageError: there are no photos, or the encoder that is served cannot be adapted.
+        UsageError: there are no photos, too few were certified, or the encoder that is served
+            cannot be adapted.
     """
+    options = SplitOptions(protocol="open", val=settings.val_share, test=0.0, seed=settings.seed)
+    if from_decisions:
+        split, _ = decisions_split(workspace, options)
+    else:
+        split = workspace_split(workspace, options)
     groups = workspace.catalogue.look_alikes.in_state(GroupState.CONFIRMED)
     look_alikes = tuple(tuple(group.codes) for group in groups)
     if adapts_head(workspace):
@@ -100,8 +112,7 @@ def begin_adapting(workspace: Workspace, settings: AdaptSettings, name: str) -> 
         backbone, network = served_backbone(workspace)
         run = _create(workspace, ADAPTED_NETWORK, settings, name)
         write_start(run, backbone, network, look_alikes)
-    options = SplitOptions(protocol="open", val=settings.val_share, test=0.0, seed=settings.seed)
-    split = split_workspace(workspace, workspace.split_path(run.name), options)
+    freeze(split, workspace.split_path(run.name))
     run.update(
         split=run.name,
         split_hash=split.hash,

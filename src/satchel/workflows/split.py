@@ -56,24 +56,20 @@ def labelled(
     ]
 
 
-def split_workspace(
-    workspace: Workspace, path: Path, options: SplitOptions, *, column: str | None = None
+def workspace_split(
+    workspace: Workspace, options: SplitOptions, *, column: str | None = None
 ) -> Split:
-    """Make a split of the workspace's photos and freeze it in a file.
+    """Make a split of the workspace's photos.
 
     Raises:
-        UsageError: the file exists (a split is immutable), or nothing would be left to train on.
+        UsageError: nothing would be left to train on.
     """
-    if path.exists():
-        raise UsageError(f"{path} exists, and a split is never changed; give another name")
     photos = workspace_photos(workspace)
-    split = make_split(labelled(workspace, photos, column=column), options)
-    split.save(path)
-    return split
+    return make_split(labelled(workspace, photos, column=column), options)
 
 
-def split_decisions(workspace: Workspace, path: Path, options: SplitOptions) -> tuple[Split, int]:
-    """Freeze a split whose queries are photos of certified listings, in products never trained on.
+def decisions_split(workspace: Workspace, options: SplitOptions) -> tuple[Split, int]:
+    """Make a split whose queries are photos of certified listings, of products never trained on.
 
     Photos that the gallery took from certified listings (`satchel learn`) and keeps are queries;
     the catalogue's other photos are searched. Goods that experts found to be missing in the
@@ -86,11 +82,9 @@ def split_decisions(workspace: Workspace, path: Path, options: SplitOptions) -> 
         the split, and how many photos of certified listings the gallery has not taken or kept.
 
     Raises:
-        UsageError: the file exists, or fewer than `FEWEST_CERTIFIED` products have photos of
-            certified listings and others.
+        UsageError: fewer than `FEWEST_CERTIFIED` products have photos of certified listings and
+            others.
     """
-    if path.exists():
-        raise UsageError(f"{path} exists, and a split is never changed; give another name")
     photos = labelled(workspace, workspace_photos(workspace), column=None)
     engine = workspace.catalogue.engine
     named = {(photo.code, photo.sha256) for photo in photos}
@@ -102,12 +96,35 @@ def split_decisions(workspace: Workspace, path: Path, options: SplitOptions) -> 
             f"expected {FEWEST_CERTIFIED} or more products with photos of certified listings, "
             f"whose sellers let them help, and with other photos; got {len(codes)} ({certified:,} "
             f"photos of certified listings, of which the gallery keeps {len(queries):,}); certify "
-            "more, run `satchel learn`, and split then"
+            "more, run `satchel learn`, and try again"
         )
     absent = [photo.sha256 for one in absent_listings(engine) for photo in one.photos]
     split = make_split(photos, replace(options, protocol="open"), queries=queries, unknown=absent)
-    split.save(path)
     return split, certified - len(queries)
+
+
+def freeze(split: Split, path: Path) -> None:
+    """Write a split to its file.
+
+    Raises:
+        UsageError: the file exists: a split is immutable.
+    """
+    if path.exists():
+        raise UsageError(f"{path} exists, and a split is never changed; give another name")
+    split.save(path)
+
+
+def split_workspace(
+    workspace: Workspace, path: Path, options: SplitOptions, *, column: str | None = None
+) -> Split:
+    """Make a split of the workspace's photos and freeze it in a file.
+
+    Raises:
+        UsageError: the file exists, or nothing would be left to train on.
+    """
+    split = workspace_split(workspace, options, column=column)
+    freeze(split, path)
+    return split
 
 
 def part_photos(

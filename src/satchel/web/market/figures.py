@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date
+from datetime import date, datetime
 from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
@@ -12,6 +12,7 @@ from pydantic import BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from satchel.market.learning.proposal import open_proposal
 from satchel.market.learning.weekly import figures
 from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
@@ -56,12 +57,24 @@ class Wanting(BaseModel):
     times: int
 
 
+class Proposed(BaseModel):
+    """An adapted encoder that a person may promote."""
+
+    run: str
+    made_at: datetime = Field(description="UTC.")
+    photos: int = Field(description="Of certified goods that took part.")
+    start: dict[str, float] = Field(description="Figures of validation of the served encoder.")
+    adapted: dict[str, float] = Field(description="The same of the adapted one.")
+    command: str = Field(description="That serves it.")
+
+
 class Figures(BaseModel):
     """What decisions say of identification."""
 
     weeks: list[Week] = Field(description="The last one first.")
     missed: list[Missed]
     missing: list[Wanting]
+    proposed: Proposed | None
 
 
 router = APIRouter()
@@ -76,7 +89,11 @@ router = APIRouter()
 )
 def weekly_figures(market: Market, weeks: Weeks = 12) -> Figures:
     """Count how often identification was right, week by week, by what experts decided."""
-    return Figures.model_validate(asdict(figures(market.engine, weeks=weeks)))
+    proposed = open_proposal(market.models)
+    known = asdict(figures(market.engine, weeks=weeks))
+    return Figures.model_validate(
+        known | {"proposed": proposed and Proposed.model_validate(proposed, from_attributes=True)}
+    )
 
 
 @router.get(
@@ -87,5 +104,9 @@ def weekly_figures(market: Market, weeks: Weeks = 12) -> Figures:
 )
 def show_figures(request: Request, market: Market) -> Response:
     """Show the figures."""
-    found = figures(market.engine)
-    return pages_of(request).render(request, "market/figures.html", figures=found)
+    return pages_of(request).render(
+        request,
+        "market/figures.html",
+        figures=figures(market.engine),
+        proposed=open_proposal(market.models),
+    )

@@ -40,6 +40,7 @@ class MarketState:
 
     Attributes:
         settings: `[market]`.
+        models: folder of the encoders, where a proposed one is named.
         entry: registration, log-in, passwords.
         photos: of listings, as sellers and experts see them.
         webhooks: programs that are informed of what happens.
@@ -64,6 +65,7 @@ class MarketState:
         """
         self.settings = workspace.settings.market
         self.engine = engine = workspace.catalogue.engine
+        self.models = workspace.models
         lifetimes = Lifetimes(
             timedelta(hours=self.settings.session_idle_hours),
             timedelta(days=self.settings.session_days),
