@@ -37,7 +37,9 @@ SatchelError
 ├── FetchError              a URL cannot be requested, or is not answered in time
 │   ├── AddressRefused      a URL that may not be requested: not https, or not public
 │   ├── FetchTooLarge       an answer has too many bytes
-│   └── NotPermitted        a site does not want it to be requested, or used
+│   ├── NotPermitted        a site does not want it to be requested, or used
+│   ├── SearchFailed        a source of photos cannot answer one query
+│   └── SourceStopped       a source of photos answers no more, or is not understood
 ├── AnnotationToolError  a server for annotation cannot be reached, or refuses
 ├── FaultyPhoto             one of several photos of an item, named by its position
 ├── Abandoned               who requested an answer did not wait for it
@@ -282,6 +284,14 @@ class FetchTooLarge(FetchError):
 
 class NotPermitted(FetchError):
     """A site does not want a URL to be requested, or what is there to be used."""
+
+
+class SearchFailed(FetchError):
+    """A source of photos cannot answer one query; others it may answer."""
+
+
+class SourceStopped(FetchError):
+    """A source of photos answers no more: a captcha, a block, a quota, pages not understood."""
 
 
 class FaultyPhoto(SatchelError):

@@ -51,7 +51,7 @@ class Brands:
 
     def __init__(self, own: Path | None = None) -> None:
         self.files = () if own is None else (own,)
-        self._known: tuple[Stamp, dict[str, str]] | None = None
+        self._known: tuple[Stamp, dict[str, str], dict[str, list[str]]] | None = None
 
     def key(self, name: str) -> str:
         """Return what all spellings of a brand have in common; of an unknown one, its own.
@@ -72,31 +72,42 @@ class Brands:
         others = (other for other, of in self._keys().items() if of == key)
         return tuple(dict.fromkeys((plain(name), *others))) if name else ()
 
+    def written(self, name: str) -> tuple[str, ...]:
+        """Return the names of a brand as the lists write them, its main one first."""
+        return tuple(self._read_once()[1].get(self.key(name), ())) if name else ()
+
     def _keys(self) -> dict[str, str]:
-        """The key of each spelling.
+        """The key of each spelling."""
+        return self._read_once()[0]
+
+    def _read_once(self) -> tuple[dict[str, str], dict[str, list[str]]]:
+        """The key of each spelling, and the names of each key.
 
         A file that is malformed after a change counts from its next change on: until then a server
         goes on with the spellings that it has.
         """
         stamp, known = stamp_of(self.files), self._known
         if known is not None and known[0] == stamp:
-            return known[1]
+            return known[1:]
         try:
-            keys = self._read_keys()
+            keys, names = self._read_all()
         except WorkspaceError as error:
             if known is None:
                 raise
             log.warning("%s; the brands that were read before still count", error)
-            keys = known[1]
-        self._known = stamp, keys
-        return keys
+            keys, names = known[1:]
+        self._known = stamp, keys, names
+        return keys, names
 
-    def _read_keys(self) -> dict[str, str]:
-        keys = _keys_of(_read(SHIPPED))
-        for path in self.files:
-            if path.exists():
-                keys |= _keys_of(_read(path), keys)
-        return keys
+    def _read_all(self) -> tuple[dict[str, str], dict[str, list[str]]]:
+        keys: dict[str, str] = {}
+        names: dict[str, list[str]] = {}
+        for path in (SHIPPED, *(path for path in self.files if path.exists())):
+            brands = _read(path)
+            keys |= _keys_of(brands, keys)
+            for brand, others in brands.items():
+                names.setdefault(keys[plain(brand)], []).extend((brand, *others))
+        return keys, names
 
 
 def _keys_of(

@@ -210,6 +210,18 @@ class ProductStore:
                 found[code][state] = count
         return found
 
+    def count_kept(self) -> dict[str, int]:
+        """Count the kept photos of every product, by its code, in the order of codes."""
+        kept = func.count(case((ProductPhotoRow.state == "kept", ProductPhotoRow.id)))
+        counted = (
+            select(ProductRow.code, kept)
+            .outerjoin(ProductPhotoRow, ProductPhotoRow.product_id == ProductRow.id)
+            .group_by(ProductRow.code)
+            .order_by(ProductRow.code)
+        )
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(counted)}
+
     def has_photo(self, sha256: str) -> bool:
         """Whether a photo with this SHA-256 belongs to the catalogue."""
         return self.stored_photo(sha256) is not None

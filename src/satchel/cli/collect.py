@@ -1,10 +1,10 @@
-"""`satchel collect`: photos from the web for the codes of a list."""
+"""`satchel collect`: photos from the web, of a list of URLs or found by searching."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -22,9 +22,15 @@ from satchel.cli.shared import (
 )
 from satchel.errors import UsageError
 
+COUNTS: Final = ("found", "waiting", "fetched", "refused", "failed", "new", "duplicate")
+MOST_PRODUCTS: Final = 50
+"""Rows of the table by product that are shown."""
+
 if TYPE_CHECKING:
     from satchel.collect.crawl import Crawled
     from satchel.collect.recording import Recorded
+    from satchel.collect.records import SourceCount
+    from satchel.collect.searching import Searched
     from satchel.workflows.collect import CollectReport
     from satchel.workflows.refusals import Refusals
     from satchel.workspace import Workspace
@@ -45,6 +51,32 @@ def collect(
         typer.Option(metavar="FIELD=HEADER", help="Read this column as that field: code=mpn."),
     ] = None,
     encoding: Encoding = None,
+    source: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Search for photos there; may be given several times."),
+    ] = None,
+    codes: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Search for the products of this list: text, CSV or JSONL with code and, where "
+            "known, brand, name and category; new codes become products.",
+        ),
+    ] = None,
+    code: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CODE", help="Search for this product; may be given several times."),
+    ] = None,
+    short_of: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Only for products with fewer than N kept photos."),
+    ] = None,
+    per_product: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=1_000, metavar="N", help="Candidates of a source for a product, at most."
+        ),
+    ] = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what failed in earlier runs.")
     ] = False,
@@ -56,16 +88,18 @@ def collect(
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Fetch photos of products from a list of URLs, as the sites permit."""
-    if dry_run and path is None:
-        raise UsageError("expected a file for --dry-run, got none")
-    if report and (path is not None or retry):
+    """Fetch photos of products, of a list of URLs or found by searching, as the sites permit."""
+    _check(path, source, codes, code, short_of, per_product, dry_run=dry_run)
+    if report and (path is not None or source or retry):
         raise UsageError("expected --report alone: it fetches nothing")
     workspace = open_workspace(context)
     result: dict[str, Any] = {}
     with Bars(resumes=not dry_run) as bars:
         if path is not None:
             result |= _record(workspace, path, column or [], encoding, bars, dry_run=dry_run)
+        if source:
+            asked = _Asked(source, codes, code or [], short_of, per_product, encoding, retry)
+            result |= _search(workspace, asked, bars, dry_run=dry_run)
         if not report and not dry_run:
             result |= _fetch(workspace, bars, retry=retry)
     if not dry_run:
@@ -77,8 +111,83 @@ def collect(
             _show(counted)
     if as_json:
         print_result(result)
-    if result.get("stopped") or result.get("list", {}).get("problems"):
+    refused = result.get("stopped") or result.get("list", {}).get("problems")
+    if refused or any(one["stopped"] or one["failed"] for one in result.get("searched", ())):
         raise typer.Exit(SOME_FAILED)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the command line says of searches."""
+
+    sources: list[str]
+    codes: Path | None
+    code: list[str]
+    short_of: int | None
+    per_product: int | None
+    encoding: str | None
+    retry: bool
+
+
+def _check(
+    path: Path | None,
+    source: list[str] | None,
+    *of_search: object,
+    dry_run: bool,
+) -> None:
+    if dry_run and path is None and not source:
+        raise UsageError("expected a file or --source for --dry-run, got neither")
+    if path is not None and source:
+        raise UsageError("expected a list of URLs or --source, got both")
+    if not source and any(one is not None for one in of_search):
+        raise UsageError(
+            "expected --source with --codes, --code, --short-of and --per-product: they say what "
+            "is searched for"
+        )
+
+
+def _search(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -> dict[str, Any]:
+    from satchel.collect.sources import opener
+    from satchel.workflows.collect import first_queries, search_photos, wanted_products
+
+    for name in asked.sources:
+        opener(name)  # before products are made
+    products, new = wanted_products(
+        workspace, asked.code, asked.codes, asked.short_of, asked.encoding, dry_run=dry_run
+    )
+    queries = first_queries(workspace, products)
+    if new:
+        say(f"{new:,} products {'would be ' if dry_run else ''}new")
+    if dry_run:
+        for one in queries:
+            for query in one:
+                say(f"{query.code}: {query.text}")
+        return {"dry_run": True, "queries": [asdict(query) for one in queries for query in one]}
+    done, refusals = search_photos(
+        workspace,
+        asked.sources,
+        queries,
+        per_product=asked.per_product,
+        retry=asked.retry,
+        progress=bars,
+    )
+    bars.end()
+    _say_searched(done, refusals)
+    return {"searched": [asdict(one) for one in done], "products_new": new}
+
+
+def _say_searched(done: list[Searched], refusals: Refusals) -> None:
+    for one in done:
+        say(
+            f"{one.source}: {one.searches:,} searches, {one.found:,} photos found, "
+            f"{one.new:,} of them new, {one.failed:,} searches failed"
+        )
+        if one.stopped:
+            complain(f"{one.source} is left: {one.stopped}")
+        for path in one.saved:
+            complain(f"  what it answered: {path}")
+    for count, example in refusals.by_count()[: problems_shown()]:
+        complain(f"  {count:,} × {example}")
 
 
 def _record(
@@ -121,23 +230,20 @@ def _fetch(workspace: Workspace, bars: Bars, *, retry: bool) -> dict[str, Any]:
 
     done = collect_photos(workspace, retry=retry, progress=bars)
     bars.end()
-    _say_stopped(done, workspace)
+    _say_stopped(done)
     return {
         "finished": done.finished,
         "received_bytes": done.received_bytes,
         "stopped": done.stopped,
-        "over_budget": done.over_budget,
+        "ended": done.ended,
     }
 
 
-def _say_stopped(done: Crawled, workspace: Workspace) -> None:
+def _say_stopped(done: Crawled) -> None:
     for host, why in done.stopped.items():
         complain(f"{host} is left: {why}")
-    if done.over_budget:
-        complain(
-            f"{workspace.settings.collect.max_mb:,} MB are fetched, all that one run may "
-            "([collect] max_mb): run `satchel collect` again for the rest"
-        )
+    if done.ended:
+        complain(f"{done.ended}: run `satchel collect` again for the rest")
 
 
 def _show(counted: CollectReport) -> None:
@@ -146,14 +252,29 @@ def _show(counted: CollectReport) -> None:
     if not counted.hosts:
         say("no URLs are known yet: satchel collect FILE")
         return
-    names = ("found", "waiting", "fetched", "refused", "failed", "new", "duplicate")
     table = Table("host")
-    for name in names:
+    for name in COUNTS:
         table.add_column(name, justify="right")
     for host in counted.hosts:
-        table.add_row(host.host, *(f"{getattr(host, name):,}" for name in names))
+        table.add_row(host.host, *(f"{getattr(host, name):,}" for name in COUNTS))
     print_table(table)
+    _show_sources(counted.sources)
     for reason in counted.reasons[: problems_shown()]:
         say(f"{reason.state}: {reason.count:,} × {reason.reason} (such as {reason.example[:200]})")
     if any(host.new for host in counted.hosts):
         say("next: satchel curate, which sorts out copies and wrong photos; then satchel index")
+
+
+def _show_sources(counted: list[SourceCount]) -> None:
+    """Show what became of each product's candidates, those with the fewest photos first."""
+    from rich.table import Table
+
+    table = Table("product", "source")
+    for name in COUNTS:
+        table.add_column(name, justify="right")
+    fewest = sorted(counted, key=lambda one: (one.new, one.code))[:MOST_PRODUCTS]
+    for one in fewest:
+        table.add_row(one.code, one.source, *(f"{getattr(one, name):,}" for name in COUNTS))
+    print_table(table)
+    if len(counted) > len(fewest):
+        say(f"{len(counted) - len(fewest):,} more are in --json")

@@ -104,7 +104,7 @@ def confirm(what: str, *, yes: bool) -> None:
         raise typer.Exit(1)
 
 
-RESUMED: Final = frozenset(("import", "collect", "embed", "measure", "compare"))
+RESUMED: Final = frozenset(("import", "collect", "search", "embed", "measure", "compare"))
 """Stages that count what is stored: all that they counted is kept when they are stopped."""
 
 

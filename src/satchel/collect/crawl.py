@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import queue
+import shutil
 import threading
 import time
 from collections import Counter, deque
@@ -49,13 +50,13 @@ class Crawled:
 
     Attributes:
         stopped: host → why it was left until the next run.
-        over_budget: whether the run ended because it had fetched all it may.
+        ended: why the run ended before all was fetched; empty where it did not.
     """
 
     finished: int = 0
     received_bytes: int = 0
     stopped: dict[str, str] = field(default_factory=dict)
-    over_budget: bool = False
+    ended: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,12 +173,13 @@ class _Crawl:
         self._active: dict[str, HostQueue] = {}
         self._in_flight = 0
         self._unstored = 0
-        self._stored_at = time.monotonic()
+        self._began = self._stored_at = time.monotonic()
         self._photos: dict[str, int] = {}
         self._asked = Counter[str]()
         self._result = Crawled()
 
     def run(self) -> Crawled:
+        self._check_disk()
         while self._open_hosts() or self._in_flight:
             asked = self._ask()
             self._collect(wait=not asked)
@@ -191,7 +193,7 @@ class _Crawl:
         """Replace hosts that are done by those that wait; whether there are any."""
         for name in [name for name, host in self._active.items() if host.done]:
             self._close(name, self._active.pop(name))
-        if self._result.over_budget:
+        if self._result.ended:
             return False
         while self._idle and len(self._active) < MOST_HOSTS:
             name = self._idle.popleft()
@@ -215,7 +217,7 @@ class _Crawl:
     def _ask(self) -> bool:
         """Hand candidates to the threads; whether there was one."""
         now, asked = time.monotonic(), False
-        if self._result.over_budget:
+        if self._result.ended or self._too_fast(now):
             return False
         for host in self._active.values():
             while self._in_flight < THREADS and (candidate := host.take(now)) is not None:
@@ -248,7 +250,9 @@ class _Crawl:
         self._asked[candidate.code] -= 1
         self._result.received_bytes += len(outcome.body)
         if self._result.received_bytes > self._rules.max_mb * 1_000_000:
-            self._result.over_budget = True
+            self._result.ended = (
+                f"{self._rules.max_mb:,} MB are fetched, all that one run may ([collect] max_mb)"
+            )
         host = self._active[candidate.host]
         final = host.finish(candidate, outcome, time.monotonic())
         state = _STATES[outcome.kind] if final else State.WAITING
@@ -266,6 +270,18 @@ class _Crawl:
         self._progress.advance()
         self._result.finished += 1
 
+    def _too_fast(self, now: float) -> bool:
+        most = self._rules.max_mbit_s * (now - self._began)
+        return self._rules.max_mbit_s > 0 and self._result.received_bytes * 8 / 1e6 > most
+
+    def _check_disk(self) -> None:
+        free = shutil.disk_usage(self._storage.folder).free // 1_000_000
+        if free < self._rules.min_free_mb:
+            self._result.ended = (
+                f"the disk has {free:,} MB free, fewer than {self._rules.min_free_mb:,} "
+                "([collect] min_free_mb)"
+            )
+
     def _has_enough(self, code: str) -> bool:
         if code not in self._photos:
             self._photos[code] = self._candidates.photos_of(code)
@@ -277,6 +293,7 @@ class _Crawl:
 
     def _store(self) -> None:
         self._storage.store_fetched()
+        self._check_disk()
         self._unstored, self._stored_at = 0, time.monotonic()
         self._photos.clear()  # duplicates do not count
         self._asked += Counter()  # drops zeros

@@ -45,6 +45,7 @@ def record(
     *,
     rules: FetchRules,
     on_problem: Callable[[RowProblem], None],
+    number: int = 1,
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> Recorded:
@@ -53,6 +54,7 @@ def record(
     Args:
         source: what found it.
         rules: what may be requested; other URLs are problems.
+        number: of the round of searches.
         dry_run: count what is new, and write nothing.
 
     Raises:
@@ -81,7 +83,7 @@ def record(
             _count_new(products, catalogue) if dry_run else _add(products, catalogue)
         )
         if not dry_run:
-            candidates.add(taken.values(), source)
+            candidates.add(taken.values(), source, number)
         progress.advance(len(batch))
     return done
 
@@ -103,7 +105,19 @@ def _check(
     except AddressRefused as error:
         return RowProblem.of(found.line, "photo", found.url[:200], str(error), code=code)
     product = {} if merged else found.product
-    return replace(found, code=code, url=str(url), product=product), host_of(url)
+    thumbnail = _usable(found.thumbnail, rules)
+    return (
+        replace(found, code=code, url=str(url), thumbnail=thumbnail, product=product),
+        host_of(url),
+    )
+
+
+def _usable(thumbnail: str | None, rules: FetchRules) -> str | None:
+    """Return a thumbnail's URL if it may be requested; a photo can do without."""
+    try:
+        return thumbnail and str(checked_url(thumbnail, rules))
+    except AddressRefused:
+        return None
 
 
 def host_of(url: httpx2.URL) -> str:

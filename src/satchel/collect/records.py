@@ -28,6 +28,10 @@ class Found:
 
     Attributes:
         line: of the list, from 1; 0 where there is none.
+        rank: place among the answers to the query, from 1.
+        page: that shows the photo.
+        title: of the page or the photo.
+        thumbnail: URL of a small version.
         product: values of `PRODUCT_FIELDS`, which a new product gets.
     """
 
@@ -38,6 +42,8 @@ class Found:
     rank: int | None = None
     page: str | None = None
     license: str | None = None
+    title: str | None = None
+    thumbnail: str | None = None
     product: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -66,9 +72,9 @@ class Change:
     sha256: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HostCount:
-    """Candidates of one host.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counts:
+    """What became of candidates.
 
     Attributes:
         found: all of them.
@@ -76,7 +82,6 @@ class HostCount:
         new: those of which the product has a new photo.
     """
 
-    host: str
     found: int
     waiting: int
     fetched: int
@@ -84,6 +89,21 @@ class HostCount:
     failed: int
     new: int
     duplicate: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostCount(Counts):
+    """Candidates of one host."""
+
+    host: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceCount(Counts):
+    """Candidates of one product that one source found."""
+
+    code: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True)

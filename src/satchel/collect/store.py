@@ -11,7 +11,15 @@ from sqlalchemy import Engine, func, select, update
 from satchel.catalog.database import writing
 from satchel.catalog.dialect import insert_or_ignore
 from satchel.catalog.tables import PhotoSourceRow, now
-from satchel.collect.records import Candidate, Change, Found, HostCount, ReasonCount, State
+from satchel.collect.records import (
+    Candidate,
+    Change,
+    Found,
+    HostCount,
+    ReasonCount,
+    SourceCount,
+    State,
+)
 from satchel.collect.tables import CandidateRow
 
 PAGE: Final = 100
@@ -24,8 +32,11 @@ class CandidateStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, found: Iterable[tuple[Found, str]], source: str) -> int:
+    def add(self, found: Iterable[tuple[Found, str]], source: str, number: int = 1) -> int:
         """Add candidates with their hosts; those that are known stay as they are.
+
+        Args:
+            number: of the round of searches.
 
         Returns:
             how many are new.
@@ -42,6 +53,9 @@ class CandidateStore:
                     "rank": one.rank,
                     "page": one.page,
                     "license": one.license,
+                    "title": one.title,
+                    "thumbnail": one.thumbnail,
+                    "round": number,
                     "state": State.WAITING,
                 }
                 new += connection.execute(insert_or_ignore(CandidateRow).values(values)).rowcount
@@ -124,17 +138,36 @@ class CandidateStore:
         with self._engine.connect() as connection:
             return connection.execute(chosen).first() is not None
 
+    def found_for(self, code: str, source: str) -> int:
+        """Count the candidates of a product that a source was the first to name."""
+        chosen = select(func.count()).where(
+            CandidateRow.code == code, CandidateRow.source == source
+        )
+        with self._engine.connect() as connection:
+            return connection.scalar(chosen) or 0
+
     def counts(self) -> list[HostCount]:
         """Count candidates by host, the host with the most first."""
-        chosen = select(CandidateRow.host, CandidateRow.state, func.count()).group_by(
-            CandidateRow.host, CandidateRow.state
-        )
-        by_host: dict[str, Counter[str]] = defaultdict(Counter)
-        with self._engine.connect() as connection:
-            for host, state, count in connection.execute(chosen):
-                by_host[host][state] += count
-        counted = [_host_count(host, states) for host, states in by_host.items()]
+        states = self._states(CandidateRow.host)
+        counted = [HostCount(host=host, **_counts(of)) for (host,), of in states.items()]
         return sorted(counted, key=lambda one: (-one.found, one.host))
+
+    def source_counts(self) -> list[SourceCount]:
+        """Count candidates by product and source, in the order of their codes."""
+        states = self._states(CandidateRow.code, CandidateRow.source)
+        return [
+            SourceCount(code=code, source=source, **_counts(of))
+            for (code, source), of in sorted(states.items())
+        ]
+
+    def _states(self, *by: Any) -> dict[tuple[str, ...], Counter[str]]:
+        """Count the states of the candidates of each value of some columns."""
+        chosen = select(*by, CandidateRow.state, func.count()).group_by(*by, CandidateRow.state)
+        found: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+        with self._engine.connect() as connection:
+            for *key, state, count in connection.execute(chosen):
+                found[tuple(key)][state] += count
+        return found
 
     def reasons(self, most: int) -> list[ReasonCount]:
         """Return the most frequent reasons of refused and failed candidates."""
@@ -151,15 +184,14 @@ class CandidateStore:
         return [ReasonCount(State(row[0]), row[1] or "", row[2], row[3]) for row in rows]
 
 
-def _host_count(host: str, states: Counter[str]) -> HostCount:
+def _counts(states: Counter[str]) -> dict[str, int]:
     new, duplicate = states[State.STORED], states[State.DUPLICATE]
-    return HostCount(
-        host,
-        found=states.total(),
-        waiting=states[State.WAITING],
-        fetched=states[State.FETCHED] + new + duplicate,
-        refused=states[State.REFUSED],
-        failed=states[State.FAILED],
-        new=new,
-        duplicate=duplicate,
-    )
+    return {
+        "found": states.total(),
+        "waiting": states[State.WAITING],
+        "fetched": states[State.FETCHED] + new + duplicate,
+        "refused": states[State.REFUSED],
+        "failed": states[State.FAILED],
+        "new": new,
+        "duplicate": duplicate,
+    }

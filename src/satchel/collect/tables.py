@@ -14,7 +14,8 @@ class CandidateRow(Base):
     """A photo's URL that was found for a code; `state` is a `satchel.collect.records.State`.
 
     `source` names the list or service that named it, `query` what was searched for and `rank` the
-    place among the answers, from 1. `sha256` is of the bytes that were received.
+    place among the answers, from 1. `sha256` is of the bytes that were received. `round` is 1 for
+    the first search and counts up with each refill.
     """
 
     __tablename__ = "photo_candidates"
@@ -22,6 +23,7 @@ class CandidateRow(Base):
         UniqueConstraint("code", "url"),
         Index("ix_photo_candidates_state_host", "state", "host"),
         Index("ix_photo_candidates_code_state", "code", "state"),
+        Index("ix_photo_candidates_sha256", "sha256"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -33,9 +35,32 @@ class CandidateRow(Base):
     rank: Mapped[int | None]
     page: Mapped[str | None]
     license: Mapped[str | None]
+    title: Mapped[str | None]
+    thumbnail: Mapped[str | None]
+    round: Mapped[int] = mapped_column(default=1, server_default="1")
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     sha256: Mapped[str | None] = mapped_column(String(64))
     found_at: Mapped[datetime] = mapped_column(default=now)
     changed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class SearchRow(Base):
+    """A query of a product that a source was asked: it is not asked again.
+
+    `found` counts the candidates that were named, known ones too. `reason` says why a search
+    failed; it is null where it did not.
+    """
+
+    __tablename__ = "photo_searches"
+    __table_args__ = (UniqueConstraint("source", "code", "query"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    source: Mapped[str]
+    code: Mapped[str] = mapped_column(String(200))
+    query: Mapped[str]
+    round: Mapped[int]
+    found: Mapped[int]
+    reason: Mapped[str | None]
+    searched_at: Mapped[datetime] = mapped_column(default=now)

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
+from satchel.collect.codes import add_products, listed_products, read_codes
 from satchel.collect.crawl import Crawled, Storage, crawl
 from satchel.collect.hosts import Patience
 from satchel.collect.lists import UrlList
-from satchel.collect.permissions import user_agent
+from satchel.collect.permissions import Permissions, user_agent
+from satchel.collect.queries import Query, build_queries
 from satchel.collect.recording import Recorded, record
-from satchel.collect.records import HostCount, ReasonCount
+from satchel.collect.records import HostCount, ReasonCount, SourceCount
+from satchel.collect.searches import SearchStore
+from satchel.collect.searching import Search, Searched, search
+from satchel.collect.sources import SourceContext, open_source, opener
 from satchel.collect.store import CandidateStore
 from satchel.decoding.pool import DecoderPool
 from satchel.errors import UsageError
@@ -19,6 +26,7 @@ from satchel.fetch.client import FetchClient
 from satchel.fetch.rules import FetchRules
 from satchel.files import locked
 from satchel.progress import SILENT, Progress
+from satchel.records import Product
 from satchel.workflows.refusals import Refusals
 from satchel.workspace import Workspace
 
@@ -30,9 +38,10 @@ REASONS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class CollectReport:
-    """All candidates of a workspace: by host, and why photos were not taken."""
+    """All candidates: by host, by product and source, and why photos were not taken."""
 
     hosts: list[HostCount]
+    sources: list[SourceCount]
     reasons: list[ReasonCount]
 
 
@@ -80,6 +89,125 @@ def record_list(
     return done, refusals
 
 
+def wanted_products(
+    workspace: Workspace,
+    codes: Sequence[str] = (),
+    path: Path | None = None,
+    short_of: int | None = None,
+    encoding: str | None = None,
+    *,
+    dry_run: bool = False,
+) -> tuple[list[Product], int]:
+    """Return the products to search photos for, and how many of them are new.
+
+    Args:
+        codes: of known products.
+        path: a list of codes, whose unknown ones become products; with neither, all products.
+        short_of: leave out products that have as many kept photos.
+        dry_run: write nothing.
+
+    Raises:
+        UsageError: a code is unknown, or the list cannot be read.
+    """
+    kept = workspace.catalogue.count_kept()
+    if unknown := [code for code in codes if code not in kept]:
+        raise UsageError(
+            f"expected a code of the catalogue, got {unknown[0]!r}; name new ones in a file: "
+            "--codes FILE"
+        )
+    chosen, listed, new = list(codes), list[Product](), 0
+    if path is not None:
+        listed, new = listed_products(read_codes(path, encoding), workspace.catalogue)
+        if not dry_run:
+            add_products(listed, workspace.catalogue)
+    elif not chosen:
+        chosen = list(kept)
+    products = {one.code: one for one in (*map(workspace.catalogue.product, chosen), *listed)}
+    return [
+        product
+        for code, product in products.items()
+        if short_of is None or kept.get(code, 0) < short_of
+    ], new
+
+
+def first_queries(workspace: Workspace, products: Sequence[Product]) -> list[list[Query]]:
+    """Return the queries of products, as the settings' templates say.
+
+    Raises:
+        WorkspaceError: the workspace's list of brands is malformed.
+    """
+    rules, brands = workspace.settings.collect, workspace.catalogue.brands
+    return [build_queries(one, rules.queries, rules.languages, brands) for one in products]
+
+
+def search_photos(
+    workspace: Workspace,
+    sources: Sequence[str],
+    queries: Sequence[Sequence[Query]],
+    *,
+    per_product: int | None = None,
+    retry: bool = False,
+    progress: Progress = SILENT,
+) -> tuple[list[Searched], Refusals]:
+    """Make queries at sources and record what they name; nothing is downloaded.
+
+    Args:
+        sources: their names.
+        queries: of each product.
+        per_product: candidates that one source names for one product, at most; default, as the
+            settings say.
+        retry: make searches again that failed in earlier runs.
+
+    Raises:
+        UsageError: no contact is set, another process collects, or a source is unknown or cannot
+            be used.
+        StorageError, WorkspaceError: the database cannot be written.
+    """
+    for name in sources:
+        opener(name)
+    rules, refusals, done = workspace.settings.collect, Refusals(), []
+    searches = SearchStore(workspace.catalogue.engine)
+    with _collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
+        if retry:
+            searches.forget_failed()
+        permissions = Permissions(client, headers, rules.permitted)
+        context = SourceContext(workspace.folder, rules, client, permissions, headers)
+        into = Search(
+            workspace.catalogue,
+            CandidateStore(workspace.catalogue.engine),
+            searches,
+            fetch_rules(workspace),
+            per_product or rules.per_product,
+            workspace.folder / FOLDER / "answers",
+        )
+        for name in sources:
+            progress.begin("search", len(queries))
+            with open_source(name, context) as source:
+                done.append(
+                    search(queries, source, name, into, on_problem=refusals.add, progress=progress)
+                )
+    return done, refusals
+
+
+@contextmanager
+def _collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
+    """Hold the lock of collecting; yields the headers of requests.
+
+    Raises:
+        UsageError: no contact is set, or another process collects.
+    """
+    contact = workspace.settings.collect.contact.strip()
+    if not contact:
+        raise UsageError(
+            "expected a contact in satchel.toml, so that sites can reach you: [collect] contact = "
+            '"you@example.com", or the address of a page; nothing was fetched'
+        )
+    folder = workspace.folder / FOLDER
+    folder.mkdir(exist_ok=True)
+    with locked(folder / "lock", "satchel collect"):
+        yield {"User-Agent": user_agent(contact)}
+
+
 def collect_photos(
     workspace: Workspace,
     *,
@@ -97,16 +225,8 @@ def collect_photos(
         StorageError, WorkspaceError, DecoderError: nothing can be stored.
     """
     rules = workspace.settings.collect
-    if not rules.contact.strip():
-        raise UsageError(
-            "expected a contact in satchel.toml, so that sites can reach you: [collect] contact = "
-            '"you@example.com", or the address of a page; nothing was fetched'
-        )
-    folder = workspace.folder / FOLDER
-    folder.mkdir(exist_ok=True)
     candidates = CandidateStore(workspace.catalogue.engine)
-    with ExitStack() as files:
-        files.enter_context(locked(folder / "lock", "satchel collect"))
+    with _collecting(workspace) as headers, ExitStack() as files:
         if retry:
             candidates.retry_failed()
         limits = workspace.settings.photos.limits()
@@ -114,13 +234,19 @@ def collect_photos(
         client = files.enter_context(FetchClient(fetch_rules(workspace)))
         progress.begin("collect", sum(candidates.waiting_hosts().values()))
         storage = Storage(
-            folder, candidates, workspace.catalogue, workspace.photos, limits, decoder
+            workspace.folder / FOLDER,
+            candidates,
+            workspace.catalogue,
+            workspace.photos,
+            limits,
+            decoder,
         )
-        headers = {"User-Agent": user_agent(rules.contact.strip())}
         return crawl(storage, client, rules, headers, patience=patience, progress=progress)
 
 
 def report(workspace: Workspace) -> CollectReport:
     """Count all candidates."""
     candidates = CandidateStore(workspace.catalogue.engine)
-    return CollectReport(candidates.counts(), candidates.reasons(REASONS))
+    return CollectReport(
+        candidates.counts(), candidates.source_counts(), candidates.reasons(REASONS)
+    )

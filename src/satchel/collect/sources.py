@@ -1,0 +1,106 @@
+"""Sources: services that name photos for a query. `SOURCES` opens them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+from satchel.collect.permissions import Permissions
+from satchel.collect.queries import Query
+from satchel.collect.rules import CollectRules
+from satchel.errors import UsageError
+from satchel.fetch.client import FetchClient
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A photo that a source names.
+
+    Attributes:
+        url: of the photo in full size.
+        page: that shows it.
+        title: of the page or the photo.
+        license: as the source states it.
+        thumbnail: URL of a small version.
+    """
+
+    url: str
+    page: str | None = None
+    title: str | None = None
+    license: str | None = None
+    thumbnail: str | None = None
+
+
+class Source(Protocol):
+    """Answers queries with photos. Used by one thread."""
+
+    @property
+    def pause_s(self) -> float:
+        """Seconds between two searches, at least."""
+
+    def search(self, query: Query, most: int) -> Sequence[Hit]:
+        """Return photos for a query, the best first.
+
+        Args:
+            most: that are of use.
+
+        Raises:
+            SearchFailed: this query cannot be answered; others may be.
+            SourceStopped: no query can be: a captcha, a block, a quota, pages that are not
+                understood. The query is made again by the next run.
+        """
+
+    def save_answer(self, folder: Path) -> Sequence[Path]:
+        """Write what the last search was answered with, for people, and return the files."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceContext:
+    """What sources work with.
+
+    Attributes:
+        folder: the workspace.
+        headers: of requests to sites, with the user agent.
+    """
+
+    folder: Path
+    rules: CollectRules
+    client: FetchClient
+    permissions: Permissions
+    headers: Mapping[str, str]
+
+
+Opener = Callable[[SourceContext], AbstractContextManager[Source]]
+"""Opens a source. Raises UsageError where it cannot be used: a key or a program is missing."""
+
+SOURCES: Final[dict[str, Opener]] = {}
+"""Name → how the source is opened."""
+
+
+def source_names() -> Iterator[str]:
+    """Yield the names of all sources."""
+    yield from sorted(SOURCES)
+
+
+def open_source(name: str, context: SourceContext) -> AbstractContextManager[Source]:
+    """Open a source.
+
+    Raises:
+        UsageError: there is none of this name, or it cannot be used.
+    """
+    return opener(name)(context)
+
+
+def opener(name: str) -> Opener:
+    """Return how a source is opened.
+
+    Raises:
+        UsageError: there is none of this name.
+    """
+    if name not in SOURCES:
+        known = ", ".join(source_names()) or "none"
+        raise UsageError(f"expected a source ({known}), got {name!r}")
+    return SOURCES[name]

@@ -1,0 +1,289 @@
+"""Queries for products, lists of codes, and searches that are made once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import select
+
+from satchel.catalog.brands import Brands
+from satchel.collect import sources
+from satchel.collect.codes import read_codes
+from satchel.collect.queries import Query, build_queries
+from satchel.collect.rules import CollectRules
+from satchel.collect.searching import EMPTY_AT_FIRST
+from satchel.collect.sources import Hit, SourceContext
+from satchel.collect.tables import CandidateRow, SearchRow
+from satchel.errors import SearchFailed, SourceStopped, UsageError
+from satchel.records import Product
+from satchel.workspace import Workspace
+from support.cli import satchel
+from support.photo_site import PhotoSite, photo_site
+
+CODES = "code,brand,name,category\nM1,Dior,Saddle,bag\nM2,디올,,지갑\n"
+
+
+@pytest.fixture
+def site() -> Iterator[PhotoSite]:
+    with photo_site() as running:
+        yield running
+
+
+def set_up(workspace: Workspace, site: PhotoSite | None = None) -> Workspace:
+    text = '[collect]\ncontact = "crawl@example.com"\ndelay_s = 0\nmin_free_mb = 0\n'
+    text += 'queries = ["{brand} {name} {code}", "{code} {category}"]\n'
+    if site is not None:
+        text += '[fetch]\nnetworks = ["127.0.0.1"]\n'
+    (workspace.folder / "satchel.toml").write_text(text)
+    return Workspace.open(workspace.folder)
+
+
+class ListedSource:
+    """Names a photo site's photos for each query, as many as it is told."""
+
+    pause_s = 0.0
+
+    def __init__(self, site: str, hits: int = 2) -> None:
+        self.site, self.hits = site, hits
+        self.asked: list[Query] = []
+        self.failing: dict[str, Exception] = {}
+
+    def search(self, query: Query, most: int) -> Sequence[Hit]:
+        self.asked.append(query)
+        if error := self.failing.get(query.text):
+            raise error
+        number = len(self.asked)
+        return [
+            Hit(
+                f"{self.site}/photos/{query.code}-{number}-{rank}.jpg",
+                f"{self.site}/page/{number}",
+                f"Photo {rank}",
+                "CC0",
+                f"{self.site}/thumbnails/{rank}.jpg",
+            )
+            for rank in range(self.hits)
+        ]
+
+    def save_answer(self, folder: Path) -> Sequence[Path]:
+        path = folder / "answer.html"
+        path.write_text("<p>nothing")
+        return [path]
+
+
+def register(monkeypatch: pytest.MonkeyPatch, source: ListedSource, name: str = "listed") -> None:
+    @contextmanager
+    def opened(_context: SourceContext) -> Iterator[ListedSource]:
+        yield source
+
+    monkeypatch.setitem(sources.SOURCES, name, opened)
+
+
+# -- queries --------------------------------------------------------------------------------------
+
+
+def texts(product: Product, *templates: str) -> list[str]:
+    return [one.text for one in build_queries(product, templates, ["en", "ko"], Brands())]
+
+
+def test_brands_and_categories_are_named_in_both_languages() -> None:
+    product = Product("S1", brand="디올", name="Saddle", category="bag")
+    assert texts(product, "{brand} {name} {code} {category}") == [
+        "Dior Saddle S1 bag",
+        "디올 Saddle S1 가방",
+    ]
+    korean = Product("S1", brand="Chanel", category="핸드백")
+    assert texts(korean, "{brand} {code} {category}") == ["Chanel S1 handbag", "샤넬 S1 핸드백"]
+
+
+def test_what_a_product_lacks_leaves_nothing_and_equal_queries_are_made_once() -> None:
+    product = Product("S1", brand="Nobody knows it")
+    queries = texts(product, "{brand} {name} {code}", "{brand} {code} {category}", "{code}")
+    assert queries == ["Nobody knows it S1", "S1"]
+
+
+def test_a_query_of_brand_and_category_alone_is_not_made() -> None:
+    assert texts(Product("S1", brand="Dior", category="bag"), "{brand} {name} {category}") == []
+
+
+@pytest.mark.parametrize("template", ["{brand}", "{price} {code}", "{code", "bags"])
+def test_templates_that_find_other_products_are_refused(template: str) -> None:
+    with pytest.raises(ValidationError, match="expected a query of"):
+        CollectRules(queries=[template])
+
+
+# -- lists of codes -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.txt", "S1\nS2\n\nS1\n"),
+        ("a.csv", "Style No.;Brand\nS1;Dior\nS2;\n"),
+        ("a.jsonl", '{"code": "S1", "brand": "Dior"}\n{"code": "S2"}\n'),
+    ],
+)
+def test_lists_of_codes_are_read(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    first, second = read_codes(path)
+    assert (first.code, second.code) == ("S1", "S2")
+    assert (first.brand, second.brand) == (None if name == "a.txt" else "Dior", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.csv", "colour,size\nred,1\n", "a column for codes"),
+        ("a.jsonl", "[1]\n", "a JSON object in line 1"),
+        ("a.xlsx", "", "save it as"),
+        ("a.txt", "\n", "expected codes"),
+        ("a.txt", "a\x1bb\n", "printable"),
+    ],
+)
+def test_other_lists_of_codes_are_refused(
+    tmp_path: Path, name: str, text: str, message: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(UsageError, match=message):
+        read_codes(path)
+
+
+# -- searches -------------------------------------------------------------------------------------
+
+
+def test_codes_become_products_with_photos(
+    workspace: Workspace, site: PhotoSite, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = set_up(workspace, site)
+    source = ListedSource(site.url)
+    register(monkeypatch, source)
+    (tmp_path / "codes.csv").write_text(CODES)
+    arguments = ("collect", "--source", "listed", "--codes", str(tmp_path / "codes.csv"))
+    rehearsed = satchel(workspace.folder, *arguments, "--dry-run")
+    assert "M1: Dior Saddle M1" in rehearsed.stderr
+    assert not source.asked
+    assert not workspace.catalogue.has_product("M1")
+
+    done = satchel(workspace.folder, *arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)
+    assert [one.text for one in source.asked] == [
+        "Dior Saddle M1",
+        "디올 Saddle M1",
+        "M1 bag",
+        "M1 가방",
+        "Dior M2",
+        "디올 M2",
+        "M2 wallet",
+        "M2 지갑",
+    ]
+    assert shown["searched"][0]["found"] == 16
+    assert [(one["code"], one["source"], one["new"]) for one in shown["sources"]] == [
+        ("M1", "listed", 8),
+        ("M2", "listed", 8),
+    ]
+    with workspace.catalogue.engine.connect() as connection:
+        row = connection.execute(select(CandidateRow.__table__).limit(1)).one()
+    assert (row.query, row.rank, row.source) == ("Dior Saddle M1", 1, "listed")
+    assert (row.title, row.license, row.round) == ("Photo 0", "CC0", 1)
+    assert row.thumbnail.endswith("/thumbnails/0.jpg")
+    assert workspace.catalogue.photos_of("M1")[0].source == f"{site.url}/page/1"
+
+    again = satchel(workspace.folder, *arguments)
+    assert len(source.asked) == 8  # nothing is asked twice
+    assert again.returncode == 0
+    short = satchel(workspace.folder, *arguments[:3], "--short-of", "5", "--dry-run", "--json")
+    assert json.loads(short.stdout)["queries"] == []
+
+
+def test_a_product_with_enough_candidates_is_not_searched_on(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ListedSource("https://photos.example.com", hits=9)
+    register(monkeypatch, source)
+    monkeypatch.setattr("satchel.workflows.collect.collect_photos", _fetch_nothing)
+    (tmp_path / "codes.csv").write_text(CODES)
+    arguments = ("--codes", str(tmp_path / "codes.csv"), "--per-product", "4")
+    satchel(set_up(workspace).folder, "collect", "--source", "listed", *arguments)
+    assert [one.code for one in source.asked] == ["M1", "M2"]
+    assert len(candidates(workspace)) == 8
+
+
+def test_a_stopped_source_goes_on_where_it_was(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ListedSource("https://photos.example.com")
+    source.failing = {
+        "디올 Saddle M1": SearchFailed("is too long"),
+        "M1 가방": SourceStopped("its quota is used up: try again tomorrow"),
+    }
+    register(monkeypatch, source)
+    monkeypatch.setattr("satchel.workflows.collect.collect_photos", _fetch_nothing)
+    workspace = set_up(workspace)
+    (tmp_path / "codes.csv").write_text(CODES)
+    arguments = ("collect", "--source", "listed", "--codes", str(tmp_path / "codes.csv"))
+    stopped = satchel(workspace.folder, *arguments)
+    assert stopped.returncode == 1
+    assert "its quota is used up" in stopped.stderr
+    assert len(source.asked) == 4
+    source.failing = {}
+    satchel(workspace.folder, *arguments)
+    assert [one.text for one in source.asked[4:]] == [
+        "M1 가방",
+        "Dior M2",
+        "디올 M2",
+        "M2 wallet",
+        "M2 지갑",
+    ]
+    satchel(workspace.folder, *arguments, "--retry")
+    assert [one.text for one in source.asked[9:]] == ["디올 Saddle M1"]
+
+
+def test_a_source_that_finds_nothing_is_an_error_and_is_asked_again(
+    workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = ListedSource("https://photos.example.com", hits=0)
+    register(monkeypatch, source)
+    monkeypatch.setattr("satchel.workflows.collect.collect_photos", _fetch_nothing)
+    workspace = set_up(workspace)
+    (tmp_path / "codes.txt").write_text("".join(f"S{number}\n" for number in range(40)))
+    arguments = ("collect", "--source", "listed", "--codes", str(tmp_path / "codes.txt"))
+    done = satchel(workspace.folder, *arguments)
+    assert done.returncode == 1
+    assert "searches found nothing, such as 'S9'" in done.stderr
+    assert "answer.html" in done.stderr
+    assert len(source.asked) == EMPTY_AT_FIRST
+    with workspace.catalogue.engine.connect() as connection:
+        assert connection.execute(select(SearchRow.id)).all() == []
+    source.hits = 1
+    satchel(workspace.folder, *arguments)
+    assert len(candidates(workspace)) == 40
+
+
+def test_calls_that_make_no_sense_are_refused(workspace: Workspace, tmp_path: Path) -> None:
+    folder = set_up(workspace).folder
+    for arguments, message in [
+        (("--source", "nowhere"), "expected a source"),
+        (("--code", "M1"), "expected --source"),
+        (("list.csv", "--source", "nowhere"), "got both"),
+    ]:
+        refused = satchel(folder, "collect", *arguments)
+        assert refused.returncode == 2
+        assert message in refused.stderr
+
+
+def candidates(workspace: Workspace) -> list[str]:
+    with workspace.catalogue.engine.connect() as connection:
+        return list(connection.scalars(select(CandidateRow.url)))
+
+
+def _fetch_nothing(*_: object, **__: object) -> object:
+    from satchel.collect.crawl import Crawled
+
+    return Crawled()
