@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -76,7 +77,18 @@ class SourceContext:
 Opener = Callable[[SourceContext], AbstractContextManager[Source]]
 """Opens a source. Raises UsageError where it cannot be used: a key or a program is missing."""
 
-SOURCES: Final[dict[str, Opener]] = {}
+
+def _open_api(name: str, context: SourceContext) -> AbstractContextManager[Source]:
+    from satchel.collect.apis import APIS, open_api  # noqa: PLC0415 - it imports this module
+
+    return open_api(APIS[name], context)
+
+
+SOURCES: Final[dict[str, Opener]] = {
+    "brave": partial(_open_api, "brave"),
+    "naver-api": partial(_open_api, "naver-api"),
+    "serpapi": partial(_open_api, "serpapi"),
+}
 """Name → how the source is opened."""
 
 
