@@ -74,9 +74,10 @@ class Service:
     answers: list[tuple[int, bytes, dict[str, str]]] = field(default_factory=list)
     asked: list[tuple[dict[str, str], dict[str, str]]] = field(default_factory=list)
 
-    def will_answer(self, *statuses: int, body: bytes = b"{}", **headers: str) -> None:
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        self.answers = [(status, body, named) for status in statuses]
+    def will_answer(
+        self, status: int, body: bytes = b"{}", headers: dict[str, str] | None = None
+    ) -> None:
+        self.answers = [(status, body, headers or {})]
 
 
 @pytest.fixture
@@ -159,7 +160,7 @@ def test_a_service_that_asks_to_wait_is_waited_for(service: Service, tmp_path: P
 @pytest.mark.parametrize(
     ("status", "headers", "message", "requests"),
     [
-        (429, {"Retry_After": "86400"}, "86,400 seconds", 1),
+        (429, {"Retry-After": "86400"}, "86,400 seconds", 1),
         (429, {}, "no answer in 4 attempts", ATTEMPTS),
         (500, {}, "it answers 500", ATTEMPTS),
         (401, {}, "refuses the key", 1),
@@ -175,7 +176,7 @@ def test_a_service_that_does_not_answer_is_left(
     message: str,
     requests: int,
 ) -> None:
-    service.will_answer(status, **headers)
+    service.will_answer(status, headers=headers)
     with (
         opened("brave", service, tmp_path) as (source, _),
         pytest.raises(SourceStopped, match=message) as stopped,

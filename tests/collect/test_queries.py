@@ -271,7 +271,7 @@ def test_calls_that_make_no_sense_are_refused(workspace: Workspace, tmp_path: Pa
     for arguments, message in [
         (("--source", "nowhere"), "expected a source"),
         (("--code", "M1"), "expected --source"),
-        (("list.csv", "--source", "nowhere"), "got both"),
+        (("list.csv", "--source", "nowhere"), "got several"),
     ]:
         refused = satchel(folder, "collect", *arguments)
         assert refused.returncode == 2

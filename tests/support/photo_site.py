@@ -23,12 +23,14 @@ class PhotoSite:
         robots: text of robots.txt; None for 404.
         tdmrep: text of tdmrep.json, likewise.
         slow_s: seconds before each photo.
+        pages: path → what is answered there, with its content type.
     """
 
     def __init__(self) -> None:
         self.robots: str | None = "User-agent: *\nDisallow: /private/\n"
         self.tdmrep: str | None = None
         self.slow_s = 0.0
+        self.pages: dict[str, tuple[bytes, str]] = {}
         self.requests: Counter[str] = Counter()
         self.agents: set[str] = set()
         self.times: list[float] = []
@@ -73,6 +75,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, path: str) -> None:
         site = self.site
+        if path in site.pages:
+            self._send(200, *site.pages[path])
+            return
         match path.split("/")[1:]:
             case ["robots.txt"]:
                 self._text(site.robots)

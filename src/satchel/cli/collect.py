@@ -28,9 +28,11 @@ MOST_PRODUCTS: Final = 50
 
 if TYPE_CHECKING:
     from satchel.collect.crawl import Crawled
+    from satchel.collect.queries import Query
     from satchel.collect.recording import Recorded
     from satchel.collect.records import SourceCount
     from satchel.collect.searching import Searched
+    from satchel.records import Product
     from satchel.workflows.collect import CollectReport
     from satchel.workflows.refusals import Refusals
     from satchel.workspace import Workspace
@@ -55,6 +57,15 @@ def collect(
         list[str] | None,
         typer.Option(metavar="NAME", help="Search for photos there; may be given several times."),
     ] = None,
+    shop: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", help="Read this shop's product pages, which its sitemap names."
+        ),
+    ] = None,
+    again: Annotated[
+        bool, typer.Option("--again", help="Read all of the shop's pages again.")
+    ] = False,
     codes: Annotated[
         Path | None,
         typer.Option(
@@ -89,17 +100,21 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Fetch photos of products, of a list of URLs or found by searching, as the sites permit."""
-    _check(path, source, codes, code, short_of, per_product, dry_run=dry_run)
-    if report and (path is not None or source or retry):
+    _check(path, source, shop, (codes, code, short_of), per_product, dry_run=dry_run)
+    if again and shop is None:
+        raise UsageError("expected --shop with --again: its pages are read again")
+    if report and (path is not None or source or shop or retry):
         raise UsageError("expected --report alone: it fetches nothing")
     workspace = open_workspace(context)
     result: dict[str, Any] = {}
     with Bars(resumes=not dry_run) as bars:
         if path is not None:
             result |= _record(workspace, path, column or [], encoding, bars, dry_run=dry_run)
-        if source:
-            asked = _Asked(source, codes, code or [], short_of, per_product, encoding, retry)
-            result |= _search(workspace, asked, bars, dry_run=dry_run)
+        if source or shop:
+            asked = _Asked(
+                source or [], shop, again, codes, code or [], short_of, per_product, encoding, retry
+            )
+            result |= _find(workspace, asked, bars, dry_run=dry_run)
         if not report and not dry_run:
             result |= _fetch(workspace, bars, retry=retry)
     if not dry_run:
@@ -112,7 +127,8 @@ def collect(
     if as_json:
         print_result(result)
     refused = result.get("stopped") or result.get("list", {}).get("problems")
-    if refused or any(one["stopped"] or one["failed"] for one in result.get("searched", ())):
+    looked = (*result.get("searched", ()), *result.get("shops", ()))
+    if refused or any(one["stopped"] or one["failed"] for one in looked):
         raise typer.Exit(SOME_FAILED)
 
 
@@ -121,6 +137,8 @@ class _Asked:
     """What the command line says of searches."""
 
     sources: list[str]
+    shop: str | None
+    again: bool
     codes: Path | None
     code: list[str]
     short_of: int | None
@@ -132,37 +150,52 @@ class _Asked:
 def _check(
     path: Path | None,
     source: list[str] | None,
-    *of_search: object,
+    shop: str | None,
+    wanted: tuple[object, ...],
+    per_product: int | None,
+    *,
     dry_run: bool,
 ) -> None:
+    if sum((path is not None, bool(source), shop is not None)) > 1:
+        raise UsageError("expected one of a list of URLs, --source and --shop, got several")
     if dry_run and path is None and not source:
         raise UsageError("expected a file or --source for --dry-run, got neither")
-    if path is not None and source:
-        raise UsageError("expected a list of URLs or --source, got both")
-    if not source and any(one is not None for one in of_search):
+    if not source and shop is None and any(one is not None for one in wanted):
         raise UsageError(
-            "expected --source with --codes, --code, --short-of and --per-product: they say what "
-            "is searched for"
+            "expected --source or --shop with --codes, --code and --short-of: they say of which "
+            "products photos are wanted"
         )
+    if not source and per_product is not None:
+        raise UsageError("expected --source with --per-product")
 
 
-def _search(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -> dict[str, Any]:
+def _find(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -> dict[str, Any]:
     from satchel.collect.sources import opener
-    from satchel.workflows.collect import first_queries, search_photos, wanted_products
+    from satchel.workflows.collect import first_queries, wanted_products
 
     for name in asked.sources:
         opener(name)  # before products are made
     products, new = wanted_products(
         workspace, asked.code, asked.codes, asked.short_of, asked.encoding, dry_run=dry_run
     )
-    queries = first_queries(workspace, products)
     if new:
         say(f"{new:,} products {'would be ' if dry_run else ''}new")
+    if asked.shop is not None:
+        return {"shops": [_read_shop(workspace, asked, products, bars)], "products_new": new}
+    queries = first_queries(workspace, products)
     if dry_run:
         for one in queries:
             for query in one:
                 say(f"{query.code}: {query.text}")
         return {"dry_run": True, "queries": [asdict(query) for one in queries for query in one]}
+    return {"searched": _search(workspace, asked, queries, bars), "products_new": new}
+
+
+def _search(
+    workspace: Workspace, asked: _Asked, queries: list[list[Query]], bars: Bars
+) -> list[dict[str, Any]]:
+    from satchel.workflows.collect import search_photos
+
     done, refusals = search_photos(
         workspace,
         asked.sources,
@@ -172,11 +205,38 @@ def _search(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -
         progress=bars,
     )
     bars.end()
-    _say_searched(done, refusals)
-    return {"searched": [asdict(one) for one in done], "products_new": new}
+    _say_searched(done)
+    _say_refused(refusals)
+    return [asdict(one) for one in done]
 
 
-def _say_searched(done: list[Searched], refusals: Refusals) -> None:
+def _read_shop(
+    workspace: Workspace, asked: _Asked, products: list[Product], bars: Bars
+) -> dict[str, Any]:
+    from satchel.workflows.collect import read_shop_pages
+
+    assert asked.shop is not None
+    done, refusals = read_shop_pages(
+        workspace, asked.shop, products, retry=asked.retry, again=asked.again, progress=bars
+    )
+    bars.end()
+    say(
+        f"{done.shop}: {done.pages:,} pages read, {done.refused:,} refused, {done.failed:,} "
+        f"failed, {done.waiting:,} wait; {done.products:,} products, {done.matched:,} of the "
+        f"catalogue; {done.found:,} photos found, {done.new:,} of them new"
+    )
+    if done.stopped:
+        complain(f"{done.shop}: {done.stopped}")
+    _say_refused(refusals)
+    return asdict(done)
+
+
+def _say_refused(refusals: Refusals) -> None:
+    for count, example in refusals.by_count()[: problems_shown()]:
+        complain(f"  {count:,} × {example}")
+
+
+def _say_searched(done: list[Searched]) -> None:
     for one in done:
         say(
             f"{one.source}: {one.searches:,} searches, {one.found:,} photos found, "
@@ -186,8 +246,6 @@ def _say_searched(done: list[Searched], refusals: Refusals) -> None:
             complain(f"{one.source} is left: {one.stopped}")
         for path in one.saved:
             complain(f"  what it answered: {path}")
-    for count, example in refusals.by_count()[: problems_shown()]:
-        complain(f"  {count:,} × {example}")
 
 
 def _record(
@@ -221,8 +279,7 @@ def _say_recorded(done: Recorded, refusals: Refusals, *, dry_run: bool) -> None:
     )
     for host, count in done.hosts.most_common(5 if dry_run else 0):
         say(f"  {count:,} of {host}")
-    for count, example in refusals.by_count()[: problems_shown()]:
-        complain(f"  {count:,} × {example}")
+    _say_refused(refusals)
 
 
 def _fetch(workspace: Workspace, bars: Bars, *, retry: bool) -> dict[str, Any]:

@@ -170,7 +170,7 @@ class _Crawl:
         self._patience, self._progress = patience, progress
         self._candidates = storage.candidates
         self._idle = deque(self._candidates.waiting_hosts())
-        self._active: dict[str, HostQueue] = {}
+        self._active: dict[str, HostQueue[Candidate]] = {}
         self._in_flight = 0
         self._unstored = 0
         self._began = self._stored_at = time.monotonic()
@@ -205,7 +205,7 @@ class _Crawl:
             )
         return bool(self._active)
 
-    def _close(self, name: str, host: HostQueue) -> None:
+    def _close(self, name: str, host: HostQueue[Candidate]) -> None:
         if not host.stopped:
             return
         self._result.stopped[name] = host.stopped

@@ -15,12 +15,15 @@ from satchel.errors import AddressRefused, FetchError, FetchTooLarge, NotPermitt
 from satchel.fetch.client import FetchClient, Fetched
 from satchel.photo_formats import formats_of, unreadable
 
+PAGES: Final = "text/html, application/xml;q=0.9, */*;q=0.5"
 ACCEPT: Final = "image/jpeg, image/png, image/webp;q=0.9, image/*;q=0.5"
 _CHALLENGE: Final = re.compile(
-    rb"captcha|are you (?:a )?(?:human|robot)|unusual traffic|cf-chl|challenge-platform",
+    rb"captcha|are you (?:a )?(?:human|robot)|unusual traffic|cf-chl|challenge-platform"
+    rb"|just a moment",
     re.IGNORECASE,
 )
 """Words of pages that ask whether a person is there."""
+_TITLE: Final = re.compile(rb"<title[^>]{0,200}>([^<]{0,500})", re.IGNORECASE)
 CHALLENGE_BYTES: Final = 100_000
 
 
@@ -28,6 +31,7 @@ class Kind(Enum):
     """What follows from a request."""
 
     PHOTO = auto()
+    """Received, and usable; a page likewise."""
     REFUSED = auto()
     FAILED = auto()
     LATER = auto()
@@ -58,41 +62,70 @@ def fetch(
     url: str, client: FetchClient, permissions: Permissions, headers: Mapping[str, str]
 ) -> Outcome:
     """Request a photo, if the site permits it, also where a redirect leads."""
+    outcome, _ = _request(url, client, permissions, {**headers, "Accept": ACCEPT}, page=False)
+    if outcome.kind is Kind.PHOTO and not formats_of(outcome.body):
+        return Outcome(Kind.REFUSED, str(unreadable(outcome.body)))
+    return outcome
+
+
+def fetch_page(
+    url: str, client: FetchClient, permissions: Permissions, headers: Mapping[str, str]
+) -> tuple[Outcome, Fetched | None]:
+    """Request a page, likewise; with the answer, where there was one."""
+    return _request(url, client, permissions, {**headers, "Accept": PAGES}, page=True)
+
+
+def _request(
+    url: str,
+    client: FetchClient,
+    permissions: Permissions,
+    headers: Mapping[str, str],
+    *,
+    page: bool,
+) -> tuple[Outcome, Fetched | None]:
     try:
         permissions.check(url)
-        answer = client.get(url, {**headers, "Accept": ACCEPT}, on_redirect=permissions.check)
-        return _judge(answer, permissions)
+        answer = client.get(url, headers, on_redirect=permissions.check)
+        return _judge(answer, permissions, page=page), answer
     except HostUnclear as error:
-        return Outcome(Kind.STOP_HOST, str(error))
+        return Outcome(Kind.STOP_HOST, str(error)), None
     except (NotPermitted, AddressRefused, FetchTooLarge) as error:
-        return Outcome(Kind.REFUSED, str(error))
+        return Outcome(Kind.REFUSED, str(error)), None
     except FetchError as error:
-        return Outcome(Kind.LATER, str(error))
+        return Outcome(Kind.LATER, str(error)), None
 
 
-def _judge(answer: Fetched, permissions: Permissions) -> Outcome:
+def _judge(answer: Fetched, permissions: Permissions, *, page: bool) -> Outcome:
     status = answer.status
     said = f"is answered with {status}"
     if status in (429, 503):
         kind = Kind.BLOCKED if status == 429 else Kind.LATER
         return Outcome(kind, said, wait_s=retry_after(answer.headers.get("retry-after", "")))
-    if status in (401, 403, 451) or _is_challenge(answer):
+    if status in (401, 403, 451) or _is_challenge(answer, page=page):
         return Outcome(Kind.BLOCKED, f"{said}, which may be a block or a captcha")
     if status != 200:
         return Outcome(Kind.LATER if status >= 500 or status in (408, 425) else Kind.FAILED, said)
     permissions.check_answer(answer.url, answer.headers)
     if not answer.body:
         return Outcome(Kind.REFUSED, "is empty")
-    if not formats_of(answer.body):
-        return Outcome(Kind.REFUSED, str(unreadable(answer.body)))
     return Outcome(Kind.PHOTO, body=answer.body, delay_s=permissions.delay(answer.url))
 
 
-def _is_challenge(answer: Fetched) -> bool:
+def _is_challenge(answer: Fetched, *, page: bool) -> bool:
+    """Whether an answer asks if a person is there: a page's forms may have captchas of their own.
+
+    Args:
+        page: a page is expected, so that only its title says what it is.
+    """
     if "challenge" in answer.headers.get("cf-mitigated", ""):
         return True
-    is_page = "html" in answer.headers.get("content-type", "")
-    return is_page and _CHALLENGE.search(answer.body[:CHALLENGE_BYTES]) is not None
+    if "html" not in answer.headers.get("content-type", ""):
+        return False
+    text = answer.body[:CHALLENGE_BYTES]
+    if page:
+        title = _TITLE.search(text)
+        text = title[1] if title else b""
+    return _CHALLENGE.search(text) is not None
 
 
 def retry_after(

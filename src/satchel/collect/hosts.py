@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from heapq import heappop, heappush
+from typing import Generic, Protocol, TypeVar
 
 from satchel.collect.fetching import Kind, Outcome
-from satchel.collect.records import Candidate
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,22 @@ class Patience:
         return min(self.longest_wait_s, self.first_wait_s * 2.0 ** (attempts - 1))
 
 
-class HostQueue:
+class Queued(Protocol):
+    """What is requested: a candidate, or a page."""
+
+    @property
+    def id(self) -> int:
+        """Number, by which they are requested."""
+
+    @property
+    def attempts(self) -> int:
+        """Requests so far."""
+
+
+One = TypeVar("One", bound=Queued)
+
+
+class HostQueue(Generic[One]):
     """Candidates of one host that wait, and when the next one may be requested. Not thread-safe.
 
     Attributes:
@@ -42,7 +57,7 @@ class HostQueue:
 
     def __init__(
         self,
-        more: Callable[[int], Sequence[Candidate]],
+        more: Callable[[int], Sequence[One]],
         *,
         delay_s: float,
         at_once: int,
@@ -57,12 +72,12 @@ class HostQueue:
             patience: how long the host is tried.
         """
         self.stopped = ""
-        self.suspended: list[tuple[Candidate, str]] = []
+        self.suspended: list[tuple[One, str]] = []
         self._more, self._patience = more, patience
         self._delay_s, self._at_once = delay_s, at_once
-        self._page: deque[Candidate] = deque()
+        self._page: deque[One] = deque()
         self._last, self._exhausted = 0, False
-        self._later: list[tuple[float, int, Candidate]] = []
+        self._later: list[tuple[float, int, One]] = []
         self._ready_at = 0.0
         self._in_flight = 0
 
@@ -73,7 +88,7 @@ class HostQueue:
             return False
         return bool(self.stopped) or not (self._later or self._next_page())
 
-    def take(self, now: float) -> Candidate | None:
+    def take(self, now: float) -> One | None:
         """Return a candidate to be requested now, if there is one."""
         if self.stopped or self._in_flight >= self._at_once or now < self._ready_at:
             return None
@@ -92,7 +107,7 @@ class HostQueue:
         self._in_flight -= 1
         self._ready_at = 0.0
 
-    def finish(self, candidate: Candidate, outcome: Outcome, now: float) -> bool:
+    def finish(self, candidate: One, outcome: Outcome, now: float) -> bool:
         """End a request; return whether its outcome is final.
 
         Args:
@@ -112,7 +127,7 @@ class HostQueue:
         self.suspended.clear()
         return True
 
-    def _blocked(self, candidate: Candidate, outcome: Outcome, now: float) -> bool:
+    def _blocked(self, candidate: One, outcome: Outcome, now: float) -> bool:
         self.suspended.append((candidate, outcome.reason))
         if len(self.suspended) >= self._patience.blocks:
             self.stopped = (
@@ -124,7 +139,7 @@ class HostQueue:
             return self._postponed(candidate, outcome, now)
         return True
 
-    def _postponed(self, candidate: Candidate, outcome: Outcome, now: float) -> bool:
+    def _postponed(self, candidate: One, outcome: Outcome, now: float) -> bool:
         asked = outcome.wait_s or 0.0
         if asked > self._patience.longest_wait_s:
             self.stopped = f"it asks to wait for {asked:,.0f} seconds: run this again later"

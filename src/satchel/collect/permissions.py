@@ -110,6 +110,22 @@ class Permissions:
             return 0.0
         return float(site.robots.crawl_delay(AGENT) or 0.0)
 
+    def sitemaps(self, url: str) -> list[str]:
+        """Return the sitemaps that a host's robots.txt names.
+
+        Raises:
+            HostUnclear: it cannot be read now.
+        """
+        site = self._site(httpx2.URL(url))
+        if site.unclear:
+            raise HostUnclear(site.unclear)
+        assert site.robots is not None
+        return list(site.robots.sitemaps)
+
+    def is_permitted(self, url: str) -> bool:
+        """Whether a URL's host is one that is not asked."""
+        return self._is_permitted(httpx2.URL(url))
+
     def _is_permitted(self, url: httpx2.URL) -> bool:
         return url.host in self._permitted or host_of(url) in self._permitted
 

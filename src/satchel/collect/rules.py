@@ -78,3 +78,6 @@ class CollectRules(StrictModel):
         min_length=1,
         description="in which brands and categories are named in queries, as far as that is known",
     )
+    max_pages: int = Field(
+        5_000, ge=1, description="product pages of a shop that one run reads, at most"
+    )

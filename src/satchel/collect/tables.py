@@ -64,3 +64,25 @@ class SearchRow(Base):
     found: Mapped[int]
     reason: Mapped[str | None]
     searched_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class ShopPageRow(Base):
+    """A page of a shop that its sitemap names; `products` counts those in its mark-up.
+
+    `state` is waiting, read, refused or failed.
+    """
+
+    __tablename__ = "shop_pages"
+    __table_args__ = (
+        UniqueConstraint("shop", "url"),
+        Index("ix_shop_pages_shop_state", "shop", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    shop: Mapped[str] = mapped_column(String(300))
+    url: Mapped[str]
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    products: Mapped[int] = mapped_column(default=0)
+    changed_at: Mapped[datetime] = mapped_column(default=now)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from satchel.collect.codes import add_products, listed_products, read_codes
 from satchel.collect.crawl import Crawled, Storage, crawl
@@ -21,7 +21,7 @@ from satchel.collect.searching import Search, Searched, search
 from satchel.collect.sources import SourceContext, open_source, opener
 from satchel.collect.store import CandidateStore
 from satchel.decoding.pool import DecoderPool
-from satchel.errors import UsageError
+from satchel.errors import AddressRefused, UsageError
 from satchel.fetch.client import FetchClient
 from satchel.fetch.rules import FetchRules
 from satchel.files import locked
@@ -29,6 +29,9 @@ from satchel.progress import SILENT, Progress
 from satchel.records import Product
 from satchel.workflows.refusals import Refusals
 from satchel.workspace import Workspace
+
+if TYPE_CHECKING:
+    from satchel.collect.shops.reading import ShopRead
 
 MAX_SECONDS: Final = 60.0
 MAX_REDIRECTS: Final = 5
@@ -166,20 +169,11 @@ def search_photos(
     for name in sources:
         opener(name)
     rules, refusals, done = workspace.settings.collect, Refusals(), []
-    searches = SearchStore(workspace.catalogue.engine)
     with _collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
         if retry:
-            searches.forget_failed()
-        permissions = Permissions(client, headers, rules.permitted)
-        context = SourceContext(workspace.folder, rules, client, permissions, headers)
-        into = Search(
-            workspace.catalogue,
-            CandidateStore(workspace.catalogue.engine),
-            searches,
-            fetch_rules(workspace),
-            per_product or rules.per_product,
-            workspace.folder / FOLDER / "answers",
-        )
+            SearchStore(workspace.catalogue.engine).forget_failed()
+        context = _context(workspace, client, headers)
+        into = _search_into(workspace, per_product or rules.per_product)
         for name in sources:
             progress.begin("search", len(queries))
             with open_source(name, context) as source:
@@ -206,6 +200,73 @@ def _collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
     folder.mkdir(exist_ok=True)
     with locked(folder / "lock", "satchel collect"):
         yield {"User-Agent": user_agent(contact)}
+
+
+def read_shop_pages(
+    workspace: Workspace,
+    address: str,
+    products: Sequence[Product],
+    *,
+    most_pages: int | None = None,
+    retry: bool = False,
+    again: bool = False,
+    patience: Patience | None = None,
+    progress: Progress = SILENT,
+) -> tuple[ShopRead, Refusals]:
+    """Read a shop's product pages and record the photos of products; nothing is downloaded.
+
+    Args:
+        address: of the shop, or of a sitemap of it.
+        products: that photos are wanted of.
+        most_pages: that are read, at most; default, as the settings say.
+        retry: read pages again that failed in earlier runs.
+        again: read all pages again.
+
+    Raises:
+        UsageError: no contact is set, another process collects, or the address cannot be used.
+        StorageError, WorkspaceError: the database cannot be written.
+    """
+    from satchel.collect.shops.matching import Matcher  # noqa: PLC0415 - lxml takes a while
+    from satchel.collect.shops.reading import read_shop  # noqa: PLC0415
+
+    rules, refusals = workspace.settings.collect, Refusals()
+    with _collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
+        try:
+            done = read_shop(
+                address,
+                Matcher(products, workspace.catalogue.brands),
+                _context(workspace, client, headers),
+                _search_into(workspace, rules.per_product),
+                most_pages=most_pages or rules.max_pages,
+                patience=patience or Patience(),
+                on_problem=refusals.add,
+                retry=retry,
+                again=again,
+                progress=progress,
+            )
+        except AddressRefused as error:
+            raise UsageError(f"{error} (a shop)") from None
+    return done, refusals
+
+
+def _context(
+    workspace: Workspace, client: FetchClient, headers: Mapping[str, str]
+) -> SourceContext:
+    rules = workspace.settings.collect
+    permissions = Permissions(client, headers, rules.permitted)
+    return SourceContext(workspace.folder, rules, client, permissions, headers)
+
+
+def _search_into(workspace: Workspace, per_product: int) -> Search:
+    engine = workspace.catalogue.engine
+    return Search(
+        workspace.catalogue,
+        CandidateStore(engine),
+        SearchStore(engine),
+        fetch_rules(workspace),
+        per_product,
+        workspace.folder / FOLDER / "answers",
+    )
 
 
 def collect_photos(
