@@ -42,11 +42,16 @@ def test_a_public_copy_is_made_once_and_is_smaller(tmp_path: Path) -> None:
     pixels[600:1400, 1000:2000] = 90
     name = store.put(encode_jpeg(pixels, 90))
     public = PublicPhotos(store, tmp_path / "public", IN_PROCESS, PhotoLimits())
+    assert not public.keeps(name, None)
     copy = public.read(name)
+    assert public.keeps(name, None)
+    assert not public.keeps(name, 320)
+    assert not public.keeps("../../name", None)
     assert max(decode(copy, min_side_px=None).shape) == SIDE_PX
     store.remove(name)
     assert public.read(name) == copy
     small = public.small(name, 320)
+    assert public.keeps(name, 320)
     with Image.open(BytesIO(small)) as image:
         assert (image.format, max(image.size)) == ("WEBP", 320)
     public.forget(name)

@@ -3,22 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 
 import pytest
 
 from satchel.identify import Identifier
 from satchel.parallel import cores
 from support.sockets import address_of, connected, identify_request, rest
-
-SOON_S = 30.0
-
-
-def wait_until(fact: Callable[[], bool]) -> None:
-    end = time.monotonic() + SOON_S
-    while not fact():
-        assert time.monotonic() < end
-        time.sleep(0.01)
+from support.waiting import SOON_S, wait_until
 
 
 def test_nothing_is_computed_for_who_is_gone(app_with, run_server, draw, monkeypatch):

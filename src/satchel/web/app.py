@@ -40,6 +40,7 @@ from satchel.web.middleware.stopping import RefusedWhileStopping
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.state import ServerState
+from satchel.web.threads import limit_threads
 from satchel.web.visitors import visitor_of
 from satchel.workspace import Workspace
 
@@ -128,6 +129,7 @@ def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) ->
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    limit_threads()
     await run_in_threadpool(app.state.server.decoder.start)  # the first photo does not wait
     removing = asyncio.create_task(_remove_old_cases(app.state.server))
     yield

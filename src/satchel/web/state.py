@@ -47,7 +47,7 @@ from satchel.workspace import Workspace
 PLACES: Final = 32
 """Identifications under way or waiting, at most.
 
-Each holds one of the forty threads that Starlette has: some must stay free for pages and photos.
+Each holds one of the threads of `satchel.web.threads`: some must stay free for uploads.
 """
 
 DATABASE_WAIT_MS: Final = 5_000

@@ -7,6 +7,7 @@ when it is shown. Each is a file, which may be deleted at any time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cached_property
 from io import BytesIO
 from pathlib import Path
@@ -17,6 +18,7 @@ from PIL import Image
 
 from satchel.catalog.photos import PhotoStore
 from satchel.decoding.decoder import IN_PROCESS, Decoder
+from satchel.errors import CatalogueError
 from satchel.files import write_atomically
 from satchel.images import decode, encode_jpeg, shrunk
 from satchel.market.privacy.blur import Blurrer
@@ -95,6 +97,12 @@ class PublicPhotos:
         """
         path = self._path(sha256, f"{side_px}.webp")
         return self._kept(path, lambda: self._make_small(sha256, side_px))
+
+    def keeps(self, sha256: str, side_px: int | None) -> bool:
+        """Whether `small`, or `read` where no side is given, has nothing to make."""
+        with suppress(CatalogueError):  # it is no SHA-256
+            return self._path(sha256, "jpg" if side_px is None else f"{side_px}.webp").is_file()
+        return False
 
     def forget(self, sha256: str) -> None:
         """Delete the copies of a photo that was removed."""

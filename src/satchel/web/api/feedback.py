@@ -11,6 +11,7 @@ from satchel.web.links import case_link
 from satchel.web.schemas import Feedback, FeedbackGiven
 from satchel.web.sessions import session_of
 from satchel.web.state import Server
+from satchel.web.threads import patient
 
 router = APIRouter(dependencies=[EVERYBODY])
 
@@ -24,6 +25,7 @@ router = APIRouter(dependencies=[EVERYBODY])
         "'{base}/api/v1/feedback'"
     ),
 )
+@patient
 def feedback(request: Request, server: Server, given: FeedbackGiven) -> Feedback:
     """Say which product an answer should have named, a candidate or any other of the catalogue.
 

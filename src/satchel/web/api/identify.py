@@ -14,6 +14,7 @@ from satchel.web.middleware.departures import is_gone
 from satchel.web.schemas import Identification
 from satchel.web.sessions import remember, session_of
 from satchel.web.state import Server
+from satchel.web.threads import patient
 
 router = APIRouter(dependencies=[EVERYBODY])
 
@@ -27,6 +28,7 @@ router = APIRouter(dependencies=[EVERYBODY])
         "'{base}/api/v1/identify?top=5&brand=Maison'"
     ),
 )
+@patient
 def identify(
     *,
     request: Request,

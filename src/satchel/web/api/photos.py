@@ -12,6 +12,7 @@ from satchel.errors import CatalogueError
 from satchel.web.access import EVERYBODY
 from satchel.web.api.openapi import problems
 from satchel.web.state import Server, ServerState
+from satchel.web.threads import patient
 
 
 class Side(IntEnum):
@@ -49,6 +50,7 @@ def photo(server: Server, sha: Sha256, if_none_match: IfNoneMatch = "") -> Respo
 @router.get(
     "/thumbnails/{sha}.jpg", response_class=Response, responses={**JPEG, **problems(404, 422)}
 )
+@patient
 def small_photo(
     server: Server,
     sha: Sha256,

@@ -15,6 +15,7 @@ from satchel.market.roles import Role, Scope, scopes_of
 from satchel.web.access import allow
 from satchel.web.market.forms import Name, Password, show_form
 from satchel.web.market.state import Market
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 MOST_ID: Final = 2**63 - 1
@@ -49,6 +50,7 @@ def account(request: Request, market: Market, who: Who) -> Response:
 
 
 @router.post("/password", dependencies=[OWN])
+@patient
 def change_password(
     request: Request, market: Market, who: Who, form: Annotated[PasswordForm, Form()]
 ) -> Response:

@@ -22,6 +22,7 @@ from satchel.web.market.schemas import (
 )
 from satchel.web.market.state import Market
 from satchel.web.problems import Kind, Refusal
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 READ: Final = allow(Role.SELLER, scope=Scope.ACCOUNT_READ)
@@ -55,6 +56,7 @@ def account(who: Who) -> Account:
         '-d \'{"old": "…", "new": "…"}\' \'{base}/api/v1/account/password\''
     ),
 )
+@patient
 def change_password(market: Market, who: Who, given: PasswordChange) -> Response:
     """Change the password; all other sessions end."""
     assert who.account is not None

@@ -36,6 +36,7 @@ from satchel.web.market.listing_schemas import (
     Revoking,
 )
 from satchel.web.market.state import Market, MarketState
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 READ: Final = allow(Role.EXPERT, scope=Scope.DESK_READ)
@@ -178,6 +179,7 @@ def certificate(market: Market, number: Number) -> Certificate:
     response_class=Response,
     responses={**JPEG, **problems(400, 404)},
 )
+@patient
 def certificate_photo(market: Market, number: Number, sha: Sha, side: SmallSide = None) -> Response:
     """Give a photo that was certified; people on it are blurred."""
     found = market.goods.decisions.certificate(number)

@@ -31,6 +31,7 @@ from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
 from satchel.web.schemas import Identification
 from satchel.web.state import Server, ServerState
+from satchel.web.threads import patient
 from satchel.web.uploads import KeptPhoto
 from satchel.web.visitors import Visitor, Who
 
@@ -126,6 +127,7 @@ def change_listing(
         f"{KEY} -F upload=front-0001 -F photo=@front.jpg '{{base}}/api/v1/listings/ID/photos'"
     ),
 )
+@patient
 def add_photo(
     *,
     market: Market,
@@ -163,6 +165,7 @@ def order_photos(market: Market, who: Who, listing: Id, order: PhotoOrder) -> Li
     response_class=Response,
     responses={**JPEG, **problems(400, 401, 403, 404)},
 )
+@patient
 def listing_photo(
     market: Market, who: Who, listing: Id, sha: Sha, side: SmallSide = None
 ) -> Response:
@@ -201,6 +204,7 @@ def set_box(market: Market, who: Who, listing: Id, sha: Sha, given: GivenBox) ->
     responses=problems(400, 401, 403, 404, 409, 413, 415, 422, 429, 503),
     openapi_extra=curl(f"{KEY} -X POST '{{base}}/api/v1/listings/ID/identify?brand=Dior'"),
 )
+@patient
 def identify_listing(
     *,
     request: Request,

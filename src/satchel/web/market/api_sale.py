@@ -7,6 +7,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import BeforeValidator, Field
+from starlette.concurrency import run_in_threadpool
 
 from satchel.errors import UnknownListing
 from satchel.market.listings.fields import Grade
@@ -35,6 +36,7 @@ from satchel.web.market.listing_schemas import (
     Reservations,
 )
 from satchel.web.market.state import Market, MarketState
+from satchel.web.threads import patiently
 from satchel.web.visitors import Who
 
 WRITE: Final = allow(Role.SELLER, scope=Scope.MARKET_WRITE)
@@ -111,9 +113,14 @@ def get_good(market: Market, good: Id) -> Good:
     response_class=Response,
     responses={**JPEG, **problems(400, 404)},
 )
-def good_photo(market: Market, good: Id, sha: Sha, side: SmallSide = None) -> Response:
+async def good_photo(market: Market, good: Id, sha: Sha, side: SmallSide = None) -> Response:
     """Give a photo of a good; people on it are blurred."""
-    return jpeg_of(market, public(market, good), sha, public=True, side=side)
+
+    def photo() -> Response:
+        return jpeg_of(market, public(market, good), sha, public=True, side=side)
+
+    kept = market.public_photos.keeps(sha, side)
+    return await (run_in_threadpool(photo) if kept else patiently(photo))
 
 
 @goods.post(

@@ -25,6 +25,7 @@ from satchel.web.market.schemas import (
     Resetting,
 )
 from satchel.web.market.state import Market
+from satchel.web.threads import patient
 from satchel.web.visitors import CSRF, Who
 
 OWN: Final = allow(Role.SELLER)
@@ -46,6 +47,7 @@ def _example(path: str, body: str) -> dict[str, object]:
         '{"email": "a@b.example", "password": "…", "accept_terms": true}',
     ),
 )
+@patient
 def register(request: Request, market: Market, who: Who, given: Registering) -> Mailed:
     """Register; the address is asked by e-mail to confirm it.
 
@@ -94,6 +96,7 @@ def forgotten(market: Market, who: Who, given: Forgetting) -> Mailed:
     responses=problems(422, 429),
     openapi_extra=_example("/account/reset", '{"token": "…", "password": "…"}'),
 )
+@patient
 def reset(market: Market, who: Who, given: Resetting) -> Account:
     """Choose a new password by the secret of the e-mail; all sessions end."""
     market.rates.reset(who.address)
@@ -107,6 +110,7 @@ def reset(market: Market, who: Who, given: Resetting) -> Account:
     responses=problems(401, 422, 429),
     openapi_extra=_example("/session", '{"email": "a@b.example", "password": "…"}'),
 )
+@patient
 def begin_session(
     request: Request, response: Response, market: Market, who: Who, given: LoggingIn
 ) -> LoggedIn:

@@ -23,6 +23,7 @@ from satchel.web.market.api_listings import actor_of
 from satchel.web.market.certificate_pdf import PHOTO_PX, PHOTOS, certificate_pdf
 from satchel.web.market.state import Market, MarketState
 from satchel.web.pages.rendering import pages_of
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 PATH: Final = "/certificates"
@@ -47,6 +48,7 @@ def find(
 
 
 @router.get("/{number}.pdf", dependencies=[EVERYBODY])
+@patient
 def pdf(request: Request, market: Market, number: Number) -> Response:
     """Give a certificate as a page to print."""
     found = market.goods.decisions.certificate(number)

@@ -27,6 +27,7 @@ from satchel.web.market.forms import (
 from satchel.web.market.logging_in import locale_of, log_in, log_out
 from satchel.web.market.state import Market
 from satchel.web.problems import Kind, Refusal
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 CLOSED: Final = Kind(404, "not-found", "There is no registration here")
@@ -60,6 +61,7 @@ def register_page(request: Request, market: Market) -> Response:
 
 
 @router.post("/register", dependencies=[FORM])
+@patient
 def register(
     request: Request, market: Market, who: Who, form: Annotated[RegisterForm, Form()]
 ) -> Response:
@@ -107,6 +109,7 @@ def log_in_page(
 
 
 @router.post("/login", dependencies=[FORM])
+@patient
 def log_in_by_password(
     request: Request, market: Market, who: Who, form: Annotated[LogInForm, Form()]
 ) -> Response:

@@ -19,6 +19,7 @@ from satchel.web.market.forms import FORM, Next, Token, local_target, show_form,
 from satchel.web.market.logging_in import locale_of, log_in
 from satchel.web.market.state import Market, MarketState
 from satchel.web.problems import Kind, Refusal
+from satchel.web.threads import patient
 from satchel.web.visitors import Visitor, Who, give_cookie
 
 FLOW_BYTES: Final = 1
@@ -39,6 +40,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 
 
 @router.get("/login/{provider}", dependencies=[EVERYBODY])
+@patient
 def log_in_by(
     request: Request,
     market: Market,
@@ -52,6 +54,7 @@ def log_in_by(
 
 
 @router.get(f"{PATH}/identities/{{provider}}", dependencies=[RECENT])
+@patient
 def add_identity(request: Request, market: Market, who: Who, provider: Name) -> Response:
     """Lead to another service, by which the person may log in, too, from then on."""
     assert who.account is not None
@@ -60,6 +63,7 @@ def add_identity(request: Request, market: Market, who: Who, provider: Name) -> 
 
 
 @router.get("/login/{provider}/back", dependencies=[EVERYBODY])
+@patient
 def back(
     *,
     request: Request,

@@ -14,6 +14,7 @@ from satchel.errors import AccountError
 from satchel.web.access import EVERYBODY
 from satchel.web.market.forms import FORM, Email, Password, Token, show_form, show_log_in
 from satchel.web.market.state import Market
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 
@@ -58,6 +59,7 @@ def reset_page(request: Request, market: Market, token: Annotated[Token, Query()
 
 
 @router.post("/reset", dependencies=[FORM])
+@patient
 def reset(
     request: Request, market: Market, who: Who, form: Annotated[ResetForm, Form()]
 ) -> Response:

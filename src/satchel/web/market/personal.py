@@ -18,6 +18,7 @@ from satchel.web.market.account import RECENT
 from satchel.web.market.forms import Email
 from satchel.web.market.schemas import Body
 from satchel.web.market.state import Market, MarketState
+from satchel.web.threads import patient
 from satchel.web.visitors import Visitor, Who, take_cookie
 
 IN_MEMORY: Final = 8_000_000
@@ -37,6 +38,7 @@ class Deleting(Body):
 
 
 @router.get("/account/data", include_in_schema=False, dependencies=[RECENT])
+@patient
 def own_data(market: Market, who: Who) -> Response:
     """Give everything about one's account, as an archive."""
     return _archive(market, who)
@@ -65,6 +67,7 @@ def delete_own(
     response_class=StreamingResponse,
     responses={**ZIP, **problems(401, 403)},
 )
+@patient
 def account_data(market: Market, who: Who) -> Response:
     """Give everything about one's account as a ZIP: `data.json`, and photos of one's listings.
 

@@ -27,6 +27,7 @@ from satchel.web.pages.feedback import MOST_OTHERS
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.problems import problem_of
 from satchel.web.state import Server
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 SELLER: Final = allow(Role.SELLER)
@@ -83,6 +84,7 @@ def show_listing(request: Request, market: Market, who: Who, listing: str) -> Re
 
 
 @router.post("/listings/{listing}/photos")
+@patient
 def add_photos(
     *,
     request: Request,
@@ -134,6 +136,7 @@ def change_photo(
 
 
 @router.post("/listings/{listing}/identify")
+@patient
 def identify_photos(
     request: Request, server: Server, market: Market, who: Who, listing: str
 ) -> Response:

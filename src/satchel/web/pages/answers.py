@@ -18,6 +18,7 @@ from satchel.web.pages.home import answer_values, home_values
 from satchel.web.pages.rendering import pages_of
 from satchel.web.sessions import session_of
 from satchel.web.state import Server
+from satchel.web.threads import patient
 
 Token = Annotated[str, Path(max_length=MAX_TOKEN_CHARS)]
 
@@ -38,6 +39,7 @@ def answer_again(request: Request, server: Server, token: Token) -> Response:
 
 
 @router.get("/uploads/{token}.jpg")
+@patient
 def uploaded_photo(
     request: Request, server: Server, token: Token, side: Side | None = None
 ) -> Response:

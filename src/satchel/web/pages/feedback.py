@@ -17,6 +17,7 @@ from satchel.web.links import case_link
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.sessions import session_of
 from satchel.web.state import Server
+from satchel.web.threads import patient
 
 MOST_OTHERS: Final = 8
 """Products that a search shows: more are narrowed down faster by another word."""
@@ -42,6 +43,7 @@ class FeedbackForm(BaseModel):
 
 
 @router.post("/feedback")
+@patient
 def feedback(request: Request, server: Server, form: Annotated[FeedbackForm, Form()]) -> Response:
     """Store what was said, and say so in place; without JavaScript, lead to the case."""
     choice = Choice(form.code or None, expert=form.expert, keep=form.keep, note=form.note)

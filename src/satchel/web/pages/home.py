@@ -22,6 +22,7 @@ from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.problems import problem_of
 from satchel.web.sessions import remember, session_of
 from satchel.web.state import Server, ServerState
+from satchel.web.threads import patient
 from satchel.web.uploads import KeptPhoto
 
 RECENT: Final = 4
@@ -43,6 +44,7 @@ def home(request: Request, server: Server, where: Annotated[Pairs, Query()] = ()
 
 
 @router.post("/example")
+@patient
 def example(
     request: Request, server: Server, code: Annotated[str, Form(max_length=200)]
 ) -> Response:
@@ -63,6 +65,7 @@ def example(
 
 
 @router.post("/identify")
+@patient
 def identify(
     request: Request,
     server: Server,
