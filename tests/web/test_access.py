@@ -20,6 +20,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import iter_route_contexts
+from starlette.routing import Match
 
 from satchel.market.accounts.records import Account
 from satchel.market.accounts.secret import derived, new_secret
@@ -118,6 +119,15 @@ def test_openapi_describes_refusals_and_every_error_as_a_problem(app: FastAPI) -
                     ((kind, content),) = answer["content"].items()
                     assert kind == "application/problem+json"
                     assert content["schema"]["$ref"].endswith("/ProblemDetails")
+
+
+def test_every_route_is_found(app: FastAPI) -> None:
+    for route in iter_route_contexts(app.routes):
+        path = PARAMETER.sub("1", str(route.path))
+        for method in route.methods or ():  # of what is mounted there are none
+            scope = {"type": "http", "method": method, "path": path, "root_path": ""}
+            found = [one.matches(dict(scope))[0] for one in app.routes]
+            assert Match.FULL in found, f"{method} {path}"
 
 
 def test_what_requests_bring_is_read_without_threads(app: FastAPI) -> None:

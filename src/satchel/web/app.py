@@ -39,6 +39,7 @@ from satchel.web.middleware.rates import LimitedRate
 from satchel.web.middleware.stopping import RefusedWhileStopping
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.problems import problem_json, problem_of
+from satchel.web.routing import Subject
 from satchel.web.state import ServerState
 from satchel.web.threads import limit_threads
 from satchel.web.visitors import visitor_of
@@ -87,8 +88,8 @@ def create_app(
     app.state.pages = Pages(workspace.settings.serve)
     app.state.market = None
     app.state.answer_error = _answer_error
-    for router in (api.router, pages.router):
-        app.include_router(router)
+    for module in (*api.RESOURCES, *pages.PAGES):
+        app.include_router(Subject(module.router))
     if workspace.settings.market.enabled:
         _add_market(app, workspace, mailer)
     app.mount("/static", VersionedFiles(directory=STATIC), name="static")
@@ -105,7 +106,8 @@ def _add_market(app: FastAPI, workspace: Workspace, mailer: Mailer | None) -> No
     from satchel.web.market.state import MarketState  # noqa: PLC0415
 
     app.state.market = MarketState(workspace, decoder=app.state.server.decoder, mailer=mailer)
-    app.include_router(market.router())
+    for router in market.routers():
+        app.include_router(Subject(router))
 
 
 def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) -> None:

@@ -1,7 +1,5 @@
 """The HTTP API, one module a resource. Endpoints only convert requests and responses."""
 
-from fastapi import APIRouter
-
 from satchel.web.api import (
     cases,
     edits,
@@ -17,8 +15,7 @@ from satchel.web.api import (
     products,
 )
 
-router = APIRouter()
-for resource in (
+RESOURCES = (
     identify,
     facets,
     feedback,
@@ -31,5 +28,4 @@ for resource in (
     health,
     metrics,
     photos,
-):
-    router.include_router(resource.router)
+)

@@ -31,9 +31,6 @@ APIS: Final = (
 )
 
 
-def router() -> APIRouter:
+def routers() -> list[APIRouter]:
     """Return all routes; a function, so that nothing of them is imported without the service."""
-    made = APIRouter()
-    for name in (*PAGES, *APIS):
-        made.include_router(import_module(f"{__name__}.{name}").router)
-    return made
+    return [import_module(f"{__name__}.{name}").router for name in (*PAGES, *APIS)]

@@ -1,7 +1,5 @@
 """The pages for people, one module a page."""
 
-from fastapi import APIRouter
-
 from satchel.web.pages import (
     answers,
     cases,
@@ -17,8 +15,7 @@ from satchel.web.pages import (
     review_grid,
 )
 
-router = APIRouter()
-for page in (
+PAGES = (
     review,
     review_grid,
     look_alikes,
@@ -31,5 +28,4 @@ for page in (
     products,
     jobs,
     reference,
-):
-    router.include_router(page.router)
+)
