@@ -128,6 +128,10 @@ class UnknownWebhook(UsageError):
     """There is no webhook, or no delivery, with this id."""
 
 
+class UnknownSearch(UsageError):
+    """There is no saved search with this id, or it is another account's."""
+
+
 class UploadExpired(UsageError):
     """The server no longer has what it kept for a while: a photo, or an answer."""
 

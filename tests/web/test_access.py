@@ -165,11 +165,12 @@ def test_what_changes_something_is_for_nobody_unknown(app: FastAPI) -> None:
         for rule in rules
         if rule.method != "GET" and rule.declared.role is None and not rule.declared.form
     }
-    ways_in = {"/api/v1/session", "/api/v1/accounts"}
+    ways_in = {"/api/v1/session", "/api/v1/accounts", "/unsubscribe"}
     ways_in |= {"/api/v1/session/passkey", "/api/v1/session/passkey/options"}
     ways_in |= {f"/api/v1/account/{step}" for step in ("confirm", "forgotten", "reset")}
     stateless = {"/identify", "/example", "/feedback", "/feedback/other"}
     stateless |= {"/api/v1/identify", "/api/v1/feedback"}
+    stateless |= {"/goods/similar", "/api/v1/goods/similar"}
     assert open_ <= ways_in | stateless
 
 

@@ -11,6 +11,7 @@ from satchel.jobs.queue import enqueue
 from satchel.market.listings.records import Listing, ListingEvent
 from satchel.market.listings.states import StepName
 from satchel.market.sale.reservations import RESERVED_FOR
+from satchel.market.sale.search_mails import MATCH
 from satchel.market.webhooks.publish import publish
 from satchel.market.webhooks.records import EVENTS
 
@@ -31,6 +32,8 @@ def to_jobs(connection: Connection, listing: Listing, event: ListingEvent) -> No
     elif event.step is StepName.OFFER:
         key = f"{PREPARE_PHOTOS}:{listing.public_id}"
         enqueue(connection, PREPARE_PHOTOS, {"listing": listing.public_id}, unique_key=key)
+        key = f"{MATCH}:{listing.public_id}"
+        enqueue(connection, MATCH, {"listing": listing.public_id}, unique_key=key)
     elif event.step is StepName.RESERVE:
         key = f"{EXPIRE}:{event.id}"
         enqueue(connection, EXPIRE, {}, unique_key=key, delay=RESERVED_FOR + timedelta(seconds=1))

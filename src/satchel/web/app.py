@@ -53,7 +53,7 @@ DESCRIPTION: Final = (
     "RFC 9457, `application/problem+json`."
 )
 HOUR_S: Final = 3_600
-UPLOADS: Final = ("/identify", "/api/v1/identify")
+UPLOADS: Final = ("/identify", "/api/v1/identify", "/goods/similar", "/api/v1/goods/similar")
 """Paths that take photos, and so the only ones that take more than a small body."""
 
 

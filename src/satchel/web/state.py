@@ -9,9 +9,11 @@ from dataclasses import dataclass, replace
 from threading import BoundedSemaphore, Lock
 from typing import Annotated, Final
 
+import numpy as np
 from fastapi import Depends, Request
 from sqlalchemy.exc import SQLAlchemyError
 
+from satchel.arrays import Ints
 from satchel.catalog.filters import Where
 from satchel.catalog.lookalike_groups import GroupState
 from satchel.confidence.stored import calibration_path
@@ -34,8 +36,9 @@ from satchel.images import thumbnail
 from satchel.locate.given import GivenBox
 from satchel.parallel import cores
 from satchel.photo_header import MEGABYTE, PhotoLimits
-from satchel.records import Identification, PhotoEmbedding
+from satchel.records import Identification, PhotoEmbedding, Product
 from satchel.search.indexing import open_index
+from satchel.search.ranking import RankedProduct
 from satchel.served import load_embedder, served_space
 from satchel.web.answers import KeptAnswer
 from satchel.web.kept import Kept
@@ -183,6 +186,60 @@ class ServerState:
         self.metrics.identification_seconds.observe(time.perf_counter() - begin)
         return Identified(found, embedded, tuple(used), refused, identifier.space.id)
 
+    def similar(
+        self,
+        photo: ReceivedPhoto,
+        products: Ints,
+        *,
+        top: int,
+        gone: Callable[[], bool] = bool,
+    ) -> list[RankedProduct]:
+        """Rank some products by how similar they are to what a photo shows, best first.
+
+        Args:
+            products: database ids, ascending; those without an indexed photo are left out.
+            top: how many to return, at most.
+            gone: whether nobody waits for the answer any more.
+
+        Raises:
+            FaultyPhoto: the photo cannot be used.
+            IndexMissing: there is nothing to search.
+            Busy: too many others are waiting.
+            Abandoned: nobody waits for the answer.
+        """
+        identifier = self._up_to_date().identifier
+        with self._turn():
+            if gone():
+                raise Abandoned("nobody waits for the answer any more: it is not computed")
+            seen = self._look(identifier, 1, photo, None)
+            if isinstance(seen, FaultyPhoto):
+                raise seen
+            return _ranked(identifier, [seen], products, top)
+
+    def similar_to_stored(
+        self, photos: Sequence[str], products: Ints, *, top: int
+    ) -> list[RankedProduct]:
+        """Rank some products as `similar` does, by stored embeddings of photos of the catalogue.
+
+        Local features are not compared: it takes milliseconds.
+
+        Args:
+            photos: SHA-256 of each, some hundreds at most; those without an embedding are left out.
+
+        Raises:
+            IndexMissing: there is nothing to search.
+        """
+        identifier = self._up_to_date().identifier
+        vectors = self.workspace.catalogue.vectors
+        stored = vectors.embeddings(identifier.space.id, photos, None)
+        return _ranked(identifier, list(stored.values()), products, top)
+
+    def products_of(self, codes: Sequence[str]) -> dict[str, Product]:
+        """Return the products of these codes, by code; some hundreds at most."""
+        ids = self.workspace.catalogue.ids_of_codes_among(codes)
+        found = self.workspace.catalogue.products_by_id(list(ids.values()))
+        return {product.code: product for product in found}
+
     def thumbnail(self, data: bytes, side_px: int) -> bytes:
         """Return a small JPEG of a photo.
 
@@ -286,6 +343,15 @@ class ServerState:
                 yield
         finally:
             self._places.release()
+
+
+def _ranked(
+    identifier: Identifier, item: Sequence[PhotoEmbedding], products: Ints, top: int
+) -> list[RankedProduct]:
+    indexed = products[np.isin(products, identifier.searcher.index.gallery.products)]
+    if not item or not len(indexed):
+        return []
+    return identifier.searcher.rank(item, top=top, only=indexed)
 
 
 def _upload_limits(settings: Settings) -> PhotoLimits:

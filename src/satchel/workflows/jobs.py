@@ -8,12 +8,14 @@ from datetime import timedelta
 from satchel.catalog.tables import now
 from satchel.fetch.client import FetchClient
 from satchel.jobs.records import Arguments, Handler, Handlers, Lease
-from satchel.market.accounts.mail import SmtpMailer
+from satchel.market.accounts.mail import SmtpMailer, mailer_of
 from satchel.market.accounts.outbox import JOB as MAIL
 from satchel.market.accounts.outbox import MailHandler
 from satchel.market.goods import Goods
 from satchel.market.outbox import EXPIRE, PREPARE_PHOTOS, TAKE_PHOTOS
 from satchel.market.privacy.public_photos import PublicPhotos
+from satchel.market.sale import search_mails
+from satchel.market.sale.shelf import Shelf
 from satchel.market.webhooks.publish import BACKOFF as WEBHOOK_BACKOFF
 from satchel.market.webhooks.publish import KIND as WEBHOOK
 from satchel.market.webhooks.sending import Sender
@@ -34,12 +36,20 @@ def handlers_of(workspace: Workspace) -> Handlers:
     webhooks = Sender(workspace.catalogue.engine, FetchClient(workspace.settings.fetch.rules()))
     market = workspace.settings.market
     letters = MailHandler(workspace.catalogue.engine, market.url, SmtpMailer(market.mail))
+    searches = search_mails.SearchMails(
+        workspace.catalogue.engine,
+        Shelf(workspace.catalogue.engine, workspace.catalogue.brands),
+        market.url,
+        mailer_of(market.mail),
+    )
     return {
         "index": Handler(bound(_index), deadline_s=24 * 60 * 60),
         MAIL: Handler(letters.run, deadline_s=120),
         TAKE_PHOTOS: Handler(bound(_take_photos), deadline_s=24 * 60 * 60),
         EXPIRE: Handler(bound(_expire)),
         PREPARE_PHOTOS: Handler(bound(_prepare_photos)),
+        search_mails.MATCH: Handler(searches.match),
+        search_mails.MAIL: Handler(searches.mail, deadline_s=120),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socketserver
 from collections.abc import Iterator
+from dataclasses import replace
 from email import message_from_bytes, policy
 from threading import Thread
 
@@ -124,3 +125,16 @@ def test_every_e_mail_is_written_in_every_language(kind: LetterKind, locale: str
     assert "%(" not in letter.subject + letter.text
     korean = any("가" <= char <= "힣" for char in letter.text)
     assert korean == (locale == "ko")
+
+
+def test_a_link_to_stop_e_mails_is_in_the_headers_in_one_piece(server: Server) -> None:
+    link = f"https://a-long-name-of-a-shop.example.com/unsubscribe?token=123-{'0a' * 32}"
+    mailer(server)(replace(LETTER, unsubscribe=link))
+    mailer(server)(replace(LETTER, unsubscribe=link.replace("https", "http")))
+    mailer(server)(LETTER)
+    secure, plain, without = (message_from_bytes(one) for one in server.received)
+    assert secure["List-Unsubscribe"].split() == [f"<{link}>"]  # as sent: no encoded words
+    assert secure["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    assert plain["List-Unsubscribe"] is not None
+    assert plain["List-Unsubscribe-Post"] is None  # RFC 8058 asks for https
+    assert without["List-Unsubscribe"] is None

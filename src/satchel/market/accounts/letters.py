@@ -16,11 +16,16 @@ CLOSING: Final = translatable("If this was not you, you need not do anything.")
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An e-mail of plain text to one address."""
+    """An e-mail of plain text to one address.
+
+    Attributes:
+        unsubscribe: address of the page that stops such e-mails; None where none is needed.
+    """
 
     to: str
     subject: str
     text: str
+    unsubscribe: str | None = None
 
 
 class LetterKind(StrEnum):

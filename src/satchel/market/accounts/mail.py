@@ -8,7 +8,8 @@ import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from email.message import EmailMessage
-from email.utils import formatdate, make_msgid
+from email.policy import SMTP
+from email.utils import formatdate, make_msgid, parseaddr
 from typing import Final, Protocol
 
 from satchel.errors import StorageError
@@ -17,6 +18,9 @@ from satchel.market_settings import Mail
 
 PASSWORD: Final = "SATCHEL_SMTP_PASSWORD"  # noqa: S105 - the name of a variable
 TIMEOUT_S: Final = 30
+UNFOLDED: Final = SMTP.clone(max_line_length=998, cte_type="7bit")
+"""Headers in one line, up to the limit of RFC 5322: a long link that is folded becomes encoded
+words, which mail programs do not take for a link."""
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +56,9 @@ class SmtpMailer:
 
         settings = self._settings
         sending = aiosmtplib.send(
-            message(letter, settings.sender),
+            message(letter, settings.sender).as_bytes(),
+            sender=parseaddr(settings.sender)[1],
+            recipients=[letter.to],
             hostname=settings.host,
             port=settings.port,
             username=settings.user or None,
@@ -72,15 +78,24 @@ class SmtpMailer:
 
 def message(letter: Letter, sender: str) -> EmailMessage:
     """Return an e-mail as it is sent; line breaks in its headers are refused (`EmailMessage`)."""
-    made = EmailMessage()
+    made = EmailMessage(policy=UNFOLDED)
     made["From"] = sender
     made["To"] = letter.to
     made["Subject"] = letter.subject
     made["Date"] = formatdate()
     made["Message-ID"] = make_msgid(domain=letter.to.rpartition("@")[2])
     made["Auto-Submitted"] = "auto-generated"  # no out-of-office replies (RFC 3834)
+    if letter.unsubscribe is not None:
+        made["List-Unsubscribe"] = f"<{letter.unsubscribe}>"
+        if letter.unsubscribe.startswith("https:"):  # RFC 8058 allows no other
+            made["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
     made.set_content(letter.text)
     return made
+
+
+def mailer_of(settings: Mail) -> Mailer:
+    """Return what sends e-mails by these settings."""
+    return SmtpMailer(settings) if settings.by == "smtp" else ConsoleMailer()
 
 
 class Postbox:

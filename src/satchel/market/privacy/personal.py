@@ -33,9 +33,11 @@ from satchel.market.listings.changes import Outbox, as_listings, take
 from satchel.market.listings.states import STEPS, Actor, State, StepName
 from satchel.market.listings.tables import ListingEventRow, ListingPhotoRow, ListingRow
 from satchel.market.roles import Role
-from satchel.market.sale.tables import ReservationRow
+from satchel.market.sale.tables import ReservationRow, SavedSearchRow
 
-SECRET: Final = frozenset(("password_hash", "token_hash", "key_hash", "public_key", "hash"))
+SECRET: Final = frozenset(
+    ("password_hash", "token_hash", "key_hash", "public_key", "hash", "secret")
+)
 """Columns that are no data of the person, and are better known to nobody."""
 
 UNDER_WAY: Final = (State.SUBMITTED, State.IN_REVIEW, State.RESERVED)
@@ -51,9 +53,20 @@ OF_ACCOUNT: Final[Mapping[str, tuple[type[Base], str]]] = {
     "listings": (ListingRow, "seller_id"),
     "opinions": (OpinionRow, "expert_id"),
     "reservations": (ReservationRow, "buyer_id"),
+    "saved_searches": (SavedSearchRow, "account_id"),
     "events": (ListingEventRow, "actor_id"),
 }
 """Name in the archive → table, and the column that names the account."""
+
+OF_NOBODY_ELSE: Final = (
+    AccountTokenRow,
+    IdentityRow,
+    PasskeyRow,
+    SessionRow,
+    ApiKeyRow,
+    SavedSearchRow,
+)
+"""Tables whose rows go with their account."""
 
 
 def export_data(engine: Engine, photos: PhotoStore, account: int, out: IO[bytes]) -> None:
@@ -104,7 +117,7 @@ def delete_account(
     with writing(engine) as connection, connection.begin():
         _require_free(connection, account)
         removed = _empty_listings(connection, account, outbox)
-        for table in (AccountTokenRow, IdentityRow, PasskeyRow, SessionRow, ApiKeyRow):
+        for table in OF_NOBODY_ELSE:
             connection.execute(delete(table).where(table.account_id == account))
         emptied = {
             "email": f"deleted-{account}@deleted.invalid",

@@ -75,6 +75,17 @@ class Goods:
 
 
 @dataclass(frozen=True, slots=True)
+class NewGood:
+    """A good that came on sale, in brief."""
+
+    public_id: str
+    title: str
+    grade: str
+    price_krw: int
+    offered_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class PriceHint:
     """What goods of a product were sold for, in won."""
 
@@ -118,10 +129,82 @@ class Shelf:
             rows = _rows(connection, self._conditions(wanted), Order.NEWEST, limit=most)
             return as_listings(connection, rows)
 
+    def products(self) -> dict[int, str]:
+        """Return the products of which something is on sale: database id → code, ids ascending."""
+        chosen = (
+            select(ProductRow.id, ProductRow.code)
+            .join(SaleItemRow, SaleItemRow.code == ProductRow.code)
+            .where(SaleItemRow.state == State.ON_SALE.value)
+            .distinct()
+            .order_by(ProductRow.id)
+        )
+        with self._engine.connect() as connection:
+            return {row.id: row.code for row in connection.execute(chosen)}
+
+    def of_codes(self, codes: Sequence[str], *, each: int) -> list[Listing]:
+        """Return goods on sale of some products, in the order of `codes`, the newest first.
+
+        Args:
+            codes: some hundreds at most.
+            each: goods of one product, at most.
+        """
+        newest = func.row_number().over(
+            partition_by=SaleItemRow.code,
+            order_by=(SaleItemRow.offered_at.desc(), SaleItemRow.listing_id),
+        )
+        ranked = (
+            select(SaleItemRow.listing_id, newest.label("place"))
+            .where(SaleItemRow.state == State.ON_SALE.value, SaleItemRow.code.in_(codes))
+            .subquery()
+        )
+        chosen = (
+            select(ListingRow.__table__)
+            .join(ranked, ranked.c.listing_id == ListingRow.id)
+            .where(ranked.c.place <= each)
+            .order_by(ranked.c.place)
+        )
+        with self._engine.connect() as connection:
+            found = as_listings(connection, connection.execute(chosen).all())
+        place = {code: at for at, code in enumerate(codes)}
+        return sorted(found, key=lambda one: place[one.code or ""])
+
     def facets(self, wanted: Wanted) -> list[Facet]:
         """Count the goods of each value, under all filters but the attribute's own."""
         with self._engine.connect() as connection:
             return [self._facet(connection, wanted, name) for name in FACETS]
+
+    def fits(self, connection: Connection, wanted: Wanted, listing: int) -> bool:
+        """Whether the listing of this id is on sale and is what somebody looks for."""
+        chosen = select(SaleItemRow.listing_id).where(
+            SaleItemRow.listing_id == listing, *self._conditions(wanted)
+        )
+        return connection.scalar(chosen) is not None
+
+    def offered_since(
+        self, connection: Connection, wanted: Wanted, since: datetime, *, without: int
+    ) -> list[NewGood]:
+        """Return what somebody looks for and came on sale after a time, the newest first.
+
+        Args:
+            without: account whose own goods are left out.
+        """
+        chosen = (
+            select(SaleItemRow.__table__, ListingRow.public_id)
+            .join(ListingRow, ListingRow.id == SaleItemRow.listing_id)
+            .where(SaleItemRow.offered_at > since, ListingRow.seller_id != without)
+            .where(*self._conditions(wanted))
+            .order_by(SaleItemRow.offered_at.desc(), SaleItemRow.listing_id)
+        )
+        return [
+            NewGood(
+                row.public_id,
+                " ".join(filter(None, (row.brand, row.name))) or row.code,
+                row.grade,
+                row.price_krw,
+                row.offered_at,
+            )
+            for row in connection.execute(chosen)
+        ]
 
     def addresses(self, most: int) -> list[tuple[str, datetime]]:
         """Return ids of goods on sale, and since when (UTC), the newest first."""

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Index, String, text
+from sqlalchemy import JSON, BigInteger, ForeignKey, Index, String, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from satchel.catalog.tables import Base, now
@@ -59,3 +60,23 @@ class ReservationRow(Base):
     expires_at: Mapped[datetime] = mapped_column(index=True)
     ended_at: Mapped[datetime | None]
     outcome: Mapped[str | None] = mapped_column(String(16))
+
+
+class SavedSearchRow(Base):
+    """A search of the goods on sale that an account is sent e-mails about.
+
+    `wanted` is a `satchel.market.sale.shelf.Wanted` in JSON. Goods offered after `seen_until` are
+    new. `secret` signs the link that stops the e-mails, so it is kept as it is.
+    """
+
+    __tablename__ = "saved_searches"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
+    name: Mapped[str] = mapped_column(String(80))
+    wanted: Mapped[dict[str, Any]] = mapped_column(JSON)
+    mails: Mapped[bool] = mapped_column(default=True)
+    secret: Mapped[str] = mapped_column(String(43))
+    seen_until: Mapped[datetime]
+    mailed_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(default=now)

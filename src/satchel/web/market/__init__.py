@@ -15,7 +15,9 @@ PAGES: Final = (
     "identities",
     "passwords",
     "personal",
+    "searches",
     "sell",
+    "similar",
     "shop",
     "webhooks",
 )
@@ -26,6 +28,7 @@ APIS: Final = (
     "api_listings",
     "api_passkeys",
     "api_sale",
+    "api_searches",
     "api_session",
     "api_webhooks",
 )

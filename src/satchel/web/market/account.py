@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from satchel.errors import AccountError
 from satchel.market.roles import Role, Scope, scopes_of
+from satchel.market.sale.searches import address_of
 from satchel.web.access import allow
 from satchel.web.market.forms import Name, Password, show_form
 from satchel.web.market.state import Market
@@ -137,6 +138,8 @@ def _page(
         "keys": market.keys.of(who.account.id),
         "passkeys": market.passkeys.of(who.account.id),
         "identities": market.identities.of(who.account.id),
+        "searches": market.searches.of(who.account.id),
+        "search_page": address_of,
         "scopes": scopes_of(who.account.role),
         "about": about,
         "done": done,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import urlencode
 from xml.etree.ElementTree import Element, SubElement, tostring
@@ -14,17 +15,20 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import Response
 
+from satchel.errors import IndexMissing
 from satchel.market.listings.fields import Grade
 from satchel.market.listings.records import Listing
 from satchel.market.roles import Role
+from satchel.market.sale.searches import address_of
 from satchel.market.sale.shelf import PAGE, Order, Wanted
 from satchel.records import Product
 from satchel.web.access import EVERYBODY, allow
 from satchel.web.market.api_listings import PageNumber, actor_of
 from satchel.web.market.api_sale import SearchedFor, public
-from satchel.web.market.state import Market
+from satchel.web.market.similar import like_good
+from satchel.web.market.state import Market, MarketState
 from satchel.web.pages.rendering import pages_of
-from satchel.web.state import Server
+from satchel.web.state import Server, ServerState
 from satchel.web.visitors import Who
 
 BUYER: Final = allow(Role.SELLER)
@@ -57,7 +61,7 @@ def goods(
         "market/goods.html",
         goods=found.listings,
         total=found.total,
-        products=_products(server, found.listings),
+        products=server.products_of([one.code or "" for one in found.listings]),
         facets=[one for one in market.goods.shelf.facets(wanted) if one.values],
         chosen={name: set(getattr(wanted, name)) for name in ("brand", "category", "colour")}
         | {"grade": set(wanted.grade)},
@@ -65,6 +69,10 @@ def goods(
         sort=sort,
         orders=list(Order),
         shown_values=SHOWN_VALUES,
+        search=address_of(wanted).removeprefix("/goods").removeprefix("?")
+        if not wanted.sold
+        else "",
+        upload_side_px=server.workspace.settings.serve.upload_side_px,
         page=page,
         pages=-(-found.total // PAGE),
         link=lambda number: f"/goods?{urlencode(_query(request, page=number))}",
@@ -76,9 +84,9 @@ def good(request: Request, server: Server, market: Market, who: Who, good: str) 
     """Show a good, and others of its product or brand."""
     listing = public(market, good)
     assert listing.code is not None
-    product = _products(server, [listing]).get(listing.code)
+    product = server.products_of([listing.code]).get(listing.code)
     reservation = market.goods.reservations.of_listing(listing)
-    alike = _alike(market, listing, product)
+    alike = _alike(server, market, listing, product)
     account = who.account.id if who.account else None
     return pages_of(request).render(
         request,
@@ -90,7 +98,7 @@ def good(request: Request, server: Server, market: Market, who: Who, good: str) 
         mine=reservation is not None and reservation.buyer == account,
         reservation=reservation,
         alike=alike,
-        products=_products(server, alike),
+        products=server.products_of([one.code or "" for one in alike]),
         facts=_json_ld(listing, product, market.settings.url),
         address=f"{market.settings.url}/goods/{listing.public_id}",
         picture=f"{market.settings.url}{photo_address(listing)}",
@@ -128,24 +136,23 @@ def photo_address(listing: Listing, place: int = 0) -> str:
     return f"/api/v1/goods/{listing.public_id}/photos/{listing.photos[place].sha256}"
 
 
-def _products(server: Server, listings: Sequence[Listing]) -> dict[str, Product]:
-    ids = server.workspace.catalogue.ids_of_codes_among([one.code or "" for one in listings])
-    found = server.workspace.catalogue.products_by_id(list(ids.values()))
-    return {product.code: product for product in found}
-
-
-def _alike(market: Market, listing: Listing, product: Product | None) -> list[Listing]:
-    """Other goods of the same product, then of its brand and category, then of its brand."""
-    wanted = [Wanted(codes=(listing.code or "",))]
+def _alike(
+    server: ServerState, market: MarketState, listing: Listing, product: Product | None
+) -> list[Listing]:
+    """Other goods: what looks most like it, then of its brand and category, then of its brand."""
+    found: dict[str, Listing] = {}
+    with suppress(IndexMissing):
+        near = like_good(server, market, listing, most=ALIKE)
+        found = {one.listing.public_id: one.listing for one in near}
+    wanted: list[Wanted] = []
     if product is not None and product.brand:
         kind = (product.category,) if product.category else ()
-        wanted += [Wanted(brand=(product.brand,), category=kind), Wanted(brand=(product.brand,))]
-    found: dict[str, Listing] = {}
+        wanted = [Wanted(brand=(product.brand,), category=kind), Wanted(brand=(product.brand,))]
     for one in wanted:
         if len(found) < ALIKE:
             most = ALIKE + 1 + len(found)  # it may be among them, and so may those found already
-            near = market.goods.shelf.newest(one, most)
-            found |= {good.public_id: good for good in near if good.public_id != listing.public_id}
+            more = market.goods.shelf.newest(one, most)
+            found |= {good.public_id: good for good in more if good.public_id != listing.public_id}
     return list(found.values())[:ALIKE]
 
 

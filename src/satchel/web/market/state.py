@@ -25,6 +25,7 @@ from satchel.market.accounts.store import AccountStore
 from satchel.market.goods import Goods
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.privacy.public_photos import PublicPhotos
+from satchel.market.sale.searches import SavedSearches
 from satchel.market.webhooks.records import By
 from satchel.parallel import cores
 from satchel.web.addresses import Networks
@@ -43,6 +44,7 @@ class MarketState:
         models: folder of the encoders, where a proposed one is named.
         entry: registration, log-in, passwords.
         photos: of listings, as sellers and experts see them.
+        searches: that accounts saved.
         webhooks: programs that are informed of what happens.
         public_photos: of listings, as everybody sees them.
     """
@@ -74,6 +76,7 @@ class MarketState:
         self.sessions = SessionStore(engine, lifetimes)
         self.keys = KeyStore(engine)
         self.audit = AuditLog(engine)
+        self.searches = SavedSearches(engine)
         self.goods = Goods.of(
             engine,
             workspace.catalogue.brands,
