@@ -26,6 +26,7 @@ from satchel.adapt.clip_head import (
     with_head,
 )
 from satchel.adapt.ensemble import concatenated
+from satchel.adapt.pair_training import start_of
 from shipped import shipped_model
 
 
@@ -53,8 +54,10 @@ def changed(head: Head) -> Head:
     return head
 
 
-def by_hand(head: Head, token: np.ndarray, attention: np.ndarray) -> np.ndarray:
-    """One vector, in float64, step by step."""
+def by_hand(
+    head: Head, token: np.ndarray, attention: np.ndarray, *, scaled: bool = True
+) -> np.ndarray:
+    """One vector before the projection, in float64, step by step."""
     w = {name: value.numpy().astype(np.float64) for name, value in head.state_dict().items()}
 
     def normalised(values: np.ndarray, name: str) -> np.ndarray:
@@ -65,7 +68,7 @@ def by_hand(head: Head, token: np.ndarray, attention: np.ndarray) -> np.ndarray:
     hidden = w["fc1.weight"] @ normalised(token, "ln2") + w["fc1.bias"]
     hidden = hidden / (1 + np.exp(-1.702 * hidden))
     found = normalised(token + w["fc2.weight"] @ hidden + w["fc2.bias"], "post")
-    return found / np.linalg.norm(found)
+    return found / np.linalg.norm(found) if scaled else found
 
 
 def test_the_head_read_from_the_file_gives_the_files_vectors(
@@ -111,6 +114,27 @@ def test_both_heads_answer_side_by_side_and_all_else_stays(
         assert np.array_equal(patches, look.patches[:count])
         assert np.allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
     assert not np.allclose(found[:, 768:] / math.sqrt(0.3), look.vectors, atol=0.01)
+
+
+def test_a_head_with_a_projection_answers_alone(
+    base: onnx.ModelProto, tower: TokenEncoder, crops: np.ndarray
+) -> None:
+    """As trained on real pairs: its vectors are the file's, of the built-in one's length."""
+    import onnxruntime
+
+    head = changed(start_of(read_head(base)))
+    made = with_head(base, head, 1.0)
+    session = onnxruntime.InferenceSession(made.SerializeToString())
+    assert session.get_outputs()[0].shape == ["n", 768]
+    seen = tower.head_inputs(crops)
+    found = session.run(["vectors"], {"crops": crops})[0]
+    assert np.allclose(found, AdaptedHead(head, 1.0).ensemble_vectors(seen), atol=5e-4)
+    token, attention = seen.tokens[2].astype(np.float64)
+    w = {name: value.numpy().astype(np.float64) for name, value in head.state_dict().items()}
+    expected = w["projection.weight"] @ by_hand(head, token, attention, scaled=False)
+    expected += w["projection.bias"]
+    assert np.abs(found[2] - expected / np.linalg.norm(expected)).max() < 5e-4
+    assert not np.allclose(found, seen.vectors, atol=0.01)
 
 
 def test_cosines_side_by_side_are_means_of_both() -> None:

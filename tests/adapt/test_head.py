@@ -30,7 +30,7 @@ pytestmark = pytest.mark.train
 import onnx
 import torch
 
-from satchel.adapt import token_cache
+from satchel.adapt import token_cache, validation
 from satchel.adapt.clip_head import Head, TokenEncoder, TokenSource
 from satchel.adapt.clip_torch import TorchTokenEncoder
 from satchel.adapt.compose.foreground import extract_foregrounds
@@ -40,13 +40,15 @@ from satchel.adapt.head import HeadEncoder, adapt_head, token_source
 from satchel.adapt.head_training import Tokens, train_head
 from satchel.adapt.objective import MarginSoftmax
 from satchel.adapt.outcome import Outcome
-from satchel.adapt.settings import AdaptSettings, HeadSettings
+from satchel.adapt.settings import AdaptSettings, HeadSettings, PairSettings
 from satchel.adapt.token_cache import CachedEncoder, SyntheticTokens
 from satchel.train.runs import Run
-from satchel.train.splits import Split
+from satchel.train.splits import Split, SplitOptions, make_split
+from satchel.workflows import split as split_workflow
 from satchel.workflows.adapt import adapts_head, begin_adapting
 from satchel.workflows.tasks import adapt_task
 from shipped import shipped_model
+from support.pictures import rgb
 from support.progress import Killed, Killing
 
 TINY = AdaptSettings(
@@ -277,6 +279,40 @@ def test_adapting_again_starts_from_the_built_in_head_and_is_held_against_what_a
     shutil.rmtree(run.folder)
     with pytest.raises(UsageError, match="no longer"):
         adapts_head(workspace)
+
+
+def test_real_pairs_are_learned_from_and_a_killed_run_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five shapes with three photos each; one of each is a seller's, one product is held out."""
+    from satchel.workflows.promote import promote_run
+
+    monkeypatch.setattr(validation, "FEWEST_QUERIES", 1)
+    workspace = Workspace.create(tmp_path / "workspace")
+    source = tmp_path / "source"
+    for shape in SHAPES:
+        (source / shape).mkdir(parents=True)
+        for seed in (1, 2, 3):
+            (source / shape / f"{seed}.jpg").write_bytes(encode_jpeg(rgb(draw(shape, seed)), 92))
+    fill(workspace, source, Encoder.load())
+    photos = split_workflow.labelled(
+        workspace, split_workflow.workspace_photos(workspace), column=None
+    )
+    last = {photo.code: (photo.code, photo.sha256) for photo in photos}
+    options = SplitOptions(protocol="open", val=0.2, test=0)
+    split = make_split(photos, options, queries=list(last.values()))
+    settings = TINY.model_copy(update={"pairs": PairSettings(views=2, steps=4, batch=8, twins=1)})
+    whole, broken = (begin_adapting(workspace, settings, name, split) for name in ("a", "b"))
+    first = adapted(workspace, whole)
+    assert {"own1", "own5"} <= set(first.adapted)
+    assert first == adapted(workspace, broken, Killing(3, stage="views"), Killing(2, stage="train"))
+    ours, theirs = (read_head_file(run.best) for run in (whole, broken))
+    assert ours.weight == 1
+    assert ours.head.projection is not None
+    own = theirs.head.state_dict()
+    assert all(torch.equal(value, own[name]) for name, value in ours.head.state_dict().items())
+    card = promote_run(workspace, whole, progress=SILENT)
+    assert card.dimension == read_card().dimension
 
 
 def test_the_light_encoder_is_adapted_as_a_whole(workspace: Workspace) -> None:

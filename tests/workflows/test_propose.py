@@ -22,6 +22,7 @@ from satchel.workflows import propose
 from satchel.workflows import split as split_workflow
 from satchel.workflows.learn import learn_photos
 from satchel.workspace import Workspace
+from support.cli import satchel
 from support.decided import Market
 
 WAS = {"own1": 0.5, "own5": 0.75, "top1": 0.4, "score": 0.5}
@@ -113,3 +114,18 @@ def test_a_run_that_was_stopped_is_resumed(
     trained(BETTER)
     assert propose.propose_encoder(certified).run == "learned"
     assert [run.name for run in all_runs(certified.runs)] == ["learned"]
+
+
+def test_fine_tuning_on_decisions_is_refused_in_words(filled: Workspace) -> None:
+    """Too little was certified; options of other networks; two splits; a split that is none."""
+    for arguments, expected in (
+        (("train", "encoder", "--from-decisions"), "expected 20 or more products with photos"),
+        (("train", "encoder", "--from-decisions", "--loss", "margin"), "leave out --loss"),
+        (("adapt", "--from-decisions", "--split", "real"), "--from-decisions or --split"),
+        (("adapt", "--split", str(filled.folder / "no.json")), "expected a split at"),
+    ):
+        write_serving(filled.models, Serving())
+        refused = satchel(filled.folder, *arguments)
+        assert refused.returncode == 2
+        assert expected in refused.stderr
+    assert list(all_runs(filled.runs)) == []

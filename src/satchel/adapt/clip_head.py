@@ -36,15 +36,21 @@ OWN_START: Final = "start/vectors"
 
 
 class Head(torch.nn.Module):
-    """Class token and its attention → vector of length 1."""
+    """Class token and its attention → vector of length 1.
 
-    def __init__(self, width: int, hidden: int) -> None:
+    Attributes:
+        projection: a linear map of the vector before it is scaled, which the built-in head lacks;
+            None where it was not trained.
+    """
+
+    def __init__(self, width: int, hidden: int, *, projected: bool = False) -> None:
         super().__init__()
         self.out = torch.nn.Linear(width, width)
         self.ln2 = torch.nn.LayerNorm(width, eps=EPSILON)
         self.fc1 = torch.nn.Linear(width, hidden)
         self.fc2 = torch.nn.Linear(hidden, width)
         self.post = torch.nn.LayerNorm(width, eps=EPSILON)
+        self.projection = torch.nn.Linear(width, width) if projected else None
 
     def forward(self, tokens: torch.Tensor) -> torch.Tensor:
         """Vectors, shape (n, d).
@@ -56,13 +62,16 @@ class Head(torch.nn.Module):
         token = tokens[:, 0] + self.out(tokens[:, 1])
         hidden = self.fc1(self.ln2(token))
         token = token + self.fc2(hidden * torch.sigmoid(QUICK * hidden))
-        return torch.nn.functional.normalize(self.post(token), dim=1)
+        vectors = self.post(token)
+        if self.projection is not None:
+            vectors = self.projection(vectors)
+        return torch.nn.functional.normalize(vectors, dim=1)
 
 
 def head_like(tensors: Mapping[str, torch.Tensor]) -> Head:
     """Make a head of these weights, by the names of its `state_dict`."""
     hidden, width = tensors["fc1.weight"].shape
-    head = Head(width, hidden)
+    head = Head(width, hidden, projected="projection.weight" in tensors)
     head.load_state_dict(tensors)
     head.eval()
     return head
@@ -156,20 +165,22 @@ class TokenEncoder:
 
 @dataclass(frozen=True, slots=True)
 class AdaptedHead:
-    """An adapted head of the built-in encoder, and its ensemble weight."""
+    """An adapted head of the built-in encoder, and its ensemble weight; 1: it answers alone."""
 
     head: Head
     weight: float
 
     def ensemble_vectors(self, passed: HeadInput) -> Floats:
-        """Vectors of both heads, shape (n, 2 d)."""
+        """Vectors of both heads, shape (n, 2 d); of the adapted one alone, shape (n, d)."""
         with torch.inference_mode():
             adapted = self.head(torch.from_numpy(passed.tokens.astype(np.float32))).numpy()
-        return concatenated(passed.vectors, adapted, self.weight)
+        return adapted if self.weight == 1 else concatenated(passed.vectors, adapted, self.weight)
 
 
 def with_head(model: onnx.ModelProto, head: Head, weight: float) -> onnx.ModelProto:
     """Add a head to the graph: `vectors` are then `satchel.adapt.ensemble.concatenated`.
+
+    With the weight 1 they are the adapted head's alone.
 
     Every other output stays as it is. Weights are stored as float16 and computed in float32.
     """
@@ -183,19 +194,26 @@ def with_head(model: onnx.ModelProto, head: Head, weight: float) -> onnx.ModelPr
             names[:] = [renamed.get(name, name) for name in names]
     writer = _Writer(Graph(), head)
     vectors = writer.write(*head_input_names(graph))
+    output = next(value for value in graph.output if value.name == OUTPUTS[0])
+    if weight == 1:
+        writer.graph.add("Identity", vectors, output=OUTPUTS[0])
+    else:
+        _concatenate(writer, vectors, weight)
+        output.type.tensor_type.shape.dim[1].dim_value += head.post.normalized_shape[0]
+    graph.node.extend(writer.graph.nodes)
+    graph.initializer.extend(writer.graph.tensors.values())
+    onnx.checker.check_model(made)
+    return made
+
+
+def _concatenate(writer: _Writer, vectors: str, weight: float) -> None:
+    """Both heads' vectors, each by the root of its weight."""
     shares = (("start", OWN_START, 1 - weight), ("own", vectors, weight))
     parts = [
         writer.add("Mul", name, f"by/{part}", writer.constant(part, np.float32(math.sqrt(share))))
         for part, name, share in shares
     ]
     writer.graph.add("Concat", *parts, output=OUTPUTS[0], axis=1)
-    graph.node.extend(writer.graph.nodes)
-    graph.initializer.extend(writer.graph.tensors.values())
-    output = next(value for value in graph.output if value.name == OUTPUTS[0])
-    width = output.type.tensor_type.shape.dim[1]
-    width.dim_value += head.post.normalized_shape[0]
-    onnx.checker.check_model(made)
-    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +237,8 @@ class _Writer:
         )
         token = self.add("Add", token, "with_hidden", self._linear(hidden, "fc2"))
         normalised = self._normalised(token, "post")
+        if self.head.projection is not None:
+            normalised = self._linear(normalised, "projection")
         last = self.constant("last", np.array([-1], np.int64))
         length = self.graph.add("ReduceL2", normalised, last, output=f"{OWN}length", keepdims=1)
         return self.add("Div", normalised, "vectors", length)

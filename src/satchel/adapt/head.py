@@ -25,11 +25,13 @@ from satchel.adapt.clip_torch import TorchTokenEncoder
 from satchel.adapt.files import SERVED_HEAD, check_base, read_head_file, write_head_file
 from satchel.adapt.head_training import Tokens, train_head
 from satchel.adapt.objective import make_objective
+from satchel.adapt.pair_training import Pairs, interpolated_head, start_of, train_on_pairs
+from satchel.adapt.pair_views import random_view
 from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, HeadSettings
 from satchel.adapt.task import AdaptTask
 from satchel.adapt.token_cache import PASSES, SYNTHETIC, CachedEncoder, SyntheticTokens
-from satchel.arrays import Bytes, Floats, Halves
+from satchel.arrays import Bytes, Floats, Halves, Ints
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.crops import CropShape
 from satchel.encode.embed import embed
@@ -38,7 +40,7 @@ from satchel.images import RGB
 from satchel.onnx_model import read_model
 from satchel.parallel import batched
 from satchel.progress import Progress
-from satchel.records import WHOLE_PHOTO, PhotoEmbedding
+from satchel.records import WHOLE_PHOTO, Box, PhotoEmbedding
 from satchel.train.fitting import TrainingState
 from satchel.train.runs import Run
 
@@ -66,9 +68,11 @@ def adapt_head(
     check_base(run, card.sha256)
     job = prepare(task, settings, run, side_px=card.input_side_px, progress=progress)
     model = onnx.load_from_string(read_model(card, BUILTIN.parent))
-    most = 2 * len(job.foregrounds) + 2 * len(job.validation.queries)  # whole, and its object
+    # Whole, and its object; of real pairs further crops.
+    validated = 2 * len(job.foregrounds) + 2 * len(job.validation.queries)
+    most = validated + settings.pairs.views * len(task.trained) * bool(len(task.paired))
     cache = CachedEncoder(TokenEncoder(card, model), run.folder / PASSES, most, progress.advance)
-    state = adapt(job, HeadMethod(job, model, cache, most), on_epoch)
+    state = adapt(job, HeadMethod(job, model, cache, validated), on_epoch)
     for name in (PASSES, SYNTHETIC):  # encoded again in minutes
         (run.folder / name).unlink(missing_ok=True)
     return state
@@ -110,8 +114,15 @@ class HeadMethod:
             job.run,
             self._synthesis_ends(),
         ).encode(job.progress)
-        own, vectors = self._gallery_tokens()
+        own, vectors, boxes = self._gallery_tokens()
         classes = np.tile(job.task.trained_classes, schedule.per_photo + len(own))
+        tokens = Tokens((synthetic, *own), classes)
+        measured = {"per_photo": schedule.per_photo, "per_second": schedule.per_second}
+        if len(job.task.paired) > 1:
+            head, figures = self._fit_pairs(tokens, own, boxes)
+            write_head_file(head, job.run)
+            on_epoch(settings.epochs, figures | measured)
+            return TrainingState(step=settings.epochs, epochs=settings.epochs), figures
         objective = make_objective(
             job.task,
             vectors,
@@ -120,7 +131,6 @@ class HeadMethod:
             prototype_centering=settings.prototype_centering,
         )
         head = AdaptedHead(read_head(self.model), settings.ensemble_weight)
-        tokens = Tokens((synthetic, *own), classes)
         train_head(
             head.head,
             objective,
@@ -131,9 +141,62 @@ class HeadMethod:
         )
         figures = self._validate(head)
         write_head_file(head, job.run)
-        measured = {"per_photo": schedule.per_photo, "per_second": schedule.per_second}
         on_epoch(settings.epochs, figures | measured)
         return TrainingState(step=settings.epochs, epochs=settings.epochs), figures
+
+    def _fit_pairs(
+        self, others: Tokens, own: tuple[Halves, Halves], boxes: list[Box]
+    ) -> tuple[AdaptedHead, dict[str, float]]:
+        """Train on real pairs; the interpolation weight that is best on real photos is taken.
+
+        Args:
+            others: of photos whose vectors are to stay.
+            own: of the trained photos, whole and cropped to their boxes.
+        """
+        job, settings = self.job, self.job.settings.pairs
+        task = job.task
+        rows = np.flatnonzero(np.isin(task.trained_classes, task.paired))
+        views = self._views(rows, boxes)
+        classes = np.tile(task.trained_classes[rows], len(own) + settings.views)
+        is_real = np.tile(np.isin(task.trained[rows], task.real), len(own) + settings.views)
+        tokens = np.concatenate([*(one[rows] for one in own), views])
+        queries, pictures = (Tokens((tokens[side],), classes[side]) for side in (is_real, ~is_real))
+        pairs = Pairs(queries, pictures, others)
+        start = start_of(read_head(self.model))
+        trained = train_on_pairs(
+            start, pairs, settings, seed=job.settings.seed, progress=job.progress
+        )
+        best: tuple[AdaptedHead, dict[str, float]] | None = None
+        for weight in settings.interpolation_weights:
+            head = AdaptedHead(interpolated_head(start, trained, weight), 1.0)
+            figures = self._validate(head) | {"interpolation_weight": weight}
+            if best is None or real_score(figures) > real_score(best[1]):
+                best = head, figures
+        assert best is not None
+        return best[0], {name: best[1][name] for name in best[1] if name != "interpolation_weight"}
+
+    def _views(self, rows: Ints, boxes: list[Box]) -> Halves:
+        """Tokens of random crops of trained photos: one of each, then a second one of each."""
+        job, shape = self.job, self.cache.encoder.card.crop_shape
+        views = job.settings.pairs.views
+        job.progress.begin("views", views * len(rows))
+        found: list[Halves] = []
+        for some in batched([(view, row) for view in range(views) for row in rows.tolist()], 64):
+            crops = [
+                random_view(
+                    job.foregrounds.photo(int(job.task.trained[row])),
+                    boxes[row],
+                    shape,
+                    np.random.default_rng([job.settings.seed, row, view]),
+                )
+                for view, row in some
+            ]
+            tokens = np.empty((len(crops), 2, self.cache.encoder.card.dimension), np.float16)
+            for size in {crop.shape for crop in crops}:
+                same = [at for at, crop in enumerate(crops) if crop.shape == size]
+                tokens[same] = self.cache.head_inputs(np.stack([crops[at] for at in same])).tokens
+            found.append(tokens)
+        return np.concatenate(found) if found else np.empty((0, 2, 0), np.float16)
 
     def _validate(self, head: AdaptedHead | None) -> dict[str, float]:
         self.job.progress.begin("validate", self.passes)
@@ -147,8 +210,8 @@ class HeadMethod:
         left = self.job.began + 60 * self.job.settings.minutes - now
         return now + SYNTHESIS_SHARE * max(0.0, left)
 
-    def _gallery_tokens(self) -> tuple[tuple[Halves, Halves], Floats]:
-        """Tokens of the trained photos, whole and cropped to their box; and their vectors."""
+    def _gallery_tokens(self) -> tuple[tuple[Halves, Halves], Floats, list[Box]]:
+        """Tokens of the trained photos, whole and cropped to their boxes; their vectors; these."""
         job, cache = self.job, self.cache
         job.progress.begin("gallery", 4 * len(job.task.trained))
         encoder = HeadEncoder(cache)
@@ -156,19 +219,21 @@ class HeadMethod:
         whole: list[Halves] = []
         boxes: list[Halves] = []
         vectors: list[Floats] = []
+        places: list[Box] = []
         for rows in batched(job.task.trained.tolist(), cache.encoder.batch):
             photos: list[RGB] = [job.foregrounds.photo(row) for row in rows]
             embedded: list[PhotoEmbedding] = embed(
                 encoder, photos, locator=job.task.locator, gallery=True
             )
             vectors += [one.vector for one in embedded]
+            places += [one.box.padded(pad) for one in embedded]
             for kept, at in (
                 (whole, [WHOLE_PHOTO] * len(rows)),
-                (boxes, [s.box.padded(pad) for s in embedded]),
+                (boxes, places[-len(rows) :]),
             ):
                 crops = [encoder.crop_shape.cut(*one) for one in zip(photos, at, strict=True)]
                 kept += [cache.head_inputs(one[None]).tokens for one in crops]
-        return (np.concatenate(whole), np.concatenate(boxes)), np.stack(vectors)
+        return (np.concatenate(whole), np.concatenate(boxes)), np.stack(vectors), places
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +259,13 @@ class HeadEncoder:
         if self.head is None:
             return EncoderOutput(inputs.vectors, inputs.saliency)
         return EncoderOutput(self.head.ensemble_vectors(inputs), inputs.saliency)
+
+
+def real_score(figures: dict[str, float]) -> float:
+    """What heads are chosen by: accuracy on real photos, where there are enough of them."""
+    if "own1" not in figures:
+        return figures["score"]
+    return (figures["own1"] + figures["own5"]) / 2
 
 
 def token_source(encoder: TokenEncoder, model: onnx.ModelProto) -> TokenSource:

@@ -23,6 +23,9 @@ class Tokens:
     tokens: tuple[Halves, ...]
     classes: Ints
 
+    def __len__(self) -> int:
+        return len(self.classes)
+
     def batch(self, rows: Ints) -> tuple[torch.Tensor, torch.Tensor]:
         """Tokens, float32, and classes of rows, counted through all arrays."""
         tokens = np.empty((len(rows), *self.tokens[0].shape[1:]), np.float32)

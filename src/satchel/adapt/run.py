@@ -116,6 +116,7 @@ def prepare(
         count=settings.n_val_queries,
         seed=settings.seed,
         locator=task.locator,
+        real=task.real if len(task.real) else None,
     )
     return Job(
         task, settings, run, side_px, foregrounds, train_backgrounds, validation, progress, began

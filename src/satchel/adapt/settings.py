@@ -48,6 +48,37 @@ class HeadSettings(StrictModel):
     )
 
 
+class PairSettings(StrictModel):
+    """How the built-in encoder's head is trained on real pairs, where products have some.
+
+    Sellers' photos that experts certified, and the catalogue's photos of the same products.
+    """
+
+    views: int = Field(
+        6, ge=0, description="random crops of each photo, besides the whole one and its object"
+    )
+    steps: int = Field(150, ge=1, description="batches")
+    batch: int = Field(128, ge=4, description="photos a step, half of them sellers'")
+    twins: int = Field(4, ge=1, description="near twins of a product that are in its batch with it")
+    learning_rate: float = Field(1e-5, gt=0, description="of the layers that the encoder has")
+    new_rate: float = Field(3e-4, gt=0, description="of the projection, which is new")
+    weight_decay: float = Field(0.01, ge=0)
+    warmup: int = Field(20, ge=1, description="steps until the full rate")
+    temperature: float = Field(0.07, gt=0, description="of cosines of a pair")
+    distillation: float = Field(
+        1.0, ge=0, description="weight of catalogue and synthetic photos keeping their vectors"
+    )
+    whitening: float = Field(
+        0.25, ge=0, le=0.5, description="power of the map that the projection begins as"
+    )
+    interpolation_weights: tuple[float, ...] = Field(
+        (0.25, 0.5, 0.75, 1.0),
+        min_length=1,
+        description="of the trained weights; those of the start have the rest. The one that is "
+        "best on real photos of held-out products is taken",
+    )
+
+
 class NetworkSettings(StrictModel):
     """How another encoder is trained, as a whole network."""
 
@@ -112,6 +143,7 @@ class AdaptSettings(StrictModel):
     backgrounds: str | None = Field(None, description="folder of photos to compose on")
     synth: SynthSettings = SynthSettings()
     head: HeadSettings = Field(HeadSettings(), description="where the built-in encoder is served")
+    pairs: PairSettings = Field(PairSettings(), description="where products have real pairs")
     network: NetworkSettings = Field(NetworkSettings(), description="where another one is served")
     threads: int = Field(0, ge=0, description="CPU threads; 0: all cores")
     seed: int = Field(0, ge=0)

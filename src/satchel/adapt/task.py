@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,6 +22,7 @@ class AdaptTask:
         classes: shape (products,): class of each product; -1 where it is held out.
         look_alikes: groups of products that people confirmed as look-alikes.
         locator: of the workspace; None where saliency locates.
+        real: shape (r,): rows of `photos` that sellers took, as experts certified them.
     """
 
     photos: TrainingPhotos
@@ -29,6 +30,7 @@ class AdaptTask:
     classes: Ints
     look_alikes: tuple[Ints, ...] = ()
     locator: Locator | None = None
+    real: Ints = field(default_factory=lambda: np.empty(0, np.int64))
 
     @classmethod
     def of(
@@ -38,6 +40,8 @@ class AdaptTask:
         products: int,
         look_alikes: tuple[Ints, ...] = (),
         locator: Locator | None = None,
+        *,
+        real: Ints | None = None,
     ) -> AdaptTask:
         """Number the classes of the trained rows.
 
@@ -52,12 +56,19 @@ class AdaptTask:
             )
         classes = np.full(products, -1, np.int64)
         classes[known] = np.arange(len(known))
-        return cls(photos, trained, classes, look_alikes, locator)
+        none = np.empty(0, np.int64)
+        return cls(photos, trained, classes, look_alikes, locator, none if real is None else real)
 
     @property
     def val_products(self) -> Ints:
         """Products that are not trained on."""
         return np.flatnonzero(self.classes < 0)
+
+    @property
+    def paired(self) -> Ints:
+        """Classes that have sellers' photos to train on, and others."""
+        is_real, classes = np.isin(self.trained, self.real), self.trained_classes
+        return np.intersect1d(classes[is_real], classes[~is_real])
 
     @property
     def trained_classes(self) -> Ints:

@@ -120,6 +120,7 @@ def make_validation(
     count: int,
     seed: int,
     locator: Locator | None = None,
+    real: Ints | None = None,
 ) -> Validation:
     """Compose validation queries, half of them of held-out products if there are any.
 
@@ -128,6 +129,8 @@ def make_validation(
         composer: at a side of which crops still fill an encoder's input.
         val_products: products that are not trained on.
         count: queries.
+        real: rows of photos that sellers took; of held-out products they are the real queries. By
+            default, all but the first photo of these are.
     """
     rng = np.random.default_rng([seed, QUERY_SEED])
     unseen_rows = np.flatnonzero(np.isin(labels, val_products))
@@ -148,7 +151,7 @@ def make_validation(
         queries,
         labels[rows],
         np.isin(labels[rows], val_products),
-        np.setdiff1d(unseen_rows, first),
+        np.setdiff1d(unseen_rows, first) if real is None else np.intersect1d(unseen_rows, real),
         locator=locator,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -15,8 +15,13 @@ from satchel.errors import UsageError
 from satchel.extras import need_extra
 
 if TYPE_CHECKING:
+    from satchel.adapt.settings import AdaptSettings
     from satchel.train.runs import Run
+    from satchel.train.splits import Split
     from satchel.workspace import Workspace
+
+REAL_VAL_SHARE: Final = 0.3
+"""Share of the certified products that is held out, at least."""
 
 
 def adapt(
@@ -30,6 +35,17 @@ def adapt(
         typer.Option(
             exists=True, file_okay=False, help="Folder of photos of rooms, tables, shelves."
         ),
+    ] = None,
+    from_decisions: Annotated[
+        bool,
+        typer.Option(
+            "--from-decisions",
+            help="Learn from sellers' photos of certified goods too; some products are held out.",
+        ),
+    ] = False,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Train and validate with this split: its name, or its file."),
     ] = None,
     promote: Annotated[
         bool | None,
@@ -72,11 +88,32 @@ def adapt(
         settings = read_settings_file(AdaptSettings, config, **chosen, **given)
         if epochs is not None and method == "network":  # given explicitly, they override the budget
             settings = settings.model_copy(update={"minutes": None})
-        run = begin_adapting(workspace, settings, name or "adapt")
+        own = _split(workspace, settings, from_decisions=from_decisions, name=split)
+        run = begin_adapting(workspace, settings, name or "adapt", own)
     record = train_run(workspace, run, tracker)
     served = _report(workspace, run, promote)
     if as_json:
         print_result({"run": record, "outcome": Outcome.read(run), "served": served})
+
+
+def _split(
+    workspace: Workspace, settings: AdaptSettings, *, from_decisions: bool, name: str | None
+) -> Split | None:
+    """The split that was asked for; None where some products are simply held out."""
+    from satchel.train.splits import Split, SplitOptions
+    from satchel.workflows.split import decisions_split
+
+    if name is not None:
+        if from_decisions:
+            raise UsageError("expected --from-decisions or --split, not both")
+        is_file = name.endswith(".json")
+        return Split.load(Path(name) if is_file else workspace.split_path(name))
+    if not from_decisions:
+        return None
+    # Products with real photos are few, and all that can be validated with.
+    share = max(settings.val_share, REAL_VAL_SHARE)
+    options = SplitOptions(protocol="open", val=share, test=0.0, seed=settings.seed)
+    return decisions_split(workspace, options)[0]
 
 
 def _report(workspace: Workspace, run: Run, promote: bool | None) -> bool:

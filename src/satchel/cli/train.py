@@ -54,9 +54,20 @@ def encoder(
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Of the loss; may be repeated."),
     ] = None,
+    from_decisions: Annotated[
+        bool,
+        typer.Option(
+            "--from-decisions",
+            help="Fine-tune the served encoder on sellers' photos of certified goods, as `satchel "
+            "adapt --from-decisions` does.",
+        ),
+    ] = False,
 ) -> None:
     """Train an encoder, which maps photos of one product to near vectors."""
     need_extra("train")
+    if from_decisions:
+        _train_on_decisions(context, common, loss=loss, option=option)
+        return
     from satchel.train.settings import EncoderSettings
 
     _train(context, EncoderSettings, common, {"loss": loss, "options": pairs(option) or None})
@@ -168,6 +179,36 @@ def _train(
     else:
         run = _begun(workspace, kind, common, given)
     _report(train_run(workspace, run, common.tracker), common.as_json)
+
+
+def _train_on_decisions(
+    context: typer.Context, common: TrainOptions, *, loss: str | None, option: list[str] | None
+) -> None:
+    """Adapt the served encoder; a split is frozen already, or made of the decisions."""
+    from satchel.cli.adapt import adapt
+
+    unfit = {"loss": loss, "option": option, "backbone": common.backbone}
+    unfit |= {"weights": common.weights, "stage": common.stage}
+    if any(unfit.values()):
+        refused = ", ".join(f"--{name}" for name, value in unfit.items() if value)
+        raise UsageError(
+            f"--from-decisions fine-tunes the encoder that is served: leave out {refused}; its "
+            "settings are under --set pairs."
+        )
+    own_split = None if common.split_name == SPLIT else common.split_name
+    adapt(
+        context,
+        minutes=common.minutes,
+        from_decisions=own_split is None and common.resume is None,
+        split=own_split,
+        config=common.config,
+        name=common.name,
+        resume=common.resume,
+        epochs=common.epochs,
+        setting=common.setting,
+        tracker=common.tracker,
+        as_json=common.as_json,
+    )
 
 
 def check_trackers(trackers: list[str] | None) -> None:

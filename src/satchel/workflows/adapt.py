@@ -20,9 +20,9 @@ from satchel.train.backbones import Backbone
 from satchel.train.encoder import Cascade
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX, builtin_backbone
 from satchel.train.runs import Run, all_runs
-from satchel.train.splits import SplitOptions
+from satchel.train.splits import Split, SplitOptions
 from satchel.workflows.kinds import ADAPTED_HEAD, ADAPTED_NETWORK, RunKind, kind_of
-from satchel.workflows.split import decisions_split, freeze, workspace_split
+from satchel.workflows.split import freeze, workspace_split
 from satchel.workspace import Workspace
 
 
@@ -80,24 +80,21 @@ def served_backbone(workspace: Workspace) -> tuple[Backbone, NetworkStart]:
 
 
 def begin_adapting(
-    workspace: Workspace, settings: AdaptSettings, name: str, *, from_decisions: bool = False
+    workspace: Workspace, settings: AdaptSettings, name: str, split: Split | None = None
 ) -> Run:
     """Make the folder of a new run: its split, first weights and known look-alikes.
 
     All are kept, so that a run that is resumed later continues with the same.
 
     Args:
-        from_decisions: hold out products that experts certified, whose sellers' photos are real
-            queries; else any.
+        split: what to train on, and what to validate with; default, some products are held out.
 
     Raises:
-        UsageError: there are no photos, too few were certified, or the encoder that is served
-            cannot be adapted.
+        UsageError: there are no photos, or the encoder that is served cannot be adapted.
     """
-    options = SplitOptions(protocol="open", val=settings.val_share, test=0.0, seed=settings.seed)
-    if from_decisions:
-        split, _ = decisions_split(workspace, options)
-    else:
+    if split is None:
+        share = settings.val_share
+        options = SplitOptions(protocol="open", val=share, test=0.0, seed=settings.seed)
         split = workspace_split(workspace, options)
     groups = workspace.catalogue.look_alikes.in_state(GroupState.CONFIRMED)
     look_alikes = tuple(tuple(group.codes) for group in groups)

@@ -14,7 +14,9 @@ from satchel.market.learning.decided import taken_photos
 from satchel.market.learning.proposal import Proposal, read_attempt, write_attempt
 from satchel.progress import SILENT, Progress
 from satchel.train.runs import RESUMABLE, Run, all_runs
+from satchel.train.splits import SplitOptions
 from satchel.workflows.adapt import begin_adapting
+from satchel.workflows.split import decisions_split
 from satchel.workflows.train import resume
 from satchel.workspace import Workspace
 
@@ -65,10 +67,9 @@ def _begun(workspace: Workspace, served: str, last: Proposal | None, *, anyway: 
             f"expected {settings.adapt_after} or more photos of certified goods that are new since "
             f"the encoder was adapted last, got {max(new, 0)}"
         )
-    adapting = AdaptSettings(
-        minutes=settings.adapt_minutes or AdaptSettings().minutes, val_share=VAL_SHARE
-    )
-    run = begin_adapting(workspace, adapting, RUN, from_decisions=True)
+    adapting = AdaptSettings(minutes=settings.adapt_minutes or AdaptSettings().minutes)
+    options = SplitOptions(protocol="open", val=VAL_SHARE, test=0.0)
+    run = begin_adapting(workspace, adapting, RUN, decisions_split(workspace, options)[0])
     _kept(workspace, run, served)
     return run
 

@@ -94,5 +94,7 @@ def adapt_task(workspace: Workspace, split: Split, run: Run) -> AdaptTask:
         np.array([place[code] for code in group if code in place], np.int64)
         for group in Start.read(run).look_alikes
     )
-    trained = np.arange(len(split.train))
-    return AdaptTask.of(photos, trained, len(products), look_alikes, load_locator(workspace))
+    trained, asked = np.arange(len(split.train)), set(split.queries)
+    real = np.array([row for row, one in enumerate(named) if one in asked], np.int64)
+    locator = load_locator(workspace)
+    return AdaptTask.of(photos, trained, len(products), look_alikes, locator, real=real)
