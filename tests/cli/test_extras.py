@@ -109,7 +109,11 @@ def test_every_command_of_training_names_the_extra(filled: Workspace) -> None:
 @pytest.mark.flow
 @pytest.mark.parametrize(
     ("extra", "command"),
-    [("ocr", ["read", "nothing.jpg"]), ("market", ["admin", "create", "no address"])],
+    [
+        ("ocr", ["read", "nothing.jpg"]),
+        ("market", ["admin", "create", "no address"]),
+        ("encoders", ["encoder", "add", "nothing"]),
+    ],
 )
 def test_other_extras_are_named(filled: Workspace, extra: str, command: list[str]) -> None:
     ((code, _, told),) = without(EXTRAS[extra], [["--workspace", str(filled.folder), *command]])

@@ -124,12 +124,12 @@ def test_promoting_and_rolling_back(workspace: Workspace, monkeypatch: pytest.Mo
 def test_what_does_not_agree_is_not_served(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from satchel.train import export
+    from satchel.convert import gate
     from satchel.train.runs import Run
     from satchel.workflows.promote import promote_run
 
     before = serving_card(workspace.models)
-    monkeypatch.setitem(export.LEAST_COSINE, "int8", 1.1)
+    monkeypatch.setitem(gate.LEAST_COSINE, "int8", 1.1)
     with pytest.raises(UsageError, match="does not agree"):
         promote_run(workspace, Run.find(workspace.runs, "head"), "int8", progress=SILENT)
     assert serving_card(workspace.models) == before

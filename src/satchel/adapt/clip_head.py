@@ -20,10 +20,10 @@ from onnx import TensorProto, helper, numpy_helper
 from satchel.adapt.clip_file import BLOCKS, CONTRIB, EPSILON, QUICK, stored_layer
 from satchel.adapt.ensemble import concatenated
 from satchel.arrays import Bytes, Floats, Halves
+from satchel.convert.onnx_graph import Graph
 from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, saliency_output
 from satchel.onnx_model import open_session
-from satchel.train.onnx_graph import Graph
 
 LAST: Final = f"{BLOCKS - 1}"
 """Prefix of names that belong to the last block."""

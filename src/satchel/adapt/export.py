@@ -6,9 +6,10 @@ import numpy as np
 import onnx
 
 from satchel.adapt.clip_head import AdaptedHead, TokenEncoder, with_head
+from satchel.convert.gate import TIMED_BATCH, Exported, compare
 from satchel.encode.card import EncoderCard
 from satchel.train.batches import TrainingPhotos
-from satchel.train.export import TIMED_BATCH, Exported, compare, sample_crops
+from satchel.train.export import sample_crops
 
 
 def export_head(

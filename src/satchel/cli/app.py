@@ -26,6 +26,7 @@ from satchel.cli.catalog import catalog
 from satchel.cli.check import check
 from satchel.cli.collect import collect
 from satchel.cli.curate import curate
+from satchel.cli.encoder import encoder
 from satchel.cli.evaluate import evaluate
 from satchel.cli.experiment import experiment
 from satchel.cli.facets import facets
@@ -122,6 +123,7 @@ app.command()(adapt)
 app.command()(runs)
 app.add_typer(remove, name="remove")
 app.command()(evaluate)
+app.add_typer(encoder, name="encoder")
 app.command()(export)
 app.command()(promote)
 app.add_typer(experiment, name="experiment")

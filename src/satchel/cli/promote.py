@@ -11,7 +11,7 @@ from satchel.errors import UsageError
 from satchel.extras import need_extra
 
 if TYPE_CHECKING:
-    from satchel.train.export import Kind
+    from satchel.convert.gate import Kind
     from satchel.train.runs import Run
     from satchel.workspace import Workspace
 
@@ -63,7 +63,10 @@ def promote(
     context: typer.Context,
     name: Annotated[
         str | None,
-        typer.Argument(metavar="RUN", help="The run; or clip-b16 or lite0, which Satchel carries."),
+        typer.Argument(
+            metavar="RUN",
+            help="The run, an encoder that was added; or clip-b16 or lite0, which Satchel carries.",
+        ),
     ] = None,
     kind: Annotated[
         Literal["fp32", "fp16", "int8"], typer.Option(help="Of the file that is served.")
@@ -82,6 +85,7 @@ def promote(
     """
     from satchel.encode.registry import BUILTINS
     from satchel.train.runs import Run
+    from satchel.workflows.encoders import PROVENANCE
 
     workspace = open_workspace(context)
     if rollback:
@@ -90,6 +94,8 @@ def promote(
         raise UsageError("expected a run to promote, or --rollback")
     elif name in BUILTINS:
         done = _promote_builtin(workspace, name)
+    elif (workspace.models / name / PROVENANCE).exists():
+        done = _promote_added(workspace, name)
     else:
         run = Run.find(workspace.runs, name)
         need_extra("train")
@@ -152,6 +158,18 @@ def _promote_builtin(workspace: Workspace, name: str) -> dict[str, object]:
         promote_builtin(workspace, name, progress=bars)
     say(f"{name} is served now; back: satchel promote --rollback")
     return {"served": name}
+
+
+def _promote_added(workspace: Workspace, name: str) -> dict[str, object]:
+    from satchel.workflows.promote import promote_added
+
+    with Bars() as bars:
+        card = promote_added(workspace, name, progress=bars)
+    say(
+        f"{name} is served now; its confidence is {card.confidence.measured_on}: measure it with "
+        "satchel calibrate; back: satchel promote --rollback"
+    )
+    return {"served": name, "confidence": card.confidence}
 
 
 def _roll_back(workspace: Workspace) -> dict[str, object]:

@@ -26,7 +26,8 @@ BUILTIN_NAME: Final = ""
 BUILTINS: Final = {path.stem: path for path in (BUILTIN, LITE)}
 """Cards of the encoders that Satchel carries, by name: the built-in one and the light one."""
 
-_NAME: Final = re.compile(r"[\w-][\w.-]{0,120}")
+NAME_PATTERN: Final = re.compile(r"[\w-][\w.-]{0,120}")
+"""Of the names of models, each that of its folder."""
 
 
 MAX_HISTORY: Final = 20
@@ -91,7 +92,7 @@ def read_serving(models: Path) -> Serving:
             "it to go back to the built-in one"
         ) from None
     names = serving.encoders
-    if not names or any(name and not _NAME.fullmatch(name) for name in names):
+    if not names or any(name and not NAME_PATTERN.fullmatch(name) for name in names):
         raise EncoderError(f"{path} names no model; delete it to go back to the built-in one")
     return serving
 

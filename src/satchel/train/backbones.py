@@ -191,6 +191,42 @@ def create(
     return backbone
 
 
+class WithHead(Backbone):
+    """A backbone whose vectors are what the network's own classifier would get."""
+
+    def vectors(self, crops: torch.Tensor, maps: torch.Tensor) -> torch.Tensor:
+        """Vectors for search, shape (n, d), float32: pooled, and normalised if the network does."""
+        pooled: torch.Tensor = self.network.forward_head(maps, pre_logits=True)
+        return pooled.float().flatten(1)
+
+    def forward(self, crops: torch.Tensor) -> torch.Tensor:
+        """Vectors, shape (n, dimension), float32."""
+        return self.vectors(crops, self.maps(crops))
+
+
+def pretrained(
+    name: str,
+    file: Path,
+    *,
+    side_px: int,
+    config: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> Backbone:
+    """Make a backbone of timm's with the weights of a checkpoint, as timm saves it.
+
+    Args:
+        config: `pretrained_cfg` of its config: mean and std are of interest.
+        options: `model_args` of its config: how the network differs from its name's.
+
+    Raises:
+        UsageError: there is no such network, or the file is not of it.
+    """
+    network, own = _network(name, pretrained=False, side_px=side_px, options=options)
+    origin = _load_file(network, file)
+    mean, std = (tuple(config.get(one) or own[one]) for one in ("mean", "std"))
+    return WithHead(network, name=name, weights=origin, mean=mean, std=std)
+
+
 def _try_sides(backbone: Backbone, sides_px: set[int]) -> None:
     """Check the input side: transformers need whole patches, some of them one fixed size."""
     was_training = backbone.training
@@ -207,7 +243,9 @@ def _try_sides(backbone: Backbone, sides_px: set[int]) -> None:
     backbone.train(was_training)
 
 
-def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[str, Any]]:
+def _network(
+    name: str, *, pretrained: bool, side_px: int, options: Mapping[str, Any] | None = None
+) -> tuple[Any, dict[str, Any]]:
     declare_missing_ops()  # training imports timm in any case, for its optimizers
     if name == "small_cnn":
         from satchel.train.small_cnn import SmallCNN  # noqa: PLC0415 - made where it is asked for
@@ -221,7 +259,9 @@ def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[st
         near = ", ".join(timm.list_models(f"*{name.split('_', maxsplit=1)[0]}*")[:5]) or "resnet50"
         raise UsageError(f"timm has no network {name!r}; it has for example {near}")
     try:
-        network = _made(timm.create_model, name, pretrained=pretrained, side_px=side_px)
+        network = _made(
+            timm.create_model, name, pretrained=pretrained, side_px=side_px, options=options or {}
+        )
     except (OSError, RuntimeError) as error:
         raise UsageError(
             f"no weights for {name} could be fetched from the hub ({error}); give a file with "
@@ -230,14 +270,21 @@ def _network(name: str, *, pretrained: bool, side_px: int) -> tuple[Any, dict[st
     return network, dict(network.default_cfg)
 
 
-def _made(create_model: Callable[..., Any], name: str, *, pretrained: bool, side_px: int) -> Any:
+def _made(
+    create_model: Callable[..., Any],
+    name: str,
+    *,
+    pretrained: bool,
+    side_px: int,
+    options: Mapping[str, Any],
+) -> Any:
     """Create a network for this input side, with dynamic sizes where it supports them."""
     for sized in ({"img_size": side_px, "dynamic_img_size": True}, {"img_size": side_px}):
         try:
-            return create_model(name, pretrained=pretrained, num_classes=0, **sized)
+            return create_model(name, pretrained=pretrained, num_classes=0, **sized, **options)
         except TypeError:  # this network does not take that argument
             continue
-    return create_model(name, pretrained=pretrained, num_classes=0)
+    return create_model(name, pretrained=pretrained, num_classes=0, **options)
 
 
 def load_tensors(backbone: Backbone, tensors: Mapping[str, torch.Tensor]) -> Backbone:

@@ -19,10 +19,11 @@ import onnx
 import torch
 from onnx import numpy_helper
 
+from satchel.convert.narrow import HALVED, halve_weights
 from satchel.encode.card import LITE, read_card
 from satchel.onnx_model import read_model
 from satchel.train.backbones import Pair, create, load_tensors
-from satchel.train.export import HALVED, Exportable, halve_weights, to_onnx
+from satchel.train.export import Exportable, to_onnx
 
 SIDE_PX: Final = 224
 ARCHITECTURE: Final = "efficientnet_lite0"

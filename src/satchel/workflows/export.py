@@ -6,14 +6,15 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from satchel.convert.gate import KINDS as EXPORT_KINDS
+from satchel.convert.gate import Exported, Kind
 from satchel.encode.card import LITE, EncoderCard, read_card
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import CARD
 from satchel.errors import UsageError
 from satchel.onnx_model import open_session, write_model
 from satchel.train.backbones import Backbone
-from satchel.train.export import KINDS as EXPORT_KINDS
-from satchel.train.export import Exportable, Exported, Kind, to_onnx
+from satchel.train.export import Exportable, to_onnx
 from satchel.train.runs import Run
 from satchel.train.splits import Split
 from satchel.workflows.kinds import kind_of
@@ -61,10 +62,7 @@ def _write(workspace: Workspace, run: Run, card: EncoderCard, exported: Exported
         "name": folder.name,
         "file": "model.onnx",
         "recipe": f"satchel {record.command}, run {record.name}, Satchel {record.revision}",
-        "parity": (
-            f"{exported.kind}: cosine ≥ {exported.cosine:.4f} for 99 photos of 100, "
-            f"{exported.overlap:.1%} of the nearest five"
-        ),
+        "parity": exported.parity,
     }
     write_model(folder / CARD, _file_card(card, exported.model, about), exported.model)
 

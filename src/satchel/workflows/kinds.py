@@ -11,6 +11,7 @@ from satchel.adapt.files import adapted_backbone, read_adapted_head
 from satchel.adapt.head import adapt_head
 from satchel.adapt.network import adapt_network
 from satchel.adapt.settings import AdaptSettings
+from satchel.convert.gate import Exported, Kind
 from satchel.encode.card import BUILTIN, LITE, EncoderCard, read_card
 from satchel.onnx_model import read_model
 from satchel.progress import Progress
@@ -18,7 +19,7 @@ from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import load_classifier, train_classifier, untrained_classifier
 from satchel.train.encoder import load_encoder, train_encoder, untrained_encoder
-from satchel.train.export import Exported, Kind, export_encoder
+from satchel.train.export import export_encoder
 from satchel.train.fitting import Trainable, TrainingState
 from satchel.train.locator.training import train_locator
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record

@@ -16,7 +16,7 @@ from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
 from satchel.encode.embed import as_query
 from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
-from satchel.encode.registry import BUILTINS, CARD, serve_model
+from satchel.encode.registry import BUILTINS, CARD, encoder_card, serve_model
 from satchel.errors import EncoderError, IndexMissing, UsageError
 from satchel.evaluate.offline import Query, rank_pairs, stored_photos
 from satchel.evaluate.offline_gallery import OfflineGallery
@@ -31,7 +31,7 @@ from satchel.workflows.index import embed_missing
 from satchel.workspace import Workspace
 
 if TYPE_CHECKING:
-    from satchel.train.export import Kind
+    from satchel.convert.gate import Kind
 
 
 def promote_run(
@@ -83,6 +83,19 @@ def promote_builtin(workspace: Workspace, name: str, *, progress: Progress) -> N
     card = read_card(BUILTINS[name])
     _embed_gallery(workspace, BUILTINS[name], card, progress)
     _serve(workspace, name, card)
+
+
+def promote_added(workspace: Workspace, name: str, *, progress: Progress) -> EncoderCard:
+    """Serve an encoder that `satchel encoder add` added.
+
+    Raises:
+        EncoderError: it is damaged, or a photo could not be embedded; nothing was switched.
+    """
+    path = encoder_card(workspace.models, name)
+    card = read_card(path)
+    _embed_gallery(workspace, path, card, progress)
+    _serve(workspace, name, card)
+    return card
 
 
 def _embed_gallery(workspace: Workspace, path: Path, card: EncoderCard, progress: Progress) -> None:

@@ -18,11 +18,12 @@ import onnx
 import torch
 
 from satchel.arrays import Floats
+from satchel.convert.narrow import int8_weights
 from satchel.errors import UsageError
 from satchel.locate.card import LocatorCard
 from satchel.locate.onnx import BOXES_SCORES, MAIN
 from satchel.onnx_model import open_session
-from satchel.train.export import OPSET, int8_weights
+from satchel.train.export import OPSET
 from satchel.train.locator.augment import letterbox
 from satchel.train.locator.detect import DetectorOutput
 from satchel.train.locator.figures import Boxes, kept_share

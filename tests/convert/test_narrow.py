@@ -7,12 +7,11 @@ import onnxruntime
 import pytest
 
 pytest.importorskip("onnx", reason="needs the train extra: pip install '.[train]'")
-pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from satchel.train.export import LEAST_NARROWED, halve_weights, int8_weights
+from satchel.convert.narrow import LEAST_NARROWED, halve_weights, int8_weights
 
 CHANNELS = 32
 

@@ -1,0 +1,1 @@
+"""Image encoders of others: checkpoint → ONNX encoder with our input and outputs; without torch."""

@@ -1,0 +1,166 @@
+"""Encoders from their sources: added, served, rolled back, removed; and what is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from conftest import SHAPES, draw
+from satchel.encode.card import read_card
+from satchel.encode.registry import encoder_card, read_serving
+from satchel.identify import Identifier
+from satchel.images import encode_jpeg
+from satchel.onnx_model import read_model
+from satchel.workspace import Workspace
+from support.cli import satchel
+
+pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
+pytestmark = [
+    pytest.mark.train,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::UserWarning:torch"),
+]
+
+from support import checkpoints
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small CLIP in open_clip's layout."""
+    folder = tmp_path_factory.mktemp("hub") / "small-clip"
+    return checkpoints.write_open_clip(checkpoints.small_clip(), folder, quick=True)
+
+
+@pytest.fixture
+def source(clip: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(clip, tmp_path / "source" / "small-clip")
+
+
+@pytest.mark.flow
+def test_an_encoder_is_added_served_taken_back_and_removed(filled: Workspace, source: Path) -> None:
+    before = Identifier.open(filled).space.id
+    done = satchel(filled.folder, "encoder", "add", str(source), "--json")
+    assert done.returncode == 0, done.stderr
+    added = json.loads(done.stdout)
+    assert added["added"] == "small-clip"
+    assert added["card"]["confidence"]["measured_on"] == "not calibrated"
+    assert added["card"]["dimension"] == 48
+    assert {one["kind"] for one in added["from"]["exports"]} == {"fp32", "fp16", "int8"}
+    kept = added["card"]["parity"].partition(":")[0]
+    assert {one["kind"]: one["agrees"] for one in added["from"]["exports"]}[kept]
+    origin = added["from"]["origin"]
+    assert (origin["licence"]["name"], origin["accepted"]) == ("mit", False)
+    assert {one["name"] for one in origin["files"]} == {
+        "open_clip_model.safetensors",
+        "open_clip_config.json",
+        "README.md",
+    }
+    card = read_card(encoder_card(filled.models, "small-clip"))
+    assert len(read_model(card, filled.models / "small-clip")) > 10_000  # of this SHA-256
+    assert card.crop_shape.patch_px == 16
+    assert read_serving(filled.models).name != "small-clip"  # nothing is served yet
+
+    listed = json.loads(satchel(filled.folder, "encoder", "list", "--json").stdout)["encoders"]
+    assert {"clip-b16", "lite0", "small-clip"} <= {one["name"] for one in listed}
+    shown = satchel(filled.folder, "encoder", "show", "small-clip").stdout
+    assert "not calibrated" in shown
+    assert origin["files"][0]["sha256"] in "".join(shown.split())
+    again = satchel(filled.folder, "encoder", "add", str(source))
+    assert again.returncode == 2
+    assert "already" in again.stderr
+
+    assert satchel(filled.folder, "promote", "small-clip").returncode == 0
+    after = Identifier.open(filled)
+    assert after.space.id == card.sha256 != before
+    photo = encode_jpeg(draw(SHAPES[0], 99), 90)
+    assert after.identify(photo).candidates
+    assert after.identify(photo).verdict != "identified"  # nothing was measured
+    refused = satchel(filled.folder, "encoder", "remove", "small-clip", "--yes")
+    assert refused.returncode == 2
+    assert "is served now" in refused.stderr
+    assert satchel(filled.folder, "promote", "--rollback").returncode == 0
+    assert Identifier.open(filled).space.id == before
+    assert satchel(filled.folder, "encoder", "remove", "small-clip", "--yes").returncode == 0
+    assert not (filled.models / "small-clip").exists()
+
+
+@pytest.mark.flow
+def test_a_square_encoder_without_proportions_is_served(filled: Workspace, tmp_path: Path) -> None:
+    """Too few patches for other proportions: crops are square."""
+    folder = checkpoints.write_timm(
+        checkpoints.small_siglip(img_size=64), tmp_path / "s", "vit_base_patch16_siglip_224"
+    )
+    arguments = ("encoder", "add", str(folder), "--name", "square", "--kind", "fp32")
+    done = satchel(filled.folder, *arguments)
+    assert done.returncode == 0, done.stderr
+    card = read_card(encoder_card(filled.models, "square"))
+    assert (card.patch_px, card.input_side_px, card.dimension) == (None, 64, checkpoints.WIDTH)
+    assert satchel(filled.folder, "promote", "square").returncode == 0
+    assert Identifier.open(filled).identify(encode_jpeg(draw(SHAPES[0], 99), 90)).candidates
+
+
+@pytest.mark.parametrize("licence", ["cc-by-nc-4.0", None])
+def test_a_licence_that_may_not_allow_it_has_to_be_accepted(
+    filled: Workspace, source: Path, licence: str | None
+) -> None:
+    if licence:
+        checkpoints.write_readme(source, licence)
+    else:
+        (source / "README.md").unlink()
+    done = satchel(filled.folder, "encoder", "add", str(source))
+    assert done.returncode == 2
+    assert f"is {licence or 'unknown'} (" in done.stderr
+    assert "--accept-licence" in done.stderr
+    assert not (filled.models / "small-clip").exists()
+    accepted = ("--accept-licence", "--kind", "fp32", "--json")
+    done = satchel(filled.folder, "encoder", "add", str(source), *accepted)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["from"]["origin"]["accepted"] is True
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("--sha256", "0" * 64), "expected SHA-256"),
+        (("--name", "clip-b16"), "already"),
+        (("--name", "../x"), "expected a name"),
+        (("--side", "100"), "--side 96 is the nearest"),
+        (("--photos", "nowhere"), "expected a folder of photos"),
+        (("--about", "nowhere.toml"), "nowhere.toml"),
+    ],
+)
+def test_refusals_change_nothing(
+    filled: Workspace, source: Path, arguments: tuple[str, ...], told: str
+) -> None:
+    before = sorted(filled.models.rglob("*"))
+    done = satchel(filled.folder, "encoder", "add", str(source), *arguments)
+    assert done.returncode in (1, 2)
+    assert told in done.stderr
+    assert sorted(filled.models.rglob("*")) == before
+
+
+def test_nothing_to_measure_on_is_said_before_anything_is_fetched(workspace: Workspace) -> None:
+    done = satchel(workspace.folder, "encoder", "add", "hf-hub:org/model")
+    assert done.returncode == 2
+    assert "import a catalogue first" in done.stderr
+
+
+def test_what_a_killed_process_left_is_no_encoder_and_is_replaced(
+    filled: Workspace, source: Path
+) -> None:
+    left = filled.models / ".small-clip.tmp"
+    left.mkdir()
+    (left / "card.json").write_text("{")
+    names = satchel(filled.folder, "encoder", "list").stdout
+    assert "small-clip" not in names
+    done = satchel(filled.folder, "encoder", "add", str(source), "--kind", "fp32")
+    assert done.returncode == 0, done.stderr
+    assert not left.exists()
+
+
+def test_an_unknown_encoder_is_answered_with_what_there_is(filled: Workspace) -> None:
+    done = satchel(filled.folder, "encoder", "show", "clip")
+    assert done.returncode == 2
+    assert "there are clip-b16, lite0" in done.stderr
