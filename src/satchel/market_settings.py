@@ -97,7 +97,22 @@ class Market(StrictModel):
         True, description="whether people may register; without, admins make accounts"
     )
     terms: str = Field(
-        "1", max_length=32, description="version of the terms that people accept who register"
+        "1",
+        min_length=1,
+        max_length=32,
+        description="version of the terms; people accept them as they register, and again once "
+        "this changes",
+    )
+    terms_file: str = Field(
+        "",
+        description="text of the terms, in the workspace: headings begin with #, paragraphs are "
+        "parted by empty lines; terms.ko.txt next to terms.txt is its Korean; empty: a plain text",
+    )
+    consent: str = Field(
+        "1",
+        min_length=1,
+        max_length=32,
+        description="version of what sellers agree to who let the catalogue have photos",
     )
     second_expert_from_krw: int = Field(
         0,

@@ -52,7 +52,7 @@ class Rule:
         one = self.declared
         words = [one.role.value if one.role else "everybody"]
         words += [one.scope.value] if one.scope else []
-        words += [name for name in ("recent", "form") if getattr(one, name)]
+        words += [name for name in ("recent", "form", "before_terms") if getattr(one, name)]
         return f"{self.method} {self.path} {' '.join(words)}"
 
 

@@ -85,7 +85,7 @@ def app_settings() -> Callable[[Workspace], FastAPI]:
 
 
 def test_a_person_registers_confirms_and_logs_in(visitor, mailbox):
-    form = {"email": "Mina@Example.com ", "password": PASSWORD, "name": "Mina", "terms": "yes"}
+    form = {"email": "Mina@Example.com ", "password": PASSWORD, "name": "Mina", "terms": "1"}
     assert fill_in(visitor, "/register", **form).status_code == 200
     assert (
         fill_in(visitor, "/login", email="mina@example.com", password=PASSWORD).status_code == 401
@@ -100,7 +100,7 @@ def test_a_person_registers_confirms_and_logs_in(visitor, mailbox):
 
 def test_who_registers_twice_gets_the_same_answer_and_another_e_mail(visitor, mailbox, people):
     known = people()
-    form = {"password": PASSWORD, "name": "", "terms": "yes"}
+    form = {"password": PASSWORD, "name": "", "terms": "1"}
     first = fill_in(visitor, "/register", email="new-one@example.com", **form)
     assert "confirm" in mailbox.next().subject.lower()
     second = fill_in(visitor, "/register", email=known, **form)
@@ -111,7 +111,7 @@ def test_who_registers_twice_gets_the_same_answer_and_another_e_mail(visitor, ma
 
 def test_e_mails_are_in_the_language_of_the_page(visitor, mailbox):
     visitor.cookies.set("satchel_language", "ko")
-    form = {"email": "ko@example.com", "password": PASSWORD, "name": "미나", "terms": "yes"}
+    form = {"email": "ko@example.com", "password": PASSWORD, "name": "미나", "terms": "1"}
     fill_in(visitor, "/register", **form)
     letter = mailbox.next()
     assert "이메일" in letter.subject

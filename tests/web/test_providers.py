@@ -108,6 +108,12 @@ def test_a_newcomer_whose_address_kakao_has_checked_is_let_in(visitor, provider)
         assert who(again) == who(visitor)
 
 
+def test_a_newcomer_by_another_service_is_asked_for_the_terms(visitor, provider):
+    log_in(visitor, provider)
+    answer = visitor.get("/sell", headers=HTML)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/terms?next=%2Fsell")
+
+
 def test_a_checked_address_leads_to_the_account_that_has_it(visitor, provider, app, mailbox):
     workspace = app.state.server.workspace
     account = make_account(workspace, provider.person.email)

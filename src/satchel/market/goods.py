@@ -39,18 +39,20 @@ class Goods:
         brands: Brands,
         *,
         second_from_krw: int | None = None,
+        consent: str = "1",
         outboxes: Sequence[Outbox] = (),
     ) -> Goods:
         """Wire them.
 
         Args:
             second_from_krw: see `Decisions`.
+            consent: see `ListingStore`.
             outboxes: receive every step within its transaction.
         """
         shelf = Shelf(engine, brands)
         outbox = _all((shelf.update, to_webhooks, to_jobs, *outboxes))
         return cls(
-            listings=ListingStore(engine, outbox),
+            listings=ListingStore(engine, outbox, consent=consent),
             queue=Queue(engine, outbox),
             decisions=Decisions(engine, second_from_krw, outbox),
             shelf=shelf,

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 from satchel.jobs.queue import enqueue
 from satchel.market.listings.records import Listing, ListingEvent
 from satchel.market.listings.states import StepName
+from satchel.market.listings.store import AGREE
 from satchel.market.sale.reservations import RESERVED_FOR
 from satchel.market.sale.search_mails import MATCH
 from satchel.market.webhooks.publish import publish
@@ -27,7 +28,7 @@ EXPIRE: Final = "expire_reservations"
 
 def to_jobs(connection: Connection, listing: Listing, event: ListingEvent) -> None:
     """Queue what follows from a step."""
-    if event.step in {StepName.CERTIFY, StepName.REVOKE}:
+    if event.step in {StepName.CERTIFY, StepName.REVOKE} or event.kind == AGREE:
         enqueue(connection, TAKE_PHOTOS, {}, unique_key=TAKE_PHOTOS)
     elif event.step is StepName.OFFER:
         key = f"{PREPARE_PHOTOS}:{listing.public_id}"

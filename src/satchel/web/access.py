@@ -25,6 +25,7 @@ LOG_IN: Final = Kind(401, "log-in", "You have to log in first")
 LOG_IN_AGAIN: Final = Kind(403, "log-in-again", "You have to log in again first")
 FORBIDDEN: Final = Kind(403, "forbidden", "Your account may not do this")
 NO_SCOPE: Final = Kind(403, "no-scope", "The API key may not do this")
+TERMS: Final = Kind(403, "accept-terms", "The terms have to be accepted first")
 BAD_FORM: Final = Kind(403, "stale-form", "The form was not made for this log-in")
 
 RECENT: Final = timedelta(minutes=30)
@@ -39,6 +40,7 @@ class Allow:
     scope: Scope | None
     recent: bool
     form: bool
+    before_terms: bool
 
     async def __call__(self, request: Request) -> None:
         """Let a request pass.
@@ -56,6 +58,8 @@ class Allow:
             await _require_form_token(request, visitor)
         if self.role is not None:
             self._require(visitor, self.role)
+            if not self.before_terms and visitor.key is None:
+                _require_terms(visitor, market.terms.version)
 
     def _require(self, visitor: Visitor, role: Role) -> None:
         if visitor.account is None:
@@ -88,7 +92,12 @@ class Allow:
 
 
 def allow(
-    role: Role | None, *, scope: Scope | None = None, recent: bool = False, form: bool = False
+    role: Role | None,
+    *,
+    scope: Scope | None = None,
+    recent: bool = False,
+    form: bool = False,
+    before_terms: bool = False,
 ) -> Any:
     """Say who may use a route, as one of its `dependencies`.
 
@@ -100,8 +109,10 @@ def allow(
         scope: that an API key must have; None: no key may use a route that needs a role.
         recent: whether the person must have logged in within half an hour.
         form: whether nobody too must have been shown a form by us before, as for logging in.
+        before_terms: whether people may use it who have not accepted the present terms: what shows,
+            exports and deletes their own account. Programs with an API key are not held up.
     """
-    return Depends(Allow(role, scope, recent, form))
+    return Depends(Allow(role, scope, recent, form, before_terms))
 
 
 EVERYBODY: Final = allow(None)
@@ -109,13 +120,14 @@ EVERYBODY: Final = allow(None)
 
 
 def leads_to_log_in(request: Request, kind: Kind) -> Response | None:
-    """Lead a person who has to log in there, and back to the page afterwards."""
-    if kind not in (LOG_IN, LOG_IN_AGAIN):
+    """Lead a person who has to log in there, or to the terms, and back to the page afterwards."""
+    pages = {LOG_IN: "/login", LOG_IN_AGAIN: "/login", TERMS: "/terms"}
+    if kind not in pages:
         return None
     back = request.url.path if request.method == "GET" else "/account"
     if request.method == "GET" and request.url.query:
         back += f"?{request.url.query}"
-    target = f"/login?{urlencode({'next': back})}"
+    target = f"{pages[kind]}?{urlencode({'next': back})}"
     if "hx-request" in request.headers:
         return Response(status_code=204, headers={"HX-Redirect": target})
     return RedirectResponse(target, 303)
@@ -127,6 +139,16 @@ async def _require_form_token(request: Request, visitor: Visitor) -> None:
             BAD_FORM,
             "expected the token of a form that this log-in was shown, in the field csrf or the "
             "header X-CSRF-Token; open the page again and repeat what you did there",
+        )
+
+
+def _require_terms(visitor: Visitor, version: str) -> None:
+    assert visitor.account is not None
+    if visitor.account.terms not in (None, version):
+        raise Refusal(
+            TERMS,
+            f"expected that the terms of version {version} are accepted; read them at /terms, and "
+            "accept them there or by POST /api/v1/account/terms",
         )
 
 

@@ -17,6 +17,7 @@ from satchel.catalog.database import inserted_id, writing
 from satchel.catalog.tables import now
 from satchel.errors import AccountError, LogInFailed
 from satchel.market.accounts.audit import record
+from satchel.market.accounts.consents import accept_terms
 from satchel.market.accounts.emails import normal_email
 from satchel.market.accounts.letters import LetterKind
 from satchel.market.accounts.outbox import Outbox
@@ -83,8 +84,9 @@ class Entry:
             if row is not None and row.email_confirmed_at is not None:
                 self._post(connection, LetterKind.TAKEN, row.id)
             else:
-                values = self._values(given, name, hashed)
+                values = {"name": name, "password_hash": hashed, "locale": given.locale}
                 account_id = self._insert_or_replace(connection, row, email, values)
+                accept_terms(connection, account_id, given.terms, self._clock())
                 self._post(connection, LetterKind.CONFIRM, account_id)
                 record(
                     connection,
@@ -104,6 +106,11 @@ class Entry:
             _set(connection, row.account_id, email_confirmed_at=self._clock())
             record(connection, "account.confirm", by=row.account_id, address=address)
             return Account.of(find(connection, id=row.account_id))
+
+    def accept_terms(self, account: Account, version: str) -> None:
+        """Record that a person accepts the terms of this version."""
+        with writing(self._engine) as connection, connection.begin():
+            accept_terms(connection, account.id, version, self._clock())
 
     def check_password(self, email: str, password: str, *, address: str = "") -> Account:
         """Return the account that an e-mail address and a password belong to.
@@ -191,18 +198,10 @@ class Entry:
         with writing(self._engine) as connection, connection.begin():
             use(connection, token, Purpose.RESET, self._clock())
             if account.email_confirmed_at is None:
-                _set(connection, account.id, email_confirmed_at=self._clock())
+                confirmed = {"email_confirmed_at": self._clock(), "terms_version": ""}
+                _set(connection, account.id, **confirmed)  # who registered may be somebody else
             self._replace_password(connection, account.id, hashed, None, address)
         return account
-
-    def _values(self, given: Registration, name: str, hashed: str) -> dict[str, Any]:
-        return {
-            "name": name,
-            "password_hash": hashed,
-            "locale": given.locale,
-            "terms_version": given.terms,
-            "terms_accepted_at": self._clock(),
-        }
 
     def _insert_or_replace(
         self, connection: Connection, row: Any, email: str, values: dict[str, Any]

@@ -49,7 +49,6 @@ class Newcomer:
     """
 
     locale: str
-    terms: str
     browser: str
     address: str
     open: bool
@@ -191,8 +190,6 @@ def _insert(connection: Connection, email: str, claims: Claims, newcomer: Newcom
         "email": email,
         "name": tidy_name(claims.name, email),
         "locale": newcomer.locale,
-        "terms_version": newcomer.terms,
-        "terms_accepted_at": now(),
     }
     number = inserted_id(connection, insert(AccountRow).values(**row))
     record(
@@ -206,10 +203,10 @@ def _insert(connection: Connection, email: str, claims: Claims, newcomer: Newcom
 
 
 def _take_over(connection: Connection, row: Any, time: datetime) -> None:
-    """Confirm the address of an account; a password from before may be somebody else's."""
+    """Confirm the address of an account; password and consent may be somebody else's."""
     if row.email_confirmed_at is not None:
         return
-    values = {"email_confirmed_at": time, "password_hash": None}
+    values = {"email_confirmed_at": time, "password_hash": None, "terms_version": ""}
     connection.execute(update(AccountRow).where(AccountRow.id == row.id).values(**values))
     end_sessions(connection, row.id)
     void(connection, row.id, time, *Purpose)

@@ -15,6 +15,8 @@ class Account:
 
     Attributes:
         has_password: whether it can log in with one.
+        terms: version that was accepted; empty for none yet, None for an account that an admin
+            made, which is not asked.
     """
 
     id: int
@@ -23,6 +25,7 @@ class Account:
     role: Role
     locale: str
     has_password: bool
+    terms: str | None
     email_confirmed_at: datetime | None
     created_at: datetime
     disabled_at: datetime | None
@@ -37,6 +40,7 @@ class Account:
             role=Role(row.role),
             locale=row.locale,
             has_password=row.password_hash is not None,
+            terms=row.terms_version,
             email_confirmed_at=row.email_confirmed_at,
             created_at=row.created_at,
             disabled_at=row.disabled_at,

@@ -19,6 +19,8 @@ class AccountRow(Base):
     """A person or a program. Rows stay: a deleted account is emptied and keeps its id.
 
     `email` is in lower case; `password_hash` is null for those who log in in other ways alone.
+    `terms_version` is what was accepted last: empty for nothing yet, null for accounts that an
+    admin made, which are not asked.
     """
 
     __tablename__ = "accounts"
@@ -109,6 +111,24 @@ class PasskeyRow(Base):
     name: Mapped[str] = mapped_column(String(60))
     created_at: Mapped[datetime] = mapped_column(default=now)
     last_used_at: Mapped[datetime | None]
+
+
+class ConsentRow(Base):
+    """Somebody's agreement, or its end; triggers of the database refuse to change or delete a row.
+
+    `about` is a `satchel.market.accounts.consents.About`; `version` is of what the person was
+    shown, `subject` what it is for alone, such as `listing:12`.
+    """
+
+    __tablename__ = "consents"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id"), index=True)
+    about: Mapped[str] = mapped_column(String(16))
+    version: Mapped[str] = mapped_column(String(32))
+    given: Mapped[bool]
+    subject: Mapped[str] = mapped_column(String(200), default="")
+    at: Mapped[datetime]
 
 
 class AuditRow(Base):

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Engine, func, insert, select
 from satchel.catalog.database import inserted_id, writing
 from satchel.catalog.tables import ProductRow, now
 from satchel.errors import CatalogueError, Forbidden, StateConflict, UsageError
+from satchel.market.accounts.consents import About, agree
 from satchel.market.listings.changes import (
     Outbox,
     as_listings,
@@ -33,16 +34,22 @@ MAX_DRAFTS: Final = 50
 
 PAGE: Final = 48
 
+CONSENT: Final = "consent_gallery"
+AGREE: Final = "agree"
+"""Kind of the event by which a seller lets the gallery have photos, or no longer."""
+
 
 class ListingStore:
     """Reads and writes listings.
 
     Args:
         outbox: receives every event within its transaction; an attribute too.
+        consent: version of what sellers agree to who let the gallery have photos.
     """
 
-    def __init__(self, engine: Engine, outbox: Outbox | None = None) -> None:
+    def __init__(self, engine: Engine, outbox: Outbox | None = None, *, consent: str = "1") -> None:
         self._engine = engine
+        self._consent = consent
         self.outbox = outbox
 
     def create(self, actor: Actor) -> Listing:
@@ -120,7 +127,27 @@ class ListingStore:
             if not values:
                 return listing
             changed = {"fields": sorted(values)}
+            self._agree(connection, listing, bool(values.get(CONSENT, listing.consent_gallery)))
             return write(connection, listing, values, actor, kind="change", details=changed)
+
+    def agree(self, public_id: str, given: bool, actor: Actor) -> Listing:
+        """Let the gallery have the photos once the good is certified, or no longer; at any time.
+
+        Raises:
+            UnknownListing: there is none.
+            Forbidden: it is another seller's.
+        """
+        with writing(self._engine) as connection, connection.begin():
+            listing = read_listing(connection, public_id)
+            _require_own(listing, actor)
+            if given == listing.consent_gallery:
+                return listing
+            self._agree(connection, listing, given)
+            values, details = {CONSENT: given}, {"given": given}
+            return write(
+                connection, listing, values, actor,
+                kind=AGREE, details=details, outbox=self.outbox,
+            )  # fmt: skip
 
     def remember_answer(
         self, public_id: str, answer: Mapping[str, Any], actor: Actor, *, version: int
@@ -169,6 +196,15 @@ class ListingStore:
                 outbox=self.outbox,
             )
 
+    def _agree(self, connection: Connection, listing: Listing, given: bool) -> None:
+        """Record a consent that changes."""
+        if given != listing.consent_gallery:
+            subject = f"listing:{listing.public_id}"
+            agree(
+                connection, listing.seller, About.GALLERY, self._consent, now(),
+                given=given, subject=subject,
+            )  # fmt: skip
+
     def of_seller(
         self, account: int, *, states: Collection[State] = (), page: int = 1
     ) -> tuple[int, list[Listing]]:
@@ -207,8 +243,7 @@ def editable(
         StateConflict: its state does not allow it, or it is not of that version any more.
     """
     listing = read_listing(connection, public_id)
-    if listing.seller != actor.account:
-        raise Forbidden("this listing is another seller's; only its seller may change it")
+    _require_own(listing, actor)
     if listing.state not in EDITABLE:
         words = listing.state.value.replace("_", " ")
         raise StateConflict(
@@ -223,6 +258,11 @@ def editable(
             state=listing.state.value,
         )
     return listing
+
+
+def _require_own(listing: Listing, actor: Actor) -> None:
+    if listing.seller != actor.account:
+        raise Forbidden("this listing is another seller's; only its seller may change it")
 
 
 def require_complete(listing: Listing) -> None:

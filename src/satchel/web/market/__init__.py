@@ -19,6 +19,7 @@ PAGES: Final = (
     "sell",
     "similar",
     "shop",
+    "terms",
     "webhooks",
 )
 APIS: Final = (

@@ -44,7 +44,7 @@ Id = Annotated[int, Form(ge=0, le=MOST_ID)]
 router = APIRouter(prefix=PATH, include_in_schema=False, default_response_class=HTMLResponse)
 
 
-@router.get("", dependencies=[OWN])
+@router.get("", dependencies=[allow(Role.SELLER, before_terms=True)])
 def account(request: Request, market: Market, who: Who) -> Response:
     """Show the account, its sessions and keys."""
     return _page(request, market, who)

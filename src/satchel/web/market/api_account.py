@@ -26,6 +26,7 @@ from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 READ: Final = allow(Role.SELLER, scope=Scope.ACCOUNT_READ)
+SHOWN: Final = allow(Role.SELLER, scope=Scope.ACCOUNT_READ, before_terms=True)
 NOT_YOURS: Final = Kind(404, "not-found", "Your account does not have it")
 COOKIE: Final = "curl -b cookies.txt"
 
@@ -36,7 +37,7 @@ router = APIRouter(prefix="/api/v1/account", tags=["accounts"])
 
 @router.get(
     "",
-    dependencies=[READ],
+    dependencies=[SHOWN],
     responses=problems(401, 403),
     openapi_extra=curl("curl -H 'Authorization: Bearer KEY' '{base}/api/v1/account'"),
 )

@@ -21,6 +21,7 @@ from satchel.web.api.filters import QueryFilter
 from satchel.web.api.openapi import curl, problems
 from satchel.web.api.photos import JPEG, Side
 from satchel.web.market.listing_schemas import (
+    Consent,
     GivenBox,
     Listing,
     ListingEvent,
@@ -116,6 +117,13 @@ def change_listing(
     """Change what is said of the good; what is left out stays."""
     actor = actor_of(who)
     return Listing.of(market.goods.listings.change(listing, fields, actor, version=version), actor)
+
+
+@router.put("/{listing}/consent", dependencies=[WRITE], responses=problems(401, 403, 404, 409, 422))
+def agree(market: Market, who: Who, listing: Id, consent: Consent) -> Listing:
+    """Let the catalogue have the photos once the good is certified, or no longer; in any state."""
+    actor = actor_of(who)
+    return Listing.of(market.goods.listings.agree(listing, consent.given, actor), actor)
 
 
 @router.post(

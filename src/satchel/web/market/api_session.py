@@ -28,7 +28,7 @@ from satchel.web.market.state import Market
 from satchel.web.threads import patient
 from satchel.web.visitors import CSRF, Who
 
-OWN: Final = allow(Role.SELLER)
+OWN: Final = allow(Role.SELLER, before_terms=True)
 
 router = APIRouter(prefix="/api/v1", tags=["accounts"])
 
@@ -57,7 +57,7 @@ def register(request: Request, market: Market, who: Who, given: Registering) -> 
     market.rates.register(who.address)
     if not given.accept_terms:
         raise AccountError("expected that the terms are accepted", "terms")
-    terms, locale = market.settings.terms, locale_of(request)
+    terms, locale = market.terms.version, locale_of(request)
     if market.rates.letter(given.email):
         wanted = Registration(given.email, given.password, given.name, locale, terms)
         market.entry.register(wanted, address=who.address)

@@ -25,7 +25,8 @@ from satchel.web.market.forms import (
     show_log_in,
 )
 from satchel.web.market.logging_in import locale_of, log_in, log_out
-from satchel.web.market.state import Market
+from satchel.web.market.state import Market, MarketState
+from satchel.web.market.terms import require_version
 from satchel.web.problems import Kind, Refusal
 from satchel.web.threads import patient
 from satchel.web.visitors import Who
@@ -39,7 +40,7 @@ class RegisterForm(BaseModel):
     email: Email
     password: Password
     name: Name = ""
-    terms: str = Field("", max_length=8)
+    terms: str = Field("", max_length=32)
 
 
 class LogInForm(BaseModel):
@@ -57,7 +58,7 @@ router = APIRouter(include_in_schema=False, default_response_class=HTMLResponse)
 def register_page(request: Request, market: Market) -> Response:
     """Show the form to register."""
     require_open(market)
-    return show_form(request, "register.html", email="", name="")
+    return _register_form(request, market)
 
 
 @router.post("/register", dependencies=[FORM])
@@ -69,15 +70,12 @@ def register(
     require_open(market)
     market.rates.register(who.address)
     try:
-        if not form.terms:
-            raise AccountError("expected that the terms are accepted", "terms")
-        given = Registration(
-            form.email, form.password, form.name, locale_of(request), market.settings.terms
-        )
+        require_version(market, form.terms)
+        given = Registration(form.email, form.password, form.name, locale_of(request), form.terms)
         if market.rates.letter(form.email):
             market.entry.register(given, address=who.address)
     except AccountError as error:
-        return show_form(request, "register.html", error, email=form.email, name=form.name)
+        return _register_form(request, market, error, email=form.email, name=form.name)
     return show_form(request, "mailed.html", about="register", email=form.email)
 
 
@@ -130,6 +128,18 @@ def log_out_here(request: Request, market: Market, who: Who) -> Response:
     response = RedirectResponse("/", 303)
     log_out(request, market, who, response)
     return response
+
+
+def _register_form(
+    request: Request,
+    market: MarketState,
+    error: AccountError | None = None,
+    *,
+    email: str = "",
+    name: str = "",
+) -> Response:
+    values = {"email": email, "name": name, "terms_version": market.terms.version}
+    return show_form(request, "register.html", error, **values)
 
 
 def require_open(market: Market) -> None:

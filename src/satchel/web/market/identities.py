@@ -146,13 +146,7 @@ def _arrive(request: Request, market: MarketState, who: Visitor, flow: Flow, cod
             raise AccountError("expected to be logged in as before; begin again", "flow")
         market.identities.attach(who.account, claims, address=who.address)
         return response
-    newcomer = Newcomer(
-        locale_of(request),
-        market.settings.terms,
-        who.secret,
-        who.address,
-        market.settings.registration,
-    )
+    newcomer = Newcomer(locale_of(request), who.secret, who.address, market.settings.registration)
     account = market.identities.enter(claims, newcomer)
     if account is None:
         return show_form(request, "mailed.html", about="link", email=claims.email)

@@ -30,6 +30,12 @@ class _Converted(BaseModel):
     model_config = ConfigDict(from_attributes=True)
 
 
+class Consent(Body):
+    """Whether the catalogue may have a listing's photos."""
+
+    given: bool
+
+
 class ListingPhoto(BaseModel):
     """A photo of a listing."""
 

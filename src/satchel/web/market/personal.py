@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from satchel.errors import UsageError
 from satchel.market.privacy.personal import delete_account, export_data
+from satchel.market.roles import Role
+from satchel.web.access import allow
 from satchel.web.api.openapi import problems
-from satchel.web.market.account import RECENT
 from satchel.web.market.forms import Email
 from satchel.web.market.schemas import Body
 from satchel.web.market.state import Market, MarketState
@@ -28,6 +29,9 @@ ZIP: Final[dict[int | str, dict[str, Any]]] = {
     200: {"content": {"application/zip": {}}, "description": "The archive."}
 }
 
+LEAVING: Final = allow(Role.SELLER, recent=True, before_terms=True)
+"""Who does not accept new terms may still take their data and go."""
+
 router = APIRouter()
 
 
@@ -37,7 +41,7 @@ class Deleting(Body):
     email: Email
 
 
-@router.get("/account/data", include_in_schema=False, dependencies=[RECENT])
+@router.get("/account/data", include_in_schema=False, dependencies=[LEAVING])
 @patient
 def own_data(market: Market, who: Who) -> Response:
     """Give everything about one's account, as an archive."""
@@ -48,7 +52,7 @@ def own_data(market: Market, who: Who) -> Response:
     "/account/delete",
     include_in_schema=False,
     response_class=HTMLResponse,
-    dependencies=[RECENT],
+    dependencies=[LEAVING],
 )
 def delete_own(
     request: Request, market: Market, who: Who, email: Annotated[Email, Form()] = ""
@@ -63,7 +67,7 @@ def delete_own(
 @router.get(
     "/api/v1/account/data",
     tags=["accounts"],
-    dependencies=[RECENT],
+    dependencies=[LEAVING],
     response_class=StreamingResponse,
     responses={**ZIP, **problems(401, 403)},
 )
@@ -80,7 +84,7 @@ def account_data(market: Market, who: Who) -> Response:
     "/api/v1/account/delete",
     tags=["accounts"],
     status_code=204,
-    dependencies=[RECENT],
+    dependencies=[LEAVING],
     responses=problems(400, 401, 403, 409, 422),
 )
 def delete_account_over_http(market: Market, who: Who, given: Deleting) -> Response:

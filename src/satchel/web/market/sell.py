@@ -241,6 +241,15 @@ def take_step(market: Market, who: Who, listing: str, step: StepName) -> Respons
     return RedirectResponse(listing_page(listing), 303)
 
 
+@router.post("/listings/{listing}/consent")
+def agree(
+    market: Market, who: Who, listing: str, given: Annotated[bool, Form()] = False
+) -> Response:
+    """Let the catalogue have the photos of a listing, or no longer."""
+    market.goods.listings.agree(listing, given, actor_of(who))
+    return RedirectResponse(f"{listing_page(listing)}#consent", 303)
+
+
 def listing_page(public_id: str) -> str:
     """Address of a listing's page for its seller."""
     return f"/listings/{public_id}"

@@ -26,6 +26,7 @@ from satchel.market.goods import Goods
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.privacy.public_photos import PublicPhotos
 from satchel.market.sale.searches import SavedSearches
+from satchel.market.terms import Terms
 from satchel.market.webhooks.records import By
 from satchel.parallel import cores
 from satchel.web.addresses import Networks
@@ -42,6 +43,7 @@ class MarketState:
     Attributes:
         settings: `[market]`.
         models: folder of the encoders, where a proposed one is named.
+        terms: that people accept.
         entry: registration, log-in, passwords.
         photos: of listings, as sellers and experts see them.
         searches: that accounts saved.
@@ -64,8 +66,10 @@ class MarketState:
 
         Raises:
             ModuleNotFoundError: the extra `market` is not installed.
+            WorkspaceError: the terms cannot be read.
         """
         self.settings = workspace.settings.market
+        self.terms = Terms.of(self.settings, workspace.folder)
         self.engine = engine = workspace.catalogue.engine
         self.models = workspace.models
         lifetimes = Lifetimes(
@@ -81,6 +85,7 @@ class MarketState:
             engine,
             workspace.catalogue.brands,
             second_from_krw=self.settings.second_expert_from_krw or None,
+            consent=self.settings.consent,
         )
         store, limits = workspace.market_photos, workspace.settings.photos.limits()
         self._decoder, self._limits = decoder, limits
