@@ -81,6 +81,26 @@ class Learn(StrictModel):
     )
 
 
+class Keep(StrictModel):
+    """How long data is kept; a job deletes every day what is over its time."""
+
+    draft_days: float = Field(
+        180, gt=0, description="days after its last change for which a draft is kept"
+    )
+    closed_days: float = Field(
+        90,
+        gt=0,
+        description="days for which rejected and withdrawn listings keep photos and texts; "
+        "certified ones keep what their certificates name",
+    )
+    log_in_days: float = Field(
+        90, gt=0, description="days for which ended sessions and used secrets of e-mails are kept"
+    )
+    audit_days: float = Field(
+        730, gt=0, description="days for which entries of the audit log are kept"
+    )
+
+
 class Market(StrictModel):
     """The resale service: accounts, listings, certification, sale."""
 
@@ -130,6 +150,7 @@ class Market(StrictModel):
         600, gt=0, description="requests of one account, or of one API key, at most"
     )
     learn: Learn = Learn()
+    keep: Keep = Keep()
     mail: Mail = Mail()
     kakao: Kakao = Kakao()
     naver: Naver = Naver()

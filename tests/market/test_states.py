@@ -25,21 +25,21 @@ from satchel.market.listings.states import (
 from satchel.market.roles import Role
 
 LEGAL = """
-draft submit submitted seller | draft withdraw withdrawn seller,admin
-submitted claim in_review expert,admin | submitted withdraw withdrawn seller,admin
+draft submit submitted seller | draft withdraw withdrawn seller,admin,system
+submitted claim in_review expert,admin | submitted withdraw withdrawn seller,admin,system
 in_review release submitted expert,admin,system | in_review second_opinion submitted expert,admin
 in_review ask_photos photos_asked expert,admin | in_review certify certified expert,admin
 in_review reject rejected expert,admin
-photos_asked submit submitted seller | photos_asked withdraw withdrawn seller,admin
+photos_asked submit submitted seller | photos_asked withdraw withdrawn seller,admin,system
 certified offer on_sale seller | certified revoke rejected admin
-certified withdraw withdrawn seller,admin
+certified withdraw withdrawn seller,admin,system
 on_sale reserve reserved buyer | on_sale revoke rejected admin
-on_sale withdraw withdrawn seller,admin
+on_sale withdraw withdrawn seller,admin,system
 reserved cancel_reservation on_sale seller,buyer,admin,system | reserved sell sold seller
 sold return returned seller,admin
 returned offer on_sale seller | returned revoke rejected admin
-returned withdraw withdrawn seller,admin
-rejected revise draft seller | rejected withdraw withdrawn seller,admin
+returned withdraw withdrawn seller,admin,system
+rejected revise draft seller | rejected withdraw withdrawn seller,admin,system
 withdrawn revise draft seller
 """
 

@@ -167,7 +167,9 @@ def test_what_changes_something_is_for_nobody_unknown(app: FastAPI) -> None:
     }
     ways_in = {"/api/v1/session", "/api/v1/accounts", "/unsubscribe"}
     ways_in |= {"/api/v1/session/passkey", "/api/v1/session/passkey/options"}
-    ways_in |= {f"/api/v1/account/{step}" for step in ("confirm", "forgotten", "reset")}
+    ways_in |= {
+        f"/api/v1/account/{step}" for step in ("confirm", "email/confirm", "forgotten", "reset")
+    }
     stateless = {"/identify", "/example", "/feedback", "/feedback/other"}
     stateless |= {"/api/v1/identify", "/api/v1/feedback"}
     stateless |= {"/goods/similar", "/api/v1/goods/similar"}

@@ -7,6 +7,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from io import BytesIO
+from typing import Any
 
 import httpx
 import pytest
@@ -34,7 +35,7 @@ def serve(own_workspace: Workspace, run_server: Serve) -> Callable[..., Abstract
     """A function that serves the workspace with other terms; there is one seller."""
 
     @contextmanager
-    def with_terms(**settings: object) -> Iterator[str]:
+    def with_terms(**settings: Any) -> Iterator[str]:
         with run_server(market_app(own_workspace, **settings)) as url:
             yield url
 

@@ -6,6 +6,8 @@ errors in `satchel.catalog.database`. Nothing else in the package is written for
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -103,6 +105,18 @@ def append_only(table: str) -> list[str]:
         f"BEGIN SELECT RAISE(ABORT, '{table} is append-only'); END"
         for action in ("UPDATE", "DELETE")
     ]
+
+
+@contextmanager
+def deletable(connection: Connection, table: str) -> Iterator[None]:
+    """Let rows of an append-only table be deleted within the caller's transaction.
+
+    Where the transaction does not end well, the table is as closed as before: SQLite takes back
+    changes of the schema, too.
+    """
+    connection.exec_driver_sql(f"DROP TRIGGER {table}_no_delete")
+    yield
+    connection.exec_driver_sql(append_only(table)[1])
 
 
 def overwrite_deleted(connection: Connection) -> None:

@@ -34,17 +34,22 @@ def worker(
     left then is done by the next worker. A second Ctrl-C ends at once.
     """
     from satchel.jobs.worker import Worker
-    from satchel.workflows.jobs import handlers_of, prune_jobs
+    from satchel.workflows.jobs import begin_removing, handlers_of, prune_jobs
 
     workspace = open_workspace(context)
-    prune_jobs(workspace)
+
+    def every_hour() -> None:
+        prune_jobs(workspace)
+        begin_removing(workspace)
+
+    every_hour()
     line = _ProgressLine()
     worker = Worker(
         workspace.catalogue.engine,
         handlers_of(workspace),
         concurrency=concurrency or workspace.settings.jobs.concurrency,
         on_end=line.add,
-        every_hour=lambda: prune_jobs(workspace),
+        every_hour=every_hour,
     )
     with _stopped_by_signals() as stopping:
         worker.run(stopping.is_set, once=once)

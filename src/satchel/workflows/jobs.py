@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 
 from satchel.catalog.tables import now
+from satchel.decoding.decoder import IN_PROCESS
 from satchel.fetch.client import FetchClient
 from satchel.jobs.records import Arguments, Handler, Handlers, Lease
 from satchel.market.accounts.mail import SmtpMailer, mailer_of
 from satchel.market.accounts.outbox import JOB as MAIL
 from satchel.market.accounts.outbox import MailHandler
 from satchel.market.goods import Goods
+from satchel.market.listings.photos import ListingPhotos
 from satchel.market.outbox import EXPIRE, PREPARE_PHOTOS, TAKE_PHOTOS
 from satchel.market.privacy.public_photos import PublicPhotos
+from satchel.market.privacy.retention import REMOVE_OLD, remove_old
 from satchel.market.sale import search_mails
 from satchel.market.sale.shelf import Shelf
 from satchel.market.webhooks.publish import BACKOFF as WEBHOOK_BACKOFF
@@ -50,6 +54,7 @@ def handlers_of(workspace: Workspace) -> Handlers:
         PREPARE_PHOTOS: Handler(bound(_prepare_photos)),
         search_mails.MATCH: Handler(searches.match),
         search_mails.MAIL: Handler(searches.mail, deadline_s=120),
+        REMOVE_OLD: Handler(bound(_remove_old)),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 
@@ -58,6 +63,12 @@ def webhooks_of(workspace: Workspace) -> WebhookStore:
     """Return the workspace's webhooks."""
     client = FetchClient(workspace.settings.fetch.rules())
     return WebhookStore(workspace.catalogue.engine, client)
+
+
+def begin_removing(workspace: Workspace) -> None:
+    """Have the job that deletes what is over its time; it comes back every day by itself."""
+    if workspace.settings.market.enabled:
+        workspace.jobs.add(REMOVE_OLD, {}, unique_key=REMOVE_OLD)
 
 
 def prune_jobs(workspace: Workspace) -> int:
@@ -73,6 +84,24 @@ def prune_jobs(workspace: Workspace) -> int:
         done_before=at - timedelta(days=settings.keep_done_days),
         failed_before=at - timedelta(days=settings.keep_failed_days),
     )
+
+
+def _remove_old(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> Arguments:
+    """Delete what is over its time, files last, and come back tomorrow."""
+    catalogue, settings = workspace.catalogue, workspace.settings
+    outbox = Goods.of(catalogue.engine, catalogue.brands).listings.outbox
+    removed = remove_old(catalogue.engine, settings.market.keep, now(), outbox=outbox)
+    photos, public = _photos(workspace), PublicPhotos.of(workspace)
+    for sha256 in removed.photos:
+        if photos.forget(sha256):
+            public.forget(sha256)
+    workspace.jobs.add(REMOVE_OLD, {}, unique_key=REMOVE_OLD, delay=timedelta(days=1))
+    return {**asdict(removed), "photos": len(removed.photos)}
+
+
+def _photos(workspace: Workspace) -> ListingPhotos:
+    limits = workspace.settings.photos.limits()
+    return ListingPhotos(workspace.catalogue.engine, workspace.market_photos, IN_PROCESS, limits)
 
 
 def _index(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> Arguments:

@@ -158,6 +158,55 @@ class Entry:
         with writing(self._engine) as connection, connection.begin():
             self._replace_password(connection, account.id, hashed, session, address)
 
+    def rename(self, account: Account, name: str, *, address: str = "") -> Account:
+        """Change the name that others see."""
+        with writing(self._engine) as connection, connection.begin():
+            _set(connection, account.id, name=tidy_name(name, account.email))
+            record(connection, "account.name", by=account.id, address=address)
+            return Account.of(find(connection, id=account.id))
+
+    def ask_email(self, account: Account, email: str, *, address: str = "") -> None:
+        """Ask a new e-mail address whether it is the person's; the old one counts until then.
+
+        The old address gets a notice. Of an address that has an account already, only its mailbox
+        learns.
+
+        Raises:
+            AccountError: it is no e-mail address, or the present one.
+        """
+        wanted = normal_email(email)
+        if wanted == account.email:
+            raise AccountError("expected another e-mail address than the present one", "same")
+        with writing(self._engine) as connection, connection.begin():
+            row = find(connection, email=wanted)
+            if row is not None and row.email_confirmed_at is not None:
+                self._post(connection, LetterKind.TAKEN, row.id)
+            else:
+                self._post(connection, LetterKind.EMAIL, account.id, email=wanted)
+            self._post(connection, LetterKind.MOVING, account.id, email=wanted)
+            record(connection, "email.ask", by=account.id, address=address)
+
+    def confirm_email(self, token: str, *, address: str = "") -> Account:
+        """Change an e-mail address by the secret that was sent to the new one; sessions stay.
+
+        Raises:
+            AccountError: the secret does not count (any more), or the address has an account by
+                now.
+        """
+        time = self._clock()
+        with writing(self._engine) as connection, connection.begin():
+            row = use(connection, token, Purpose.EMAIL, time)
+            email = str(row.details["email"])
+            other = find(connection, email=email)
+            if other is not None:
+                _require_unconfirmed(other)
+                gone = {"email": f"deleted-{other.id}@deleted.invalid", "deleted_at": time}
+                _set(connection, other.id, **gone, name="", password_hash=None)
+            _set(connection, row.account_id, email=email, email_confirmed_at=time)
+            void(connection, row.account_id, time, *Purpose)
+            record(connection, "email.change", by=row.account_id, address=address)
+            return Account.of(find(connection, id=row.account_id))
+
     def forget_password(self, email: str, *, address: str = "") -> None:
         """Send an e-mail with which a new password can be chosen, if the address has an account.
 
@@ -219,6 +268,13 @@ class Entry:
         void(connection, account_id, self._clock(), *Purpose)
         record(connection, "password.change", by=account_id, address=address, ended=ended)
         self._post(connection, LetterKind.CHANGED, account_id)
+
+
+def _require_unconfirmed(row: Any) -> None:
+    if row.email_confirmed_at is not None:
+        raise AccountError(
+            "the address has an account by now; log in to that, or choose another address", "taken"
+        )
 
 
 def _set(connection: Connection, account_id: int, **values: Any) -> None:

@@ -37,6 +37,8 @@ class LetterKind(StrEnum):
     CHANGED = "changed"
     LINK = "link"
     ADDED = "added"
+    EMAIL = "email"
+    MOVING = "moving"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Template:
         path: of the page that it asks to open.
         purpose: of the secret that the link carries; None without one.
         unasked: whether somebody else may have caused it.
+        to: what it names that is the address to send it to; None: the account's own address.
     """
 
     subject: str
@@ -54,6 +57,7 @@ class Template:
     path: str
     purpose: Purpose | None = None
     unasked: bool = True
+    to: str | None = None
 
 
 TEMPLATES: Final[Mapping[LetterKind, Template]] = {
@@ -104,6 +108,26 @@ TEMPLATES: Final[Mapping[LetterKind, Template]] = {
             "this was not you, remove it at once, and change your password:"
         ),
         "/account",
+        unasked=False,
+    ),
+    LetterKind.EMAIL: Template(
+        translatable("Confirm your new e-mail address"),
+        translatable(
+            "open this link to use this e-mail address for your account from now on. It counts "
+            "once, for 30 minutes:"
+        ),
+        "/email",
+        Purpose.EMAIL,
+        to="email",
+    ),
+    LetterKind.MOVING: Template(
+        translatable("Your e-mail address is to be changed"),
+        translatable(
+            "somebody who is logged in to your account asked to use %(email)s for it in place of "
+            "this address. Until that is confirmed there, this one counts. If this was not you, "
+            "choose a new password at once, which stops it:"
+        ),
+        "/forgotten",
         unasked=False,
     ),
 }

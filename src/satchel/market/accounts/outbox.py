@@ -95,4 +95,5 @@ def compose(
     template, link = TEMPLATES[kind], f"{url}{TEMPLATES[kind].path}"
     if template.purpose is not None:
         link += f"?token={issue(connection, account, template.purpose, now(), **kept)}"
-    return write(template, row.email, name=row.name, locale=row.locale, link=link, values=kept)
+    to = row.email if template.to is None else kept[template.to]
+    return write(template, to, name=row.name, locale=row.locale, link=link, values=kept)

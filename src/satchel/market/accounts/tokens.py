@@ -19,12 +19,14 @@ class Purpose(StrEnum):
     CONFIRM = "confirm"
     RESET = "reset"
     LINK = "link"
+    EMAIL = "email"
 
 
 LIFETIMES: Final = {
     Purpose.CONFIRM: timedelta(days=2),
     Purpose.RESET: timedelta(minutes=30),
     Purpose.LINK: timedelta(minutes=30),
+    Purpose.EMAIL: timedelta(minutes=30),
 }
 
 

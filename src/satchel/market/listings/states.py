@@ -85,7 +85,7 @@ class Actor:
 
 
 SYSTEM: Final = Actor(None)
-"""What happens by itself: a lease or a reservation that ends."""
+"""What happens by itself: a lease or a reservation that ends, a draft whose time is over."""
 
 
 def _step(name: StepName, sources: Iterable[State], target: State, by: Iterable[Part]) -> Step:
@@ -121,7 +121,7 @@ STEPS: Final[Mapping[StepName, Step]] = MappingProxyType(
                 (S.DRAFT, S.SUBMITTED, S.PHOTOS_ASKED, S.REJECTED, S.CERTIFIED, S.ON_SALE,
                  S.RETURNED),
                 S.WITHDRAWN,
-                (P.SELLER, P.ADMIN),
+                (P.SELLER, P.ADMIN, P.SYSTEM),
             ),
         )
     }

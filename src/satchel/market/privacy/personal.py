@@ -33,6 +33,7 @@ from satchel.market.desk.tables import CertificateRow, OpinionRow
 from satchel.market.listings.changes import Outbox, as_listings, take
 from satchel.market.listings.states import STEPS, Actor, State, StepName
 from satchel.market.listings.tables import ListingEventRow, ListingPhotoRow, ListingRow
+from satchel.market.privacy.emptying import empty_listing
 from satchel.market.roles import Role
 from satchel.market.sale.tables import ReservationRow, SavedSearchRow
 
@@ -176,14 +177,7 @@ def _empty_listings(connection: Connection, account: int, outbox: Outbox | None)
     for listing in as_listings(connection, connection.execute(chosen).all()):
         if listing.state in STEPS[StepName.WITHDRAW].sources:
             take(connection, listing, StepName.WITHDRAW, Actor(account), outbox=outbox)
-        texts = {"text": "", "proposed": None, "consent_gallery": False}
-        if listing.id not in certified:
-            texts |= {"defects": "", "size": "", "machine": None}
-            removed += [photo.sha256 for photo in listing.photos]
-            gone = delete(ListingPhotoRow).where(ListingPhotoRow.listing_id == listing.id)
-            connection.execute(gone)
-        emptied = update(ListingRow).where(ListingRow.id == listing.id).values(**texts)
-        connection.execute(emptied)
+        removed += empty_listing(connection, listing, certified=listing.id in certified)
     return removed
 
 

@@ -14,7 +14,8 @@ from satchel.errors import AccountError
 from satchel.market.roles import Role, Scope, scopes_of
 from satchel.market.sale.searches import address_of
 from satchel.web.access import allow
-from satchel.web.market.forms import Name, Password, show_form
+from satchel.web.market.devices import device
+from satchel.web.market.forms import Email, Name, Password, show_form
 from satchel.web.market.state import Market
 from satchel.web.threads import patient
 from satchel.web.visitors import Who
@@ -30,6 +31,18 @@ class PasswordForm(BaseModel):
 
     old: Password = ""
     new: Password
+
+
+class NameForm(BaseModel):
+    """The name that others see."""
+
+    name: Name = ""
+
+
+class EmailForm(BaseModel):
+    """The new e-mail address."""
+
+    email: Email
 
 
 class KeyForm(BaseModel):
@@ -66,6 +79,28 @@ def change_password(
     except AccountError as error:
         return _page(request, market, who, error, about="password")
     return _page(request, market, who, done="password")
+
+
+@router.post("/name", dependencies=[OWN])
+def rename(market: Market, who: Who, form: Annotated[NameForm, Form()]) -> Response:
+    """Change the name that others see."""
+    assert who.account is not None
+    market.entry.rename(who.account, form.name, address=who.address)
+    return RedirectResponse(f"{PATH}#person", 303)
+
+
+@router.post("/email", dependencies=[RECENT])
+def ask_email(
+    request: Request, market: Market, who: Who, form: Annotated[EmailForm, Form()]
+) -> Response:
+    """Ask the new e-mail address; the page says the same of one that has an account."""
+    assert who.account is not None
+    try:
+        if market.rates.letter(form.email) and market.rates.letter(who.account.email):
+            market.entry.ask_email(who.account, form.email, address=who.address)
+    except AccountError as error:
+        return _page(request, market, who, error, about="email")
+    return _page(request, market, who, done="email")
 
 
 @router.post("/sessions/end", dependencies=[OWN])
@@ -134,6 +169,7 @@ def _page(
     assert who.account is not None
     values: dict[str, Any] = {
         "sessions": market.sessions.of(who.account.id),
+        "device": device,
         "this_session": who.session.id if who.session else None,
         "keys": market.keys.of(who.account.id),
         "passkeys": market.passkeys.of(who.account.id),

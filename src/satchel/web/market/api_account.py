@@ -7,14 +7,18 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Path, Response
 
 from satchel.market.roles import Role, Scope
-from satchel.web.access import allow
+from satchel.web.access import EVERYBODY, allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.market.account import MOST_ID, OWN, RECENT
 from satchel.web.market.schemas import (
     Account,
+    AccountChange,
+    Confirming,
+    EmailChange,
     Key,
     KeyMade,
     Keys,
+    Mailed,
     NewKey,
     PasswordChange,
     Session,
@@ -45,6 +49,57 @@ def account(who: Who) -> Account:
     """Give one's own account."""
     assert who.account is not None
     return Account.of(who.account)
+
+
+@router.patch(
+    "",
+    dependencies=[OWN],
+    responses=problems(401, 403, 422),
+    openapi_extra=curl(
+        f"{COOKIE} -X PATCH -H 'X-CSRF-Token: TOKEN' -H 'Content-Type: application/json' "
+        "-d '{\"name\": \"Mina\"}' '{base}/api/v1/account'"
+    ),
+)
+def change_own_account(market: Market, who: Who, given: AccountChange) -> Account:
+    """Change the name that others see."""
+    assert who.account is not None
+    return Account.of(market.entry.rename(who.account, given.name, address=who.address))
+
+
+@router.post(
+    "/email",
+    status_code=202,
+    dependencies=[RECENT],
+    responses=problems(401, 403, 422),
+    openapi_extra=curl(
+        f"{COOKIE} -H 'X-CSRF-Token: TOKEN' -H 'Content-Type: application/json' "
+        "-d '{\"email\": \"new@b.example\"}' '{base}/api/v1/account/email'"
+    ),
+)
+def change_email(market: Market, who: Who, given: EmailChange) -> Mailed:
+    """Ask a new e-mail address whether it is yours; the present one counts until then.
+
+    The answer is the same where the address has an account. Needs a log-in within the last half
+    hour.
+    """
+    assert who.account is not None
+    if market.rates.letter(given.email) and market.rates.letter(who.account.email):
+        market.entry.ask_email(who.account, given.email, address=who.address)
+    return Mailed()
+
+
+@router.post(
+    "/email/confirm",
+    dependencies=[EVERYBODY],
+    responses=problems(422),
+    openapi_extra=curl(
+        "curl -H 'Content-Type: application/json' -d '{\"token\": \"…\"}' "
+        "'{base}/api/v1/account/email/confirm'"
+    ),
+)
+def confirm_email(market: Market, who: Who, given: Confirming) -> Account:
+    """Change an e-mail address by the secret that was sent to the new one."""
+    return Account.of(market.entry.confirm_email(given.token, address=who.address))
 
 
 @router.post(

@@ -97,6 +97,26 @@ def confirm(
     return show_log_in(request, email=account.email, confirmed=True)
 
 
+@router.get("/email", dependencies=[EVERYBODY])
+def email_page(request: Request, token: Annotated[Token, Query()] = "") -> Response:
+    """Show a button that changes the address: programs that scan e-mails open links, too."""
+    return show_form(request, "email.html", token=token)
+
+
+@router.post("/email", dependencies=[FORM])
+def change_email(
+    request: Request, market: Market, who: Who, token: Annotated[Token, Form()] = ""
+) -> Response:
+    """Change an e-mail address by the link that was sent to the new one."""
+    try:
+        account = market.entry.confirm_email(token, address=who.address)
+    except AccountError as error:
+        return show_form(request, "email.html", error, token="")
+    if who.session is not None:
+        return RedirectResponse("/account", 303)
+    return show_log_in(request, email=account.email, confirmed=True)
+
+
 @router.get("/login", dependencies=[EVERYBODY])
 def log_in_page(
     request: Request,

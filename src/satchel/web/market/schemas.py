@@ -66,6 +66,18 @@ class Resetting(Body):
     password: Password
 
 
+class AccountChange(Body):
+    """What people change of their account."""
+
+    name: str = Field(max_length=MAX_NAME_CHARS, description="Shown to other people.")
+
+
+class EmailChange(Body):
+    """A new e-mail address, which is asked first."""
+
+    email: Email
+
+
 class PasswordChange(Body):
     """The present password, and the new one."""
 
