@@ -27,6 +27,7 @@ from satchel.market.desk.opinions import opinions_on
 from satchel.market.desk.records import OpinionKind, Reason
 from satchel.market.listings.fields import Grade, ListingFields, ProposedProduct
 from satchel.market.listings.states import Actor, State, StepName
+from satchel.market.listings.store import MAX_DRAFTS
 from satchel.market.listings.tables import ListingRow
 from satchel.market.roles import Role
 from satchel.market.sale.shelf import Order, Wanted
@@ -168,6 +169,15 @@ def test_a_change_to_an_old_version_is_refused(market: Market) -> None:
         market.goods.listings.change(
             draft.public_id, ListingFields(size="35"), seller, version=draft.version
         )
+
+
+def test_a_seller_has_few_drafts(market: Market) -> None:
+    listings, seller = market.goods.listings, market.actors["seller"]
+    drafts = [listings.create(seller).public_id for _ in range(MAX_DRAFTS)]
+    with pytest.raises(UsageError, match="at most 50 drafts"):
+        listings.create(seller)
+    listings.step(drafts[0], StepName.WITHDRAW, seller)
+    listings.create(seller)
 
 
 def test_an_incomplete_draft_says_what_is_missing(market: Market) -> None:
@@ -357,19 +367,21 @@ def test_a_reservation_expires(market: Market) -> None:
     assert market.goods.reservations.of_listing(listing) is None
 
 
+@pytest.mark.flow
 def test_of_two_buyers_at_once_one_wins(market: Market) -> None:
     listing = market.on_sale().public_id
     reservations = market.goods.reservations
-    for _ in range(25):
+    for _ in range(200):
         assert _at_once(lambda who: reservations.reserve(listing, market.actors[who])) == 1
         reservations.cancel(listing, market.actors["admin"])
 
 
+@pytest.mark.flow
 def test_of_two_experts_at_once_one_wins(market: Market) -> None:
     listing = market.submitted().public_id
     queue = market.goods.queue
     people = {"buyer": "expert", "rival": "second"}
-    for _ in range(25):
+    for _ in range(200):
         assert _at_once(lambda who: queue.claim(listing, market.actors[people[who]])) == 1
         queue.release(listing, market.actors["admin"])
 

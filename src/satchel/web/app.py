@@ -39,6 +39,7 @@ from satchel.web.middleware.rates import LimitedRate
 from satchel.web.middleware.stopping import RefusedWhileStopping
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.problems import problem_json, problem_of
+from satchel.web.refusals import log_refusal
 from satchel.web.routing import Subject
 from satchel.web.state import ServerState
 from satchel.web.threads import limit_threads
@@ -156,6 +157,7 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     problem = problem_of(error)
     if problem.kind.status >= 500 and isinstance(error, SatchelError | OSError):
         logging.getLogger(__name__).warning("%s: %s", problem.kind.slug, error)
+    log_refusal(request, problem.kind.status, problem.kind.slug)
     if wants_page(request):
         with contextlib.suppress(SatchelError, SQLAlchemyError, HTTPException):
             await visitor_of(request)  # so that the page shows who is logged in

@@ -12,6 +12,7 @@ from typing import Any, Final
 from satchel.config import LogStyle
 
 REQUESTS: Final = "satchel.requests"
+SECURITY: Final = "satchel.security"
 QUIET: Final = ("python_multipart", "PIL")
 """Loggers whose warnings are about what a client sent."""
 
@@ -25,6 +26,7 @@ def configure(style: LogStyle) -> None:
     handler.setFormatter(JsonFormatter() if style == "json" else LineFormatter())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger(REQUESTS).setLevel(logging.WARNING if style == "errors" else logging.INFO)
+    logging.getLogger(SECURITY).setLevel(logging.INFO)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
 

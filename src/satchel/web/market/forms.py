@@ -15,6 +15,7 @@ from satchel.market.accounts.store import MAX_NAME_CHARS
 from satchel.web.access import allow
 from satchel.web.pages.rendering import pages_of
 from satchel.web.problems import problem_of
+from satchel.web.refusals import log_refusal
 from satchel.web.visitors import market_of
 
 MAX_TOKEN_CHARS: Final = 64
@@ -36,7 +37,10 @@ def show_form(
 ) -> Response:
     """Show a form of `templates/market`, with why it was not accepted."""
     market = market_of(request)
-    status = problem_of(error).kind.status if error else 200
+    problem = problem_of(error) if error else None
+    status = problem.kind.status if problem else 200
+    if problem is not None:
+        log_refusal(request, status, problem.kind.slug)
     return pages_of(request).render(
         request,
         f"market/{template}",
