@@ -7,15 +7,15 @@ import shutil
 import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import numpy as np
 import pytest
-from sqlalchemy import event
+from sqlalchemy import event, text
 
 from satchel.catalog.brands import Brands
-from satchel.catalog.database import open_database
+from satchel.catalog.database import CONNECTIONS, open_database
 from satchel.catalog.store import Catalogue
 from satchel.errors import DatabaseBusy, DiskFull, StorageError, WorkspaceError
 from satchel.workspace import Workspace
@@ -185,6 +185,15 @@ def test_later_damage_is_reported(tmp_path: Path) -> None:
     path.write_bytes(data[:4096] + b"\xff" * (len(data) - 4096))  # the list of tables is whole
     with pytest.raises(WorkspaceError, match=r"damaged file .database disk image is malformed"):
         Catalogue.open(path).size()
+
+
+def test_readers_wait_for_no_connection(tmp_path: Path) -> None:
+    """However many threads hold one, such as those that wait for the write lock."""
+    engine = open_database(tmp_path / "satchel.db", create=True)
+    with ExitStack() as held:
+        connections = [held.enter_context(engine.connect()) for _ in range(3 * CONNECTIONS)]
+        assert [one.scalar(text("SELECT 1")) for one in connections] == [1] * len(connections)
+    engine.dispose()
 
 
 def test_a_database_that_is_deleted_meanwhile_is_not_made_again(tmp_path: Path) -> None:

@@ -44,6 +44,10 @@ SCHEMA: Final = "0017"
 BUSY_TIMEOUT_MS: Final = 30_000
 """How long a command waits for a lock; a server waits less, see `limit_lock_wait`."""
 
+CONNECTIONS: Final = 16
+"""Connections that are kept. More are opened for threads that need them at once: one that reads
+must not wait for a connection of those that wait for the write lock."""
+
 
 def open_database(path: Path, *, create: bool = False) -> Engine:
     """Open the SQLite database at `path` and migrate it if needed.
@@ -68,7 +72,9 @@ def open_database(path: Path, *, create: bool = False) -> Engine:
             f"expected a database of schema {SCHEMA} or older at {path}, got {schema}, which a "
             "newer Satchel made; update this one, or go back to a copy of the workspace"
         )
-    engine = create_engine(_url(path, "rwc" if create else "rw"))
+    engine = create_engine(
+        _url(path, "rwc" if create else "rw"), pool_size=CONNECTIONS, max_overflow=-1
+    )
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "connect", lambda _, record: record.info.update(file=_identity(path)))
     event.listen(engine, "checkout", partial(_require_same_file, path))
