@@ -12,7 +12,9 @@ from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.keys import Keys
 
 from satchel.market.desk.opinions import opinions_on
+from satchel.market.desk.regions import Region
 from satchel.market.roles import Role
+from satchel.records import Box
 from satchel.web.visitors import COOKIE
 from satchel.workspace import Workspace
 from support.browser import BROWSER_MARKS, Reader
@@ -140,3 +142,42 @@ def test_who_lost_a_case_is_told_while_the_page_is_open(
         "document.dispatchEvent(new Event('visibilitychange'))"
     )
     expert.until(lambda: expert.one("[data-lost]").is_displayed())
+
+
+def test_matching_details_are_drawn_on_both_photos_by_a_key(
+    expert: Reader, app: FastAPI, cases: tuple[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def regions(own: str, reference: str) -> tuple[Region, ...]:
+        asked.append((own, reference))
+        box, other = Box(0.1, 0.2, 0.3, 0.4), Box(0.5, 0.5, 0.9, 0.7)
+        return (Region(box, other, 9), Region(other, box, 5)) if len(asked) == 1 else ()
+
+    monkeypatch.setattr(app.state.market.regions, "of", regions)
+    listing = cases[1][0]
+    expert.go(f"/desk/{listing}")
+    press(expert, "m")
+    expert.until(lambda: expert.texts(".regions-said") != [""])
+    expert.until(lambda: "2" in expert.texts(".regions-said")[0])
+    expert.until(lambda: len(expert.all(".pane svg .over")) == 4)
+    for side in ("own", "reference"):
+        numbers = expert.all(f"[data-side={side}] svg text")
+        assert [one.get_attribute("textContent") for one in numbers] == ["1", "2"]
+    first = expert.one("[data-side=own] svg .over")
+    image = expert.one("[data-side=own] img")
+    width = expert.chrome.execute_script("return arguments[0].naturalWidth", image)
+    assert float(str(first.get_attribute("x"))) == pytest.approx(0.1 * width)
+    press(expert, "j")  # another candidate: asked for anew, and nothing is drawn
+    expert.until(lambda: len(asked) == 2)
+    expert.until(lambda: "No details" in expert.texts(".regions-said")[0])
+    assert expert.all(".pane svg .over") == []
+    press(expert, "k")  # known already
+    expert.until(lambda: len(expert.all(".pane svg .over")) == 4)
+    assert len(asked) == 2
+    assert asked[0][0] == app.state.market.goods.listings.get(listing).photos[0].sha256
+    assert asked[0][0] == asked[1][0]
+    press(expert, "m")
+    assert expert.all(".pane svg .over") == []
+    assert expert.texts(".regions-said") == [""]
+    assert expert.complaints() == []

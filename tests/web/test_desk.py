@@ -251,3 +251,25 @@ def test_what_tells_candidates_apart_is_a_checklist(own_workspace: Workspace) ->
 
 def test_codes_are_searched(desk: Desk) -> None:
     assert f'value="{CODES[2]}"' in desk.see("expert", "/desk/codes?other=가방")
+
+
+def test_regions_of_two_photos_are_for_experts_and_for_photos_that_there_are(desk: Desk) -> None:
+    listing = submitted(desk.clients["seller"], CODES[0])
+    own = desk.market.goods.listings.get(listing).photos[0].sha256
+    product = ok(desk.clients["expert"].get(f"{API}/products/{CODES[0]}"))
+    reference = re.search("[0-9a-f]{64}", product["photos"][0]["photo"])
+    assert reference
+    path = f"{API}/desk/{listing}/regions"
+    given = {"photo": own, "reference": reference[0]}
+    found = ok(desk.clients["expert"].get(path, params=given))
+    expected = desk.market.regions.of(own, reference[0])
+    assert [one["own"] for one in found["regions"]] == [list(one.own.xyxy) for one in expected]
+    assert desk.clients["seller"].get(path, params=given).status_code == 403
+    for changed, status in (
+        ({"photo": "0" * 64}, 404),
+        ({"reference": "0" * 64}, 404),
+        ({"reference": "../../satchel.db"}, 422),
+        ({"photo": ""}, 422),
+    ):
+        answer = desk.clients["expert"].get(path, params={**given, **changed})
+        assert answer.status_code == status, answer.text

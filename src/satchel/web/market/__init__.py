@@ -28,6 +28,7 @@ APIS: Final = (
     "api_desk",
     "api_listings",
     "api_passkeys",
+    "api_regions",
     "api_sale",
     "api_searches",
     "api_session",

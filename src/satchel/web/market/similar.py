@@ -26,6 +26,7 @@ from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
 from satchel.web.pages.rendering import pages_of
 from satchel.web.state import Server, ServerState
+from satchel.web.threads import patient
 from satchel.web.uploads import received
 
 PRODUCTS: Final = 24
@@ -86,6 +87,7 @@ def ask_for_photo(request: Request, server: Server) -> Response:
     response_class=HTMLResponse,
     dependencies=[EVERYBODY],
 )
+@patient
 def show_like_photo(
     request: Request, server: Server, market: Market, photo: Annotated[UploadFile, File()]
 ) -> Response:
@@ -100,6 +102,7 @@ def show_like_photo(
     responses=problems(400, 413, 415, 422, 429, 503),
     openapi_extra=curl("curl -F photo=@front.jpg '{base}/api/v1/goods/similar'"),
 )
+@patient
 def goods_like_photo(
     request: Request,
     server: Server,

@@ -22,6 +22,7 @@ from satchel.market.accounts.passwords import Passwords
 from satchel.market.accounts.providers import Flow, providers_of
 from satchel.market.accounts.sessions import Lifetimes, SessionStore
 from satchel.market.accounts.store import AccountStore
+from satchel.market.desk.regions import RegionFinder
 from satchel.market.goods import Goods
 from satchel.market.listings.photos import ListingPhotos
 from satchel.market.privacy.public_photos import PublicPhotos
@@ -46,6 +47,7 @@ class MarketState:
         terms: that people accept.
         entry: registration, log-in, passwords.
         photos: of listings, as sellers and experts see them.
+        regions: that photos of listings and of the catalogue have in common.
         searches: that accounts saved.
         webhooks: programs that are informed of what happens.
         public_photos: of listings, as everybody sees them.
@@ -91,6 +93,7 @@ class MarketState:
         self._decoder, self._limits = decoder, limits
         self._thumbnails = BoundedSemaphore(cores())
         self.photos = ListingPhotos(engine, store, decoder, limits)
+        self.regions = RegionFinder(store, workspace.photos, decoder, limits)
         self.public_photos = PublicPhotos.of(workspace, decoder)
         self.webhooks = webhooks_of(workspace)
         self.rates = Rates(

@@ -118,7 +118,9 @@
     const pane = figure.querySelector(".pane");
     const image = pane.querySelector("img");
     const strip = figure.querySelector(".strip");
-    const one = { pane, image, view: { scale: 1, x: 0, y: 0 }, named: "" };
+    const drawing = pane.appendChild(document.createElementNS("http://www.w3.org/2000/svg", "svg"));
+    drawing.setAttribute("aria-hidden", "true"); // what it shows is said in words
+    const one = { pane, image, drawing, view: { scale: 1, x: 0, y: 0 }, named: "" };
 
     one.fill = (photos, name) => {
       const buttons = photos.map((photo, place) => {
@@ -140,6 +142,7 @@
     function pick(photo, button, name) {
       image.src = photo;
       one.named = name;
+      document.dispatchEvent(new Event("compare:pictured"));
       for (const other of strip.children) other.setAttribute("aria-pressed", String(other === button));
       describe(one);
     }
@@ -159,7 +162,8 @@
     const view = { scale, x: Math.min(most, Math.max(-most, x)), y: Math.min(most, Math.max(-most, y)) };
     for (const each of together.checked ? sides : [one]) {
       each.view = view;
-      each.image.style.transform = `translate(${100 * view.x}%, ${100 * view.y}%) scale(${scale})`;
+      const moved = `translate(${100 * view.x}%, ${100 * view.y}%) scale(${scale})`;
+      each.image.style.transform = each.drawing.style.transform = moved;
       each.pane.classList.toggle("enlarged", scale > 1);
       describe(each);
     }
