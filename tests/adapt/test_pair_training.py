@@ -72,7 +72,7 @@ def pairs_of(seed: int) -> tuple[Pairs, Pairs]:
         asked = goods[classes] + np.einsum("nk,kij->nij", amounts, displacements)
         shown = goods[classes] + 0.05 * rng.normal(size=(len(classes), 2, 16))
         queries, pictures = (Tokens((one.astype(np.float16),), classes) for one in (asked, shown))
-        return Pairs(queries, pictures, pictures)
+        return Pairs(queries, pictures, pictures, np.arange(len(pictures)))
 
     return of(PRODUCTS), of(PRODUCTS)
 

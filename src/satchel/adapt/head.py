@@ -117,12 +117,23 @@ class HeadMethod:
         own, vectors, boxes = self._gallery_tokens()
         classes = np.tile(job.task.trained_classes, schedule.per_photo + len(own))
         tokens = Tokens((synthetic, *own), classes)
-        measured = {"per_photo": schedule.per_photo, "per_second": schedule.per_second}
         if len(job.task.paired) > 1:
             head, figures = self._fit_pairs(tokens, own, boxes)
-            write_head_file(head, job.run)
-            on_epoch(settings.epochs, figures | measured)
-            return TrainingState(step=settings.epochs, epochs=settings.epochs), figures
+        else:
+            head = self._fit_prototypes(tokens, vectors)
+            figures = self._validate(head)
+        write_head_file(head, job.run)
+        measured = {"per_photo": schedule.per_photo, "per_second": schedule.per_second}
+        on_epoch(settings.epochs, figures | measured)
+        return TrainingState(step=settings.epochs, epochs=settings.epochs), figures
+
+    def _fit_prototypes(self, tokens: Tokens, vectors: Floats) -> AdaptedHead:
+        """Train on a prototype of each product, where there are no real pairs.
+
+        Args:
+            vectors: of the trained photos, shape (t, d).
+        """
+        job, settings = self.job, self.settings
         objective = make_objective(
             job.task,
             vectors,
@@ -139,10 +150,7 @@ class HeadMethod:
             seed=job.settings.seed,
             progress=job.progress,
         )
-        figures = self._validate(head)
-        write_head_file(head, job.run)
-        on_epoch(settings.epochs, figures | measured)
-        return TrainingState(step=settings.epochs, epochs=settings.epochs), figures
+        return head
 
     def _fit_pairs(
         self, others: Tokens, own: tuple[Halves, Halves], boxes: list[Box]
@@ -150,7 +158,7 @@ class HeadMethod:
         """Train on real pairs; the interpolation weight that is best on real photos is taken.
 
         Args:
-            others: of photos whose vectors are to stay.
+            others: of synthetic photos and of the trained ones, each time all photos in turn.
             own: of the trained photos, whole and cropped to their boxes.
         """
         job, settings = self.job, self.job.settings.pairs
@@ -161,7 +169,9 @@ class HeadMethod:
         is_real = np.tile(np.isin(task.trained[rows], task.real), len(own) + settings.views)
         tokens = np.concatenate([*(one[rows] for one in own), views])
         queries, pictures = (Tokens((tokens[side],), classes[side]) for side in (is_real, ~is_real))
-        pairs = Pairs(queries, pictures, others)
+        not_real = ~np.isin(task.trained, task.real)
+        stays = np.flatnonzero(np.tile(not_real, len(others) // len(task.trained)))
+        pairs = Pairs(queries, pictures, others, stays)
         start = start_of(read_head(self.model))
         trained = train_on_pairs(
             start, pairs, settings, seed=job.settings.seed, progress=job.progress
@@ -169,11 +179,11 @@ class HeadMethod:
         best: tuple[AdaptedHead, dict[str, float]] | None = None
         for weight in settings.interpolation_weights:
             head = AdaptedHead(interpolated_head(start, trained, weight), 1.0)
-            figures = self._validate(head) | {"interpolation_weight": weight}
+            figures = self._validate(head)
             if best is None or real_score(figures) > real_score(best[1]):
                 best = head, figures
         assert best is not None
-        return best[0], {name: best[1][name] for name in best[1] if name != "interpolation_weight"}
+        return best
 
     def _views(self, rows: Ints, boxes: list[Box]) -> Halves:
         """Tokens of random crops of trained photos: one of each, then a second one of each."""

@@ -39,12 +39,14 @@ class Pairs:
     Attributes:
         queries: crops of sellers' photos.
         pictures: crops of the catalogue's photos of the same products.
-        others: crops whose vectors are to stay; their classes do not matter.
+        others: crops of all photos; their classes do not matter.
+        stays: rows of `others` whose vectors are to stay: of catalogue and synthetic photos.
     """
 
     queries: Tokens
     pictures: Tokens
     others: Tokens
+    stays: Ints
 
     @property
     def classes(self) -> Ints:
@@ -192,4 +194,4 @@ def _batches(
         asked, shown = (
             np.concatenate([rng.choice(kind[one], VIEWS) for one in chosen]) for kind in rows
         )
-        yield asked, shown, rng.integers(0, len(pairs.others), len(shown))
+        yield asked, shown, rng.choice(pairs.stays, len(shown))

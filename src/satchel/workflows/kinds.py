@@ -134,9 +134,12 @@ def _export_head(
     """Export the built-in encoder as an ensemble of its own head and the run's."""
     card, record = read_card(), run.read()
     head = read_adapted_head(run, card.sha256)
+    answers = "an adapted copy of its last layers answers"
+    if head.weight < 1:
+        answers = "ensemble with an adapted copy of its last layers"
     exported = export_head(read_model(card, BUILTIN.parent), card, head, photos)
     about = {
-        "architecture": f"{card.architecture}; ensemble with an adapted copy of its last layers",
+        "architecture": f"{card.architecture}; {answers}",
         "weights": f"{card.weights}; adapted on {_split_of(record)}",
         "licence": f"{card.licence}; that of the photos it was adapted to",
     }
