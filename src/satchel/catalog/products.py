@@ -12,7 +12,13 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, fu
 from satchel.catalog.brands import MOST_WORDS, Brands
 from satchel.catalog.database import current_revision
 from satchel.catalog.file_names import composed
-from satchel.catalog.tables import PhotoRow, PhotoSourceRow, ProductPhotoRow, ProductRow
+from satchel.catalog.tables import (
+    DecisionRow,
+    PhotoRow,
+    PhotoSourceRow,
+    ProductPhotoRow,
+    ProductRow,
+)
 from satchel.errors import CatalogueError
 from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
 
@@ -74,6 +80,16 @@ class ProductStore:
         with self._engine.connect() as connection:
             return current_revision(connection)
 
+    def codes_stamp(self) -> tuple[int, int, int]:
+        """Return numbers of which one is another whenever codes were added, changed or removed.
+
+        Imports add products, edits are decisions, and deleting and undoing count the revision up.
+        """
+        with self._engine.connect() as connection:
+            last = (select(func.coalesce(func.max(row.id), 0)) for row in (ProductRow, DecisionRow))
+            product, decision = (connection.scalar(one) or 0 for one in last)
+            return current_revision(connection), product, decision
+
     def size(self) -> CatalogueSize:
         """Count products, and photos over all products."""
         with self._engine.connect() as connection:
@@ -109,6 +125,22 @@ class ProductStore:
                 for row, product in zip(rows, _products(connection, rows), strict=True)
             }
         return [found[number] for number in ids]
+
+    def with_covers(self, codes: Sequence[str]) -> list[tuple[Product, str | None]]:
+        """Return the products of these codes, some hundreds at most, as in a `ProductPage`.
+
+        In the order of the codes; those that no product has are left out.
+        """
+        with self._engine.connect() as connection:
+            rows = connection.execute(
+                select(ProductRow.__table__).where(ProductRow.code.in_(codes))
+            ).all()
+            covers = _covers(connection, [row.id for row in rows])
+            found = {
+                row.code: (product, covers.get(row.id))
+                for row, product in zip(rows, _products(connection, rows), strict=True)
+            }
+        return [found[code] for code in codes if code in found]
 
     def has_product(self, code: str) -> bool:
         """Whether a product has this code."""

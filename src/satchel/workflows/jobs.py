@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from satchel.catalog.tables import now
 from satchel.decoding.decoder import IN_PROCESS
+from satchel.extras import missing_module
 from satchel.fetch.client import FetchClient
 from satchel.jobs.records import Arguments, Handler, Handlers, Lease
 from satchel.market.accounts.mail import SmtpMailer, mailer_of
@@ -15,6 +16,7 @@ from satchel.market.accounts.outbox import JOB as MAIL
 from satchel.market.accounts.outbox import MailHandler
 from satchel.market.goods import Goods
 from satchel.market.listings.photos import ListingPhotos
+from satchel.market.listings.readings import READ_PHOTOS
 from satchel.market.outbox import EXPIRE, PREPARE_PHOTOS, TAKE_PHOTOS
 from satchel.market.privacy.public_photos import PublicPhotos
 from satchel.market.privacy.retention import REMOVE_OLD, remove_old
@@ -26,6 +28,7 @@ from satchel.market.webhooks.sending import Sender
 from satchel.market.webhooks.store import WebhookStore, prune_deliveries
 from satchel.workflows.index import index_catalogue
 from satchel.workflows.learn import learn_photos
+from satchel.workflows.read import read_listing
 from satchel.workspace import Workspace
 
 Run = Callable[[Workspace, Lease, Arguments], Arguments | None]
@@ -55,6 +58,7 @@ def handlers_of(workspace: Workspace) -> Handlers:
         search_mails.MATCH: Handler(searches.match),
         search_mails.MAIL: Handler(searches.mail, deadline_s=120),
         REMOVE_OLD: Handler(bound(_remove_old)),
+        READ_PHOTOS: Handler(bound(_read_photos)),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 
@@ -133,3 +137,10 @@ def _prepare_photos(workspace: Workspace, _lease: Lease, arguments: Arguments) -
     for photo in listing.photos:
         public.prepare(photo.sha256)
     return {"photos": len(listing.photos)}
+
+
+def _read_photos(workspace: Workspace, lease: Lease, arguments: Arguments) -> Arguments:
+    """Read what is written on the photos of a listing; nothing where the extra is not installed."""
+    if missing_module("ocr") is not None:
+        return {"photos": 0, "missing": "the extra ocr"}
+    return {"photos": read_listing(workspace, str(arguments["listing"]), stopping=lease.lost)}

@@ -1,15 +1,43 @@
-"""`satchel read`: codes on photographed tags, boxes, receipts and date stamps."""
+"""Codes on photographed tags, boxes, receipts and date stamps: of any photo, and of listings."""
 
 from __future__ import annotations
 
-from typing import Self
+from collections.abc import Callable, Sequence
+from threading import Lock
+from typing import Final, Self
 
-from satchel.decoding.decoder import Decoder
+from satchel.decoding.decoder import IN_PROCESS, Decoder
+from satchel.errors import CatalogueError, PhotoError, ReadingError
+from satchel.jobs.records import Stopped
+from satchel.market.listings.readings import PhotoReadings
 from satchel.photo_header import PhotoLimits
 from satchel.reading.matching import CodeMatcher
 from satchel.reading.reader import MAX_SIDE_PX, PhotoReader
-from satchel.reading.records import Reading
+from satchel.reading.records import ReadCode, Reading, ReadText
 from satchel.workspace import Workspace
+
+MIN_SIDE_PX: Final = MAX_SIDE_PX // 2
+"""No smaller than what is read: scaling by eighths and fractions comes close to that."""
+
+
+class CatalogueCodes:
+    """Finds the codes of a catalogue, as it is now, in texts. Thread-safe."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._catalogue = workspace.catalogue
+        self._lock = Lock()
+        self._known: tuple[object, CodeMatcher] | None = None
+
+    def match(self, texts: Sequence[ReadText]) -> tuple[ReadCode, ...]:
+        """Return the codes that texts of one photo may name, the best match first."""
+        return self._current().match(texts)
+
+    def _current(self) -> CodeMatcher:
+        with self._lock:
+            stamp = self._catalogue.codes_stamp()  # before reading, so that no change is missed
+            if self._known is None or self._known[0] != stamp:
+                self._known = stamp, CodeMatcher(self._catalogue.ids_of_codes())
+            return self._known[1]
 
 
 class CodeReader:
@@ -22,10 +50,8 @@ class CodeReader:
             MissingExtra: the extra `ocr` is not installed.
         """
         self._reader = PhotoReader()
-        self._workspace = workspace
+        self._codes = CatalogueCodes(workspace)
         self._decoder = decoder
-        self._revision: int | None = None
-        self._matcher = CodeMatcher(())
 
     def __enter__(self) -> Self:
         return self
@@ -40,14 +66,37 @@ class CodeReader:
             PhotoError: the photo cannot be used.
             ReadingError: its text cannot be read, or not in time.
         """
-        # No smaller than what is read: scaling by eighths and fractions comes close to that.
-        pixels = self._decoder.decode(data, min_side_px=MAX_SIDE_PX // 2, limits=limits)
+        pixels = self._decoder.decode(data, min_side_px=MIN_SIDE_PX, limits=limits)
         texts = self._reader.read(pixels)
-        return Reading(texts, self._current().match(texts))
+        return Reading(texts, self._codes.match(texts))
 
-    def _current(self) -> CodeMatcher:
-        revision = self._workspace.catalogue.revision()
-        if revision != self._revision:
-            self._matcher = CodeMatcher(self._workspace.catalogue.ids_of_codes())
-            self._revision = revision
-        return self._matcher
+
+def read_listing(workspace: Workspace, public_id: str, *, stopping: Callable[[], bool]) -> int:
+    """Read the photos of a listing that were not read yet, one after another; return how many.
+
+    Each is kept as soon as it is read; whoever goes on after a kill reads the rest.
+
+    Args:
+        stopping: asked before each photo.
+
+    Raises:
+        MissingExtra: the extra `ocr` is not installed.
+        Stopped: it is to stop, and photos are left.
+    """
+    readings = PhotoReadings(workspace.catalogue.engine)
+    unread = readings.unread(public_id)
+    if not unread:
+        return 0
+    limits = workspace.settings.photos.limits()
+    with PhotoReader() as reader:
+        for photo_id, sha256 in unread:
+            if stopping():
+                raise Stopped
+            try:
+                data = workspace.market_photos.read(sha256)  # our own JPEG: no worker decodes it
+                texts = reader.read(IN_PROCESS.decode(data, min_side_px=MIN_SIDE_PX, limits=limits))
+            except (PhotoError, ReadingError, CatalogueError) as error:
+                readings.save(photo_id, (), str(error))
+            else:
+                readings.save(photo_id, texts)
+    return len(unread)

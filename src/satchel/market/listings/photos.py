@@ -17,7 +17,9 @@ from satchel.catalog.photos import PhotoStore, sha256
 from satchel.curate.hashing import perceptual_hash
 from satchel.decoding.decoder import Decoder
 from satchel.errors import UnknownListing, UsageError
+from satchel.jobs.queue import enqueue
 from satchel.market.listings.changes import write
+from satchel.market.listings.readings import READ_PHOTOS
 from satchel.market.listings.records import Listing, ListingPhoto
 from satchel.market.listings.states import Actor
 from satchel.market.listings.store import editable
@@ -51,7 +53,8 @@ class ListingPhotos:
     ) -> Listing:
         """Store a photo behind the others; an upload that is sent again changes nothing.
 
-        Metadata, position of the camera included, is removed; the file as sent is not kept.
+        Metadata, position of the camera included, is removed; the file as sent is not kept. A job
+        reads what is written on it.
 
         Args:
             upload: the client's name of this upload, by which it can be sent again.
@@ -100,6 +103,8 @@ class ListingPhotos:
             connection.execute(
                 insert(ListingPhotoRow).values(**row, listing_id=listing.id, position=position)
             )
+            key = f"{READ_PHOTOS}:{public_id}"
+            enqueue(connection, READ_PHOTOS, {"listing": public_id}, unique_key=key)
             details = {"sha256": row["sha256"]}
             return write(connection, listing, {}, actor, kind="add_photo", details=details)
 

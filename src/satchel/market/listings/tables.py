@@ -72,6 +72,23 @@ class ListingPhotoRow(Base):
     added_at: Mapped[datetime] = mapped_column(default=now)
 
 
+class PhotoReadingRow(Base):
+    """What is written on a photo of a listing; there is none for a photo that was not read yet.
+
+    `texts` are those of `satchel.reading.records.ReadText`; codes are found in them when they are
+    shown, in the catalogue as it is then. `fault` says why the photo cannot be read.
+    """
+
+    __tablename__ = "photo_readings"
+
+    photo_id: Mapped[int] = mapped_column(
+        ForeignKey("listing_photos.id", ondelete="CASCADE"), primary_key=True, autoincrement=False
+    )
+    texts: Mapped[list[dict[str, Any]]] = mapped_column(JSON)
+    fault: Mapped[str | None]
+    read_at: Mapped[datetime] = mapped_column(default=now)
+
+
 class ListingEventRow(Base):
     """What happened to a listing; rows are only ever added, which triggers of the database ensure.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from sqlalchemy import Connection, delete, update
 
 from satchel.market.listings.records import Listing
-from satchel.market.listings.tables import ListingPhotoRow, ListingRow
+from satchel.market.listings.tables import ListingPhotoRow, ListingRow, PhotoReadingRow
 
 
 def empty_listing(connection: Connection, listing: Listing, *, certified: bool) -> list[str]:
-    """Delete a listing's texts; and its photos, unless a certificate names them.
+    """Delete a listing's texts, those read on photos too; and its photos, unless a certificate names them.
 
     Args:
         certified: whether a certificate was ever issued for it.
@@ -17,6 +17,8 @@ def empty_listing(connection: Connection, listing: Listing, *, certified: bool) 
     Returns:
         SHA-256 of photos whose files may be removed, unless others show them too.
     """
+    photos = [photo.id for photo in listing.photos]
+    connection.execute(delete(PhotoReadingRow).where(PhotoReadingRow.photo_id.in_(photos)))
     texts: dict[str, object] = {"text": "", "proposed": None, "consent_gallery": False}
     removed: list[str] = []
     if not certified:

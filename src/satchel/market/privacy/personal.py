@@ -32,7 +32,12 @@ from satchel.market.accounts.tables import (
 from satchel.market.desk.tables import CertificateRow, OpinionRow
 from satchel.market.listings.changes import Outbox, as_listings, take
 from satchel.market.listings.states import STEPS, Actor, State, StepName
-from satchel.market.listings.tables import ListingEventRow, ListingPhotoRow, ListingRow
+from satchel.market.listings.tables import (
+    ListingEventRow,
+    ListingPhotoRow,
+    ListingRow,
+    PhotoReadingRow,
+)
 from satchel.market.privacy.emptying import empty_listing
 from satchel.market.roles import Role
 from satchel.market.sale.tables import ReservationRow, SavedSearchRow
@@ -88,6 +93,15 @@ def export_data(engine: Engine, photos: PhotoStore, account: int, out: IO[bytes]
             .order_by(ListingRow.id, ListingPhotoRow.position)
         )
         pairs = [tuple(row) for row in connection.execute(chosen)]
+        read = (
+            select(ListingRow.public_id.label("listing"), ListingPhotoRow.sha256)
+            .add_columns(PhotoReadingRow.texts, PhotoReadingRow.fault, PhotoReadingRow.read_at)
+            .join(ListingPhotoRow, ListingPhotoRow.id == PhotoReadingRow.photo_id)
+            .join(ListingRow, ListingRow.id == ListingPhotoRow.listing_id)
+            .where(ListingRow.seller_id == account)
+            .order_by(PhotoReadingRow.photo_id)
+        )
+        data["readings"] = [dict(row) for row in connection.execute(read).mappings()]
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:  # JPEGs do not shrink
         text = json.dumps(data, ensure_ascii=False, indent=2, default=_plain)
         archive.writestr("data.json", text, zipfile.ZIP_DEFLATED)
@@ -108,7 +122,7 @@ def delete_account(
     """Empty an account; nobody can log in to it any more.
 
     Goods on sale are withdrawn. Listings that were never certified lose photos and texts; certified
-    ones keep what their certificate names, and lose their texts.
+    ones keep what their certificate names, and lose their texts and what was read on photos.
 
     Returns:
         SHA-256 of photos whose files may be removed, unless others show them too.

@@ -15,6 +15,7 @@ PAGES: Final = (
     "identities",
     "passwords",
     "personal",
+    "readings",
     "searches",
     "sell",
     "similar",

@@ -9,6 +9,7 @@ from fastapi import APIRouter, File, Form, Path, Query, Request, Response, Uploa
 
 from satchel.catalog.filters import Where, parse_where
 from satchel.errors import Forbidden, UsageError
+from satchel.extras import missing_module
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.locate.given import given_box, parse_box
 from satchel.market.listings.fields import ListingFields
@@ -27,6 +28,8 @@ from satchel.web.market.listing_schemas import (
     ListingEvent,
     Listings,
     PhotoOrder,
+    PhotoRead,
+    Readings,
 )
 from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
@@ -99,6 +102,19 @@ def listing_events(market: Market, who: Who, listing: Id) -> list[ListingEvent]:
     found = visible(market, who, listing)
     events = market.goods.listings.events(found.public_id)
     return [ListingEvent.of(one, actor_of(who)) for one in events]
+
+
+@router.get("/{listing}/readings", dependencies=[READ], responses=problems(401, 403, 404))
+def listing_readings(market: Market, who: Who, listing: Id) -> Readings:
+    """Give what is written on the photos, tags and barcodes: it is read, not seen.
+
+    Photos are read by a worker, in the order in which they came; ask again until all were.
+    """
+    found = market.readings.of(visible(market, who, listing))
+    return Readings(
+        available=missing_module("ocr") is None,
+        photos=[PhotoRead.of(one, market.codes.match(one.texts or ())) for one in found],
+    )
 
 
 @router.patch(

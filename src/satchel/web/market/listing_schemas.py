@@ -13,8 +13,12 @@ from satchel.market.desk.queue import Waiting
 from satchel.market.desk.seen import SeenBefore as FoundBefore
 from satchel.market.listings import records
 from satchel.market.listings.fields import Grade, Line, Paragraphs, ProposedProduct
+from satchel.market.listings.readings import PhotoReading
 from satchel.market.listings.states import Actor, State, StepName, open_steps
 from satchel.market.sale import shelf
+from satchel.reading.records import ReadCode
+from satchel.reading.records import Reading as FoundReading
+from satchel.reading_schemas import Reading
 from satchel.schemas import Facet
 from satchel.web.market.schemas import Body, Time
 
@@ -115,6 +119,32 @@ class Listings(BaseModel):
     def of(cls, total: int, found: Sequence[records.Listing], actor: Actor) -> Listings:
         """Convert listings for somebody."""
         return cls(total=total, listings=[Listing.of(one, actor) for one in found])
+
+
+class PhotoRead(BaseModel):
+    """What is written on one photo of a listing."""
+
+    sha256: str
+    reading: Reading | None = Field(
+        description="Texts, and the codes of the catalogue that they may be: read, not seen. null "
+        "as long as the photo was not read."
+    )
+    problem: str | None = Field(description="Why the photo cannot be read.")
+
+    @classmethod
+    def of(cls, one: PhotoReading, codes: Sequence[ReadCode]) -> PhotoRead:
+        """Convert what was read on a photo, with the codes that were found in it."""
+        reading = None
+        if one.texts is not None:
+            reading = Reading.of(FoundReading(one.texts, tuple(codes)))
+        return cls(sha256=one.sha256, reading=reading, problem=one.fault)
+
+
+class Readings(BaseModel):
+    """What is written on the photos of a listing."""
+
+    available: bool = Field(description="Whether photos are read here: the extra is installed.")
+    photos: list[PhotoRead] = Field(description="The cover first.")
 
 
 class PhotoOrder(Body):

@@ -21,6 +21,7 @@ from satchel.market.roles import Role
 from satchel.validation import reason
 from satchel.web.access import allow
 from satchel.web.market.api_listings import OWN_STEPS, actor_of, identify, visible
+from satchel.web.market.readings import found_codes
 from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
 from satchel.web.pages.feedback import MOST_OTHERS
@@ -333,6 +334,7 @@ def _page(
     known = code is not None and workspace.catalogue.has_product(code)
     events = market.goods.listings.events(listing.public_id)
     own = actor.account == listing.seller
+    editable = own and listing.state in EDITABLE
     certificate = market.goods.decisions.certificate_of(listing)
     return pages_of(request).render(
         request,
@@ -340,10 +342,11 @@ def _page(
         status,
         listing=listing,
         own=own,
-        editable=own and listing.state in EDITABLE,
+        editable=editable,
         steps=open_steps(listing.state, actor, listing.seller),
         product=workspace.catalogue.product(code) if known else None,
         candidates=candidates_of(listing),
+        readings=found_codes(request.app.state.server, market, listing) if editable else None,
         events=events,
         asked=_asked(events) if listing.state.value == "photos_asked" else (),
         certificate=certificate,

@@ -25,6 +25,7 @@ from satchel.market.accounts.store import AccountStore
 from satchel.market.desk.regions import RegionFinder
 from satchel.market.goods import Goods
 from satchel.market.listings.photos import ListingPhotos
+from satchel.market.listings.readings import PhotoReadings
 from satchel.market.privacy.public_photos import PublicPhotos
 from satchel.market.sale.searches import SavedSearches
 from satchel.market.terms import Terms
@@ -35,6 +36,7 @@ from satchel.web.kept import Kept
 from satchel.web.market.rates import Rates
 from satchel.web.visitors import Visitor, market_of
 from satchel.workflows.jobs import webhooks_of
+from satchel.workflows.read import CatalogueCodes
 from satchel.workspace import Workspace
 
 
@@ -49,6 +51,8 @@ class MarketState:
         photos: of listings, as sellers and experts see them.
         regions: that photos of listings and of the catalogue have in common.
         searches: that accounts saved.
+        readings: what is written on photos of listings.
+        codes: of the catalogue, to be found in that.
         webhooks: programs that are informed of what happens.
         public_photos: of listings, as everybody sees them.
     """
@@ -94,6 +98,8 @@ class MarketState:
         self._thumbnails = BoundedSemaphore(cores())
         self.photos = ListingPhotos(engine, store, decoder, limits)
         self.regions = RegionFinder(store, workspace.photos, decoder, limits)
+        self.readings = PhotoReadings(engine)
+        self.codes = CatalogueCodes(workspace)
         self.public_photos = PublicPhotos.of(workspace, decoder)
         self.webhooks = webhooks_of(workspace)
         self.rates = Rates(

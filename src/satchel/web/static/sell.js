@@ -16,6 +16,9 @@
     drop.addEventListener(kind, (event) => (event.preventDefault(), drop.classList.add("over")));
   for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => (event.preventDefault(), take(event.dataTransfer.files)));
+  // What was read is of the photos that are shown.
+  const changed = () => window.htmx.trigger("#readings", "changed");
+  document.addEventListener("htmx:after:swap", (event) => event.detail.ctx.target.id === "listing-photos" && changed());
   addEventListener("beforeunload", (event) => sending && event.preventDefault());
 
   function take(files) {
@@ -70,6 +73,7 @@
       if (Number(arrived.dataset.count) < Number(shown.dataset.count)) return; // answers cross
       shown.replaceWith(arrived);
       window.htmx.process(arrived);
+      changed();
     } else {
       row.innerHTML = html; // the server's own words, escaped there
     }
