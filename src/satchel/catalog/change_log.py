@@ -23,9 +23,10 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.orm import DeclarativeBase
 
+from satchel.catalog.code_holders import ListedRow
 from satchel.catalog.tables import (
-    Base,
     ChangedRow,
     DecisionRow,
     DecisionSubjectRow,
@@ -38,7 +39,7 @@ from satchel.catalog.tables import (
 )
 from satchel.errors import EditConflict
 
-Table = type[Base]
+Table = type[DeclarativeBase]
 Values = Mapping[str, Any]
 
 KEYS: Final[Mapping[Table, tuple[str, ...]]] = {
@@ -47,7 +48,12 @@ KEYS: Final[Mapping[Table, tuple[str, ...]]] = {
 }
 """Columns whose values no two rows of what an edit is about share."""
 OWN: Final[tuple[Table, ...]] = tuple(KEYS)
-FOLLOWING: Final[tuple[Table, ...]] = (DecisionSubjectRow, LookAlikeMemberRow, FeedbackRow)
+FOLLOWING: Final[tuple[Table, ...]] = (
+    DecisionSubjectRow,
+    LookAlikeMemberRow,
+    FeedbackRow,
+    ListedRow,
+)
 TABLES: Final[Mapping[str, Table]] = {table.__tablename__: table for table in OWN + FOLLOWING}
 PARENTS: Final[Mapping[str, Table]] = {
     "product_id": ProductRow,

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, insert, select, update
 
 from satchel.catalog.change_log import ChangeLog, restore
+from satchel.catalog.code_holders import follow_listings, rename_listings
 from satchel.catalog.columns import (
     link_named,
     links_of,
@@ -91,7 +92,7 @@ class CatalogueEdits:
     def rename(
         self, code: str, new: str, *, by: str | None = None, why: str | None = None
     ) -> CatalogueEdit:
-        """Give a product another code; feedback follows, and so do rows of later imports.
+        """Give a product another code; feedback and listings follow, and rows of later imports.
 
         Raises:
             CatalogueError: there is no such product.
@@ -108,7 +109,7 @@ class CatalogueEdits:
                     f"the code {wanted!r} is taken; choose another, or merge the two products"
                 )
             log.update(ProductRow, product.id, {"code": wanted})
-            _rename_feedback(log, connection, code, wanted)
+            _rename_holders(log, connection, code, wanted)
             return about(product, [code, wanted])
 
         return self._make(Choice.RENAME, change, by, why)
@@ -118,8 +119,8 @@ class CatalogueEdits:
     ) -> CatalogueEdit:
         """Merge a product into another one, which keeps its code and its values.
 
-        Photos, decisions, look-alikes and feedback go over; columns that the other product has no
-        value of are filled in.
+        Photos, decisions, look-alikes, feedback and listings go over; columns that the other
+        product has no value of are filled in.
 
         Raises:
             CatalogueError: one of them does not exist.
@@ -131,7 +132,7 @@ class CatalogueEdits:
         def change(log: ChangeLog, connection: Connection) -> dict[str, Any]:
             old, new = product_row(connection, code), product_row(connection, into)
             merge_products(log, connection, old, new)
-            _rename_feedback(log, connection, code, into)
+            _rename_holders(log, connection, code, into)
             log.delete(ProductRow, ProductRow.id == old.id)
             return about(old, [code, into], into=new.id)
 
@@ -201,6 +202,7 @@ class CatalogueEdits:
                     "lists them"
                 )
             lost = restore(connection, decision)
+            follow_listings(connection)
             connection.execute(
                 update(DecisionRow)
                 .where(DecisionRow.id == decision)
@@ -259,6 +261,9 @@ class CatalogueEdits:
             return read_edits(connection, last.all())
 
 
-def _rename_feedback(log: ChangeLog, connection: Connection, old: str, new: str) -> None:
+def _rename_holders(log: ChangeLog, connection: Connection, old: str, new: str) -> None:
+    """Let feedback and listings follow a code."""
+    rename_listings(log, connection, old, new)
+    follow_listings(connection)
     for number in list(connection.scalars(select(FeedbackRow.id).where(FeedbackRow.code == old))):
         log.update(FeedbackRow, number, {"code": new})
