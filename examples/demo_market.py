@@ -125,7 +125,7 @@ class DemoMarket:
         names = [photo.sha256[:12] for photo in listing.photos]
         answer = Identification.linked(names, found).model_dump(mode="json")
         kept = {**answer, "space": self._identifier.space.id}
-        self._goods.listings.remember_answer(public_id, kept, seller, version=listing.version)
+        self._goods.listings.remember_answer(public_id, kept, seller, photos=listing.photos)
 
     def _decide(self, listing: str, code: str, state: State) -> None:
         if state is State.SUBMITTED:

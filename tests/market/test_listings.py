@@ -416,7 +416,7 @@ def test_unknown_listings_and_certificates(market: Market) -> None:
 def test_what_experts_said_is_kept_with_what_the_machine_had_said(market: Market) -> None:
     draft, seller, expert = market.draft(), market.actors["seller"], market.actors["expert"]
     answer = {"space": "abc", "candidates": [{"code": "M2"}]}
-    market.goods.listings.remember_answer(draft.public_id, answer, seller, version=draft.version)
+    market.goods.listings.remember_answer(draft.public_id, answer, seller, photos=draft.photos)
     market.step(draft, StepName.SUBMIT, "seller")
     market.goods.queue.claim(draft.public_id, expert)
     market.goods.decisions.certify(draft.public_id, "M1", expert, seconds=7.5, text="확인")

@@ -11,7 +11,7 @@ def on_sale(market: Market) -> str:
     """Put a good on sale of which the machine has said something; return its id."""
     draft, expert = market.draft(), market.actors["expert"]
     market.goods.listings.remember_answer(
-        draft.public_id, {"candidates": []}, market.actors["seller"], version=draft.version
+        draft.public_id, {"candidates": []}, market.actors["seller"], photos=draft.photos
     )
     market.step(draft, StepName.SUBMIT, "seller")
     market.goods.queue.claim(draft.public_id, expert)

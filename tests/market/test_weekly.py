@@ -20,7 +20,7 @@ def decide(
         "likely": likely,
     }
     market.goods.listings.remember_answer(
-        draft.public_id, answer, market.actors["seller"], version=draft.version
+        draft.public_id, answer, market.actors["seller"], photos=draft.photos
     )
     market.step(draft, StepName.SUBMIT, "seller")
     market.goods.queue.claim(draft.public_id, expert)

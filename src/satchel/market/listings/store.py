@@ -24,7 +24,7 @@ from satchel.market.listings.changes import (
     write,
 )
 from satchel.market.listings.fields import ListingFields
-from satchel.market.listings.records import Listing, ListingEvent
+from satchel.market.listings.records import Listing, ListingEvent, ListingPhoto
 from satchel.market.listings.states import EDITABLE, Actor, State, StepName
 from satchel.market.listings.tables import ListingEventRow, ListingRow
 
@@ -150,15 +150,25 @@ class ListingStore:
             )  # fmt: skip
 
     def remember_answer(
-        self, public_id: str, answer: Mapping[str, Any], actor: Actor, *, version: int
+        self,
+        public_id: str,
+        answer: Mapping[str, Any],
+        actor: Actor,
+        *,
+        photos: Collection[ListingPhoto],
     ) -> Listing:
-        """Keep what identification said of the photos of this version.
+        """Keep what identification said of these photos, in any order, with their boxes.
 
         Raises:
-            StateConflict: the photos changed meanwhile.
+            StateConflict: photos or boxes changed meanwhile.
         """
         with writing(self._engine) as connection, connection.begin():
-            listing = editable(connection, public_id, actor, version)
+            listing = editable(connection, public_id, actor)
+            if set(listing.photos) != set(photos):
+                raise StateConflict(
+                    "the photos of this listing were changed while they were identified; try again",
+                    state=listing.state.value,
+                )
             return write(connection, listing, {"machine": dict(answer)}, actor, kind="identify")
 
     def step(

@@ -15,6 +15,7 @@ from satchel.locate.given import given_box, parse_box
 from satchel.market.listings.fields import ListingFields
 from satchel.market.listings.photos import photo_of
 from satchel.market.listings.records import Listing as Stored
+from satchel.market.listings.records import ListingPhoto
 from satchel.market.listings.states import Actor, Part, State, StepName, parts
 from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
@@ -318,7 +319,7 @@ def identify(
     *,
     gone: Callable[[], bool],
 ) -> tuple[Identification, Stored]:
-    """Identify a good by the first photos of its listing, with the boxes that its seller drew.
+    """Identify a good by photos of its listing: those with a box that its seller drew, then others.
 
     The answer is kept with the listing, and returned with it.
 
@@ -329,8 +330,8 @@ def identify(
     """
     actor, listings = actor_of(who), market.goods.listings
     listing = listings.own(public_id, actor)
-    shown = listing.photos[:MAX_ITEM_PHOTOS]
-    photos = [KeptPhoto(one.sha256[:12], market.photos.read(one.sha256)) for one in shown]
+    shown = sorted(listing.photos, key=lambda one: one.box is None)[:MAX_ITEM_PHOTOS]
+    photos = [KeptPhoto(photo_name(one), market.photos.read(one.sha256)) for one in shown]
     found = server.identify(
         [photo.received() for photo in photos],
         boxes=[None if one.box is None else given_box(one.box) for one in shown],
@@ -340,4 +341,9 @@ def identify(
     names = tuple(photos[place].name for place in found.used)
     answer = Identification.linked(names, found.found, None, (), found.refused)
     kept = {**answer.model_dump(mode="json"), "space": found.space}
-    return answer, listings.remember_answer(public_id, kept, actor, version=listing.version)
+    return answer, listings.remember_answer(public_id, kept, actor, photos=listing.photos)
+
+
+def photo_name(photo: ListingPhoto) -> str:
+    """Name of a photo in answers."""
+    return photo.sha256[:12]

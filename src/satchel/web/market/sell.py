@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, File, Form, UploadFile
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
+from satchel.catalog.filters import parse_where
 from satchel.errors import CatalogueError, PhotoError, SatchelError, UsageError
 from satchel.locate.given import parse_box
 from satchel.market.listings.fields import Grade, Line, ListingFields, ProposedProduct
@@ -20,7 +21,16 @@ from satchel.market.listings.states import EDITABLE, Actor, StepName, open_steps
 from satchel.market.roles import Role
 from satchel.validation import reason
 from satchel.web.access import allow
-from satchel.web.market.api_listings import OWN_STEPS, actor_of, identify, visible
+from satchel.web.api.filters import Pairs
+from satchel.web.formats import good
+from satchel.web.languages import chosen_language
+from satchel.web.market.api_listings import (
+    OWN_STEPS,
+    actor_of,
+    identify,
+    photo_name,
+    visible,
+)
 from satchel.web.market.readings import found_codes
 from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
@@ -33,6 +43,12 @@ from satchel.web.visitors import Who
 
 SELLER: Final = allow(Role.SELLER)
 Word = Annotated[str, Form(max_length=200)]
+MOVES: Final[Mapping[str, Callable[[int], int]]] = {
+    "cover": lambda at: 0,
+    "earlier": lambda at: max(0, at - 1),
+    "later": lambda at: at + 1,
+}
+"""How a photo is moved: its place → its new place among the others."""
 
 router = APIRouter(
     include_in_schema=False, default_response_class=HTMLResponse, dependencies=[SELLER]
@@ -119,37 +135,51 @@ def change_photo(
     act: Annotated[str, Form(max_length=10)] = "",
     box: Word = "",
 ) -> Response:
-    """Remove a photo, make it the cover, or draw a box on it."""
+    """Remove a photo, move it, make it the cover, or draw a box on it."""
     actor = actor_of(who)
     found = visible(market, who, listing)
     photo = photo_of(found, sha)
     if act == "remove":
         market.photos.remove(listing, sha, actor)
-    elif act == "cover":
-        others = [one.sha256 for one in found.photos if one.sha256 != sha]
-        market.photos.order(listing, [sha, *others], actor)
+    elif act in MOVES:
+        order = [one.sha256 for one in found.photos]
+        at = order.index(sha)
+        order.insert(MOVES[act](at), order.pop(at))
+        market.photos.order(listing, order, actor)
     elif act == "box":
         given = parse_box(box).on(photo.height, photo.width) if box.strip() else None
         market.photos.set_box(listing, sha, given, actor)
     else:
-        raise UsageError("expected act to be remove, cover or box")
+        raise UsageError("expected act to be remove, cover, earlier, later or box")
     return _after(request, market, actor, listing)
 
 
 @router.post("/listings/{listing}/identify")
 @patient
 def identify_photos(
-    request: Request, server: Server, market: Market, who: Who, listing: str
+    *,
+    request: Request,
+    server: Server,
+    market: Market,
+    who: Who,
+    listing: str,
+    where: Annotated[Pairs, Form()] = (),
 ) -> Response:
-    """Identify the good from its photos, and show the candidates."""
+    """Identify the good from its photos, and show the candidates; `where` is a filter."""
     try:
-        _, after = identify(server, market, who, listing, {}, gone=is_gone(request))
+        given = parse_where(where)
+        _, after = identify(server, market, who, listing, given, gone=is_gone(request))
     except SatchelError as error:
         if not is_fragment(request):
             raise
         found, problem = visible(market, who, listing), problem_of(error)
         return pages_of(request).render(
-            request, "market/_candidates.html", listing=found, candidates=(), problem=problem
+            request,
+            "market/_candidates.html",
+            listing=found,
+            candidates=(),
+            located=located(found, request),
+            problem=problem,
         )
     if not is_fragment(request):
         return RedirectResponse(f"{listing_page(listing)}#product", 303)
@@ -298,8 +328,33 @@ def _candidates(request: Request, listing: Listing) -> Response:
         "market/_candidates.html",
         listing=listing,
         candidates=candidates_of(listing),
+        located=located(listing, request),
         problem=None,
     )
+
+
+def located(listing: Listing, request: Request) -> dict[str, dict[str, Any]]:
+    """Where identification found the good, and others to take instead: SHA-256 → boxes."""
+    machine, language = listing.machine or {}, chosen_language(request)
+    seen = {name: at for at, name in enumerate(machine.get("photo", ()))}
+    return {
+        photo.sha256: {
+            "box": _corners(machine["boxes"][at]),
+            "others": None
+            if machine["detections"][at] is None
+            else [
+                {"box": _corners(one["box"]), "name": good(one["category"], language)}
+                for one in machine["detections"][at]
+                if not one["main"]
+            ],
+        }
+        for photo in listing.photos
+        if (at := seen.get(photo_name(photo))) is not None
+    }
+
+
+def _corners(box: dict[str, float]) -> list[float]:
+    return [box["x0"], box["y0"], box["x1"], box["y1"]]
 
 
 def candidates_of(listing: Listing) -> Sequence[dict[str, Any]]:
@@ -346,6 +401,7 @@ def _page(
         steps=open_steps(listing.state, actor, listing.seller),
         product=workspace.catalogue.product(code) if known else None,
         candidates=candidates_of(listing),
+        located=located(listing, request),
         readings=found_codes(request.app.state.server, market, listing) if editable else None,
         events=events,
         asked=_asked(events) if listing.state.value == "photos_asked" else (),

@@ -1,11 +1,11 @@
 // The box around the item in one photo: shown, and moved, resized or drawn anew by mouse, finger
 // or keys. A finger edits after a tap on the photo, so that the page can be scrolled over it.
 //
-//   const box = satchelBox(item, image, words, changed);
+//   const box = satchelBox(item, image, words, changed, given);   given: what was said before
 //   box.show([x0, y0, x1, y1], others)   what an answer found, and [{box, name}] what else it found
 //   box.show(null)                       forgets both
 //   box.given()                          what the person has said: fractions, or null
-window.satchelBox = (item, image, words, changed) => {
+window.satchelBox = (item, image, words, changed, before) => {
   "use strict";
 
   const LEAST = 0.03; // of the photo's side: a smaller box is a slip of the hand
@@ -19,7 +19,7 @@ window.satchelBox = (item, image, words, changed) => {
   const reset = make("button", "reset");
   const others = make("div", "others");
   let found = null;
-  let given = null;
+  let given = before ?? null;
   let timer = 0;
 
   frame.tabIndex = 0;

@@ -2,7 +2,7 @@
 (() => {
   "use strict";
 
-  const form = document.getElementById("identify");
+  const form = document.querySelector("#identify, #name-it");
   if (!form) return;
   let latest = 0;
 

@@ -1,5 +1,6 @@
 // Photos of a listing: each is made smaller, sent under a name of its own, and sent again after a
-// lost connection; what arrived is shown at once, and the model is named anew from all of them.
+// lost connection; what arrived is shown at once. Boxes are shown, tapped and drawn on them as on
+// the page that identifies. The model is named anew whenever photos, boxes or filters changed.
 (() => {
   "use strict";
   const form = document.querySelector(".listing form.add");
@@ -7,60 +8,76 @@
   const input = form.querySelector("input[type=file]");
   const list = form.querySelector(".sending");
   const drop = form.querySelector(".drop");
+  const naming = document.getElementById("name-it");
+  const words = document.querySelector(".listing").dataset;
   const side = Number(form.dataset.side);
   const WAITS_S = [1, 3, 8, 20, 60];
   let sending = 0;
+  let saved = Promise.resolve();
+  let shas = photoShas();
 
   input.addEventListener("change", () => take(input.files));
   for (const kind of ["dragenter", "dragover"])
     drop.addEventListener(kind, (event) => (event.preventDefault(), drop.classList.add("over")));
   for (const kind of ["dragleave", "drop"]) drop.addEventListener(kind, () => drop.classList.remove("over"));
   drop.addEventListener("drop", (event) => (event.preventDefault(), take(event.dataTransfer.files)));
-  // What was read is of the photos that are shown.
-  const changed = () => window.htmx.trigger("#readings", "changed");
-  document.addEventListener("htmx:after:swap", (event) => event.detail.ctx.target.id === "listing-photos" && changed());
   addEventListener("beforeunload", (event) => sending && event.preventDefault());
+  naming.addEventListener("satchel:ask-again", () => document.querySelector(".photo") && name());
+  document.addEventListener("htmx:after:swap", (event) => {
+    const { id } = event.detail.ctx.target;
+    if (id === "listing-photos") arranged();
+    if (id === "candidates") frame();
+  });
+  frame();
 
   function take(files) {
     const all = [...files].map(send);
     input.value = "";
-    Promise.all(all).then((sent) => sent.some(Boolean) && window.htmx.trigger("#name-it", "identify"));
+    Promise.all(all).then((sent) => sent.some(Boolean) && name());
   }
 
   async function send(file) {
     const row = list.appendChild(document.createElement("li"));
-    const name = row.appendChild(document.createElement("span"));
+    const said = row.appendChild(document.createElement("span"));
     const bar = row.appendChild(document.createElement("progress"));
-    name.textContent = file.name;
     const upload = crypto.getRandomValues(new Uint32Array(4)).join("-").slice(0, 60);
+    const body = fields({ upload });
+    said.textContent = file.name;
+    bar.setAttribute("aria-label", file.name);
     sending += 1;
     try {
-      const photo = await window.satchelSmall(file, side);
-      for (let attempt = 0; ; attempt += 1) {
-        const answer = await post(photo, file.name, upload, (share) => (bar.value = share));
-        if (answer && answer.status < 500 && answer.status !== 429) {
-          await show(answer, row);
-          return answer.ok;
-        }
-        name.textContent = `${file.name} · ${form.dataset.failed}`;
-        await wait(WAITS_S[Math.min(attempt, WAITS_S.length - 1)]);
-        name.textContent = file.name;
-      }
+      body.set("photo", await window.satchelSmall(file, side), file.name);
+      const answer = await insist(form.action, body, (share) => (bar.value = share), (waits) => {
+        said.textContent = waits ? `${file.name} · ${form.dataset.failed}` : file.name;
+      });
+      await show(answer, row);
+      return answer.ok;
     } finally {
       sending -= 1;
     }
   }
 
-  async function post(photo, name, upload, on) {
+  // The fields of the form, with others in place of the photos.
+  function fields(more) {
     const body = new FormData(form);
     body.delete("photo");
-    body.set("upload", upload);
-    body.set("photo", photo, name);
+    for (const [key, value] of Object.entries(more)) body.set(key, value);
+    return body;
+  }
+
+  // Send until the server answers, and is not too busy.
+  async function insist(address, body, on, waiting = () => {}) {
     const headers = { "HX-Request": "true", Accept: "text/html" };
-    try {
-      return await window.satchelUpload(form.action, { method: "POST", headers, body }, on);
-    } catch {
-      return null; // no connection
+    for (let attempt = 0; ; attempt += 1) {
+      try {
+        const answer = await window.satchelUpload(address, { method: "POST", headers, body }, on);
+        if (answer.status < 500 && answer.status !== 429) return answer;
+      } catch {
+        // no connection
+      }
+      waiting(true);
+      await wait(WAITS_S[Math.min(attempt, WAITS_S.length - 1)]);
+      waiting(false);
     }
   }
 
@@ -73,10 +90,45 @@
       if (Number(arrived.dataset.count) < Number(shown.dataset.count)) return; // answers cross
       shown.replaceWith(arrived);
       window.htmx.process(arrived);
-      changed();
+      shas = photoShas();
+      frame();
+      window.htmx.trigger("#readings", "changed");
     } else {
       row.innerHTML = html; // the server's own words, escaped there
     }
+  }
+
+  // Photos were moved or removed: what was read has other numbers, and fewer photos another answer.
+  function arranged() {
+    const before = shas;
+    shas = photoShas();
+    frame();
+    window.htmx.trigger("#readings", "changed");
+    if (shas.length && shas.length < before.length) name();
+  }
+
+  // Show on each photo what was found there, or what the seller said.
+  function frame() {
+    const located = JSON.parse(document.getElementById("candidates").dataset.located);
+    for (const item of document.querySelectorAll(".listing .photo")) {
+      item.frame ??= window.satchelBox(item, item.querySelector("img"), words, () => keep(item), JSON.parse(item.dataset.box));
+      const found = located[item.dataset.sha];
+      item.frame.show(found?.box ?? null, found?.others);
+    }
+  }
+
+  // One box after another, so that the last one stays.
+  function keep(item) {
+    const box = item.frame.given()?.join(",") ?? "";
+    saved = saved.then(() => insist(`${form.action}/${item.dataset.sha}`, fields({ act: "box", box }), () => {})).then(name);
+  }
+
+  function name() {
+    window.htmx.trigger(naming, "identify");
+  }
+
+  function photoShas() {
+    return [...document.querySelectorAll(".listing .photo")].map((item) => item.dataset.sha);
   }
 
   function wait(seconds) {
