@@ -9,7 +9,7 @@ from satchel.market.listings.tables import ListingPhotoRow, ListingRow, PhotoRea
 
 
 def empty_listing(connection: Connection, listing: Listing, *, certified: bool) -> list[str]:
-    """Delete a listing's texts, those read on photos too; and its photos, unless a certificate names them.
+    """Delete a listing's texts and those read on photos; photos too, unless they are certified.
 
     Args:
         certified: whether a certificate was ever issued for it.
