@@ -113,7 +113,7 @@ def test_another_good_is_taken_and_a_box_drawn(seller: Seller, photos: list[Path
     seller.add(photos[0])
     seller.until(lambda: seller.all(".photo .box:not([hidden])"))
     assert seller.named_by(None)
-    seller.one(".photo .other").send_keys(Keys.ENTER)  # by keyboard
+    seller.one(".photo .stage.fits .other").send_keys(Keys.ENTER)  # by keyboard
     seller.until(seller.box)
     taken = seller.box()
     assert taken is not None
@@ -121,7 +121,7 @@ def test_another_good_is_taken_and_a_box_drawn(seller: Seller, photos: list[Path
     seller.until(lambda: seller.named_by(taken))
     assert seller.codes()
 
-    stage = seller.one(".photo .stage")  # drawn with the mouse
+    stage = seller.one(".photo .stage.fits")  # drawn with the mouse
     width, height = stage.size["width"], stage.size["height"]
     chain = ActionChains(seller.chrome, duration=20)
     chain.move_to_element_with_offset(stage, -width // 2 + 4, -height // 2 + 4)

@@ -1,6 +1,6 @@
 """`/listings/ID/readings`: codes that were read on a listing's photos, each to be chosen.
 
-They are read, not seen: the page shows them beside what the photos look like, and never as that.
+They are read, not seen: the page shows them next to what the photos look like, and never as that.
 """
 
 from __future__ import annotations
