@@ -164,3 +164,38 @@ def test_an_unknown_encoder_is_answered_with_what_there_is(filled: Workspace) ->
     done = satchel(filled.folder, "encoder", "show", "clip")
     assert done.returncode == 2
     assert "there are clip-b16, lite0" in done.stderr
+
+
+@pytest.mark.flow
+def test_encoders_are_compared_on_the_workspaces_own_photos(
+    filled: Workspace, source: Path, tmp_path: Path
+) -> None:
+    assert satchel(filled.folder, "encoder", "add", str(source), "--kind", "fp32").returncode == 0
+    served = Identifier.open(filled).space.id
+    done = satchel(filled.folder, "encoder", "compare", "stub", "small-clip", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    stub, clip = found["encoders"]
+    assert stub["queries"] == clip["queries"] == filled.catalogue.vectors.count(served)
+    assert stub["top"]["1"]["value"] > 0.9  # drawn shapes, which it was made to tell apart
+    assert 0 <= found["same_first"] <= 1
+    assert clip["ms_per_photo"] > 0
+    assert Identifier.open(filled).space.id == served  # only measured
+
+    photos = tmp_path / "known"
+    for shape, code in zip(SHAPES, sorted(filled.catalogue.ids_of_codes())[:3], strict=False):
+        (photos / code).mkdir(parents=True)
+        for seed in range(100, 104):
+            (photos / code / f"{seed}.jpg").write_bytes(encode_jpeg(draw(shape, seed), 90))
+    arguments = ("encoder", "bench", "stub", "--known", str(photos), "--json")
+    done = satchel(filled.folder, *arguments, "--markdown", str(tmp_path / "table.md"))
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["encoders"][0]["queries"] == 12
+    table = (tmp_path / "table.md").read_text()
+    assert table.splitlines()[2].startswith("| stub | Apache-2.0 | 0 | 32 |")
+
+
+def test_too_few_photos_to_compare_on_are_said(workspace: Workspace) -> None:
+    done = satchel(workspace.folder, "encoder", "compare", "clip-b16", "lite0")
+    assert done.returncode == 2
+    assert "expected 10 photos or more" in done.stderr

@@ -21,6 +21,7 @@ from satchel.cli.shared import (
 
 if TYPE_CHECKING:
     from satchel.convert.licence import Licence
+    from satchel.workflows.encoder_figures import EncoderFigures
     from satchel.workflows.encoders import AddedEncoder, KnownEncoder
 
 encoder = typer.Typer(
@@ -227,3 +228,103 @@ def remove(context: typer.Context, name: Name, yes: Yes = False, as_json: AsJson
     if as_json:
         print_result({"removed": [name]})
     say(f"removed: {name}")
+
+
+Known = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Real query photos with their codes, as for import; default, each photo of the "
+        "gallery is searched in the others.",
+    ),
+]
+
+
+@encoder.command()
+def compare(
+    context: typer.Context,
+    first: Annotated[str, typer.Argument(metavar="NAME", help="An encoder.")],
+    second: Annotated[str, typer.Argument(metavar="OTHER", help="Another one.")],
+    known: Known = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare two encoders on this workspace's photos: how often right, how fast, how alike."""
+    figures = _measured(context, [first, second], known)
+    alike = figures[0].agreement(figures[1])
+    if as_json:
+        print_result({"encoders": [_figures(one) for one in figures], "same_first": alike})
+        return
+    _print_figures(figures)
+    say(f"{len(figures[0].ranks):,} queries; {alike:.1%} have the same first candidate")
+
+
+@encoder.command()
+def bench(
+    context: typer.Context,
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Encoders; default, all there are.")
+    ] = None,
+    known: Known = None,
+    markdown: Annotated[
+        Path | None, typer.Option(help="Write the table to this file, in Markdown.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure encoders on this workspace's photos: licence, size, side, time, accuracy."""
+    from satchel.files import write_atomically
+    from satchel.workflows import encoder_figures
+    from satchel.workflows.encoders import known_encoders
+
+    workspace = open_workspace(context)
+    there = {one.name: one for one in known_encoders(workspace)}
+    chosen = names or list(there)
+    missing = {
+        name: "damaged"
+        for name in chosen
+        if (one := there.get(name)) is not None and one.card is None
+    }
+    figures = _measured(context, [name for name in chosen if name not in missing], known)
+    if markdown is not None:
+        write_atomically(markdown, encoder_figures.markdown(figures, missing).encode())
+    if as_json:
+        print_result({"encoders": [_figures(one) for one in figures], "not_measured": missing})
+        return
+    _print_figures(figures)
+    for name, why in missing.items():
+        say(f"{name}: not measured, {why}")
+
+
+def _measured(context: typer.Context, names: list[str], known: Path | None) -> list[EncoderFigures]:
+    from satchel.catalog.importers import open_rows
+    from satchel.workflows.encoder_figures import measure_encoders
+
+    workspace = open_workspace(context)
+    source = None if known is None else open_rows(known, None)
+    with Bars() as bars:
+        return measure_encoders(workspace, names, known=source, progress=bars)
+
+
+def _figures(one: EncoderFigures) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "licence": one.card.licence,
+        "bytes": one.bytes,
+        "side_px": one.card.input_side_px,
+        "ms_per_photo": one.ms_per_photo,
+        "queries": len(one.ranks),
+        "top": {str(k): found for k, found in one.top.items()},
+    }
+
+
+def _print_figures(figures: list[EncoderFigures]) -> None:
+    from rich.table import Table
+
+    table = Table("", "licence", "MB", "side", "ms per photo", "top-1", "top-5")
+    for one in figures:
+        shares = [
+            f"{one.top[k].value:.1%} ({100 * one.top[k].low:.1f} to {100 * one.top[k].high:.1f})"
+            for k in (1, 5)
+        ]
+        side, size = str(one.card.input_side_px), f"{one.bytes / 1e6:.0f}"
+        table.add_row(one.name, one.card.licence, size, side, f"{one.ms_per_photo:.1f}", *shares)
+    print_table(table)
