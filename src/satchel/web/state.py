@@ -6,6 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from threading import BoundedSemaphore, Lock
 from typing import Annotated, Final
 
@@ -16,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from satchel.arrays import Ints
 from satchel.catalog.filters import Where
 from satchel.catalog.lookalike_groups import GroupState
+from satchel.catalog.vectors import VectorStore
 from satchel.confidence.stored import calibration_path
 from satchel.config import Settings
 from satchel.decoding.pool import DecoderPool
@@ -62,6 +64,9 @@ MAX_ANSWER_BYTES: Final = 64 * MEGABYTE
 
 ANSWER_AGE_S: Final = 24 * 60 * 60
 
+MAX_RANKED: Final = 1_000
+"""Rankings by stored photos that are kept, for pages of goods, as long as the index stays."""
+
 MAX_KEPT_PHOTOS: Final = 1_000
 """Uploaded photos that are kept for a while, at most; their bytes are limited too."""
 
@@ -84,11 +89,16 @@ class Identified:
     space: str
 
 
+RankStored = Callable[[tuple[str, ...], bytes, int], Sequence[RankedProduct]]
+"""(SHA-256 of photos, database ids of products as int64, how many) → products, best first."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Current:
     stamp: Stamp
     identifier: Identifier
     indexed: int
+    rank_stored: RankStored
 
 
 class ServerState:
@@ -229,10 +239,8 @@ class ServerState:
         Raises:
             IndexMissing: there is nothing to search.
         """
-        identifier = self._up_to_date().identifier
-        vectors = self.workspace.catalogue.vectors
-        stored = vectors.embeddings(identifier.space.id, photos, None)
-        return _ranked(identifier, list(stored.values()), products, top)
+        ranked = self._up_to_date().rank_stored(tuple(photos), products.tobytes(), top)
+        return list(ranked)
 
     def products_of(self, codes: Sequence[str]) -> dict[str, Product]:
         """Return the products of these codes, by code; some hundreds at most."""
@@ -322,7 +330,8 @@ class ServerState:
         identifier = Identifier.of(
             workspace, self._embedder, index, self._limits, decoder=self.decoder
         )
-        return _Current(stamp, identifier, len(index))
+        rank = partial(_rank_stored, identifier, workspace.catalogue.vectors)
+        return _Current(stamp, identifier, len(index), lru_cache(MAX_RANKED)(rank))
 
     def _stamp(self) -> Stamp:
         """Stamps of the index, the file naming the encoder, and its calibration, if they exist."""
@@ -343,6 +352,18 @@ class ServerState:
                 yield
         finally:
             self._places.release()
+
+
+def _rank_stored(
+    identifier: Identifier,
+    vectors: VectorStore,
+    photos: tuple[str, ...],
+    products: bytes,
+    top: int,
+) -> Sequence[RankedProduct]:
+    """Rank products by stored embeddings; of one index that always gives the same."""
+    stored = vectors.embeddings(identifier.space.id, photos, None)
+    return _ranked(identifier, list(stored.values()), np.frombuffer(products, np.int64), top)
 
 
 def _ranked(
