@@ -324,7 +324,7 @@ def test_what_was_decided_cannot_be_changed(market: Market) -> None:
 def test_the_shelf_follows_every_step(market: Market) -> None:
     listing = market.on_sale()
     shelf, reservations = market.goods.shelf, market.goods.reservations
-    for text in ("디올", "dior LADY", "m1", "가죽", "black bag"):
+    for text in ("디올", "dior LADY", "m1", "가죽", "black bag", "가방", "방"):
         assert shelf.find(Wanted(text=text)).total == 1, text
     assert shelf.find(Wanted(text="red")).total == 0
     assert shelf.find(Wanted(brand=("크리스찬 디올",), to_krw=1_000_000)).total == 1

@@ -273,3 +273,22 @@ def test_regions_of_two_photos_are_for_experts_and_for_photos_that_there_are(des
     ):
         answer = desk.clients["expert"].get(path, params={**given, **changed})
         assert answer.status_code == status, answer.text
+
+
+def test_an_admin_gives_a_case_to_an_expert(desk: Desk) -> None:
+    listing = submitted(desk.clients["seller"], CODES[0])
+    path = f"/desk/{listing}"
+    assert "Assign for a day" not in desk.see("expert", path)
+    page = desk.see("admin", path)
+    options = dict(re.findall(r'<option value="(\d+)">([^<]+)</option>', page))
+    assert sorted(options.values()) == ["Admin", "Expert", "Second"]
+    number = {name: account for account, name in options.items()}["Second"]
+    csrf = re.search(r'name="csrf" value="([0-9a-f]{64})"', page)
+    assert csrf
+    desk.send("expert", f"{path}/assign", status=403, expert=number)
+    seller = desk.market.accounts.by_email("seller@example.com").id
+    desk.send("admin", f"{path}/assign", status=403, expert=seller)
+    desk.send("admin", f"{path}/assign", expert=number)
+    assert "Second has it" in desk.see("expert", "/desk")
+    assert "Assign for a day" not in desk.see("admin", path)
+    desk.send("admin", f"{path}/assign", status=409, expert=number)

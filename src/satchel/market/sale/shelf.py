@@ -20,6 +20,7 @@ from satchel.market.listings.tables import ListingRow
 from satchel.market.sale.tables import SaleItemRow
 from satchel.records import Facet, FacetValue
 from satchel.text import folded
+from satchel.translations import translations
 
 PAGE: Final = 48
 MAX_WORDS: Final = 8
@@ -277,6 +278,8 @@ class Shelf:
         }
         spellings = self._brands.spellings(known["brand"] or "")
         words = [listing.code, *spellings, *known.values(), listing.size, listing.text]
+        if known["category"]:  # found as it is named on Korean pages, too
+            words.append(translations("ko").gettext(known["category"].casefold()))
         before = connection.execute(
             select(SaleItemRow.offered_at).where(SaleItemRow.listing_id == listing.id)
         ).scalar()

@@ -10,6 +10,7 @@ PAGES: Final = (
     "admin",
     "certificates",
     "desk",
+    "desk_assign",
     "entry",
     "figures",
     "identities",

@@ -113,10 +113,7 @@ def release(market: Market, who: Who, listing: Id) -> Listing:
 @desk.post("/{listing}/assign", dependencies=[ADMIN], responses=problems(401, 403, 404, 409, 422))
 def assign(market: Market, who: Who, listing: Id, given: Assigning) -> Listing:
     """Give a listing to an expert for a day."""
-    account = market.accounts.by_id(given.expert)
-    if account is None or not account.role.includes(Role.EXPERT):
-        raise Forbidden(f"expected the account of an expert, got {given.expert}")
-    expert, admin = Actor(account.id, account.role), actor_of(who)
+    expert, admin = expert_of(market, given.expert), actor_of(who)
     return Listing.of(market.goods.queue.assign(listing, expert, admin), admin)
 
 
@@ -200,6 +197,19 @@ def revoke(market: Market, who: Who, number: Number, given: Revoking) -> Listing
 
 router.include_router(desk)
 router.include_router(certificates)
+
+
+def expert_of(market: MarketState, number: int) -> Actor:
+    """Return the expert with this account.
+
+    Raises:
+        Forbidden: it is no account that may decide now.
+    """
+    account = market.accounts.by_id(number)
+    may = account is not None and account.role.includes(Role.EXPERT) and not account.disabled_at
+    if account is None or not may:
+        raise Forbidden(f"expected the account of an expert, got {number}")
+    return Actor(account.id, account.role)
 
 
 def case_of(market: MarketState, actor: Actor, public_id: str) -> DeskCase:

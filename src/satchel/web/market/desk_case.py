@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from satchel.catalog.store import Catalogue
 from satchel.lookalikes.differences import differences
+from satchel.market.accounts.records import Account
+from satchel.market.desk.opinions import Standing
 from satchel.market.desk.queue import is_claimed
 from satchel.market.desk.records import NAMED_PHOTOS, Opinion, Reason
 from satchel.market.desk.seen import SeenBefore, seen_before
@@ -77,6 +79,7 @@ def case_values(
         "reasons": list(Reason),
         "photos_to_ask": NAMED_PHOTOS,
         "me": actor.account,
+        "experts": _assignable(market, actor, listing, standing),
     }
 
 
@@ -155,6 +158,20 @@ def _people(actor: Actor, listing: Listing, opinions: Sequence[Opinion]) -> set[
     """Accounts whose names are shown: who has the case, and to an admin who said what."""
     said = {one.expert for one in opinions} if actor.role is Role.ADMIN else set()
     return {listing.claimed_by, actor.account, *said}
+
+
+def _assignable(
+    market: MarketState, actor: Actor, listing: Listing, standing: Standing
+) -> list[Account]:
+    """Experts to whom an admin can give the case now, by name; none for others."""
+    waits = listing.state in {State.SUBMITTED, State.IN_REVIEW} and not is_claimed(listing)
+    if actor.role is not Role.ADMIN or not waits:
+        return []
+    roles = (Role.ADMIN,) if standing.disputed else (Role.EXPERT, Role.ADMIN)
+    found = [account for role in roles for account in market.accounts.page(role=role)[1]]
+    barred = {*standing.experts, listing.seller}
+    able = [one for one in found if one.id not in barred and one.disabled_at is None]
+    return sorted(able, key=lambda one: (one.name.casefold(), one.id))
 
 
 def _may_claim(listing: Listing, experts: frozenset[int], actor: Actor, *, disputed: bool) -> bool:
