@@ -28,6 +28,7 @@ MOST_PRODUCTS: Final = 50
 
 if TYPE_CHECKING:
     from satchel.collect.crawl import Crawled
+    from satchel.collect.learning import RoundCount
     from satchel.collect.queries import Query
     from satchel.collect.recording import Recorded
     from satchel.collect.records import SourceCount
@@ -88,6 +89,15 @@ def collect(
             min=1, max=1_000, metavar="N", help="Candidates of a source for a product, at most."
         ),
     ] = None,
+    refill: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Curate, then search again for products with fewer than N kept photos, with "
+            "queries refined by what stayed, until they have N or nothing new is found.",
+        ),
+    ] = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what failed in earlier runs.")
     ] = False,
@@ -100,6 +110,11 @@ def collect(
     as_json: AsJson = False,
 ) -> None:
     """Fetch photos of products, of a list of URLs or found by searching, as the sites permit."""
+    if refill is not None:
+        if path is not None or shop or codes or short_of or per_product or dry_run or report:
+            raise UsageError("expected only --source, --code and --json with --refill")
+        _refill(context, refill, source or [], code or [], as_json=as_json)
+        return
     _check(path, source, shop, (codes, code, short_of), per_product, dry_run=dry_run)
     if again and shop is None:
         raise UsageError("expected --shop with --again: its pages are read again")
@@ -120,10 +135,12 @@ def collect(
     if not dry_run:
         from satchel.workflows.collect import report as count_all
 
-        counted = count_all(workspace)
-        result |= asdict(counted)
+        counted, passes = count_all(workspace), _rounds(workspace)
+        result |= {**asdict(counted), "passes": passes}
         if not as_json:
             _show(counted)
+        if not as_json and passes:
+            _show_rounds(passes)
     if as_json:
         print_result(result)
     refused = result.get("stopped") or result.get("list", {}).get("problems")
@@ -229,6 +246,50 @@ def _read_shop(
         complain(f"{done.shop}: {done.stopped}")
     _say_refused(refusals)
     return asdict(done)
+
+
+def _refill(
+    context: typer.Context, wanted: int, sources: list[str], code: list[str], *, as_json: bool
+) -> None:
+    from satchel.workflows.collect import wanted_products
+    from satchel.workflows.refill import refill
+
+    workspace = open_workspace(context)
+    products, _ = wanted_products(workspace, code)
+    with Bars() as bars:
+        done = refill(workspace, wanted, products, sources=sources, progress=bars)
+        bars.end()
+    _say_searched(done.searched)
+    rounds = _rounds(workspace)
+    say(f"{done.rounds:,} rounds, {done.new:,} new photos; ended since {done.ended}")
+    for short, kept in list(done.short.items())[: problems_shown()]:
+        complain(f"  {short} has {kept:,} of {wanted:,} photos")
+    if as_json:
+        print_result({**asdict(done), "passes": rounds})
+    else:
+        _show_rounds(rounds)
+    if done.short or any(one.stopped for one in done.searched):
+        raise typer.Exit(SOME_FAILED)
+
+
+def _rounds(workspace: Workspace) -> list[RoundCount]:
+    from satchel.collect.learning import count_rounds
+    from satchel.collect.store import CandidateStore
+
+    return count_rounds(CandidateStore(workspace.catalogue.engine).fates())
+
+
+def _show_rounds(rounds: list[RoundCount]) -> None:
+    """Show what each pass brought, and what curation left of it."""
+    from rich.table import Table
+
+    table = Table("pass", "products", "photos", "garbage", "usable")
+    for one in rounds:
+        garbage = ", ".join(f"{count:,} {kind}" for kind, count in one.garbage.items())
+        table.add_row(
+            str(one.number), f"{one.products:,}", f"{one.collected:,}", garbage, f"{one.usable:,}"
+        )
+    print_table(table)
 
 
 def _say_refused(refusals: Refusals) -> None:

@@ -11,6 +11,8 @@ class State(StrEnum):
     """What became of a candidate."""
 
     WAITING = "waiting"
+    SPARE = "spare"
+    """Not among the most promising; fetched when these do not suffice."""
     FETCHED = "fetched"
     """Received, and not yet stored."""
     STORED = "stored"
@@ -114,3 +116,41 @@ class ReasonCount:
     reason: str
     count: int
     example: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spare:
+    """A candidate that is not fetched yet, with what is known of its worth.
+
+    Attributes:
+        score: likeness to the product's photos, a cosine; None where it is not known.
+    """
+
+    id: int
+    code: str
+    url: str
+    source: str
+    query: str | None
+    rank: int | None
+    thumbnail: str | None
+    score: float | None
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What curation made of a photo that a candidate brought.
+
+    Attributes:
+        state: kept, doubtful or dropped.
+        reasons: kinds of the reasons.
+    """
+
+    code: str
+    source: str
+    query: str | None
+    rank: int | None
+    title: str | None
+    round: int
+    state: str
+    reasons: tuple[str, ...]

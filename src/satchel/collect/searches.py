@@ -63,3 +63,8 @@ class SearchStore:
         """Return the number of the last round of searches; 0 before the first."""
         with self._engine.connect() as connection:
             return connection.scalar(select(func.max(SearchRow.round))) or 0
+
+    def sources(self) -> list[str]:
+        """Return the sources that were searched so far."""
+        with self._engine.connect() as connection:
+            return list(connection.scalars(select(SearchRow.source).distinct().order_by("source")))

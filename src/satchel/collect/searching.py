@@ -50,7 +50,8 @@ class Search:
     """What searches are recorded with.
 
     Attributes:
-        per_product: candidates that one source names for one product, at most.
+        per_product: candidates that one source names for one product in this round, at most.
+        deepest: rank after which photos are not recorded; None records all.
         number: of the round of searches.
         answers: folder for answers that were not understood.
     """
@@ -62,6 +63,7 @@ class Search:
     per_product: int
     answers: Path
     number: int = 1
+    deepest: int | None = None
 
 
 def search(
@@ -98,7 +100,8 @@ def search(
             done.stopped = str(error)
             break
         done.searches += 1
-        found = [_found(one, rank, hit) for rank, hit in enumerate(hits[: into.per_product], 1)]
+        hits = hits[: min(into.per_product, into.deepest or into.per_product)]
+        found = [_found(one, rank, hit) for rank, hit in enumerate(hits, 1)]
         done.found += len(found)
         done.new += record(
             found,
@@ -138,7 +141,7 @@ def _due(
         for query in of_product:
             if query.text in made:
                 continue
-            if into.candidates.found_for(query.code, name) >= into.per_product:
+            if into.candidates.found_for(query.code, name, into.number) >= into.per_product:
                 break
             yield query
         progress.advance()

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Engine, func, select, update
+from sqlalchemy import Engine, and_, func, select, update
 
 from satchel.catalog.database import writing
 from satchel.catalog.dialect import insert_or_ignore
-from satchel.catalog.tables import PhotoSourceRow, now
+from satchel.catalog.tables import PhotoSourceRow, ProductPhotoRow, ProductRow, now
 from satchel.collect.records import (
     Candidate,
     Change,
+    Fate,
     Found,
     HostCount,
     ReasonCount,
     SourceCount,
+    Spare,
     State,
 )
 from satchel.collect.tables import CandidateRow
@@ -138,13 +140,61 @@ class CandidateStore:
         with self._engine.connect() as connection:
             return connection.execute(chosen).first() is not None
 
-    def found_for(self, code: str, source: str) -> int:
-        """Count the candidates of a product that a source was the first to name."""
+    def found_for(self, code: str, source: str, number: int) -> int:
+        """Count the candidates of a product that a source was the first to name, in a round."""
         chosen = select(func.count()).where(
-            CandidateRow.code == code, CandidateRow.source == source
+            CandidateRow.code == code, CandidateRow.source == source, CandidateRow.round == number
         )
         with self._engine.connect() as connection:
             return connection.scalar(chosen) or 0
+
+    def spares(self, code: str) -> list[Spare]:
+        """Return the candidates of a product that are not fetched yet."""
+        columns = [getattr(CandidateRow, name) for name in Spare.__dataclass_fields__]
+        chosen = (
+            select(*columns)
+            .where(CandidateRow.code == code)
+            .where(CandidateRow.state.in_((State.WAITING, State.SPARE)))
+            .order_by(CandidateRow.id)
+        )
+        with self._engine.connect() as connection:
+            return [Spare(*row) for row in connection.execute(chosen)]
+
+    def set_scores(self, scores: Mapping[int, float]) -> None:
+        """Write the likeness of candidates to their products' photos."""
+        with writing(self._engine) as connection:
+            for one, score in scores.items():
+                row = update(CandidateRow).where(CandidateRow.id == one)
+                connection.execute(row.values(score=score))
+            connection.commit()
+
+    def fates(self) -> list[Fate]:
+        """Return what curation made of the photos that candidates brought."""
+        columns = ("code", "source", "query", "rank", "title", "round")
+        chosen = (
+            select(
+                *(getattr(CandidateRow, name) for name in columns),
+                ProductPhotoRow.state,
+                ProductPhotoRow.reasons,
+            )
+            .join(PhotoSourceRow, PhotoSourceRow.source_sha256 == CandidateRow.sha256)
+            .join(ProductRow, ProductRow.code == CandidateRow.code)
+            .join(
+                ProductPhotoRow,
+                and_(
+                    ProductPhotoRow.product_id == ProductRow.id,
+                    ProductPhotoRow.photo_id == PhotoSourceRow.photo_id,
+                ),
+            )
+            .where(CandidateRow.state == State.STORED)
+            .order_by(CandidateRow.id)
+        )
+        with self._engine.connect() as connection:
+            rows = connection.execute(chosen).all()
+        return [
+            Fate(**{**row._mapping, "reasons": tuple(one["kind"] for one in row.reasons)})
+            for row in rows
+        ]
 
     def counts(self) -> list[HostCount]:
         """Count candidates by host, the host with the most first."""
@@ -188,7 +238,7 @@ def _counts(states: Counter[str]) -> dict[str, int]:
     new, duplicate = states[State.STORED], states[State.DUPLICATE]
     return {
         "found": states.total(),
-        "waiting": states[State.WAITING],
+        "waiting": states[State.WAITING] + states[State.SPARE],
         "fetched": states[State.FETCHED] + new + duplicate,
         "refused": states[State.REFUSED],
         "failed": states[State.FAILED],

@@ -15,7 +15,8 @@ class CandidateRow(Base):
 
     `source` names the list or service that named it, `query` what was searched for and `rank` the
     place among the answers, from 1. `sha256` is of the bytes that were received. `round` is 1 for
-    the first search and counts up with each refill.
+    the first search and counts up with each refill. `score` is the likeness of its thumbnail to the
+    product's photos, a cosine.
     """
 
     __tablename__ = "photo_candidates"
@@ -38,6 +39,7 @@ class CandidateRow(Base):
     title: Mapped[str | None]
     thumbnail: Mapped[str | None]
     round: Mapped[int] = mapped_column(default=1, server_default="1")
+    score: Mapped[float | None]
     state: Mapped[str] = mapped_column(String(16))
     reason: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,6 +149,8 @@ def search_photos(
     queries: Sequence[Sequence[Query]],
     *,
     per_product: int | None = None,
+    number: int = 1,
+    deepest: Callable[[str], int | None] = lambda _: None,
     retry: bool = False,
     progress: Progress = SILENT,
 ) -> tuple[list[Searched], Refusals]:
@@ -159,6 +161,8 @@ def search_photos(
         queries: of each product.
         per_product: candidates that one source names for one product, at most; default, as the
             settings say.
+        number: of the round of searches.
+        deepest: source → rank after which its photos are not worth recording; None for none.
         retry: make searches again that failed in earlier runs.
 
     Raises:
@@ -169,11 +173,11 @@ def search_photos(
     for name in sources:
         opener(name)
     rules, refusals, done = workspace.settings.collect, Refusals(), []
-    with _collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
+    with collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
         if retry:
             SearchStore(workspace.catalogue.engine).forget_failed()
-        context = _context(workspace, client, headers)
-        into = _search_into(workspace, per_product or rules.per_product)
+        context = source_context(workspace, client, headers)
+        into = _search_into(workspace, per_product or rules.per_product, number)
         for name in sources:
             progress.begin("search", len(queries))
             with open_source(name, context) as source:
@@ -184,7 +188,7 @@ def search_photos(
 
 
 @contextmanager
-def _collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
+def collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
     """Hold the lock of collecting; yields the headers of requests.
 
     Raises:
@@ -230,12 +234,12 @@ def read_shop_pages(
     from satchel.collect.shops.reading import read_shop  # noqa: PLC0415
 
     rules, refusals = workspace.settings.collect, Refusals()
-    with _collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
+    with collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
         try:
             done = read_shop(
                 address,
                 Matcher(products, workspace.catalogue.brands),
-                _context(workspace, client, headers),
+                source_context(workspace, client, headers),
                 _search_into(workspace, rules.per_product),
                 most_pages=most_pages or rules.max_pages,
                 patience=patience or Patience(),
@@ -249,15 +253,16 @@ def read_shop_pages(
     return done, refusals
 
 
-def _context(
+def source_context(
     workspace: Workspace, client: FetchClient, headers: Mapping[str, str]
 ) -> SourceContext:
+    """Return what sources and thumbnails are requested with."""
     rules = workspace.settings.collect
     permissions = Permissions(client, headers, rules.permitted)
     return SourceContext(workspace.folder, rules, client, permissions, headers)
 
 
-def _search_into(workspace: Workspace, per_product: int) -> Search:
+def _search_into(workspace: Workspace, per_product: int, number: int = 1) -> Search:
     engine = workspace.catalogue.engine
     return Search(
         workspace.catalogue,
@@ -266,6 +271,7 @@ def _search_into(workspace: Workspace, per_product: int) -> Search:
         fetch_rules(workspace),
         per_product,
         workspace.folder / FOLDER / "answers",
+        number,
     )
 
 
@@ -287,7 +293,7 @@ def collect_photos(
     """
     rules = workspace.settings.collect
     candidates = CandidateStore(workspace.catalogue.engine)
-    with _collecting(workspace) as headers, ExitStack() as files:
+    with collecting(workspace) as headers, ExitStack() as files:
         if retry:
             candidates.retry_failed()
         limits = workspace.settings.photos.limits()

@@ -1,0 +1,174 @@
+"""`satchel collect --refill`: search again for products short of good photos, and curate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from satchel.arrays import Floats
+from satchel.collect.hosts import Patience
+from satchel.collect.learning import Lessons
+from satchel.collect.preranking import Thumbnails, prerank
+from satchel.collect.searches import SearchStore
+from satchel.collect.searching import Searched
+from satchel.collect.store import CandidateStore
+from satchel.decoding.pool import DecoderPool
+from satchel.encode.embedder import Embedder
+from satchel.errors import CatalogueError, UsageError
+from satchel.fetch.client import FetchClient
+from satchel.progress import SILENT, Progress
+from satchel.records import Product
+from satchel.served import load_embedder
+from satchel.workflows.collect import (
+    collect_photos,
+    collecting,
+    fetch_rules,
+    first_queries,
+    search_photos,
+    source_context,
+)
+from satchel.workflows.curate import curate_catalogue
+from satchel.workspace import Workspace
+
+MOST_ROUNDS: Final = 5
+
+
+@dataclass(slots=True)
+class Refilled:
+    """Result of a refill.
+
+    Attributes:
+        searched: what became of each source, of each round.
+        rounds: searches again that were made now.
+        short: products that still have too few photos, by code, with how many they have.
+        ended: why no further round was made.
+    """
+
+    rounds: int = 0
+    new: int = 0
+    searched: list[Searched] = field(default_factory=list)
+    short: dict[str, int] = field(default_factory=dict)
+    ended: str = ""
+
+
+def refill(
+    workspace: Workspace,
+    wanted: int,
+    products: Sequence[Product],
+    *,
+    sources: Sequence[str] = (),
+    embedder: Embedder | None = None,
+    patience: Patience | None = None,
+    progress: Progress = SILENT,
+) -> Refilled:
+    """Search, fetch and curate in turn until products have enough photos, or nothing new comes.
+
+    Args:
+        wanted: kept photos of each product.
+        products: that are refilled.
+        sources: to search at; default, all that were searched before.
+        embedder: default, the served one.
+
+    Raises:
+        UsageError: nothing was searched before and no source is named; otherwise as
+            `search_photos`.
+        CatalogueError: there are no photos to curate.
+        StorageError, WorkspaceError, DecoderError, EncoderError: see the steps.
+    """
+    embedder = embedder or load_embedder(workspace, threads=1)
+    engine, catalogue = workspace.catalogue.engine, workspace.catalogue
+    sources = sources or SearchStore(engine).sources()
+    if not sources:
+        raise UsageError(
+            "expected --source NAME: nothing was searched so far that could be refined"
+        )
+    candidates, done = CandidateStore(engine), Refilled()
+    _curate(workspace, embedder, progress)
+    for _ in range(MOST_ROUNDS):
+        done.short = _short(workspace, wanted, products)
+        if not done.short:
+            done.ended = "all products have enough photos"
+            return done
+        number = max(1, SearchStore(engine).last_round()) + 1
+        lessons = Lessons(candidates.fates(), first_queries(workspace, products))
+        few = [one for one in products if one.code in done.short]
+        queries = [
+            lessons.refine(first, product, catalogue.brands)
+            for first, product in zip(first_queries(workspace, few), few, strict=True)
+        ]
+        searched, _ = search_photos(
+            workspace, sources, queries, number=number, deepest=lessons.deepest, progress=progress
+        )
+        done.searched += searched
+        done.rounds += 1
+        missing = {code: wanted - kept for code, kept in done.short.items()}
+        _prerank(
+            workspace,
+            embedder,
+            missing,
+            lessons,
+            patience=patience or Patience(),
+            progress=progress,
+        )
+        before = len(candidates.fates())
+        crawled = collect_photos(workspace, patience=patience, progress=progress)
+        if not crawled.finished:
+            done.ended = "nothing new was found"
+            break
+        done.new += len(candidates.fates()) - before
+        _curate(workspace, embedder, progress)
+    done.short = _short(workspace, wanted, products)
+    done.ended = done.ended or f"{MOST_ROUNDS} rounds were made"
+    return done
+
+
+def _curate(workspace: Workspace, embedder: Embedder, progress: Progress) -> None:
+    rules = workspace.settings.curate
+    try:
+        curate_catalogue(workspace, rules, embedder=embedder, progress=progress)
+    except CatalogueError:  # no photo yet: all is short
+        return
+
+
+def _short(workspace: Workspace, wanted: int, products: Sequence[Product]) -> dict[str, int]:
+    kept = workspace.catalogue.count_kept()
+    return {one.code: kept.get(one.code, 0) for one in products if kept.get(one.code, 0) < wanted}
+
+
+def _prerank(
+    workspace: Workspace,
+    embedder: Embedder,
+    missing: dict[str, int],
+    lessons: Lessons,
+    *,
+    patience: Patience,
+    progress: Progress,
+) -> None:
+    limits = workspace.settings.photos.limits()
+    with (
+        collecting(workspace) as headers,
+        FetchClient(fetch_rules(workspace)) as client,
+        DecoderPool(memory_bytes=limits.max_decode_bytes) as decoder,
+    ):
+        context = source_context(workspace, client, headers)
+        thumbnails = Thumbnails(context, decoder, limits, embedder, patience)
+        prerank(
+            missing,
+            _vectors(workspace, embedder),
+            CandidateStore(workspace.catalogue.engine),
+            thumbnails,
+            lessons,
+            progress=progress,
+        )
+
+
+def _vectors(workspace: Workspace, embedder: Embedder) -> dict[str, Floats]:
+    """Return the vectors of the photos of each product that are searched, by its code."""
+    space = embedder.space
+    gallery = workspace.catalogue.vectors.gallery(space.id, space.card.dimension)
+    codes = {number: code for code, number in workspace.catalogue.ids_of_codes().items()}
+    return {
+        codes[number]: gallery.vectors[gallery.products == number]
+        for number in dict.fromkeys(gallery.products.tolist())
+    }
