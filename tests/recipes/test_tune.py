@@ -96,7 +96,7 @@ def test_torch_sees_what_the_graph_sees(start: clip_file.Weights, size_px: tuple
     import onnxruntime as ort
 
     crops = np.random.default_rng(2).integers(0, 256, (3, *size_px, 3), np.uint8)
-    session = ort.InferenceSession(clip.image_encoder_model(start)[0].SerializeToString())
+    session = ort.InferenceSession(clip.image_encoder_model(start).SerializeToString())
     expected = session.run(["vectors"], {"crops": crops})[0]
     with torch.inference_mode():
         seen = TorchImageEncoder(start)(torch.from_numpy(crops).permute(0, 3, 1, 2).float())

@@ -361,7 +361,7 @@ def spec_of(found: Found, facts: Facts) -> VitSpec:
             activation=facts.activation or "gelu",
             epsilon=facts.epsilon or 0,
             pool=pool,
-            pool_heads=facts.pool_heads or facts.heads or 1,
+            pool_heads=(facts.pool_heads or facts.heads or 1) if pool == "attention" else 1,
             rope=pool == "attention" and "pre.g" in found,  # Perception Encoder alone has both
             mean=facts.mean or (0, 0, 0),
             std=facts.std or (1, 1, 1),
