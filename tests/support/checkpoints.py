@@ -69,6 +69,17 @@ def own_vectors(made: Any, crops: np.ndarray) -> np.ndarray:
     return found
 
 
+def own_features(made: Any, crops: np.ndarray) -> np.ndarray:
+    """Unit vectors of uint8 crops, by what timm's classifier would get."""
+    config = made.pretrained_cfg
+    mean, std = (np.array(config[name], np.float32) for name in ("mean", "std"))
+    scaled = torch.from_numpy((crops / np.float32(255) - mean) / std).permute(0, 3, 1, 2)
+    with torch.inference_mode():
+        seen = made.forward_head(made.forward_features(scaled), pre_logits=True).flatten(1)
+        found: np.ndarray = torch.nn.functional.normalize(seen, dim=1).numpy()
+    return found
+
+
 def write_timm(made: Any, folder: Path, name: str, **arguments: Any) -> Path:
     """Save as timm does: model.safetensors and config.json."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from conftest import SHAPES, draw
@@ -199,3 +200,71 @@ def test_too_few_photos_to_compare_on_are_said(workspace: Workspace) -> None:
     done = satchel(workspace.folder, "encoder", "compare", "clip-b16", "lite0")
     assert done.returncode == 2
     assert "expected 10 photos or more" in done.stderr
+
+
+@pytest.mark.flow
+def test_a_network_of_convolutions_is_added_by_timm(filled: Workspace, tmp_path: Path) -> None:
+    from satchel.encode.encoder import Encoder
+
+    options = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}
+    network = checkpoints.network("convnext_tiny", num_classes=5, **options)
+    folder = checkpoints.write_timm(network, tmp_path / "cnn", "convnext_tiny")
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_args": options}))
+    done = satchel(filled.folder, "encoder", "add", str(folder), "--side", "64", "--json")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert {one["kind"] for one in found["from"]["exports"]} == {"fp32", "fp16", "int8"}
+    crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
+    own = checkpoints.own_features(network, crops)
+    vectors = Encoder.load(encoder_card(filled.models, "cnn")).encode(crops).vectors
+    assert (vectors * own).sum(1).min() > 0.97
+    assert satchel(filled.folder, "promote", "cnn").returncode == 0
+
+
+@pytest.mark.flow
+def test_an_onnx_file_is_wrapped_with_the_preprocessing_that_is_said(
+    filled: Workspace, tmp_path: Path
+) -> None:
+    from onnx import TensorProto, helper, save
+
+    from satchel.encode.encoder import Encoder
+
+    side = 32
+    graph = helper.make_graph(
+        [
+            helper.make_node("AveragePool", ["x"], ["map"], kernel_shape=[4, 4], strides=[4, 4]),
+            helper.make_node("Flatten", ["map"], ["y"], axis=1),
+        ],
+        "theirs",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 3, side, side])],
+        [
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 192]),
+            helper.make_tensor_value_info("map", TensorProto.FLOAT, ["n", 3, 8, 8]),
+        ],
+    )
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    save(model, str(folder / "pooled.onnx"))
+    checkpoints.write_readme(folder, "mit")
+    arguments = ("encoder", "add", str(folder / "pooled.onnx"), "--kind", "fp32")
+    refused = satchel(filled.folder, *arguments)
+    assert refused.returncode == 2
+    assert "side_px, mean, std and layout" in refused.stderr
+    about = tmp_path / "about.toml"
+    said = f"side_px = {side}\nmean = [0.5, 0.4, 0.3]\nstd = [0.2, 0.3, 0.4]\n"
+    about.write_text(said + 'output = "nothing"\n')
+    refused = satchel(filled.folder, *arguments, "--about", str(about))
+    assert "got nothing; it has y, map" in refused.stderr
+    about.write_text(said + 'saliency = "map"\n')
+    done = satchel(filled.folder, *arguments, "--about", str(about))
+    assert done.returncode == 0, done.stderr
+    encoder = Encoder.load(encoder_card(filled.models, "pooled"))
+    crops = np.random.default_rng(0).integers(0, 256, (2, side, side, 3), np.uint8)
+    scaled = (crops / 255 - (0.5, 0.4, 0.3)) / (0.2, 0.3, 0.4)
+    cells = scaled.reshape(2, 8, 4, 8, 4, 3).mean((2, 4)).transpose(0, 3, 1, 2)
+    expected = cells.reshape(2, -1) / np.linalg.norm(cells.reshape(2, -1), axis=1, keepdims=True)
+    seen = encoder.encode(crops)
+    assert np.allclose(seen.vectors, expected, atol=1e-5)
+    assert np.allclose(seen.saliency, cells.sum(1).clip(0), atol=1e-4)

@@ -24,6 +24,7 @@ from satchel.convert.gate import KINDS, Exported, Kind, best
 from satchel.convert.licence import Licence
 from satchel.convert.sources import ONNX, Provenance, Source, default_name, resolve
 from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
+from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.encode.registry import BUILTINS, CARD, NAME_PATTERN, encoder_card, read_serving
 from satchel.errors import EncoderError, PhotoError, UsageError
 from satchel.files import sync
@@ -359,7 +360,6 @@ def _of_onnx(source: Source, wanted: Wanted, photos: Sequence[_Photo], progress:
     from satchel.convert.export import export_model  # noqa: PLC0415 - onnx is an extra
     from satchel.convert.static_int8 import ALL_LAYERS  # noqa: PLC0415
     from satchel.convert.wrap import read_onnx, read_preprocessing, wrapped  # noqa: PLC0415
-    from satchel.encode.encoder import INPUT, OUTPUTS  # noqa: PLC0415
 
     given = read_preprocessing(wanted.about)
     plain = wrapped(read_onnx(source.file), given).SerializeToString()
@@ -396,9 +396,9 @@ def uncalibrated() -> Confidence:
 
 def _card(name: str, source: Source, wanted: Wanted, made: _Made, chosen: Exported) -> EncoderCard:
     origin = source.provenance
-    session = open_session(chosen.model, MODEL, threads=1)
     at = f"@{origin.revision}" if origin.revision and "@" not in origin.source else ""
     options = f" --side {made.side_px}" + ("" if wanted.projected else " --before-projection")
+    options += f" --about {wanted.about.name}" if wanted.about else ""
     return EncoderCard(
         name=name,
         file=MODEL,
@@ -409,7 +409,7 @@ def _card(name: str, source: Source, wanted: Wanted, made: _Made, chosen: Export
         input_side_px=made.side_px,
         patch_px=made.patch_px,
         preprocessing="inside the model: RGB uint8",
-        dimension=int(session.get_outputs()[0].shape[1]),
+        dimension=_dimension(chosen.model, made.side_px),
         n_passes=1,
         patch_dimension=made.patch_dimension,
         parity=chosen.parity,
@@ -419,6 +419,13 @@ def _card(name: str, source: Source, wanted: Wanted, made: _Made, chosen: Export
         ),
         confidence=uncalibrated(),
     )
+
+
+def _dimension(model: bytes, side_px: int) -> int:
+    """Length of a model's vectors, which an ONNX file of others need not declare."""
+    blank = np.zeros((1, side_px, side_px, 3), np.uint8)
+    found = open_session(model, MODEL, threads=1).run([OUTPUTS[0]], {INPUT: blank})[0]
+    return int(found.shape[1])
 
 
 def _write(folder: Path, card: EncoderCard, model: bytes, added: AddedEncoder) -> None:
