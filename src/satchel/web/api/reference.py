@@ -109,7 +109,8 @@ def type_name(schema: Mapping[str, Any]) -> str:
     if "enum" in schema:
         return " | ".join(map(str, schema["enum"]))
     if schema.get("type") == "array":
-        return f"{type_name(schema['items'])}[]"
+        several = ", ".join(type_name(one) for one in schema.get("prefixItems", ()))
+        return f"[{several}]" if several else f"{type_name(schema.get('items', {}))}[]"
     if "contentMediaType" in schema or schema.get("format") == "binary":
         return "file"
     bounds = [str(schema[key]) for key in ("minimum", "maximum") if key in schema]
