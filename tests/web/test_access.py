@@ -52,7 +52,11 @@ class Rule:
         one = self.declared
         words = [one.role.value if one.role else "everybody"]
         words += [one.scope.value] if one.scope else []
-        words += [name for name in ("recent", "form", "before_terms") if getattr(one, name)]
+        words += [
+            name
+            for name in ("recent", "form", "before_terms", "from_outside")
+            if getattr(one, name)
+        ]
         return f"{self.method} {self.path} {' '.join(words)}"
 
 
@@ -172,7 +176,7 @@ def test_what_changes_something_is_for_nobody_unknown(app: FastAPI) -> None:
     }
     stateless = {"/identify", "/example", "/feedback", "/feedback/other"}
     stateless |= {"/api/v1/identify", "/api/v1/feedback"}
-    stateless |= {"/goods/similar", "/api/v1/goods/similar"}
+    stateless |= {"/goods/similar", "/api/v1/goods/similar", "/share", "/share/identify"}
     assert open_ <= ways_in | stateless
 
 

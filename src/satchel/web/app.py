@@ -38,6 +38,7 @@ from satchel.web.middleware.origins import OwnOrigin
 from satchel.web.middleware.rates import LimitedRate
 from satchel.web.middleware.stopping import RefusedWhileStopping
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
+from satchel.web.pages.share import SHARE
 from satchel.web.problems import problem_json, problem_of
 from satchel.web.refusals import log_refusal
 from satchel.web.routing import Subject
@@ -54,7 +55,13 @@ DESCRIPTION: Final = (
     "RFC 9457, `application/problem+json`."
 )
 HOUR_S: Final = 3_600
-UPLOADS: Final = ("/identify", "/api/v1/identify", "/goods/similar", "/api/v1/goods/similar")
+UPLOADS: Final = (
+    "/identify",
+    "/api/v1/identify",
+    "/goods/similar",
+    "/api/v1/goods/similar",
+    SHARE,
+)
 """Paths that take photos, and so the only ones that take more than a small body."""
 
 
@@ -121,11 +128,11 @@ def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) ->
         app.add_middleware(
             LimitedRate,
             per_minute=settings.identifications_per_minute,
-            paths=(*UPLOADS, "/example"),
+            paths=(*UPLOADS, "/example", f"{SHARE}/identify"),
             unlimited=Networks(settings.proxies),
         )
     app.add_middleware(RefusedWhileStopping)
-    app.add_middleware(OwnOrigin)
+    app.add_middleware(OwnOrigin, outside=(SHARE,))
     app.add_middleware(KnownHosts, names=(*settings.hosts, *names))
     app.add_middleware(SecurityHeaders)
 

@@ -70,6 +70,10 @@ MAX_RANKED: Final = 1_000
 MAX_KEPT_PHOTOS: Final = 1_000
 """Uploaded photos that are kept for a while, at most; their bytes are limited too."""
 
+MAX_SHARES: Final = 200
+SHARE_AGE_S: Final = 10 * 60
+"""How long shared photos wait, after they were last seen, for a person to log in and decide."""
+
 
 @dataclass(frozen=True, slots=True)
 class Identified:
@@ -121,6 +125,12 @@ class ServerState:
             max_count=MAX_KEPT_PHOTOS,
             max_of_session=2 * MAX_ITEM_PHOTOS,
             max_age_s=60 * workspace.settings.serve.kept_minutes,
+        )
+        self.shares: Kept[tuple[KeptPhoto, ...]] = Kept(
+            max_bytes=workspace.settings.serve.kept_mb * MEGABYTE,
+            max_count=MAX_SHARES,
+            max_of_session=MAX_SHARES,
+            max_age_s=SHARE_AGE_S,
         )
         self.answers: Kept[KeptAnswer] = Kept(
             max_bytes=MAX_ANSWER_BYTES,

@@ -23,6 +23,7 @@ from satchel.validation import reason
 from satchel.web.access import allow
 from satchel.web.api.filters import Pairs
 from satchel.web.formats import good
+from satchel.web.kept import MAX_TOKEN_CHARS
 from satchel.web.languages import chosen_language
 from satchel.web.market.api_listings import (
     OWN_STEPS,
@@ -92,6 +93,31 @@ def new_listing(market: Market, who: Who) -> Response:
     """Make a draft, and lead to it."""
     listing = market.goods.listings.create(actor_of(who))
     return RedirectResponse(listing_page(listing.public_id), 303)
+
+
+@router.post("/share/sell")
+@patient
+def list_shared(
+    request: Request,
+    server: Server,
+    market: Market,
+    who: Who,
+    token: Annotated[str, Form(max_length=MAX_TOKEN_CHARS)] = "",
+) -> Response:
+    """Make a draft of photos that were shared with the app, and lead to it."""
+    actor = actor_of(who)
+    photos = server.shares.take("", token)
+    listing = market.goods.listings.create(actor).public_id
+    refused: list[tuple[str, str]] = []
+    for place, photo in enumerate(photos):
+        try:
+            market.photos.add(listing, f"shared-{place:02d}", photo.data, actor)
+        except PhotoError as error:
+            refused.append((photo.name, problem_of(error).kind.slug))
+    if refused:
+        found = market.goods.listings.get(listing)
+        return _page(request, market, actor, found, refused=refused)
+    return RedirectResponse(listing_page(listing), 303)
 
 
 @router.get("/listings/{listing}")

@@ -8,6 +8,7 @@ site's page would count as ours.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -23,15 +24,21 @@ OTHER_ORIGIN: Final = Kind(403, "other-origin", "The request comes from another 
 
 
 class OwnOrigin:
-    """Refuses unsafe requests of other origins with 403."""
+    """Refuses unsafe requests of other origins with 403.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        outside: paths that take requests from anywhere, since they act for nobody.
+    """
+
+    def __init__(self, app: ASGIApp, *, outside: Container[str] = ()) -> None:
         self._app = app
+        self._outside = outside
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, if it comes from here."""
         unsafe = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        if unsafe and not from_here(Headers(scope=scope), scope["scheme"]):
+        guarded = unsafe and scope["path"] not in self._outside
+        if guarded and not from_here(Headers(scope=scope), scope["scheme"]):
             refusal = Refusal(
                 OTHER_ORIGIN, "expected a request from Satchel's own pages, got one of another site"
             )

@@ -13,6 +13,7 @@ from satchel.web.pages import (
     reference,
     review,
     review_grid,
+    share,
 )
 
 PAGES = (
@@ -28,4 +29,5 @@ PAGES = (
     products,
     jobs,
     reference,
+    share,
 )

@@ -29,6 +29,7 @@
     if (id === "candidates") frame();
   });
   frame();
+  if (shas.length && !("named" in naming.dataset)) name(); // photos that were shared, or sent by a program
 
   function take(files) {
     const all = [...files].map(send);
