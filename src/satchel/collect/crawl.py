@@ -20,10 +20,9 @@ from satchel.collect.permissions import Permissions
 from satchel.collect.records import Candidate, Change, State
 from satchel.collect.rules import CollectRules
 from satchel.collect.store import CandidateStore
-from satchel.collect.storing import left_over, photo_path, store
+from satchel.collect.storing import is_whole, left_over, photo_path, store
 from satchel.decoding.decoder import Decoder
 from satchel.fetch.client import FetchClient
-from satchel.files import write_atomically
 from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT, Progress
 
@@ -33,6 +32,8 @@ MOST_HOSTS: Final = 64
 BATCH: Final = 48
 """Photos that are stored at once."""
 STORE_AFTER_S: Final = 5.0
+WRITE_AFTER_S: Final = 0.25
+"""Until outcomes are written together: after a kill, what was not is requested again."""
 IDLE_S: Final = 0.05
 
 _STATES: Final = {
@@ -73,7 +74,7 @@ class Storage:
     def store_fetched(self) -> None:
         """Store all that is fetched; what has lost its bytes waits again."""
         while fetched := self.candidates.fetched():
-            there = [one for one in fetched if photo_path(self.folder, one.id).exists()]
+            there = [one for one in fetched if is_whole(one, self.folder)]
             lost = {one.id for one in fetched} - {one.id for one in there}
             self.candidates.change([Change(one, State.WAITING) for one in lost])
             store(
@@ -149,7 +150,7 @@ class _Threads:
                 digest = ""
                 if outcome.kind is Kind.PHOTO:
                     digest = sha256(outcome.body)
-                    write_atomically(photo_path(self._folder, candidate.id), outcome.body)
+                    photo_path(self._folder, candidate.id).write_bytes(outcome.body)
                 self.done.put((candidate, outcome, digest))
             except Exception as error:  # of the disk, or a fault of ours: raised by who waits
                 self.done.put(error)
@@ -173,7 +174,8 @@ class _Crawl:
         self._active: dict[str, HostQueue[Candidate]] = {}
         self._in_flight = 0
         self._unstored = 0
-        self._began = self._stored_at = time.monotonic()
+        self._began = self._stored_at = self._written_at = time.monotonic()
+        self._changes: list[Change] = []
         self._photos: dict[str, int] = {}
         self._asked = Counter[str]()
         self._result = Crawled()
@@ -209,6 +211,7 @@ class _Crawl:
         if not host.stopped:
             return
         self._result.stopped[name] = host.stopped
+        self._write()
         # What a block was answered to says nothing of those photos: they wait for the next run.
         self._candidates.change(
             [Change(one.id, State.WAITING, why, attempts=0) for one, why in host.suspended]
@@ -233,17 +236,22 @@ class _Crawl:
 
     def _collect(self, *, wait: bool) -> None:
         """Take the outcomes that are there."""
-        changes = []
         try:
             item = self._threads.done.get(timeout=IDLE_S if wait else 0.001)
             while True:
                 if isinstance(item, Exception):
                     raise item
-                changes.append(self._outcome(*item))
+                self._changes.append(self._outcome(*item))
                 item = self._threads.done.get_nowait()
         except queue.Empty:
             pass
-        self._candidates.change(changes)
+        if time.monotonic() - self._written_at > WRITE_AFTER_S:
+            self._write()
+
+    def _write(self) -> None:
+        """Write the outcomes that are not yet written."""
+        self._candidates.change(self._changes)
+        self._changes, self._written_at = [], time.monotonic()
 
     def _outcome(self, candidate: Candidate, outcome: Outcome, digest: str) -> Change:
         self._in_flight -= 1
@@ -292,6 +300,7 @@ class _Crawl:
         return f"{most:,} photos were collected for its product ([collect] max_photos_per_product)"
 
     def _store(self) -> None:
+        self._write()
         self._storage.store_fetched()
         self._check_disk()
         self._unstored, self._stored_at = 0, time.monotonic()

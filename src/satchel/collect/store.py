@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Engine, and_, func, select, update
+from sqlalchemy import Engine, and_, bindparam, func, select, update
 
 from satchel.catalog.database import writing
 from satchel.catalog.dialect import insert_or_ignore
@@ -25,6 +25,17 @@ from satchel.collect.records import (
 from satchel.collect.tables import CandidateRow
 
 PAGE: Final = 100
+_CHANGE: Final = (
+    update(CandidateRow)
+    .where(CandidateRow.id == bindparam("row"))
+    .values(
+        state=bindparam("state"),
+        reason=bindparam("reason"),
+        attempts=func.coalesce(bindparam("attempts"), CandidateRow.attempts),
+        sha256=func.coalesce(bindparam("sha256"), CandidateRow.sha256),
+        changed_at=bindparam("changed_at"),
+    )
+)
 _COLUMNS: Final = tuple(getattr(CandidateRow, name) for name in Candidate.__dataclass_fields__)
 
 
@@ -99,12 +110,7 @@ class CandidateStore:
         if not changes:
             return
         with writing(self._engine) as connection:
-            for one in changes:
-                values: dict[str, Any] = {"state": one.state, "reason": one.reason}
-                values |= {} if one.attempts is None else {"attempts": one.attempts}
-                values |= {} if one.sha256 is None else {"sha256": one.sha256}
-                row = update(CandidateRow).where(CandidateRow.id == one.id)
-                connection.execute(row.values(**values, changed_at=now()))
+            connection.execute(_CHANGE, [{"row": one.id, **_changed(one)} for one in changes])
             connection.commit()
 
     def retry_failed(self) -> int:
@@ -125,20 +131,26 @@ class CandidateStore:
         with self._engine.connect() as connection:
             return connection.scalar(chosen) or 0
 
-    def stored_elsewhere(self, candidate: Candidate, photo_id: int) -> bool:
-        """Whether another candidate of the code has brought this photo."""
+    def photos_from(self, sources: Sequence[str]) -> dict[str, int]:
+        """Return the ids of the photos that received bytes became, by the bytes' SHA-256."""
+        chosen = select(PhotoSourceRow.source_sha256, PhotoSourceRow.photo_id).where(
+            PhotoSourceRow.source_sha256.in_(sources)
+        )
+        with self._engine.connect() as connection:
+            return {row[0]: row[1] for row in connection.execute(chosen)}
+
+    def stored_before(self, fetched: Sequence[Candidate]) -> set[tuple[str, int]]:
+        """Return codes and ids of photos that other candidates of these codes have brought."""
         chosen = (
-            select(CandidateRow.id)
+            select(CandidateRow.code, PhotoSourceRow.photo_id)
             .join(PhotoSourceRow, PhotoSourceRow.source_sha256 == CandidateRow.sha256)
             .where(
-                CandidateRow.code == candidate.code,
+                CandidateRow.code.in_({one.code for one in fetched}),
                 CandidateRow.state == State.STORED,
-                CandidateRow.id != candidate.id,
-                PhotoSourceRow.photo_id == photo_id,
             )
         )
         with self._engine.connect() as connection:
-            return connection.execute(chosen).first() is not None
+            return {(row[0], row[1]) for row in connection.execute(chosen)}
 
     def found_for(self, code: str, source: str, number: int) -> int:
         """Count the candidates of a product that a source was the first to name, in a round."""
@@ -244,4 +256,14 @@ def _counts(states: Counter[str]) -> dict[str, int]:
         "failed": states[State.FAILED],
         "new": new,
         "duplicate": duplicate,
+    }
+
+
+def _changed(one: Change) -> dict[str, Any]:
+    return {
+        "state": one.state,
+        "reason": one.reason,
+        "attempts": one.attempts,
+        "sha256": one.sha256,
+        "changed_at": now(),
     }

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from sqlalchemy import select
 
 from satchel.catalog.ingest import import_rows
-from satchel.catalog.photos import PhotoStore
+from satchel.catalog.photos import PhotoStore, sha256
 from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.catalog.store import Catalogue
 from satchel.catalog.tables import ProductPhotoRow, ProductRow
@@ -50,12 +50,10 @@ def store(
         decoder=decoder,
         on_problem=lambda problem: problems.update({problem.line: problem}),
     )
-    for one in fetched:  # one by one: of two in a batch with one photo, the second is a duplicate
-        problem = problems.get(one.id)
-        if problem is not None:
-            candidates.change([Change(one.id, State.REFUSED, problem.reason)])
-        else:
-            candidates.change([_result(one, candidates, catalogue)])
+    refused = [Change(id, State.REFUSED, one.reason) for id, one in problems.items()]
+    taken = [one for one in fetched if one.id not in problems]
+    candidates.change([*refused, *_results(taken, candidates, catalogue)])
+    for one in fetched:
         photo_path(folder, one.id).unlink(missing_ok=True)
 
 
@@ -64,10 +62,17 @@ def photo_path(folder: Path, candidate_id: int) -> Path:
     return folder / f"{candidate_id}.photo"
 
 
+def is_whole(candidate: Candidate, folder: Path) -> bool:
+    """Whether the bytes of a fetched candidate lie there as they were received."""
+    try:
+        return sha256(photo_path(folder, candidate.id).read_bytes()) == candidate.sha256
+    except FileNotFoundError:
+        return False
+
+
 def left_over(folder: Path) -> Iterator[Path]:
     """Yield the files of fetched candidates that are there."""
     yield from folder.glob("*.photo")
-    yield from folder.glob(".*.tmp")
 
 
 def _source(candidate: Candidate) -> str:
@@ -82,20 +87,43 @@ def _row(candidate: Candidate, folder: Path) -> CatalogueRow:
     return CatalogueRow(candidate.id, candidate.code, path, link=link)
 
 
-def _result(candidate: Candidate, candidates: CandidateStore, catalogue: Catalogue) -> Change:
-    """Whether a candidate has brought its photo, or the product had it before."""
-    assert candidate.sha256 is not None
-    photo = catalogue.photo_from(candidate.sha256)
-    assert photo is not None
-    code, _ = catalogue.edits.standing().current(candidate.code, catalogue.has_product)
+def _results(
+    taken: Sequence[Candidate], candidates: CandidateStore, catalogue: Catalogue
+) -> list[Change]:
+    """Whether candidates have brought their photos, or the products had them before.
+
+    Of two with one photo, the first has brought it.
+    """
+    standing = catalogue.edits.standing()
+    photos = candidates.photos_from([one.sha256 for one in taken if one.sha256])
+    links = _links(set(photos.values()), catalogue)
+    brought = candidates.stored_before(taken)
+    changes = []
+    for one in taken:
+        assert one.sha256 is not None
+        photo = photos[one.sha256]
+        code, _ = standing.current(one.code, catalogue.has_product)
+        own = links.get((code, photo)) == (ROLE, _source(one))
+        stored = own and (one.code, photo) not in brought
+        if stored:
+            brought.add((one.code, photo))
+        changes.append(Change(one.id, State.STORED if stored else State.DUPLICATE))
+    return changes
+
+
+def _links(
+    photos: Collection[int], catalogue: Catalogue
+) -> dict[tuple[str, int], tuple[str | None, str | None]]:
+    """Return role and source of each product's code and photo, of these photos."""
     chosen = (
-        select(ProductPhotoRow.role, ProductPhotoRow.source)
+        select(
+            ProductRow.code,
+            ProductPhotoRow.photo_id,
+            ProductPhotoRow.role,
+            ProductPhotoRow.source,
+        )
         .join(ProductRow, ProductRow.id == ProductPhotoRow.product_id)
-        .where(ProductRow.code == code, ProductPhotoRow.photo_id == photo[0])
+        .where(ProductPhotoRow.photo_id.in_(photos))
     )
     with catalogue.engine.connect() as connection:
-        link = connection.execute(chosen).one_or_none()
-    own = link is not None and tuple(link) == (ROLE, _source(candidate))
-    if own and not candidates.stored_elsewhere(candidate, photo[0]):
-        return Change(candidate.id, State.STORED)
-    return Change(candidate.id, State.DUPLICATE)
+        return {(row[0], row[1]): (row[2], row[3]) for row in connection.execute(chosen)}
