@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -100,6 +102,7 @@ def test_what_a_site_answers_decides_what_becomes_of_a_url(
         "broken/a.jpg": ("refused", "does not fit the file"),
         "page/a.jpg": ("refused", "a web page"),
         "endless/a.jpg": ("refused", "more than"),
+        "bomb/a.jpg": ("refused", "more than"),
         "private/a.jpg": ("refused", "robots.txt does not allow"),
         "moved-private/a.jpg": ("refused", "robots.txt does not allow"),
         "moved-inside/a.jpg": ("refused", "not a public address"),
@@ -123,8 +126,8 @@ def test_what_a_site_answers_decides_what_becomes_of_a_url(
     assert all(agent.startswith("Satchel/") for agent in site.agents)
     assert all("crawl@example.com" in agent for agent in site.agents)
     (host,) = report(workspace).hosts
-    assert (host.found, host.waiting, host.fetched, host.new) == (16, 0, 5, 4)
-    assert (host.duplicate, host.refused, host.failed) == (1, 9, 2)
+    assert (host.found, host.waiting, host.fetched, host.new) == (17, 0, 5, 4)
+    assert (host.duplicate, host.refused, host.failed) == (1, 10, 2)
     assert {(code, role) for code, _, role, _, _ in links(workspace)} == {("M1", "crawl")}
     assert not list((workspace.folder / "collect").glob("*.photo"))
 
@@ -139,6 +142,42 @@ def test_addresses_of_this_machine_are_refused_unless_a_setting_allows_them(
     assert (done.new, done.problems) == (0, 1)
     assert "not a public address" in str(refusals.by_count()[0][1])
     assert not site.requests
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://127.0.0.1/a.jpg", "not a public address"),
+        ("http://[::1]/a.jpg", "not a public address"),
+        ("http://[::ffff:127.0.0.1]/a.jpg", "not a public address"),
+        ("http://2130706433/a.jpg", "expected a name or an address"),
+        ("http://0177.0.0.1/a.jpg", "expected an address such as"),
+        ("http://0/a.jpg", "expected a name or an address"),
+        ("http://169.254.169.254/latest/meta-data/", "not a public address"),
+        ("http://[64:ff9b::7f00:1]/a.jpg", "not a public address"),
+        ("file:///etc/passwd", "expected an address with https or http"),
+        ("gopher://127.0.0.1:70/1", "expected an address with https or http"),
+        ("http://localhost/a.jpg", "not a public address"),  # a name is resolved when it is fetched
+    ],
+)
+def test_addresses_inside_are_refused_with_a_reason_and_nothing_is_connected_to(
+    url: str, reason: str, workspace: Workspace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Redirects, endless and packed answers are above; changing names are in `tests/fetch`."""
+
+    def no_connection(*_: object, **__: object) -> None:
+        raise AssertionError("a connection was made")
+
+    monkeypatch.setattr(socket, "create_connection", no_connection)
+    workspace = settings(workspace, loopback=False)
+    listed = open_list(url_list(tmp_path, [("M1", url)]))
+    done, refusals = record_list(workspace, listed, "list")
+    if done.problems:
+        said = str(refusals.by_count()[0][1])
+    else:
+        said = " ".join(collect_photos(workspace, patience=QUICK).stopped.values())
+    assert re.search(reason, said), said
+    assert not links(workspace)
 
 
 def test_a_host_that_blocks_is_left_and_its_urls_wait(

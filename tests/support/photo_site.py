@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 import time
 from collections import Counter
@@ -37,6 +38,7 @@ class PhotoSite:
         self.cookies = 0
         self.url = ""
         self.lock = threading.Lock()
+        self.closed = threading.Event()
 
     def photo(self, name: str) -> str:
         """URL of a photo; each name has pixels of its own."""
@@ -48,7 +50,7 @@ def photo_bytes(name: str) -> bytes:
     return jpeg(SHAPES[number % len(SHAPES)], seed=number)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class SiteHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     site: PhotoSite
 
@@ -114,6 +116,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self._send(302, b"", "text/plain", Location=f"/private/{name}")
             case ["moved-inside", _]:
                 self._send(302, b"", "text/plain", Location="http://169.254.169.254/a.jpg")
+            case ["bomb", _]:
+                packed = gzip.compress(bytes(20_000_000), 1)
+                self._send(200, packed, "image/jpeg", **{"Content-Encoding": "gzip"})
             case ["endless", _]:
                 self._endless()
             case _:
@@ -141,10 +146,12 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def photo_site() -> Iterator[PhotoSite]:
+def photo_site(
+    site: PhotoSite | None = None, answers: type[SiteHandler] = SiteHandler
+) -> Iterator[PhotoSite]:
     """Run the site on this machine."""
-    site = PhotoSite()
-    handler = type("Handler", (_Handler,), {"site": site})
+    site = site or PhotoSite()
+    handler = type("Handler", (answers,), {"site": site})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     site.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -152,5 +159,6 @@ def photo_site() -> Iterator[PhotoSite]:
     try:
         yield site
     finally:
+        site.closed.set()
         server.shutdown()
         server.server_close()
