@@ -1,4 +1,4 @@
-"""Photos a second that `satchel collect` fetches, verifies and stores, beside img2dataset.
+"""Photos a second that `satchel collect` fetches, verifies and stores, next to img2dataset.
 
     python -m benchmarks.collect [--photos 1000] [--peer PYTHON]
 

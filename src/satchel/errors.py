@@ -40,6 +40,7 @@ SatchelError
 │   ├── NotPermitted        a site does not want it to be requested, or used
 │   ├── SearchFailed        a source of photos cannot answer one query
 │   └── SourceStopped       a source of photos answers no more, or is not understood
+│       └── PageFailed      a search page is not as its profile says, or shows a captcha
 ├── AnnotationToolError  a server for annotation cannot be reached, or refuses
 ├── FaultyPhoto             one of several photos of an item, named by its position
 ├── Abandoned               who requested an answer did not wait for it
@@ -70,6 +71,7 @@ EXTRAS: Final[Mapping[str, frozenset[str]]] = {
     ),
     "annotate": frozenset(("cvat_sdk", "urllib3")),
     "encoders": frozenset(("huggingface_hub", "onnx")),
+    "collect": frozenset(("selenium",)),
     "label-studio": frozenset(("httpx", "label_studio_sdk")),
     "market": frozenset(
         ("aiosmtplib", "argon2", "authlib", "pwdlib", "reportlab", "webauthn", "zxcvbn")
@@ -297,6 +299,18 @@ class SearchFailed(FetchError):
 
 class SourceStopped(FetchError):
     """A source of photos answers no more: a captcha, a block, a quota, pages not understood."""
+
+
+class PageFailed(SourceStopped):
+    """A search page is not as its profile says, or shows a captcha or a block.
+
+    Attributes:
+        part: of the profile at which the search ended.
+    """
+
+    def __init__(self, message: str, *, part: str) -> None:
+        super().__init__(message)
+        self.part = part
 
 
 class FaultyPhoto(SatchelError):

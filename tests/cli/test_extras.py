@@ -185,7 +185,7 @@ def test_the_modules_are_those_of_the_package() -> None:
     """Each requirement of the extra has its module in the list."""
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())
     modules = {"mlflow-skinny": "mlflow", "zxing-cpp": "zxingcpp"}
-    unneeded = {"heic", "collect", "docs", "dev"}  # no command needs them
+    unneeded = {"heic", "docs", "dev"}  # no command needs them
     assert set(project["project"]["optional-dependencies"]) - unneeded == set(EXTRAS)
     for extra, known in EXTRAS.items():
         for requirement in project["project"]["optional-dependencies"][extra]:

@@ -155,8 +155,8 @@ def test_addresses_of_this_machine_are_refused_unless_a_setting_allows_them(
         ("http://0/a.jpg", "expected a name or an address"),
         ("http://169.254.169.254/latest/meta-data/", "not a public address"),
         ("http://[64:ff9b::7f00:1]/a.jpg", "not a public address"),
-        ("file:///etc/passwd", "expected an address with https or http"),
-        ("gopher://127.0.0.1:70/1", "expected an address with https or http"),
+        ("file:///etc/passwd", "another kind than http:// and https://"),
+        ("gopher://127.0.0.1:70/1", "another kind than http:// and https://"),
         ("http://localhost/a.jpg", "not a public address"),  # a name is resolved when it is fetched
     ],
 )

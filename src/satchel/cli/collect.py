@@ -98,6 +98,20 @@ def collect(
             "queries refined by what stayed, until they have N or nothing new is found.",
         ),
     ] = None,
+    check: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="Make one known search there and say what no longer works."
+        ),
+    ] = None,
+    ignore_robots_of: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Search this source although its robots.txt does not allow it: you answer for "
+            "that, and it is recorded.",
+        ),
+    ] = None,
     retry: Annotated[
         bool, typer.Option("--retry", help="Try again what failed in earlier runs.")
     ] = False,
@@ -111,11 +125,20 @@ def collect(
 ) -> None:
     """Fetch photos of products, of a list of URLs or found by searching, as the sites permit."""
     if refill is not None:
-        if path is not None or shop or codes or short_of or per_product or dry_run or report:
-            raise UsageError("expected only --source, --code and --json with --refill")
-        _refill(context, refill, source or [], code or [], as_json=as_json)
+        if any((path, shop, codes, short_of, per_product, check, dry_run, report)):
+            raise UsageError(
+                "expected only --source, --code, --ignore-robots-of and --json with --refill"
+            )
+        _check_ignored(ignore_robots_of or [], source or [])
+        _refill(context, refill, source or [], code or [], ignore_robots_of or [], as_json=as_json)
         return
     _check(path, source, shop, (codes, code, short_of), per_product, dry_run=dry_run)
+    _check_ignored(ignore_robots_of or [], [*(source or []), *([check] if check else [])])
+    if check is not None:
+        if path is not None or source or shop or retry or dry_run or report:
+            raise UsageError("expected --check alone: it makes one search and fetches nothing")
+        _check_source(open_workspace(context), check, ignore_robots_of or [], as_json=as_json)
+        return
     if again and shop is None:
         raise UsageError("expected --shop with --again: its pages are read again")
     if report and (path is not None or source or shop or retry):
@@ -127,26 +150,40 @@ def collect(
             result |= _record(workspace, path, column or [], encoding, bars, dry_run=dry_run)
         if source or shop:
             asked = _Asked(
-                source or [], shop, again, codes, code or [], short_of, per_product, encoding, retry
+                source or [],
+                shop,
+                again,
+                codes,
+                code or [],
+                short_of,
+                per_product,
+                encoding,
+                retry,
+                ignore_robots_of or [],
             )
             result |= _find(workspace, asked, bars, dry_run=dry_run)
         if not report and not dry_run:
             result |= _fetch(workspace, bars, retry=retry)
     if not dry_run:
-        from satchel.workflows.collect import report as count_all
-
-        counted, passes = count_all(workspace), _rounds(workspace)
-        result |= {**asdict(counted), "passes": passes}
-        if not as_json:
-            _show(counted)
-        if not as_json and passes:
-            _show_rounds(passes)
+        result |= _count(workspace, shown=not as_json)
     if as_json:
         print_result(result)
     refused = result.get("stopped") or result.get("list", {}).get("problems")
     looked = (*result.get("searched", ()), *result.get("shops", ()))
     if refused or any(one["stopped"] or one["failed"] for one in looked):
         raise typer.Exit(SOME_FAILED)
+
+
+def _count(workspace: Workspace, *, shown: bool) -> dict[str, Any]:
+    """Count what became of all URLs, and of the photos of each pass."""
+    from satchel.workflows.collect import report as count_all
+
+    counted, passes = count_all(workspace), _rounds(workspace)
+    if shown:
+        _show(counted)
+    if shown and passes:
+        _show_rounds(passes)
+    return {**asdict(counted), "passes": passes}
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +199,7 @@ class _Asked:
     per_product: int | None
     encoding: str | None
     retry: bool
+    ignore_robots_of: list[str]
 
 
 def _check(
@@ -186,12 +224,41 @@ def _check(
         raise UsageError("expected --source with --per-product")
 
 
+def _check_ignored(ignored: list[str], used: list[str]) -> None:
+    for name in ignored:
+        if name not in used:
+            raise UsageError(
+                f"expected a source of --source or --check with --ignore-robots-of, got {name!r}"
+            )
+
+
+def _check_source(workspace: Workspace, name: str, ignored: list[str], *, as_json: bool) -> None:
+    """Show what of a source works; exit code 1 where something does not."""
+    from rich.table import Table
+
+    from satchel.workflows.collect import check_source
+
+    parts, saved = check_source(workspace, name, ignored)
+    if as_json:
+        print_result({"parts": [asdict(one) for one in parts], "saved": [str(p) for p in saved]})
+    else:
+        table = Table("part", "works", "")
+        words = {True: "yes", False: "NO", None: "–"}
+        for one in parts:
+            table.add_row(one.part, words[one.works], one.said)
+        print_table(table)
+    for path in saved:
+        complain(f"what it answered: {path}")
+    if any(one.works is False for one in parts):
+        raise typer.Exit(SOME_FAILED)
+
+
 def _find(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -> dict[str, Any]:
     from satchel.collect.sources import opener
     from satchel.workflows.collect import first_queries, wanted_products
 
     for name in asked.sources:
-        opener(name)  # before products are made
+        opener(name, workspace.folder)  # before products are made
     products, new = wanted_products(
         workspace, asked.code, asked.codes, asked.short_of, asked.encoding, dry_run=dry_run
     )
@@ -219,6 +286,7 @@ def _search(
         queries,
         per_product=asked.per_product,
         retry=asked.retry,
+        ignore_robots_of=asked.ignore_robots_of,
         progress=bars,
     )
     bars.end()
@@ -249,7 +317,13 @@ def _read_shop(
 
 
 def _refill(
-    context: typer.Context, wanted: int, sources: list[str], code: list[str], *, as_json: bool
+    context: typer.Context,
+    wanted: int,
+    sources: list[str],
+    code: list[str],
+    ignored: list[str],
+    *,
+    as_json: bool,
 ) -> None:
     from satchel.workflows.collect import wanted_products
     from satchel.workflows.refill import refill
@@ -257,7 +331,14 @@ def _refill(
     workspace = open_workspace(context)
     products, _ = wanted_products(workspace, code)
     with Bars() as bars:
-        done = refill(workspace, wanted, products, sources=sources, progress=bars)
+        done = refill(
+            workspace,
+            wanted,
+            products,
+            sources=sources,
+            ignore_robots_of=ignored,
+            progress=bars,
+        )
         bars.end()
     _say_searched(done.searched)
     rounds = _rounds(workspace)

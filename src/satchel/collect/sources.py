@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
 
+from satchel.collect.browser import profiles
 from satchel.collect.permissions import Permissions
 from satchel.collect.queries import Query
 from satchel.collect.rules import CollectRules
@@ -65,6 +66,7 @@ class SourceContext:
     Attributes:
         folder: the workspace.
         headers: of requests to sites, with the user agent.
+        ignore_robots_of: sources that are searched although their robots.txt does not allow it.
     """
 
     folder: Path
@@ -72,6 +74,7 @@ class SourceContext:
     client: FetchClient
     permissions: Permissions
     headers: Mapping[str, str]
+    ignore_robots_of: frozenset[str] = frozenset()
 
 
 Opener = Callable[[SourceContext], AbstractContextManager[Source]]
@@ -89,12 +92,22 @@ SOURCES: Final[dict[str, Opener]] = {
     "naver-api": partial(_open_api, "naver-api"),
     "serpapi": partial(_open_api, "serpapi"),
 }
-"""Name → how the source is opened."""
+"""Name of an API → how it is opened."""
 
 
-def source_names() -> Iterator[str]:
-    """Yield the names of all sources."""
-    yield from sorted(SOURCES)
+def _open_pages(name: str, context: SourceContext) -> AbstractContextManager[Source]:
+    from satchel.collect.browser.source import open_pages  # noqa: PLC0415 - imports this module
+
+    return open_pages(name, context)
+
+
+def source_names(folder: Path) -> list[str]:
+    """Return the names of all sources: APIs, and image-search pages of which there is a profile.
+
+    Args:
+        folder: the workspace.
+    """
+    return sorted({*SOURCES, *profiles.names(folder / profiles.FOLDER)})
 
 
 def open_source(name: str, context: SourceContext) -> AbstractContextManager[Source]:
@@ -103,16 +116,16 @@ def open_source(name: str, context: SourceContext) -> AbstractContextManager[Sou
     Raises:
         UsageError: there is none of this name, or it cannot be used.
     """
-    return opener(name)(context)
+    return opener(name, context.folder)(context)
 
 
-def opener(name: str) -> Opener:
+def opener(name: str, folder: Path) -> Opener:
     """Return how a source is opened.
 
     Raises:
         UsageError: there is none of this name.
     """
-    if name not in SOURCES:
-        known = ", ".join(source_names()) or "none"
-        raise UsageError(f"expected a source ({known}), got {name!r}")
-    return SOURCES[name]
+    known = source_names(folder)
+    if name not in known:
+        raise UsageError(f"expected a source ({', '.join(known)}), got {name!r}")
+    return SOURCES.get(name) or partial(_open_pages, name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +31,13 @@ from satchel.workflows.refusals import Refusals
 from satchel.workspace import Workspace
 
 if TYPE_CHECKING:
+    from satchel.collect.browser.check import PartCheck
     from satchel.collect.shops.reading import ShopRead
 
 MAX_SECONDS: Final = 60.0
 MAX_REDIRECTS: Final = 5
 FOLDER: Final = "collect"
+ANSWERS: Final = "answers"
 REASONS: Final = 20
 
 
@@ -152,6 +154,7 @@ def search_photos(
     number: int = 1,
     deepest: Callable[[str], int | None] = lambda _: None,
     retry: bool = False,
+    ignore_robots_of: Collection[str] = (),
     progress: Progress = SILENT,
 ) -> tuple[list[Searched], Refusals]:
     """Make queries at sources and record what they name; nothing is downloaded.
@@ -164,6 +167,7 @@ def search_photos(
         number: of the round of searches.
         deepest: source → rank after which its photos are not worth recording; None for none.
         retry: make searches again that failed in earlier runs.
+        ignore_robots_of: sources that are searched although their robots.txt does not allow it.
 
     Raises:
         UsageError: no contact is set, another process collects, or a source is unknown or cannot
@@ -171,12 +175,12 @@ def search_photos(
         StorageError, WorkspaceError: the database cannot be written.
     """
     for name in sources:
-        opener(name)
+        opener(name, workspace.folder)
     rules, refusals, done = workspace.settings.collect, Refusals(), []
     with collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
         if retry:
             SearchStore(workspace.catalogue.engine).forget_failed()
-        context = source_context(workspace, client, headers)
+        context = source_context(workspace, client, headers, ignore_robots_of)
         into = _search_into(workspace, per_product or rules.per_product, number)
         for name in sources:
             progress.begin("search", len(queries))
@@ -253,13 +257,47 @@ def read_shop_pages(
     return done, refusals
 
 
+def check_source(
+    workspace: Workspace, name: str, ignore_robots_of: Collection[str] = ()
+) -> tuple[list[PartCheck], Sequence[Path]]:
+    """Make one search with known results at a source, and say which parts of it work.
+
+    Returns:
+        the parts, and, where one does not work, files with what the source answered.
+
+    Raises:
+        UsageError: no contact is set, another process collects, or the source is unknown or cannot
+            be used.
+    """
+    from satchel.collect.browser import check  # noqa: PLC0415 - not needed to fetch
+    from satchel.collect.browser.source import BrowserSource  # noqa: PLC0415
+
+    with collecting(workspace) as headers, FetchClient(fetch_rules(workspace)) as client:
+        context = source_context(workspace, client, headers, ignore_robots_of)
+        with open_source(name, context) as source:
+            if isinstance(source, BrowserSource):
+                parts = check.check_source(source)
+            else:
+                parts = [check.check_api(source)]
+            if all(one.works is not False for one in parts):
+                return parts, ()
+            answers = workspace.folder / FOLDER / ANSWERS
+            answers.mkdir(exist_ok=True)
+            return parts, source.save_answer(answers)
+
+
 def source_context(
-    workspace: Workspace, client: FetchClient, headers: Mapping[str, str]
+    workspace: Workspace,
+    client: FetchClient,
+    headers: Mapping[str, str],
+    ignore_robots_of: Collection[str] = (),
 ) -> SourceContext:
     """Return what sources and thumbnails are requested with."""
     rules = workspace.settings.collect
     permissions = Permissions(client, headers, rules.permitted)
-    return SourceContext(workspace.folder, rules, client, permissions, headers)
+    return SourceContext(
+        workspace.folder, rules, client, permissions, headers, frozenset(ignore_robots_of)
+    )
 
 
 def _search_into(workspace: Workspace, per_product: int, number: int = 1) -> Search:
@@ -270,7 +308,7 @@ def _search_into(workspace: Workspace, per_product: int, number: int = 1) -> Sea
         SearchStore(engine),
         fetch_rules(workspace),
         per_product,
-        workspace.folder / FOLDER / "answers",
+        workspace.folder / FOLDER / ANSWERS,
         number,
     )
 

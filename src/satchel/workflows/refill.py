@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -58,6 +58,7 @@ def refill(
     products: Sequence[Product],
     *,
     sources: Sequence[str] = (),
+    ignore_robots_of: Collection[str] = (),
     embedder: Embedder | None = None,
     patience: Patience | None = None,
     progress: Progress = SILENT,
@@ -68,6 +69,7 @@ def refill(
         wanted: kept photos of each product.
         products: that are refilled.
         sources: to search at; default, all that were searched before.
+        ignore_robots_of: sources that are searched although their robots.txt does not allow it.
         embedder: default, the served one.
 
     Raises:
@@ -98,7 +100,13 @@ def refill(
             for first, product in zip(first_queries(workspace, few), few, strict=True)
         ]
         searched, _ = search_photos(
-            workspace, sources, queries, number=number, deepest=lessons.deepest, progress=progress
+            workspace,
+            sources,
+            queries,
+            number=number,
+            deepest=lessons.deepest,
+            ignore_robots_of=ignore_robots_of,
+            progress=progress,
         )
         done.searched += searched
         done.rounds += 1
