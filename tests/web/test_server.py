@@ -1,17 +1,12 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import re
 import signal
 import socket
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from subprocess import Popen
 
 import cv2
 import httpx
@@ -23,6 +18,7 @@ from satchel.errors import PortInUse, UsageError
 from satchel.web.listening import listen, network_url_of, url_of
 from satchel.web.server import serve
 from satchel.workspace import Workspace
+from support.processes import satchel_serve
 
 
 def test_a_port_in_use_is_reported_with_a_remedy(own_workspace: Workspace):
@@ -74,21 +70,6 @@ def test_answers_do_not_wait_for_acknowledgements():
 
     with listen("127.0.0.1", 0) as listening:
         assert asyncio.run(accepted(listening)) != 0
-
-
-@contextmanager
-def satchel_serve(workspace_folder: Path, *options: str) -> Iterator[tuple[Popen[str], str]]:
-    """`satchel serve` as a process of its own, and its URL."""
-    script = "from satchel.cli.app import main; main()"
-    environment = {**os.environ, "SATCHEL_WORKSPACE": str(workspace_folder)}
-    command = [sys.executable, "-c", script, "serve", "--port", "0", *options]
-    with Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stderr is not None
-        try:
-            lines = iter(process.stderr.readline, "")
-            yield process, next(word for line in lines for word in line.split() if "://" in word)
-        finally:
-            process.kill()
 
 
 @pytest.mark.flow
