@@ -12,6 +12,7 @@ import pytest
 from conftest import SHAPES, draw
 from satchel.encode.card import read_card
 from satchel.encode.registry import encoder_card, read_serving
+from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
 from satchel.onnx_model import read_model
@@ -205,12 +206,19 @@ def test_too_few_photos_to_compare_on_are_said(workspace: Workspace) -> None:
 @pytest.mark.flow
 def test_a_network_of_convolutions_is_added_by_timm(filled: Workspace, tmp_path: Path) -> None:
     from satchel.encode.encoder import Encoder
+    from satchel.train.backbones import pretrained
 
     options = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}
     network = checkpoints.network("convnext_tiny", num_classes=5, **options)
     folder = checkpoints.write_timm(network, tmp_path / "cnn", "convnext_tiny")
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"model_args": options}))
+    with pytest.raises(UsageError, match="correct the config"):
+        pretrained(
+            "convnext_tiny", folder / "model.safetensors", side_px=64, config={}, options={"no": 1}
+        )
+    # What timm itself writes into a config, and what would have it read another file.
+    said = {"num_classes": 5, "img_size": 64, "pretrained": True, "checkpoint_path": "other.pth"}
+    (folder / "config.json").write_text(json.dumps(config | {"model_args": options | said}))
     done = satchel(filled.folder, "encoder", "add", str(folder), "--side", "64", "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

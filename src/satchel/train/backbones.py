@@ -204,6 +204,16 @@ class WithHead(Backbone):
         return self.vectors(crops, self.maps(crops))
 
 
+SAID_HERE: Final = frozenset(
+    (
+        *("img_size", "dynamic_img_size", "num_classes"),
+        *("pretrained", "pretrained_cfg", "pretrained_cfg_overlay", "checkpoint_path"),
+        *("cache_dir", "scriptable", "exportable", "no_jit"),
+    )
+)
+"""Arguments of timm's that a config does not decide: some of them name other files to read."""
+
+
 def pretrained(
     name: str,
     file: Path,
@@ -221,7 +231,14 @@ def pretrained(
     Raises:
         UsageError: there is no such network, or the file is not of it.
     """
-    network, own = _network(name, pretrained=False, side_px=side_px, options=options)
+    kept = {key: value for key, value in options.items() if key not in SAID_HERE}
+    try:
+        network, own = _network(name, pretrained=False, side_px=side_px, options=kept)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise UsageError(
+            f"timm cannot make {name} with the model_args {kept} of its config ({error}); correct "
+            "the config next to the checkpoint"
+        ) from None
     origin = _load_file(network, file)
     mean, std = (tuple(config.get(one) or own[one]) for one in ("mean", "std"))
     return WithHead(network, name=name, weights=origin, mean=mean, std=std)
