@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from typing import Final
 
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+NO_WORD: Final = re.compile(r"[\W_]+")
+"""What is neither letter nor digit; accents, once they are apart from their letters."""
 
 
 def printable(text: str) -> str:
@@ -28,6 +32,17 @@ def folded(text: str) -> str:
     """
     once = unicodedata.normalize("NFKC", text).casefold()
     return " ".join(unicodedata.normalize("NFKC", once).split())
+
+
+def squeezed(text: str) -> str:
+    """Return the letters and digits of text alone, without differences of case, width and accents.
+
+    For comparing what people type with what is written: "M-22675" and "m 22675" are one. Empty
+    where there are none.
+    """
+    plain = text if text.isascii() else unicodedata.normalize("NFKD", text)
+    alone = NO_WORD.sub("", plain.casefold())
+    return alone if text.isascii() else unicodedata.normalize("NFC", alone)
 
 
 def spreadsheet_cell(text: str) -> str:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import tomllib
-import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -17,13 +16,11 @@ from pydantic import TypeAdapter, ValidationError
 
 from satchel.errors import WorkspaceError
 from satchel.files import Stamp, stamp_of
-from satchel.text import folded
+from satchel.text import folded, squeezed
 from satchel.validation import reason
 
 FILE_NAME: Final = "brands.toml"
 SHIPPED: Final = Path(__file__).with_name(FILE_NAME)
-MOST_WORDS: Final = 4
-"""Words of a brand's name, at most."""
 
 _FILE: Final = TypeAdapter(dict[str, list[str]])
 
@@ -32,10 +29,7 @@ log = logging.getLogger(__name__)
 
 def plain(name: str) -> str:
     """Return a brand's name without differences of case, accents, spacing and punctuation."""
-    parts = unicodedata.normalize("NFKD", name)
-    letters = "".join(one for one in parts if unicodedata.category(one) != "Mn")
-    composed = unicodedata.normalize("NFC", letters).casefold()
-    return "".join(one for one in composed if one.isalnum()) or folded(name)
+    return squeezed(name) or folded(name)
 
 
 class Brands:

@@ -38,7 +38,7 @@ from satchel.errors import (
 )
 from satchel.validation import reason
 
-SCHEMA: Final = "0019"
+SCHEMA: Final = "0020"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000
@@ -148,6 +148,11 @@ def current_revision(connection: Connection) -> int:
 def increment_revision(connection: Connection) -> None:
     """Record that something has changed that an index depends on."""
     connection.execute(update(RevisionRow).values(value=RevisionRow.value + 1))
+
+
+def count_columns(connection: Connection) -> None:
+    """Record that an import has changed what is said of products, on which no index depends."""
+    connection.execute(update(RevisionRow).values(columns=RevisionRow.columns + 1))
 
 
 def inserted_id(connection: Connection, statement: Insert) -> int:

@@ -1,46 +1,23 @@
-"""Reading facets from the database, again whenever it or the list of brands has changed."""
+"""Reading facets from the database."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from threading import Lock
 
 import numpy as np
-from sqlalchemy import Engine, func, select, true
+from sqlalchemy import Connection
 
 from satchel.catalog.brands import Brands
-from satchel.catalog.dialect import database_files, json_entries
 from satchel.catalog.facets import Facets, ValueProducts, fold
 from satchel.catalog.filters import MAX_CHARS, attribute_key
-from satchel.catalog.tables import ProductPhotoRow, ProductRow
-from satchel.files import Stamp, stamp_of
-from satchel.records import PRODUCT_FIELDS
+from satchel.catalog.product_columns import further_columns, own_columns
 
 
-class FacetStore:
-    """Reads facets, and again whenever database or brands have changed. Safe in several threads."""
-
-    def __init__(self, engine: Engine, brands: Brands) -> None:
-        self._engine = engine
-        self._brands = brands
-        self._lock = Lock()
-        self._known: tuple[Stamp, Facets] | None = None
-
-    def read(self) -> Facets:
-        """Return the facets of the catalogue as it is now."""
-        with self._lock:
-            # Before reading, so that no change is missed.
-            stamp = stamp_of((*database_files(self._engine), *self._brands.files))
-            if self._known is None or self._known[0] != stamp:
-                self._known = stamp, read_facets(self._engine, self._brands)
-            return self._known[1]
-
-
-def read_facets(engine: Engine, brands: Brands) -> Facets:
+def read_facets(connection: Connection, brands: Brands) -> Facets:
     """Read the attributes of every product; longer values than `MAX_CHARS` are left out."""
     spellings: dict[str, dict[str, dict[str, list[int]]]] = {}
     names: dict[str, str] = {}
-    for product, name, value in _values(engine):
+    for product, name, value in _values(connection):
         key = attribute_key(name)
         names.setdefault(key, name)
         of_value = spellings.setdefault(key, {}).setdefault(fold(brands, key, value), {})
@@ -62,22 +39,10 @@ def _value(spelled: Mapping[str, list[int]]) -> ValueProducts:
     return ValueProducts(most, np.unique(np.array(products, np.int64)))
 
 
-def _values(engine: Engine) -> Iterator[tuple[int, str, str]]:
-    """Yield (product's id, attribute, value): of further columns, what all photo rows agree on."""
-    fields = select(ProductRow.id, *(getattr(ProductRow, name) for name in PRODUCT_FIELDS))
-    entries = json_entries(ProductPhotoRow.attributes)
-    least, most = func.min(entries.c.value), func.max(entries.c.value)
-    further = (
-        select(ProductPhotoRow.product_id, entries.c.key, least)
-        .join(entries, true())
-        .group_by(ProductPhotoRow.product_id, entries.c.key)
-        .having(least == most, func.length(least) <= MAX_CHARS)
-    )
-    with engine.connect() as connection:  # one transaction: one state of the catalogue
-        for number, *values in connection.execute(fields):
-            for name, value in zip(PRODUCT_FIELDS, values, strict=True):
-                if value and len(value) <= MAX_CHARS:
-                    yield number, name, value
-        for number, name, value in connection.execute(further):
-            if len(name) <= MAX_CHARS:
-                yield number, name, str(value)
+def _values(connection: Connection) -> Iterator[tuple[int, str, str]]:
+    """Yield (product's id, attribute, value)."""
+    for number, _, fields in own_columns(connection):
+        for name, value in fields.items():
+            if len(value) <= MAX_CHARS:
+                yield number, name, value
+    yield from further_columns(connection)

@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Engine, Select, and_, case, func, or_, select
+import numpy as np
+from sqlalchemy import ColumnElement, Connection, Engine, Select, case, func, select
 
-from satchel.catalog.brands import MOST_WORDS, Brands
+from satchel.catalog.brands import Brands
 from satchel.catalog.database import current_revision
-from satchel.catalog.file_names import composed
+from satchel.catalog.product_columns import FollowsColumns, columns_stamp
+from satchel.catalog.product_search import read_search
 from satchel.catalog.tables import (
-    DecisionRow,
     PhotoRow,
     PhotoSourceRow,
     ProductPhotoRow,
@@ -21,9 +22,6 @@ from satchel.catalog.tables import (
 )
 from satchel.errors import CatalogueError
 from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
-
-MAX_WORDS: Final = 8
-"""Words of a search that count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,21 +72,20 @@ class ProductStore:
     def __init__(self, engine: Engine, brands: Brands) -> None:
         self._engine = engine
         self.brands = brands
+        self._search = FollowsColumns(engine, brands, read_search)
 
     def revision(self) -> int:
         """Count of the changes so far that an index depends on."""
         with self._engine.connect() as connection:
             return current_revision(connection)
 
-    def codes_stamp(self) -> tuple[int, int, int]:
-        """Return numbers of which one is another whenever codes were added, changed or removed.
+    def columns_stamp(self) -> tuple[int, ...]:
+        """Return numbers of which one is another whenever products or their columns have changed.
 
-        Imports add products, edits are decisions, and deleting and undoing count the revision up.
+        See `columns_stamp`.
         """
         with self._engine.connect() as connection:
-            last = (select(func.coalesce(func.max(row.id), 0)) for row in (ProductRow, DecisionRow))
-            product, decision = (connection.scalar(one) or 0 for one in last)
-            return current_revision(connection), product, decision
+            return columns_stamp(connection)
 
     def size(self) -> CatalogueSize:
         """Count products, and photos over all products."""
@@ -181,20 +178,28 @@ class ProductStore:
     def products(
         self, query: str = "", *, offset: int = 0, limit: int = 48, unfindable: bool = False
     ) -> ProductPage:
-        """Return products whose code, brand, name, category or colour hold every word of `query`.
+        """Return products with every word of `query` in a code or column; see `ProductSearch`.
 
-        A brand is found under all its names, Hangul also where it is not composed. Ordered by code.
+        A brand is found under all its names. Ordered by code.
 
         Args:
             unfindable: only those without a photo that is searched.
         """
         with self._engine.connect() as connection:
-            matches = _matching(query, self.brands, connection)
-            if unfindable:
-                matches = matches.where(~_has_searched_photo())
-            total = connection.scalar(select(func.count()).select_from(matches.subquery())) or 0
+            if query.strip():
+                ids = self._search.read().find(query)
+                if unfindable:
+                    ids = ids[np.isin(ids, connection.scalars(_unfindable()).all())]
+                total, page = len(ids), ids[offset : offset + limit].tolist()
+            else:
+                chosen = _unfindable() if unfindable else select(ProductRow.id)
+                total = connection.scalar(select(func.count()).select_from(chosen.subquery())) or 0
+                ordered = chosen.order_by(ProductRow.code).offset(offset).limit(limit)
+                page = connection.scalars(ordered).all()
             rows = connection.execute(
-                matches.order_by(ProductRow.code).offset(offset).limit(limit)
+                select(ProductRow.__table__)
+                .where(ProductRow.id.in_(page))
+                .order_by(ProductRow.code)
             ).all()
             covers = _covers(connection, [row.id for row in rows])
             products = _products(connection, rows)
@@ -301,9 +306,9 @@ def shows_a_product() -> ColumnElement[bool]:
     )
 
 
-def _has_searched_photo() -> ColumnElement[bool]:
-    """Whether a product (`ProductRow`) has a photo that queries are compared with."""
-    return (
+def _unfindable() -> Select[int]:
+    """Ids of the products without a photo that queries are compared with."""
+    searched = (
         select(ProductPhotoRow.id)
         .where(
             ProductPhotoRow.product_id == ProductRow.id,
@@ -312,37 +317,7 @@ def _has_searched_photo() -> ColumnElement[bool]:
         .correlate(ProductRow)
         .exists()
     )
-
-
-def _matching(query: str, brands: Brands, connection: Connection) -> Select[Any]:
-    matches, words = select(ProductRow.__table__), composed(query).split()[:MAX_WORDS]
-    while words:
-        count = _words_of_brand(words, brands)
-        holds = and_(*(_holds(word) for word in words[: count or 1]))
-        if count:
-            spelled = _spellings(" ".join(words[:count]), brands, connection)
-            holds = or_(holds, ProductRow.brand.in_(spelled))
-        matches = matches.where(holds)
-        words = words[count or 1 :]
-    return matches
-
-
-def _holds(word: str) -> ColumnElement[bool]:
-    fields = [ProductRow.code, *(getattr(ProductRow, name) for name in PRODUCT_FIELDS)]
-    return or_(*(field.icontains(word, autoescape=True) for field in fields))
-
-
-def _words_of_brand(words: Sequence[str], brands: Brands) -> int:
-    """How many of the first words are a brand's name together; 0 if they are none."""
-    counts = range(min(MOST_WORDS, len(words)), 0, -1)
-    return next((count for count in counts if brands.knows(" ".join(words[:count]))), 0)
-
-
-def _spellings(name: str, brands: Brands, connection: Connection) -> list[str]:
-    """The spellings of a brand that the catalogue has."""
-    key = brands.key(name)
-    known = connection.scalars(select(ProductRow.brand).distinct())
-    return [brand for brand in known if brand is not None and brands.key(brand) == key]
+    return select(ProductRow.id).where(~searched)
 
 
 def _covers(connection: Connection, ids: Sequence[int]) -> dict[int, str]:

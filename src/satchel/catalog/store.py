@@ -16,9 +16,10 @@ from satchel.catalog.curation import CurationStore
 from satchel.catalog.database import limit_lock_wait, open_database, take_lock, writing
 from satchel.catalog.edits import CatalogueEdits
 from satchel.catalog.exporters import CatalogueExport
-from satchel.catalog.facet_store import FacetStore
+from satchel.catalog.facet_store import read_facets
 from satchel.catalog.feedback import FeedbackStore
 from satchel.catalog.lookalikes import LookAlikeStore
+from satchel.catalog.product_columns import FollowsColumns
 from satchel.catalog.products import ProductStore
 from satchel.catalog.purge import PurgeStore
 from satchel.catalog.review import PhotoReview
@@ -54,7 +55,7 @@ class Catalogue(ProductStore):
         self.curation = CurationStore(engine)
         self.review = PhotoReview(engine)
         self.look_alikes = LookAlikeStore(engine)
-        self.facets = FacetStore(engine, brands)
+        self.facets = FollowsColumns(engine, brands, read_facets)
         self.feedback = FeedbackStore(engine)
         self.cases = CaseStore(engine)
         self.annotations = AnnotationStore(engine)

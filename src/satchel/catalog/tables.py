@@ -387,9 +387,13 @@ class CaseRow(Base):
 
 
 class RevisionRow(Base):
-    """One row, incremented by every change that an index depends on."""
+    """One row. `value` is incremented by every change that an index depends on.
+
+    `columns` is incremented by imports that change what is said of products alone.
+    """
 
     __tablename__ = "revision"
 
     id: Mapped[int] = mapped_column(primary_key=True)
     value: Mapped[int]
+    columns: Mapped[int] = mapped_column(default=0, server_default="0")

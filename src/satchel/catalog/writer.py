@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, insert, select
 from sqlalchemy import update as sql_update
 
 from satchel.catalog.change_log import unused_id
-from satchel.catalog.database import increment_revision, inserted_id
+from satchel.catalog.database import count_columns, increment_revision, inserted_id
 from satchel.catalog.dialect import MAX_PARAMETERS, insert_or_ignore
 from satchel.catalog.headers import LINK_FIELDS
 from satchel.catalog.review import DECIDED
@@ -34,6 +34,7 @@ class CatalogueWriter:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._changed = False
+        self._said = False
 
     def __enter__(self) -> CatalogueWriter:
         return self
@@ -43,6 +44,8 @@ class CatalogueWriter:
             if kind is None:
                 if self._changed:
                     increment_revision(self._connection)
+                if self._said:
+                    count_columns(self._connection)
                 self._connection.commit()
         finally:
             self._connection.close()
@@ -66,6 +69,7 @@ class CatalogueWriter:
         self._connection.execute(
             sql_update(ProductRow).where(ProductRow.id == product_id).values(**fields)
         )
+        self._said = True
 
     def add_photo(self, sha256: str, width: int, height: int, size_bytes: int) -> int:
         """Return the id of the photo with this SHA-256, inserted if it is new."""
@@ -149,6 +153,7 @@ class CatalogueWriter:
         if not update:
             return Linked.DIFFERS
         self._connection.execute(sql_update(ProductPhotoRow).where(row).values(**after))
+        self._said = True
         return Linked.UPDATED
 
     def clear_fields(self, product_id: int, names: Collection[str]) -> bool:
@@ -161,6 +166,7 @@ class CatalogueWriter:
         self._connection.execute(
             sql_update(ProductRow).where(row).values(dict.fromkeys(names, None))
         )
+        self._said = True
         return True
 
     def unlink_others(

@@ -29,9 +29,7 @@ catalog = typer.Typer(
 @catalog.command("list")
 def list_(
     context: typer.Context,
-    query: Annotated[
-        str, typer.Argument(help="Words that code, brand, name, category or colour hold.")
-    ] = "",
+    query: Annotated[str, typer.Argument(help="Words that are in its code or a column.")] = "",
     unfindable: Annotated[
         bool, typer.Option("--unfindable", help="Only products without a photo that is searched.")
     ] = False,

@@ -34,7 +34,7 @@ class CatalogueCodes:
 
     def _current(self) -> CodeMatcher:
         with self._lock:
-            stamp = self._catalogue.codes_stamp()  # before reading, so that no change is missed
+            stamp = self._catalogue.columns_stamp()  # before reading, so that no change is missed
             if self._known is None or self._known[0] != stamp:
                 self._known = stamp, CodeMatcher(self._catalogue.ids_of_codes())
             return self._known[1]

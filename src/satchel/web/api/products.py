@@ -27,7 +27,10 @@ def products(
     server: Server,
     query: Annotated[
         str,
-        Query(max_length=200, description="Words that code, brand, name, category or colour hold."),
+        Query(
+            max_length=200,
+            description="Words that code or columns hold; only letters and digits count.",
+        ),
     ] = "",
     offset: Annotated[int, Query(ge=0, le=MAX_OFFSET, description="Products to skip.")] = 0,
     limit: Annotated[int, Query(ge=1, le=MAX_PRODUCTS, description="Products given.")] = 48,
