@@ -12,7 +12,7 @@ from satchel.decoding.decoder import IN_PROCESS
 from satchel.errors import CatalogueError
 from satchel.images import decode, encode_jpeg
 from satchel.market.privacy.blur import BLOCKS, Blurrer, _blur
-from satchel.market.privacy.public_photos import SIDE_PX, PublicPhotos
+from satchel.market.privacy.public_photos import PAPER, PREVIEW_WH, SIDE_PX, PublicPhotos
 from satchel.photo_header import PhotoLimits
 
 
@@ -54,6 +54,9 @@ def test_a_public_copy_is_made_once_and_is_smaller(tmp_path: Path) -> None:
     assert public.keeps(name, 320)
     with Image.open(BytesIO(small)) as image:
         assert (image.format, max(image.size)) == ("WEBP", 320)
+    with Image.open(BytesIO(public.preview(name))) as image:
+        assert (image.format, image.size) == ("JPEG", PREVIEW_WH)
+        assert image.getpixel((2, 2)) == pytest.approx(PAPER, abs=4)
     public.forget(name)
     assert list((tmp_path / "public").rglob("*.*")) == []
     with pytest.raises(CatalogueError):

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+from PIL import Image
 
 from conftest import draw
 from satchel.encode.registry import read_serving
@@ -207,6 +208,11 @@ def test_the_shop_shows_what_is_on_sale_and_a_buyer_reserves_it(
         product = json.loads(facts[1])
         assert (product["offers"]["price"], product["mpn"]) == (1_250_000, CODES[0])
         assert product["description"] == "</script><b>"
+        found = re.search(r'og:image" content="[^"]*?(/goods/[^"]*)"', shown)
+        assert found
+        with Image.open(BytesIO(nobody.get(found[1]).content)) as preview:
+            assert (preview.format, preview.size) == ("JPEG", (1_200, 630))
+        assert nobody.get(found[1].replace(listing, "none")).status_code == 404
         sitemap = nobody.get("/sitemap.xml")
         assert f"/goods/{listing}</loc>" in sitemap.text
         assert nobody.post(f"/goods/{listing}/reserve").status_code in {303, 401, 403}

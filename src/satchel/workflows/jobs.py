@@ -136,6 +136,8 @@ def _prepare_photos(workspace: Workspace, _lease: Lease, arguments: Arguments) -
     listing = Goods.of(catalogue.engine, catalogue.brands).listings.get(str(arguments["listing"]))
     for photo in listing.photos:
         public.prepare(photo.sha256)
+    if listing.photos:
+        public.preview(listing.photos[0].sha256)
     return {"photos": len(listing.photos)}
 
 

@@ -14,7 +14,8 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Final
 
-from PIL import Image
+import numpy as np
+from PIL import Image, ImageOps
 
 from satchel.catalog.photos import PhotoStore
 from satchel.decoding.decoder import IN_PROCESS, Decoder
@@ -29,6 +30,11 @@ from satchel.workspace import Workspace
 SIDE_PX: Final = 1_600
 SHOWN_PX: Final = (640,)
 """Sides of the small copies that pages show."""
+
+PREVIEW_WH: Final = 1_200, 630
+"""Size of a picture that messengers and social networks show with a link (Open Graph)."""
+PAPER: Final = 251, 250, 247
+"""Colour around the photo on a preview: that of the pages."""
 
 QUALITY: Final = 85
 WEBP_QUALITY: Final = 80
@@ -98,6 +104,14 @@ class PublicPhotos:
         path = self._path(sha256, f"{side_px}.webp")
         return self._kept(path, lambda: self._make_small(sha256, side_px))
 
+    def preview(self, sha256: str) -> bytes:
+        """Return the public copy as links to its good are shown with: a JPEG of `PREVIEW_WH`.
+
+        Raises:
+            CatalogueError, PhotoError, StorageError: see `read`.
+        """
+        return self._kept(self._path(sha256, "preview.jpg"), lambda: self._make_preview(sha256))
+
     def keeps(self, sha256: str, side_px: int | None) -> bool:
         """Whether `small`, or `read` where no side is given, has nothing to make."""
         with suppress(CatalogueError):  # it is no SHA-256
@@ -139,6 +153,12 @@ class PublicPhotos:
             out = BytesIO()
             Image.fromarray(shrunk(pixels, side_px)).save(out, "WEBP", quality=WEBP_QUALITY)
         return out.getvalue()
+
+    def _make_preview(self, sha256: str) -> bytes:
+        whole = self.read(sha256)
+        with self._making:
+            photo = Image.fromarray(decode(whole, min_side_px=max(PREVIEW_WH)))
+            return encode_jpeg(np.asarray(ImageOps.pad(photo, PREVIEW_WH, color=PAPER)), QUALITY)
 
     @cached_property
     def _blurrer(self) -> Blurrer:

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from satchel.errors import IndexMissing
 from satchel.market.listings.fields import Grade
 from satchel.market.listings.records import Listing
+from satchel.market.privacy.public_photos import PREVIEW_WH
 from satchel.market.roles import Role
 from satchel.market.sale.searches import address_of
 from satchel.market.sale.shelf import PAGE, Order, Wanted
@@ -29,12 +30,14 @@ from satchel.web.market.similar import like_good
 from satchel.web.market.state import Market, MarketState
 from satchel.web.pages.rendering import pages_of
 from satchel.web.state import Server, ServerState
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 BUYER: Final = allow(Role.SELLER)
 SHOWN_VALUES: Final = 12
 """Values of an attribute that can be ticked; more are found by searching."""
 ALIKE: Final = 6
+PREVIEW_S: Final = 86_400
 SITEMAP_GOODS: Final = 50_000
 """What one sitemap may hold (sitemaps.org)."""
 
@@ -101,8 +104,18 @@ def good(request: Request, server: Server, market: Market, who: Who, good: str) 
         products=server.products_of([one.code or "" for one in alike]),
         facts=_json_ld(listing, product, market.settings.url),
         address=f"{market.settings.url}/goods/{listing.public_id}",
-        picture=f"{market.settings.url}{photo_address(listing)}",
+        picture=f"{market.settings.url}/goods/{listing.public_id}/preview.jpg",
+        picture_wh=PREVIEW_WH,
     )
+
+
+@router.get("/goods/{good}/preview.jpg", dependencies=[EVERYBODY], response_class=Response)
+@patient
+def preview(market: Market, good: str) -> Response:
+    """Give the picture that messengers and social networks show with a link to a good."""
+    picture = market.public_photos.preview(public(market, good).photos[0].sha256)
+    headers = {"Cache-Control": f"public, max-age={PREVIEW_S}"}  # another photo may be first then
+    return Response(picture, media_type="image/jpeg", headers=headers)
 
 
 @router.post("/goods/{good}/reserve", dependencies=[BUYER])
