@@ -85,7 +85,7 @@ class Pages:
     ) -> HTMLResponse:
         """Answer a template in the reader's language."""
         if _may_edit(request):
-            values |= _waiting(state_of(request))
+            values |= {"badges": _waiting(state_of(request))}
         return self._answer(request, template, status, headers or {}, values)
 
     def _answer(
@@ -223,12 +223,12 @@ def _waiting(server: ServerState) -> dict[str, int]:
     """How many decisions wait; none without a database, so that the page that says so is shown."""
     try:
         return {
-            "doubtful": server.in_doubt(),
-            "proposed": server.proposed(),
-            "open_cases": server.workspace.catalogue.cases.count(CaseState.OPEN),
+            "photos": server.in_doubt(),
+            "look_alikes": server.proposed(),
+            "cases": server.workspace.catalogue.cases.count(CaseState.OPEN),
         }
     except (StorageError, WorkspaceError):
-        return {"doubtful": 0, "proposed": 0, "open_cases": 0}
+        return {"photos": 0, "look_alikes": 0, "cases": 0}
 
 
 def _shown_filter(where: Mapping[str, Sequence[str]], language: str) -> str:
