@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from satchel.market.listings.states import Actor, State, StepName
 from satchel.market.roles import Role
 from satchel.records import Difference, Product
 from satchel.web.links import photo_link, thumbnail_link
+from satchel.web.market.candidates import candidates_of
 from satchel.web.market.state import MarketState
 
 PLAUSIBLE: Final = 0.02
@@ -85,7 +86,6 @@ def case_values(
 
 def choices_of(catalogue: Catalogue, listing: Listing) -> list[Choice]:
     """Return the seller's product, if identification does not propose it, and its candidates."""
-    proposed: Sequence[Mapping[str, Any]] = (listing.machine or {}).get("candidates", ())
     choices = [
         Choice(
             code=one["code"],
@@ -95,7 +95,7 @@ def choices_of(catalogue: Catalogue, listing: Listing) -> list[Choice]:
             confidence=one["confidence"],
             sellers=one["code"] == listing.code,
         )
-        for one in proposed
+        for one in candidates_of(catalogue, listing)
     ]
     if listing.code and not any(one.sellers for one in choices):
         choices.insert(0, _sellers(catalogue, listing.code))

@@ -32,6 +32,7 @@ from satchel.web.market.api_listings import (
     photo_name,
     visible,
 )
+from satchel.web.market.candidates import candidates_of
 from satchel.web.market.readings import found_codes
 from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
@@ -353,7 +354,7 @@ def _candidates(request: Request, listing: Listing) -> Response:
         request,
         "market/_candidates.html",
         listing=listing,
-        candidates=candidates_of(listing),
+        candidates=candidates_of(request.app.state.server.workspace.catalogue, listing),
         located=located(listing, request),
         problem=None,
     )
@@ -381,12 +382,6 @@ def located(listing: Listing, request: Request) -> dict[str, dict[str, Any]]:
 
 def _corners(box: dict[str, float]) -> list[float]:
     return [box["x0"], box["y0"], box["x1"], box["y1"]]
-
-
-def candidates_of(listing: Listing) -> Sequence[dict[str, Any]]:
-    """Return what identification proposed last, the likeliest first."""
-    found: Sequence[dict[str, Any]] = (listing.machine or {}).get("candidates", ())
-    return found
 
 
 def _page(
@@ -426,7 +421,7 @@ def _page(
         editable=editable,
         steps=open_steps(listing.state, actor, listing.seller),
         product=workspace.catalogue.product(code) if known else None,
-        candidates=candidates_of(listing),
+        candidates=candidates_of(workspace.catalogue, listing),
         located=located(listing, request),
         readings=found_codes(request.app.state.server, market, listing) if editable else None,
         events=events,
