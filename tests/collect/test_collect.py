@@ -387,7 +387,7 @@ def test_bytes_that_were_cut_off_are_fetched_again(
     workspace = settings(workspace)
     record_list(workspace, open_list(url_list(tmp_path, [("M1", site.photo("a"))])), "list")
     candidates = CandidateStore(workspace.catalogue.engine)
-    (one,) = candidates.waiting(site.url.removeprefix("http://"), 0)
+    (one,) = [one for page in candidates.waiting(site.url.removeprefix("http://")) for one in page]
     body = photo_bytes("a")
     candidates.change([Change(one.id, State.FETCHED, attempts=1, sha256=sha256(body))])
     folder = workspace.folder / "collect"

@@ -90,7 +90,8 @@ def test_the_candidates_that_resemble_the_product_are_fetched_first(
     chosen = [
         int(one.url.rpartition("/")[2].removesuffix(".jpg"))
         for host in candidates.waiting_hosts()
-        for one in candidates.waiting(host, 0)
+        for page in candidates.waiting(host)
+        for one in page
     ]
     useful = sum(map(is_good, chosen))
     by_rank = sum(map(is_good, range(15)))

@@ -199,8 +199,9 @@ class _Crawl:
             return False
         while self._idle and len(self._active) < MOST_HOSTS:
             name = self._idle.popleft()
+            pages = self._candidates.waiting(name)
             self._active[name] = HostQueue(
-                lambda after, name=name: self._candidates.waiting(name, after),  # type: ignore[misc]
+                lambda _, pages=pages: next(pages, []),  # type: ignore[misc]
                 delay_s=self._rules.delay_s,
                 at_once=self._rules.per_host,
                 patience=self._patience,
@@ -225,7 +226,7 @@ class _Crawl:
         for host in self._active.values():
             while self._in_flight < THREADS and (candidate := host.take(now)) is not None:
                 asked = True
-                if self._has_enough(candidate.code):
+                if not candidate.decision and self._has_enough(candidate.code):
                     host.put_back()
                     self._finish(Change(candidate.id, State.REFUSED, self._enough()))
                     continue

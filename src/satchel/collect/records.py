@@ -22,6 +22,16 @@ class State(StrEnum):
     """The site does not want it, or it is no photo that can be used."""
     FAILED = "failed"
     """It was not answered, or not found."""
+    REJECTED = "rejected"
+    """A person does not want it: it is never fetched."""
+
+
+class Decision(StrEnum):
+    """What a person decided on a candidate that has brought no photo."""
+
+    ACCEPT = "accept"
+    """It is fetched before those that nobody chose, and whatever the product has already."""
+    REJECT = "reject"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +71,7 @@ class Candidate:
     license: str | None
     attempts: int
     sha256: str | None = None
+    decision: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

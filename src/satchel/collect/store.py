@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Engine, and_, bindparam, func, select, update
@@ -14,6 +15,8 @@ from satchel.catalog.tables import PhotoSourceRow, ProductPhotoRow, ProductRow, 
 from satchel.collect.records import (
     Candidate,
     Change,
+    Counts,
+    Decision,
     Fate,
     Found,
     HostCount,
@@ -22,12 +25,13 @@ from satchel.collect.records import (
     Spare,
     State,
 )
-from satchel.collect.tables import CandidateRow
+from satchel.collect.tables import CandidateRow, SearchRow
 
 PAGE: Final = 100
 _CHANGE: Final = (
     update(CandidateRow)
     .where(CandidateRow.id == bindparam("row"))
+    .where(CandidateRow.state != State.REJECTED)  # by a person while it was fetched
     .values(
         state=bindparam("state"),
         reason=bindparam("reason"),
@@ -36,6 +40,7 @@ _CHANGE: Final = (
         changed_at=bindparam("changed_at"),
     )
 )
+_CHOSEN: Final = func.coalesce(CandidateRow.decision, "") == Decision.ACCEPT
 _COLUMNS: Final = tuple(getattr(CandidateRow, name) for name in Candidate.__dataclass_fields__)
 
 
@@ -91,10 +96,14 @@ class CandidateStore:
         with self._engine.connect() as connection:
             return {row[0]: row[1] for row in connection.execute(chosen)}
 
-    def waiting(self, host: str, after: int) -> list[Candidate]:
-        """Return the next candidates of a host that wait, with ids above `after`, in order."""
+    def waiting(self, host: str) -> Iterator[list[Candidate]]:
+        """Yield the candidates of a host that wait, a page at a time: what people chose first."""
         wanted = (CandidateRow.state == State.WAITING, CandidateRow.host == host)
-        return self._select(*wanted, CandidateRow.id > after)
+        for chosen in (_CHOSEN, ~_CHOSEN):
+            after = 0
+            while page := self._select(*wanted, chosen, CandidateRow.id > after):
+                after = page[-1].id
+                yield page
 
     def fetched(self) -> list[Candidate]:
         """Return the next candidates that were fetched and not yet stored."""
@@ -118,7 +127,7 @@ class CandidateStore:
         again = update(CandidateRow).where(CandidateRow.state == State.FAILED)
         with writing(self._engine) as connection:
             count = connection.execute(
-                again.values(state=State.WAITING, attempts=0, reason=None)
+                again.values(state=State.WAITING, attempts=0, reason=None, changed_at=now())
             ).rowcount
             connection.commit()
         return count
@@ -161,12 +170,12 @@ class CandidateStore:
             return connection.scalar(chosen) or 0
 
     def spares(self, code: str) -> list[Spare]:
-        """Return the candidates of a product that are not fetched yet."""
+        """Return the candidates of a product that are not fetched yet and nobody chose."""
         columns = [getattr(CandidateRow, name) for name in Spare.__dataclass_fields__]
         chosen = (
             select(*columns)
             .where(CandidateRow.code == code)
-            .where(CandidateRow.state.in_((State.WAITING, State.SPARE)))
+            .where(CandidateRow.state.in_((State.WAITING, State.SPARE)), ~_CHOSEN)
             .order_by(CandidateRow.id)
         )
         with self._engine.connect() as connection:
@@ -222,9 +231,35 @@ class CandidateStore:
             for (code, source), of in sorted(states.items())
         ]
 
-    def _states(self, *by: Any) -> dict[tuple[str, ...], Counter[str]]:
-        """Count the states of the candidates of each value of some columns."""
+    def counts_by_source(self, code: str | None = None) -> dict[str, Counts]:
+        """Count candidates by source, those of one product where a code is given."""
+        wanted = () if code is None else (CandidateRow.code == code,)
+        states = self._states(CandidateRow.source, wanted=wanted)
+        return {source: Counts(**_counts(of)) for (source,), of in sorted(states.items())}
+
+    def counts_by_product(self, after: str, limit: int) -> dict[str, Counts]:
+        """Count the candidates of the next products, by codes above `after`, in order."""
+        codes = select(CandidateRow.code).where(CandidateRow.code > after).distinct()
+        some = codes.order_by(CandidateRow.code).limit(limit)
+        with self._engine.connect() as connection:
+            listed = connection.scalars(some).all()
+        states = self._states(CandidateRow.code, wanted=(CandidateRow.code.in_(listed),))
+        return {code: Counts(**_counts(states[code,])) for code in listed}
+
+    def last_activity(self) -> datetime | None:
+        """Return when something was last searched or fetched, or decided on a candidate."""
+        searched = select(SearchRow.searched_at).order_by(SearchRow.id.desc()).limit(1)
+        with self._engine.connect() as connection:
+            times = (
+                connection.scalar(select(func.max(CandidateRow.changed_at))),
+                connection.scalar(searched),
+            )
+        return max((time for time in times if time is not None), default=None)
+
+    def _states(self, *by: Any, wanted: Sequence[Any] = ()) -> dict[tuple[str, ...], Counter[str]]:
+        """Count the states of the wanted candidates of each value of some columns."""
         chosen = select(*by, CandidateRow.state, func.count()).group_by(*by, CandidateRow.state)
+        chosen = chosen.where(*wanted)
         found: dict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
         with self._engine.connect() as connection:
             for *key, state, count in connection.execute(chosen):
@@ -252,7 +287,7 @@ def _counts(states: Counter[str]) -> dict[str, int]:
         "found": states.total(),
         "waiting": states[State.WAITING] + states[State.SPARE],
         "fetched": states[State.FETCHED] + new + duplicate,
-        "refused": states[State.REFUSED],
+        "refused": states[State.REFUSED] + states[State.REJECTED],
         "failed": states[State.FAILED],
         "new": new,
         "duplicate": duplicate,

@@ -17,6 +17,10 @@ class CandidateRow(Base):
     place among the answers, from 1. `sha256` is of the bytes that were received. `round` is 1 for
     the first search and counts up with each refill. `score` is the likeness of its thumbnail to the
     product's photos, a cosine.
+
+    `decision` is a person's, accept or reject, on a candidate that has brought no photo; `moved_to`
+    is the code that it was moved to. `state_before` and `reason_before` are what undoing restores;
+    both are null where the decision made the candidate.
     """
 
     __tablename__ = "photo_candidates"
@@ -25,6 +29,7 @@ class CandidateRow(Base):
         Index("ix_photo_candidates_state_host", "state", "host"),
         Index("ix_photo_candidates_code_state", "code", "state"),
         Index("ix_photo_candidates_sha256", "sha256"),
+        Index("ix_photo_candidates_changed_at", "changed_at"),
     )
 
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -44,6 +49,11 @@ class CandidateRow(Base):
     reason: Mapped[str | None]
     attempts: Mapped[int] = mapped_column(default=0)
     sha256: Mapped[str | None] = mapped_column(String(64))
+    decision: Mapped[str | None] = mapped_column(String(8))
+    decided_by: Mapped[str | None]
+    moved_to: Mapped[str | None] = mapped_column(String(200))
+    state_before: Mapped[str | None] = mapped_column(String(16))
+    reason_before: Mapped[str | None]
     found_at: Mapped[datetime] = mapped_column(default=now)
     changed_at: Mapped[datetime] = mapped_column(default=now)
 

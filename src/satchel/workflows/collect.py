@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 MAX_SECONDS: Final = 60.0
 MAX_REDIRECTS: Final = 5
 FOLDER: Final = "collect"
+LOCK: Final = "lock"
 ANSWERS: Final = "answers"
 REASONS: Final = 20
 
@@ -206,7 +207,7 @@ def collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
         )
     folder = workspace.folder / FOLDER
     folder.mkdir(exist_ok=True)
-    with locked(folder / "lock", "satchel collect"):
+    with locked(folder / LOCK, "satchel collect"):
         yield {"User-Agent": user_agent(contact)}
 
 

@@ -2,6 +2,7 @@
 
 from satchel.web.api import (
     cases,
+    collections,
     edits,
     export,
     facets,
@@ -24,6 +25,7 @@ RESOURCES = (
     edits,
     export,
     look_alikes,
+    collections,
     jobs,
     health,
     metrics,

@@ -1,0 +1,211 @@
+"""`/api/v1/collections`: how far collecting is, its candidates, and decisions on them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Final, Literal, Self
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+
+from satchel.collect.deciding import CandidateReview, SeenCandidate
+from satchel.collect.records import Counts, Decision, State
+from satchel.collect.store import CandidateStore
+from satchel.market.roles import Role, Scope
+from satchel.web.access import allow
+from satchel.web.api.openapi import curl, problems
+from satchel.web.links import photo_link
+from satchel.web.signatures import Sign
+from satchel.web.state import Server
+from satchel.workflows.collections import CandidateChoice, activity, decide, total, undo
+
+MAX_NUMBER: Final = 2**63 - 1
+MAX_CANDIDATES: Final = 60
+MAX_PRODUCTS: Final = 200
+
+READ: Final = allow(Role.EXPERT, scope=Scope.CATALOGUE_READ)
+WRITE: Final = allow(Role.EXPERT, scope=Scope.CATALOGUE_WRITE)
+
+Group = Literal["fetched", "waiting", "refused"]
+Number = Annotated[int, Field(ge=0, le=MAX_NUMBER)]
+Numbers = Annotated[list[Number], Field(max_length=MAX_CANDIDATES)]
+
+router = APIRouter(prefix="/api/v1/collections", tags=["catalogue"])
+
+
+class CandidateCounts(BaseModel):
+    """What became of candidates: URLs of photos that were found for a code."""
+
+    found: int = Field(description="All of them.")
+    waiting: int = Field(description="Not fetched yet.")
+    fetched: int = Field(description="Received, and a usable photo.")
+    refused: int = Field(description="Not wanted by the site or a person, or no usable photo.")
+    failed: int
+    new: int = Field(description="Those of which the product has a new photo.")
+    duplicate: int = Field(description="Those whose photo the product had.")
+
+    @classmethod
+    def of(cls, counts: Counts) -> Self:
+        """Convert."""
+        return cls(**asdict(counts))
+
+
+class Collection(BaseModel):
+    """How far collecting is."""
+
+    running: bool = Field(description="Whether something is collected now.")
+    last_activity: datetime | None
+    total: CandidateCounts
+    sources: dict[str, CandidateCounts] = Field(description="By source.")
+    products: dict[str, CandidateCounts] = Field(description="By code, in order.")
+
+
+class CandidatePhoto(BaseModel):
+    """The photo that a candidate brought, as the review has it."""
+
+    url: str
+    state: str = Field(description="kept, doubtful or dropped.")
+    reasons: list[str] = Field(description="Kinds of the reasons.")
+
+
+class CandidateRecord(BaseModel):
+    """A candidate."""
+
+    id: int
+    code: str
+    url: str
+    page: str | None = Field(description="Page that shows it.")
+    source: str
+    query: str | None
+    rank: int | None = Field(description="Place among the answers to the query, from 1.")
+    state: State
+    reason: str | None
+    decision: Decision | None = Field(description="A person's, where it has brought no photo.")
+    decided_by: str | None
+    photo: CandidatePhoto | None
+
+    @classmethod
+    def of(cls, one: SeenCandidate) -> Self:
+        """Convert."""
+        photo = one.photo and CandidatePhoto(
+            url=photo_link(one.photo.sha256),
+            state=one.photo.state,
+            reasons=[reason["kind"] for reason in one.photo.reasons],
+        )
+        values = {name: getattr(one, name) for name in cls.model_fields if name in one.__slots__}
+        return cls(**{**values, "page": one.link, "photo": photo})
+
+
+class CandidatePage(BaseModel):
+    """Some candidates of a product."""
+
+    sources: dict[str, CandidateCounts] = Field(description="All of the product, by source.")
+    candidates: list[CandidateRecord]
+
+
+class CandidateDecision(BaseModel):
+    """A decision on candidates."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    candidates: Annotated[Numbers, Field(min_length=1, description="Their ids.")]
+    choice: CandidateChoice = Field(
+        description="Photos are kept, dropped or moved. What has brought none is fetched next, "
+        "never fetched, or fetched next for the other code."
+    )
+    code: str | None = Field(None, max_length=200, description="Of the product to move to.")
+    by: str | None = Field(None, max_length=60, description="Who decides, kept with it.")
+
+
+class DecidedOn(BaseModel):
+    """What a decision was on; to undo it, send this back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    decision: Number | None = Field(None, description="The decision on photos, if any.")
+    candidates: Numbers = Field(default=[], description="Ids of those without a photo.")
+
+
+@router.get(
+    "",
+    dependencies=[READ],
+    responses=problems(422),
+    openapi_extra=curl("curl '{base}/api/v1/collections'"),
+)
+def collection(
+    server: Server,
+    after: Annotated[str, Query(max_length=200, description="Products with codes above.")] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_PRODUCTS, description="Products given.")] = 50,
+) -> Collection:
+    """Say how far collecting is, by source and by product."""
+    store, now = CandidateStore(server.workspace.catalogue.engine), activity(server.workspace)
+    sources = store.counts_by_source()
+    products = store.counts_by_product(after, limit)
+    return Collection(
+        running=now.running,
+        last_activity=now.last and now.last.replace(tzinfo=UTC),
+        total=CandidateCounts.of(total(list(sources.values()))),
+        sources={name: CandidateCounts.of(one) for name, one in sources.items()},
+        products={name: CandidateCounts.of(one) for name, one in products.items()},
+    )
+
+
+@router.get(
+    "/candidates",
+    dependencies=[READ],
+    responses=problems(422),
+    openapi_extra=curl("curl '{base}/api/v1/collections/candidates?code=M22675&group=waiting'"),
+)
+def candidates(
+    server: Server,
+    *,
+    code: Annotated[str, Query(max_length=200, description="That they were found for.")],
+    group: Annotated[Group | None, Query(description="Only these; default, all.")] = None,
+    source: Annotated[str | None, Query(max_length=400, description="That named them.")] = None,
+    after: Annotated[int, Query(ge=0, le=MAX_NUMBER, description="With larger ids.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=MAX_CANDIDATES, description="Given at most.")] = 60,
+) -> CandidatePage:
+    """List the candidates of a product, the first found first."""
+    catalogue = server.workspace.catalogue
+    found = CandidateReview(catalogue).of_product(
+        code, group=group, source=source, after=after, limit=limit
+    )
+    sources = CandidateStore(catalogue.engine).counts_by_source(code)
+    return CandidatePage(
+        sources={name: CandidateCounts.of(one) for name, one in sources.items()},
+        candidates=[CandidateRecord.of(one) for one in found],
+    )
+
+
+@router.post(
+    "/decide",
+    dependencies=[WRITE],
+    responses=problems(404, 422),
+    openapi_extra=curl(
+        "curl -H 'Content-Type: application/json' "
+        """-d '{"candidates": [12, 13], "choice": "reject"}' '{base}/api/v1/collections/decide'"""
+    ),
+)
+def decide_on_candidates(server: Server, given: CandidateDecision, sign: Sign) -> DecidedOn:
+    """Accept, reject or move candidates, in one decision that no run overrules."""
+    ids = list(dict.fromkeys(given.candidates))
+    done = decide(server.workspace, given.choice, ids, code=given.code, by=sign(given.by))
+    server.reindexing.soon()
+    return DecidedOn(decision=done.decision, candidates=list(done.candidates))
+
+
+@router.post(
+    "/undo",
+    dependencies=[WRITE],
+    responses=problems(404, 422),
+    openapi_extra=curl(
+        "curl -H 'Content-Type: application/json' "
+        """-d '{"candidates": [12, 13]}' '{base}/api/v1/collections/undo'"""
+    ),
+)
+def undo_of_candidates(server: Server, given: DecidedOn, sign: Sign) -> DecidedOn:
+    """Undo a decision on candidates."""
+    undo(server.workspace, given.decision, given.candidates, by=sign(None))
+    server.reindexing.soon()
+    return given

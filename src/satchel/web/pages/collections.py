@@ -1,0 +1,197 @@
+"""`/collections`: how far collecting is, and its candidates, to be accepted, rejected or moved."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Form, Query
+from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BaseModel, Field
+from starlette.requests import Request
+from starlette.responses import Response
+
+from satchel.collect.deciding import CandidateReview
+from satchel.collect.store import CandidateStore
+from satchel.market.roles import Role
+from satchel.web.access import allow
+from satchel.web.pages.rendering import is_fragment, pages_of
+from satchel.web.pages.review import (
+    MOST_ID,
+    WHO_CHARS,
+    render_for,
+    reviewer,
+    signed,
+    suggested_codes,
+)
+from satchel.web.signatures import Sign
+from satchel.web.state import Server, ServerState
+from satchel.workflows.collections import (
+    CandidateChoice,
+    CandidatesDecided,
+    activity,
+    decide,
+    total,
+    undo,
+)
+
+PATH: Final = "/collections"
+CANDIDATES: Final = f"{PATH}/candidates"
+PAGE_PRODUCTS: Final = 50
+PAGE_CANDIDATES: Final = 60
+
+Code = Annotated[str, Query(max_length=200)]
+Group = Literal["", "fetched", "waiting", "refused"]
+Source = Annotated[str, Query(max_length=400)]
+Number = Annotated[int, Field(ge=0, le=MOST_ID)]
+Numbers = Annotated[list[Number], Field(max_length=PAGE_CANDIDATES)]
+
+
+class Sheet(BaseModel):
+    """Which candidates a form was sent from, and the name of whoever decides."""
+
+    code: str = Field(max_length=200)
+    group: Group = ""
+    source: str = Field("", max_length=400)
+    after: Number = 0
+    who: str = Field("", max_length=WHO_CHARS)
+
+
+class CandidatesForm(Sheet):
+    """One decision on several candidates; `other`: code of the product that they show."""
+
+    candidate: Annotated[Numbers, Field(min_length=1)]
+    choice: CandidateChoice
+    other: str = Field("", max_length=200)
+
+
+class UndoCandidatesForm(Sheet):
+    """Which decision to undo, as `decide` gave it."""
+
+    decision: Number | None = None
+    candidate: Numbers = Field(default_factory=list)
+
+
+router = APIRouter(
+    prefix=PATH,
+    include_in_schema=False,
+    default_response_class=HTMLResponse,
+    dependencies=[allow(Role.EXPERT)],
+)
+
+
+@router.get("")
+def show_collection(
+    request: Request,
+    server: Server,
+    after: Code = "",
+    seen: Annotated[str, Query(max_length=60)] = "",
+) -> Response:
+    """Show how far collecting is; a page that is open asks again, and mostly hears: as before."""
+    now = activity(server.workspace)
+    stamp = f"{now.last.isoformat() if now.last else ''}-{now.running:d}"
+    if is_fragment(request) and seen == stamp:
+        return Response(status_code=204)
+    store = CandidateStore(server.workspace.catalogue.engine)
+    sources = store.counts_by_source()
+    products = store.counts_by_product(after, PAGE_PRODUCTS + 1)
+    shown = dict(list(products.items())[:PAGE_PRODUCTS])
+    more = len(products) > PAGE_PRODUCTS
+    template = "_collections.html" if is_fragment(request) else "collections.html"
+    return pages_of(request).render(
+        request,
+        template,
+        now=now,
+        total=total(list(sources.values())),
+        sources=sources,
+        products=shown,
+        candidates_link=_address,
+        again=f"{PATH}?{urlencode({'after': after, 'seen': stamp})}",
+        first_page=PATH if after else None,
+        next_page=f"{PATH}?{urlencode({'after': list(shown)[-1]})}" if more else None,
+    )
+
+
+@router.get("/candidates")
+def show_candidates(
+    request: Request,
+    server: Server,
+    *,
+    code: Code,
+    group: Group = "",
+    source: Source = "",
+    after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
+) -> Response:
+    """Show the candidates of a product, to choose several of them."""
+    sheet = Sheet(code=code, group=group, source=source, after=after)
+    template = "_candidates.html" if is_fragment(request) else "candidates.html"
+    return pages_of(request).render(request, template, **_values(request, server, sheet))
+
+
+@router.get("/codes")
+def codes(
+    request: Request, server: Server, other: Annotated[str, Query(max_length=200)] = ""
+) -> Response:
+    """Suggest codes for a search word, as the options of a list."""
+    return suggested_codes(request, server, other)
+
+
+@router.post("/decide")
+def decide_on_candidates(
+    request: Request, server: Server, sign: Sign, form: Annotated[CandidatesForm, Form()]
+) -> Response:
+    """Accept, reject or move the chosen candidates, in one decision."""
+    ids = list(dict.fromkeys(form.candidate))
+    other = form.other.strip()
+    done = decide(server.workspace, form.choice, ids, code=other, by=sign(form.who))
+    server.reindexing.soon()
+    return _onwards(request, server, form, done)
+
+
+@router.post("/undo")
+def undo_of_candidates(
+    request: Request, server: Server, sign: Sign, form: Annotated[UndoCandidatesForm, Form()]
+) -> Response:
+    """Undo a decision."""
+    undo(server.workspace, form.decision, form.candidate, by=sign(form.who))
+    server.reindexing.soon()
+    return _onwards(request, server, form)
+
+
+def _onwards(
+    request: Request, server: ServerState, sheet: Sheet, done: CandidatesDecided | None = None
+) -> Response:
+    if is_fragment(request):
+        values = {**_values(request, server, sheet), "done": done}
+        return signed(render_for(request, "_candidates.html", values, sheet.who), sheet.who)
+    address = _address(sheet.code, sheet.group, sheet.source, sheet.after)
+    return signed(RedirectResponse(address, 303), sheet.who)
+
+
+def _values(request: Request, server: ServerState, sheet: Sheet) -> dict[str, Any]:
+    catalogue = server.workspace.catalogue
+    found = CandidateReview(catalogue).of_product(
+        sheet.code,
+        group=sheet.group or None,
+        source=sheet.source or None,
+        after=sheet.after,
+        limit=PAGE_CANDIDATES + 1,
+    )
+    shown = found[:PAGE_CANDIDATES]
+    here = (sheet.code, sheet.group, sheet.source)
+    return {
+        "sheet": sheet,
+        "candidates": shown,
+        "sources": CandidateStore(catalogue.engine).counts_by_source(sheet.code),
+        "known": catalogue.has_product(shown[0].code if shown else sheet.code),
+        "candidates_link": _address,
+        "first_page": _address(*here) if sheet.after else None,
+        "next_page": _address(*here, shown[-1].id) if len(found) > PAGE_CANDIDATES else None,
+        "done": None,
+        "who": reviewer(request),
+    }
+
+
+def _address(code: str, group: str = "", source: str = "", after: int = 0) -> str:
+    query = {"code": code, "group": group, "source": source, "after": after or ""}
+    return f"{CANDIDATES}?{urlencode({name: value for name, value in query.items() if value})}"

@@ -1,0 +1,215 @@
+"""Collections over HTTP and in a browser: progress, candidates, and decisions that stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from selenium.webdriver import ActionChains, Chrome
+from selenium.webdriver.common.keys import Keys
+
+from satchel.collect.hosts import Patience
+from satchel.collect.records import Found, State
+from satchel.collect.recording import record
+from satchel.collect.store import CandidateStore
+from satchel.files import locked
+from satchel.web.app import create_app
+from satchel.workflows.collect import collect_photos, fetch_rules
+from satchel.workspace import Workspace
+from support.browser import BROWSER_MARKS, Reader
+from support.photo_site import PhotoSite, photo_site
+
+CODE, OTHER = "M22675", "가방-7"
+GRID = f"/collections/candidates?code={CODE}"
+QUICK = Patience(attempts=1, first_wait_s=0.01)
+
+
+@pytest.fixture
+def photos() -> Iterator[PhotoSite]:
+    with photo_site() as running:
+        yield running
+
+
+@pytest.fixture
+def collected(own_workspace: Workspace, photos: PhotoSite) -> Iterator[Workspace]:
+    """Two photos fetched, one of a private page refused, two that wait."""
+    (own_workspace.folder / "satchel.toml").write_text(
+        '[collect]\ncontact = "a@example.com"\ndelay_s = 0\n[fetch]\nnetworks = ["127.0.0.1"]\n'
+    )
+    workspace = Workspace.open(own_workspace.folder)
+    first = [photos.photo("a"), photos.photo("b"), f"{photos.url}/private/c.jpg"]
+    find(workspace, first, "one")
+    collect_photos(workspace, patience=QUICK)
+    find(workspace, [photos.photo("d"), photos.photo("e")], "two", page="javascript:alert(1)")
+    yield workspace
+    workspace.catalogue.close()
+
+
+def find(workspace: Workspace, urls: list[str], source: str, page: str | None = None) -> None:
+    found = [Found(CODE, url, rank=at, query="bag", page=page) for at, url in enumerate(urls, 1)]
+    store = CandidateStore(workspace.catalogue.engine)
+    rules = fetch_rules(workspace)
+    record(found, source, workspace.catalogue, store, rules=rules, on_problem=print)
+
+
+@pytest.fixture
+def site(collected: Workspace, serve_app: Callable[[FastAPI], httpx.Client]) -> httpx.Client:
+    return serve_app(create_app(collected))
+
+
+def listed(site: httpx.Client, code: str = CODE) -> list[dict[str, object]]:
+    answer = site.get("/api/v1/collections/candidates", params={"code": code})
+    assert answer.status_code == 200
+    found: list[dict[str, object]] = answer.json()["candidates"]
+    return found
+
+
+def states(site: httpx.Client) -> list[object]:
+    return [one["photo"]["state"] if one["photo"] else one["state"] for one in listed(site)]  # type: ignore[index]
+
+
+def test_progress_is_counted_by_source_and_product(site: httpx.Client) -> None:
+    found = site.get("/api/v1/collections").json()
+    assert found["running"] is False
+    one = {"found": 3, "waiting": 0, "fetched": 2, "refused": 1, "failed": 0, "new": 2}
+    assert found["sources"]["one"] == {**one, "duplicate": 0}
+    assert found["sources"]["two"]["waiting"] == 2
+    assert list(found["products"]) == [CODE]
+    assert found["products"][CODE] == found["total"]
+    assert found["total"]["found"] == 5
+
+
+def test_an_open_page_hears_nothing_until_something_happens(
+    site: httpx.Client, collected: Workspace
+) -> None:
+    def again(page: str) -> str:
+        return page.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
+
+    page = again(site.get("/collections").text)
+    fragment = {"hx-request": "true"}
+    assert site.get(page, headers=fragment).status_code == 204
+    with locked(collected.folder / "collect" / "lock", "a test"):
+        running = site.get(page, headers=fragment)
+        assert "<html" not in running.text
+        assert "Running" in running.text
+    last = listed(site)[-1]["id"]
+    site.post("/api/v1/collections/decide", json={"candidates": [last], "choice": "reject"})
+    assert site.get(page, headers=fragment).status_code == 200
+
+
+def test_what_people_decide_is_what_runs_do(
+    site: httpx.Client, collected: Workspace, photos: PhotoSite
+) -> None:
+    kept, dropped, private, wanted, unwanted = (one["id"] for one in listed(site))
+
+    def decide(choice: str, *ids: object, **more: str) -> dict[str, object]:
+        body = {"candidates": ids, "choice": choice, "by": "지민", **more}
+        answer = site.post("/api/v1/collections/decide", json=body)
+        assert answer.status_code == 200, answer.text
+        done: dict[str, object] = answer.json()
+        return done
+
+    accepted = decide("accept", kept, private, wanted)
+    assert accepted["candidates"] == [private, wanted]
+    rejected = decide("reject", dropped, unwanted)
+    decision = collected.catalogue.review.history(limit=1)[0]
+    assert (decision.id, decision.by) == (rejected["decision"], "지민")
+    assert states(site) == ["kept", "dropped", "waiting", "waiting", "rejected"]
+    CandidateStore(collected.catalogue.engine).retry_failed()
+    collect_photos(collected, retry=True, patience=QUICK)
+    assert states(site) == ["kept", "dropped", "refused", "kept", "rejected"]  # robots.txt counts
+    assert photos.requests["/photos/e.jpg"] == 0
+    assert site.post("/api/v1/collections/undo", json=rejected).status_code == 200
+    assert states(site)[1::3] == ["kept", "waiting"]
+
+
+def test_candidates_move_to_another_code_and_back(site: httpx.Client) -> None:
+    stored, *_, waiting = (one["id"] for one in listed(site))
+    body = {"candidates": [stored, waiting], "choice": "move", "code": OTHER}
+    done = site.post("/api/v1/collections/decide", json=body).json()
+    assert states(site) == ["dropped", "kept", "refused", "waiting", "rejected"]
+    (moved,) = listed(site, OTHER)
+    assert (moved["state"], moved["decision"]) == ("waiting", "accept")
+    assert site.post("/api/v1/collections/undo", json=done).status_code == 200
+    assert listed(site, OTHER) == []
+    assert states(site) == ["kept", "kept", "refused", "waiting", "waiting"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"candidates": [], "choice": "accept"}, 422),
+        ({"candidates": [1], "choice": "keep"}, 422),
+        ({"candidates": [1] * 61, "choice": "accept"}, 422),
+        ({"candidates": [5, 999], "choice": "reject"}, 404),
+        ({"candidates": [5], "choice": "move", "code": "none"}, 404),
+        ({"candidates": [5], "choice": "move", "code": CODE}, 404),
+    ],
+)
+def test_wrong_decisions_change_nothing(
+    site: httpx.Client, body: dict[str, object], status: int
+) -> None:
+    assert site.post("/api/v1/collections/decide", json=body).status_code == status
+    assert states(site) == ["kept", "kept", "refused", "waiting", "waiting"]
+
+
+def test_chosen_ones_are_fetched_first_and_beyond_the_limit(
+    collected: Workspace, site: httpx.Client, photos: PhotoSite
+) -> None:
+    last = listed(site)[-1]["id"]
+    site.post("/api/v1/collections/decide", json={"candidates": [last], "choice": "accept"})
+    (first, _) = (
+        one
+        for page in CandidateStore(collected.catalogue.engine).waiting(photos.url[7:])
+        for one in page
+    )
+    assert first.id == last
+    path = collected.folder / "satchel.toml"
+    path.write_text(path.read_text().replace("delay", "max_photos_per_product = 2\ndelay"))
+    collect_photos(Workspace.open(collected.folder), patience=QUICK)
+    assert [one["state"] for one in listed(site)[3:]] == [State.REFUSED, State.STORED]
+
+
+@pytest.mark.browser
+@BROWSER_MARKS[1]
+def test_candidates_are_decided_on_by_keys(
+    chrome: Chrome,
+    collected: Workspace,
+    photos: PhotoSite,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+) -> None:
+    with run_server(create_app(collected)) as url, httpx.Client(base_url=url, timeout=60) as site:
+        reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        reader.resize(1280, 900)
+        reader.requests()
+        reader.complaints()
+        reader.go("/collections")
+        reader.one(".counts a").click()
+        reader.until(lambda: len(reader.all(".sheet label")) == 5)
+        (page, *_) = [one.get_attribute("rel") for one in reader.all(".sheet a[target]")]
+        assert page == "noopener noreferrer"
+        assert "javascript" not in chrome.page_source
+
+        def press(*keys: str) -> None:
+            ActionChains(chrome).send_keys(*keys).perform()
+
+        reader.all(".sheet input")[0].send_keys(Keys.SPACE)
+        press(Keys.ARROW_RIGHT, Keys.SPACE, "d")
+        reader.until(lambda: states(site)[:2] == ["dropped", "dropped"])
+        reader.until(lambda: reader.all("#undo-many"))
+        press("u")
+        reader.until(lambda: states(site)[:2] == ["kept", "kept"])
+        reader.until(lambda: not reader.all("#undo-many"))
+        reader.all(".sheet input")[4].send_keys(Keys.SPACE)
+        press("m", OTHER, Keys.ENTER)
+        reader.until(lambda: states(site)[4] == "rejected")
+        reader.resize(390, 800)
+        for path in ("/collections", GRID):
+            reader.go(path)
+            assert chrome.execute_script("return document.documentElement.scrollWidth <= 390")
+        assert reader.complaints() == []
+        assert not [one for one in reader.requests() if one.startswith(photos.url)]
