@@ -12,8 +12,8 @@ from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.keys import Keys
 
 from satchel.collect.hosts import Patience
-from satchel.collect.records import Found, State
 from satchel.collect.recording import record
+from satchel.collect.records import Found, State
 from satchel.collect.store import CandidateStore
 from satchel.files import locked
 from satchel.web.app import create_app
@@ -86,7 +86,7 @@ def test_an_open_page_hears_nothing_until_something_happens(
     site: httpx.Client, collected: Workspace
 ) -> None:
     def again(page: str) -> str:
-        return page.split('hx-get="')[1].split('"')[0].replace("&amp;", "&")
+        return page.split('hx-get="')[1].split('"', maxsplit=1)[0].replace("&amp;", "&")
 
     page = again(site.get("/collections").text)
     fragment = {"hx-request": "true"}
