@@ -23,7 +23,7 @@ _IN_THE_WAY: Final = (errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY
 _OF_THE_SYSTEM: Final = re.compile(r"\(os error (\d+)\)$")
 
 PROBE_S: Final = 0.05
-"""Seconds after which a lock that was only looked at by `is_locked` is free again."""
+"""Seconds after which a lock that `is_locked` only tried is free again."""
 
 Stamp = tuple[tuple[int, int, int], ...]
 """States of files: modification time in ns, size in bytes, inode of each."""

@@ -195,7 +195,7 @@ def market(own_workspace: Workspace, receiver: Receiver) -> Workspace:
     return workspace
 
 
-@pytest.mark.flow
+@pytest.mark.slow  # a minute or more of kills and restarts
 def test_what_was_answered_survives_kills(market: Workspace, receiver: Receiver) -> None:
     people = killed_while_busy(market.folder)
     finish_jobs(market)

@@ -226,7 +226,7 @@ class _Crawl:
         for host in self._active.values():
             while self._in_flight < THREADS and (candidate := host.take(now)) is not None:
                 asked = True
-                if not candidate.decision and self._has_enough(candidate.code):
+                if self._has_enough(candidate.code) and not candidate.decision:
                     host.put_back()
                     self._finish(Change(candidate.id, State.REFUSED, self._enough()))
                     continue
