@@ -35,13 +35,13 @@ def run(workspace: Workspace, path: Path, *, update: bool = False) -> tuple[Impo
 
 
 def contents(workspace: Workspace) -> dict[str, list]:
-    """Every row of every table, less the times."""
+    """Every row of every table, less times and the count of writes to columns."""
     engine = create_engine(f"sqlite:///{workspace.folder / 'satchel.db'}")
     with engine.connect() as connection:
         tables = connection.scalars(text("SELECT name FROM sqlite_master WHERE type = 'table'"))
         found = {
             name: [
-                {k: v for k, v in row._mapping.items() if k != "created_at"}
+                {k: v for k, v in row._mapping.items() if k not in ("created_at", "columns")}
                 for row in connection.execute(text(f"SELECT * FROM {name}"))
             ]
             for name in list(tables)
