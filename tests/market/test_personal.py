@@ -50,7 +50,7 @@ def test_an_archive_has_all_that_is_theirs_and_no_secret(market: Market) -> None
     listing = market.on_sale()
     archive = exported(market, "seller")
     data = json.loads(archive.read("data.json"))
-    assert set(data) == set(OF_ACCOUNT)
+    assert set(data) == {*OF_ACCOUNT, "readings"}
     assert data["account"][0]["email"] == "seller@example.com"
     assert data["listings"][0]["text"] == "가죽 상태 좋음"
     assert "secret" not in archive.read("data.json").decode()

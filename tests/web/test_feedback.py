@@ -199,7 +199,7 @@ def test_a_search_shows_a_few_products_and_counts_the_others(client, monkeypatch
     shown = client.post("/feedback/other", data={"query": "model"}, headers=HTMX).text
     assert shown.count('name="code"') == 3
     assert "1 more matches" in shown
-    nothing = client.post("/feedback/other", data={"query": "<b>"}, headers=HTMX).text
-    assert "Nothing matches “&lt;b&gt;”" in nothing
+    nothing = client.post("/feedback/other", data={"query": "<q9>"}, headers=HTMX).text
+    assert "Nothing matches “&lt;q9&gt;”" in nothing
     empty = client.post("/feedback/other", data={"query": " "}, headers=HTMX).text
     assert not empty.strip()

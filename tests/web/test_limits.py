@@ -42,6 +42,8 @@ READ_BODIES = {  # what the body of each route that reads one is
     "/cases/{token}/remove": FORM_TYPE,
     **dict.fromkeys((f"/api/v1/edits/{one}" for one in EDITS), JSON_TYPE),
     **dict.fromkeys((f"/catalogue/{one}" for one in PAGE_EDITS), FORM_TYPE),
+    **dict.fromkeys((f"/api/v1/collections/{one}" for one in ("decide", "undo")), JSON_TYPE),
+    **dict.fromkeys((f"/collections/{one}" for one in ("decide", "undo")), FORM_TYPE),
     "/review/decide": FORM_TYPE,
     "/review/undo": FORM_TYPE,
     "/example": FORM_TYPE,
@@ -52,6 +54,8 @@ READ_BODIES = {  # what the body of each route that reads one is
     "/jobs/retry": FORM_TYPE,
     "/jobs/cancel": FORM_TYPE,
     "/identify": MULTIPART_TYPE,
+    "/share": MULTIPART_TYPE,
+    "/share/identify": FORM_TYPE,
     "/api/v1/identify": MULTIPART_TYPE,
 }
 NO_BODIES = {"/api/v1/jobs/{job}/retry", "/api/v1/jobs/{job}/cancel"}  # an unread one costs nothing

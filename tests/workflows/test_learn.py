@@ -100,7 +100,8 @@ def test_a_worker_prepares_the_photos_of_what_is_offered(market: Market) -> None
     engine = market.workspace.catalogue.engine
     Worker(engine, handlers_of(market.workspace)).run(Event().is_set, once=True)
     names = {path.name for path in public.rglob("*.*")}
-    assert names == {f"{listing.photos[0].sha256}.{end}" for end in ("jpg", "640.webp")}
+    ends = ("jpg", "640.webp", "preview.jpg")
+    assert names == {f"{listing.photos[0].sha256}.{end}" for end in ends}
 
 
 def test_a_listing_is_ranked_without_its_own_photos(

@@ -118,7 +118,7 @@ def test_every_e_mail_is_written_in_every_language(kind: LetterKind, locale: str
     link = "https://shop.example/x?token=" + "t" * 43
     letter = write(
         TEMPLATES[kind], "a@b.example", name="Mina", locale=locale, link=link,
-        values={"provider": "Kakao"},
+        values={"provider": "Kakao", "email": "new@b.example"},
     )  # fmt: skip
     assert link in letter.text.splitlines()
     assert "Mina" in letter.text
