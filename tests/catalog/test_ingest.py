@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import signal
 import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from satchel.catalog.photos import sha256
 from satchel.catalog.rows import CatalogueRow, RowProblem
 from satchel.errors import StorageError, WorkspaceError
 from satchel.workspace import Workspace
+from support.processes import Run
 
 
 def run(workspace: Workspace, path: Path, *, update: bool = False) -> tuple[ImportCount, list]:
@@ -324,17 +325,14 @@ def test_killed_half_way_and_run_again_it_completes(workspace: Workspace, tmp_pa
         for seed in range(20):
             size = (200 + code, 150 + seed)
             (folder / f"C{code:02}" / f"{seed}.jpg").write_bytes(jpeg("box", seed, size))
-    command = [sys.executable, "-m", "satchel", "--workspace", str(workspace.folder)]
-    command += ["import", str(folder)]
+    start = partial(Run, workspace.folder, tmp_path / "notes.txt", "import", str(folder))
     for least in (1, 200, 400):
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-        while process.poll() is None and workspace.catalogue.size().photos < least:
-            pass
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        killed = start()
+        killed.wait(lambda least=least: workspace.catalogue.size().photos >= least)
+        killed.kill()
         photos = workspace.catalogue.size().photos
         assert photos == len([p for code in range(30) for p in photos_on_disk(workspace, code)])
-    assert subprocess.run(command, stderr=subprocess.DEVNULL, check=False).returncode == 0
+    assert start().wait() == 0
     total = workspace.catalogue.size()
     assert (total.products, total.photos) == (30, 600)
 
