@@ -33,7 +33,9 @@ def site(
         raise ZeroDivisionError("a fault\nin two lines")
 
     app.add_api_route("/broken", broken)
-    with run_server(app) as url, httpx.Client(base_url=url, timeout=60) as client:
+    # a connection for each request: the server may close a kept one just when it is used again
+    limits = httpx.Limits(max_keepalive_connections=0)
+    with run_server(app) as url, httpx.Client(base_url=url, timeout=60, limits=limits) as client:
         yield client
 
 
