@@ -15,7 +15,8 @@ from satchel.encode.registry import encoder_card, read_serving
 from satchel.errors import UsageError
 from satchel.identify import Identifier
 from satchel.images import encode_jpeg
-from satchel.onnx_model import read_model
+from satchel.locate.card import LocatorCard
+from satchel.onnx_model import read_model, write_card
 from satchel.workspace import Workspace
 from support.cli import satchel
 
@@ -160,6 +161,33 @@ def test_what_a_killed_process_left_is_no_encoder_and_is_replaced(
     done = satchel(filled.folder, "encoder", "add", str(source), "--kind", "fp32")
     assert done.returncode == 0, done.stderr
     assert not left.exists()
+
+
+@pytest.mark.parametrize("name", ["../models/stub", "./stub", "stub/.", "..", ".", ""])
+def test_a_path_is_no_name_of_an_encoder(filled: Workspace, name: str) -> None:
+    before = sorted(filled.models.rglob("*"))
+    for command in (("encoder", "remove", "--yes", name), ("promote", name)):
+        done = satchel(filled.folder, *command)
+        assert done.returncode == 2
+        assert "there is no encoder" in done.stderr or "expected one run named" in done.stderr
+    assert sorted(filled.models.rglob("*")) == before
+
+
+def test_a_trained_locator_is_no_encoder(filled: Workspace) -> None:
+    card = LocatorCard(
+        name="finder",
+        file="finder.onnx",
+        sha256="0" * 64,
+        layout="yolox",
+        height_px=64,
+        width_px=64,
+        class_names=("bag",),
+    )
+    (filled.models / "finder").mkdir()
+    write_card(filled.models / "finder" / "card.json", card)
+    assert "finder" not in satchel(filled.folder, "encoder", "list").stdout
+    assert satchel(filled.folder, "encoder", "remove", "finder", "--yes").returncode == 2
+    assert (filled.models / "finder" / "card.json").exists()
 
 
 def test_an_unknown_encoder_is_answered_with_what_there_is(filled: Workspace) -> None:

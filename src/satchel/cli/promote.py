@@ -85,7 +85,7 @@ def promote(
     """
     from satchel.encode.registry import BUILTINS
     from satchel.train.runs import Run
-    from satchel.workflows.encoders import PROVENANCE
+    from satchel.workflows.encoders import is_added
 
     workspace = open_workspace(context)
     if rollback:
@@ -94,7 +94,7 @@ def promote(
         raise UsageError("expected a run to promote, or --rollback")
     elif name in BUILTINS:
         done = _promote_builtin(workspace, name)
-    elif (workspace.models / name / PROVENANCE).exists():
+    elif is_added(workspace, name):
         done = _promote_added(workspace, name)
     else:
         run = Run.find(workspace.runs, name)

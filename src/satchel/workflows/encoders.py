@@ -30,7 +30,8 @@ from satchel.errors import EncoderError, PhotoError, UsageError
 from satchel.files import sync
 from satchel.folders import is_photo, walk_files
 from satchel.images import RGB, crop, decode, read_photo
-from satchel.onnx_model import open_session, write_model
+from satchel.locate.card import LocatorCard
+from satchel.onnx_model import load_card, open_session, write_model
 from satchel.parallel import cores, map_in_order
 from satchel.progress import SILENT, Progress
 from satchel.records import WHOLE_PHOTO, Box
@@ -463,10 +464,29 @@ class KnownEncoder:
     fault: str | None = None
 
 
+def _names(workspace: Workspace) -> list[str]:
+    """Names of every encoder: those of folders with a card, which locators have as well."""
+    cards = sorted(workspace.models.glob(f"*/{CARD}"))
+    folders = [path.parent.name for path in cards if not _is_locator(path)]
+    return [*BUILTINS, *(name for name in folders if NAME_PATTERN.fullmatch(name))]
+
+
+def _is_locator(card: Path) -> bool:
+    try:
+        load_card(card, LocatorCard)
+    except EncoderError:
+        return False
+    return True
+
+
+def is_added(workspace: Workspace, name: str) -> bool:
+    """Whether `satchel encoder add` added an encoder of this name."""
+    return name in _names(workspace) and (workspace.models / name / PROVENANCE).exists()
+
+
 def known_encoders(workspace: Workspace) -> list[KnownEncoder]:
     """Every encoder: those that Satchel carries, then those of the workspace, by name."""
-    names = [*BUILTINS, *sorted(path.parent.name for path in workspace.models.glob(f"*/{CARD}"))]
-    return [known_encoder(workspace, name) for name in names if not name.startswith(".")]
+    return [known_encoder(workspace, name) for name in _names(workspace)]
 
 
 def known_encoder(workspace: Workspace, name: str) -> KnownEncoder:
@@ -475,10 +495,10 @@ def known_encoder(workspace: Workspace, name: str) -> KnownEncoder:
     Raises:
         UsageError: there is none of this name.
     """
+    names = _names(workspace)
+    if name not in names:
+        raise UsageError(f"there is no encoder {name}; there are {', '.join(names)}")
     path = encoder_card(workspace.models, name)
-    if not path.exists():
-        known = ", ".join((*BUILTINS, *(p.parent.name for p in workspace.models.glob(f"*/{CARD}"))))
-        raise UsageError(f"there is no encoder {name}; there are {known}")
     served = encoder_card(workspace.models, read_serving(workspace.models).name) == path
     try:
         card = read_card(path)
