@@ -273,7 +273,8 @@ def test_what_is_fetched_is_pinned(
     (tmp_path / "pytorch_model.bin").write_bytes(b"")
     hub = Hub(tmp_path, monkeypatch)
     found = resolve("hf-hub:org/model@main")
-    assert found.revision == "c0ffee"
+    assert found.provenance.revision == "c0ffee"
+    assert found.provenance.pinned == "hf-hub:org/model@c0ffee"  # not the branch, which moves on
     assert hub.asked == ["model.safetensors", "README.md"]
     assert found.provenance.licence.name == "mit"
     hub.lfs = {"sha256": "0" * 64}

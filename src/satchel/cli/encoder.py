@@ -79,7 +79,7 @@ def add(
     """Add an encoder: convert it, compare each file with the original, keep the fastest."""
     from satchel.convert.gate import KINDS
     from satchel.extras import need_extra
-    from satchel.workflows.encoders import Wanted, add_encoder
+    from satchel.workflows.add_encoder import Wanted, add_encoder
 
     need_extra("encoders")
     workspace = open_workspace(context)

@@ -21,6 +21,11 @@ from satchel.arrays import Floats
 from satchel.errors import EncoderError, UsageError
 
 SUFFIX: Final = ".safetensors"
+WEIGHTS: Final = tuple(
+    f"{name}{SUFFIX}" for name in ("open_clip_model", "open_clip_pytorch_model", "model")
+)
+"""Usual names of checkpoints, the first that there is; open_clip's have the projection."""
+
 MAX_HEADER_BYTES: Final = 16 << 20
 MAX_TENSORS: Final = 20_000
 MAX_SIDES: Final = 6
@@ -197,8 +202,8 @@ def only_checkpoint(folder: Path) -> Path:
         UsageError, EncoderError: there is none, or several and none of a known name.
     """
     found = sorted(folder.glob(f"*{SUFFIX}"))
-    for name in ("open_clip_model", "open_clip_pytorch_model", "model"):
-        if (path := folder / f"{name}{SUFFIX}") in found:
+    for name in WEIGHTS:
+        if (path := folder / name) in found:
             return path
     if len(found) == 1:
         return found[0]

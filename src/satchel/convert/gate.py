@@ -38,6 +38,7 @@ class Exported:
         cosine: to the network's own vectors, that 99 photos of 100 reach.
         overlap: share of the five nearest other photos that are the same ones.
         ms_per_photo: of a forward pass on all cores, in batches of `TIMED_BATCH`; median.
+        dimension: length of a vector.
     """
 
     kind: Kind
@@ -45,6 +46,7 @@ class Exported:
     cosine: float
     overlap: float
     ms_per_photo: float
+    dimension: int
 
     @property
     def agrees(self) -> bool:
@@ -79,6 +81,7 @@ def compare(
         float(np.quantile((exported * own).sum(1), 0.01)),
         overlap(exported, own),
         1000 * float(np.median(times)),
+        exported.shape[1],
     )
 
 

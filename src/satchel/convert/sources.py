@@ -17,7 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from satchel.convert.checkpoint import PICKLED, SUFFIX, only_checkpoint, refuse_pickle
+from satchel.convert.checkpoint import (
+    PICKLED,
+    SUFFIX,
+    WEIGHTS,
+    only_checkpoint,
+    refuse_pickle,
+)
 from satchel.convert.facts import CONFIGS
 from satchel.convert.licence import LICENCE_FILES, README, Licence, read_licence
 from satchel.errors import EncoderError, MissingExtra, UsageError
@@ -42,12 +48,8 @@ OPEN_CLIP_REPOSITORIES: Final = {
 """open_clip's architecture/tag → repository on the hub; others are known where open_clip is
 installed."""
 
-WEIGHTS: Final = (
-    "open_clip_model.safetensors",
-    "open_clip_pytorch_model.safetensors",
-    "model.safetensors",
-)
-"""Files with weights, the first that a repository has; open_clip's have the projection."""
+TEXTS: Final = (*CONFIGS, README, *LICENCE_FILES)
+"""Files that are read besides the weights, where there are any."""
 
 SHORT_BYTES: Final = 1 << 20
 """Configs and texts of a repository that are larger are not fetched."""
@@ -70,23 +72,26 @@ class Provenance(StrictModel):
     accepted: bool = False
     files: tuple[FileRecord, ...]
 
+    @property
+    def pinned(self) -> str:
+        """The source at the commit that was fetched, whatever branch or tag was asked for."""
+        if self.revision is None:
+            return self.source
+        return f"{self.source.partition('@')[0]}@{self.revision}"
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
     """An image encoder's files on this machine.
 
     Attributes:
-        given: how it was named.
         file: the checkpoint or ONNX file.
         folder: has the configs, the model card and the licence.
-        revision: the hub's commit; None for a folder or file.
         provenance: where it comes from.
     """
 
-    given: str
     file: Path
     folder: Path
-    revision: str | None
     provenance: Provenance
 
 
@@ -96,11 +101,7 @@ def default_name(given: str) -> str:
     stem = last.removesuffix(SUFFIX).removesuffix(ONNX)
     if given.startswith(OPEN_CLIP):
         stem = given.removeprefix(OPEN_CLIP).replace("/", "-")
-    elif not given.startswith(SCHEMES) and stem in (
-        "model",
-        "open_clip_model",
-        "open_clip_pytorch_model",
-    ):
+    elif not given.startswith(SCHEMES) and f"{stem}{SUFFIX}" in WEIGHTS:
         stem = Path(given).resolve().parent.name
     return "".join(one if one.isalnum() or one in "-_." else "-" for one in stem).strip("-.")
 
@@ -115,24 +116,23 @@ def resolve(given: str, *, sha256: str | None = None) -> Source:
         UsageError: there is no such source, or it cannot be fetched.
         EncoderError: a file is not what it should be.
     """
+    revision = None
     if given.startswith(SCHEMES):
-        folder, file, revision = _fetched(given)
+        folder, file, weights, revision = _fetched(given)
     else:
         folder, file = _local(Path(given).expanduser())
-        revision = None
-    records = [_record(file)]
-    if sha256 is not None and records[0].sha256 != sha256.lower():
+        weights = _record(file)
+    if sha256 is not None and weights.sha256 != sha256.lower():
         raise EncoderError(
             f"{file.name} is another file than was asked for: expected SHA-256 {sha256.lower()}, "
-            f"got {records[0].sha256} ({records[0].bytes:,} bytes); fetch it again, or check where "
-            "the hash comes from"
+            f"got {weights.sha256} ({weights.bytes:,} bytes); fetch it again, or check where the "
+            "hash comes from"
         )
-    others = (*CONFIGS, README, *LICENCE_FILES)
-    records += [_record(folder / name) for name in others if (folder / name).is_file()]
+    texts = [_record(folder / name) for name in TEXTS if (folder / name).is_file()]
     provenance = Provenance(
-        source=given, revision=revision, licence=read_licence(folder), files=tuple(records)
+        source=given, revision=revision, licence=read_licence(folder), files=(weights, *texts)
     )
-    return Source(given, file, folder, revision, provenance)
+    return Source(file, folder, provenance)
 
 
 def _record(path: Path) -> FileRecord:
@@ -200,8 +200,8 @@ def _of_open_clip(name: str) -> str:
     )
 
 
-def _fetched(given: str) -> tuple[Path, Path, str]:
-    """Fetch what is needed of a repository: folder, file with weights, commit."""
+def _fetched(given: str) -> tuple[Path, Path, FileRecord, str]:
+    """Fetch what is needed of a repository: folder, file with weights, its record, commit."""
     repo, revision = repository(given)
     try:
         import huggingface_hub as hub  # noqa: PLC0415 - an extra
@@ -223,9 +223,7 @@ def _fetched(given: str) -> tuple[Path, Path, str]:
         )
     commit = str(listing.sha)
     wanted = [weights] + [
-        name
-        for name in (*CONFIGS, README, *LICENCE_FILES)
-        if name in sizes and (sizes[name].size or 0) <= SHORT_BYTES
+        name for name in TEXTS if name in sizes and (sizes[name].size or 0) <= SHORT_BYTES
     ]
     paths = [
         Path(
@@ -239,12 +237,11 @@ def _fetched(given: str) -> tuple[Path, Path, str]:
         )
         for name in wanted
     ]
-    _check_fetched(paths[0], sizes[weights])
-    return paths[0].parent, paths[0], commit
+    return paths[0].parent, paths[0], _checked(paths[0], sizes[weights]), commit
 
 
-def _check_fetched(path: Path, expected: Any) -> None:
-    """Compare size and hash of a fetched file with the hub's."""
+def _checked(path: Path, expected: Any) -> FileRecord:
+    """The record of a fetched file whose size and hash are the hub's."""
     lfs: Mapping[str, Any] = getattr(expected, "lfs", None) or {}
     record = _record(path)
     sha256 = lfs.get("sha256") if isinstance(lfs, Mapping) else getattr(lfs, "sha256", None)
@@ -253,6 +250,7 @@ def _check_fetched(path: Path, expected: Any) -> None:
             f"{path.name} is not what the hub has: expected {expected.size:,} bytes with SHA-256 "
             f"{sha256}, got {record.bytes:,} with {record.sha256}; delete {path} and fetch it again"
         )
+    return record
 
 
 def _asked(given: str, repo: str, request: Callable[[], Any]) -> Any:
@@ -282,7 +280,7 @@ def _asked(given: str, repo: str, request: Callable[[], Any]) -> Any:
 
 def offline_help(given: str, repo: str, why: str) -> str:
     """What to fetch elsewhere, and how to bring it here."""
-    files = " ".join((*CONFIGS, README, "LICENSE", *WEIGHTS))
+    files = " ".join((*TEXTS, *WEIGHTS))
     folder = default_name(given)
     return (
         f"{given} cannot be fetched: {why}. Without a network, fetch it where there is one: "
