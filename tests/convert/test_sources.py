@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import pickle
 import zipfile
 from pathlib import Path
@@ -183,6 +184,67 @@ def test_what_tensors_do_not_show_has_to_be_said(file: Path, tmp_path: Path) -> 
     about.write_text('haeds = 2\nactivation = "gelu"\n')
     with pytest.raises(UsageError, match="did you mean heads"):
         read_facts(tmp_path, "open_clip", about)
+
+
+@pytest.mark.parametrize(
+    ("layout", "name", "config", "told"),
+    [
+        ("timm", "config.json", {"architecture": 5}, "architecture"),
+        ("timm", "config.json", {"architecture": "x", "model_args": [1]}, "model_args"),
+        ("timm", "config.json", {"architecture": "x", "pretrained_cfg": "no"}, "pretrained_cfg"),
+        ("timm", "config.json", {"architecture": "x", "pretrained_cfg": {"mean": "a"}}, "mean"),
+        (
+            "timm",
+            "config.json",
+            {"architecture": "x", "pretrained_cfg": {"input_size": 224}},
+            "input_size",
+        ),
+        ("timm", "config.json", {"architecture": "x", "model_args": {"num_heads": "four"}}, "heads"),
+        (
+            "timm",
+            "config.json",
+            {"architecture": "x", "model_args": {"act_layer": "silu"}},
+            "'silu' of the config is not supported",
+        ),
+        ("transformers", "config.json", {"vision_config": 3}, "vision_config"),
+        ("transformers", "config.json", {"hidden_act": ["gelu"]}, "activation"),
+        ("transformers", "preprocessor_config.json", {"image_std": [1, 1]}, "std"),
+        ("open_clip", "open_clip_config.json", {"model_cfg": [1]}, "model_cfg"),
+        (
+            "open_clip",
+            "open_clip_config.json",
+            {"model_cfg": {"vision_cfg": {"width": "768"}}},
+            "width of '768'",
+        ),
+        ("open_clip", "open_clip_config.json", [], "expected a JSON object"),
+    ],
+)
+def test_configs_that_say_what_cannot_be_are_refused(
+    tmp_path: Path, layout: str, name: str, config: Any, told: str
+) -> None:
+    (tmp_path / name).write_text(json.dumps(config))
+    with pytest.raises(EncoderError, match=told):
+        read_facts(tmp_path, layout)
+
+
+def test_an_image_encoder_beyond_what_an_onnx_file_holds_is_refused(tmp_path: Path) -> None:
+    from satchel.convert.layouts import spec_of
+
+    header, end = {}, 0
+    for name, one in tensors().items():
+        shape = tuple(side * 2_600 if side % 8 == 0 else side for side in one.shape)
+        size = 4 * math.prod(shape)
+        header[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    written = json.dumps(header).encode()
+    path = tmp_path / "huge.safetensors"
+    with path.open("wb") as file:
+        file.write(len(written).to_bytes(8, "little") + written)
+        file.truncate(8 + len(written) + end)  # sparse: nothing of it is on the disk
+    about = tmp_path / "about.toml"
+    about.write_text('heads = 2\nactivation = "gelu"\nmean = [0, 0, 0]\nstd = [1, 1, 1]\n')
+    with pytest.raises(EncoderError, match=r"million numbers: expected 520 million at most"):
+        spec_of(find(Checkpoint(path)), read_facts(tmp_path, "open_clip", about))
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,7 @@ def test_vectors_are_those_of_timm(tmp_path: Path, case: str) -> None:
     crops = some_crops(5, made.SIDE_PX, made.SIDE_PX)
     own = made.own_vectors(network, crops)
     assert np.abs(own[0] - own[1]).max() > 1e-2  # photos differ
+    assert spec.epsilon == network.blocks[0].norm1.eps
     found = outputs(vit_model(spec, weights, served(spec)), crops)
     assert np.abs(found["vectors"] - own).max() < 2e-4
     assert found["saliency"].shape == (5, *2 * (made.SIDE_PX // spec.patch_px,))

@@ -198,14 +198,10 @@ def transformers_tensors(made: Any) -> dict[str, torch.Tensor]:
 
 
 def write_transformers(made: Any, folder: Path, kind: str, activation: str) -> Path:
-    """Save as transformers does."""
+    """Save as transformers does, which leaves out what is the default."""
     folder.mkdir(parents=True, exist_ok=True)
     save_file(transformers_tensors(made), folder / "model.safetensors")
-    vision = {
-        "num_attention_heads": 4,
-        "hidden_act": activation,
-        "layer_norm_eps": made.norm.eps,
-    }
+    vision = {"num_attention_heads": 4, "hidden_act": activation}
     (folder / "config.json").write_text(json.dumps({"model_type": kind, "vision_config": vision}))
     colours = {f"image_{name}": made.pretrained_cfg[name] for name in ("mean", "std")}
     (folder / "preprocessor_config.json").write_text(json.dumps(colours))

@@ -233,6 +233,7 @@ def test_too_few_photos_to_compare_on_are_said(workspace: Workspace) -> None:
 
 @pytest.mark.flow
 def test_a_network_of_convolutions_is_added_by_timm(filled: Workspace, tmp_path: Path) -> None:
+    from satchel.convert.facts import TimmConfig
     from satchel.encode.encoder import Encoder
     from satchel.train.backbones import pretrained
 
@@ -240,16 +241,22 @@ def test_a_network_of_convolutions_is_added_by_timm(filled: Workspace, tmp_path:
     network = checkpoints.network("convnext_tiny", num_classes=5, **options)
     folder = checkpoints.write_timm(network, tmp_path / "cnn", "convnext_tiny")
     config = json.loads((folder / "config.json").read_text())
+    odd = TimmConfig(architecture="convnext_tiny", options={"no": 1})
     with pytest.raises(UsageError, match="correct the config"):
-        pretrained(
-            "convnext_tiny", folder / "model.safetensors", side_px=64, config={}, options={"no": 1}
-        )
+        pretrained(odd, folder / "model.safetensors", side_px=64)
     # What timm itself writes into a config, and what would have it read another file.
     said = {"num_classes": 5, "img_size": 64, "pretrained": True, "checkpoint_path": "other.pth"}
-    (folder / "config.json").write_text(json.dumps(config | {"model_args": options | said}))
-    done = satchel(filled.folder, "encoder", "add", str(folder), "--side", "64", "--json")
+    trained = config["pretrained_cfg"] | {"input_size": [3, 64, 64]}
+    changed = config | {"model_args": options | said, "pretrained_cfg": trained}
+    (folder / "config.json").write_text(json.dumps(changed))
+    for option in (("--before-projection",), ("--about", "about.toml")):
+        refused = satchel(filled.folder, "encoder", "add", str(folder), *option)
+        assert refused.returncode == 2
+        assert f"{option[0]} does not count for this source" in refused.stderr
+    done = satchel(filled.folder, "encoder", "add", str(folder), "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
+    assert found["card"]["input_side_px"] == 64
     assert {one["kind"] for one in found["from"]["exports"]} == {"fp32", "fp16", "int8"}
     crops = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), np.uint8)
     own = checkpoints.own_features(network, crops)
@@ -290,6 +297,11 @@ def test_an_onnx_file_is_wrapped_with_the_preprocessing_that_is_said(
     assert "side_px, mean, std and layout" in refused.stderr
     about = tmp_path / "about.toml"
     said = f"side_px = {side}\nmean = [0.5, 0.4, 0.3]\nstd = [0.2, 0.3, 0.4]\n"
+    about.write_text(said)
+    for option in (("--side", "64"), ("--before-projection",)):
+        refused = satchel(filled.folder, *arguments, "--about", str(about), *option)
+        assert refused.returncode == 2
+        assert f"{option[0]} does not count for this source" in refused.stderr
     about.write_text(said + 'output = "nothing"\n')
     refused = satchel(filled.folder, *arguments, "--about", str(about))
     assert "got nothing; it has y, map" in refused.stderr

@@ -10,7 +10,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from pydantic import PositiveFloat, PositiveInt, ValidationError
 
@@ -49,6 +49,38 @@ UNSUPPORTED: Final = re.compile(
 """Architectures whose tensors are named like a ViT's, and that compute something else."""
 
 
+CONVOLUTIONAL: Final = (
+    "convnext",
+    "efficientnet",
+    "tf_efficientnet",
+    "resnet",
+    "mobilenet",
+    "regnet",
+)
+"""How timm's names of networks of convolutions begin."""
+
+
+class TimmConfig(StrictModel):
+    """What timm's config.json says of a network.
+
+    Attributes:
+        architecture: timm's name of it.
+        options: how it differs from its name's.
+        input_size: colours, height and width that it was trained with.
+    """
+
+    architecture: str
+    options: dict[str, Any]
+    mean: Colours | None = None
+    std: Colours | None = None
+    input_size: tuple[PositiveInt, PositiveInt, PositiveInt] | None = None
+
+    @property
+    def convolutional(self) -> bool:
+        """Whether it is a network of convolutions, which timm's own code converts."""
+        return self.architecture.startswith(CONVOLUTIONAL)
+
+
 class Facts(StrictModel):
     """What is known of an image encoder besides its tensors; None where it is not."""
 
@@ -64,8 +96,11 @@ class Facts(StrictModel):
         """These facts, and the other's where these say nothing."""
         return other.model_copy(update=self.model_dump(exclude_none=True))
 
-    def completed(self, layout: str, width: int) -> Facts:
+    def completed(self, layout: str, width: int, *, epsilon: float) -> Facts:
         """With what the layout's library takes where nothing is said.
+
+        Args:
+            epsilon: of normalisations.
 
         Raises:
             EncoderError: the architecture is not supported.
@@ -86,8 +121,27 @@ class Facts(StrictModel):
                 'activation = "quick_gelu" (of OpenAI\'s CLIP; of others mostly "gelu"), '
                 f"mean = {list(CLIP_MEAN)}, std = {list(CLIP_STD)}, heads = {heads or 12}"
             )
-        epsilon = self.epsilon or (1e-5 if layout == "open_clip" else 1e-6)
-        return self.model_copy(update={"heads": heads, "epsilon": epsilon})
+        return self.model_copy(update={"heads": heads, "epsilon": self.epsilon or epsilon})
+
+
+def read_timm(folder: Path) -> TimmConfig | None:
+    """Read timm's config in a folder; None where there is none, or another library's.
+
+    Raises:
+        EncoderError: it is not readable.
+    """
+    config = _json(folder / CONFIG)
+    if "architecture" not in config:
+        return None
+    trained = _part(config, "pretrained_cfg")
+    said = {name: trained.get(name) for name in ("mean", "std", "input_size")}
+    return _checked(
+        TimmConfig,
+        CONFIG,
+        architecture=config["architecture"],
+        options=_part(config, "model_args"),
+        **said,
+    )
 
 
 def read_facts(folder: Path, layout: str, about: Path | None = None) -> Facts:
@@ -100,11 +154,11 @@ def read_facts(folder: Path, layout: str, about: Path | None = None) -> Facts:
         UsageError, EncoderError: a file is not readable.
     """
     found = Facts()
-    config = _json(folder / CONFIG)
-    if layout == "timm" and "architecture" in config:
-        found = found.over(_of_timm(config))
-    if layout.startswith("transformers") and "architecture" not in config:
-        found = found.over(_of_transformers(config, _json(folder / PREPROCESSOR)))
+    timm = read_timm(folder)
+    if layout == "timm" and timm is not None:
+        found = _of_timm(timm)
+    if layout.startswith("transformers") and timm is None:
+        found = _of_transformers(_json(folder / CONFIG), _json(folder / PREPROCESSOR))
     if layout in ("timm", "open_clip"):
         found = _of_open_clip(_json(folder / OPEN_CLIP_CONFIG)).over(found)
     return _of_person(about).over(found) if about else found
@@ -124,29 +178,48 @@ def _json(path: Path) -> dict[str, Any]:
     return found
 
 
-def _facts(path: str, **given: Any) -> Facts:
+Said = TypeVar("Said", bound=StrictModel)
+
+
+def _checked(kind: type[Said], path: str, **given: Any) -> Said:
+    """What a config says, but for what it leaves open."""
     try:
-        return Facts.model_validate({k: v for k, v in given.items() if v is not None})
+        return kind.model_validate({k: v for k, v in given.items() if v is not None})
     except ValidationError as error:
-        raise EncoderError(f"{path} says what cannot be: {reason(error)}") from None
+        raise EncoderError(f"{path} says what cannot be: {reason(error)}; fetch it again") from None
 
 
 def _part(config: dict[str, Any], name: str) -> dict[str, Any]:
     part = config.get(name)
-    return part if isinstance(part, dict) else {}
+    if part is not None and not isinstance(part, dict):
+        raise EncoderError(
+            f"expected a JSON object as {name} of a config, got {str(part)[:80]!r}; fetch the "
+            "config again"
+        )
+    return part or {}
 
 
-def _of_timm(config: dict[str, Any]) -> Facts:
-    name = str(config["architecture"])
-    options, trained = _part(config, "model_args"), _part(config, "pretrained_cfg")
-    return _facts(
+def _named_activation(name: Any) -> Activation | None:
+    if name is None:
+        return None
+    if name not in tuple(ACTIVATIONS):
+        raise EncoderError(
+            f"the activation {str(name)[:80]!r} of the config is not supported: expected "
+            f"{', '.join(ACTIVATIONS)}"
+        )
+    return ACTIVATIONS[name]
+
+
+def _of_timm(config: TimmConfig) -> Facts:
+    return _checked(
+        Facts,
         CONFIG,
-        mean=trained.get("mean"),
-        std=trained.get("std"),
-        heads=options.get("num_heads"),
-        pool_heads=options.get("attn_pool_num_heads"),
-        activation=ACTIVATIONS.get(str(options.get("act_layer"))),
-    ).over(_of_timm_name(name))
+        mean=config.mean,
+        std=config.std,
+        heads=config.options.get("num_heads"),
+        pool_heads=config.options.get("attn_pool_num_heads"),
+        activation=_named_activation(config.options.get("act_layer")),
+    ).over(_of_timm_name(config.architecture))
 
 
 def _of_timm_name(name: str) -> Facts:
@@ -167,7 +240,8 @@ def _of_timm_name(name: str) -> Facts:
 
 def _of_transformers(config: dict[str, Any], preprocessor: dict[str, Any]) -> Facts:
     vision = _part(config, "vision_config") or config
-    return _facts(
+    return _checked(
+        Facts,
         CONFIG,
         architecture=config.get("model_type"),
         heads=vision.get("num_attention_heads"),
@@ -181,7 +255,7 @@ def _of_transformers(config: dict[str, Any], preprocessor: dict[str, Any]) -> Fa
 def _activation(vision: dict[str, Any], config: dict[str, Any]) -> Activation | None:
     """Transformers writes only what differs from its defaults, which depend on the model."""
     if "hidden_act" in vision:
-        return ACTIVATIONS.get(str(vision["hidden_act"]))
+        return _named_activation(vision["hidden_act"])
     kind = str(config.get("model_type"))
     if "siglip" in kind:
         return "gelu_tanh"
@@ -198,15 +272,24 @@ def _of_open_clip(config: dict[str, Any]) -> Facts:
         "std": pictures.get("std", CLIP_STD),
     }
     if name := vision.get("timm_model_name"):
-        return _facts(OPEN_CLIP_CONFIG, **colours).over(_of_timm_name(str(name)))
+        return _checked(Facts, OPEN_CLIP_CONFIG, **colours).over(_of_timm_name(str(name)))
     width, head = vision.get("width"), vision.get("head_width", 64)
-    whole = isinstance(width, int) and isinstance(head, int) and head > 0 and width % head == 0
-    return _facts(
+    if width is not None and not (_is_count(width) and _is_count(head) and width % head == 0):
+        raise EncoderError(
+            f"{OPEN_CLIP_CONFIG} says what cannot be: a width of {width!r} in heads of {head!r}; "
+            "fetch it again"
+        )
+    return _checked(
+        Facts,
         OPEN_CLIP_CONFIG,
-        heads=width // head if whole else None,
+        heads=width and width // head,
         activation="quick_gelu" if model.get("quick_gelu") else "gelu",
         **colours,
     )
+
+
+def _is_count(value: Any) -> bool:
+    return type(value) is int and value > 0
 
 
 def _of_person(path: Path) -> Facts:

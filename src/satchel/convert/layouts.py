@@ -8,9 +8,9 @@ are a little wrong.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isqrt
+from math import isqrt, prod
 from typing import Final
 
 import numpy as np
@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from satchel.arrays import Floats
 from satchel.convert.checkpoint import Checkpoint
 from satchel.convert.facts import Facts
-from satchel.convert.spec import Pool, VitSpec, Weights
+from satchel.convert.spec import Pool, VitSpec, Weights, check_size
 from satchel.errors import EncoderError, UsageError
 from satchel.validation import reason
 
@@ -241,6 +241,12 @@ class Found:
         """Shape of a tensor, as the file has it; of joined ones, of the first."""
         return self.checkpoint.shapes[self.names[name][0]]
 
+    @property
+    def numbers(self) -> int:
+        """How many numbers all tensors hold."""
+        shapes = self.checkpoint.shapes
+        return sum(prod(shapes[one]) for each in self.names.values() for one in each)
+
     def read(self, name: str) -> Floats:
         """Read a tensor as float32, as the file has it."""
         parts = [self.checkpoint.read(one) for one in self.names[name]]
@@ -348,7 +354,9 @@ def spec_of(found: Found, facts: Facts) -> VitSpec:
     pool: Pool = "token" if "class" in found and "fc.g" not in found else "mean"
     if "pool.probe" in found:
         pool = "attention"
-    facts = facts.completed(found.layout.name, width)
+    # CLIP and PE normalise before the first block, and do it with PyTorch's own epsilon.
+    like_clip = found.layout is OPEN_CLIP or "pre.g" in found
+    facts = facts.completed(found.layout.name, width, epsilon=1e-5 if like_clip else 1e-6)
     try:
         spec = VitSpec(
             layout=found.layout.name,
@@ -372,6 +380,7 @@ def spec_of(found: Found, facts: Facts) -> VitSpec:
             "it in a file for --about"
         ) from None
     _check_shapes(found, spec)
+    check_size(found.checkpoint.path.name, found.numbers)
     return spec
 
 
@@ -427,11 +436,11 @@ def weights_of(found: Found, spec: VitSpec, *, projected: bool = True) -> Weight
             weights[name] = read(name)
     weights |= _tokens(found, spec)
     for number in range(spec.blocks):
-        weights |= _block(read, found, number)
+        weights |= _block(found, number)
     if "pool.probe" in found:
-        weights |= _pool(read, found, spec)
+        weights |= _pool(found, spec)
     if projected:
-        weights |= _projection(read, found)
+        weights |= _projection(found)
     return {name: np.ascontiguousarray(value, np.float32) for name, value in weights.items()}
 
 
@@ -451,7 +460,8 @@ def _tokens(found: Found, spec: VitSpec) -> Weights:
     return weights
 
 
-def _block(read: Callable[[str], Floats], found: Found, number: int) -> Weights:
+def _block(found: Found, number: int) -> Weights:
+    read = found.read
     names = [f"{number}.{one}" for one in ("ln1.g", "ln1.b", "ln2.g", "ln2.b")]
     weights = {name: read(name) for name in names}
     for layer, scale in (("qkv", ""), ("out", "scale1"), ("fc1", ""), ("fc2", "scale2")):
@@ -462,8 +472,8 @@ def _block(read: Callable[[str], Floats], found: Found, number: int) -> Weights:
     return weights
 
 
-def _pool(read: Callable[[str], Floats], found: Found, spec: VitSpec) -> Weights:
-    width = spec.width
+def _pool(found: Found, spec: VitSpec) -> Weights:
+    read, width = found.read, spec.width
     if "pool.qkv.w" in found:
         layers, biases = read("pool.qkv.w"), read("pool.qkv.b")
     else:
@@ -483,7 +493,8 @@ def _pool(read: Callable[[str], Floats], found: Found, spec: VitSpec) -> Weights
     return weights | {name: read(name) for name in ("pool.ln.g", "pool.ln.b")}
 
 
-def _projection(read: Callable[[str], Floats], found: Found) -> Weights:
+def _projection(found: Found) -> Weights:
+    read = found.read
     if "projection" in found:  # (width, outputs)
         return {"projection": read("projection")}
     if "projection.w" in found:  # (outputs, width)

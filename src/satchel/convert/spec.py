@@ -7,6 +7,7 @@ from typing import Final, Literal
 from pydantic import Field, PositiveFloat, PositiveInt, model_validator
 
 from satchel.arrays import Floats
+from satchel.errors import EncoderError
 from satchel.validation import StrictModel
 
 Activation = Literal["gelu", "gelu_tanh", "quick_gelu"]
@@ -56,6 +57,27 @@ class VitSpec(StrictModel):
     def side_px(self) -> int:
         """Side of the crops that it was trained with."""
         return self.grid * self.patch_px
+
+
+MAX_MODEL_BYTES: Final = (1 << 31) - (64 << 20)
+"""Protobuf's limit of an ONNX file, and a little for what is not weights."""
+
+
+def check_size(name: str, numbers: int) -> None:
+    """Check that an image encoder fits into an ONNX file in float32.
+
+    Args:
+        numbers: how many its weights are.
+
+    Raises:
+        EncoderError: it does not.
+    """
+    if 4 * numbers > MAX_MODEL_BYTES:
+        raise EncoderError(
+            f"the image encoder in {name} has {numbers / 1e6:,.0f} million numbers: expected "
+            f"{MAX_MODEL_BYTES // 4_000_000:,} million at most, since an ONNX file holds 2 GiB and "
+            "all kinds are made from one in float32; take a smaller model of the same family"
+        )
 
 
 CLIP_MEAN: Final = (0.48145466, 0.4578275, 0.40821073)

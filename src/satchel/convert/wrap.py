@@ -22,14 +22,12 @@ import onnx
 from onnx import TensorProto, compose, helper
 
 from satchel.convert.onnx_graph import Graph
+from satchel.convert.spec import MAX_MODEL_BYTES
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.errors import EncoderError, UsageError
 from satchel.onnx_model import open_session
 from satchel.parallel import cores
 from satchel.validation import StrictModel, reason
-
-MAX_BYTES: Final = (1 << 31) - (1 << 20)
-"""Protobuf's limit, and a little for what is added."""
 
 LEAST_OPSET: Final = 13
 THEIRS: Final = "theirs/"
@@ -78,7 +76,7 @@ def read_onnx(path: Path) -> onnx.ModelProto:
     Raises:
         EncoderError: it is none, too large, or keeps tensors in other files.
     """
-    if path.stat().st_size > MAX_BYTES:
+    if path.stat().st_size > MAX_MODEL_BYTES:
         raise EncoderError(f"expected an ONNX file of less than 2 GiB, got a larger one: {path}")
     try:
         model = onnx.load_from_string(path.read_bytes())

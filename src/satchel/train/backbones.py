@@ -14,6 +14,7 @@ from typing import Any, Final, TypeVar
 
 import torch
 
+from satchel.convert.facts import TimmConfig
 from satchel.errors import MissingExtra, UsageError
 from satchel.train.torchvision_ops import declare_missing_ops
 from satchel.validation import reason
@@ -214,24 +215,14 @@ SAID_HERE: Final = frozenset(
 """Arguments of timm's that a config does not decide: some of them name other files to read."""
 
 
-def pretrained(
-    name: str,
-    file: Path,
-    *,
-    side_px: int,
-    config: Mapping[str, Any],
-    options: Mapping[str, Any],
-) -> Backbone:
+def pretrained(config: TimmConfig, file: Path, *, side_px: int) -> Backbone:
     """Make a backbone of timm's with the weights of a checkpoint, as timm saves it.
-
-    Args:
-        config: `pretrained_cfg` of its config: mean and std are of interest.
-        options: `model_args` of its config: how the network differs from its name's.
 
     Raises:
         UsageError: there is no such network, or the file is not of it.
     """
-    kept = {key: value for key, value in options.items() if key not in SAID_HERE}
+    kept = {key: value for key, value in config.options.items() if key not in SAID_HERE}
+    name = config.architecture
     try:
         network, own = _network(name, pretrained=False, side_px=side_px, options=kept)
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -240,7 +231,9 @@ def pretrained(
             "the config next to the checkpoint"
         ) from None
     origin = _load_file(network, file)
-    mean, std = (tuple(config.get(one) or own[one]) for one in ("mean", "std"))
+    mean, std = (
+        tuple(said or own[one]) for one, said in (("mean", config.mean), ("std", config.std))
+    )
     return WithHead(network, name=name, weights=origin, mean=mean, std=std)
 
 

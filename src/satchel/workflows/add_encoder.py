@@ -7,21 +7,22 @@ kept, in a folder of `models` with its card and where it comes from. `satchel pr
 from __future__ import annotations
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from satchel.arrays import Bytes
 from satchel.convert.checkpoint import Checkpoint
-from satchel.convert.facts import CONFIG, read_facts
+from satchel.convert.facts import CONFIG, TimmConfig, read_facts, read_timm
 from satchel.convert.gate import KINDS, Exported, Kind, best
 from satchel.convert.licence import Licence
 from satchel.convert.sources import ONNX, Provenance, Source, default_name, resolve
+from satchel.convert.spec import check_size
 from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.encode.registry import BUILTINS, CARD, NAME_PATTERN
@@ -37,9 +38,6 @@ from satchel.served import served_space
 from satchel.workflows.encoders import PROVENANCE, AddedEncoder, Figures
 from satchel.workspace import Workspace
 
-if TYPE_CHECKING:
-    from satchel.train.backbones import Backbone
-
 MODEL: Final = "model.onnx"
 NOT_CALIBRATED: Final = "not calibrated"
 
@@ -49,7 +47,8 @@ MEASURED_PHOTOS: Final = 48
 FEWEST_PHOTOS: Final = 6
 """Fewer have no five nearest others."""
 
-CONV_SIDE_PX: Final = 224
+TIMM_SIDE_PX: Final = 224
+"""Of timm's networks whose config does not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,10 +219,19 @@ class _Made:
 def _made(source: Source, wanted: Wanted, photos: Sequence[_Photo], progress: Progress) -> _Made:
     if source.file.suffix.lower() == ONNX:
         return _of_onnx(source, wanted, photos, progress)
-    checkpoint = Checkpoint(source.file)
-    if _is_convolutional(source.folder):
-        return _of_timm(source, checkpoint, wanted, photos, progress)
+    checkpoint, config = Checkpoint(source.file), read_timm(source.folder)
+    if config is not None and config.convolutional:
+        return _of_timm(checkpoint, config, wanted, photos, progress)
     return _of_vit(source, checkpoint, wanted, photos, progress)
+
+
+def _refuse(option: str, given: bool, why: str) -> None:
+    """Refuse an option that would not count for such a source."""
+    if given:
+        raise UsageError(f"{option} does not count for this source: {why}; leave it out")
+
+
+NO_PROJECTION: Final = "it is for a ViT with a projection to the space that it shares with texts"
 
 
 def _of_vit(
@@ -264,20 +272,9 @@ def _of_vit(
     )
 
 
-def _is_convolutional(folder: Path) -> bool:
-    """Whether timm's config names a network of convolutions."""
-    try:
-        name = json.loads((folder / CONFIG).read_bytes()).get("architecture", "")
-    except (OSError, ValueError, AttributeError):
-        return False
-    return isinstance(name, str) and name.startswith(
-        ("convnext", "efficientnet", "tf_efficientnet", "resnet", "mobilenet", "regnet")
-    )
-
-
 def _of_timm(
-    source: Source,
     checkpoint: Checkpoint,
+    config: TimmConfig,
     wanted: Wanted,
     photos: Sequence[_Photo],
     progress: Progress,
@@ -285,13 +282,18 @@ def _of_timm(
     """ConvNeXt, EfficientNet and others by timm's own code, which needs torch."""
     from satchel.extras import need_extra  # noqa: PLC0415
 
+    _refuse("--about", wanted.about is not None, f"timm's {CONFIG} says what it needs")
+    _refuse("--before-projection", not wanted.projected, NO_PROJECTION)
+    check_size(checkpoint.path.name, sum(map(prod, checkpoint.shapes.values())))
     need_extra("train")
     from satchel.convert.static_int8 import ALL_LAYERS  # noqa: PLC0415
+    from satchel.train.backbones import pretrained  # noqa: PLC0415
     from satchel.train.export import export_crops  # noqa: PLC0415
 
-    side_px = wanted.side_px or CONV_SIDE_PX
+    trained_px = config.input_size[1] if config.input_size else TIMM_SIDE_PX
+    side_px = wanted.side_px or trained_px
     progress.begin("read", 0)
-    backbone = _backbone(source, checkpoint, side_px)
+    backbone = pretrained(config, checkpoint.path, side_px=side_px)
     progress.begin("convert and compare", 0)
     crops = _crops(photos, side_px)
     exports = export_crops(backbone, crops, wanted.kinds, int8_layers=ALL_LAYERS)
@@ -305,24 +307,13 @@ def _of_timm(
     )
 
 
-def _backbone(source: Source, checkpoint: Checkpoint, side_px: int) -> Backbone:
-    from satchel.train.backbones import pretrained  # noqa: PLC0415 - needs torch
-
-    config = json.loads((source.folder / CONFIG).read_bytes())
-    return pretrained(
-        str(config["architecture"]),
-        checkpoint.path,
-        side_px=side_px,
-        config=config.get("pretrained_cfg") or {},
-        options=config.get("model_args") or {},
-    )
-
-
 def _of_onnx(source: Source, wanted: Wanted, photos: Sequence[_Photo], progress: Progress) -> _Made:
     from satchel.convert.export import export_model  # noqa: PLC0415 - onnx is an extra
     from satchel.convert.static_int8 import ALL_LAYERS  # noqa: PLC0415
     from satchel.convert.wrap import read_onnx, read_preprocessing, wrapped  # noqa: PLC0415
 
+    _refuse("--side", wanted.side_px is not None, "side_px in the file for --about says it")
+    _refuse("--before-projection", not wanted.projected, NO_PROJECTION)
     given = read_preprocessing(wanted.about)
     plain = wrapped(read_onnx(source.file), given).SerializeToString()
     crops = _crops(photos, given.side_px)
