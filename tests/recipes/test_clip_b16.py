@@ -15,7 +15,8 @@ from safetensors.numpy import save_file
 
 from conftest import SHARED
 from satchel.adapt import clip_file
-from satchel.convert.vit import vit_model
+from satchel.convert.spec import CLIP_MEAN, CLIP_STD
+from satchel.convert.vit import resampling, vit_model
 from satchel.encode.card import read_card
 from satchel.encode.encoder import INPUT, Encoder
 from satchel.errors import EncoderError, UsageError
@@ -34,6 +35,12 @@ def vectors(model: onnx.ModelProto, crops: np.ndarray) -> np.ndarray:
     session = ort.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
     found: np.ndarray = session.run(["vectors"], {INPUT: crops})[0]
     return found
+
+
+def scaled_colours(crops: np.ndarray) -> np.ndarray:
+    mean, std = (np.array(one, np.float32) for one in (CLIP_MEAN, CLIP_STD))
+    scaled: np.ndarray = (crops / np.float32(255) - mean) / std
+    return scaled
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +82,7 @@ def weights_of(network: Any) -> clip_file.Weights:
 
 def test_the_graph_computes_what_timm_computes(network: Any) -> None:
     crops = np.random.default_rng(0).integers(0, 256, (2, 224, 224, 3), np.uint8)
-    scaled = (crops / np.float32(255) - clip_file.MEAN) / clip_file.STD
+    scaled = scaled_colours(crops)
     with torch.inference_mode():
         tokens = network.forward_features(torch.from_numpy(scaled).permute(0, 3, 1, 2))
     expected = torch.nn.functional.normalize(tokens[:, 0], dim=1).numpy()
@@ -88,7 +95,7 @@ def test_crops_of_any_proportions_pass(network: Any, patches: tuple[int, int]) -
     """Against timm's blocks, with positions resampled plane by plane."""
     rows, columns = patches
     crops = np.random.default_rng(3).integers(0, 256, (2, 16 * rows, 16 * columns, 3), np.uint8)
-    scaled = (crops / np.float32(255) - clip_file.MEAN) / clip_file.STD
+    scaled = scaled_colours(crops)
     trained = network.pos_embed[0].detach().numpy()
     planes = trained[1:].reshape(14, 14, clip_file.WIDTH).transpose(2, 0, 1)
     placed = [
@@ -110,7 +117,7 @@ def test_crops_of_any_proportions_pass(network: Any, patches: tuple[int, int]) -
 
 
 def test_places_are_resampled_around_the_same_middle() -> None:
-    tables = clip_file.resampling()
+    tables = resampling(clip_file.TRAINED_GRID, clip_file.MOST_PATCHES)
     assert np.allclose(tables[14, :14], np.eye(14), atol=1e-6)
     assert np.allclose(tables.sum(2)[12], [1] * 12 + [0] * 20, atol=1e-6)
     found = tables[12, :12] @ np.linspace(0, 1, 14, dtype=np.float32)

@@ -17,17 +17,16 @@ from satchel.adapt.clip_file import (
     BLOCKS,
     EPSILON,
     HEADS,
-    MEAN,
+    MOST_PATCHES,
     PATCH,
-    QUICK,
-    STD,
     TRAINED_GRID,
     WIDTH,
     Weights,
-    resampling,
     weights_of,
 )
 from satchel.arrays import Bytes, Halves
+from satchel.convert.spec import CLIP_MEAN, CLIP_STD
+from satchel.convert.vit import QUICK, resampling
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,9 +59,13 @@ class TorchImageEncoder(torch.nn.Module):
         self.parts = torch.nn.ParameterDict(
             {_inner(name): torch.from_numpy(value.copy()) for name, value in weights.items()}
         )
-        self.register_buffer("tables", torch.from_numpy(resampling()), persistent=False)
-        self.register_buffer("mean", torch.from_numpy(MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.from_numpy(STD).view(3, 1, 1), persistent=False)
+        constants = {
+            "tables": torch.from_numpy(resampling(TRAINED_GRID, MOST_PATCHES)),
+            "mean": torch.tensor(CLIP_MEAN).view(3, 1, 1),
+            "std": torch.tensor(CLIP_STD).view(3, 1, 1),
+        }
+        for name, value in constants.items():
+            self.register_buffer(name, value, persistent=False)
 
     def weights(self) -> Weights:
         """The weights as they are now."""
