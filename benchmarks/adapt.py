@@ -53,7 +53,7 @@ from satchel.train.runs import Run
 from satchel.train.settings import read_settings_file
 from satchel.workflows.adapt import begin_adapting
 from satchel.workflows.export import export_run, model_name
-from satchel.workflows.promote import promote_builtin
+from satchel.workflows.promote import promote_encoder
 from satchel.workflows.train import resume
 from satchel.workspace import Workspace
 
@@ -100,7 +100,7 @@ def workspace_of(task: Task, folder: Path, encoder_name: str) -> Workspace:
         limits=workspace.settings.photos.limits(),
         on_problem=print,
     )
-    promote_builtin(workspace, encoder_name, progress=SILENT)
+    promote_encoder(workspace, encoder_name, progress=SILENT)
     return workspace
 
 

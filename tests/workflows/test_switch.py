@@ -13,7 +13,7 @@ from satchel.encode.registry import serve_model, serving_card
 from satchel.errors import EncoderError
 from satchel.identify import Identifier
 from satchel.progress import SILENT
-from satchel.workflows.promote import promote_builtin
+from satchel.workflows.promote import promote_encoder
 from satchel.workspace import Workspace
 from support.cli import satchel
 
@@ -47,7 +47,7 @@ def test_a_photo_that_cannot_be_embedded_stops_it(filled: Workspace) -> None:
     stored.write_bytes(b"damaged")
     before = serving_card(filled.models)
     with pytest.raises(EncoderError, match="1 photos could not be embedded"):
-        promote_builtin(filled, "lite0", progress=SILENT)
+        promote_encoder(filled, "lite0", progress=SILENT)
     assert serving_card(filled.models) == before
 
 

@@ -92,10 +92,8 @@ def promote(
         done = _roll_back(workspace)
     elif name is None:
         raise UsageError("expected a run to promote, or --rollback")
-    elif name in BUILTINS:
-        done = _promote_builtin(workspace, name)
-    elif is_added(workspace, name):
-        done = _promote_added(workspace, name)
+    elif name in BUILTINS or is_added(workspace, name):
+        done = _promote_encoder(workspace, name)
     else:
         run = Run.find(workspace.runs, name)
         need_extra("train")
@@ -151,23 +149,14 @@ def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> dict[str
     return {"served": card.name, "confidence": confidence}
 
 
-def _promote_builtin(workspace: Workspace, name: str) -> dict[str, object]:
-    from satchel.workflows.promote import promote_builtin
+def _promote_encoder(workspace: Workspace, name: str) -> dict[str, object]:
+    from satchel.workflows.promote import promote_encoder
 
     with Bars() as bars:
-        promote_builtin(workspace, name, progress=bars)
-    say(f"{name} is served now; back: satchel promote --rollback")
-    return {"served": name}
-
-
-def _promote_added(workspace: Workspace, name: str) -> dict[str, object]:
-    from satchel.workflows.promote import promote_added
-
-    with Bars() as bars:
-        card = promote_added(workspace, name, progress=bars)
+        card = promote_encoder(workspace, name, progress=bars)
     say(
-        f"{name} is served now; its confidence is {card.confidence.measured_on}: measure it with "
-        "satchel calibrate; back: satchel promote --rollback"
+        f"{name} is served now; confidence: {card.confidence.measured_on} (satchel calibrate "
+        "measures it on your photos); back: satchel promote --rollback"
     )
     return {"served": name, "confidence": card.confidence}
 

@@ -16,7 +16,7 @@ from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
 from satchel.encode.embed import as_query
 from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
-from satchel.encode.registry import BUILTINS, CARD, encoder_card, serve_model
+from satchel.encode.registry import CARD, encoder_card, serve_model
 from satchel.errors import EncoderError, IndexMissing, UsageError
 from satchel.evaluate.offline import Query, rank_pairs, stored_photos
 from satchel.evaluate.offline_gallery import OfflineGallery
@@ -74,19 +74,8 @@ def exported_model(workspace: Workspace, run: Run, kind: Kind = "fp16") -> Path:
     return path
 
 
-def promote_builtin(workspace: Workspace, name: str, *, progress: Progress) -> None:
-    """Serve an encoder that Satchel carries; `name`: a key of `BUILTINS`.
-
-    Raises:
-        EncoderError: a photo could not be embedded; nothing was switched.
-    """
-    card = read_card(BUILTINS[name])
-    _embed_gallery(workspace, BUILTINS[name], card, progress)
-    _serve(workspace, name, card)
-
-
-def promote_added(workspace: Workspace, name: str, *, progress: Progress) -> EncoderCard:
-    """Serve an encoder that `satchel encoder add` added.
+def promote_encoder(workspace: Workspace, name: str, *, progress: Progress) -> EncoderCard:
+    """Serve an encoder that Satchel carries, or one that `satchel encoder add` added.
 
     Raises:
         EncoderError: it is damaged, or a photo could not be embedded; nothing was switched.
