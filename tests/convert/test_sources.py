@@ -199,7 +199,12 @@ def test_what_tensors_do_not_show_has_to_be_said(file: Path, tmp_path: Path) -> 
             {"architecture": "x", "pretrained_cfg": {"input_size": 224}},
             "input_size",
         ),
-        ("timm", "config.json", {"architecture": "x", "model_args": {"num_heads": "four"}}, "heads"),
+        (
+            "timm",
+            "config.json",
+            {"architecture": "x", "model_args": {"num_heads": "four"}},
+            "heads",
+        ),
         (
             "timm",
             "config.json",

@@ -319,12 +319,9 @@ def _figures(one: EncoderFigures) -> dict[str, Any]:
 def _print_figures(figures: list[EncoderFigures]) -> None:
     from rich.table import Table
 
-    table = Table("", "licence", "MB", "side", "ms per photo", "top-1", "top-5")
+    from satchel.workflows.encoder_figures import HEADER, cells
+
+    table = Table(*HEADER)
     for one in figures:
-        shares = [
-            f"{one.top[k].value:.1%} ({100 * one.top[k].low:.1f} to {100 * one.top[k].high:.1f})"
-            for k in (1, 5)
-        ]
-        side, size = str(one.card.input_side_px), f"{one.bytes / 1e6:.0f}"
-        table.add_row(one.name, one.card.licence, size, side, f"{one.ms_per_photo:.1f}", *shares)
+        table.add_row(*cells(one))
     print_table(table)

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -153,7 +154,8 @@ def _measured(
     ranked = rank_queries(offline.searcher(workspace.settings.search), queries, progress=progress)
     ranks = ranked.ranks(right)
     top = {k: interval(((ranks > 0) & (ranks <= k)).astype(float), right) for k in (1, 5)}
-    return EncoderFigures(name, card, size, ranks, ranked.first, top, _timed(workspace, name))
+    timed = _timed(workspace, path, gallery.photos[:TIMED_PHOTOS])
+    return EncoderFigures(name, card, size, ranks, ranked.first, top, timed)
 
 
 def _own(offline: OfflineGallery, rows: Sequence[int], n_passes: int) -> Iterator[Query]:
@@ -191,13 +193,12 @@ def _of_known(
     return queries, right
 
 
-def _timed(workspace: Workspace, name: str) -> float:
-    """Time of one pass of one photo on all cores, in ms; the median of some photos."""
-    encoder = Encoder.load(encoder_card(workspace.models, name), threads=cores())
-    some = _gallery(workspace).photos[:TIMED_PHOTOS]
+def _timed(workspace: Workspace, card: Path, photos: Sequence[str]) -> float:
+    """Time of one pass of one photo on all cores, in ms; the median of these photos."""
+    encoder = Encoder.load(card, threads=cores())
     side = encoder.card.input_side_px
     crops: list[Bytes] = [
-        crop(decode(workspace.photos.read(sha256)), WHOLE_PHOTO, side)[None] for sha256 in some
+        crop(decode(workspace.photos.read(sha256)), WHOLE_PHOTO, side)[None] for sha256 in photos
     ]
     encoder.encode(crops[0])  # the first pass takes memory
     return float(np.median([_least_ms(encoder, one) for one in crops]))
@@ -212,19 +213,28 @@ def _least_ms(encoder: Encoder, one: Bytes) -> float:
     return min(times)
 
 
+HEADER: Final = ("encoder", "licence", "MB", "side", "ms per photo", "top-1", "top-5")
+
+
+def cells(one: EncoderFigures) -> tuple[str, ...]:
+    """An encoder's row of a table whose columns are `HEADER`."""
+    return (
+        one.name,
+        one.card.licence,
+        f"{one.bytes / 1e6:.0f}",
+        str(one.card.input_side_px),
+        f"{one.ms_per_photo:.1f}",
+        *(_percent(one.top[k]) for k in (1, 5)),
+    )
+
+
 def markdown(figures: Sequence[EncoderFigures], missing: dict[str, str]) -> str:
     """A table in Markdown: one row for each encoder; a cell that was not measured says why.
 
     Args:
         missing: encoder → why it was not measured.
     """
-    head = ("encoder", "licence", "MB", "side", "ms per photo", "top-1", "top-5")
-    rows: list[tuple[str, ...]] = [head, ("---",) * 2 + ("---:",) * 5]
-    for one in figures:
-        shares = [_percent(one.top[k]) for k in (1, 5)]
-        size, side = f"{one.bytes / 1e6:.0f}", str(one.card.input_side_px)
-        row = (one.name, one.card.licence, size, side, f"{one.ms_per_photo:.1f}", *shares)
-        rows.append(row)
+    rows = [HEADER, ("---",) * 2 + ("---:",) * 5, *map(cells, figures)]
     for name, why in missing.items():
         rows.append((name, "", "", "", f"not measured: {why}", "", ""))
     return "\n".join(f"| {' | '.join(row)} |" for row in rows) + "\n"
