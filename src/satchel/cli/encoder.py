@@ -76,7 +76,7 @@ def add(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Add an encoder: convert it, compare each file with the original, keep the fastest."""
+    """Add an encoder: convert it, compare each file with it in float32, keep the fastest."""
     from satchel.convert.gate import KINDS
     from satchel.extras import need_extra
     from satchel.workflows.add_encoder import Wanted, add_encoder
