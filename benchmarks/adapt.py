@@ -36,7 +36,7 @@ from benchmarks.accuracy import RULES, Photos, embedded, nearest_ranks, ranks, s
 from benchmarks.datasets import SHARED, Task, distinct_paths, tasks
 from benchmarks.reporting import bootstrap_interval, print_table, write_json
 from satchel.adapt.files import ADAPTED_WEIGHTS, START_WEIGHTS
-from satchel.adapt.network import interpolated
+from satchel.adapt.interpolation import interpolated
 from satchel.adapt.outcome import Outcome
 from satchel.adapt.settings import AdaptSettings
 from satchel.catalog.importers import open_rows

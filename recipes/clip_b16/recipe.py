@@ -38,7 +38,7 @@ from recipes.clip_b16.image_encoder import (
     read_official,
 )
 from satchel.adapt.clip_file import MOST_PATCHES, PATCH, WIDTH, Weights
-from satchel.adapt.network import interpolated
+from satchel.adapt.interpolation import interpolated
 from satchel.convert import spec
 from satchel.convert.narrow import halve_weights
 from satchel.convert.onnx_graph import Graph

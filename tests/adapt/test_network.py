@@ -32,7 +32,8 @@ pytestmark = [
 
 import torch
 
-from satchel.adapt.network import LEAST_REPEATS, adapt_network, interpolated
+from satchel.adapt.interpolation import interpolated
+from satchel.adapt.network import LEAST_REPEATS, adapt_network
 from satchel.adapt.outcome import Outcome
 from satchel.adapt.settings import AdaptSettings, NetworkSettings
 from satchel.train.runs import Run

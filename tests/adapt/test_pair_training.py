@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -101,6 +102,23 @@ def test_the_same_seed_gives_the_same_head(head: Head) -> None:
     )
     assert all(torch.equal(value, two[name]) for name, value in one.items())
     assert not all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def test_a_batch_has_no_more_photos_than_the_settings_say(head: Head) -> None:
+    sizes: list[int] = []
+
+    class Counted(Tokens):
+        def batch(self, rows: np.ndarray) -> tuple[torch.Tensor, torch.Tensor]:
+            sizes.append(len(rows))
+            return super().batch(rows)
+
+    pairs, _ = pairs_of(1)
+    queries = Counted(pairs.queries.tokens, pairs.queries.classes)
+    settings = SETTINGS.model_copy(update={"batch": 24, "steps": 20})
+    train_on_pairs(start_of(head), replace(pairs, queries=queries), settings)
+    _, *steps = sizes  # first of all photos, for where training begins
+    assert len(steps) == 20
+    assert max(steps) <= 12  # half of them
 
 
 def test_the_start_has_the_vectors_of_the_head_and_weights_are_mixed(head: Head) -> None:

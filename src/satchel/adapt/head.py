@@ -70,7 +70,7 @@ def adapt_head(
     model = onnx.load_from_string(read_model(card, BUILTIN.parent))
     # Whole, and its object; of real pairs further crops.
     validated = 2 * len(job.foregrounds) + 2 * len(job.validation.queries)
-    most = validated + settings.pairs.views * len(task.trained) * bool(len(task.paired))
+    most = validated + settings.pairs.views * len(task.trained) * task.has_pairs
     cache = CachedEncoder(TokenEncoder(card, model), run.folder / PASSES, most, progress.advance)
     state = adapt(job, HeadMethod(job, model, cache, validated), on_epoch)
     for name in (PASSES, SYNTHETIC):  # encoded again in minutes
@@ -117,7 +117,7 @@ class HeadMethod:
         own, vectors, boxes = self._gallery_tokens()
         classes = np.tile(job.task.trained_classes, schedule.per_photo + len(own))
         tokens = Tokens((synthetic, *own), classes)
-        if len(job.task.paired) > 1:
+        if job.task.has_pairs:
             head, figures = self._fit_pairs(tokens, own, boxes)
         else:
             head = self._fit_prototypes(tokens, vectors)

@@ -2,9 +2,6 @@
 
 The trained weights are interpolated with those of the start, and that network is an ensemble
 member next to the start. Validation chooses the epoch.
-
-Interpolation: Wortsman et al., "Robust fine-tuning of zero-shot models" (WiSE-FT), CVPR 2022,
-eq. 1.
 """
 
 from __future__ import annotations
@@ -22,6 +19,7 @@ from safetensors.torch import load_file
 from satchel.adapt.compose.synthesis import Composer
 from satchel.adapt.ensemble import WEIGHT, read_weight
 from satchel.adapt.files import ADAPTED_WEIGHTS, SERVED_WEIGHTS, START_WEIGHTS, start_backbone
+from satchel.adapt.interpolation import interpolated
 from satchel.adapt.objective import make_objective
 from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, NetworkSettings
@@ -207,15 +205,3 @@ def synthetic_batches(job: Job) -> Callable[[Iterable[Step]], Iterator[Batch]]:
         yield from map_in_order(work, steps, workers=cores(), ahead=1)
 
     return batches
-
-
-def interpolated(
-    start: Mapping[str, torch.Tensor], end: Mapping[str, torch.Tensor], weight: float
-) -> dict[str, torch.Tensor]:
-    """(1 − weight) × start + weight × end; integer counters are the end's (WiSE-FT, eq. 1)."""
-    return {
-        name: torch.lerp(value, end[name].to(value), weight)
-        if value.is_floating_point()
-        else end[name].clone()
-        for name, value in start.items()
-    }

@@ -21,6 +21,7 @@ import torch
 
 from satchel.adapt.clip_head import Head, head_like
 from satchel.adapt.head_training import Tokens
+from satchel.adapt.interpolation import interpolated
 from satchel.adapt.settings import PairSettings
 from satchel.arrays import Floats, Ints
 from satchel.progress import SILENT, Progress
@@ -87,7 +88,7 @@ def train_on_pairs(
     head.projection.weight.data.copy_(torch.from_numpy(initial.T))
     head.projection.bias.data.copy_(torch.from_numpy(-pictures.mean(0) @ initial))
     teacher = copy.deepcopy(head).eval().requires_grad_(False)
-    twins = _near_twins(queries, pictures, pairs, settings.twins)
+    twins = _near_twins(pictures, pairs, settings.twins)
     new = list(head.projection.parameters())
     ids = {id(one) for one in new}
     optimizer = torch.optim.AdamW(
@@ -144,11 +145,8 @@ def contrast(
 
 
 def interpolated_head(start: Head, trained: Head, weight: float) -> Head:
-    """(1 − weight) × start + weight × trained, parameter by parameter (WiSE-FT, eq. 1)."""
-    ours, theirs = start.state_dict(), trained.state_dict()
-    return head_like(
-        {name: torch.lerp(value, theirs[name], weight) for name, value in ours.items()}
-    )
+    """The head between two; see `satchel.adapt.interpolation`."""
+    return head_like(interpolated(start.state_dict(), trained.state_dict(), weight))
 
 
 def vectors_of(head: Head, tokens: Tokens) -> Floats:
@@ -167,7 +165,7 @@ def _least_differences(vectors: Floats, classes: Ints, *, power: float) -> Float
     return matrix if len(matrix) else np.eye(vectors.shape[1], dtype=np.float32)
 
 
-def _near_twins(queries: Floats, pictures: Floats, pairs: Pairs, count: int) -> Ints:
+def _near_twins(pictures: Floats, pairs: Pairs, count: int) -> Ints:
     """For each class with pairs, itself and the nearest others by the start's vectors: places."""
     means = np.stack([pictures[pairs.pictures.classes == one].mean(0) for one in pairs.classes])
     means -= means.mean(0)
@@ -186,7 +184,7 @@ def _batches(
         [np.flatnonzero(one.classes == c) for c in classes]
         for one in (pairs.queries, pairs.pictures)
     ]
-    groups = min(len(classes), max(1, settings.batch // (2 * VIEWS * settings.twins)))
+    groups = min(len(classes), max(1, settings.batch // (2 * VIEWS * (1 + settings.twins))))
     for _ in range(settings.steps):
         seeds = rng.choice(len(classes), groups, replace=False)
         near = [rng.permutation(twins[one])[: settings.twins] for one in seeds]

@@ -58,7 +58,7 @@ class PairSettings(StrictModel):
         6, ge=0, description="random crops of each photo, besides the whole one and its object"
     )
     steps: int = Field(150, ge=1, description="batches")
-    batch: int = Field(128, ge=4, description="photos a step, half of them sellers'")
+    batch: int = Field(160, ge=4, description="photos a step at most, half of them sellers'")
     twins: int = Field(4, ge=1, description="near twins of a product that are in its batch with it")
     learning_rate: float = Field(1e-5, gt=0, description="of the layers that the encoder has")
     new_rate: float = Field(3e-4, gt=0, description="of the projection, which is new")

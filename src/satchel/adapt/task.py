@@ -71,6 +71,11 @@ class AdaptTask:
         return np.intersect1d(classes[is_real], classes[~is_real])
 
     @property
+    def has_pairs(self) -> bool:
+        """Whether there are real pairs to train on: of two products at least."""
+        return len(self.paired) > 1
+
+    @property
     def trained_classes(self) -> Ints:
         """Class of each trained row."""
         classes: Ints = self.classes[self.photos.labels[self.trained]]
