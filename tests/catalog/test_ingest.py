@@ -328,7 +328,7 @@ def test_killed_half_way_and_run_again_it_completes(workspace: Workspace, tmp_pa
     start = partial(Run, workspace.folder, tmp_path / "notes.txt", "import", str(folder))
     for least in (1, 200, 400):
         killed = start()
-        killed.wait(lambda least=least: workspace.catalogue.size().photos >= least)
+        killed.wait(lambda least=least: workspace.catalogue.size().photos >= least)  # type: ignore[misc]
         killed.kill()
         photos = workspace.catalogue.size().photos
         assert photos == len([p for code in range(30) for p in photos_on_disk(workspace, code)])
