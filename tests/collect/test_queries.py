@@ -21,6 +21,7 @@ from satchel.collect.sources import Hit, SourceContext
 from satchel.collect.tables import CandidateRow, SearchRow
 from satchel.errors import SearchFailed, SourceStopped, UsageError
 from satchel.records import Product
+from satchel.workflows.collect import search_photos
 from satchel.workspace import Workspace
 from support.cli import satchel
 from support.photo_site import PhotoSite, photo_site
@@ -213,6 +214,17 @@ def test_a_product_with_enough_candidates_is_not_searched_on(
     satchel(set_up(workspace).folder, "collect", "--source", "listed", *arguments)
     assert [one.code for one in source.asked] == ["M1", "M2"]
     assert len(candidates(workspace)) == 8
+
+
+def test_ranks_at_which_hardly_anything_stays_are_not_recorded(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    workspace = set_up(workspace)
+    for name in ("deep", "shallow"):
+        register(monkeypatch, ListedSource(f"https://{name}.example.com", hits=5), name)
+    deepest = {"shallow": 2}.get
+    done, _ = search_photos(workspace, ["deep", "shallow"], [[Query("M1", "bag")]], deepest=deepest)
+    assert [(one.source, one.new) for one in done] == [("deep", 5), ("shallow", 2)]
 
 
 def test_a_stopped_source_goes_on_where_it_was(

@@ -106,6 +106,22 @@ def test_photos_of_wanted_products_become_candidates(workspace: Workspace, site:
     assert site.cookies == 0
 
 
+def test_a_sitemap_that_search_results_leave_out_is_read(
+    workspace: Workspace, site: PhotoSite
+) -> None:
+    workspace = set_up(workspace)
+    shop(
+        site, {"/p/1": product("S22675", "/photos/a.jpg"), "/p/2": product("M-77", "/photos/b.jpg")}
+    )
+    for path in ("/map.xml", "/products.xml.gz", "/p/2"):
+        site.headers[path] = {"X-Robots-Tag": "noindex"}
+    done = read(workspace, site)
+    assert (done.pages, done.refused, done.stopped) == (1, 1, "")
+    assert "noindex" in str(page_states(workspace)["2"][1])
+    site.headers["/map.xml"] = {"X-Robots-Tag": "noindex, noai"}
+    assert "noai" in read(workspace, site).stopped
+
+
 def test_a_run_goes_on_where_the_last_one_ended(workspace: Workspace, site: PhotoSite) -> None:
     workspace = set_up(workspace)
     shop(site, {f"/p/{n}": product("M-77", f"/photos/{n}.jpg") for n in range(6)})

@@ -25,6 +25,7 @@ class PhotoSite:
         tdmrep: text of tdmrep.json, likewise.
         slow_s: seconds before each photo.
         pages: path → what is answered there, with its content type.
+        headers: path of a page → further headers of its answer.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class PhotoSite:
         self.tdmrep: str | None = None
         self.slow_s = 0.0
         self.pages: dict[str, tuple[bytes, str]] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         self.requests: Counter[str] = Counter()
         self.agents: set[str] = set()
         self.times: list[float] = []
@@ -78,7 +80,7 @@ class SiteHandler(BaseHTTPRequestHandler):
     def _answer(self, path: str) -> None:
         site = self.site
         if path in site.pages:
-            self._send(200, *site.pages[path])
+            self._send(200, *site.pages[path], **site.headers.get(path, {}))
             return
         match path.split("/")[1:]:
             case ["robots.txt"]:

@@ -56,10 +56,6 @@ class Brands:
         alone = plain(name)
         return self._keys().get(alone, alone)
 
-    def knows(self, name: str) -> bool:
-        """Whether this is a spelling of a brand on the list."""
-        return plain(name) in self._keys()
-
     def spellings(self, name: str) -> tuple[str, ...]:
         """Return all names of a brand, `name` first, without spaces and accents."""
         key = self.key(name)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, Select, case, func, select
@@ -21,7 +21,11 @@ from satchel.catalog.tables import (
     ProductRow,
 )
 from satchel.errors import CatalogueError
+from satchel.parallel import batched
 from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
+
+CODES_AT_ONCE: Final = 500
+"""Codes that one query names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,17 @@ class ProductStore:
                     f"no product has the code {code!r}; search the catalogue for a part of it"
                 )
             return _products(connection, [row])[0]
+
+    def products_by_code(self, codes: Iterable[str]) -> dict[str, Product]:
+        """Return the products of these codes, by code; those that no product has are left out."""
+        found: dict[str, Product] = {}
+        with self._engine.connect() as connection:
+            for some in batched(codes, CODES_AT_ONCE):
+                rows = connection.execute(
+                    select(ProductRow.__table__).where(ProductRow.code.in_(some))
+                ).all()
+                found |= {one.code: one for one in _products(connection, rows)}
+        return found
 
     def products_by_id(self, ids: Sequence[int]) -> list[Product]:
         """Return the products of these database ids, in their order."""

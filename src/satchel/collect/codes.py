@@ -56,26 +56,27 @@ def read_codes(path: Path, encoding: str | None = None) -> list[Product]:
     return list(listed.values())
 
 
-def listed_products(listed: Iterable[Product], catalogue: Catalogue) -> tuple[list[Product], int]:
+def listed_products(
+    listed: Iterable[Product], catalogue: Catalogue
+) -> tuple[list[Product], list[Product]]:
     """Return the products of a list, known ones as the catalogue has them.
 
     Codes that were renamed or merged are followed, deleted products are left out.
 
     Returns:
-        the products, each once, and how many are new.
+        the products, each once, and those of them that are new.
     """
-    standing, products = catalogue.edits.standing(), dict[str, Product]()
-    new = 0
+    standing, today = catalogue.edits.standing(), dict[str, Product]()
     for one in listed:
         code, _ = standing.current(one.code, catalogue.has_product)
-        if code in products:
-            continue
-        if catalogue.has_product(code):
-            products[code] = catalogue.product(code)
-        elif code not in standing.deleted:
-            products[code] = replace(one, code=code)
-            new += 1
-    return list(products.values()), new
+        today.setdefault(code, replace(one, code=code))
+    known = catalogue.products_by_code(today)
+    products = [
+        known.get(code, one)
+        for code, one in today.items()
+        if code in known or code not in standing.deleted
+    ]
+    return products, [one for one in products if one.code not in known]
 
 
 def add_products(products: Iterable[Product], catalogue: Catalogue) -> None:

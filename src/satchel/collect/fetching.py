@@ -69,10 +69,20 @@ def fetch(
 
 
 def fetch_page(
-    url: str, client: FetchClient, permissions: Permissions, headers: Mapping[str, str]
+    url: str,
+    client: FetchClient,
+    permissions: Permissions,
+    headers: Mapping[str, str],
+    *,
+    listing: bool = False,
 ) -> tuple[Outcome, Fetched | None]:
-    """Request a page, likewise; with the answer, where there was one."""
-    return _request(url, client, permissions, {**headers, "Accept": PAGES}, page=True)
+    """Request a page, likewise; with the answer, where there was one.
+
+    Args:
+        listing: it is a sitemap; see `Permissions.check_answer`.
+    """
+    accepting = {**headers, "Accept": PAGES}
+    return _request(url, client, permissions, accepting, page=True, listing=listing)
 
 
 def _request(
@@ -82,11 +92,12 @@ def _request(
     headers: Mapping[str, str],
     *,
     page: bool,
+    listing: bool = False,
 ) -> tuple[Outcome, Fetched | None]:
     try:
         permissions.check(url)
         answer = client.get(url, headers, on_redirect=permissions.check)
-        return _judge(answer, permissions, page=page), answer
+        return _judge(answer, permissions, page=page, listing=listing), answer
     except HostUnclear as error:
         return Outcome(Kind.STOP_HOST, str(error)), None
     except (NotPermitted, AddressRefused, FetchTooLarge) as error:
@@ -95,7 +106,7 @@ def _request(
         return Outcome(Kind.LATER, str(error)), None
 
 
-def _judge(answer: Fetched, permissions: Permissions, *, page: bool) -> Outcome:
+def _judge(answer: Fetched, permissions: Permissions, *, page: bool, listing: bool) -> Outcome:
     status = answer.status
     said = f"is answered with {status}"
     if status in (429, 503):
@@ -105,7 +116,7 @@ def _judge(answer: Fetched, permissions: Permissions, *, page: bool) -> Outcome:
         return Outcome(Kind.BLOCKED, f"{said}, which may be a block or a captcha")
     if status != 200:
         return Outcome(Kind.LATER if status >= 500 or status in (408, 425) else Kind.FAILED, said)
-    permissions.check_answer(answer.url, answer.headers)
+    permissions.check_answer(answer.url, answer.headers, listing=listing)
     if not answer.body:
         return Outcome(Kind.REFUSED, "is empty")
     return Outcome(Kind.PHOTO, body=answer.body, delay_s=permissions.delay(answer.url))

@@ -115,6 +115,8 @@ class Lessons:
                 self._templates[query.template, query.language].append(good)
             if fate.rank is not None:
                 self._ranks[fate.source, (fate.rank - 1) // RANKS].append(good)
+        self._all_good = _sum(self._good.values())
+        self._all_bad = _sum(self._bad.values())
 
     def template(self, query: Query) -> Share:
         """Return how the photos of a query's template and language fared, at all products."""
@@ -134,13 +136,11 @@ class Lessons:
 
     def negative(self, product: Product, brands: Brands) -> list[str]:
         """Return words of garbage's titles that no photo that stayed has, nor the product."""
-        counts = sum(self._bad.values(), Counter[str]())
-        good = sum(self._good.values(), Counter[str]())
-        own = self._bad.get(product.code, Counter())
+        counts, own = self._all_bad, self._bad.get(product.code, Counter())
         words = [
             word
             for word, count in counts.items()
-            if count >= FEWEST and word not in good and not _is_of(word, product, brands)
+            if count >= FEWEST and word not in self._all_good and not _is_of(word, product, brands)
         ]
         return sorted(words, key=lambda word: (-own[word], -counts[word], word))[:MOST_NEGATIVE]
 
@@ -192,6 +192,13 @@ def _first_of(fate: Fate, first: Mapping[tuple[str, str], Query]) -> Query | Non
             return first[fate.code, text]
         text = text.rpartition(" ")[0]
     return None
+
+
+def _sum(counters: Iterable[Counter[str]]) -> Counter[str]:
+    total = Counter[str]()
+    for one in counters:
+        total.update(one)
+    return total
 
 
 def _share(results: Sequence[bool]) -> Share:

@@ -27,6 +27,9 @@ MAX_RESERVATIONS: Final = 200
 FORBIDDING: Final = frozenset(("none", "noindex", "noimageindex", "noai", "noimageai"))
 """Words of X-Robots-Tag with which a photo is not taken."""
 
+OUT_OF_RESULTS: Final = frozenset(("none", "noindex", "noimageindex"))
+"""Those of them that keep a page out of search results."""
+
 
 class HostUnclear(FetchError):
     """A host's robots.txt cannot be read, so that nothing may be requested of it now."""
@@ -87,8 +90,12 @@ class Permissions:
                     raise NotPermitted("its owner reserves text and data mining (tdmrep.json)")
                 return
 
-    def check_answer(self, url: str, headers: Mapping[str, str]) -> None:
+    def check_answer(self, url: str, headers: Mapping[str, str], *, listing: bool = False) -> None:
         """Check what the headers of an answer say of its use.
+
+        Args:
+            listing: it is a sitemap, which is only read: being kept out of search results, as most
+                are, says nothing against that.
 
         Raises:
             NotPermitted: they speak against it.
@@ -96,7 +103,7 @@ class Permissions:
         if self._is_permitted(httpx2.URL(url)):
             return
         words = robots_tag(headers.get("x-robots-tag", ""))
-        if found := sorted(words & FORBIDDING):
+        if found := sorted(words & (FORBIDDING - OUT_OF_RESULTS if listing else FORBIDDING)):
             raise NotPermitted(f"it says {', '.join(found)} (X-Robots-Tag)")
         if headers.get("tdm-reservation", "").strip() == "1":
             raise NotPermitted("its owner reserves text and data mining (TDM-Reservation)")

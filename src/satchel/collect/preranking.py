@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Final
@@ -23,12 +23,13 @@ from satchel.collect.fetching import Kind, fetch
 from satchel.collect.hosts import HostQueue, Patience
 from satchel.collect.learning import Lessons
 from satchel.collect.recording import host_of
-from satchel.collect.records import Change, Spare, State
+from satchel.collect.records import Spare
 from satchel.collect.sources import SourceContext
 from satchel.collect.store import CandidateStore
 from satchel.decoding.decoder import Decoder
 from satchel.encode.embedder import Embedder
 from satchel.errors import PhotoError
+from satchel.parallel import batched
 from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT, Progress
 
@@ -39,6 +40,8 @@ COPY: Final = 0.995
 OVERSHOOT: Final = 1.5
 """Candidates that are fetched for each photo that is missing: some will not stay."""
 LEAST: Final = 3
+SCORES_AT_ONCE: Final = 20
+"""Scores that are written together: a kill loses no more."""
 IDLE_S: Final = 0.02
 
 
@@ -52,13 +55,14 @@ class Thumbnails:
     embedder: Embedder
     patience: Patience
 
-    def embed(self, spares: Sequence[Spare], progress: Progress = SILENT) -> dict[int, Floats]:
+    def embed(
+        self, spares: Sequence[Spare], progress: Progress = SILENT
+    ) -> Iterator[tuple[Spare, Floats]]:
         """Fetch and embed thumbnails, as their sites permit and at their pace.
 
-        Returns:
-            id of a candidate → its vector; those whose thumbnail cannot be had are missing.
+        Yields:
+            candidates and their vectors; those whose thumbnail cannot be had are left out.
         """
-        vectors: dict[int, Floats] = {}
         hosts = self._queues(spares)
         while hosts:
             asked = False
@@ -66,13 +70,14 @@ class Thumbnails:
                 one = host.take(time.monotonic())
                 if one is not None:
                     asked = True
-                    self._fetch(replace(one, attempts=one.attempts + 1), host, vectors)
+                    vector = self._fetch(replace(one, attempts=one.attempts + 1), host)
                     progress.advance()
+                    if vector is not None:
+                        yield one, vector
                 elif host.done:
                     hosts.remove(host)
             if not asked:
                 time.sleep(IDLE_S)
-        return vectors
 
     def _queues(self, spares: Sequence[Spare]) -> list[HostQueue[Spare]]:
         by_host: dict[str, list[Spare]] = defaultdict(list)
@@ -89,17 +94,17 @@ class Thumbnails:
             for listed in by_host.values()
         ]
 
-    def _fetch(self, one: Spare, host: HostQueue[Spare], vectors: dict[int, Floats]) -> None:
+    def _fetch(self, one: Spare, host: HostQueue[Spare]) -> Floats | None:
         assert one.thumbnail is not None
         context = self.context
         outcome = fetch(one.thumbnail, context.client, context.permissions, context.headers)
         if not host.finish(one, outcome, time.monotonic()) or outcome.kind is not Kind.PHOTO:
-            return
+            return None
         try:
             pixels = self.decoder.decode(outcome.body, min_side_px=None, limits=self.limits)
         except PhotoError:
-            return
-        vectors[one.id] = self.embedder.embed([pixels], gallery=True)[0].vector
+            return None
+        return self.embedder.embed([pixels], gallery=True)[0].vector
 
 
 def likeness(vector: Floats, own: Floats) -> float:
@@ -154,20 +159,15 @@ def prerank(
     Returns:
         how many wait now.
     """
-    waiting = 0
-    spares = {code: candidates.spares(code) for code in missing}
-    unscored = [one for code in spares if code in own for one in spares[code] if one.score is None]
+    spares = [one for code in missing for one in candidates.spares(code)]
+    unscored = [one for one in spares if one.code in own and one.score is None]
     progress.begin("rank", sum(one.thumbnail is not None for one in unscored))
-    vectors = thumbnails.embed(unscored, progress)
-    scores = {
-        one.id: likeness(vectors[one.id], own[one.code]) for one in unscored if one.id in vectors
-    }
-    candidates.set_scores(scores)
-    for code, listed in spares.items():
-        scored = [replace(one, score=scores.get(one.id, one.score)) for one in listed]
-        chosen = {one.id for one in choose(scored, missing[code], lessons)}
+    for some in batched(thumbnails.embed(unscored, progress), SCORES_AT_ONCE):
+        candidates.set_scores({one.id: likeness(vector, own[one.code]) for one, vector in some})
+    waiting = 0
+    for code, wanted in missing.items():
+        scored = candidates.spares(code)
+        chosen = {one.id for one in choose(scored, wanted, lessons)}
+        candidates.choose(scored, chosen)
         waiting += len(chosen)
-        candidates.change(
-            [Change(one.id, State.WAITING if one.id in chosen else State.SPARE) for one in scored]
-        )
     return waiting

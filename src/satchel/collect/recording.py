@@ -62,20 +62,26 @@ def record(
     """
     done, standing = Recorded(), catalogue.edits.standing()
     for batch in batched(found, BATCH):
-        taken: dict[tuple[str, str], tuple[Found, str]] = {}
-        for one in batch:
+        usable: list[tuple[Found, str]] = []
+        for named in batch:
             checked = (
-                one if isinstance(one, RowProblem) else _check(one, rules, standing, catalogue)
+                named
+                if isinstance(named, RowProblem)
+                else _check(named, rules, standing, catalogue)
             )
             if isinstance(checked, RowProblem):
                 done.problems += 1
                 on_problem(checked)
-                continue
-            key = (checked[0].code, checked[0].url)
-            if key in taken or candidates.known(*key):
+            else:
+                usable.append(checked)
+        known = candidates.known([found for found, _ in usable])
+        taken: dict[tuple[str, str], tuple[Found, str]] = {}
+        for one in usable:
+            key = (one[0].code, one[0].url)
+            if key in taken or key in known:
                 done.known += 1
             else:
-                taken[key] = checked
+                taken[key] = one
         done.hosts.update(host for _, host in taken.values())
         done.new += len(taken)
         products = [one for one, _ in taken.values()]

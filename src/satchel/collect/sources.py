@@ -16,6 +16,9 @@ from satchel.collect.rules import CollectRules
 from satchel.errors import UsageError
 from satchel.fetch.client import FetchClient
 
+FILES: Final = "collect"
+"""Folder of a workspace for what collecting writes: photos on their way, answers of sources."""
+
 
 @dataclass(frozen=True, slots=True)
 class Hit:

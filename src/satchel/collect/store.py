@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Engine, and_, bindparam, func, select, update
+from sqlalchemy import Engine, Update, and_, bindparam, func, or_, select, tuple_, update
 
 from satchel.catalog.database import writing
 from satchel.catalog.dialect import insert_or_ignore
@@ -41,6 +41,15 @@ _CHANGE: Final = (
     )
 )
 _CHOSEN: Final = func.coalesce(CandidateRow.decision, "") == Decision.ACCEPT
+_SCORE: Final = (
+    update(CandidateRow).where(CandidateRow.id == bindparam("row")).values(score=bindparam("score"))
+)
+_CHOOSE: Final = (
+    update(CandidateRow)
+    .where(CandidateRow.id == bindparam("row"))
+    .where(or_(CandidateRow.state == State.WAITING, CandidateRow.state == State.SPARE), ~_CHOSEN)
+    .values(state=bindparam("state"))
+)
 _COLUMNS: Final = tuple(getattr(CandidateRow, name) for name in Candidate.__dataclass_fields__)
 
 
@@ -50,41 +59,43 @@ class CandidateStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def add(self, found: Iterable[tuple[Found, str]], source: str, number: int = 1) -> int:
+    def add(self, found: Iterable[tuple[Found, str]], source: str, number: int = 1) -> None:
         """Add candidates with their hosts; those that are known stay as they are.
 
         Args:
             number: of the round of searches.
-
-        Returns:
-            how many are new.
         """
-        new = 0
+        rows = [
+            {
+                "code": one.code,
+                "url": one.url,
+                "host": host,
+                "source": source,
+                "query": one.query,
+                "rank": one.rank,
+                "page": one.page,
+                "license": one.license,
+                "title": one.title,
+                "thumbnail": one.thumbnail,
+                "round": number,
+                "state": State.WAITING,
+            }
+            for one, host in found
+        ]
+        if not rows:
+            return
         with writing(self._engine) as connection:
-            for one, host in found:
-                values = {
-                    "code": one.code,
-                    "url": one.url,
-                    "host": host,
-                    "source": source,
-                    "query": one.query,
-                    "rank": one.rank,
-                    "page": one.page,
-                    "license": one.license,
-                    "title": one.title,
-                    "thumbnail": one.thumbnail,
-                    "round": number,
-                    "state": State.WAITING,
-                }
-                new += connection.execute(insert_or_ignore(CandidateRow).values(values)).rowcount
+            connection.execute(insert_or_ignore(CandidateRow), rows)
             connection.commit()
-        return new
 
-    def known(self, code: str, url: str) -> bool:
-        """Whether this URL is a candidate of the code."""
-        chosen = select(CandidateRow.id).where(CandidateRow.code == code, CandidateRow.url == url)
+    def known(self, found: Collection[Found]) -> set[tuple[str, str]]:
+        """Return codes and URLs of those found, some hundreds at most, that are candidates."""
+        pairs = tuple_(CandidateRow.code, CandidateRow.url)
+        chosen = select(CandidateRow.code, CandidateRow.url).where(
+            pairs.in_([(one.code, one.url) for one in found])
+        )
         with self._engine.connect() as connection:
-            return connection.scalar(chosen) is not None
+            return {(row[0], row[1]) for row in connection.execute(chosen)}
 
     def waiting_hosts(self) -> dict[str, int]:
         """Return how many candidates of each host wait."""
@@ -97,30 +108,35 @@ class CandidateStore:
             return {row[0]: row[1] for row in connection.execute(chosen)}
 
     def waiting(self, host: str) -> Iterator[list[Candidate]]:
-        """Yield the candidates of a host that wait, a page at a time: what people chose first."""
+        """Yield the candidates of a host that wait, each once, a page at a time.
+
+        What people have chosen comes first, also what they choose while this runs.
+        """
         wanted = (CandidateRow.state == State.WAITING, CandidateRow.host == host)
-        for chosen in (_CHOSEN, ~_CHOSEN):
-            after = 0
-            while page := self._select(*wanted, chosen, CandidateRow.id > after):
+        after, yielded = 0, set[int]()
+        while True:
+            page = self._select(*wanted, _CHOSEN, limit=None)
+            if yielded.issuperset(one.id for one in page):
+                page = self._select(*wanted, CandidateRow.id > after)
+                if not page:
+                    return
                 after = page[-1].id
+            if page := [one for one in page if one.id not in yielded]:
+                yielded.update(one.id for one in page)
                 yield page
 
     def fetched(self) -> list[Candidate]:
         """Return the next candidates that were fetched and not yet stored."""
         return self._select(CandidateRow.state == State.FETCHED)
 
-    def _select(self, *wanted: Any) -> list[Candidate]:
-        chosen = select(*_COLUMNS).where(*wanted).order_by(CandidateRow.id).limit(PAGE)
+    def _select(self, *wanted: Any, limit: int | None = PAGE) -> list[Candidate]:
+        chosen = select(*_COLUMNS).where(*wanted).order_by(CandidateRow.id).limit(limit)
         with self._engine.connect() as connection:
             return [Candidate(*row) for row in connection.execute(chosen)]
 
     def change(self, changes: Sequence[Change]) -> None:
         """Change the states of candidates, all or none."""
-        if not changes:
-            return
-        with writing(self._engine) as connection:
-            connection.execute(_CHANGE, [{"row": one.id, **_changed(one)} for one in changes])
-            connection.commit()
+        self._update(_CHANGE, [{"row": one.id, **_changed(one)} for one in changes])
 
     def retry_failed(self) -> int:
         """Let failed candidates wait again, and return how many."""
@@ -131,6 +147,12 @@ class CandidateStore:
             ).rowcount
             connection.commit()
         return count
+
+    def count(self, state: State) -> int:
+        """Count the candidates in a state."""
+        chosen = select(func.count()).where(CandidateRow.state == state)
+        with self._engine.connect() as connection:
+            return connection.scalar(chosen) or 0
 
     def photos_of(self, code: str) -> int:
         """Count the photos that were collected for a product, or are about to be stored."""
@@ -183,10 +205,25 @@ class CandidateStore:
 
     def set_scores(self, scores: Mapping[int, float]) -> None:
         """Write the likeness of candidates to their products' photos."""
+        rows = [{"row": one, "score": score} for one, score in scores.items()]
+        self._update(_SCORE, rows)
+
+    def choose(self, spares: Iterable[Spare], chosen: Collection[int]) -> None:
+        """Let the chosen ones of these wait and the others be spare.
+
+        What was decided on since they were read stays as people want it.
+        """
+        rows = [
+            {"row": one.id, "state": State.WAITING if one.id in chosen else State.SPARE}
+            for one in spares
+        ]
+        self._update(_CHOOSE, rows)
+
+    def _update(self, statement: Update, rows: Sequence[Mapping[str, Any]]) -> None:
+        if not rows:
+            return
         with writing(self._engine) as connection:
-            for one, score in scores.items():
-                row = update(CandidateRow).where(CandidateRow.id == one)
-                connection.execute(row.values(score=score))
+            connection.execute(statement, rows)
             connection.commit()
 
     def fates(self) -> list[Fate]:

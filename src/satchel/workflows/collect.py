@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -18,7 +18,7 @@ from satchel.collect.recording import Recorded, record
 from satchel.collect.records import HostCount, ReasonCount, SourceCount
 from satchel.collect.searches import SearchStore
 from satchel.collect.searching import Search, Searched, search
-from satchel.collect.sources import SourceContext, open_source, opener
+from satchel.collect.sources import FILES, SourceContext, open_source, opener
 from satchel.collect.store import CandidateStore
 from satchel.decoding.pool import DecoderPool
 from satchel.errors import AddressRefused, UsageError
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 MAX_SECONDS: Final = 60.0
 MAX_REDIRECTS: Final = 5
-FOLDER: Final = "collect"
 LOCK: Final = "lock"
 ANSWERS: Final = "answers"
 REASONS: Final = 20
@@ -121,19 +120,21 @@ def wanted_products(
             f"expected a code of the catalogue, got {unknown[0]!r}; name new ones in a file: "
             "--codes FILE"
         )
-    chosen, listed, new = list(codes), list[Product](), 0
+    chosen, listed, new = list(codes), list[Product](), list[Product]()
     if path is not None:
         listed, new = listed_products(read_codes(path, encoding), workspace.catalogue)
         if not dry_run:
-            add_products(listed, workspace.catalogue)
+            add_products(new, workspace.catalogue)
     elif not chosen:
         chosen = list(kept)
-    products = {one.code: one for one in (*map(workspace.catalogue.product, chosen), *listed)}
+    known = workspace.catalogue.products_by_code(chosen)
+    products = {code: known[code] for code in chosen if code in known}
+    products |= {one.code: one for one in listed}
     return [
         product
         for code, product in products.items()
         if short_of is None or kept.get(code, 0) < short_of
-    ], new
+    ], len(new)
 
 
 def first_queries(workspace: Workspace, products: Sequence[Product]) -> list[list[Query]]:
@@ -185,9 +186,10 @@ def search_photos(
         into = _search_into(workspace, per_product or rules.per_product, number)
         for name in sources:
             progress.begin("search", len(queries))
+            named = replace(into, deepest=deepest(name))
             with open_source(name, context) as source:
                 done.append(
-                    search(queries, source, name, into, on_problem=refusals.add, progress=progress)
+                    search(queries, source, name, named, on_problem=refusals.add, progress=progress)
                 )
     return done, refusals
 
@@ -205,7 +207,7 @@ def collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
             "expected a contact in satchel.toml, so that sites can reach you: [collect] contact = "
             '"you@example.com", or the address of a page; nothing was fetched'
         )
-    folder = workspace.folder / FOLDER
+    folder = workspace.folder / FILES
     folder.mkdir(exist_ok=True)
     with locked(folder / LOCK, "satchel collect"):
         yield {"User-Agent": user_agent(contact)}
@@ -282,7 +284,7 @@ def check_source(
                 parts = [check.check_api(source)]
             if all(one.works is not False for one in parts):
                 return parts, ()
-            answers = workspace.folder / FOLDER / ANSWERS
+            answers = workspace.folder / FILES / ANSWERS
             answers.mkdir(exist_ok=True)
             return parts, source.save_answer(answers)
 
@@ -309,7 +311,7 @@ def _search_into(workspace: Workspace, per_product: int, number: int = 1) -> Sea
         SearchStore(engine),
         fetch_rules(workspace),
         per_product,
-        workspace.folder / FOLDER / ANSWERS,
+        workspace.folder / FILES / ANSWERS,
         number,
     )
 
@@ -340,7 +342,7 @@ def collect_photos(
         client = files.enter_context(FetchClient(fetch_rules(workspace)))
         progress.begin("collect", sum(candidates.waiting_hosts().values()))
         storage = Storage(
-            workspace.folder / FOLDER,
+            workspace.folder / FILES,
             candidates,
             workspace.catalogue,
             workspace.photos,

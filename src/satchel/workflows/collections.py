@@ -10,10 +10,11 @@ from typing import Literal
 from satchel.catalog.decisions import Choice
 from satchel.collect.deciding import CandidateReview, SeenCandidate
 from satchel.collect.records import Counts, State
+from satchel.collect.sources import FILES
 from satchel.collect.store import CandidateStore
 from satchel.errors import CatalogueError
 from satchel.files import is_locked
-from satchel.workflows.collect import FOLDER, LOCK
+from satchel.workflows.collect import LOCK
 from satchel.workspace import Workspace
 
 CandidateChoice = Literal["accept", "reject", "move"]
@@ -44,7 +45,7 @@ class CandidatesDecided:
 def activity(workspace: Workspace) -> Activity:
     """Return whether something is collected, without counting anything."""
     store = CandidateStore(workspace.catalogue.engine)
-    return Activity(is_locked(workspace.folder / FOLDER / LOCK), store.last_activity())
+    return Activity(is_locked(workspace.folder / FILES / LOCK), store.last_activity())
 
 
 def total(counts: Sequence[Counts]) -> Counts:

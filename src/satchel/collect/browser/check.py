@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from satchel.collect.browser.search import Part, Searched
+from satchel.collect.browser.search import PageSearch, Part
 from satchel.collect.browser.source import CHECKED, BrowserSource
 from satchel.collect.queries import Query
 from satchel.collect.sources import Source
@@ -82,11 +82,11 @@ def _not_reached(parts: Sequence[Part]) -> list[PartCheck]:
     return [PartCheck(part, None, "not reached") for part in parts]
 
 
-def _consent(done: Searched) -> str:
+def _consent(done: PageSearch) -> str:
     return "a wall was there, and its button takes it away" if done.consent else "no wall was there"
 
 
-def _full_size(done: Searched) -> PartCheck:
+def _full_size(done: PageSearch) -> PartCheck:
     with_url = done.results - done.without_url
     works = with_url >= LEAST_WITH_URL * done.results
     return PartCheck(
@@ -94,7 +94,7 @@ def _full_size(done: Searched) -> PartCheck:
     )
 
 
-def _more(done: Searched) -> PartCheck:
+def _more(done: PageSearch) -> PartCheck:
     if done.grew:
         return PartCheck(Part.MORE, True, f"{done.first:,} at first, then further ones")
     if len(done.hits) >= CHECKED:

@@ -14,6 +14,7 @@ from satchel.collect.browser.chromium import answers
 from satchel.collect.browser.profiles import FullSize, Profile, Where, host_is_in
 from satchel.collect.fetching import retry_after
 from satchel.collect.hosts import Patience
+from satchel.collect.sources import Hit
 from satchel.errors import PageFailed
 
 if TYPE_CHECKING:
@@ -40,16 +41,8 @@ class Part(StrEnum):
     MORE = "more results"
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A photo that a source names: its URL, and that of the page that shows it."""
-
-    url: str
-    page: str | None = None
-
-
 @dataclass(slots=True)
-class Searched:
+class PageSearch:
     """What a search found, and how.
 
     Attributes:
@@ -78,7 +71,7 @@ def search(
     *,
     patience: Patience | None = None,
     sleep: Callable[[float], None] = time.sleep,
-) -> Searched:
+) -> PageSearch:
     """Search photos, at most so many, best first.
 
     Raises:
@@ -140,7 +133,7 @@ class _Search:
     def __init__(
         self, chrome: Chrome, profile: Profile, patience: Patience, sleep: Callable[[float], None]
     ) -> None:
-        self.done = Searched()
+        self.done = PageSearch()
         self._chrome, self._profile = chrome, profile
         self._patience, self._sleep = patience, sleep
         self._found: dict[str, Hit] = {}

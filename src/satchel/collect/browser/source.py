@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final
 from satchel.catalog.tables import now
 from satchel.collect.browser.chromium import chromium
 from satchel.collect.browser.profiles import FOLDER, Profile, load
-from satchel.collect.browser.search import Part, Searched, search
+from satchel.collect.browser.search import PageSearch, Part, search
 from satchel.collect.permissions import HostUnclear
 from satchel.collect.queries import Query
-from satchel.collect.sources import Hit, SourceContext
+from satchel.collect.sources import FILES, Hit, SourceContext
 from satchel.errors import NotPermitted, PageFailed, SourceStopped
 from satchel.extras import need_extra
 from satchel.files import timestamp, write_atomically
@@ -95,9 +95,9 @@ class BrowserSource:
                     Part.RESULTS,
                 )
         self._known_to_work = True
-        return [Hit(one.url, one.page) for one in done.hits]
+        return done.hits
 
-    def look_up(self, text: str, most: int) -> Searched:
+    def look_up(self, text: str, most: int) -> PageSearch:
         """Search as `search` does; the result says also what happened on the page.
 
         Raises:
@@ -151,7 +151,7 @@ class BrowserSource:
 
     def _record(self, said: str) -> None:
         row = {"at": now().isoformat(), "source": self._profile.name, "said": said}
-        folder = self._context.folder / "collect"
+        folder = self._context.folder / FILES
         folder.mkdir(exist_ok=True)
         with (folder / IGNORED).open("a", encoding="utf-8") as file:
             file.write(json.dumps(row, ensure_ascii=False) + "\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
@@ -10,13 +9,12 @@ from typing import Final
 from satchel.catalog.brands import Brands
 from satchel.collect.shops.markup import ShopProduct
 from satchel.records import Product
-from satchel.text import folded
+from satchel.text import folded, squeezed
 
 SHORTEST_CODE: Final = 4
 """Characters of a code without which it is too common to be compared loosely."""
 FEWEST_WORDS: Final = 2
 """Words that a name needs to be found within a longer one."""
-_NO_CODE: Final = re.compile(r"[\W_]+")
 
 
 class Matcher:
@@ -65,5 +63,5 @@ def _within(own: frozenset[str], words: frozenset[str]) -> bool:
 
 def code_key(code: str) -> str:
     """Return the form in which codes are compared: "s-22675" is "S22675"; short ones stay."""
-    key = _NO_CODE.sub("", folded(code))
+    key = squeezed(code)
     return key if len(key) >= SHORTEST_CODE else folded(code)

@@ -36,15 +36,14 @@ class ShopPages:
         self._engine = engine
         self._shop = shop
 
-    def add(self, urls: Iterable[str]) -> int:
-        """Add pages, and return how many are new."""
-        new = 0
+    def add(self, urls: Iterable[str]) -> None:
+        """Add pages; those that are known stay as they are."""
+        rows = [{"shop": self._shop, "url": url, "state": WAITING} for url in urls]
+        if not rows:
+            return
         with writing(self._engine) as connection:
-            for url in urls:
-                values = {"shop": self._shop, "url": url, "state": WAITING}
-                new += connection.execute(insert_or_ignore(ShopPageRow).values(**values)).rowcount
+            connection.execute(insert_or_ignore(ShopPageRow), rows)
             connection.commit()
-        return new
 
     def waiting(self, after: int) -> list[ShopPage]:
         """Return the next pages that wait, with ids above `after`, in order."""

@@ -221,7 +221,9 @@ def _list_pages(address: str, pages: ShopPages, context: SourceContext) -> str:
 
 
 def _sitemap(url: str, context: SourceContext) -> Sitemap:
-    outcome, answer = fetch_page(url, context.client, context.permissions, context.headers)
+    outcome, answer = fetch_page(
+        url, context.client, context.permissions, context.headers, listing=True
+    )
     if outcome.kind is not Kind.PHOTO or answer is None:
         raise FetchError(outcome.reason)
     return read_sitemap(answer.body)
