@@ -27,7 +27,6 @@ MOST_PRODUCTS: Final = 50
 """Rows of the table by product that are shown."""
 
 if TYPE_CHECKING:
-    from satchel.collect.crawl import Crawled
     from satchel.collect.learning import RoundCount
     from satchel.collect.queries import Query
     from satchel.collect.recording import Recorded
@@ -125,7 +124,8 @@ def collect(
 ) -> None:
     """Fetch photos of products, of a list of URLs or found by searching, as the sites permit."""
     if refill is not None:
-        if any((path, shop, codes, short_of, per_product, check, dry_run, report)):
+        others = (path, shop, codes, short_of, per_product, check, dry_run, report)
+        if any((*others, column, encoding, again, retry)):
             raise UsageError(
                 "expected only --source, --code, --ignore-robots-of and --json with --refill"
             )
@@ -341,6 +341,7 @@ def _refill(
         )
         bars.end()
     _say_searched(done.searched)
+    _say_stopped(done.stopped)
     rounds = _rounds(workspace)
     say(f"{done.rounds:,} rounds, {done.new:,} new photos; ended since {done.ended}")
     for short, kept in list(done.short.items())[: problems_shown()]:
@@ -349,7 +350,7 @@ def _refill(
         print_result({**asdict(done), "passes": rounds})
     else:
         _show_rounds(rounds)
-    if done.short or any(one.stopped for one in done.searched):
+    if done.short or done.stopped or any(one.stopped for one in done.searched):
         raise typer.Exit(SOME_FAILED)
 
 
@@ -429,7 +430,9 @@ def _fetch(workspace: Workspace, bars: Bars, *, retry: bool) -> dict[str, Any]:
 
     done = collect_photos(workspace, retry=retry, progress=bars)
     bars.end()
-    _say_stopped(done)
+    _say_stopped(done.stopped)
+    if done.ended:
+        complain(f"{done.ended}: run `satchel collect` again for the rest")
     return {
         "finished": done.finished,
         "received_bytes": done.received_bytes,
@@ -438,11 +441,9 @@ def _fetch(workspace: Workspace, bars: Bars, *, retry: bool) -> dict[str, Any]:
     }
 
 
-def _say_stopped(done: Crawled) -> None:
-    for host, why in done.stopped.items():
+def _say_stopped(stopped: dict[str, str]) -> None:
+    for host, why in stopped.items():
         complain(f"{host} is left: {why}")
-    if done.ended:
-        complain(f"{done.ended}: run `satchel collect` again for the rest")
 
 
 def _show(counted: CollectReport) -> None:

@@ -95,12 +95,14 @@ def crawl(
     headers: Mapping[str, str],
     *,
     patience: Patience | None = None,
+    spent_bytes: int = 0,
     progress: Progress = SILENT,
 ) -> Crawled:
     """Fetch and store all candidates that wait, each once, whatever ended the run before.
 
     Args:
         headers: of every request, with the user agent.
+        spent_bytes: that count against the most of a run already.
         progress: advanced for each candidate that is done with.
 
     Raises:
@@ -112,7 +114,7 @@ def crawl(
     permissions = Permissions(client, headers, rules.permitted)
     threads = _Threads(client, permissions, headers, storage.folder)
     try:
-        return _Crawl(storage, threads, rules, patience or Patience(), progress).run()
+        return _Crawl(storage, threads, rules, patience or Patience(), progress).run(spent_bytes)
     finally:
         threads.stop()
 
@@ -178,9 +180,11 @@ class _Crawl:
         self._changes: list[Change] = []
         self._photos: dict[str, int] = {}
         self._asked = Counter[str]()
+        self._most_bytes = 0
         self._result = Crawled()
 
-    def run(self) -> Crawled:
+    def run(self, spent_bytes: int) -> Crawled:
+        self._most_bytes = self._rules.max_mb * 1_000_000 - spent_bytes
         self._check_disk()
         while self._open_hosts() or self._in_flight:
             asked = self._ask()
@@ -258,7 +262,7 @@ class _Crawl:
         self._in_flight -= 1
         self._asked[candidate.code] -= 1
         self._result.received_bytes += len(outcome.body)
-        if self._result.received_bytes > self._rules.max_mb * 1_000_000:
+        if self._result.received_bytes > self._most_bytes:
             self._result.ended = (
                 f"{self._rules.max_mb:,} MB are fetched, all that one run may ([collect] max_mb)"
             )

@@ -321,12 +321,14 @@ def collect_photos(
     *,
     retry: bool = False,
     patience: Patience | None = None,
+    spent_bytes: int = 0,
     progress: Progress = SILENT,
 ) -> Crawled:
     """Fetch and store every candidate that waits.
 
     Args:
         retry: also those that failed in earlier runs.
+        spent_bytes: that count against `max_mb` already.
 
     Raises:
         UsageError: no contact is set, or another process collects.
@@ -349,7 +351,15 @@ def collect_photos(
             limits,
             decoder,
         )
-        return crawl(storage, client, rules, headers, patience=patience, progress=progress)
+        return crawl(
+            storage,
+            client,
+            rules,
+            headers,
+            patience=patience,
+            spent_bytes=spent_bytes,
+            progress=progress,
+        )
 
 
 def report(workspace: Workspace) -> CollectReport:

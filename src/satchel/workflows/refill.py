@@ -6,10 +6,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from satchel.arrays import Floats
+from satchel.collect.crawl import Crawled
 from satchel.collect.hosts import Patience
 from satchel.collect.learning import Lessons
 from satchel.collect.preranking import Thumbnails, prerank
+from satchel.collect.records import State
 from satchel.collect.searches import SearchStore
 from satchel.collect.searching import Searched
 from satchel.collect.store import CandidateStore
@@ -42,13 +46,16 @@ class Refilled:
         searched: what became of each source, of each round.
         rounds: searches again that were made now.
         short: products that still have too few photos, by code, with how many they have.
+        stopped: host → why it was left until the next run.
         ended: why no further round was made.
     """
 
     rounds: int = 0
     new: int = 0
+    received_bytes: int = 0
     searched: list[Searched] = field(default_factory=list)
     short: dict[str, int] = field(default_factory=dict)
+    stopped: dict[str, str] = field(default_factory=dict)
     ended: str = ""
 
 
@@ -86,6 +93,8 @@ def refill(
             "expected --source NAME: nothing was searched so far that could be refined"
         )
     candidates, done = CandidateStore(engine), Refilled()
+    codes = [one.code for one in products]
+    first = dict(zip(codes, first_queries(workspace, products), strict=True))
     _curate(workspace, embedder, progress)
     for _ in range(MOST_ROUNDS):
         done.short = _short(workspace, wanted, products)
@@ -93,11 +102,11 @@ def refill(
             done.ended = "all products have enough photos"
             return done
         number = max(1, SearchStore(engine).last_round()) + 1
-        lessons = Lessons(candidates.fates(), first_queries(workspace, products))
-        few = [one for one in products if one.code in done.short]
+        lessons = Lessons(candidates.fates(), first.values())
         queries = [
-            lessons.refine(first, product, catalogue.brands)
-            for first, product in zip(first_queries(workspace, few), few, strict=True)
+            lessons.refine(first[one.code], one, catalogue.brands)
+            for one in products
+            if one.code in done.short
         ]
         searched, _ = search_photos(
             workspace,
@@ -119,13 +128,18 @@ def refill(
             patience=patience or Patience(),
             progress=progress,
         )
-        before = len(candidates.fates())
-        crawled = collect_photos(workspace, patience=patience, progress=progress)
-        if not crawled.finished:
-            done.ended = "nothing new was found"
+        stored = candidates.count(State.STORED)
+        crawled = collect_photos(
+            workspace, patience=patience, spent_bytes=done.received_bytes, progress=progress
+        )
+        done.new += candidates.count(State.STORED) - stored
+        done.received_bytes += crawled.received_bytes
+        done.stopped |= crawled.stopped
+        if crawled.finished:
+            _curate(workspace, embedder, progress)
+        if ended := _end(searched, crawled):
+            done.ended = ended
             break
-        done.new += len(candidates.fates()) - before
-        _curate(workspace, embedder, progress)
     done.short = _short(workspace, wanted, products)
     done.ended = done.ended or f"{MOST_ROUNDS} rounds were made"
     return done
@@ -137,6 +151,17 @@ def _curate(workspace: Workspace, embedder: Embedder, progress: Progress) -> Non
         curate_catalogue(workspace, rules, embedder=embedder, progress=progress)
     except CatalogueError:  # no photo yet: all is short
         return
+
+
+def _end(searched: Sequence[Searched], crawled: Crawled) -> str:
+    """Say why no further round is of use; empty where one may be."""
+    if crawled.ended or crawled.finished:
+        return crawled.ended
+    if crawled.stopped:
+        return "the hosts of what was found were left"
+    if all(one.stopped for one in searched):
+        return "all sources were left"
+    return "nothing new was found"
 
 
 def _short(workspace: Workspace, wanted: int, products: Sequence[Product]) -> dict[str, int]:
@@ -163,7 +188,7 @@ def _prerank(
         thumbnails = Thumbnails(context, decoder, limits, embedder, patience)
         prerank(
             missing,
-            _vectors(workspace, embedder),
+            _vectors(workspace, embedder, missing.keys()),
             CandidateStore(workspace.catalogue.engine),
             thumbnails,
             lessons,
@@ -171,12 +196,16 @@ def _prerank(
         )
 
 
-def _vectors(workspace: Workspace, embedder: Embedder) -> dict[str, Floats]:
-    """Return the vectors of the photos of each product that are searched, by its code."""
-    space = embedder.space
+def _vectors(workspace: Workspace, embedder: Embedder, codes: Collection[str]) -> dict[str, Floats]:
+    """Return the vectors of the photos that are searched of these products, where they have any."""
+    space, numbers = embedder.space, workspace.catalogue.ids_of_codes()
     gallery = workspace.catalogue.vectors.gallery(space.id, space.card.dimension)
-    codes = {number: code for code, number in workspace.catalogue.ids_of_codes().items()}
-    return {
-        codes[number]: gallery.vectors[gallery.products == number]
-        for number in dict.fromkeys(gallery.products.tolist())
-    }
+    found = {}
+    for code in numbers.keys() & codes:
+        first, last = (  # the gallery is in the order of products
+            int(np.searchsorted(gallery.products, numbers[code], side))
+            for side in ("left", "right")
+        )
+        if first < last:
+            found[code] = gallery.vectors[first:last]
+    return found
