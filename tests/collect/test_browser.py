@@ -12,8 +12,9 @@ from selenium.webdriver import Chrome
 
 from satchel.collect.browser.chromium import chromium
 from satchel.collect.browser.profiles import BUILT_IN, FullSize, Profile, load, names, read
-from satchel.collect.browser.search import Hit, Part, search, url_in
+from satchel.collect.browser.search import Part, search, url_in
 from satchel.collect.hosts import Patience
+from satchel.collect.sources import Hit
 from satchel.errors import PageFailed, UsageError
 from support.browser import BROWSER_MARKS
 from support.image_search_site import PAGE_RESULTS, STYLES, SearchSite, search_site

@@ -22,7 +22,7 @@ from satchel.collect.rules import CollectRules
 from satchel.collect.sources import SourceContext
 from satchel.collect.store import PAGE, CandidateStore
 from satchel.collect.tables import CandidateRow
-from satchel.decoding.decoder import IN_PROCESS, Decoder
+from satchel.decoding.decoder import IN_PROCESS, Decoder, InProcess
 from satchel.encode.embedder import Embedder
 from satchel.fetch.client import FetchClient
 from satchel.fetch.rules import FetchRules
@@ -112,7 +112,7 @@ def test_the_candidates_that_resemble_the_product_are_fetched_first(
     assert candidates.counts()[0].waiting == CANDIDATES  # the others are spares
 
 
-class Killed:
+class Killed(InProcess):
     """Decodes so many pictures, then is killed."""
 
     def __init__(self, after: int) -> None:
@@ -122,7 +122,7 @@ class Killed:
         self.left -= 1
         if self.left < 0:
             raise KeyboardInterrupt
-        return IN_PROCESS.decode(*args, **options)
+        return super().decode(*args, **options)
 
 
 def test_scores_outlast_a_kill(workspace: Workspace, site: PhotoSite) -> None:
@@ -145,8 +145,8 @@ def test_what_people_accept_meanwhile_does_not_become_spare(
     read = candidates.spares("S1")
     accepted, rejected, spare = (one.id for one in read)
     review = CandidateReview(workspace.catalogue)
-    review.accept([accepted])
-    review.reject([rejected])
+    review.decide("accept", [accepted])
+    review.decide("reject", [rejected])
     candidates.choose(read, {rejected})
     with workspace.catalogue.engine.connect() as connection:
         states = dict(connection.execute(select(CandidateRow.id, CandidateRow.state)).all())
@@ -159,10 +159,10 @@ def test_what_people_choose_while_others_are_fetched_comes_next(
     candidates = add(workspace, site, range(2 * PAGE + 10))
     ids = [one.id for one in candidates.spares("S1")]
     review = CandidateReview(workspace.catalogue)
-    review.accept([ids[-1]])
+    review.decide("accept", [ids[-1]])
     pages = candidates.waiting("127.0.0.1")
     assert [one.id for one in next(pages)] == [ids[-1]]
     assert [one.id for one in next(pages)] == ids[:PAGE]
-    review.accept([ids[0], ids[-2]])
+    review.decide("accept", [ids[0], ids[-2]])
     assert [one.id for one in next(pages)] == [ids[-2]]  # the first one is being fetched
     assert [one.id for page in pages for one in page] == ids[PAGE:-2]

@@ -80,7 +80,8 @@ class SiteHandler(BaseHTTPRequestHandler):
     def _answer(self, path: str) -> None:
         site = self.site
         if path in site.pages:
-            self._send(200, *site.pages[path], **site.headers.get(path, {}))
+            body, kind = site.pages[path]
+            self._send(200, body, kind, **site.headers.get(path, {}))
             return
         match path.split("/")[1:]:
             case ["robots.txt"]:

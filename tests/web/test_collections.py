@@ -48,8 +48,10 @@ def collected(own_workspace: Workspace, photos: PhotoSite) -> Iterator[Workspace
     workspace.catalogue.close()
 
 
-def find(workspace: Workspace, urls: list[str], source: str, page: str | None = None) -> None:
-    found = [Found(CODE, url, rank=at, query="bag", page=page) for at, url in enumerate(urls, 1)]
+def find(
+    workspace: Workspace, urls: list[str], source: str, page: str | None = None, code: str = CODE
+) -> None:
+    found = [Found(code, url, rank=at, query="bag", page=page) for at, url in enumerate(urls, 1)]
     store = CandidateStore(workspace.catalogue.engine)
     rules = fetch_rules(workspace)
     record(found, source, workspace.catalogue, store, rules=rules, on_problem=print)
@@ -105,18 +107,17 @@ def test_what_people_decide_is_what_runs_do(
 ) -> None:
     kept, dropped, private, wanted, unwanted = (one["id"] for one in listed(site))
 
-    def decide(choice: str, *ids: object, **more: str) -> dict[str, object]:
+    def decide(choice: str, *ids: object, **more: str) -> dict[str, list[int]]:
         body = {"candidates": ids, "choice": choice, "by": "지민", **more}
         answer = site.post("/api/v1/collections/decide", json=body)
         assert answer.status_code == 200, answer.text
-        done: dict[str, object] = answer.json()
+        done: dict[str, list[int]] = answer.json()
         return done
 
-    accepted = decide("accept", kept, private, wanted)
-    assert accepted["candidates"] == [private, wanted]
+    decide("accept", kept, private, wanted)
     rejected = decide("reject", dropped, unwanted)
     decision = collected.catalogue.review.history(limit=1)[0]
-    assert (decision.id, decision.by) == (rejected["decision"], "지민")
+    assert (decision.id, decision.by) == (rejected["decisions"][0], "지민")
     assert states(site) == ["kept", "dropped", "waiting", "waiting", "rejected"]
     CandidateStore(collected.catalogue.engine).retry_failed()
     collect_photos(collected, retry=True, patience=QUICK)
@@ -135,6 +136,64 @@ def test_candidates_move_to_another_code_and_back(site: httpx.Client) -> None:
     assert (moved["state"], moved["decision"]) == ("waiting", "accept")
     assert site.post("/api/v1/collections/undo", json=done).status_code == 200
     assert listed(site, OTHER) == []
+    assert states(site) == ["kept", "kept", "refused", "waiting", "waiting"]
+
+
+def test_decisions_are_undone_in_any_order_as_a_whole(
+    site: httpx.Client, collected: Workspace
+) -> None:
+    stored, _, refused, waiting, other = (one["id"] for one in listed(site))
+
+    def decide(choice: str, *ids: object) -> dict[str, object]:
+        body = {"candidates": ids, "choice": choice, "by": f"who {choice}s"}
+        done: dict[str, object] = site.post("/api/v1/collections/decide", json=body).json()
+        return done
+
+    def undo(done: dict[str, object]) -> int:
+        return site.post("/api/v1/collections/undo", json=done).status_code
+
+    def decisions() -> list[tuple[object, object]]:
+        return [(one["state"], one["decided_by"]) for one in listed(site)][2:]
+
+    before = decisions()
+    first = decide("accept", refused, waiting)
+    between = decisions()
+    second = decide("reject", refused, waiting)
+    assert undo(second) == 200
+    assert decisions() == between  # with the earlier decision
+    assert undo(second) == 404
+    assert undo(first) == 200
+    assert decisions() == before
+
+    first, second = decide("accept", waiting, other), decide("reject", waiting)
+    assert undo(first) == 200
+    assert decisions() == [before[0], ("rejected", "who rejects"), before[2]]
+    assert undo(second) == 200
+    assert decisions() == before
+
+    mixed = decide("accept", stored, waiting)
+    collect_photos(collected, patience=QUICK)
+    assert undo(mixed) == 404  # it was fetched since
+    assert len(collected.catalogue.review.history(standing=True)) == 1  # on the photo, as it was
+
+
+def test_candidates_move_to_codes_for_which_they_were_found_too(
+    site: httpx.Client, collected: Workspace, photos: PhotoSite
+) -> None:
+    *_, first, second = (one["id"] for one in listed(site))
+    find(collected, [photos.photo("d"), photos.photo("e")], "three", code=OTHER)
+    rejected, spare = (one["id"] for one in listed(site, OTHER))
+    body: dict[str, object] = {"candidates": [rejected], "choice": "reject"}
+    site.post("/api/v1/collections/decide", json=body)
+    store = CandidateStore(collected.catalogue.engine)
+    store.choose(store.spares(OTHER), ())
+    before = [(one["id"], one["state"]) for one in listed(site, OTHER)]
+    assert before == [(rejected, "rejected"), (spare, "spare")]
+    body = {"candidates": [first, second], "choice": "move", "code": OTHER}
+    done = site.post("/api/v1/collections/decide", json=body).json()
+    assert [one["state"] for one in listed(site, OTHER)] == ["waiting", "waiting"]
+    assert site.post("/api/v1/collections/undo", json=done).status_code == 200
+    assert [(one["id"], one["state"]) for one in listed(site, OTHER)] == before
     assert states(site) == ["kept", "kept", "refused", "waiting", "waiting"]
 
 

@@ -3,7 +3,8 @@
 A decision is in force until somebody undoes it; then it stays as history, with who and when.
 Photos are decided on through `satchel.catalog.review`, groups of look-alikes through
 `satchel.catalog.lookalikes`; both have `decide` and `undo`, and `history` from `Decisions`. Edits
-of the catalogue are rows of the same ledger, made and undone through `satchel.catalog.edits`.
+of the catalogue are rows of the same ledger, made and undone through `satchel.catalog.edits`, and
+decisions on photos that are still to be fetched through `satchel.collect.deciding`.
 """
 
 from __future__ import annotations
@@ -43,11 +44,13 @@ class Choice(StrEnum):
     DELETE_PRODUCT = "delete_product"
     DELETE_PHOTO = "delete_photo"
     PURGE = "purge"
+    CANDIDATES = "candidates"
 
 
 PHOTO_CHOICES: Final = frozenset((Choice.KEEP, Choice.DROP, Choice.MOVE, Choice.KEEP_BOTH))
 GROUP_CHOICES: Final = frozenset((Choice.CONFIRM_GROUP, Choice.REJECT_GROUP))
-EDIT_CHOICES: Final = frozenset(Choice) - PHOTO_CHOICES - GROUP_CHOICES
+CANDIDATE_CHOICES: Final = frozenset((Choice.CANDIDATES,))
+EDIT_CHOICES: Final = frozenset(Choice) - PHOTO_CHOICES - GROUP_CHOICES - CANDIDATE_CHOICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +146,14 @@ def record(
     """Write a decision and return its id.
 
     Args:
-        subjects: columns of `DecisionSubjectRow` but for the decision.
+        subjects: columns of `DecisionSubjectRow` but for the decision; none where the decision is
+            about neither photos nor look-alikes.
         by, why: as the person says, if at all.
     """
     statement = insert(DecisionRow).values(kind=kind.value, group_id=group, decided_by=by, why=why)
     decision = inserted_id(connection, statement)
-    rows = [{"decision_id": decision, **subject} for subject in subjects]
-    connection.execute(insert(DecisionSubjectRow), rows)
+    if rows := [{"decision_id": decision, **subject} for subject in subjects]:
+        connection.execute(insert(DecisionSubjectRow), rows)
     return decision
 
 
@@ -161,19 +165,22 @@ def mark_undone(
     Raises:
         CatalogueError: there is no such decision, or it was undone before.
     """
-    rows = connection.execute(
-        select(DecisionSubjectRow.__table__, DecisionRow.group_id)
-        .join(DecisionRow, DecisionRow.id == DecisionSubjectRow.decision_id)
+    marked = connection.execute(
+        update(DecisionRow)
         .where(DecisionRow.id == decision, DecisionRow.undone_at.is_(None))
         .where(DecisionRow.kind.in_(kinds))
-        .order_by(DecisionSubjectRow.id)
-    ).all()
-    if not rows:
-        raise CatalogueError(f"there is no decision {decision} that could be undone")
-    connection.execute(
-        update(DecisionRow).where(DecisionRow.id == decision).values(undone_at=now(), undone_by=by)
+        .values(undone_at=now(), undone_by=by)
     )
-    return list(rows)
+    if not marked.rowcount:
+        raise CatalogueError(f"there is no decision {decision} that could be undone")
+    return list(
+        connection.execute(
+            select(DecisionSubjectRow.__table__, DecisionRow.group_id)
+            .join(DecisionRow, DecisionRow.id == DecisionSubjectRow.decision_id)
+            .where(DecisionRow.id == decision)
+            .order_by(DecisionSubjectRow.id)
+        )
+    )
 
 
 def read_decision(connection: Connection, decision: int) -> Decision:

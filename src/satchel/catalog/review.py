@@ -126,15 +126,7 @@ class PhotoReview(Decisions):
                 code that it has; nothing is decided then.
         """
         with writing(self._engine) as connection:
-            subjects = []
-            for link_id in link_ids:
-                if choice is Choice.MOVE:
-                    subjects += _move(connection, link_id, code or "")
-                else:
-                    state = "dropped" if choice is Choice.DROP else "kept"
-                    subjects.append(_set_state(connection, link_id, state, choice))
-            decision = record(connection, choice, subjects, by=by, why=why)
-            increment_revision(connection)
+            decision = decide_on_photos(connection, choice, link_ids, code=code, by=by, why=why)
             found = read_decision(connection, decision)
             connection.commit()
             return found
@@ -148,9 +140,7 @@ class PhotoReview(Decisions):
             CatalogueError: there is no such decision, or it was undone before.
         """
         with writing(self._engine) as connection:
-            for row in mark_undone(connection, decision, PHOTO_CHOICES, by):
-                _restore(connection, row)
-            increment_revision(connection)
+            undo_on_photos(connection, decision, by)
             found = read_decision(connection, decision)
             connection.commit()
             return found
@@ -179,6 +169,35 @@ def _review_photo(row: Any) -> ReviewPhoto:
 
 
 # -- inside a transaction -------------------------------------------------------------------------
+
+
+def decide_on_photos(
+    connection: Connection,
+    choice: Choice,
+    link_ids: Sequence[int],
+    *,
+    code: str | None = None,
+    by: str | None = None,
+    why: str | None = None,
+) -> int:
+    """Decide as `PhotoReview.decide`, and return the decision's id."""
+    subjects = []
+    for link_id in link_ids:
+        if choice is Choice.MOVE:
+            subjects += _move(connection, link_id, code or "")
+        else:
+            state = "dropped" if choice is Choice.DROP else "kept"
+            subjects.append(_set_state(connection, link_id, state, choice))
+    decision = record(connection, choice, subjects, by=by, why=why)
+    increment_revision(connection)
+    return decision
+
+
+def undo_on_photos(connection: Connection, decision: int, by: str | None) -> None:
+    """Undo as `PhotoReview.undo`."""
+    for row in mark_undone(connection, decision, PHOTO_CHOICES, by):
+        _restore(connection, row)
+    increment_revision(connection)
 
 
 def _photo(connection: Connection, link_id: int) -> ReviewPhoto:

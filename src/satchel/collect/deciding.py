@@ -1,34 +1,44 @@
-"""Candidates as people see them, and their decisions on those that have brought no photo."""
+"""Candidates as people see them, and their decisions on them, each undone as a whole."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
 from sqlalchemy import Connection, delete, insert, select, update
 
-from satchel.catalog.database import writing
+from satchel.catalog.database import inserted_id, writing
+from satchel.catalog.decisions import CANDIDATE_CHOICES, Choice, mark_undone, record
+from satchel.catalog.review import decide_on_photos, undo_on_photos
 from satchel.catalog.store import Catalogue
 from satchel.catalog.tables import (
+    DecisionRow,
     PhotoRow,
     PhotoSourceRow,
     ProductPhotoRow,
     ProductRow,
     now,
 )
-from satchel.collect.records import Decision, State
-from satchel.collect.tables import CandidateRow
+from satchel.collect.records import CandidateChoice, Decision, State
+from satchel.collect.tables import CandidateDecisionRow, CandidateRow
 from satchel.errors import CatalogueError
 
 SCHEMES: Final = ("http", "https")
+HAVE_PHOTO: Final = (State.FETCHED, State.STORED, State.DUPLICATE)
 GROUPS: Final[dict[str, tuple[State, ...]]] = {
-    "fetched": (State.FETCHED, State.STORED, State.DUPLICATE),
+    "fetched": HAVE_PHOTO,
     "waiting": (State.WAITING, State.SPARE),
     "refused": (State.REFUSED, State.FAILED, State.REJECTED),
 }
 """What a list of candidates can be narrowed to."""
+_ON_PHOTOS: Final[dict[CandidateChoice, Choice]] = {
+    "accept": Choice.KEEP,
+    "reject": Choice.DROP,
+    "move": Choice.MOVE,
+}
+_RESTORED: Final = ("state", "reason", "decision", "decided_by")
 _COPIED: Final = ("url", "host", "source", "query", "rank", "page", "license", "title", "thumbnail")
 
 
@@ -96,25 +106,20 @@ class CandidateReview:
             wanted.append(CandidateRow.state.in_(GROUPS[group]))
         if source is not None:
             wanted.append(CandidateRow.source == source)
-        return self._read(*wanted, limit=limit)
+        with self._engine.connect() as connection:
+            return self._read(connection, *wanted, limit=limit)
 
-    def named(self, ids: Collection[int]) -> list[SeenCandidate]:
-        """Return these candidates.
-
-        Raises:
-            CatalogueError: one of them is not there.
-        """
-        found = self._read(CandidateRow.id.in_(ids), limit=len(ids))
+    def _named(self, connection: Connection, ids: Collection[int]) -> list[SeenCandidate]:
+        found = self._read(connection, CandidateRow.id.in_(ids), limit=len(ids))
         if missing := set(ids) - {one.id for one in found}:
             raise CatalogueError(f"there is no candidate {min(missing)}; open the page again")
         return found
 
-    def _read(self, *wanted: Any, limit: int) -> list[SeenCandidate]:
+    def _read(self, connection: Connection, *wanted: Any, limit: int) -> list[SeenCandidate]:
         chosen = select(CandidateRow.__table__).where(*wanted).order_by(CandidateRow.id)
-        with self._engine.connect() as connection:
-            rows = connection.execute(chosen.limit(limit)).all()
-            codes = self._codes_today({row.code for row in rows})
-            photos = _photos(connection, set(codes.values()), [row.sha256 for row in rows])
+        rows = connection.execute(chosen.limit(limit)).all()
+        codes = self._codes_today({row.code for row in rows})
+        photos = _photos(connection, set(codes.values()), [row.sha256 for row in rows])
         return [_seen(row, codes[row.code], photos) for row in rows]
 
     def _codes_today(self, codes: Collection[str]) -> dict[str, str]:
@@ -123,96 +128,189 @@ class CandidateReview:
 
     # -- decisions --------------------------------------------------------------------------
 
-    def accept(self, ids: Collection[int], by: str | None = None) -> None:
-        """Let candidates be fetched next, whatever became of them so far."""
-        with writing(self._engine) as connection:
-            _decide(connection, ids, Decision.ACCEPT, State.WAITING, by)
-            connection.commit()
+    def decide(
+        self,
+        choice: CandidateChoice,
+        ids: Collection[int],
+        *,
+        code: str | None = None,
+        by: str | None = None,
+    ) -> list[int]:
+        """Accept, reject or move candidates: all of them, or none.
 
-    def reject(self, ids: Collection[int], by: str | None = None) -> None:
-        """Let candidates never be fetched."""
-        with writing(self._engine) as connection:
-            _decide(connection, ids, Decision.REJECT, State.REJECTED, by)
-            connection.commit()
+        Photos that they brought are kept, dropped or moved as in the review, so that no run
+        overrules it. What has brought no photo is fetched next, never fetched, or rejected here
+        and fetched next for the other code, unless its photo was fetched for that one already. A
+        photo that two candidates brought is decided on once.
 
-    def move(self, ids: Collection[int], code: str, by: str | None = None) -> None:
-        """Reject candidates here, and have them fetched next for another code."""
-        with writing(self._engine) as connection:
-            for row in connection.execute(_these(ids)).all():
-                twin = connection.scalar(
-                    select(CandidateRow.id).where(
-                        CandidateRow.code == code, CandidateRow.url == row.url
-                    )
-                )
-                if twin is None:
-                    copied = {name: getattr(row, name) for name in _COPIED}
-                    made = {"code": code, "round": row.round, "state": State.WAITING}
-                    decided = {"decision": Decision.ACCEPT, "decided_by": by}
-                    connection.execute(insert(CandidateRow).values(**copied, **made, **decided))
-            _decide(connection, ids, Decision.REJECT, State.REJECTED, by, moved_to=code)
-            connection.commit()
+        Args:
+            code: of the product that moved candidates show.
+            by: who decides.
 
-    def undo(self, ids: Collection[int]) -> None:
-        """Restore what was before the last decision on each of these; others stay as they are.
+        Returns:
+            ids of decisions in the ledger, as `undo` wants them: on photos, and on the others.
 
-        What a move made for another code is deleted, unless it was fetched or decided on since.
+        Raises:
+            CatalogueError: a candidate or the code does not exist, a candidate is to be moved to
+                the code that it has, or its photo is being stored or was removed.
         """
         with writing(self._engine) as connection:
-            for row in connection.execute(_these(ids)).all():
-                if row.decision is None or row.state_before is None:
-                    continue
-                if row.decision == Decision.ACCEPT and row.state != State.WAITING:
-                    raise CatalogueError(
-                        f"candidate {row.id} was fetched since it was accepted; decide on its photo"
-                    )
-                if row.moved_to is not None:
-                    connection.execute(
-                        delete(CandidateRow).where(
-                            CandidateRow.code == row.moved_to,
-                            CandidateRow.url == row.url,
-                            CandidateRow.state == State.WAITING,
-                            CandidateRow.decision == Decision.ACCEPT,
-                            CandidateRow.state_before.is_(None),
-                        )
-                    )
-                before = {"state": row.state_before, "reason": row.reason_before}
-                blank = ("decision", "decided_by", "moved_to", "state_before", "reason_before")
-                connection.execute(
-                    update(CandidateRow)
-                    .where(CandidateRow.id == row.id)
-                    .values(**before, **dict.fromkeys(blank), changed_at=now())
+            seen = self._named(connection, ids)
+            _check(connection, seen, code if choice == "move" else None)
+            links = list(dict.fromkeys(one.photo.link_id for one in seen if one.photo))
+            without = [one.id for one in seen if not one.photo]
+            decisions = []
+            if links:
+                on_photos = decide_on_photos(
+                    connection, _ON_PHOTOS[choice], links, code=code, by=by
                 )
+                decisions.append(on_photos)
+            if without:
+                decisions.append(_decide(connection, choice, without, code or "", by))
+            connection.commit()
+        return decisions
+
+    def undo(self, decisions: Collection[int], *, by: str | None = None) -> None:
+        """Undo decisions: what they were on is again as it was before them.
+
+        A candidate on which there is a later decision keeps that one.
+
+        Raises:
+            CatalogueError: there is no such decision, it was undone before, or a candidate was
+                fetched since; nothing is undone then.
+        """
+        with writing(self._engine) as connection:
+            for decision in sorted(decisions, reverse=True):
+                kind = connection.scalar(select(DecisionRow.kind).where(DecisionRow.id == decision))
+                if kind == Choice.CANDIDATES:
+                    _undo(connection, decision, by)
+                else:
+                    undo_on_photos(connection, decision, by)
             connection.commit()
 
 
-def _these(ids: Collection[int]) -> Any:
-    return select(CandidateRow.__table__).where(CandidateRow.id.in_(ids)).order_by(CandidateRow.id)
+# -- inside a transaction -------------------------------------------------------------------------
+
+
+def _check(connection: Connection, seen: Sequence[SeenCandidate], code: str | None) -> None:
+    """Check that candidates can be decided on, or moved to a code."""
+    for one in seen:
+        if code == one.code:
+            raise CatalogueError(f"the photo belongs to {code!r} already; name another code")
+        if one.photo is None and one.state in (State.STORED, State.DUPLICATE):
+            raise CatalogueError(
+                f"the photo of candidate {one.id} was removed: nothing to decide on"
+            )
+        if one.state is State.FETCHED:
+            raise CatalogueError(f"the photo of candidate {one.id} is being stored: try again soon")
+    known = select(ProductRow.id).where(ProductRow.code == code)
+    if code is not None and connection.scalar(known) is None:
+        raise CatalogueError(
+            f"no product has the code {code!r}; search the catalogue for a part of it"
+        )
 
 
 def _decide(
-    connection: Connection,
-    ids: Collection[int],
-    decision: Decision,
-    state: State,
-    by: str | None,
-    *,
-    moved_to: str | None = None,
+    connection: Connection, choice: CandidateChoice, ids: Collection[int], code: str, by: str | None
+) -> int:
+    """Decide on candidates that have brought no photo."""
+    decision = record(connection, Choice.CANDIDATES, (), by=by, why=None)
+    these = select(CandidateRow.__table__).where(CandidateRow.id.in_(ids)).order_by(CandidateRow.id)
+    for row in connection.execute(these).all():
+        if choice == "move":
+            _accept_for(connection, decision, row, code, by)
+        _set(
+            connection,
+            decision,
+            row,
+            Decision.ACCEPT if choice == "accept" else Decision.REJECT,
+            by,
+        )
+    return decision
+
+
+def _accept_for(connection: Connection, decision: int, row: Any, code: str, by: str | None) -> None:
+    """Accept a candidate's URL for another code, of which it may be a candidate already."""
+    twin = connection.execute(
+        select(CandidateRow.__table__).where(CandidateRow.code == code, CandidateRow.url == row.url)
+    ).one_or_none()
+    if twin is None:
+        copied = {name: getattr(row, name) for name in _COPIED}
+        made = {"code": code, "round": row.round, "state": State.WAITING}
+        decided = {"decision": Decision.ACCEPT, "decided_by": by}
+        number = inserted_id(connection, insert(CandidateRow).values(**copied, **made, **decided))
+        about = {"decision_id": decision, "candidate_id": number}
+        connection.execute(insert(CandidateDecisionRow).values(**about))
+    elif twin.state not in HAVE_PHOTO:
+        _set(connection, decision, twin, Decision.ACCEPT, by)
+
+
+def _set(
+    connection: Connection, decision: int, row: Any, decided: Decision, by: str | None
 ) -> None:
+    """Let a candidate be fetched next, or never, and keep what was before."""
     connection.execute(
-        update(CandidateRow)
-        .where(CandidateRow.id.in_(ids))
-        .values(
-            state_before=CandidateRow.state,
-            reason_before=CandidateRow.reason,
-            state=state,
-            reason=None,
-            attempts=0,
-            decision=decision,
-            decided_by=by,
-            moved_to=moved_to,
-            changed_at=now(),
+        insert(CandidateDecisionRow).values(
+            decision_id=decision,
+            candidate_id=row.id,
+            state_before=row.state,
+            reason_before=row.reason,
+            decision_before=row.decision,
+            decided_by_before=row.decided_by,
         )
     )
+    state = State.WAITING if decided is Decision.ACCEPT else State.REJECTED
+    values = {"state": state, "reason": None, "attempts": 0, "decision": decided, "decided_by": by}
+    _write(connection, row.id, values)
+
+
+def _undo(connection: Connection, decision: int, by: str | None) -> None:
+    mark_undone(connection, decision, CANDIDATE_CHOICES, by)
+    rows = connection.execute(
+        select(CandidateDecisionRow.__table__)
+        .where(CandidateDecisionRow.decision_id == decision)
+        .order_by(CandidateDecisionRow.id.desc())
+    ).all()
+    for row in rows:
+        _restore(connection, row)
+
+
+def _restore(connection: Connection, row: Any) -> None:
+    """Restore what was before a decision on a candidate, unless there is a later one on it."""
+    before = {name: getattr(row, f"{name}_before") for name in _RESTORED}
+    later = connection.scalar(
+        select(CandidateDecisionRow.id)
+        .join(DecisionRow, DecisionRow.id == CandidateDecisionRow.decision_id)
+        .where(
+            CandidateDecisionRow.candidate_id == row.candidate_id,
+            CandidateDecisionRow.id > row.id,
+            DecisionRow.undone_at.is_(None),
+        )
+        .order_by(CandidateDecisionRow.id)
+        .limit(1)
+    )
+    if later is not None:
+        # Undoing the later one must then restore what was before both.
+        connection.execute(
+            update(CandidateDecisionRow)
+            .where(CandidateDecisionRow.id == later)
+            .values({f"{name}_before": value for name, value in before.items()})
+        )
+        return
+    this = CandidateRow.id == row.candidate_id
+    if connection.scalar(select(CandidateRow.state).where(this)) in HAVE_PHOTO:
+        raise CatalogueError(
+            f"candidate {row.candidate_id} was fetched since it was accepted; decide on its photo"
+        )
+    if before["state"] is None:
+        connection.execute(delete(CandidateRow).where(this))
+    else:
+        _write(connection, row.candidate_id, before)
+
+
+def _write(connection: Connection, candidate: int, values: Mapping[str, Any]) -> None:
+    row = update(CandidateRow).where(CandidateRow.id == candidate)
+    connection.execute(row.values(**values, changed_at=now()))
 
 
 def _photos(

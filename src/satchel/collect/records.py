@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Literal
 
 
 class State(StrEnum):
@@ -32,6 +33,10 @@ class Decision(StrEnum):
     ACCEPT = "accept"
     """It is fetched before those that nobody chose, and whatever the product has already."""
     REJECT = "reject"
+
+
+CandidateChoice = Literal["accept", "reject", "move"]
+"""What a person decides on candidates, whether they have brought a photo or not."""
 
 
 @dataclass(frozen=True, slots=True)

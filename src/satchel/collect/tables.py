@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from sqlalchemy import Index, String, UniqueConstraint
+from sqlalchemy import ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from satchel.catalog.tables import Base, now
@@ -18,9 +18,8 @@ class CandidateRow(Base):
     the first search and counts up with each refill. `score` is the likeness of its thumbnail to the
     product's photos, a cosine.
 
-    `decision` is a person's, accept or reject, on a candidate that has brought no photo; `moved_to`
-    is the code that it was moved to. `state_before` and `reason_before` are what undoing restores;
-    both are null where the decision made the candidate.
+    `decision` is a person's, accept or reject, on a candidate that has brought no photo; what was
+    before it is a `CandidateDecisionRow`.
     """
 
     __tablename__ = "photo_candidates"
@@ -51,11 +50,29 @@ class CandidateRow(Base):
     sha256: Mapped[str | None] = mapped_column(String(64))
     decision: Mapped[str | None] = mapped_column(String(8))
     decided_by: Mapped[str | None]
-    moved_to: Mapped[str | None] = mapped_column(String(200))
-    state_before: Mapped[str | None] = mapped_column(String(16))
-    reason_before: Mapped[str | None]
     found_at: Mapped[datetime] = mapped_column(default=now)
     changed_at: Mapped[datetime] = mapped_column(default=now)
+
+
+class CandidateDecisionRow(Base):
+    """A candidate that a decision of the ledger is about, and what undoing restores.
+
+    `state_before` is null where the decision made the candidate: a move, for another code.
+    """
+
+    __tablename__ = "candidate_decisions"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    decision_id: Mapped[int] = mapped_column(
+        ForeignKey("decisions.id", ondelete="CASCADE"), index=True
+    )
+    candidate_id: Mapped[int] = mapped_column(
+        ForeignKey("photo_candidates.id", ondelete="CASCADE"), index=True
+    )
+    state_before: Mapped[str | None] = mapped_column(String(16))
+    reason_before: Mapped[str | None]
+    decision_before: Mapped[str | None] = mapped_column(String(8))
+    decided_by_before: Mapped[str | None]
 
 
 class SearchRow(Base):

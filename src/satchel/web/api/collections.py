@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from satchel.collect.deciding import CandidateReview, SeenCandidate
-from satchel.collect.records import Counts, Decision, State
+from satchel.collect.records import CandidateChoice, Counts, Decision, State
 from satchel.collect.store import CandidateStore
 from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
@@ -18,7 +18,7 @@ from satchel.web.api.openapi import curl, problems
 from satchel.web.links import photo_link
 from satchel.web.signatures import Sign
 from satchel.web.state import Server
-from satchel.workflows.collections import CandidateChoice, activity, decide, total, undo
+from satchel.workflows.collections import activity, total
 
 MAX_NUMBER: Final = 2**63 - 1
 MAX_CANDIDATES: Final = 60
@@ -119,12 +119,13 @@ class CandidateDecision(BaseModel):
 
 
 class DecidedOn(BaseModel):
-    """What a decision was on; to undo it, send this back."""
+    """What was decided; to undo it, send this back."""
 
     model_config = ConfigDict(extra="forbid")
 
-    decision: Number | None = Field(None, description="The decision on photos, if any.")
-    candidates: Numbers = Field(default=[], description="Ids of those without a photo.")
+    decisions: Annotated[list[Number], Field(min_length=1, max_length=2)] = Field(
+        description="Ids in the ledger: of the one on photos, of the one on what has none, or both."
+    )
 
 
 @router.get(
@@ -188,11 +189,12 @@ def candidates(
     ),
 )
 def decide_on_candidates(server: Server, given: CandidateDecision, sign: Sign) -> DecidedOn:
-    """Accept, reject or move candidates, in one decision that no run overrules."""
+    """Accept, reject or move candidates, all or none; no run overrules it."""
     ids = list(dict.fromkeys(given.candidates))
-    done = decide(server.workspace, given.choice, ids, code=given.code, by=sign(given.by))
+    review = CandidateReview(server.workspace.catalogue)
+    decisions = review.decide(given.choice, ids, code=given.code, by=sign(given.by))
     server.reindexing.soon()
-    return DecidedOn(decision=done.decision, candidates=list(done.candidates))
+    return DecidedOn(decisions=decisions)
 
 
 @router.post(
@@ -201,11 +203,11 @@ def decide_on_candidates(server: Server, given: CandidateDecision, sign: Sign) -
     responses=problems(404, 422),
     openapi_extra=curl(
         "curl -H 'Content-Type: application/json' "
-        """-d '{"candidates": [12, 13]}' '{base}/api/v1/collections/undo'"""
+        """-d '{"decisions": [7]}' '{base}/api/v1/collections/undo'"""
     ),
 )
 def undo_of_candidates(server: Server, given: DecidedOn, sign: Sign) -> DecidedOn:
-    """Undo a decision on candidates."""
-    undo(server.workspace, given.decision, given.candidates, by=sign(None))
+    """Undo a decision on candidates, unless one of them was fetched since."""
+    CandidateReview(server.workspace.catalogue).undo(given.decisions, by=sign(None))
     server.reindexing.soon()
     return given

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.collect.deciding import CandidateReview
+from satchel.collect.records import CandidateChoice
 from satchel.collect.store import CandidateStore
 from satchel.market.roles import Role
 from satchel.web.access import allow
@@ -26,14 +28,7 @@ from satchel.web.pages.review import (
 )
 from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
-from satchel.workflows.collections import (
-    CandidateChoice,
-    CandidatesDecided,
-    activity,
-    decide,
-    total,
-    undo,
-)
+from satchel.workflows.collections import activity, total
 
 PATH: Final = "/collections"
 CANDIDATES: Final = f"{PATH}/candidates"
@@ -66,10 +61,9 @@ class CandidatesForm(Sheet):
 
 
 class UndoCandidatesForm(Sheet):
-    """Which decision to undo, as `decide` gave it."""
+    """Which decisions to undo, as `CandidateReview.decide` gave them."""
 
-    decision: Number | None = None
-    candidate: Numbers = Field(default_factory=list)
+    decision: Annotated[list[Number], Field(min_length=1, max_length=2)]
 
 
 router = APIRouter(
@@ -143,7 +137,8 @@ def decide_on_candidates(
     """Accept, reject or move the chosen candidates, in one decision."""
     ids = list(dict.fromkeys(form.candidate))
     other = form.other.strip()
-    done = decide(server.workspace, form.choice, ids, code=other, by=sign(form.who))
+    review = CandidateReview(server.workspace.catalogue)
+    done = review.decide(form.choice, ids, code=other, by=sign(form.who))
     server.reindexing.soon()
     return _onwards(request, server, form, done)
 
@@ -153,13 +148,13 @@ def undo_of_candidates(
     request: Request, server: Server, sign: Sign, form: Annotated[UndoCandidatesForm, Form()]
 ) -> Response:
     """Undo a decision."""
-    undo(server.workspace, form.decision, form.candidate, by=sign(form.who))
+    CandidateReview(server.workspace.catalogue).undo(form.decision, by=sign(form.who))
     server.reindexing.soon()
     return _onwards(request, server, form)
 
 
 def _onwards(
-    request: Request, server: ServerState, sheet: Sheet, done: CandidatesDecided | None = None
+    request: Request, server: ServerState, sheet: Sheet, done: Sequence[int] = ()
 ) -> Response:
     if is_fragment(request):
         values = {**_values(request, server, sheet), "done": done}
@@ -187,7 +182,7 @@ def _values(request: Request, server: ServerState, sheet: Sheet) -> dict[str, An
         "candidates_link": _address,
         "first_page": _address(*here) if sheet.after else None,
         "next_page": _address(*here, shown[-1].id) if len(found) > PAGE_CANDIDATES else None,
-        "done": None,
+        "done": (),
         "who": reviewer(request),
     }
 
