@@ -80,6 +80,7 @@ bench-slow: $(VENV)/.dev  ## curation, confidence, training and adapting too: so
 	$(BIN)/python -m benchmarks.metrics_at_a_million
 	for gallery in grocery luma dreambooth; do \
 		$(BIN)/python -m benchmarks.adapt --gallery $$gallery --test || exit 1; done
+	$(BIN)/python -m benchmarks.pairs test .bench/pairs
 
 serve: $(VENV)/.base  ## serve the workspace in $$SATCHEL_WORKSPACE or the current directory
 	$(BIN)/satchel serve

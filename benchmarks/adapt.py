@@ -46,6 +46,7 @@ from satchel.encode.embedder import Embedder
 from satchel.encode.registry import BUILTINS
 from satchel.files import write_atomically
 from satchel.progress import SILENT
+from satchel.records import PhotoEmbedding
 from satchel.search.index import PLAIN
 from satchel.search.rules import SearchRules
 from satchel.train.checkpoint import strip_prefix
@@ -128,22 +129,21 @@ def head_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str,
     both.update(embedded(asked, embedder, gallery=False))
     width = embedder.encoder.card.dimension // 2
     parts = {"zero-shot": slice(0, width), "adapted, alone": slice(width, None)}
-    found = {name: _part(both, part) for name, part in parts.items()}
+    found = {
+        name: Photos({path: member(one, part) for path, one in both.items()}, both.n_passes)
+        for name, part in parts.items()
+    }
     return found | {"adapted, side by side": both}
 
 
-def _part(embeddings: Photos, part: slice) -> Photos:
+def member(photo: PhotoEmbedding, part: slice) -> PhotoEmbedding:
     """One head's vectors: of summed passes, the slices are the head's own vectors."""
 
     def cut(vector: np.ndarray) -> np.ndarray:
         found: np.ndarray = vector[part] / np.linalg.norm(vector[part])
         return found
 
-    photos = {
-        path: replace(photo, whole=cut(photo.whole), vector=cut(photo.vector))
-        for path, photo in embeddings.items()
-    }
-    return Photos(photos, embeddings.n_passes)
+    return replace(photo, whole=cut(photo.whole), vector=cut(photo.vector))
 
 
 def network_photos(workspace: Workspace, run: Run, chosen: list[Task]) -> dict[str, Photos]:

@@ -86,18 +86,18 @@ def compare(
     task: Task, gallery: Photos, encoder: Encoder, locator: Locator | None
 ) -> Iterator[dict[str, Any]]:
     """Figures of one task, for each way of querying and each band of sizes."""
-    located = _asked(task, encoder, locator)
+    located = asked(task, encoder, locator)
     ways = {
-        "whole photo": _asked(task, encoder),
-        "located good alone": _asked(task, encoder, locator, [query.box for query in located]),
+        "whole photo": asked(task, encoder),
+        "located good alone": asked(task, encoder, locator, [query.box for query in located]),
         "as shipped": located,
     }
     if all(query.box for query in task.queries):
         true = [query.box for query in task.queries]
-        ways["true box"] = _asked(task, encoder, locator, true)
+        ways["true box"] = asked(task, encoder, locator, true)
     shares = np.array([share_of(query) for query in task.queries])
     for way, queries in ways.items():
-        rank = _ranks(task, gallery, queries)
+        rank = rank_of_right(task, gallery, queries)
         overlap = np.array(
             [q.box.iou(e.box) if q.box else 1.0 for q, e in zip(task.queries, queries, strict=True)]
         )
@@ -117,7 +117,7 @@ def compare(
                 }
 
 
-def _asked(
+def asked(
     task: Task,
     encoder: Encoder,
     locator: Locator | None = None,
@@ -144,7 +144,7 @@ def _asked(
     return found
 
 
-def _ranks(task: Task, photos: Photos, queries: Sequence[PhotoEmbedding]) -> np.ndarray:
+def rank_of_right(task: Task, photos: Photos, queries: Sequence[PhotoEmbedding]) -> np.ndarray:
     """Rank of the right code of each query, 1 the best; `BEYOND` where it is not ranked."""
     gallery, codes = gallery_of(task, photos)
     asked = (Query(as_query(query, photos.n_passes)) for query in queries)
