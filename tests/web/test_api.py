@@ -473,6 +473,7 @@ def test_openapi_describes_errors_as_problems(client):
         "/api/v1/collections/candidates",
         "/api/v1/collections/decide",
         "/api/v1/collections/undo",
+        "/api/v1/collections/urls",
         "/photos/{sha}.jpg",
         "/thumbnails/{sha}.jpg",
         "/healthz",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 
@@ -16,8 +17,12 @@ from satchel.collect.recording import record
 from satchel.collect.records import Found, State
 from satchel.collect.store import CandidateStore
 from satchel.files import locked
+from satchel.jobs.records import JobState
+from satchel.jobs.worker import Worker
 from satchel.web.app import create_app
 from satchel.workflows.collect import collect_photos, fetch_rules
+from satchel.workflows.collections import FETCH, MAX_URLS
+from satchel.workflows.jobs import handlers_of
 from satchel.workspace import Workspace
 from support.browser import BROWSER_MARKS, Reader
 from support.photo_site import PhotoSite, photo_site
@@ -232,6 +237,83 @@ def test_chosen_ones_are_fetched_first_and_beyond_the_limit(
     assert [one["state"] for one in listed(site)[3:]] == [State.REFUSED, State.STORED]
 
 
+def work(workspace: Workspace) -> None:
+    Worker(workspace.catalogue.engine, handlers_of(workspace)).run(once=True)
+
+
+def test_pasted_urls_are_fetched_by_a_job(
+    site: httpx.Client, collected: Workspace, photos: PhotoSite
+) -> None:
+    new, waiting, private = (photos.photo("new"), photos.photo("d"), f"{photos.url}/private/x.jpg")
+    lines = f"{new}\n\n{OTHER} {new}\nno address\nhttp://10.0.0.1/a.jpg\n{waiting}\n{private}"
+    form = {"other": CODE, "urls": lines, "who": "지민"}
+    shown = site.post("/collections/paste", data=form, headers={"hx-request": "true"})
+    assert shown.status_code == 200
+    text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", shown.text))
+    assert "3 new URLs · 1 known before · 2 lines cannot be used" in text
+    assert ("Line 4:" in text, "Line 5:" in text) == (True, True)
+    left = shown.text.partition("<textarea")[2].partition("</textarea>")[0].partition(">")[2]
+    assert left.splitlines() == ["no address", "http://10.0.0.1/a.jpg"]
+    (job,) = collected.jobs.jobs(kind=FETCH)
+    site.post("/collections/paste", data=form)
+    assert len(collected.jobs.jobs(kind=FETCH)) == 1  # it waits already
+    assert [(one["state"], one["decided_by"]) for one in listed(site)[3:]] == [
+        ("waiting", "지민"),  # known, and now wanted
+        ("waiting", None),
+        ("waiting", "지민"),
+        ("waiting", "지민"),
+    ]
+    work(collected)
+    done = collected.jobs.job(job.id)
+    assert (done.state, done.result) == (
+        JobState.DONE,
+        {"finished": 4, "stopped": {}, "ended": ""},
+    )
+    assert states(site)[3:] == ["kept", "waiting", "kept", "refused"]  # nobody asked for the second
+    assert [one["source"] for one in listed(site, OTHER)] == ["by hand"]
+    assert photos.requests["/photos/e.jpg"] == 0
+
+
+def test_urls_are_taken_over_http(site: httpx.Client, collected: Workspace) -> None:
+    urls = [
+        {"code": "S9", "url": "https://shop.example.com/a.jpg", "license": "CC0"},
+        {"code": " ", "url": "https://shop.example.com/b.jpg"},
+        {"code": "S9", "url": "file:///etc/passwd"},
+    ]
+    answer = site.post("/api/v1/collections/urls", json={"urls": urls})
+    assert answer.status_code == 200, answer.text
+    taken = answer.json()
+    assert (taken["new"], taken["known"], taken["new_products"]) == (1, 0, 1)
+    assert (taken["codes"], [one["number"] for one in taken["problems"]]) == (["S9"], [2, 3])
+    assert collected.jobs.job(taken["job"]).kind == FETCH
+    for wrong in ([], urls * 200, [{"url": "https://a.test"}]):
+        answer = site.post("/api/v1/collections/urls", json={"urls": wrong})
+        assert answer.status_code == 422
+
+
+def test_without_a_contact_nothing_is_taken(
+    own_workspace: Workspace, serve_app: Callable[[FastAPI], httpx.Client]
+) -> None:
+    site = serve_app(create_app(own_workspace))
+    for path in ("/collections", GRID):
+        page = site.get(path, headers={"accept-language": "ko"}).text
+        assert "contact = " in page
+        assert "<textarea" not in page
+    body = {"urls": [{"code": CODE, "url": "https://shop.example.com/a.jpg"}]}
+    refused = site.post("/api/v1/collections/urls", json=body)
+    assert refused.status_code == 400
+    assert "expected a contact in satchel.toml" in refused.json()["detail"]
+    assert site.get("/api/v1/collections").json()["total"]["found"] == 0
+
+
+def test_too_many_pasted_lines_are_left_as_they_are(site: httpx.Client) -> None:
+    lines = "\n".join(f"https://a.test/{number}.jpg" for number in range(MAX_URLS + 1))
+    shown = site.post("/collections/paste", data={"other": CODE, "urls": lines}).text
+    assert f"Paste {MAX_URLS} addresses or fewer" in shown
+    assert f"/{MAX_URLS}.jpg</textarea>" in shown
+    assert len(listed(site)) == 5
+
+
 @pytest.mark.browser
 @BROWSER_MARKS[1]
 def test_candidates_are_decided_on_by_keys(
@@ -266,6 +348,10 @@ def test_candidates_are_decided_on_by_keys(
         reader.all(".sheet input")[4].send_keys(Keys.SPACE)
         press("m", OTHER, Keys.ENTER)
         reader.until(lambda: states(site)[4] == "rejected")
+        reader.one("#paste textarea").send_keys(photos.photo("z"))
+        reader.one("#paste button").click()
+        reader.until(lambda: "1 new URL" in reader.one("#paste .said").text)
+        assert listed(site)[-1]["state"] == "waiting"
         reader.resize(390, 800)
         for path in ("/collections", GRID):
             reader.go(path)

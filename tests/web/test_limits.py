@@ -42,8 +42,10 @@ READ_BODIES = {  # what the body of each route that reads one is
     "/cases/{token}/remove": FORM_TYPE,
     **dict.fromkeys((f"/api/v1/edits/{one}" for one in EDITS), JSON_TYPE),
     **dict.fromkeys((f"/catalogue/{one}" for one in PAGE_EDITS), FORM_TYPE),
-    **dict.fromkeys((f"/api/v1/collections/{one}" for one in ("decide", "undo")), JSON_TYPE),
-    **dict.fromkeys((f"/collections/{one}" for one in ("decide", "undo")), FORM_TYPE),
+    **dict.fromkeys(
+        (f"/api/v1/collections/{one}" for one in ("decide", "undo", "urls")), JSON_TYPE
+    ),
+    **dict.fromkeys((f"/collections/{one}" for one in ("decide", "paste", "undo")), FORM_TYPE),
     "/review/decide": FORM_TYPE,
     "/review/undo": FORM_TYPE,
     "/example": FORM_TYPE,

@@ -7,7 +7,7 @@ import shutil
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
@@ -61,6 +61,24 @@ class Crawled:
 
 
 @dataclass(frozen=True, slots=True)
+class Portion:
+    """What a run fetches of all that waits.
+
+    Attributes:
+        chosen: only what people chose.
+        spent_bytes: that count against the most of a run already.
+        stopping: whether to end; what is not fetched then waits.
+    """
+
+    chosen: bool = False
+    spent_bytes: int = 0
+    stopping: Callable[[], bool] = bool
+
+
+ALL: Final = Portion()
+
+
+@dataclass(frozen=True, slots=True)
 class Storage:
     """Where photos go."""
 
@@ -95,14 +113,14 @@ def crawl(
     headers: Mapping[str, str],
     *,
     patience: Patience | None = None,
-    spent_bytes: int = 0,
+    portion: Portion = ALL,
     progress: Progress = SILENT,
 ) -> Crawled:
-    """Fetch and store all candidates that wait, each once, whatever ended the run before.
+    """Fetch and store the candidates that wait, each once, whatever ended the run before.
 
     Args:
         headers: of every request, with the user agent.
-        spent_bytes: that count against the most of a run already.
+        portion: of them; default, all.
         progress: advanced for each candidate that is done with.
 
     Raises:
@@ -114,7 +132,14 @@ def crawl(
     permissions = Permissions(client, headers, rules.permitted)
     threads = _Threads(client, permissions, headers, storage.folder)
     try:
-        return _Crawl(storage, threads, rules, patience or Patience(), progress).run(spent_bytes)
+        return _Crawl(
+            storage,
+            threads,
+            rules,
+            portion=portion,
+            patience=patience or Patience(),
+            progress=progress,
+        ).run()
     finally:
         threads.stop()
 
@@ -166,13 +191,16 @@ class _Crawl:
         storage: Storage,
         threads: _Threads,
         rules: CollectRules,
+        *,
+        portion: Portion,
         patience: Patience,
         progress: Progress,
     ) -> None:
         self._storage, self._threads, self._rules = storage, threads, rules
+        self._portion = portion
         self._patience, self._progress = patience, progress
         self._candidates = storage.candidates
-        self._idle = deque(self._candidates.waiting_hosts())
+        self._idle = deque(self._candidates.waiting_hosts(chosen=portion.chosen))
         self._active: dict[str, HostQueue[Candidate]] = {}
         self._in_flight = 0
         self._unstored = 0
@@ -180,13 +208,14 @@ class _Crawl:
         self._changes: list[Change] = []
         self._photos: dict[str, int] = {}
         self._asked = Counter[str]()
-        self._most_bytes = 0
+        self._most_bytes = rules.max_mb * 1_000_000 - portion.spent_bytes
         self._result = Crawled()
 
-    def run(self, spent_bytes: int) -> Crawled:
-        self._most_bytes = self._rules.max_mb * 1_000_000 - spent_bytes
+    def run(self) -> Crawled:
         self._check_disk()
         while self._open_hosts() or self._in_flight:
+            if self._portion.stopping():
+                self._result.ended = self._result.ended or "it was stopped"
             asked = self._ask()
             self._collect(wait=not asked)
             late = time.monotonic() - self._stored_at > STORE_AFTER_S
@@ -203,7 +232,7 @@ class _Crawl:
             return False
         while self._idle and len(self._active) < MOST_HOSTS:
             name = self._idle.popleft()
-            pages = self._candidates.waiting(name)
+            pages = self._candidates.waiting(name, chosen=self._portion.chosen)
             self._active[name] = HostQueue(
                 lambda _, pages=pages: next(pages, []),  # type: ignore[misc]
                 delay_s=self._rules.delay_s,

@@ -21,12 +21,11 @@ from satchel.catalog.tables import (
     ProductRow,
     now,
 )
-from satchel.collect.records import CandidateChoice, Decision, State
+from satchel.collect.records import HAVE_PHOTO, CandidateChoice, Decision, State
 from satchel.collect.tables import CandidateDecisionRow, CandidateRow
 from satchel.errors import CatalogueError
 
 SCHEMES: Final = ("http", "https")
-HAVE_PHOTO: Final = (State.FETCHED, State.STORED, State.DUPLICATE)
 GROUPS: Final[dict[str, tuple[State, ...]]] = {
     "fetched": HAVE_PHOTO,
     "waiting": (State.WAITING, State.SPARE),

@@ -45,6 +45,7 @@ def record(
     *,
     rules: FetchRules,
     on_problem: Callable[[RowProblem], None],
+    on_candidate: Callable[[Found], object] = bool,
     number: int = 1,
     dry_run: bool = False,
     progress: Progress = SILENT,
@@ -54,6 +55,7 @@ def record(
     Args:
         source: what found it.
         rules: what may be requested; other URLs are problems.
+        on_candidate: receives what is a candidate now, new or known, as it is recorded.
         number: of the round of searches.
         dry_run: count what is new, and write nothing.
 
@@ -76,12 +78,12 @@ def record(
                 usable.append(checked)
         known = candidates.known([found for found, _ in usable])
         taken: dict[tuple[str, str], tuple[Found, str]] = {}
-        for one in usable:
-            key = (one[0].code, one[0].url)
+        for one, host in usable:
+            key = (one.code, one.url)
             if key in taken or key in known:
                 done.known += 1
             else:
-                taken[key] = one
+                taken[key] = (one, host)
         done.hosts.update(host for _, host in taken.values())
         done.new += len(taken)
         products = [one for one, _ in taken.values()]
@@ -90,6 +92,8 @@ def record(
         )
         if not dry_run:
             candidates.add(taken.values(), source, number)
+            for one, _ in usable:
+                on_candidate(one)
         progress.advance(len(batch))
     return done
 

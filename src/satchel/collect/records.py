@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Literal
+from typing import Final, Literal
 
 
 class State(StrEnum):
@@ -25,6 +25,9 @@ class State(StrEnum):
     """It was not answered, or not found."""
     REJECTED = "rejected"
     """A person does not want it: it is never fetched."""
+
+
+HAVE_PHOTO: Final = (State.FETCHED, State.STORED, State.DUPLICATE)
 
 
 class Decision(StrEnum):

@@ -13,6 +13,7 @@ from satchel.catalog.database import writing
 from satchel.catalog.dialect import insert_or_ignore
 from satchel.catalog.tables import PhotoSourceRow, ProductPhotoRow, ProductRow, now
 from satchel.collect.records import (
+    HAVE_PHOTO,
     Candidate,
     Change,
     Counts,
@@ -97,26 +98,46 @@ class CandidateStore:
         with self._engine.connect() as connection:
             return {(row[0], row[1]) for row in connection.execute(chosen)}
 
-    def waiting_hosts(self) -> dict[str, int]:
-        """Return how many candidates of each host wait."""
-        chosen = (
+    def without_photo(self, named: Collection[tuple[str, str]]) -> list[int]:
+        """Return the ids of candidates, some hundreds at most, that have brought no photo.
+
+        Args:
+            named: their codes and URLs.
+        """
+        pairs = tuple_(CandidateRow.code, CandidateRow.url)
+        chosen = select(CandidateRow.id).where(
+            pairs.in_(list(named)), CandidateRow.state.not_in(HAVE_PHOTO)
+        )
+        with self._engine.connect() as connection:
+            return list(connection.scalars(chosen))
+
+    def waiting_hosts(self, *, chosen: bool = False) -> dict[str, int]:
+        """Return how many candidates of each host wait; `chosen`: of those that people chose."""
+        counted = (
             select(CandidateRow.host, func.count())
             .where(CandidateRow.state == State.WAITING)
             .group_by(CandidateRow.host)
         )
+        if chosen:
+            counted = counted.where(_CHOSEN)
         with self._engine.connect() as connection:
-            return {row[0]: row[1] for row in connection.execute(chosen)}
+            return {row[0]: row[1] for row in connection.execute(counted)}
 
-    def waiting(self, host: str) -> Iterator[list[Candidate]]:
+    def waiting(self, host: str, *, chosen: bool = False) -> Iterator[list[Candidate]]:
         """Yield the candidates of a host that wait, each once, a page at a time.
 
         What people have chosen comes first, also what they choose while this runs.
+
+        Args:
+            chosen: nothing else.
         """
         wanted = (CandidateRow.state == State.WAITING, CandidateRow.host == host)
         after, yielded = 0, set[int]()
         while True:
             page = self._select(*wanted, _CHOSEN, limit=None)
             if yielded.issuperset(one.id for one in page):
+                if chosen:
+                    return
                 page = self._select(*wanted, CandidateRow.id > after)
                 if not page:
                     return

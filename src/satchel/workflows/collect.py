@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from satchel.collect.codes import add_products, listed_products, read_codes
-from satchel.collect.crawl import Crawled, Storage, crawl
+from satchel.collect.crawl import ALL, Crawled, Portion, Storage, crawl
 from satchel.collect.hosts import Patience
 from satchel.collect.lists import UrlList
 from satchel.collect.permissions import Permissions, user_agent
@@ -194,12 +194,11 @@ def search_photos(
     return done, refusals
 
 
-@contextmanager
-def collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
-    """Hold the lock of collecting; yields the headers of requests.
+def contact_of(workspace: Workspace) -> str:
+    """Return how sites reach whoever collects.
 
     Raises:
-        UsageError: no contact is set, or another process collects.
+        UsageError: the settings do not say.
     """
     contact = workspace.settings.collect.contact.strip()
     if not contact:
@@ -207,6 +206,17 @@ def collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
             "expected a contact in satchel.toml, so that sites can reach you: [collect] contact = "
             '"you@example.com", or the address of a page; nothing was fetched'
         )
+    return contact
+
+
+@contextmanager
+def collecting(workspace: Workspace) -> Iterator[dict[str, str]]:
+    """Hold the lock of collecting; yields the headers of requests.
+
+    Raises:
+        UsageError: no contact is set, or another process collects.
+    """
+    contact = contact_of(workspace)
     folder = workspace.folder / FILES
     folder.mkdir(exist_ok=True)
     with locked(folder / LOCK, "satchel collect"):
@@ -321,14 +331,14 @@ def collect_photos(
     *,
     retry: bool = False,
     patience: Patience | None = None,
-    spent_bytes: int = 0,
+    portion: Portion = ALL,
     progress: Progress = SILENT,
 ) -> Crawled:
-    """Fetch and store every candidate that waits.
+    """Fetch and store the candidates that wait.
 
     Args:
         retry: also those that failed in earlier runs.
-        spent_bytes: that count against `max_mb` already.
+        portion: of them; default, all.
 
     Raises:
         UsageError: no contact is set, or another process collects.
@@ -342,7 +352,7 @@ def collect_photos(
         limits = workspace.settings.photos.limits()
         decoder = files.enter_context(DecoderPool(memory_bytes=limits.max_decode_bytes))
         client = files.enter_context(FetchClient(fetch_rules(workspace)))
-        progress.begin("collect", sum(candidates.waiting_hosts().values()))
+        progress.begin("collect", sum(candidates.waiting_hosts(chosen=portion.chosen).values()))
         storage = Storage(
             workspace.folder / FILES,
             candidates,
@@ -357,7 +367,7 @@ def collect_photos(
             rules,
             headers,
             patience=patience,
-            spent_bytes=spent_bytes,
+            portion=portion,
             progress=progress,
         )
 

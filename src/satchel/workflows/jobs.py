@@ -7,10 +7,11 @@ from dataclasses import asdict
 from datetime import timedelta
 
 from satchel.catalog.tables import now
+from satchel.collect.crawl import Portion
 from satchel.decoding.decoder import IN_PROCESS
 from satchel.extras import missing_module
 from satchel.fetch.client import FetchClient
-from satchel.jobs.records import Arguments, Handler, Handlers, Lease
+from satchel.jobs.records import Arguments, Handler, Handlers, Lease, Stopped
 from satchel.market.accounts.mail import SmtpMailer, mailer_of
 from satchel.market.accounts.outbox import JOB as MAIL
 from satchel.market.accounts.outbox import MailHandler
@@ -26,6 +27,8 @@ from satchel.market.webhooks.publish import BACKOFF as WEBHOOK_BACKOFF
 from satchel.market.webhooks.publish import KIND as WEBHOOK
 from satchel.market.webhooks.sending import Sender
 from satchel.market.webhooks.store import WebhookStore, prune_deliveries
+from satchel.workflows.collect import collect_photos
+from satchel.workflows.collections import FETCH
 from satchel.workflows.index import index_catalogue
 from satchel.workflows.learn import learn_photos
 from satchel.workflows.read import read_listing
@@ -59,6 +62,7 @@ def handlers_of(workspace: Workspace) -> Handlers:
         search_mails.MAIL: Handler(searches.mail, deadline_s=120),
         REMOVE_OLD: Handler(bound(_remove_old)),
         READ_PHOTOS: Handler(bound(_read_photos)),
+        FETCH: Handler(bound(_collect), deadline_s=24 * 60 * 60),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
 
@@ -139,6 +143,14 @@ def _prepare_photos(workspace: Workspace, _lease: Lease, arguments: Arguments) -
     if listing.photos:
         public.preview(listing.photos[0].sha256)
     return {"photos": len(listing.photos)}
+
+
+def _collect(workspace: Workspace, lease: Lease, _arguments: Arguments) -> Arguments:
+    """Fetch what people chose on the page of collections."""
+    done = collect_photos(workspace, portion=Portion(chosen=True, stopping=lease.lost))
+    if lease.lost():
+        raise Stopped
+    return {"finished": done.finished, "stopped": done.stopped, "ended": done.ended}
 
 
 def _read_photos(workspace: Workspace, lease: Lease, arguments: Arguments) -> Arguments:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from satchel.arrays import Floats
-from satchel.collect.crawl import Crawled
+from satchel.collect.crawl import Crawled, Portion
 from satchel.collect.hosts import Patience
 from satchel.collect.learning import Lessons
 from satchel.collect.preranking import Thumbnails, prerank
@@ -130,7 +130,10 @@ def refill(
         )
         stored = candidates.count(State.STORED)
         crawled = collect_photos(
-            workspace, patience=patience, spent_bytes=done.received_bytes, progress=progress
+            workspace,
+            patience=patience,
+            portion=Portion(spent_bytes=done.received_bytes),
+            progress=progress,
         )
         done.new += candidates.count(State.STORED) - stored
         done.received_bytes += crawled.received_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Final, Literal, Self
@@ -9,16 +10,19 @@ from typing import Annotated, Final, Literal, Self
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
+from satchel.catalog.headers import CODE
+from satchel.catalog.rows import RowProblem, checked_code
 from satchel.collect.deciding import CandidateReview, SeenCandidate
-from satchel.collect.records import CandidateChoice, Counts, Decision, State
+from satchel.collect.records import CandidateChoice, Counts, Decision, Found, State
 from satchel.collect.store import CandidateStore
+from satchel.errors import UsageError
 from satchel.market.roles import Role, Scope
 from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.links import photo_link
 from satchel.web.signatures import Sign
 from satchel.web.state import Server
-from satchel.workflows.collections import activity, total
+from satchel.workflows.collections import MAX_URLS, Pasted, activity, paste, total
 
 MAX_NUMBER: Final = 2**63 - 1
 MAX_CANDIDATES: Final = 60
@@ -128,6 +132,50 @@ class DecidedOn(BaseModel):
     )
 
 
+class NamedUrl(BaseModel):
+    """A photo's URL, for a code."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    code: str = Field(max_length=200, description="Of its product; an unknown one becomes one.")
+    url: str = Field(max_length=4_000)
+    page: str | None = Field(None, max_length=4_000, description="Page that shows it.")
+    license: str | None = Field(None, max_length=500)
+
+
+class UrlList(BaseModel):
+    """URLs of photos that a person names."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    urls: Annotated[list[NamedUrl], Field(min_length=1, max_length=MAX_URLS)]
+    by: str | None = Field(None, max_length=60, description="Who names them, kept with them.")
+
+
+class UrlProblem(BaseModel):
+    """A URL that cannot be used."""
+
+    number: int = Field(description="Place in the list, from 1.")
+    reason: str
+
+
+class UrlsTaken(BaseModel):
+    """What became of a list of URLs."""
+
+    new: int
+    known: int = Field(description="Fetched too, where they are not yet.")
+    new_products: int
+    codes: list[str] = Field(description="Of their products, in order.")
+    problems: list[UrlProblem]
+    job: int | None = Field(description="That fetches them; null where nothing is to be fetched.")
+
+    @classmethod
+    def of(cls, done: Pasted) -> Self:
+        """Convert."""
+        problems = [UrlProblem(number=one.line, reason=str(one)) for one in done.problems]
+        return cls(**{**asdict(done), "problems": problems})
+
+
 @router.get(
     "",
     dependencies=[READ],
@@ -195,6 +243,31 @@ def decide_on_candidates(server: Server, given: CandidateDecision, sign: Sign) -
     decisions = review.decide(given.choice, ids, code=given.code, by=sign(given.by))
     server.reindexing.soon()
     return DecidedOn(decisions=decisions)
+
+
+@router.post(
+    "/urls",
+    dependencies=[WRITE],
+    responses=problems(400, 422),
+    openapi_extra=curl(
+        "curl -H 'Content-Type: application/json' "
+        """-d '{"urls": [{"code": "M22675", "url": "https://shop.example.com/a.jpg"}]}' """
+        "'{base}/api/v1/collections/urls'"
+    ),
+)
+def fetch_urls(server: Server, given: UrlList, sign: Sign) -> UrlsTaken:
+    """Have photos of products fetched from URLs, by a job and as their sites permit."""
+    return UrlsTaken.of(paste(server.workspace, list(_listed(given)), by=sign(given.by)))
+
+
+def _listed(given: UrlList) -> Iterator[Found | RowProblem]:
+    for number, one in enumerate(given.urls, 1):
+        try:
+            code = checked_code(one.code)
+        except UsageError as error:
+            yield RowProblem.of(number, CODE, one.code, str(error))
+        else:
+            yield Found(code, one.url, number, page=one.page, license=one.license)
 
 
 @router.post(

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from satchel.collect.deciding import CandidateReview
+from satchel.collect.pasted import SOURCE, read_pasted
 from satchel.collect.records import CandidateChoice
 from satchel.collect.store import CandidateStore
 from satchel.market.roles import Role
@@ -28,12 +29,13 @@ from satchel.web.pages.review import (
 )
 from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
-from satchel.workflows.collections import activity, total
+from satchel.workflows.collections import MAX_URLS, Pasted, activity, paste, total
 
 PATH: Final = "/collections"
 CANDIDATES: Final = f"{PATH}/candidates"
 PAGE_PRODUCTS: Final = 50
 PAGE_CANDIDATES: Final = 60
+PASTED_CHARS: Final = 60_000
 
 Code = Annotated[str, Query(max_length=200)]
 Group = Literal["", "fetched", "waiting", "refused"]
@@ -64,6 +66,18 @@ class UndoCandidatesForm(Sheet):
     """Which decisions to undo, as `CandidateReview.decide` gave them."""
 
     decision: Annotated[list[Number], Field(min_length=1, max_length=2)]
+
+
+class PasteForm(BaseModel):
+    """URLs of photos, a line each; `other`: code of the product that lines without one are of.
+
+    `place`: the code below whose candidates the form is, if any.
+    """
+
+    other: str = Field("", max_length=200)
+    place: str = Field("", max_length=200)
+    urls: str = Field("", max_length=PASTED_CHARS)
+    who: str = Field("", max_length=WHO_CHARS)
 
 
 router = APIRouter(
@@ -99,11 +113,30 @@ def show_collection(
         total=total(list(sources.values())),
         sources=sources,
         products=shown,
-        candidates_link=_address,
+        **_paste_values(request, server),
         again=f"{PATH}?{urlencode({'after': after, 'seen': stamp})}",
         first_page=PATH if after else None,
         next_page=f"{PATH}?{urlencode({'after': list(shown)[-1]})}" if more else None,
     )
+
+
+@router.post("/paste")
+def paste_urls(
+    request: Request, server: Server, sign: Sign, form: Annotated[PasteForm, Form()]
+) -> Response:
+    """Have photos fetched whose URLs were pasted, and say which lines cannot be used."""
+    code = form.other.strip()
+    listed = list(read_pasted(form.urls, code))
+    enough = len(listed) <= MAX_URLS
+    done = paste(server.workspace, listed, by=sign(form.who)) if listed and enough else None
+    values = {
+        **_paste_values(request, server, code, form.place),
+        "pasted": done,
+        "too_many": not enough,
+        "left": _left(form.urls, done),
+    }
+    template = "_paste.html" if is_fragment(request) else "pasted.html"
+    return signed(render_for(request, template, values, form.who), form.who)
 
 
 @router.get("/candidates")
@@ -179,12 +212,38 @@ def _values(request: Request, server: ServerState, sheet: Sheet) -> dict[str, An
         "candidates": shown,
         "sources": CandidateStore(catalogue.engine).counts_by_source(sheet.code),
         "known": catalogue.has_product(shown[0].code if shown else sheet.code),
-        "candidates_link": _address,
+        **_paste_values(request, server, sheet.code, sheet.code),
         "first_page": _address(*here) if sheet.after else None,
         "next_page": _address(*here, shown[-1].id) if len(found) > PAGE_CANDIDATES else None,
         "done": (),
+    }
+
+
+def _paste_values(
+    request: Request, server: ServerState, code: str = "", place: str = ""
+) -> dict[str, Any]:
+    """Return what the form for URLs shows at first; see `PasteForm`."""
+    contact = bool(server.workspace.settings.collect.contact.strip())
+    return {
+        "by_hand": SOURCE,
+        "contact": contact,
+        "pasted": None,
+        "too_many": False,
+        "left": "",
+        "paste_code": code,
+        "place": place,
+        "most": MAX_URLS,
+        "candidates_link": _address,
         "who": reviewer(request),
     }
+
+
+def _left(urls: str, done: Pasted | None) -> str:
+    """Return the lines that are still to be mended: those that could not be used, or all."""
+    if done is None:
+        return urls
+    lines = urls.splitlines()
+    return "\n".join(dict.fromkeys(lines[one.line - 1] for one in done.problems))
 
 
 def _address(code: str, group: str = "", source: str = "", after: int = 0) -> str:
