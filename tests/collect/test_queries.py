@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from openpyxl import Workbook
 from pydantic import ValidationError
 from sqlalchemy import select
 
@@ -137,11 +138,33 @@ def test_lists_of_codes_are_read(tmp_path: Path, name: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "rows",
+    [
+        [("Style No.", "Brand"), ("S1", "Dior"), ("S2", "")],
+        [("Wanted bags", None), (None, None), ("품번", "브랜드"), ("S1", "Dior"), ("S2", None)],
+        [("S1",), ("S2",), (None,)],
+    ],
+)
+def test_codes_are_read_from_workbooks(tmp_path: Path, rows: list[tuple[object, ...]]) -> None:
+    book = Workbook()
+    named = len(rows[0]) > 1  # a sheet with a header is found wherever it is
+    book.active.append(("Notes", "of no table"))
+    sheet = book.create_sheet("codes", index=1 if named else 0)
+    for row in rows:
+        sheet.append(row)
+    book.save(tmp_path / "codes.xlsx")
+    first, second = read_codes(tmp_path / "codes.xlsx")
+    assert (first.code, second.code) == ("S1", "S2")
+    assert (first.brand, second.brand) == ("Dior" if named else None, None)
+
+
+@pytest.mark.parametrize(
     ("name", "text", "message"),
     [
         ("a.csv", "colour,size\nred,1\n", "a column for codes"),
         ("a.jsonl", "[1]\n", "a JSON object in line 1"),
-        ("a.xlsx", "", "save it as"),
+        ("a.pdf", "", "save it as"),
+        ("a.xlsx", "", "no usable Excel workbook"),
         ("a.txt", "\n", "expected codes"),
         ("a.txt", "a\x1bb\n", "printable"),
     ],

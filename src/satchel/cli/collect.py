@@ -70,8 +70,8 @@ def collect(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="Search for the products of this list: text, CSV or JSONL with code and, where "
-            "known, brand, name and category; new codes become products.",
+            help="Search for the products of this list: text, CSV, XLSX or JSONL with code and, "
+            "where known, brand, name and category; new codes become products.",
         ),
     ] = None,
     code: Annotated[

@@ -1,25 +1,28 @@
-"""Lists of codes, with or without names: a text, CSV or JSON Lines file."""
+"""Lists of codes, with or without names: a text, CSV, XLSX or JSON Lines file."""
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
+from satchel.catalog.csv_records import Record
 from satchel.catalog.encodings import inspect_text
 from satchel.catalog.headers import CODE, name_columns
-from satchel.catalog.importers import JSONL_SUFFIXES
+from satchel.catalog.importers import CSV_SUFFIXES, JSONL_SUFFIXES
 from satchel.catalog.rows import MAX_CODE_CHARS, MAX_VALUE_CHARS, tidy
 from satchel.catalog.store import Catalogue
+from satchel.catalog.table_rows import HEADER_RECORDS, Header, find_header
+from satchel.catalog.workbook import WORKBOOK_SUFFIXES, inspect_workbook
 from satchel.errors import UsageError
 from satchel.records import PRODUCT_FIELDS, Product
 
 MAX_BYTES: Final = 50_000_000
-SUFFIXES: Final = (".csv", ".tsv", ".txt", *JSONL_SUFFIXES)
+SUFFIXES: Final = (*CSV_SUFFIXES, *JSONL_SUFFIXES, *WORKBOOK_SUFFIXES)
 
 
 def read_codes(path: Path, encoding: str | None = None) -> list[Product]:
@@ -30,17 +33,16 @@ def read_codes(path: Path, encoding: str | None = None) -> list[Product]:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
-            f"expected a list of codes as text, CSV or JSON Lines, got {path.name}; save it as "
-            "CSV UTF-8"
+            f"expected a list of codes as text, CSV, XLSX or JSON Lines, got {path.name}; save it "
+            "as CSV UTF-8"
         )
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"expected at most {MAX_BYTES:,} bytes in {path.name}; split it")
-        text = path.read_text(encoding=inspect_text(path, encoding).encoding)
+        rows = list(_rows_of(path, encoding))
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path} cannot be read ({reason}); check the path") from None
-    rows = _json_rows(text, path) if path.suffix.lower() in JSONL_SUFFIXES else _rows(text, path)
     listed: dict[str, Product] = {}
     for row in rows:
         code = tidy(row.get(CODE, ""))
@@ -88,26 +90,56 @@ def add_products(products: Iterable[Product], catalogue: Catalogue) -> None:
                 writer.add_product(one.code, {k: value for k, value in values.items() if value})
 
 
-def _rows(text: str, path: Path) -> Iterator[dict[str, str]]:
+def _rows_of(path: Path, encoding: str | None) -> Iterator[dict[str, str]]:
+    if path.suffix.lower() in WORKBOOK_SUFFIXES:
+        return _table(_sheet(path), path.name)
+    text = path.read_text(encoding=inspect_text(path, encoding).encoding).removeprefix("\ufeff")
+    if path.suffix.lower() in JSONL_SUFFIXES:
+        return _json_rows(text, path)
+    return _table(_csv(text, path.name), path.name)
+
+
+def _csv(text: str, name: str) -> list[Record]:
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     try:
-        lines = StringIO(text.removeprefix("\ufeff"))
-        records = [one for one in csv.reader(lines, delimiter=delimiter) if any(one)]
+        rows = csv.reader(StringIO(text), delimiter=delimiter)
+        return [Record(rows.line_num, cells, "") for cells in rows]
     except csv.Error as error:
-        raise UsageError(f"{path.name} cannot be read as CSV: {error}") from None
-    if not records:
+        raise UsageError(f"{name} cannot be read as CSV: {error}") from None
+
+
+def _sheet(path: Path) -> list[Record]:
+    """Return the rows of the first sheet that has a column for codes, or of the first one."""
+    sheets = inspect_workbook(path, HEADER_RECORDS).sheets
+    if not sheets:
+        raise UsageError(f"{path.name} has no sheet that is not hidden")
+    chosen = next((one for one in sheets if _header(one.head) is not None), sheets[0])
+    records = list(chosen.records())
+    if records and (fault := records[-1].fault):
+        raise UsageError(f"{path.name} cannot be read as a whole: {fault}")
+    return records
+
+
+def _header(records: Sequence[Record]) -> Header | None:
+    """Return the header, if one of the first records has a column for codes."""
+    header, _ = find_header(records, ())
+    return header if header is not None and CODE in header.names else None
+
+
+def _table(records: Sequence[Record], name: str) -> Iterator[dict[str, str]]:
+    """Yield the rows below a header, or the codes of a table that is one column of them."""
+    header = _header(records)
+    if header is not None:
+        for record in records:
+            if record.line > header.line:
+                yield dict(zip(header.names, record.cells, strict=False))
         return
-    names = name_columns(tuple(records[0]))
-    if CODE in names:
-        for record in records[1:]:
-            yield dict(zip(names, record, strict=False))
-    elif len(records[0]) == 1:
-        yield from ({CODE: record[0]} for record in records)
-    else:
+    filled = [[cell for cell in record.cells if cell.strip()] for record in records]
+    if wide := next((cells for cells in filled if len(cells) > 1), None):
         raise UsageError(
-            f"expected a column for codes in {path.name}, found {', '.join(records[0])[:200]}; "
-            'call it "code"'
+            f'expected a column for codes in {name}, found {", ".join(wide)[:200]}; call it "code"'
         )
+    yield from ({CODE: cells[0]} for cells in filled if cells)
 
 
 def _json_rows(text: str, path: Path) -> Iterator[dict[str, str]]:
