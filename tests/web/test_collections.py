@@ -124,6 +124,7 @@ def test_what_people_decide_is_what_runs_do(
     decision = collected.catalogue.review.history(limit=1)[0]
     assert (decision.id, decision.by) == (rejected["decisions"][0], "지민")
     assert states(site) == ["kept", "dropped", "waiting", "waiting", "rejected"]
+    assert [job.state for job in collected.jobs.jobs(kind=FETCH)] == [JobState.WAITING]
     CandidateStore(collected.catalogue.engine).retry_failed()
     collect_photos(collected, retry=True, patience=QUICK)
     assert states(site) == ["kept", "dropped", "refused", "kept", "rejected"]  # robots.txt counts

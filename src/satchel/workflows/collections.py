@@ -66,6 +66,18 @@ class Pasted:
     job: int | None
 
 
+def fetch_chosen(workspace: Workspace) -> int | None:
+    """Have a job fetch what people chose and is not fetched yet.
+
+    Returns:
+        the job; None where nothing is to be fetched, or the settings have no contact.
+    """
+    store = CandidateStore(workspace.catalogue.engine)
+    if not workspace.settings.collect.contact.strip() or not store.waiting_hosts(chosen=True):
+        return None
+    return workspace.jobs.add(FETCH, {}, unique_key=FETCH)
+
+
 def paste(
     workspace: Workspace, listed: Sequence[Found | RowProblem], *, by: str | None = None
 ) -> Pasted:
@@ -96,6 +108,6 @@ def paste(
     job = None
     if ids := store.without_photo(named):
         CandidateReview(workspace.catalogue).decide("accept", ids, by=by)
-        job = workspace.jobs.add(FETCH, {}, unique_key=FETCH)
+        job = fetch_chosen(workspace)
     codes = tuple(dict.fromkeys(code for code, _ in named))
     return Pasted(done.new, done.known, done.new_products, codes, tuple(problems), job)

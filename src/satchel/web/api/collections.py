@@ -22,7 +22,7 @@ from satchel.web.api.openapi import curl, problems
 from satchel.web.links import photo_link
 from satchel.web.signatures import Sign
 from satchel.web.state import Server
-from satchel.workflows.collections import MAX_URLS, Pasted, activity, paste, total
+from satchel.workflows.collections import MAX_URLS, Pasted, activity, fetch_chosen, paste, total
 
 MAX_NUMBER: Final = 2**63 - 1
 MAX_CANDIDATES: Final = 60
@@ -242,6 +242,7 @@ def decide_on_candidates(server: Server, given: CandidateDecision, sign: Sign) -
     review = CandidateReview(server.workspace.catalogue)
     decisions = review.decide(given.choice, ids, code=given.code, by=sign(given.by))
     server.reindexing.soon()
+    fetch_chosen(server.workspace)
     return DecidedOn(decisions=decisions)
 
 

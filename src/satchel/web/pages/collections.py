@@ -29,7 +29,7 @@ from satchel.web.pages.review import (
 )
 from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
-from satchel.workflows.collections import MAX_URLS, Pasted, activity, paste, total
+from satchel.workflows.collections import MAX_URLS, Pasted, activity, fetch_chosen, paste, total
 
 PATH: Final = "/collections"
 CANDIDATES: Final = f"{PATH}/candidates"
@@ -173,6 +173,7 @@ def decide_on_candidates(
     review = CandidateReview(server.workspace.catalogue)
     done = review.decide(form.choice, ids, code=other, by=sign(form.who))
     server.reindexing.soon()
+    fetch_chosen(server.workspace)
     return _onwards(request, server, form, done)
 
 
