@@ -43,6 +43,13 @@ def ready(workspace: Workspace, site: SearchSite) -> Path:
     return folder
 
 
+def change(ready: Path, site: SearchSite) -> None:
+    """Change the site's mark-up: no result comes that could be waited for."""
+    site.mode = "changed"
+    profile = ready / "profiles" / "bing.toml"
+    profile.write_text(profile.read_text().replace("wait_s = 5", "wait_s = 0.5"))
+
+
 def test_found_photos_are_in_the_catalogue_with_query_and_rank(
     ready: Path, site: SearchSite
 ) -> None:
@@ -84,7 +91,7 @@ def test_a_site_whose_robots_txt_speaks_against_it_is_not_searched_unless_told(
 def test_a_source_that_finds_nothing_is_an_error_with_the_page_and_a_picture(
     ready: Path, site: SearchSite
 ) -> None:
-    site.mode = "changed"
+    change(ready, site)
     (ready / "codes.csv").write_text("code\nM1\nM2\n")
     done = satchel(ready, "collect", "--source", "bing", "--codes", str(ready / "codes.csv"))
     assert done.returncode == 1
@@ -111,6 +118,8 @@ def test_a_check_names_the_part_that_broke(
     mode: str, part: str | None, ready: Path, site: SearchSite
 ) -> None:
     site.mode, site.results = mode, PAGE_RESULTS * 2
+    if mode == "changed":
+        change(ready, site)
     done = satchel(ready, "collect", "--check", "bing", "--json")
     shown = json.loads(done.stdout)
     assert [one["part"] for one in shown["parts"] if one["works"] is False] == [part] * bool(part)
