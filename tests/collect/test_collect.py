@@ -20,6 +20,7 @@ from sqlalchemy import select
 
 from satchel.catalog.photos import sha256
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, ProductRow
+from satchel.collect.crawl import Portion
 from satchel.collect.hosts import Patience
 from satchel.collect.lists import open_list
 from satchel.collect.records import Change, Found, State
@@ -234,6 +235,24 @@ def test_requests_to_one_host_keep_their_distance(
     collected(settings(workspace), url_list(tmp_path, rows))
     gaps = [late - early for early, late in zip(site.times[1:], site.times[2:], strict=False)]
     assert min(gaps) > 0.15
+
+
+def test_a_run_that_is_asked_to_stop_leaves_the_rest_waiting(
+    workspace: Workspace, site: PhotoSite, tmp_path: Path
+) -> None:
+    workspace = settings(workspace)
+    rows = [("M1", site.photo(str(number))) for number in range(5)]
+    record_list(workspace, open_list(url_list(tmp_path, rows)), "list")
+    fetched = lambda: site.requests["/photos/1.jpg"] > 0  # noqa: E731
+    done = collect_photos(workspace, portion=Portion(stopping=fetched), patience=QUICK)
+    assert done.ended == "it was stopped"
+    found = [state for state, _ in states(workspace).values()]
+    assert found[:2] == ["stored", "stored"]
+    assert found[-1] == "waiting"
+    collect_photos(workspace, patience=QUICK)
+    assert {state for state, _ in states(workspace).values()} == {"stored"}
+    photos = [count for path, count in site.requests.items() if path.startswith("/photos/")]
+    assert photos == [1] * 5
 
 
 def test_a_product_gets_so_many_photos(

@@ -78,6 +78,11 @@ def states(site: httpx.Client) -> list[object]:
     return [one["photo"]["state"] if one["photo"] else one["state"] for one in listed(site)]  # type: ignore[index]
 
 
+def test_a_product_leads_to_its_candidates(site: httpx.Client) -> None:
+    page = site.get("/products/M22675", headers={"accept": "text/html"}).text
+    assert f'href="{GRID}"' in page
+
+
 def test_progress_is_counted_by_source_and_product(site: httpx.Client) -> None:
     found = site.get("/api/v1/collections").json()
     assert found["running"] is False
