@@ -22,6 +22,7 @@ from satchel.web.listening import listen, url_of
 from satchel.web.server import Server
 from satchel.workspace import Workspace
 from support.browser import Reader, start_chrome
+from support.held_threads import found_waits
 from support.stub_encoder import serve_stub, stub_encoder
 
 CODES = ("M22675", "A/01 B?", "가방-7", "Z-9")
@@ -93,6 +94,20 @@ def running(app: FastAPI, port: int = 0) -> Iterator[str]:
         finally:
             server.should_exit = True
             thread.join()
+
+
+@pytest.fixture(scope="session")
+def all_waits() -> Iterator[list[str]]:
+    with found_waits() as found:
+        yield found
+
+
+@pytest.fixture(autouse=True)
+def waits(all_waits: list[str]) -> Iterator[list[str]]:
+    """What held the event loop or one of the few threads during a test; nothing may."""
+    all_waits.clear()
+    yield all_waits
+    assert not all_waits, "mark the endpoint with @patient:\n" + "\n".join(all_waits)
 
 
 @pytest.fixture(scope="session")

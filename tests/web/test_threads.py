@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 
 import httpx
+import pytest
+from fastapi import FastAPI
 
+from satchel.market.accounts.passwords import Cost, Passwords
 from satchel.parallel import cores
 from satchel.web.state import PLACES
-from satchel.web.threads import FEW
+from satchel.web.threads import FEW, patient
 from support.sockets import address_of, connected, identify_request, rest
 from support.waiting import SOON_S, wait_until
 
@@ -30,3 +34,36 @@ def test_pages_are_answered_while_identifications_wait(app_with, run_server, dra
                 server._running.release()
         for client in clients:
             assert rest(client).startswith(b"HTTP/1.1 200 ")
+
+
+CHEAP = Cost(memory_kib=8, passes=1, lanes=1)
+
+
+async def on_the_event_loop() -> str:
+    return Passwords(CHEAP).hash("fine rain on seven roofs")
+
+
+def in_a_thread_of_few() -> str:
+    return Passwords(CHEAP).hash("fine rain on seven roofs")
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "held"),
+    [
+        (on_the_event_loop, "holds the event loop"),
+        (in_a_thread_of_few, "holds one of the few threads"),
+        (patient(in_a_thread_of_few), None),
+    ],
+)
+def test_tests_find_endpoints_that_wait_where_nothing_may(
+    endpoint: Callable[..., object],
+    held: str | None,
+    app_with: Callable[..., FastAPI],
+    serve_app: Callable[[FastAPI], httpx.Client],
+    waits: list[str],
+) -> None:
+    app = app_with()
+    app.get("/waits")(endpoint)
+    assert serve_app(app).get("/waits").is_success
+    assert [held in one for one in waits] == ([True] if held else [])
+    waits.clear()

@@ -168,9 +168,9 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if wants_page(request):
         with contextlib.suppress(SatchelError, SQLAlchemyError, HTTPException):
             await visitor_of(request)  # so that the page shows who is logged in
-        response: Response = leads_to_log_in(
-            request, problem.kind
-        ) or request.app.state.pages.problem(request, problem)
+        response: Response = leads_to_log_in(request, problem.kind) or await run_in_threadpool(
+            request.app.state.pages.problem, request, problem
+        )
     else:
         response = problem_json(request, problem)
     # An unexpected error is answered outside of every middleware, so the headers come from here.

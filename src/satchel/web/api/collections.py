@@ -22,6 +22,7 @@ from satchel.web.api.openapi import curl, problems
 from satchel.web.links import photo_link
 from satchel.web.signatures import Sign
 from satchel.web.state import Server
+from satchel.web.threads import patient
 from satchel.workflows.collections import MAX_URLS, Pasted, activity, fetch_chosen, paste, total
 
 MAX_NUMBER: Final = 2**63 - 1
@@ -182,6 +183,7 @@ class UrlsTaken(BaseModel):
     responses=problems(422),
     openapi_extra=curl("curl '{base}/api/v1/collections'"),
 )
+@patient
 def collection(
     server: Server,
     after: Annotated[str, Query(max_length=200, description="Products with codes above.")] = "",
@@ -206,6 +208,7 @@ def collection(
     responses=problems(422),
     openapi_extra=curl("curl '{base}/api/v1/collections/candidates?code=M22675&group=waiting'"),
 )
+@patient
 def candidates(
     server: Server,
     *,

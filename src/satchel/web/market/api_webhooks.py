@@ -12,6 +12,7 @@ from satchel.market.webhooks.records import EVERY, DeliveryState
 from satchel.web.access import allow
 from satchel.web.api.openapi import curl, problems
 from satchel.web.market.state import Market, by_of
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 from satchel.webhook_schemas import DeliveryRecord, WebhookRecord
 
@@ -77,6 +78,7 @@ def webhooks(market: Market) -> WebhookList:
     responses=problems(400, 422),
     openapi_extra=_json("webhooks", '{"url": "https://example.com/hook"}'),
 )
+@patient
 def add_webhook(market: Market, who: Who, new: NewWebhook) -> WebhookRecord:
     """Add a webhook; its secret is given this once."""
     return WebhookRecord.of(

@@ -29,6 +29,7 @@ from satchel.web.market.state import Market, MarketState
 from satchel.web.pages.rendering import pages_of
 from satchel.web.pages.review import suggested_codes
 from satchel.web.state import Server, ServerState
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 PATH: Final = "/desk"
@@ -162,6 +163,7 @@ def take_next(here: Here) -> Response:
 
 
 @router.get("/{listing}")
+@patient
 def show_case(here: Here, listing: Id, after: After = "") -> Response:
     """Show a case, without claiming it."""
     return _page(here, listing, after=_decided(here.market, after))
@@ -190,6 +192,7 @@ def release(here: Here, listing: Id) -> Response:
 
 
 @router.post("/{listing}/certify")
+@patient
 def certify(here: Here, listing: Id, form: Annotated[CertifyForm, Form()]) -> Response:
     """Certify a case, and go on to the next."""
     code = form.code or form.other.strip()
@@ -203,6 +206,7 @@ def certify(here: Here, listing: Id, form: Annotated[CertifyForm, Form()]) -> Re
 
 
 @router.post("/{listing}/reject")
+@patient
 def reject(here: Here, listing: Id, form: Annotated[RejectForm, Form()]) -> Response:
     """Reject a case, and go on to the next."""
 
@@ -215,6 +219,7 @@ def reject(here: Here, listing: Id, form: Annotated[RejectForm, Form()]) -> Resp
 
 
 @router.post("/{listing}/ask")
+@patient
 def ask(here: Here, listing: Id, form: Annotated[AskForm, Form()]) -> Response:
     """Ask the seller for photos, and go on to the next case."""
 

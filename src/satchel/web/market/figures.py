@@ -20,6 +20,7 @@ from satchel.web.api.openapi import curl, problems
 from satchel.web.market.api_listings import KEY
 from satchel.web.market.state import Market
 from satchel.web.pages.rendering import pages_of
+from satchel.web.threads import patient
 
 ADMIN: Final = allow(Role.ADMIN, scope=Scope.ADMIN)
 Weeks = Annotated[int, Query(ge=1, le=520, description="How many weeks back.")]
@@ -87,6 +88,7 @@ router = APIRouter()
     responses=problems(401, 403, 422),
     openapi_extra=curl(f"{KEY} '{{base}}/api/v1/figures?weeks=4'"),
 )
+@patient
 def weekly_figures(market: Market, weeks: Weeks = 12) -> Figures:
     """Count how often identification was right, week by week, by what experts decided."""
     proposed = open_proposal(market.models)
@@ -102,6 +104,7 @@ def weekly_figures(market: Market, weeks: Weeks = 12) -> Figures:
     response_class=HTMLResponse,
     dependencies=[allow(Role.ADMIN)],
 )
+@patient
 def show_figures(request: Request, market: Market) -> Response:
     """Show the figures."""
     return pages_of(request).render(

@@ -54,6 +54,7 @@ def own_data(market: Market, who: Who) -> Response:
     response_class=HTMLResponse,
     dependencies=[LEAVING],
 )
+@patient
 def delete_own(
     request: Request, market: Market, who: Who, email: Annotated[Email, Form()] = ""
 ) -> Response:
@@ -87,6 +88,7 @@ def account_data(market: Market, who: Who) -> Response:
     dependencies=[LEAVING],
     responses=problems(400, 401, 403, 409, 422),
 )
+@patient
 def delete_account_over_http(market: Market, who: Who, given: Deleting) -> Response:
     """Delete one's account; its e-mail address confirms it.
 

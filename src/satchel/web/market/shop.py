@@ -133,6 +133,7 @@ def cancel(market: Market, who: Who, good: str) -> Response:
 
 
 @router.get("/sitemap.xml", dependencies=[EVERYBODY])
+@patient
 def sitemap(market: Market) -> Response:
     """List the pages of all goods on sale, for search engines (sitemaps.org 0.9)."""
     root = Element("urlset", xmlns="http://www.sitemaps.org/schemas/sitemap/0.9")

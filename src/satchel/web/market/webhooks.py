@@ -17,6 +17,7 @@ from satchel.web.access import allow
 from satchel.web.market.state import Market, by_of
 from satchel.web.pages.rendering import pages_of
 from satchel.web.problems import problem_of
+from satchel.web.threads import patient
 from satchel.web.visitors import Who
 
 PATH: Final = "/webhooks"
@@ -44,6 +45,7 @@ def show_webhooks(request: Request, market: Market) -> Response:
 
 
 @router.post("", dependencies=[RECENT])
+@patient
 def add(
     request: Request, market: Market, who: Who, form: Annotated[WebhookForm, Form()]
 ) -> Response:

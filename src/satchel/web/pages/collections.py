@@ -29,6 +29,7 @@ from satchel.web.pages.review import (
 )
 from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
+from satchel.web.threads import patient
 from satchel.workflows.collections import MAX_URLS, Pasted, activity, fetch_chosen, paste, total
 
 PATH: Final = "/collections"
@@ -89,6 +90,7 @@ router = APIRouter(
 
 
 @router.get("")
+@patient
 def show_collection(
     request: Request,
     server: Server,
@@ -140,6 +142,7 @@ def paste_urls(
 
 
 @router.get("/candidates")
+@patient
 def show_candidates(
     request: Request,
     server: Server,
