@@ -88,12 +88,31 @@ def test_a_file_that_another_listing_shows_stays(market: Market) -> None:
         photo = market.photos.add(listing, "upload-1", jpeg(1), seller).photos[0]
     market.photos.remove(listings[0], photo.sha256, seller)
     assert market.photos.read(photo.sha256)
-    assert market.photos.sweep() == 0
+    assert market.photos.sweep() == []
+
+
+def test_what_a_certificate_names_stays_though_its_seller_revises_the_listing(
+    market: Market,
+) -> None:
+    seller, listing = market.actors["seller"], market.certified()
+    certificate = market.goods.decisions.certificate_of(listing)
+    assert certificate is not None
+    market.step(listing, StepName.WITHDRAW, "seller")
+    market.step(listing, StepName.REVISE, "seller")
+    (named,) = certificate.photos
+    market.photos.add(listing.public_id, "upload-2", jpeg(2), seller)
+    assert len(market.photos.remove(listing.public_id, named, seller).photos) == 1
+    assert market.photos.read(named)
+    assert market.photos.sweep() == []
+    again = market.draft(seed=0)  # the same photo, of a listing that was never certified
+    assert again.photos[0].sha256 == named
+    market.photos.remove(again.public_id, named, seller)
+    assert market.photos.read(named)
 
 
 def test_files_that_no_row_names_are_swept(market: Market) -> None:
     lost = market.photos.store.put(b"left by a kill")
-    assert market.photos.sweep() == 1
+    assert market.photos.sweep() == [lost]
     with pytest.raises(CatalogueError):
         market.photos.read(lost)
 

@@ -73,8 +73,13 @@ def test_what_was_certified_keeps_what_its_certificate_names(market: Market) -> 
     certified = market.certified()
     market.step(certified, StepName.WITHDRAW, "seller")
     before = market.goods.listings.get(certified.public_id)
+    assert before.text
+    removed = after(market, 20.1)
+    assert (removed.closed, list(removed.photos)) == (1, [])
+    kept = market.goods.listings.get(certified.public_id)
+    assert (kept.photos, kept.code, kept.grade) == (before.photos, before.code, before.grade)
+    assert (kept.text, kept.defects) == ("", before.defects)
     assert after(market, 1_000).closed == 0
-    assert market.goods.listings.get(certified.public_id) == before
 
 
 def test_old_log_ins_and_secrets_go_and_others_stay(market: Market) -> None:

@@ -58,7 +58,7 @@ def test_everybody_verifies_and_an_admin_revokes(people: dict[str, httpx.Client]
     found = nobody.get("/certificates", params={"number": f" {HOME}/certificates/{number} "})
     assert found.headers["location"] == f"/certificates/{number}"
     page = nobody.get(f"/certificates/{number}", headers=PAGE).text
-    assert "This certificate holds." in page
+    assert "This certificate is valid." in page
     assert f"http://localhost:8000/certificates/{number}" in page
     assert "1 expert<" in page
     assert "Expert" not in re.sub(r"<[^>]+>", "", page)  # no name of an account
@@ -73,9 +73,40 @@ def test_everybody_verifies_and_an_admin_revokes(people: dict[str, httpx.Client]
     assert again.status_code == 409
     page = nobody.get(f"/certificates/{number}?lang=en", headers=PAGE).text
     assert "REVOKED" in page
-    assert "holds." not in page
+    assert "is valid." not in page
     assert "위조로 확인됨" not in page
     assert "위조로 확인됨" in admin.get(f"/certificates/{number}", headers=PAGE).text
+
+
+def test_photos_of_a_certificate_are_shown_though_its_listing_has_others(
+    people: dict[str, httpx.Client],
+) -> None:
+    seller, nobody = people["seller"], people["nobody"]
+    number = certified(people)
+    (listed,) = ok(seller.get(f"{API}/listings"))["listings"]
+    address = f"{API}/listings/{listed['id']}"
+    for step in ("withdraw", "revise"):
+        ok(seller.post(f"{address}/steps/{step}"))
+    sent = {"photo": ("other.jpg", photo(31))}
+    ok(seller.post(f"{address}/photos", data={"upload": "other-01"}, files=sent), 201)
+    (named,) = ok(nobody.get(f"{API}/certificates/{number}"))["photos"]
+    assert seller.delete(f"{address}/photos/{named}").is_success
+    (other,) = ok(seller.get(address))["photos"]
+    shown = f"{API}/certificates/{number}/photos"
+    assert nobody.get(f"{shown}/{named}").headers["content-type"] == "image/jpeg"
+    assert nobody.get(f"{shown}/{other['sha256']}").status_code == 404
+    assert nobody.get(f"/certificates/{number}.pdf").content.startswith(b"%PDF")
+
+
+def test_an_expert_with_open_cases_is_shown_the_page(
+    people: dict[str, httpx.Client], own_workspace: Workspace
+) -> None:
+    catalogue = own_workspace.catalogue
+    link = catalogue.review.of_product(CODES[0])[0].link_id
+    catalogue.curation.set_states([(link, "doubtful", [{"kind": "blurred"}])])
+    page = people["expert"].get("/certificates?number=made-up", headers=PAGE)
+    assert page.status_code == 404
+    assert '<span class="badge">1</span>' in page.text
 
 
 def test_a_number_that_does_not_exist_is_no_certificate(people: dict[str, httpx.Client]) -> None:

@@ -100,9 +100,8 @@ def _remove_old(workspace: Workspace, _lease: Lease, _arguments: Arguments) -> A
     outbox = Goods.of(catalogue.engine, catalogue.brands).listings.outbox
     removed = remove_old(catalogue.engine, settings.market.keep, now(), outbox=outbox)
     photos, public = _photos(workspace), PublicPhotos.of(workspace)
-    for sha256 in removed.photos:
-        if photos.forget(sha256):
-            public.forget(sha256)
+    for sha256 in photos.sweep():
+        public.forget(sha256)
     workspace.jobs.add(REMOVE_OLD, {}, unique_key=REMOVE_OLD, delay=timedelta(days=1))
     return {**asdict(removed), "photos": len(removed.photos)}
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from sqlalchemy import Engine, delete, func, insert, select, update
+from sqlalchemy import Engine, String, cast, delete, func, insert, select, update
 
 from satchel.catalog.database import writing
 from satchel.catalog.photos import PhotoStore, sha256
@@ -18,6 +18,7 @@ from satchel.curate.hashing import perceptual_hash
 from satchel.decoding.decoder import Decoder
 from satchel.errors import UnknownListing, UsageError
 from satchel.jobs.queue import enqueue
+from satchel.market.desk.tables import CertificateRow
 from satchel.market.listings.changes import write
 from satchel.market.listings.readings import READ_PHOTOS
 from satchel.market.listings.records import Listing, ListingPhoto
@@ -109,7 +110,7 @@ class ListingPhotos:
             return write(connection, listing, {}, actor, kind="add_photo", details=details)
 
     def remove(self, public_id: str, sha256: str, actor: Actor) -> Listing:
-        """Remove a photo, and its file where no other listing has the same.
+        """Remove a photo, and its file where no listing shows it and no certificate names it.
 
         Raises:
             UnknownListing: the listing has no such photo.
@@ -174,18 +175,27 @@ class ListingPhotos:
         """
         return self.store.read(sha256)
 
-    def sweep(self) -> int:
-        """Remove files that no row names, which a kill can leave; return how many."""
-        return sum(self.forget(path.stem) for path in self.store.folder.glob("??/??/*.jpg"))
+    def sweep(self) -> list[str]:
+        """Remove files of photos that were deleted, also those that a kill left; name them."""
+        with self._engine.connect() as connection:
+            shown = set(connection.scalars(select(ListingPhotoRow.sha256)))
+        there = (path.stem for path in self.store.folder.glob("??/??/*.jpg"))
+        return [name for name in there if name not in shown and self.forget(name)]
 
     def forget(self, sha256: str) -> bool:
-        """Remove a photo's file unless a listing shows it; return whether it was removed.
+        """Remove a photo's file unless somebody needs it; return whether it was removed.
 
-        The lock keeps others from adding one meanwhile.
+        A listing that shows it does, and a certificate that names it: a seller who revises a
+        certified good takes nothing from what was certified. The lock keeps others from adding
+        the photo meanwhile.
         """
-        used = select(ListingPhotoRow.id).where(ListingPhotoRow.sha256 == sha256).limit(1)
+        shown = select(ListingPhotoRow.id).where(ListingPhotoRow.sha256 == sha256)
+        named = select(CertificateRow.id).where(
+            cast(CertificateRow.photos, String).contains(sha256, autoescape=True)
+        )
         with writing(self._engine) as connection, connection.begin():
-            return connection.scalar(used) is None and self.store.remove(sha256)
+            needed = any(connection.scalar(one.limit(1)) is not None for one in (shown, named))
+            return not needed and self.store.remove(sha256)
 
 
 def photo_of(listing: Listing, sha256: str) -> ListingPhoto:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, delete, exists, or_, select
+from sqlalchemy import Connection, Engine, and_, delete, exists, or_, select
 
 from satchel.catalog.database import writing
 from satchel.catalog.dialect import deletable
@@ -20,7 +20,7 @@ from satchel.market.accounts.tables import AccountTokenRow, AuditRow, SessionRow
 from satchel.market.desk.tables import CertificateRow
 from satchel.market.listings.changes import Outbox, read_listing, take
 from satchel.market.listings.states import SYSTEM, State, StepName
-from satchel.market.listings.tables import ListingPhotoRow, ListingRow
+from satchel.market.listings.tables import ListingPhotoRow, ListingRow, PhotoReadingRow
 from satchel.market.privacy.emptying import empty_listing
 from satchel.market_settings import Keep
 
@@ -76,7 +76,9 @@ def remove_old(
         with writing(engine) as connection, connection.begin():
             listing = read_listing(connection, public_id)
             if listing.state.value in CLOSED:  # else revised just now
-                photos += empty_listing(connection, listing, certified=False)
+                photos += empty_listing(
+                    connection, listing, certified=_certified(connection, listing.id)
+                )
     with writing(engine) as connection, connection.begin():
         sessions, tokens = _delete_log_ins(connection, at - timedelta(days=keep.log_in_days))
         audit = _delete_audit(connection, at - timedelta(days=keep.audit_days))
@@ -93,14 +95,17 @@ def _old_drafts(before: datetime) -> tuple[Any, ...]:
 
 
 def _old_closed(before: datetime) -> tuple[Any, ...]:
-    """Listings that are over and still hold something, and that no certificate names."""
+    """Listings that are over and still hold something that no certificate names."""
     photo = exists().where(ListingPhotoRow.listing_id == ListingRow.id)
-    said = (column != "" for column in (ListingRow.text, ListingRow.defects, ListingRow.size))
+    read = exists().where(
+        ListingPhotoRow.listing_id == ListingRow.id, PhotoReadingRow.photo_id == ListingPhotoRow.id
+    )
+    certified = exists().where(CertificateRow.listing_id == ListingRow.id)
+    named = or_(photo, ListingRow.defects != "", ListingRow.size != "")
     return (
         ListingRow.state.in_(CLOSED),
         ListingRow.changed_at < before,
-        or_(photo, *said),
-        ~exists().where(CertificateRow.listing_id == ListingRow.id),
+        or_(ListingRow.text != "", read, and_(~certified, named)),
     )
 
 

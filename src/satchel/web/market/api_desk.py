@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Path, Query, Response
 
-from satchel.errors import Forbidden
+from satchel.errors import Forbidden, UnknownListing
 from satchel.market.desk.queue import Filters
 from satchel.market.desk.seen import seen_before
 from satchel.market.listings.states import Actor
@@ -80,6 +80,7 @@ def queue(
     responses={204: {"description": "Nothing waits for you."}, **problems(401, 403)},
     openapi_extra=curl(f"{KEY} -X POST '{{base}}/api/v1/desk/next'"),
 )
+@patient
 def claim_next(market: Market, who: Who, response: Response) -> DeskCase | None:
     """Claim the oldest listing that you may decide; nobody else gets it for half an hour."""
     actor = actor_of(who)
@@ -91,12 +92,14 @@ def claim_next(market: Market, who: Who, response: Response) -> DeskCase | None:
 
 
 @desk.get("/{listing}", dependencies=[READ], responses=problems(401, 403, 404))
+@patient
 def desk_case(market: Market, who: Who, listing: Id) -> DeskCase:
     """Give everything that is known of a listing, without claiming it."""
     return case_of(market, actor_of(who), listing)
 
 
 @desk.post("/{listing}/claim", dependencies=[WRITE], responses=problems(401, 403, 404, 409))
+@patient
 def claim(market: Market, who: Who, listing: Id) -> DeskCase:
     """Claim a listing; who has it already keeps it for longer."""
     actor = actor_of(who)
@@ -180,8 +183,9 @@ def certificate(market: Market, number: Number) -> Certificate:
 def certificate_photo(market: Market, number: Number, sha: Sha, side: SmallSide = None) -> Response:
     """Give a photo that was certified; people on it are blurred."""
     found = market.goods.decisions.certificate(number)
-    listing = market.goods.listings.get(found.listing)
-    return jpeg_of(market, listing, sha, public=True, side=side)
+    if sha not in found.photos:
+        raise UnknownListing(f"this certificate names no photo {sha[:12]}…; reload it")
+    return jpeg_of(market, sha, public=True, side=side)
 
 
 @certificates.post(

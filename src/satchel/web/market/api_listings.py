@@ -195,8 +195,8 @@ def listing_photo(
     market: Market, who: Who, listing: Id, sha: Sha, side: SmallSide = None
 ) -> Response:
     """Give a photo, as its seller and the experts see it."""
-    found = visible(market, who, listing)
-    return jpeg_of(market, found, sha, side=side)
+    photo_of(visible(market, who, listing), sha)
+    return jpeg_of(market, sha, side=side)
 
 
 @router.delete(
@@ -282,12 +282,7 @@ def visible(market: MarketState, who: Visitor, public_id: str) -> Stored:
 
 
 def jpeg_of(
-    market: MarketState,
-    listing: Stored,
-    sha: str,
-    *,
-    public: bool = False,
-    side: Side | None = None,
+    market: MarketState, sha: str, *, public: bool = False, side: Side | None = None
 ) -> Response:
     """Answer a photo of a listing, which never changes.
 
@@ -296,9 +291,8 @@ def jpeg_of(
         side: its longer side in pixels, at most; None for all of it.
 
     Raises:
-        UnknownListing: it has no such photo.
+        CatalogueError: it is gone.
     """
-    photo_of(listing, sha)
     tag = f"{sha}-{side.value if side else 'whole'}"
     headers = {"Cache-Control": "private, max-age=31536000, immutable", "ETag": f'"{tag}"'}
     if public and side is not None:

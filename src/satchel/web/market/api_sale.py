@@ -11,6 +11,7 @@ from starlette.concurrency import run_in_threadpool
 
 from satchel.errors import UnknownListing
 from satchel.market.listings.fields import Grade
+from satchel.market.listings.photos import photo_of
 from satchel.market.listings.records import Listing as Stored
 from satchel.market.listings.states import PUBLIC
 from satchel.market.roles import Role, Scope
@@ -117,7 +118,8 @@ async def good_photo(market: Market, good: Id, sha: Sha, side: SmallSide = None)
     """Give a photo of a good; people on it are blurred."""
 
     def photo() -> Response:
-        return jpeg_of(market, public(market, good), sha, public=True, side=side)
+        photo_of(public(market, good), sha)
+        return jpeg_of(market, sha, public=True, side=side)
 
     kept = market.public_photos.keeps(sha, side)
     return await (run_in_threadpool(photo) if kept else patiently(photo))
