@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from sqlalchemy import Connection, Engine, func, insert, select, update
@@ -32,6 +32,14 @@ class AccountStore:
         with self._engine.connect() as connection:
             row = find(connection, id=account_id)
         return None if row is None else Account.of(row)
+
+    def names(self, accounts: Iterable[int]) -> dict[int, str]:
+        """Return the names of accounts, or e-mail addresses of those without, by their ids."""
+        chosen = select(AccountRow.id, AccountRow.name, AccountRow.email).where(
+            AccountRow.id.in_(accounts)
+        )
+        with self._engine.connect() as connection:
+            return {row.id: row.name or row.email for row in connection.execute(chosen)}
 
     def by_email(self, email: str) -> Account:
         """Return the account of an address.

@@ -41,13 +41,22 @@ class Standing:
 
 def standing_of(connection: Connection, listing: Listing) -> Standing:
     """Return the opinions that count on a listing."""
+    return standings_of(connection, [listing])[listing.id]
+
+
+def standings_of(connection: Connection, listings: Sequence[Listing]) -> dict[int, Standing]:
+    """Return the opinions that count on listings, by the listings' database ids."""
+    rounds = {one.id: one.round for one in listings}
     chosen = (
         _with_listing()
-        .where(OpinionRow.listing_id == listing.id, OpinionRow.round == listing.round)
-        .where(OpinionRow.kind != OpinionKind.ASK_PHOTOS.value)
+        .where(OpinionRow.listing_id.in_(rounds), OpinionRow.kind != OpinionKind.ASK_PHOTOS.value)
         .order_by(OpinionRow.id)
     )
-    return Standing(tuple(_opinion(row) for row in connection.execute(chosen)))
+    found: dict[int, list[Opinion]] = {listing: [] for listing in rounds}
+    for row in connection.execute(chosen):
+        if row.round == rounds[row.listing_id]:
+            found[row.listing_id].append(_opinion(row))
+    return {listing: Standing(tuple(opinions)) for listing, opinions in found.items()}
 
 
 def record(

@@ -15,7 +15,13 @@ from sqlalchemy import Connection, Engine, func, or_, select
 from satchel.catalog.database import writing
 from satchel.catalog.tables import ProductRow, now
 from satchel.errors import Forbidden, StateConflict
-from satchel.market.desk.opinions import Standing, asked_rounds, opinions_on, standing_of
+from satchel.market.desk.opinions import (
+    Standing,
+    asked_rounds,
+    opinions_on,
+    standing_of,
+    standings_of,
+)
 from satchel.market.desk.records import Opinion
 from satchel.market.listings.changes import Outbox, as_listings, read_listing, take, write
 from satchel.market.listings.records import Listing
@@ -81,10 +87,11 @@ class Queue:
             ).all()
             listings = as_listings(connection, rows)
             asked = asked_rounds(connection, [one.id for one in listings])
+            standings = standings_of(connection, listings)
             return total, [
                 Waiting(
                     one,
-                    standing_of(connection, one),
+                    standings[one.id],
                     is_claimed(one),
                     answered=(one.id, one.round) in asked,
                 )

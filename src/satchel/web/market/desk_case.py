@@ -129,8 +129,7 @@ def seen_elsewhere(found: Iterable[SeenBefore]) -> list[list[SeenBefore]]:
 
 def names_of(market: MarketState, accounts: Iterable[int | None]) -> dict[int, str]:
     """Return the names of accounts."""
-    found = (market.accounts.by_id(one) for one in set(accounts) if one is not None)
-    return {account.id: account.name or account.email for account in found if account}
+    return market.accounts.names({one for one in accounts if one is not None})
 
 
 def _sellers(catalogue: Catalogue, code: str) -> Choice:
