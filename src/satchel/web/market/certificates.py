@@ -44,7 +44,7 @@ def find(
         except UnknownListing:
             pass
     status = 404 if wanted else 200
-    return pages_of(request).render(request, "market/verify.html", status, number=number)
+    return pages_of(request).render(request, "market/verify.html", status, wanted=number)
 
 
 @router.get("/{number}.pdf", dependencies=[EVERYBODY])

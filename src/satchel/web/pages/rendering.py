@@ -84,9 +84,8 @@ class Pages:
         **values: Any,
     ) -> HTMLResponse:
         """Answer a template in the reader's language."""
-        if _may_edit(request):
-            values |= {"badges": _waiting(state_of(request))}
-        return self._answer(request, template, status, headers or {}, values)
+        badges = _waiting(state_of(request)) if _may_edit(request) else None
+        return self._answer(request, template, status, headers or {}, values, badges=badges)
 
     def _answer(
         self,
@@ -95,14 +94,19 @@ class Pages:
         status: int,
         headers: Mapping[str, str],
         values: Mapping[str, Any],
+        *,
+        badges: Mapping[str, int] | None = None,
     ) -> HTMLResponse:
         language = self._languages[chosen_language(request)]
-        html = language.templates.get_template(template).render(
-            in_language={code: _in_language(request, code) for code in NAMES},
-            path=request.scope["path"],
+        every = {
+            "in_language": {code: _in_language(request, code) for code in NAMES},
+            "path": request.scope["path"],
+            "badges": badges,
             **_of_visitor(request),
-            **values,
-        )
+        }
+        shadowed = values.keys() & (every.keys() | language.templates.globals.keys())
+        assert not shadowed, f"{template} would hide from the frame of pages: {shadowed}"
+        html = language.templates.get_template(template).render(**every, **values)
         response = HTMLResponse(html, status, dict(headers))
         keep_secret(request, response)
         response.headers["Content-Language"] = language.code
