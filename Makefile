@@ -11,7 +11,7 @@ TRAIN ?= 1
 PARALLEL = -n auto --dist loadfile
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-fast test-slow coverage check docs docs-serve bench bench-slow serve browser clean
+.PHONY: demo test test-fast test-slow coverage check docs docs-serve bench bench-slow serve browser axe clean
 
 demo: $(VENV)/.market  ## import the demo catalogue, identify two unseen photos, open a shop, serve the pages
 	@$(BIN)/satchel init $(DEMO)
@@ -24,7 +24,7 @@ ifneq ($(SERVE),0)
 	@$(BIN)/satchel --workspace $(DEMO) serve --port $(PORT)
 endif
 
-test: $(VENV)/.dev browser  ## every test but the slow ones, on all cores
+test: $(VENV)/.dev browser axe  ## every test but the slow ones, on all cores
 	$(BIN)/pytest -m "not slow" $(PARALLEL)
 
 FAST = not slow and not flow and not train and not browser and not shared
@@ -32,7 +32,7 @@ FAST = not slow and not flow and not train and not browser and not shared
 test-fast: $(VENV)/.dev  ## while developing: without whole flows, torch, browser and shared data
 	$(BIN)/pytest --without-torch -m "$(FAST)" $(PARALLEL)
 
-coverage: $(VENV)/.dev browser  ## lines of src that the tests run; fails below 95 %
+coverage: $(VENV)/.dev browser axe  ## lines of src that the tests run; fails below 95 %
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term --cov-fail-under=95
 
 test-slow: $(VENV)/.dev browser  ## the slow tests: 100,000 rows in bounded memory
@@ -94,6 +94,21 @@ browser:  # for the tests of the page; without it they are skipped by name
 		echo "no chromium and chromedriver: the browser tests will be skipped."; \
 		echo "To run them: sudo apt-get install chromium chromium-driver"; \
 	fi
+
+# axe-core (MPL-2.0) finds faults of accessibility; it is used by tests alone, and is in no package of ours.
+AXE = axe-core@4.14.1
+
+axe: $(VENV)/axe/package/axe.min.js  # for the test of accessibility; without it, it is skipped by name
+
+$(VENV)/axe/package/axe.min.js: $(VENV)/bin/pip Makefile
+	@if ! command -v npm >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq --no-install-recommends npm >/dev/null; \
+	fi
+	@mkdir -p $(VENV)/axe
+	@npm pack --silent --pack-destination $(VENV)/axe $(AXE) >/dev/null && \
+		tar -xzmf $(VENV)/axe/$(subst @,-,$(AXE)).tgz -C $(VENV)/axe || \
+		echo "no $(AXE) from npm: the test of accessibility will be skipped."
 
 $(VENV)/bin/pip:
 	@$(PYTHON) -m venv $(VENV) || { \

@@ -77,7 +77,7 @@ def test_cases_follow_each_other_until_the_queue_is_empty(desk: Desk) -> None:
     second = submitted(desk.clients["seller"], CODES[0], seed=40)
     page = desk.see("expert", "/desk")
     assert page.index(first) < page.index(second)
-    assert "2 goods wait" in page
+    assert "2 items wait" in page
     assert desk.send("expert", "/desk/next").headers["location"] == f"/desk/{first}"
     page = desk.see("expert", f"/desk/{first}")
     assert "&lt;b&gt;가죽&lt;/b&gt;" in page

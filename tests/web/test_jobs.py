@@ -49,6 +49,15 @@ def test_jobs_are_listed_retried_and_cancelled(site: httpx.Client, own_workspace
     assert site.get(f"/api/v1/jobs/{waiting}").json()["arguments"] == {"a": 1}
 
 
+def test_the_page_names_every_kind_of_job(site: httpx.Client, own_workspace: Workspace):
+    kinds = sorted(handlers_of(own_workspace))
+    for kind in kinds:
+        own_workspace.jobs.add(kind, {})
+    shown = re.findall(r"<strong>([^<]*)</strong>", site.get("/jobs", headers=HTML).text)
+    assert len(set(shown)) == len(kinds)
+    assert not set(shown) & set(kinds)
+
+
 def test_the_page_shows_jobs_and_tries_again(site: httpx.Client, own_workspace: Workspace):
     assert "No jobs here" in site.get("/jobs", headers=HTML).text
     job = own_workspace.jobs.add("webhook", {}, max_attempts=1)

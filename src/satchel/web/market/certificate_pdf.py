@@ -63,7 +63,7 @@ def certificate_pdf(
     _write(page, MARGIN, y, f"{_('Number')} {certificate.public_id}", 10.5, SOFT)
     if not certificate.holds:
         y -= 6 * MM
-        y = _revoked(page, y, _("REVOKED: this certificate does not hold."), certificate)
+        y = _revoked(page, y, _("REVOKED: this certificate is no longer valid."), certificate)
     y = _line(page, y - 6 * MM) - 6 * MM
     y = _photos(page, y, photos)
     y = _line(page, y - 6 * MM) - 8 * MM
