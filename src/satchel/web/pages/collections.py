@@ -123,6 +123,7 @@ def show_collection(
 
 
 @router.post("/paste")
+@patient
 def paste_urls(
     request: Request, server: Server, sign: Sign, form: Annotated[PasteForm, Form()]
 ) -> Response:
@@ -167,6 +168,7 @@ def codes(
 
 
 @router.post("/decide")
+@patient
 def decide_on_candidates(
     request: Request, server: Server, sign: Sign, form: Annotated[CandidatesForm, Form()]
 ) -> Response:
@@ -181,6 +183,7 @@ def decide_on_candidates(
 
 
 @router.post("/undo")
+@patient
 def undo_of_candidates(
     request: Request, server: Server, sign: Sign, form: Annotated[UndoCandidatesForm, Form()]
 ) -> Response:
