@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -39,7 +39,7 @@ from satchel.web.middleware.rates import LimitedRate
 from satchel.web.middleware.stopping import RefusedWhileStopping
 from satchel.web.pages.rendering import STATIC, Pages, VersionedFiles, wants_page
 from satchel.web.pages.share import SHARE
-from satchel.web.problems import problem_json, problem_of
+from satchel.web.problems import Problem, problem_json, problem_of
 from satchel.web.refusals import log_refusal
 from satchel.web.routing import Subject
 from satchel.web.state import ServerState
@@ -165,17 +165,24 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if problem.kind.status >= 500 and isinstance(error, SatchelError | OSError):
         logging.getLogger(__name__).warning("%s: %s", problem.kind.slug, error)
     log_refusal(request, problem.kind.status, problem.kind.slug)
+    response: Response | None
     if wants_page(request):
-        with contextlib.suppress(SatchelError, SQLAlchemyError, HTTPException):
-            await visitor_of(request)  # so that the page shows who is logged in
-        response: Response = leads_to_log_in(request, problem.kind) or await run_in_threadpool(
-            request.app.state.pages.problem, request, problem
-        )
+        response = await _problem_page(request, problem)
     else:
         response = problem_json(request, problem)
     # An unexpected error is answered outside of every middleware, so the headers come from here.
     secure(response.headers, request.scope)
     return response
+
+
+async def _problem_page(request: Request, problem: Problem) -> Response:
+    with contextlib.suppress(SatchelError, SQLAlchemyError, HTTPException):
+        await visitor_of(request)  # so that the page shows who is logged in
+    lead = leads_to_log_in(request, problem.kind)
+    if lead is not None:
+        return lead
+    show: Callable[..., Response] = request.app.state.pages.problem  # asks the database
+    return await run_in_threadpool(show, request, problem)
 
 
 def _openapi(app: FastAPI, describe: Any) -> dict[str, Any]:
