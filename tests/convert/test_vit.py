@@ -21,6 +21,7 @@ from satchel.convert.layouts import find, spec_of, weights_of
 from satchel.convert.quantise import observe, quantisable, smoothed
 from satchel.convert.spec import VitSpec, Weights
 from satchel.convert.vit import Served, vit_model
+from satchel.encode.crops import CropShape
 from satchel.encode.encoder import INPUT
 from support import checkpoints as made
 
@@ -237,3 +238,14 @@ def test_local_features_are_the_patches_with_most_attention(tmp_path: Path) -> N
     shares = (most / most.sum(1, keepdim=True)).numpy()
     assert np.allclose(found["attention"], shares, atol=1e-4)
     assert np.abs(found["patches"] - expected).max() < 0.7  # half a step, and rounding
+
+
+@pytest.mark.parametrize("along", [5, 6, 7, 8, 9, 11, 14, 24])
+def test_no_crop_has_fewer_patches_than_local_features(along: int) -> None:
+    """By cutting photos of all proportions; where there are enough patches, all 64 are kept."""
+    served = Served(16 * along, 16)
+    shape = CropShape(served.side_px, served.patch_px if served.any_shape else None)
+    sides = (shape.fitting(2.0**power, 1) for power in np.linspace(-4, 4, 801))
+    fewest = min(height * width for height, width in sides) // 16**2
+    assert served.kept == min(64, fewest)
+    assert served.kept == 64 or along < 9

@@ -217,6 +217,8 @@ def test_the_general_path_gives_the_shipped_encoders_vectors(shipped_encoder: En
     even, ranges, patches = clip_recipe.prepared(shipped_weights(), crops)
     model = vit_model(clip.CLIP_B16, even, clip_recipe.SERVED, patches=patches, ranges=ranges)
     own = shipped_encoder.encode(crops)
+    assert own.patches is not None
+    assert clip_recipe.SERVED.kept == own.patches.shape[1]
     assert np.median((vectors(model, crops) * own.vectors).sum(1)) >= 0.99
 
 

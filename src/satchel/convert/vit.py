@@ -31,7 +31,7 @@ from onnx import TensorProto, helper
 from satchel.arrays import Floats
 from satchel.convert.onnx_graph import Graph
 from satchel.convert.spec import Activation, VitSpec, Weights
-from satchel.encode.crops import LEAST_PATCHES
+from satchel.encode.crops import LEAST_PATCHES, CropShape
 from satchel.encode.encoder import INPUT, OUTPUTS, PATCH_OUTPUTS
 
 CONTRIB: Final = "com.microsoft"
@@ -88,8 +88,15 @@ class Served:
 
     @property
     def kept(self) -> int:
-        """Local features of a photo: no crop has fewer patches."""
-        return min(KEPT, LEAST_PATCHES**2 if self.any_shape else self.along**2)
+        """Local features of a photo: `KEPT`, or as many patches as the smallest crop has."""
+        if not self.any_shape:
+            return min(KEPT, self.along**2)
+        shape, sides = CropShape(self.side_px, self.patch_px), range(LEAST_PATCHES, KEPT)
+        grids = ((rows, columns) for rows in sides for columns in sides if rows * columns < KEPT)
+        # A grid that is not the best for its own proportions is the best for no others.
+        patches = self.patch_px
+        cut = [r * c for r, c in grids if shape.fitting(r, c) == (r * patches, c * patches)]
+        return min([KEPT, *cut])
 
 
 def resampling(trained: int, most: int) -> Floats:
