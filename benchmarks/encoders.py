@@ -1,25 +1,29 @@
 """Other encoders: what adding, serving and switching one costs, and the shipped one made anew.
 
-    python -m benchmarks.encoders [add|shipped|switch …]    (needs the encoders and train extras)
+    python -m benchmarks.encoders [add|shipped|shipped-test|switch …]
 
-`add`: full-size checkpoints with random weights, in the layouts of open_clip, transformers and
-timm, are added to the demo catalogue, indexed and asked once; asked: 5 minutes each on 2 cores.
-`shipped`: the weights in the file that ships, as a checkpoint of open_clip's, through
-`satchel encoder add` to int8, next to that file: forward passes take turns, and tasks of the dev
-split are ranked with both. `switch`: a gallery of 3,000 photos gets another encoder and the first
-one back, while its server is asked all the time. What is measured replaces its part of the JSON.
+Needs the extras encoders and train. `add`: full-size checkpoints with random weights, in the
+layouts of open_clip, transformers and timm, are added to the demo catalogue, indexed and asked
+once; asked: 5 minutes each on 2 cores. `shipped`: the weights in the file that ships, as a
+checkpoint of open_clip's, through `satchel encoder add` to int8, next to that file: forward passes
+take turns, and tasks of the dev split are ranked with both; `shipped-test`: of the test split, too.
+`switch`: a gallery of 3,000 photos gets another encoder and the first one back, while its server is
+asked all the time. What is measured replaces its part of the JSON.
 """
 
 from __future__ import annotations
 
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from csv import writer
+from functools import partial
+from hashlib import blake2b
 from itertools import groupby
 from pathlib import Path
 from threading import Event, Thread
@@ -36,11 +40,13 @@ from benchmarks.reporting import RESULTS, print_table, write_json
 from satchel.adapt import clip_file
 from satchel.convert.spec import CLIP_MEAN, CLIP_STD
 from satchel.encode.card import BUILTIN, read_card
+from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import encoder_card
-from satchel.images import crop, decode
+from satchel.images import RGB, crop, decode
+from satchel.locate.locator import Locator
 from satchel.onnx_model import read_model
-from satchel.records import WHOLE_PHOTO
+from satchel.records import WHOLE_PHOTO, Detection
 from satchel.search.rules import SearchRules
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "tests"))
@@ -49,11 +55,14 @@ from support import checkpoints
 NAME: Final = "encoders"
 SHORT: Final = "general"
 SWITCHED: Final = 3_000
-PASSES: Final = 40
+PASSES: Final = 24
 """Forward passes of each file, in turns."""
 
 BATCH: Final = 8
-QUERIES: Final = 400
+STREET, STUDIO = 36, 12
+"""Photos that ranges are measured on, in the proportion of the recipe's."""
+
+QUERIES: Final = 300
 """Of a task; evenly taken."""
 
 SETTLED: Final = 8
@@ -229,24 +238,64 @@ def some(task: Task) -> Task:
     return Task(task.name, task.gallery, task.queries[::step])
 
 
-def small_tasks() -> list[Task]:
-    """Tasks of the dev split, fewer queries of each; without the one with the largest gallery."""
-    return [some(task) for task in tasks("dev") if len(task.gallery) < 1_000]
+def small_tasks(split: str) -> list[Task]:
+    """Tasks of a split, fewer queries of each; without the one with the largest gallery."""
+    return [some(task) for task in tasks(split) if len(task.gallery) < 1_000]
 
 
-def measure_shipped(folder: Path) -> dict[str, Any]:
+def calibration_photos(folder: Path) -> Path:
+    """A folder of photos of the kinds that the recipe of the shipped encoder measures ranges on."""
+    folder.mkdir()
+    for source, count in ((SHARED / "street", STREET), (MAISON, STUDIO)):
+        paths = sorted(source.rglob("*.jpg"))
+        for row in np.linspace(0, len(paths) - 1, count).astype(int):
+            shutil.copy(paths[row], folder / f"{source.name}-{row}.jpg")
+    return folder
+
+
+class LocatedOnce:
+    """A locator that keeps what it found in a photo: encoders that are compared crop alike."""
+
+    def __init__(self, locator: Locator) -> None:
+        self._locator = locator
+        self._found: dict[bytes, list[Detection]] = {}
+
+    @property
+    def id(self) -> str:
+        """As the locator's."""
+        return self._locator.id
+
+    @property
+    def pad(self) -> float:
+        """As the locator's."""
+        return self._locator.pad
+
+    def locate(self, photos: Sequence[RGB]) -> list[list[Detection]]:
+        """As the locator's."""
+        keys = [blake2b(photo.tobytes()).digest() for photo in photos]
+        for key, photo in zip(keys, photos, strict=True):
+            if key not in self._found:
+                self._found[key] = list(self._locator.locate([photo])[0])
+        return [self._found[key] for key in keys]
+
+
+def measure_shipped(folder: Path, splits: tuple[str, ...] = ("dev",)) -> dict[str, Any]:
     """Make the shipped encoder anew by the general path, and compare the two."""
     workspace, source = demo(folder / "shipped"), folder / "checkpoint"
     shipped_checkpoint(source)
-    options = ("--side", read_card().input_side_px, "--before-projection", "--kind", "int8")
+    options: list[object] = ["--side", read_card().input_side_px, "--before-projection"]
+    options += ["--kind", "int8", "--photos", calibration_photos(folder / "photos")]
     satchel(workspace, "encoder", "add", source, "--name", SHORT, *options)
     cards = {"ships": BUILTIN, SHORT: encoder_card(workspace / "models", SHORT)}
     times = pass_times({name: Encoder.load(card) for name, card in cards.items()})
     found: dict[str, Any] = {"ms_per_photo": times, "tasks": []}
-    chosen = small_tasks()
+    chosen = [task for split in splits for task in small_tasks(split)]
     hits = {}
+    locator = shipped().locator
+    assert locator is not None
+    once = LocatedOnce(locator)
     for name, card in cards.items():
-        photos = embedded(distinct_paths(chosen), shipped(card))
+        photos = embedded(distinct_paths(chosen), Embedder(Encoder.load(card), once))
         hits[name] = [ranks(task, photos, SearchRules()) for task in chosen]
     for task, own, anew in zip(chosen, hits["ships"], hits[SHORT], strict=True):
         row: dict[str, Any] = {"task": task.name, "queries": len(own)}
@@ -359,6 +408,7 @@ def print_switch(found: dict[str, Any]) -> None:
 PARTS: Final[dict[str, tuple[Callable[[Path], Any], Callable[[Any], None]]]] = {
     "add": (measure_add, print_add),
     "shipped": (measure_shipped, print_shipped),
+    "shipped-test": (partial(measure_shipped, splits=("dev", "test")), print_shipped),
     "switch": (measure_switch, print_switch),
 }
 
@@ -367,11 +417,12 @@ def main() -> None:
     """Measure the parts that are asked for, print them, and write them next to the others."""
     path = RESULTS / f"{NAME}.json"
     figures = json.loads(path.read_text())["figures"] if path.exists() else {}
-    for part in sys.argv[1:] or PARTS:
+    for part in sys.argv[1:] or [name for name in PARTS if name != "shipped-test"]:
         measure, show = PARTS[part]
         with tempfile.TemporaryDirectory() as folder:
-            figures[part] = measure(Path(folder))
-        show(figures[part])
+            found = measure(Path(folder))
+        figures[part.removesuffix("-test")] = found
+        show(found)
         write_json(NAME, figures)
 
 
