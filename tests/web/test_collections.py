@@ -78,9 +78,22 @@ def states(site: httpx.Client) -> list[object]:
     return [one["photo"]["state"] if one["photo"] else one["state"] for one in listed(site)]  # type: ignore[index]
 
 
-def test_a_product_leads_to_its_candidates(site: httpx.Client) -> None:
-    page = site.get("/products/M22675", headers={"accept": "text/html"}).text
+def test_a_product_leads_to_its_candidates_whatever_its_code_was(
+    site: httpx.Client, collected: Workspace, photos: PhotoSite
+) -> None:
+    page = site.get(f"/products/{CODE}", headers={"accept": "text/html"}).text
     assert f'href="{GRID}"' in page
+    before = [one["id"] for one in listed(site)]
+    collected.catalogue.edits.rename(CODE, "N1")
+    collected.catalogue.edits.rename("N1", "N2")
+    find(collected, [photos.photo("late")], "one", code=CODE)
+    assert [one["id"] for one in listed(site, "N2")][:-1] == before
+    assert {one["code"] for one in listed(site, "N2")} == {"N2"}
+    assert 'href="/products/N2"' in site.get(GRID).text
+    with collected.catalogue.writing() as writer:
+        writer.add_product(CODE, {})  # another product has the code now
+    assert len(listed(site, "N2")) == 1
+    assert len(listed(site)) == 5
 
 
 def test_progress_is_counted_by_source_and_product(site: httpx.Client) -> None:

@@ -50,6 +50,14 @@ class StandingEdits:
             code = following
         return code, merged
 
+    def former(self, code: str, exists: Callable[[str], bool]) -> list[str]:
+        """Return a code and those that lead to it, which no other product has by now."""
+        found = [code]
+        for one in found:  # grows meanwhile
+            olds = (old for old, new in self.renamed.items() if new == one and old not in found)
+            found += [old for old in olds if not exists(old)]
+        return found
+
 
 def read_standing_edits(engine: Engine) -> StandingEdits:
     """Read the edits that are in force."""

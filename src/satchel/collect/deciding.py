@@ -94,19 +94,25 @@ class CandidateReview:
         after: int = 0,
         limit: int,
     ) -> list[SeenCandidate]:
-        """Return candidates found for a code, by id, from the first one beyond `after` on.
+        """Return candidates of a product, by id, from the first one beyond `after` on.
+
+        Those that were found under its former codes are among them.
 
         Args:
             group: of `GROUPS`; default, all.
             source: that named them.
         """
-        wanted = [CandidateRow.code == code, CandidateRow.id > after]
+        wanted = [CandidateRow.code.in_(self.codes_of(code)), CandidateRow.id > after]
         if group is not None:
             wanted.append(CandidateRow.state.in_(GROUPS[group]))
         if source is not None:
             wanted.append(CandidateRow.source == source)
         with self._engine.connect() as connection:
             return self._read(connection, *wanted, limit=limit)
+
+    def codes_of(self, code: str) -> list[str]:
+        """Return the codes under which candidates of a product were found."""
+        return self._catalogue.edits.standing().former(code, self._catalogue.has_product)
 
     def _named(self, connection: Connection, ids: Collection[int]) -> list[SeenCandidate]:
         found = self._read(connection, CandidateRow.id.in_(ids), limit=len(ids))

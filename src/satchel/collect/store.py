@@ -289,9 +289,9 @@ class CandidateStore:
             for (code, source), of in sorted(states.items())
         ]
 
-    def counts_by_source(self, code: str | None = None) -> dict[str, Counts]:
-        """Count candidates by source, those of one product where a code is given."""
-        wanted = () if code is None else (CandidateRow.code == code,)
+    def counts_by_source(self, codes: Collection[str] | None = None) -> dict[str, Counts]:
+        """Count candidates by source, those found for some codes where these are given."""
+        wanted = () if codes is None else (CandidateRow.code.in_(codes),)
         states = self._states(CandidateRow.source, wanted=wanted)
         return {source: Counts(**_counts(of)) for (source,), of in sorted(states.items())}
 

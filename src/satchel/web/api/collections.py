@@ -220,10 +220,9 @@ def candidates(
 ) -> CandidatePage:
     """List the candidates of a product, the first found first."""
     catalogue = server.workspace.catalogue
-    found = CandidateReview(catalogue).of_product(
-        code, group=group, source=source, after=after, limit=limit
-    )
-    sources = CandidateStore(catalogue.engine).counts_by_source(code)
+    review = CandidateReview(catalogue)
+    found = review.of_product(code, group=group, source=source, after=after, limit=limit)
+    sources = CandidateStore(catalogue.engine).counts_by_source(review.codes_of(code))
     return CandidatePage(
         sources={name: CandidateCounts.of(one) for name, one in sources.items()},
         candidates=[CandidateRecord.of(one) for one in found],

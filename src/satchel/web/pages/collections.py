@@ -205,7 +205,8 @@ def _onwards(
 
 def _values(request: Request, server: ServerState, sheet: Sheet) -> dict[str, Any]:
     catalogue = server.workspace.catalogue
-    found = CandidateReview(catalogue).of_product(
+    review = CandidateReview(catalogue)
+    found = review.of_product(
         sheet.code,
         group=sheet.group or None,
         source=sheet.source or None,
@@ -213,12 +214,14 @@ def _values(request: Request, server: ServerState, sheet: Sheet) -> dict[str, An
         limit=PAGE_CANDIDATES + 1,
     )
     shown = found[:PAGE_CANDIDATES]
+    today = shown[0].code if shown else sheet.code
     here = (sheet.code, sheet.group, sheet.source)
     return {
         "sheet": sheet,
         "candidates": shown,
-        "sources": CandidateStore(catalogue.engine).counts_by_source(sheet.code),
-        "known": catalogue.has_product(shown[0].code if shown else sheet.code),
+        "sources": CandidateStore(catalogue.engine).counts_by_source(review.codes_of(sheet.code)),
+        "today": today,
+        "known": catalogue.has_product(today),
         **_paste_values(request, server, sheet.code, sheet.code),
         "first_page": _address(*here) if sheet.after else None,
         "next_page": _address(*here, shown[-1].id) if len(found) > PAGE_CANDIDATES else None,
