@@ -274,6 +274,8 @@ def test_pasted_urls_are_fetched_by_a_job(
     left = shown.text.partition("<textarea")[2].partition("</textarea>")[0].partition(">")[2]
     assert left.splitlines() == ["no address", "http://10.0.0.1/a.jpg"]
     (job,) = collected.jobs.jobs(kind=FETCH)
+    assert "Waiting for “satchel worker”" in site.get("/collections").text
+    assert site.get("/api/v1/collections").json()["queued"] is True
     site.post("/collections/paste", data=form)
     assert len(collected.jobs.jobs(kind=FETCH)) == 1  # it waits already
     assert [(one["state"], one["decided_by"]) for one in listed(site)[3:]] == [
@@ -283,6 +285,7 @@ def test_pasted_urls_are_fetched_by_a_job(
         ("waiting", "지민"),
     ]
     work(collected)
+    assert site.get("/api/v1/collections").json()["queued"] is False
     done = collected.jobs.job(job.id)
     assert (done.state, done.result) == (
         JobState.DONE,

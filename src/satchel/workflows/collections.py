@@ -16,34 +16,41 @@ from satchel.collect.sources import FILES
 from satchel.collect.store import CandidateStore
 from satchel.errors import UsageError
 from satchel.files import is_locked
+from satchel.jobs.records import JobState
 from satchel.workflows.collect import LOCK, contact_of, fetch_rules
 from satchel.workspace import Workspace
+
+FETCH: Final = "collect"
+"""Kind of the job that fetches what people chose."""
+MAX_URLS: Final = 500
+"""That may be pasted at once."""
 
 
 @dataclass(frozen=True, slots=True)
 class Activity:
-    """Whether something is collected now, and when something last was, in UTC without a zone."""
+    """Whether something is collected now, and when something last was, in UTC without a zone.
+
+    Attributes:
+        queued: whether a job waits for a worker, to fetch what people chose.
+    """
 
     running: bool
+    queued: bool
     last: datetime | None
 
 
 def activity(workspace: Workspace) -> Activity:
     """Return whether something is collected, without counting anything."""
     store = CandidateStore(workspace.catalogue.engine)
-    return Activity(is_locked(workspace.folder / FILES / LOCK), store.last_activity())
+    running = is_locked(workspace.folder / FILES / LOCK)
+    queued = bool(workspace.jobs.jobs((JobState.WAITING,), kind=FETCH, limit=1))
+    return Activity(running, queued, store.last_activity())
 
 
 def total(counts: Sequence[Counts]) -> Counts:
     """Return the sums."""
     names = [one.name for one in fields(Counts)]
     return Counts(**{name: sum(getattr(one, name) for one in counts) for name in names})
-
-
-FETCH: Final = "collect"
-"""Kind of the job that fetches what people chose."""
-MAX_URLS: Final = 500
-"""That may be pasted at once."""
 
 
 @dataclass(frozen=True, slots=True)

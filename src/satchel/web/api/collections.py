@@ -60,6 +60,7 @@ class Collection(BaseModel):
     """How far collecting is."""
 
     running: bool = Field(description="Whether something is collected now.")
+    queued: bool = Field(description="Whether a job waits for `satchel worker`.")
     last_activity: datetime | None
     total: CandidateCounts
     sources: dict[str, CandidateCounts] = Field(description="By source.")
@@ -195,6 +196,7 @@ def collection(
     products = store.counts_by_product(after, limit)
     return Collection(
         running=now.running,
+        queued=now.queued,
         last_activity=now.last and now.last.replace(tzinfo=UTC),
         total=CandidateCounts.of(total(list(sources.values()))),
         sources={name: CandidateCounts.of(one) for name, one in sources.items()},

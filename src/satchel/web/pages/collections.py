@@ -99,7 +99,7 @@ def show_collection(
 ) -> Response:
     """Show how far collecting is; a page that is open asks again, and mostly hears: as before."""
     now = activity(server.workspace)
-    stamp = f"{now.last.isoformat() if now.last else ''}-{now.running:d}"
+    stamp = f"{now.last.isoformat() if now.last else ''}-{now.running:d}{now.queued:d}"
     if is_fragment(request) and seen == stamp:
         return Response(status_code=204)
     store = CandidateStore(server.workspace.catalogue.engine)
