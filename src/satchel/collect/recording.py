@@ -140,10 +140,13 @@ def _count_new(found: Sequence[Found], catalogue: Catalogue) -> int:
 
 
 def _add(found: Sequence[Found], catalogue: Catalogue) -> int:
-    """Add the products that are not known, and return how many."""
+    """Add the products that are not known, with the values of their first URLs; return how many."""
+    first: dict[str, Found] = {}
+    for one in found:
+        first.setdefault(one.code, one)
     added = 0
     with catalogue.writing() as writer:
-        for one in found:
+        for one in first.values():
             if writer.product(one.code) is None:
                 writer.add_product(one.code, one.product)
                 added += 1

@@ -240,6 +240,7 @@ def candidates(
         """-d '{"candidates": [12, 13], "choice": "reject"}' '{base}/api/v1/collections/decide'"""
     ),
 )
+@patient
 def decide_on_candidates(server: Server, given: CandidateDecision, sign: Sign) -> DecidedOn:
     """Accept, reject or move candidates, all or none; no run overrules it."""
     ids = list(dict.fromkeys(given.candidates))
@@ -260,6 +261,7 @@ def decide_on_candidates(server: Server, given: CandidateDecision, sign: Sign) -
         "'{base}/api/v1/collections/urls'"
     ),
 )
+@patient
 def fetch_urls(server: Server, given: UrlList, sign: Sign) -> UrlsTaken:
     """Have photos of products fetched from URLs, by a job and as their sites permit."""
     return UrlsTaken.of(paste(server.workspace, list(_listed(given)), by=sign(given.by)))
@@ -284,6 +286,7 @@ def _listed(given: UrlList) -> Iterator[Found | RowProblem]:
         """-d '{"decisions": [7]}' '{base}/api/v1/collections/undo'"""
     ),
 )
+@patient
 def undo_of_candidates(server: Server, given: DecidedOn, sign: Sign) -> DecidedOn:
     """Undo a decision on candidates, unless one of them was fetched since."""
     CandidateReview(server.workspace.catalogue).undo(given.decisions, by=sign(None))
