@@ -159,6 +159,7 @@ class Identifier:
                 embedder.encoder.n_passes,
                 workspace.photos.read,
                 settings.curate.duplicates,
+                embedder.fit.distance,
             ),
             visible=settings.catalogue.visible,
         )

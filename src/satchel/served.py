@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 
 from satchel.encode.card import EncoderCard, read_card
 from satchel.encode.embedder import Embedder, EmbeddingSpace
 from satchel.encode.encoder import Encoder
+from satchel.encode.fit import read_fit
 from satchel.encode.registry import serving_card
 from satchel.locate.onnx import OnnxLocator
 from satchel.locate.registry import configured_locator
@@ -28,9 +30,11 @@ def space_of(workspace: Workspace, card: EncoderCard) -> EmbeddingSpace:
 
     Raises:
         LocatorError: the locator's files are missing or not valid.
+        EncoderError: what was measured of the space is damaged.
     """
     file = configured_locator(workspace.settings.locate, workspace.folder)
-    return EmbeddingSpace(card, None if file is None else file.id)
+    space = EmbeddingSpace(card, None if file is None else file.id)
+    return replace(space, fit=read_fit(workspace.models, space.id))
 
 
 def load_locator(workspace: Workspace, *, threads: int = 1) -> OnnxLocator | None:
@@ -54,7 +58,8 @@ def load_embedder(workspace: Workspace, *, threads: int = 1) -> Embedder:
         EncoderError, LocatorError: a model or its card is missing, altered or inconsistent.
     """
     encoder = Encoder.load(serving_card(workspace.models), threads=threads)
-    return Embedder(encoder, load_locator(workspace, threads=threads))
+    fit = space_of(workspace, encoder.card).fit
+    return Embedder(encoder, load_locator(workspace, threads=threads), fit)
 
 
 def load_in_background(workspace: Workspace) -> Future[Embedder]:

@@ -103,7 +103,7 @@ def test_figures_against_plain_loops() -> None:
         float(unit(np.sum([colours[j] for j in peers_of(row)], axis=0)) @ colours[row])
         for row in range(len(products))
     ]
-    found = garbage._figures(photos, flat, rules)
+    found = garbage._figures(photos, flat, rules, 1.0)
     for row in range(len(products)):  # the catalogue is in order of its products already
         peers = peers_of(row)
         centre = unit(np.sum([vectors[j] for j in peers], axis=0))
@@ -216,3 +216,19 @@ def test_one_product_alone_and_no_photos() -> None:
     assert (classified.states == 0).all()
     none = classify(np.zeros((0, 4), np.float32), np.zeros(0, np.int64))
     assert len(none.states) == 0
+
+
+def test_an_encoder_with_compressed_cosines_finds_the_same() -> None:
+    """Cosines of 0.9 and more: the distances of any two photos are a tenth."""
+    vectors, products, bad = catalogue(14, 6)
+    crowded = unit(np.hstack([vectors, np.full((len(vectors), 1), 3.0)]))
+    whole = np.roll(vectors, 1, 0)
+    dense = np.roll(crowded, 1, 0)
+    expected = classify(vectors, products, whole=whole)
+    found = classify(crowded, products, whole=dense, scale=0.1)
+    assert (found.states == expected.states).mean() > 0.95
+    assert np.median(np.abs(found.near - expected.near)) < 1e-3
+    assert np.abs(found.score - expected.score).mean() < 1  # of means of photos, distances differ
+    assert (states(expected)[bad] == State.DROPPED).any()
+    unmeasured = states(classify(crowded, products, whole=dense))
+    assert (unmeasured[bad] == State.DROPPED).mean() < 0.1

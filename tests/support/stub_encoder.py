@@ -16,22 +16,30 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from satchel.config import FILE_NAME, with_setting
-from satchel.encode.card import EncoderCard, read_card
+from satchel.encode.card import EncoderCard, read_card, uncalibrated
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
+from satchel.encode.fit import EncoderFit, write_fit
 from satchel.encode.registry import CARD, serve_model
 from satchel.locate.rules import SALIENCY
 from satchel.onnx_model import write_model
 from satchel.workspace import Workspace
 
 NAME = "stub"
+CROWDED = "crowded"
+"""Name of the stub with something in common to all vectors."""
 SIDE_PX = 32
 CELLS = 8
 DIMENSION = 3 * CELLS * CELLS
 
 
 @cache
-def stub_model() -> bytes:
-    """The model's bytes, equal on every machine."""
+def stub_model(common: float = 0.0) -> bytes:
+    """The model's bytes, equal on every machine.
+
+    Args:
+        common: length of what all vectors have in common, in a direction of its own, against the
+            rest: distances are 1 + common² times as small.
+    """
     constants = {
         "scale": np.float32(255),
         "edges": np.array([0, CELLS - 1], np.int64),
@@ -59,14 +67,26 @@ def stub_model() -> bytes:
         helper.make_node("Reshape", ["object", "flat"], ["row"]),
         helper.make_node("ReduceL2", ["row", "channels"], ["norm"], keepdims=1),
         helper.make_node("Max", ["norm", "least"], ["length"]),
-        helper.make_node("Div", ["row", "length"], [OUTPUTS[0]]),
+        helper.make_node("Div", ["row", "length"], [OUTPUTS[0] if not common else "plain"]),
     ]
+    if common:
+        constants |= {
+            "more": np.array([0, 0, 0, 1], np.int64),
+            "common": np.float32(common),
+            "longer": np.float32(np.sqrt(1 + common**2)),
+        }
+        nodes += [
+            helper.make_node("Pad", ["plain", "more", "common"], ["padded"]),
+            helper.make_node("Div", ["padded", "longer"], [OUTPUTS[0]]),
+        ]
     graph = helper.make_graph(
         nodes,
         NAME,
         [helper.make_tensor_value_info(INPUT, TensorProto.UINT8, ["n", SIDE_PX, SIDE_PX, 3])],
         [
-            helper.make_tensor_value_info(OUTPUTS[0], TensorProto.FLOAT, ["n", DIMENSION]),
+            helper.make_tensor_value_info(
+                OUTPUTS[0], TensorProto.FLOAT, ["n", DIMENSION + bool(common)]
+            ),
             helper.make_tensor_value_info(OUTPUTS[1], TensorProto.FLOAT, ["n", CELLS, CELLS]),
         ],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()],
@@ -77,22 +97,22 @@ def stub_model() -> bytes:
     return data
 
 
-def stub_card() -> EncoderCard:
-    """Its card, with the confidence of the encoder that ships."""
+def stub_card(common: float = 0.0) -> EncoderCard:
+    """Its card, with the confidence of the encoder that ships; with a common part, none."""
     return EncoderCard(
-        name=NAME,
+        name=NAME if not common else CROWDED,
         file="model.onnx",
-        sha256=hashlib.sha256(stub_model()).hexdigest(),
+        sha256=hashlib.sha256(stub_model(common)).hexdigest(),
         architecture="8 × 8 mean colours",
         weights="none",
         licence="Apache-2.0",
         input_side_px=SIDE_PX,
         preprocessing="inside the model",
-        dimension=DIMENSION,
+        dimension=DIMENSION + bool(common),
         n_passes=1,
         parity="exact",
         recipe="tests/support/stub_encoder.py",
-        confidence=read_card().confidence,
+        confidence=uncalibrated() if common else read_card().confidence,
     )
 
 
@@ -107,7 +127,17 @@ def serve_stub(workspace: Workspace) -> Workspace:
     folder.mkdir(parents=True, exist_ok=True)
     write_model(folder / CARD, stub_card(), stub_model())
     serve_model(workspace.models, NAME)
+    # As if measured: thresholds are the built-in encoder's, which need not be loaded.
+    measured = EncoderFit(photos=1_000_000, queries=1_000_000)
+    write_fit(workspace.models, stub_card().sha256, measured)
     return by_saliency(workspace)
+
+
+def add_crowded(workspace: Workspace, common: float) -> None:
+    """Add the stub whose vectors have much in common, as `satchel encoder add` adds encoders."""
+    folder: Path = workspace.models / CROWDED
+    folder.mkdir(parents=True, exist_ok=True)
+    write_model(folder / CARD, stub_card(common), stub_model(common))
 
 
 def by_saliency(workspace: Workspace) -> Workspace:

@@ -21,6 +21,7 @@ from satchel.workflows.check import check_workspace
 from satchel.workflows.restore import restore, verify
 from satchel.workspace import Workspace
 from support.cli import satchel
+from support.stub_encoder import stub_card
 
 State = dict[str, object]
 
@@ -283,6 +284,7 @@ def test_what_can_be_made_again_and_what_is_half_written_is_left_out(filled: Wor
     assert names == {
         "satchel.toml",
         "models/serving.json",
+        f"models/fits/{stub_card().sha256}.json",
         "models/stub/card.json",
         "models/stub/model.onnx",
         "runs/one/run.json",

@@ -105,7 +105,7 @@ def test_a_whole_workspace_has_no_faults(filled: Workspace) -> None:
     assert result.checked == {
         Part.DATABASE: 1,
         Part.PHOTOS: 10,
-        Part.MODELS: 3,  # the served encoder, the locator, and the promoted model once more
+        Part.MODELS: 4,  # the served encoder, the locator, and the promoted model once more
         Part.EMBEDDINGS: 10,
         Part.INDEX: 1,
     }

@@ -20,7 +20,7 @@ from satchel.errors import EncoderError, LocatorError, UsageError
 from satchel.identify import Identifier
 from satchel.locate.onnx import OnnxLocator
 from satchel.served import load_embedder, served_space
-from satchel.workflows.index import embed_missing
+from satchel.workflows.embedding import embed_missing
 from satchel.workflows.promote_locator import changed_settings, with_locator
 from satchel.workflows.roll_back import RolledBack, roll_back
 from satchel.workspace import Workspace

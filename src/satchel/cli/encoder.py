@@ -21,6 +21,7 @@ from satchel.cli.shared import (
 
 if TYPE_CHECKING:
     from satchel.convert.licence import Licence
+    from satchel.encode.fit import EncoderFit
     from satchel.workflows.encoder_figures import EncoderFigures
     from satchel.workflows.encoders import AddedEncoder, KnownEncoder
 
@@ -174,19 +175,32 @@ def _described(one: KnownEncoder) -> dict[str, Any]:
     }
 
 
+def _against(fit: EncoderFit) -> str:
+    """How an encoder compares with the built-in one on the gallery."""
+    if not fit.photos:
+        return "not measured: thresholds are the same"
+    distances = f"distances {fit.distance:g} times, whitened {fit.searched:g} times as large"
+    weights = f"weight of colours {fit.colours:g} times, of local features {fit.patches:g} times"
+    chosen = f"; {weights} ({fit.queries} queries)" if fit.queries else ""
+    return f"{distances} ({fit.photos} photos){chosen}"
+
+
 @encoder.command()
 def show(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
     """Show an encoder: what it is, where it comes from, how its files compared."""
     from rich.table import Table
 
     from satchel.errors import EncoderError
+    from satchel.served import space_of
     from satchel.workflows.encoders import known_encoder
 
-    found = known_encoder(open_workspace(context), name)
+    workspace = open_workspace(context)
+    found = known_encoder(workspace, name)
+    fit = space_of(workspace, found.card).fit if found.card else None
     if as_json:
-        print_result(_described(found))
+        print_result(_described(found) | {"fit": fit})
         return
-    if found.card is None:
+    if found.card is None or fit is None:
         raise EncoderError(found.fault or f"{name} is damaged")
     card = found.card
     shape = f"{card.input_side_px} × {card.input_side_px} pixels"
@@ -204,6 +218,7 @@ def show(context: typer.Context, name: Name, as_json: AsJson = False) -> None:
         else "none",
         "agreement": card.parity,
         "confidence": f"{card.confidence.measured_on}",
+        "against clip-b16": _against(fit),
         "made by": card.recipe,
     }
     for what, said in rows.items():

@@ -28,6 +28,7 @@ from satchel.collect.sources import SourceContext
 from satchel.collect.store import CandidateStore
 from satchel.decoding.decoder import Decoder
 from satchel.encode.embedder import Embedder
+from satchel.encode.fit import to_standard
 from satchel.errors import PhotoError
 from satchel.parallel import batched
 from satchel.photo_header import PhotoLimits
@@ -36,7 +37,7 @@ from satchel.progress import SILENT, Progress
 NEAREST: Final = 3
 """Photos of the product whose mean cosine is a candidate's score."""
 COPY: Final = 0.995
-"""Cosine from which on a thumbnail is taken for one of the photos that the product has."""
+"""Standard cosine from which on a thumbnail is taken for one of the photos that the product has."""
 OVERSHOOT: Final = 1.5
 """Candidates that are fetched for each photo that is missing: some will not stay."""
 LEAST: Final = 3
@@ -107,16 +108,17 @@ class Thumbnails:
         return self.embedder.embed([pixels], gallery=True)[0].vector
 
 
-def likeness(vector: Floats, own: Floats) -> float:
-    """Return a candidate's score: its mean cosine to the nearest photos of the product.
+def likeness(vector: Floats, own: Floats, scale: float = 1.0) -> float:
+    """Return a candidate's score: its mean standard cosine to the nearest photos of the product.
 
     One that equals a photo that the product has scores -1: it would bring a copy.
 
     Args:
         vector: shape (d,), of length 1.
         own: shape (n, d), n > 0, of the product's photos.
+        scale: how many times the built-in encoder's distances theirs are.
     """
-    cosines = np.sort(own @ vector)[::-1]
+    cosines = np.sort(to_standard(own @ vector, scale))[::-1]
     return -1.0 if cosines[0] >= COPY else float(cosines[:NEAREST].mean())
 
 
@@ -162,8 +164,11 @@ def prerank(
     spares = [one for code in missing for one in candidates.spares(code)]
     unscored = [one for one in spares if one.code in own and one.score is None]
     progress.begin("rank", sum(one.thumbnail is not None for one in unscored))
+    scale = thumbnails.embedder.fit.distance
     for some in batched(thumbnails.embed(unscored, progress), SCORES_AT_ONCE):
-        candidates.set_scores({one.id: likeness(vector, own[one.code]) for one, vector in some})
+        candidates.set_scores(
+            {one.id: likeness(vector, own[one.code], scale) for one, vector in some}
+        )
     waiting = 0
     for code, wanted in missing.items():
         scored = candidates.spares(code)

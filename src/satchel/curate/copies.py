@@ -19,6 +19,7 @@ from satchel.curate.geometry import Comparison, PictureFeatures, compare, descri
 from satchel.curate.hash_pairs import near_pairs
 from satchel.curate.orientation import AS_IT_IS, Way
 from satchel.curate.rules import DuplicateThresholds
+from satchel.encode.fit import from_standard
 from satchel.images import decode
 from satchel.parallel import batched, cores, map_in_order
 from satchel.progress import SILENT, Progress
@@ -30,16 +31,24 @@ spare a seventh of the decoding (19,186 pairs of 4,620 photos)."""
 
 
 def pairs_to_compare(
-    photos: GalleryPhotos, rules: DuplicateThresholds, compared: Mapping[Pair, Comparison]
+    photos: GalleryPhotos,
+    rules: DuplicateThresholds,
+    compared: Mapping[Pair, Comparison],
+    *,
+    scale: float = 1.0,
 ) -> list[Pair]:
     """Return pairs of different photos that may be copies and were not compared yet.
 
     Near by perceptual hash, or neighbours by embedding; photos of equal pixels need no comparison.
     Pairs of one product follow each other.
+
+    Args:
+        scale: how many times the built-in encoder's distances those of the vectors are.
     """
     informative = np.flatnonzero(photos.informative)
     by_hash, _ = near_pairs(photos.hashes[informative], rules.max_hash_distance)
-    by_vector = duplicate_candidates(photos.vectors, rules.neighbours, rules.min_cosine)
+    least = from_standard(rules.min_cosine, scale)
+    by_vector = duplicate_candidates(photos.vectors, rules.neighbours, least)
     rows = np.concatenate([informative[by_hash], by_vector])
     digest = dict(zip(photos.sha256, photos.digests, strict=True))
 

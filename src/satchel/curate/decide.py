@@ -72,7 +72,9 @@ class PhotoState:
         self.reasons.append({"kind": LAST_PHOTO})
 
 
-def decide(photos: GalleryPhotos, copies: Copies, rules: CurationRules) -> list[PhotoState]:
+def decide(
+    photos: GalleryPhotos, copies: Copies, rules: CurationRules, *, scale: float = 1.0
+) -> list[PhotoState]:
     """Decide on every photo.
 
     In this order: decisions of people, which nothing below changes; faults of a photo by itself;
@@ -85,6 +87,7 @@ def decide(photos: GalleryPhotos, copies: Copies, rules: CurationRules) -> list[
     Args:
         photos: the gallery, dropped ones included.
         copies: rows of `photos` that are confirmed to be one picture.
+        scale: how many times the built-in encoder's distances those of the vectors are.
 
     Returns:
         a state for each photo, in their order.
@@ -97,7 +100,7 @@ def decide(photos: GalleryPhotos, copies: Copies, rules: CurationRules) -> list[
         _by_themselves(states, figures, rules)
         _by_content(states, photos, rules)
         chosen = _as_copies(states, photos, choice, worse)
-        _among_others(states, photos, rules)
+        _among_others(states, photos, rules, scale)
         # A copy that does not show the product must not have displaced one that does.
         wrong = {row: _severity(states[row]) for row in chosen if _unlike_the_product(states[row])}
         if wrong.items() <= worse.items():
@@ -205,7 +208,7 @@ def _conflict(photos: GalleryPhotos, others: Sequence[int]) -> dict[str, Any]:
 
 
 def _among_others(
-    states: Sequence[PhotoState], photos: GalleryPhotos, rules: CurationRules
+    states: Sequence[PhotoState], photos: GalleryPhotos, rules: CurationRules, scale: float
 ) -> None:
     rows = _in_question(states)
     if not len(rows):
@@ -217,6 +220,7 @@ def _among_others(
         whole=photos.whole[rows],
         colours=photos.colours[rows],
         rules=rules.garbage,
+        scale=scale,
     )
     for place, row in enumerate(rows):
         for kind in classified.reasons_of(place):

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from satchel.arrays import Bools, Floats
 from satchel.curate.rules import GarbageRules
+from satchel.encode.fit import to_standard
 
 Vectors = npt.NDArray[np.float32]
 Ids = npt.NDArray[np.int64]
@@ -131,6 +132,7 @@ def classify(
     whole: Vectors | None = None,
     colours: Vectors | None = None,
     rules: GarbageRules | None = None,
+    scale: float = 1.0,
 ) -> Classification:
     """Classify every photo of every product as kept, doubtful or dropped.
 
@@ -142,6 +144,8 @@ def classify(
         colours: shape (n, c), float32: histograms of their colours (`encode.colour`), of length
             1, or 0 where a photo's are not known.
         rules: weights and thresholds.
+        scale: how many times the built-in encoder's distances those of the vectors are: all
+            cosines of the figures are standard ones (`satchel.encode.fit`).
 
     Returns:
         a Classification in the photos' order. Memory beyond it and a copy of the vectors does not
@@ -159,7 +163,7 @@ def classify(
     )
     trust = np.ones(len(order), np.float32)
     for _ in range(ROUNDS):
-        figures = _figures(photos, trust, chosen)
+        figures = _figures(photos, trust, chosen, scale)
         # Twice the log-odds: doubtful photos count little, but no photo is excluded for good.
         trust = (1 / (1 + np.exp(np.clip(2 * figures.score, -30, 30)))).astype(np.float32)
     classified = _decide(figures, chosen)
@@ -169,7 +173,7 @@ def classify(
     )
 
 
-def _figures(photos: _Photos, trust: Floats, rules: GarbageRules) -> Classification:
+def _figures(photos: _Photos, trust: Floats, rules: GarbageRules, scale: float) -> Classification:
     """Compute all figures and the score with the photos weighted by `trust`; set no states."""
     n = len(trust)
     centre, level, near, enlarged, off = (np.zeros(n, np.float32) for _ in range(5))
@@ -178,15 +182,16 @@ def _figures(photos: _Photos, trust: Floats, rules: GarbageRules) -> Classificat
     for place, rows in enumerate(photos.groups()):
         own, given = photos.vectors[rows], _some_trust(trust[rows])
         centres[place] = _unit((given @ own)[None])[0]
-        centre[rows] = _without_itself(own, given)
+        centre[rows] = to_standard(_without_itself(own, given), scale)
         level[rows] = _weighted_median(centre[rows], given)
         whole = own if photos.whole is None else photos.whole[rows]
-        near[rows], enlarged[rows] = _among_peers(own, whole, given, rules.neighbours)
+        nearest, closer = _among_peers(own, whole, given, rules.neighbours)
+        near[rows], enlarged[rows] = to_standard(nearest, scale), closer / scale
         if photos.colours is not None:
             off[rows] = _off_colour(photos.colours[rows], given)
         trusted = trust[rows] > 0.5
         peers[rows] = trusted.sum() - trusted
-    other, nearest = _nearest_other(photos.vectors, photos.owner, centres)
+    other, place_of_other = _nearest_other(photos.vectors, photos.owner, centres)
     classified = Classification(
         states=np.zeros(n, np.int8),
         reasons=np.zeros((n, len(REASONS)), bool),
@@ -194,8 +199,8 @@ def _figures(photos: _Photos, trust: Floats, rules: GarbageRules) -> Classificat
         centre=centre,
         level=level,
         near=near,
-        other=other,
-        other_product=np.where(nearest < 0, -1, photos.ids[nearest]),
+        other=np.where(place_of_other < 0, other, to_standard(other, scale)),
+        other_product=np.where(place_of_other < 0, -1, photos.ids[place_of_other]),
         enlarged=enlarged,
         off_colour=off,
         peers=peers,

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from satchel.curate.duplicates import Groups, duplicate_candidates
 from satchel.curate.geometry import PictureFeatures, compare, describe
 from satchel.curate.rules import DuplicateThresholds
+from satchel.encode.fit import from_standard
 from satchel.errors import CatalogueError, PhotoError
 from satchel.images import RGB
 from satchel.nearest import nearest_rows
@@ -35,6 +36,7 @@ class KnownPictures:
         known: shape (g, d), float32, of length 1: vectors of the known photos.
         read_new, read_known: return the pixels of a row of either.
         rules: when two photos are copies.
+        scale: how many times the built-in encoder's distances those of the vectors are.
     """
 
     def __init__(
@@ -44,12 +46,15 @@ class KnownPictures:
         read_new: Callable[[int], RGB],
         read_known: Callable[[int], RGB],
         rules: DuplicateThresholds,
+        *,
+        scale: float = 1.0,
     ) -> None:
         self._rules = rules
         self._new = lru_cache(CACHED_FEATURES)(lambda row: _described(read_new, row))
         self._known = lru_cache(CACHED_FEATURES)(lambda row: _described(read_known, row))
-        self._near_known = _neighbours(new, known, rules)
-        self._near_new = duplicate_candidates(new, rules.neighbours, rules.min_cosine)
+        least = from_standard(rules.min_cosine, scale)
+        self._near_known = _neighbours(new, known, rules.neighbours, least)
+        self._near_new = duplicate_candidates(new, rules.neighbours, least)
         self._count = len(new)
 
     def is_known(self, row: int) -> bool:
@@ -82,12 +87,12 @@ def _described(read: Callable[[int], RGB], row: int) -> PictureFeatures | None:
 
 
 def _neighbours(
-    new: Vectors, known: Vectors, rules: DuplicateThresholds
+    new: Vectors, known: Vectors, neighbours: int, min_cosine: float
 ) -> Sequence[Sequence[int]]:
     """Return the known rows near each new one, the nearest first."""
-    k = min(rules.neighbours, len(known))
+    k = min(neighbours, len(known))
     if not len(new) or not k:
         return [[]] * len(new)
     cosines, rows = nearest_rows(new, known, k)
-    near = cosines >= rules.min_cosine
+    near = cosines >= min_cosine
     return [own[held].tolist() for own, held in zip(rows, near, strict=True)]

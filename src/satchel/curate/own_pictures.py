@@ -17,12 +17,13 @@ import numpy as np
 from satchel.curate.geometry import SIDE_PX, PictureFeatures, compare, describe
 from satchel.curate.rules import DuplicateThresholds
 from satchel.encode.embed import as_query
+from satchel.encode.fit import from_standard
 from satchel.errors import CatalogueError, PhotoError
 from satchel.images import RGB, decode, shrunk
 from satchel.records import PhotoEmbedding
 
 MIN_COSINE: Final = 0.8
-"""Cosine of a photo and any view of a catalogue photo from which their pixels are compared."""
+"""Standard cosine of a photo and any view of a catalogue photo from which pixels are compared."""
 
 NEAREST: Final = 5
 """Catalogue photos that a photo is compared with, at most."""
@@ -54,12 +55,14 @@ class OwnPictures:
         read: reads a stored photo's bytes.
         rules: when two photos are copies; no stamp is allowed for, since faint colour variants pass
             for one.
+        scale: how many times the built-in encoder's distances those of the vectors are.
     """
 
     stored: Callable[[Sequence[str]], Mapping[str, PhotoEmbedding]]
     n_passes: int
     read: Callable[[str], bytes]
     rules: DuplicateThresholds
+    scale: float = 1.0
 
     def copied(self, photo: PhotoEmbedding, near: Sequence[str]) -> frozenset[str]:
         """Return those catalogue photos of which this one is a copy.
@@ -92,6 +95,7 @@ class OwnPictures:
         A copy may be seen in another way than its picture: whole, where that shows its main good.
         """
         names = list(dict.fromkeys(near))[:NEAREST]
+        least = from_standard(MIN_COSINE, self.scale)
         found = self.stored(names)
         return [
             name
@@ -101,7 +105,7 @@ class OwnPictures:
                 float(view @ photo.vector)
                 for view in (as_query(one, self.n_passes).vector, one.whole, one.vector)
             )
-            >= MIN_COSINE
+            >= least
         ]
 
     def _read(self, name: str) -> RGB | None:

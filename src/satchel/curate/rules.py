@@ -104,7 +104,7 @@ class DuplicateThresholds(StrictModel):
         6, ge=0, description="nearest embeddings of each photo that are compared with it"
     )
     min_cosine: float = Field(
-        0.6, ge=-1, le=1, description="of two embeddings, for their photos to be compared"
+        0.6, ge=-1, le=1, description="standard, of two embeddings, for their photos to be compared"
     )
     min_inliers: int = Field(
         10,
@@ -144,9 +144,9 @@ class GarbageRules(StrictModel):
     """Outlier score of a photo among the others, and the states it leads to.
 
     The score is a logistic regression on cosines (`satchel.curate.garbage.Classification`): the
-    log-odds that a photo is wrong where every second one is. Weights are per 1 of cosine, fitted
-    for the built-in encoder by `benchmarks/garbage.py fit` on half A of the products of two
-    galleries; for another encoder they have to be fitted again.
+    log-odds that a photo is wrong where every second one is. Weights are per 1 of standard cosine
+    (`satchel.encode.fit`), fitted by `benchmarks/garbage.py fit` on half A of the products of two
+    galleries.
     """
 
     level: float = Field(

@@ -17,6 +17,9 @@ LITE: Final = MODELS / "lite0.json"
 """The light encoder: less accurate, and a third of the work."""
 
 
+NOT_CALIBRATED: Final = "not calibrated"
+"""What a card says of its confidence where nothing was measured."""
+
 OLDER: Final = ("coverage", "likely_at")
 """Keys of `Confidence` that are no longer used."""
 
@@ -55,6 +58,11 @@ class Confidence(StrictModel):
     )
     queries: int = Field(ge=0, description="how many this was fitted on")
     measured_on: str
+
+    @property
+    def measured(self) -> bool:
+        """Whether it was fitted to scores of this encoder; see `uncalibrated`."""
+        return self.measured_on != NOT_CALIBRATED
 
     @model_validator(mode="before")
     @classmethod
@@ -98,3 +106,13 @@ def read_card(path: Path = BUILTIN) -> EncoderCard:
         EncoderError: it is missing or not valid.
     """
     return load_card(path, EncoderCard)
+
+
+def uncalibrated() -> Confidence:
+    """The confidence of an encoder on which nothing was measured: nothing is called identified.
+
+    It is the built-in encoder's, since scores are as with that one: see `satchel.encode.fit`.
+    """
+    return read_card(BUILTIN).confidence.model_copy(
+        update={"identified_at": 1.0, "queries": 0, "measured_on": NOT_CALIBRATED}
+    )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from satchel.encode.card import EncoderCard
 from satchel.encode.embed import Closer, embed
 from satchel.encode.encoder import Encoder
+from satchel.encode.fit import NOT_MEASURED, EncoderFit
 from satchel.images import RGB
 from satchel.locate.locator import Locator
 from satchel.records import Box, PhotoEmbedding
@@ -21,10 +22,12 @@ class EmbeddingSpace:
     Attributes:
         card: of the encoder.
         locator: its id; None where the encoder's saliency locates.
+        fit: how its cosines compare with those that thresholds are stated for.
     """
 
     card: EncoderCard
     locator: str | None = None
+    fit: EncoderFit = NOT_MEASURED
 
     @property
     def id(self) -> str:
@@ -40,16 +43,18 @@ class Embedder:
 
     Attributes:
         locator: finds the object; None: the encoder's saliency does.
+        fit: of the space that it embeds in.
     """
 
     encoder: Encoder
     locator: Locator | None = None
+    fit: EncoderFit = NOT_MEASURED
 
     @property
     def space(self) -> EmbeddingSpace:
         """What its embeddings belong to."""
         locator = None if self.locator is None else self.locator.id
-        return EmbeddingSpace(self.encoder.card, locator)
+        return EmbeddingSpace(self.encoder.card, locator, self.fit)
 
     def embed(
         self,

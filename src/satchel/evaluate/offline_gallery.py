@@ -11,6 +11,7 @@ import numpy as np
 
 from satchel.arrays import Floats, Halves, Int8s, Ints
 from satchel.catalog.vectors import GalleryVectors
+from satchel.encode.fit import NOT_MEASURED, EncoderFit
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding, QueryView
 from satchel.search.indexing import assemble_index
 from satchel.search.rules import SearchRules
@@ -95,9 +96,9 @@ class OfflineGallery:
         """Local features of photos by name."""
         return [self._patches.read(int(name, 16)) for name in photos]
 
-    def searcher(self, rules: SearchRules) -> Searcher:
-        """Index the gallery under these rules."""
-        return Searcher(assemble_index(self, rules), self.patches)
+    def searcher(self, rules: SearchRules, fit: EncoderFit = NOT_MEASURED) -> Searcher:
+        """Index the gallery under these rules, and the fit of its embedding space."""
+        return Searcher(assemble_index(self, rules, fit), self.patches)
 
     def photo(self, position: int) -> PhotoEmbedding:
         """The embedding of a photo; `as_query` makes it a query."""

@@ -38,7 +38,7 @@ class Near:
     """The nearest photos of two products.
 
     Attributes:
-        cosine: of the two photos, in [-1, 1].
+        cosine: of the two photos, standard, in [-1, 1].
         photos: SHA-256 of each, in the order of the pair.
     """
 
@@ -79,7 +79,7 @@ def least_cosine(confidence: Confidence, chance: float) -> float:
 
 
 class LeastCosine(NamedTuple):
-    """Cosine in the index's space from which on two products are near-duplicates.
+    """Standard cosine in the index's space from which on two products are near-duplicates.
 
     Attributes:
         usual: see `least_cosine`.
@@ -128,7 +128,8 @@ class Journal:
             (i, kind.brand, kind.category, sorted(kind.colours)) for i, kind in kinds.items()
         ]
         of_kinds = zlib.crc32(json.dumps(sorted(described)).encode())
-        gallery = f"{index.encoder} {index.gallery.revision} {index.rules.model_dump_json()}"
+        measured = f"{index.rules.model_dump_json()} {index.fit.model_dump_json()}"
+        gallery = f"{index.encoder} {index.gallery.revision} {measured}"
         return cls(path, f"{gallery} {tuple(least)} {of_kinds} {BLOCK_ROWS}")
 
     def read(self) -> tuple[int, Pairs]:
@@ -230,7 +231,8 @@ def _neighbours(
         at_once = max(1, min(BLOCK_ROWS, MAX_CELLS // k))
         for first in range(0, len(rows), at_once):
             block = rows[first : first + at_once]
-            cosines, photos = index.search(index.gallery.vectors[block], k)
+            found, photos = index.search(index.gallery.vectors[block], k)
+            cosines = index.standard(found)
             for row, near, there in zip(block.tolist(), cosines, photos, strict=True):
                 n_near = int((near >= least).sum())
                 if n_near == k < len(index) and len(np.unique(products[there])) <= MAX_NEAR:

@@ -21,6 +21,7 @@ from safetensors.numpy import save_file
 from satchel.arrays import Bools, Floats, Ints
 from satchel.catalog.vectors import GalleryVectors
 from satchel.encode.colour import COLOURS
+from satchel.encode.fit import NOT_MEASURED, EncoderFit, to_standard
 from satchel.errors import DamagedIndex
 from satchel.files import atomic_path, storage_error
 from satchel.nearest import nearest_rows
@@ -28,7 +29,7 @@ from satchel.search.patch_matching import PatchSpace, fit_patch_space
 from satchel.search.rules import SearchRules
 from satchel.search.whitening import Rows, Whitening, whiten_gallery
 
-LAYOUT: Final = "satchel-index-4"
+LAYOUT: Final = "satchel-index-5"
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 
@@ -48,6 +49,7 @@ class GalleryIndex:
         whitening: fitted to them; see `prepared`.
         rules: settings of the comparison.
         space: where patches are compared; empty for an encoder without patch output.
+        fit: how the encoder's cosines and weights compare with the built-in one's.
     """
 
     gallery: GalleryVectors
@@ -55,6 +57,7 @@ class GalleryIndex:
     whitening: Whitening = field(default_factory=Whitening.none)
     rules: SearchRules = PLAIN
     space: PatchSpace = field(default_factory=PatchSpace.none)
+    fit: EncoderFit = NOT_MEASURED
 
     @classmethod
     def of(
@@ -64,20 +67,51 @@ class GalleryIndex:
         view_deviations: Rows,
         rules: SearchRules,
         patches: npt.NDArray[np.int8] | None = None,
+        *,
+        fit: EncoderFit = NOT_MEASURED,
     ) -> GalleryIndex:
         """Build the index of an embedded gallery.
 
         Args:
             view_deviations: shape (m, d), float32; see `VectorStore.view_deviations`.
             patches: shape (p, e), of a sample of its photos; None without patch output.
+            fit: of the embedding space.
         """
         whitening = whiten_gallery(gallery.vectors, gallery.products, view_deviations, rules)
         if gallery.colours is None:
             rules = rules.model_copy(update={"colour_weight": 0.0})
-        searched = _concatenate(whitening(gallery.vectors), gallery.colours, rules.colour_weight)
         space = PatchSpace.none() if patches is None else fit_patch_space(patches)
-        searched_gallery = replace(gallery, vectors=searched, colours=None)
-        return cls(searched_gallery, encoder, whitening, rules, space)
+        index = cls(gallery, encoder, whitening, rules, space, fit)
+        searched = _concatenate(whitening(gallery.vectors), gallery.colours, index.colour_weight)
+        return replace(index, gallery=replace(gallery, vectors=searched, colours=None))
+
+    @property
+    def made_of(self) -> tuple[str, int, SearchRules, tuple[float, float, float]]:
+        """Embedding space, revision of the catalogue, rules and fit: of others it is stale."""
+        return self.encoder, self.gallery.revision, self.rules, self.fit.in_search
+
+    @property
+    def colour_weight(self) -> float:
+        """Weight of colours relative to the encoder's own cosine of whitened vectors."""
+        return self.rules.colour_weight * self.fit.colours * self.fit.searched
+
+    @property
+    def patch_weight(self) -> float:
+        """Weight of local features; see `SearchRules`."""
+        return self.rules.patch_weight * self.fit.patches
+
+    @property
+    def scale(self) -> float:
+        """How many times the built-in encoder's distances are those in search space.
+
+        Distances of whitened vectors are `fit.searched` times as large, those of colours the same.
+        """
+        standard = self.rules.colour_weight * self.fit.colours
+        return self.fit.searched * (1 + standard) / (1 + self.colour_weight)
+
+    def standard(self, cosines: Floats) -> Floats:
+        """Cosines in search space as the built-in encoder's would be: scores are made of these."""
+        return to_standard(cosines, self.scale)
 
     def prepared(self, queries: Rows) -> Rows:
         """Map query vectors into search space.
@@ -89,7 +123,7 @@ class GalleryIndex:
             queries: shape (q, d) or (q, d + c), float32: vectors, with colours concatenated
                 where this index compares colours.
         """
-        weight = self.rules.colour_weight
+        weight = self.colour_weight
         size = self.gallery.vectors.shape[1] - (COLOURS if weight else 0)
         return _concatenate(self.whitening(queries[:, :size]), queries[:, size:], weight)
 
@@ -102,7 +136,7 @@ class GalleryIndex:
         Returns:
             shape (m, c), float32; c = 0 where this index does not compare colours.
         """
-        weight = self.rules.colour_weight
+        weight = self.colour_weight
         if not weight:
             return searched[:, :0]
         return searched[:, -COLOURS:] * np.float32(np.sqrt((1 + weight) / weight))
@@ -157,6 +191,7 @@ class GalleryIndex:
             "layout": LAYOUT,
             "encoder": self.encoder,
             "rules": self.rules.model_dump_json(),
+            "fit": self.fit.model_dump_json(),
             "revision": str(self.gallery.revision),
         }
         checksum = {"checksum": _checksum(metadata, tensors)}
@@ -204,22 +239,24 @@ def _read(metadata: dict[str, str], tensors: Tensors) -> GalleryIndex:
     if metadata.get("layout") != LAYOUT or expected != _checksum(metadata, tensors):
         raise ValueError("its layout or checksum differs")
     rules = SearchRules.model_validate_json(metadata["rules"])
-    _check_shapes(tensors, rules)
+    fit = EncoderFit.model_validate_json(metadata["fit"])
+    _check_shapes(tensors, colours=rules.colour_weight * fit.colours > 0)
     gallery = GalleryVectors(
         tensors["vectors"], tensors["products"], tensors["photos"], int(metadata["revision"])
     )
     space = PatchSpace(tensors["patch_centre"], tensors["patch_axes"])
-    return GalleryIndex(gallery, metadata["encoder"], Whitening(tensors["whitening"]), rules, space)
+    whitening = Whitening(tensors["whitening"])
+    return GalleryIndex(gallery, metadata["encoder"], whitening, rules, space, fit)
 
 
-def _check_shapes(tensors: Tensors, rules: SearchRules) -> None:
+def _check_shapes(tensors: Tensors, *, colours: bool) -> None:
     """Check that the tensors' types and shapes agree.
 
     Raises:
         ValueError: they do not.
     """
     rows, columns = tensors["vectors"].shape
-    size = columns - (COLOURS if rules.colour_weight else 0)
+    size = columns - (COLOURS if colours else 0)
     patch, axes = len(tensors["patch_centre"]), tensors["patch_axes"].shape[1]
     expected: dict[str, tuple[type[np.generic], list[tuple[int, ...]]]] = {
         "vectors": (np.float32, [(rows, columns)]),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -17,6 +17,7 @@ from satchel.catalog.store import Catalogue
 from satchel.catalog.vectors import GalleryVectors
 from satchel.decoding.decoder import IN_PROCESS, Decoder
 from satchel.encode.embedder import Embedder, EmbeddingSpace
+from satchel.encode.fit import NOT_MEASURED, EncoderFit
 from satchel.errors import (
     CatalogueError,
     DamagedIndex,
@@ -46,6 +47,7 @@ def embed_gallery(
     store: PhotoStore,
     embedder: Embedder,
     *,
+    only: Set[str] | None = None,
     limits: PhotoLimits | None = None,
     decoder: Decoder = IN_PROCESS,
     on_problem: Callable[[Problem], None],
@@ -57,13 +59,14 @@ def embed_gallery(
 
     Args:
         embedder: with one thread, since several batches are under way at once.
+        only: SHA-256 of the photos in question, if not all of them are.
         limits: caps on what decoding a stored photo may cost.
         decoder: what decodes the photos.
         on_problem: called with each stored photo that cannot be embedded.
         progress: advanced by the photos of each commit.
     """
     space = embedder.space.id
-    photos = catalogue.vectors.missing(space)
+    photos = (one for one in catalogue.vectors.missing(space) if only is None or one[1] in only)
     jobs = batched(photos, BATCH_PHOTOS)
     read = partial(_read, catalogue, store, decoder, limits)
 
@@ -180,11 +183,14 @@ class CatalogueGallery:
         return self._catalogue.vectors.patches(self.encoder, photos)
 
 
-def assemble_index(gallery: EmbeddedGallery, rules: SearchRules) -> GalleryIndex:
+def assemble_index(
+    gallery: EmbeddedGallery, rules: SearchRules, fit: EncoderFit = NOT_MEASURED
+) -> GalleryIndex:
     """Learn the index of an embedded gallery: whitening, colours and the space of local features.
 
     Args:
         gallery: of at least one photo.
+        fit: of its embedding space.
     """
     vectors = gallery.vectors()
     return GalleryIndex.of(
@@ -193,6 +199,7 @@ def assemble_index(gallery: EmbeddedGallery, rules: SearchRules) -> GalleryIndex
         gallery.view_deviations(at_most=MAX_DEVIATIONS),
         rules,
         _some_patches(gallery, vectors.photos),
+        fit=fit,
     )
 
 
@@ -221,7 +228,7 @@ def build_index(
         StorageError: the index cannot be written.
     """
     progress.begin("write the index", 0)
-    index = assemble_index(CatalogueGallery(catalogue, space), rules)
+    index = assemble_index(CatalogueGallery(catalogue, space), rules, space.fit)
     index.save(path)
     return index
 
@@ -241,10 +248,10 @@ def open_index(
         index = GalleryIndex.load(path)
     except DamagedIndex:
         index = None
-    wanted = (space.id, catalogue.revision(), rules)
-    if index is not None and (index.encoder, index.gallery.revision, index.rules) == wanted:
+    wanted = (space.id, catalogue.revision(), rules, space.fit.in_search)
+    if index is not None and index.made_of == wanted:
         return index
-    index = assemble_index(CatalogueGallery(catalogue, space), rules)
+    index = assemble_index(CatalogueGallery(catalogue, space), rules, space.fit)
     try:
         index.save(path)
     except StorageError as error:

@@ -44,7 +44,7 @@ class RankedProduct:
 
     Attributes:
         product: database id.
-        score: cosine in [-1, 1].
+        score: standard cosine in [-1, 1]; see `GalleryIndex.standard`.
         photo: SHA-256 of its gallery photo that is nearest to the query.
         photos: how many gallery photos it has, ≥ 1.
         colour_similarity: of the photo with the most similar colours, in [0, 1].
@@ -75,8 +75,8 @@ def rank_products(
     """Rank the products of the gallery for one item.
 
     1. A product's score for one query photo is the mean of the cosines to its gallery photos, each
-       with the weight exp(`SHARPNESS` × cosine). Cosines include colours; see
-       `GalleryIndex.prepared`. Several query photos: the mean over them.
+       with the weight exp(`SHARPNESS` × cosine). Cosines are standard and include colours; see
+       `GalleryIndex`. Several query photos: the mean over them.
     2. The first `reranked` products are compared by their `PHOTOS_PER_PRODUCT` nearest photos. With
        n, the mean number of photos of these products, two terms are interpolated with the score:
        collaborative scores with the weight `rerank_weight` × (1 − 1 / n), and patch similarities,
@@ -142,7 +142,7 @@ def _shortlist(
 ) -> tuple[_Shortlist, Floats]:
     """Score the products of these rows and keep the first `count`; scores are descending."""
     vectors = index.vectors_of(rows)
-    cosines = queries @ vectors.T
+    cosines = index.standard(queries @ vectors.T)
     products, starts = np.unique(index.gallery.products[rows], return_index=True)
     ends = np.r_[starts[1:], len(rows)]
     weights = np.exp(SHARPNESS * cosines)
@@ -172,11 +172,11 @@ def _rerank(
     # With one photo per product, reconstruction adds nothing to the cosine.
     if weight := rules.rerank_weight * (1 - 1 / shortlist.mean_photos):
         scores = _interpolate(scores, shortlist.collaborative_scores(queries, nearest), weight)
-    if matcher is not None and shortlist.index.space and rules.patch_weight:
+    if matcher is not None and shortlist.index.space and shortlist.index.patch_weight:
         patches = similarities[:count, 1] = shortlist.patch_similarities(matcher, nearest)
         # With several photos per product, the mean of vectors covers what changes between photos
         # and is more reliable than the patches of one of them.
-        weight = rules.patch_weight / shortlist.mean_photos**2
+        weight = shortlist.index.patch_weight / shortlist.mean_photos**2
         scores = _interpolate(scores, patches, weight * _scale(scores[:count], patches))
     return scores, similarities
 
@@ -238,7 +238,9 @@ class _Shortlist:
         for query, near in zip(queries, nearest, strict=True):
             products = np.repeat(np.arange(len(near)), [len(rows) for rows in near])
             photos = self.vectors[np.concatenate(near)]
-            scores.append(collaborative_scores(query, photos, products, len(near)))
+            scores.append(
+                collaborative_scores(query, photos, products, len(near), self.index.scale)
+            )
         mean: Floats = np.mean(scores, axis=0)
         return mean
 

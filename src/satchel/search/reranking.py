@@ -31,7 +31,11 @@ RIDGE: Final = 0.1
 
 
 def collaborative_scores(
-    query: Floats, photos: Floats, products: npt.NDArray[np.integer], count: int
+    query: Floats,
+    photos: Floats,
+    products: npt.NDArray[np.integer],
+    count: int,
+    scale: float = 1.0,
 ) -> Floats:
     """Score products by the share of the query that their photos reconstruct.
 
@@ -39,12 +43,14 @@ def collaborative_scores(
         query: shape (d,), of length 1.
         photos: shape (m, d), of length 1.
         products: shape (m,), the product of each photo, in [0, count).
+        scale: how many times the built-in encoder's distances theirs are.
 
     Returns:
         shape (count,), float32: about 1 for a product that holds the query photo itself, about 0
         for one that adds nothing to the others; may be negative.
     """
-    kernel = np.exp(STEEPNESS * (photos @ photos.T - 1))
+    steepness = STEEPNESS / scale
+    kernel = np.exp(steepness * (photos @ photos.T - 1))
     kernel[np.diag_indices_from(kernel)] += RIDGE
-    weights = np.linalg.solve(kernel, np.exp(STEEPNESS * (photos @ query - 1)))
+    weights = np.linalg.solve(kernel, np.exp(steepness * (photos @ query - 1)))
     return np.bincount(products, weights, count).astype(np.float32)

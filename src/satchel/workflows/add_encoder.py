@@ -23,7 +23,7 @@ from satchel.convert.gate import KINDS, Exported, Kind, best
 from satchel.convert.licence import Licence
 from satchel.convert.sources import ONNX, Provenance, Source, default_name, resolve
 from satchel.convert.spec import check_size
-from satchel.encode.card import LITE, Confidence, EncoderCard, read_card
+from satchel.encode.card import EncoderCard, uncalibrated
 from satchel.encode.encoder import INPUT, OUTPUTS
 from satchel.encode.registry import BUILTINS, CARD, NAME_PATTERN
 from satchel.errors import EncoderError, PhotoError, UsageError
@@ -39,7 +39,6 @@ from satchel.workflows.encoders import PROVENANCE, AddedEncoder, Figures
 from satchel.workspace import Workspace
 
 MODEL: Final = "model.onnx"
-NOT_CALIBRATED: Final = "not calibrated"
 
 MEASURED_PHOTOS: Final = 48
 """Photos that files are compared on, each whole and cropped to its object."""
@@ -338,13 +337,6 @@ def _of_onnx(source: Source, wanted: Wanted, photos: Sequence[_Photo], progress:
 
 
 # -- keeping ---------------------------------------------------------------------------------------
-
-
-def uncalibrated() -> Confidence:
-    """The confidence of an encoder on which nothing was measured: nothing is called identified."""
-    return read_card(LITE).confidence.model_copy(
-        update={"identified_at": 1.0, "queries": 0, "measured_on": NOT_CALIBRATED}
-    )
 
 
 def _card(

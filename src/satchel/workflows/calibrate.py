@@ -239,4 +239,5 @@ def _pictures(
         lambda row: decoder.decode(read_photo(embedded[row].path, limits), limits=limits),
         lambda row: decoder.decode(workspace.photos.read(gallery.photos[row].tobytes().hex())),
         workspace.settings.curate.duplicates,
+        scale=space.fit.distance,
     )

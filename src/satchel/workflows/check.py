@@ -24,6 +24,9 @@ from satchel.catalog.vectors import GalleryVectors
 from satchel.confidence.stored import FOLDER as CALIBRATIONS
 from satchel.confidence.stored import read_calibration
 from satchel.encode.card import read_card
+from satchel.encode.embedder import EmbeddingSpace
+from satchel.encode.fit import FOLDER as FITS
+from satchel.encode.fit import read_fit
 from satchel.encode.registry import CARD, serving_card
 from satchel.errors import CatalogueError, DamagedIndex, SatchelError
 from satchel.locate.registry import configured_locator
@@ -34,7 +37,7 @@ from satchel.search.index import GalleryIndex
 from satchel.search.indexing import build_index
 from satchel.search.rules import SearchRules
 from satchel.served import load_embedder, served_space
-from satchel.workflows.index import embed_missing
+from satchel.workflows.embedding import embed_missing
 from satchel.workspace import Workspace
 
 BATCH: Final = 64
@@ -180,7 +183,7 @@ class _Checking:
         return replace(fault, reason=f"{fault.reason}; {hint}")
 
     def models(self) -> Iterator[Fault]:
-        """The served encoder, the locator, promoted models and calibrations."""
+        """The served encoder, the locator, promoted models, calibrations and fits."""
         models = self._workspace.models
         cards = {path.parent.name: path for path in sorted(models.glob(f"*/{CARD}"))}
         checks: dict[str, Callable[[], object]] = {"served encoder": self._served}
@@ -189,6 +192,8 @@ class _Checking:
             checks[f"models/{name}"] = partial(_model, path)
         for path in sorted((models / CALIBRATIONS).glob("*.json")):
             checks[f"calibration {path.stem[:12]}…"] = partial(read_calibration, models, path.stem)
+        for path in sorted((models / FITS).glob("*.json")):
+            checks[f"fit {path.stem[:12]}…"] = partial(read_fit, models, path.stem)
         self._progress.begin("models", len(checks))
         for name, check in checks.items():
             try:
@@ -232,7 +237,7 @@ class _Checking:
         if not len(gallery.vectors):
             return
         self.result.checked[Part.INDEX] = 1
-        reason = _index_fault(path, gallery, space.id, rules)
+        reason = _index_fault(path, gallery, space, rules)
         if reason is None:
             return
         if self._repair:
@@ -242,15 +247,16 @@ class _Checking:
             yield Fault(Part.INDEX, path.name, f"{reason}; run `satchel index`")
 
 
-def _index_fault(path: Path, gallery: GalleryVectors, space: str, rules: SearchRules) -> str | None:
+def _index_fault(
+    path: Path, gallery: GalleryVectors, space: EmbeddingSpace, rules: SearchRules
+) -> str | None:
     if not path.exists():
         return "is missing"
     try:
         index = GalleryIndex.load(path)
     except DamagedIndex as error:
         return str(error)
-    found = (index.encoder, index.gallery.revision, index.rules)
-    if found != (space, gallery.revision, rules):
+    if index.made_of != (space.id, gallery.revision, rules, space.fit.in_search):
         return "is of an earlier state of the catalogue, or of other settings"
     same = np.array_equal(index.gallery.photos, gallery.photos)
     if not (same and np.array_equal(index.gallery.products, gallery.products)):

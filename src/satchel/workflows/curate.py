@@ -32,7 +32,8 @@ from satchel.progress import SILENT, Progress
 from satchel.records import Problem
 from satchel.search.indexing import build_index
 from satchel.served import load_embedder
-from satchel.workflows.index import embed_missing
+from satchel.workflows.embedding import embed_missing
+from satchel.workflows.fit import fit_space
 from satchel.workspace import Workspace
 
 
@@ -68,9 +69,10 @@ def curate_catalogue(
         CatalogueError: there are no photos.
     """
     embedder = embedder or load_embedder(workspace, threads=1)
-    space = embedder.space
     catalogue, store = workspace.catalogue, workspace.photos
     problems = list(embed_missing(workspace, embedder, progress=progress))
+    space = fit_space(workspace, embedder.space, progress=progress)
+    scale = space.fit.distance
     if catalogue.curation.count_unmeasured():
         limits = workspace.settings.photos.limits()
         with DecoderPool(memory_bytes=limits.max_decode_bytes) as decoder:
@@ -82,12 +84,13 @@ def curate_catalogue(
         raise CatalogueError("there are no photos to curate: import some with `satchel import`")
     if shops := shops_to_search(photos):
         measure_marks(catalogue.curation, store, photos, shops, progress=progress)
-    if pairs := pairs_to_compare(photos, rules.duplicates, compared_pairs(catalogue.curation)):
+    compared = compared_pairs(catalogue.curation)
+    if pairs := pairs_to_compare(photos, rules.duplicates, compared, scale=scale):
         compare_pairs(catalogue.curation, store, pairs, rules.duplicates, progress=progress)
     copies = confirmed_copies(photos, compared_pairs(catalogue.curation), rules.duplicates)
     if rows := unmeasured(photos, copies):
         measure_fineness(catalogue.curation, store, photos, rows, progress=progress)
-    summary = decide_all(catalogue.curation, photos, rules)
+    summary = decide_all(catalogue.curation, photos, rules, scale=scale)
     build_index(
         catalogue, space, workspace.index_path, workspace.settings.search, progress=progress
     )
@@ -96,11 +99,19 @@ def curate_catalogue(
 
 
 def decide_all(
-    curation: CurationStore, photos: GalleryPhotos, rules: CurationRules
+    curation: CurationStore,
+    photos: GalleryPhotos,
+    rules: CurationRules,
+    *,
+    scale: float = 1.0,
 ) -> CurationSummary:
-    """Decide on every photo and write all states and reasons in one transaction."""
+    """Decide on every photo and write all states and reasons in one transaction.
+
+    Args:
+        scale: how many times the built-in encoder's distances those of the vectors are.
+    """
     copies = confirmed_copies(photos, compared_pairs(curation), rules.duplicates)
-    states = decide(photos, copies, rules)
+    states = decide(photos, copies, rules, scale=scale)
     changed = curation.set_states(
         (link, state.state.value, state.reasons)
         for link, state in zip(photos.link_ids, states, strict=True)

@@ -33,8 +33,9 @@ from satchel.parallel import cores, map_in_order
 from satchel.progress import SILENT, Progress
 from satchel.records import WHOLE_PHOTO, PhotoEmbedding
 from satchel.served import load_locator, served_space
+from satchel.workflows.embedding import embed_missing
 from satchel.workflows.encoders import known_encoder
-from satchel.workflows.index import embed_missing
+from satchel.workflows.fit import fit_space
 from satchel.workspace import Workspace
 
 MOST_QUERIES: Final = 1_000
@@ -143,15 +144,17 @@ def _measured(
             f"{len(problems)} photos could not be embedded, the first: {problems[0]}; curate or "
             "remove them first"
         )
-    stored = stored_photos(workspace.catalogue, embedder.space, gallery.photos)
-    offline = OfflineGallery(stored, gallery.products, encoder=embedder.space.id)
+    space = fit_space(workspace, embedder.space, progress=progress)
+    stored = stored_photos(workspace.catalogue, space, gallery.photos)
+    offline = OfflineGallery(stored, gallery.products, encoder=space.id)
     if known is None:
         right = [gallery.products[at] for at in gallery.queries]
         queries = list(_own(offline, gallery.queries, card.n_passes))
     else:
         queries, right = _of_known(workspace, embedder, known, progress)
     progress.begin("rank", len(queries))
-    ranked = rank_queries(offline.searcher(workspace.settings.search), queries, progress=progress)
+    searcher = offline.searcher(workspace.settings.search, space.fit)
+    ranked = rank_queries(searcher, queries, progress=progress)
     ranks = ranked.ranks(right)
     top = {k: interval(((ranks > 0) & (ranks <= k)).astype(float), right) for k in (1, 5)}
     timed = _timed(workspace, path, gallery.photos[:TIMED_PHOTOS])

@@ -26,7 +26,7 @@ from satchel.evaluate.report import (
     accuracy_figures,
 )
 from satchel.progress import SILENT, Progress, Uncounted
-from satchel.served import load_locator
+from satchel.served import load_locator, space_of
 from satchel.train.backbones import Backbone
 from satchel.train.classifier import load_classifier, predict
 from satchel.train.encoder import NetworkEmbeddings, load_encoder, network_embeddings
@@ -150,7 +150,8 @@ def _evaluate(
             "`satchel split NAME --fewest 3`"
         )
     progress.begin("evaluate", len(queries))
-    embedder = Embedder(encoder, load_locator(part.workspace))
+    fit = space_of(part.workspace, encoder.card).fit
+    embedder = Embedder(encoder, load_locator(part.workspace), fit)
     ranked = rank_part(part, embedder, progress=progress, keep_vectors=embedding)
     more = further(part)
     evaluations = _log(part.workspace.split_path(split_name), model, part.name)

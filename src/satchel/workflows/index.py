@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from satchel.decoding.pool import DecoderPool
-from satchel.encode.embedder import Embedder
 from satchel.progress import SILENT, Progress
 from satchel.records import Problem
-from satchel.search.indexing import build_index, embed_gallery
+from satchel.search.indexing import build_index
 from satchel.served import load_embedder
+from satchel.workflows.embedding import embed_missing
+from satchel.workflows.fit import fit_space
 from satchel.workspace import Workspace
 
 
@@ -39,36 +39,9 @@ def index_catalogue(workspace: Workspace, *, progress: Progress = SILENT) -> Ind
     problems = embed_missing(workspace, embedder, progress=progress)
     index = build_index(
         workspace.catalogue,
-        embedder.space,
+        fit_space(workspace, embedder.space, progress=progress),
         workspace.index_path,
         workspace.settings.search,
         progress=progress,
     )
     return IndexResult(missing - len(problems), len(index), problems)
-
-
-def embed_missing(
-    workspace: Workspace, embedder: Embedder, *, progress: Progress = SILENT
-) -> tuple[Problem, ...]:
-    """Embed the photos that are new; return those that could not be.
-
-    Args:
-        embedder: with one thread, since several photos are under way at once.
-    """
-    missing = workspace.catalogue.vectors.count_missing(embedder.space.id)
-    if not missing:
-        return ()
-    problems: list[Problem] = []
-    limits = workspace.settings.photos.limits()
-    progress.begin("embed", missing)
-    with DecoderPool(memory_bytes=limits.max_decode_bytes) as decoder:
-        embed_gallery(
-            workspace.catalogue,
-            workspace.photos,
-            embedder,
-            limits=limits,
-            decoder=decoder,
-            on_problem=problems.append,
-            progress=progress,
-        )
-    return tuple(problems)

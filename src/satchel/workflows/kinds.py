@@ -12,7 +12,7 @@ from satchel.adapt.head import adapt_head
 from satchel.adapt.network import adapt_network
 from satchel.adapt.settings import AdaptSettings
 from satchel.convert.gate import Exported, Kind
-from satchel.encode.card import BUILTIN, LITE, EncoderCard, read_card
+from satchel.encode.card import BUILTIN, LITE, EncoderCard, read_card, uncalibrated
 from satchel.onnx_model import read_model
 from satchel.progress import Progress
 from satchel.train.backbones import Backbone
@@ -115,12 +115,13 @@ def _export_network(
     ) -> tuple[EncoderCard, list[Exported]]:
         backbone, side_px = load(run)
         record = run.read()
-        about = {
+        about: dict[str, Any] = {
             "architecture": f"{backbone.name} without classifier, average-pooled",
             "weights": f"trained from {backbone.weights} on {_split_of(record)}",
             "licence": "that of the photos it was trained on",
             "input_side_px": side_px,
             "preprocessing": "inside the model",
+            "confidence": uncalibrated(),
         }
         card = read_card(LITE).model_copy(update=about)
         return card, export_encoder(backbone, photos, side_px, kinds)

@@ -27,7 +27,8 @@ from satchel.search.indexing import build_index
 from satchel.served import load_locator, space_of
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
-from satchel.workflows.index import embed_missing
+from satchel.workflows.embedding import embed_missing
+from satchel.workflows.fit import fit_space
 from satchel.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -88,15 +89,19 @@ def promote_encoder(workspace: Workspace, name: str, *, progress: Progress) -> E
 
 
 def _embed_gallery(workspace: Workspace, path: Path, card: EncoderCard, progress: Progress) -> None:
-    """Embed the photos that this encoder has not embedded; without any, the model is not read."""
-    if not workspace.catalogue.vectors.count_missing(space_of(workspace, card).id):
-        return
-    embedder = Embedder(Encoder.load(path, threads=1), load_locator(workspace))
-    problems = embed_missing(workspace, embedder, progress=progress)
-    if problems:
-        raise EncoderError(
-            f"{len(problems)} photos could not be embedded, the first: {problems[0]}"
-        )
+    """Embed the photos that this encoder has not embedded, and measure how far apart it finds them.
+
+    The model is not read where all are embedded.
+    """
+    space = space_of(workspace, card)
+    if workspace.catalogue.vectors.count_missing(space.id):
+        embedder = Embedder(Encoder.load(path, threads=1), load_locator(workspace))
+        problems = embed_missing(workspace, embedder, progress=progress)
+        if problems:
+            raise EncoderError(
+                f"{len(problems)} photos could not be embedded, the first: {problems[0]}"
+            )
+    fit_space(workspace, space, progress=progress)
 
 
 def _serve(workspace: Workspace, name: str, card: EncoderCard) -> None:
@@ -135,7 +140,7 @@ def _confidence(workspace: Workspace, run: Run, card: EncoderCard) -> Confidence
 
     gallery = OfflineGallery(stored(split.train), [place[code] for code, _ in split.train])
     pairs = rank_pairs(
-        gallery.searcher(workspace.settings.search),
+        gallery.searcher(workspace.settings.search, space.fit),
         (Query(as_query(photo, card.n_passes)) for photo in stored(val)),
         [place[code] for code, _ in val],
     )

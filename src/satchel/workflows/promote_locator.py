@@ -33,7 +33,8 @@ from satchel.progress import SILENT, Progress
 from satchel.search.indexing import build_index
 from satchel.served import load_embedder, served_space
 from satchel.train.runs import Run
-from satchel.workflows.index import embed_missing
+from satchel.workflows.embedding import embed_missing
+from satchel.workflows.fit import fit_space
 from satchel.workspace import Workspace
 
 MOST_QUERIES: Final = 1000
@@ -121,7 +122,7 @@ def promote_locator(
     with contextlib.suppress(IndexMissing):  # an empty catalogue: there is nothing to search yet
         build_index(
             workspace.catalogue,
-            served_space(candidate),
+            fit_space(candidate, served_space(candidate), progress=progress),
             workspace.index_path,
             workspace.settings.search,
         )
@@ -166,7 +167,7 @@ def _right(
         Query(as_query(gallery.photo(row), passes), [int(gallery.rows[row])])
         for row in rows.tolist()
     )
-    searcher = gallery.searcher(workspace.settings.search)
+    searcher = gallery.searcher(workspace.settings.search, space.fit)
     ranked = rank_queries(searcher, queries, progress=progress)
     right: Bools = ranked.ranks(products[rows]) == 1
     return right

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -19,6 +19,7 @@ from satchel.collect.searching import Searched
 from satchel.collect.store import CandidateStore
 from satchel.decoding.pool import DecoderPool
 from satchel.encode.embedder import Embedder
+from satchel.encode.fit import read_fit
 from satchel.errors import CatalogueError, UsageError
 from satchel.fetch.client import FetchClient
 from satchel.progress import SILENT, Progress
@@ -182,6 +183,8 @@ def _prerank(
     progress: Progress,
 ) -> None:
     limits = workspace.settings.photos.limits()
+    # Curation may just have measured it.
+    embedder = replace(embedder, fit=read_fit(workspace.models, embedder.space.id))
     with (
         collecting(workspace) as headers,
         FetchClient(fetch_rules(workspace)) as client,

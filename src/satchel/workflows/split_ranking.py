@@ -116,7 +116,7 @@ def rank_part(
         own = part.own.tolist()
         photos = kept(as_query(gallery.photo(at), embedder.encoder.n_passes) for at in own)
         to_rank = map(Query, photos, ([row] for row in gallery.rows[own].tolist()))
-    searcher = gallery.searcher(part.workspace.settings.search)
+    searcher = gallery.searcher(part.workspace.settings.search, embedder.fit)
     found = rank_queries(searcher, to_rank, progress=progress)
     return RankedPart(
         found.ranks(queries.labels),
