@@ -28,9 +28,8 @@ Keys = Mapping[str, str | tuple[str, ...]]
 other names follow the layout's prefix."""
 
 
-def _layer(ours: str, theirs: str, parts: str = "wb") -> dict[str, str]:
-    ends = {"w": "weight", "b": "bias", "g": "weight"}
-    return {f"{ours}.{part}": f"{theirs}.{ends[part]}" for part in parts}
+def _layer(ours: str, theirs: str) -> dict[str, str]:
+    return {f"{ours}.w": f"{theirs}.weight", f"{ours}.b": f"{theirs}.bias"}
 
 
 def _norm(ours: str, theirs: str) -> dict[str, str]:
