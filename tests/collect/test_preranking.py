@@ -78,12 +78,14 @@ def add(
 
 
 @contextmanager
-def thumbnails(workspace: Workspace, decoder: Decoder = IN_PROCESS) -> Iterator[Thumbnails]:
+def thumbnails(
+    workspace: Workspace, decoder: Decoder = IN_PROCESS, most_bytes: int = 1_000_000
+) -> Iterator[Thumbnails]:
     headers = {"User-Agent": "Satchel"}
     with FetchClient(FetchRules(http=True, networks=["127.0.0.1"])) as client:
         rules, permissions = CollectRules(delay_s=0), Permissions(client, headers)
         context = SourceContext(workspace.folder, rules, client, permissions, headers)
-        yield Thumbnails(context, decoder, PhotoLimits(), EMBEDDER, Patience())
+        yield Thumbnails(context, decoder, PhotoLimits(), EMBEDDER, Patience(), most_bytes)
 
 
 def rank(candidates: CandidateStore, thumbnails: Thumbnails) -> int:
@@ -136,6 +138,15 @@ def test_scores_outlast_a_kill(workspace: Workspace, site: PhotoSite) -> None:
         rank(candidates, small)
     requests = sorted(count for path, count in site.requests.items() if path.startswith("/small/"))
     assert requests == [1] * (2 * SCORES_AT_ONCE + 4) + [2]
+
+
+def test_thumbnails_count_as_bytes(workspace: Workspace, site: PhotoSite) -> None:
+    candidates = add(workspace, site, range(20))
+    sizes = [len(site.pages[f"/small/{number}.jpg"][0]) for number in range(20)]
+    with thumbnails(workspace, most_bytes=sum(sizes[:3])) as small:
+        assert rank(candidates, small) == 15
+    assert small.received_bytes == sum(sizes[:3])
+    assert sum(path.startswith("/small/") for path in site.requests) == 3
 
 
 def test_what_people_accept_meanwhile_does_not_become_spare(

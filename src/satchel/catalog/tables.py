@@ -144,13 +144,13 @@ class PhotoPairRow(Base):
 
 
 class DecisionRow(Base):
-    """One decision of a person: about photos of products, a group of look-alikes, or an edit.
+    """One decision of a person: about photos, a group of look-alikes, candidates, or an edit.
 
     `kind` is a `satchel.catalog.decisions.Choice`. A decision is never deleted: `undone_at` and
     `undone_by` say when it was undone and by whom. What it was about, and what was before, are
     its subjects. `group_id` is the group that a decision on look-alikes is about. An edit of the
     catalogue has no subjects: `about` names what it was about (`satchel.catalog.edits`), and what
-    was before are its `ChangedRow`s.
+    was before are its `ChangedRow`s; that of candidates is in `satchel.collect.tables`.
     """
 
     __tablename__ = "decisions"

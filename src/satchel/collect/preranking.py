@@ -46,15 +46,22 @@ SCORES_AT_ONCE: Final = 20
 IDLE_S: Final = 0.02
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Thumbnails:
-    """How thumbnails are fetched and embedded."""
+    """How thumbnails are fetched and embedded.
+
+    Attributes:
+        most_bytes: that are fetched, at most; what is beyond has no score.
+        received_bytes: so far.
+    """
 
     context: SourceContext
     decoder: Decoder
     limits: PhotoLimits
     embedder: Embedder
     patience: Patience
+    most_bytes: int
+    received_bytes: int = 0
 
     def embed(
         self, spares: Sequence[Spare], progress: Progress = SILENT
@@ -65,7 +72,7 @@ class Thumbnails:
             candidates and their vectors; those whose thumbnail cannot be had are left out.
         """
         hosts = self._queues(spares)
-        while hosts:
+        while hosts and self.received_bytes < self.most_bytes:
             asked = False
             for host in tuple(hosts):
                 one = host.take(time.monotonic())
@@ -99,6 +106,7 @@ class Thumbnails:
         assert one.thumbnail is not None
         context = self.context
         outcome = fetch(one.thumbnail, context.client, context.permissions, context.headers)
+        self.received_bytes += len(outcome.body)
         if not host.finish(one, outcome, time.monotonic()) or outcome.kind is not Kind.PHOTO:
             return None
         try:

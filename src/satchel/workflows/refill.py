@@ -46,6 +46,7 @@ class Refilled:
     Attributes:
         searched: what became of each source, of each round.
         rounds: searches again that were made now.
+        received_bytes: of thumbnails and photos.
         short: products that still have too few photos, by code, with how many they have.
         stopped: host → why it was left until the next run.
         ended: why no further round was made.
@@ -121,11 +122,12 @@ def refill(
         done.searched += searched
         done.rounds += 1
         missing = {code: wanted - kept for code, kept in done.short.items()}
-        _prerank(
+        done.received_bytes += _prerank(
             workspace,
             embedder,
             missing,
             lessons,
+            spent_bytes=done.received_bytes,
             patience=patience or Patience(),
             progress=progress,
         )
@@ -179,9 +181,11 @@ def _prerank(
     missing: dict[str, int],
     lessons: Lessons,
     *,
+    spent_bytes: int,
     patience: Patience,
     progress: Progress,
-) -> None:
+) -> int:
+    """Choose which candidates wait; return the bytes of the thumbnails that this took."""
     limits = workspace.settings.photos.limits()
     # Curation may just have measured it.
     embedder = replace(embedder, fit=read_fit(workspace.models, embedder.space.id))
@@ -191,7 +195,8 @@ def _prerank(
         DecoderPool(memory_bytes=limits.max_decode_bytes) as decoder,
     ):
         context = source_context(workspace, client, headers)
-        thumbnails = Thumbnails(context, decoder, limits, embedder, patience)
+        most = workspace.settings.collect.max_mb * 1_000_000 - spent_bytes
+        thumbnails = Thumbnails(context, decoder, limits, embedder, patience, most)
         prerank(
             missing,
             _vectors(workspace, embedder, missing.keys()),
@@ -200,6 +205,7 @@ def _prerank(
             lessons,
             progress=progress,
         )
+    return thumbnails.received_bytes
 
 
 def _vectors(workspace: Workspace, embedder: Embedder, codes: Collection[str]) -> dict[str, Floats]:
