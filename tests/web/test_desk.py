@@ -117,6 +117,32 @@ def test_the_queue_is_filtered_and_a_filter_stays(desk: Desk) -> None:
     desk.send("second", f"/desk/{cheap}/renew", status=409)  # keeping is not taking
 
 
+def test_the_queue_is_filtered_by_state_and_by_second_opinions(desk: Desk) -> None:
+    seller, expert = desk.clients["seller"], desk.clients["expert"]
+    new, taken, opined = (
+        submitted(seller, CODES[at], price_krw=price, seed=10 * at + 9)
+        for at, price in enumerate((400_000, 500_000, DEAR))
+    )
+    for one in (opined, taken):
+        ok(expert.post(f"{API}/desk/{one}/claim"))
+    ok(expert.post(f"{API}/desk/{opined}/certify", json={"code": CODES[2], "seconds": 5}))
+    for query, wanted in (
+        ("", {new, taken, opined}),
+        ("state=submitted", {new, opined}),
+        ("state=in_review", {taken}),
+        ("second=true", {opined}),
+        ("state=in_review&second=true", set()),
+    ):
+        page = desk.see("second", f"/desk?{query}")
+        assert {one for one in (new, taken, opined) if one in page} == wanted
+        found = ok(desk.clients["second"].get(f"{API}/desk/queue?{query}"))
+        assert {one["listing"]["id"] for one in found["waiting"]} == wanted
+        assert found["total"] == len(wanted)
+    on = desk.send("second", "/desk/next?second=true&state=submitted")
+    assert on.headers["location"] == f"/desk/{opined}?state=submitted&second=True"
+    assert desk.clients["second"].get(f"{API}/desk/queue?state=sold").status_code == 422
+
+
 @pytest.mark.parametrize(
     ("step", "sent", "said"),
     [

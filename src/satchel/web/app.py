@@ -165,7 +165,6 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     if problem.kind.status >= 500 and isinstance(error, SatchelError | OSError):
         logging.getLogger(__name__).warning("%s: %s", problem.kind.slug, error)
     log_refusal(request, problem.kind.status, problem.kind.slug)
-    response: Response | None
     if wants_page(request):
         response = await _problem_page(request, problem)
     else:

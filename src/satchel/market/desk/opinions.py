@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Engine, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, exists, insert, select
 
 from satchel.catalog.database import inserted_id
 from satchel.market.desk.records import Opinion, OpinionKind, Reason
@@ -57,6 +57,15 @@ def standings_of(connection: Connection, listings: Sequence[Listing]) -> dict[in
         if row.round == rounds[row.listing_id]:
             found[row.listing_id].append(_opinion(row))
     return {listing: Standing(tuple(opinions)) for listing, opinions in found.items()}
+
+
+def with_opinion() -> ColumnElement[bool]:
+    """The condition that a listing has an opinion that counts, as `standing_of` finds it."""
+    return exists().where(
+        OpinionRow.listing_id == ListingRow.id,
+        OpinionRow.round == ListingRow.round,
+        OpinionRow.kind != OpinionKind.ASK_PHOTOS.value,
+    )
 
 
 def record(

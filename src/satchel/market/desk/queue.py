@@ -21,6 +21,7 @@ from satchel.market.desk.opinions import (
     opinions_on,
     standing_of,
     standings_of,
+    with_opinion,
 )
 from satchel.market.desk.records import Opinion
 from satchel.market.listings.changes import Outbox, as_listings, read_listing, take, write
@@ -43,12 +44,16 @@ class Filters:
     Attributes:
         brand: of the product that the seller chose, as the catalogue writes it.
         mine: claimed by this account.
+        state: submitted or in review.
+        second: whether only those are wanted on which an expert gave an opinion in this round.
     """
 
     brand: str | None = None
     from_krw: int | None = None
     to_krw: int | None = None
     mine: int | None = None
+    state: State | None = None
+    second: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,4 +276,8 @@ def _chosen(filters: Filters) -> Any:
         chosen = chosen.where(ListingRow.price_krw <= filters.to_krw)
     if filters.mine is not None:
         chosen = chosen.where(ListingRow.claimed_by == filters.mine)
+    if filters.state is not None:
+        chosen = chosen.where(ListingRow.state == filters.state.value)
+    if filters.second:
+        chosen = chosen.where(with_opinion())
     return chosen

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Path, Query, Response
 
 from satchel.errors import Forbidden, UnknownListing
 from satchel.market.desk.queue import Filters
 from satchel.market.desk.seen import seen_before
-from satchel.market.listings.states import Actor
+from satchel.market.listings.states import Actor, State
 from satchel.market.roles import Role, Scope
 from satchel.web.access import EVERYBODY, allow
 from satchel.web.api.openapi import curl, problems
@@ -65,11 +65,17 @@ def queue(
     from_krw: Price = None,
     to_krw: Price = None,
     mine: bool = False,
+    state: Annotated[
+        Literal[State.SUBMITTED, State.IN_REVIEW] | None, Query(description="Where they are.")
+    ] = None,
+    second: Annotated[
+        bool, Query(description="Only those on which an expert gave an opinion already.")
+    ] = False,
     page: PageNumber = 1,
 ) -> Queue:
     """Give the listings that wait for an expert, the oldest first."""
     actor = actor_of(who)
-    filters = Filters(brand, from_krw, to_krw, actor.account if mine else None)
+    filters = Filters(brand, from_krw, to_krw, actor.account if mine else None, state, second)
     total, waiting = market.goods.queue.waiting(filters, page=page)
     return Queue(total=total, waiting=[QueueEntry.of(one, actor) for one in waiting])
 

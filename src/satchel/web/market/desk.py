@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlencode
 
 from fastapi import APIRouter, Depends, Form, Query
@@ -20,7 +20,7 @@ from satchel.market.desk.queue import PAGE, Filters, require_claim
 from satchel.market.desk.records import MAX_ASKED, MAX_ASKED_CHARS, Reason
 from satchel.market.listings.fields import MAX_PRICE_KRW, Grade
 from satchel.market.listings.records import Listing
-from satchel.market.listings.states import Actor, StepName
+from satchel.market.listings.states import Actor, State, StepName
 from satchel.market.roles import Role
 from satchel.web.access import allow
 from satchel.web.market.api_listings import Id, actor_of
@@ -46,6 +46,8 @@ class Wanted(BaseModel):
     from_krw: str = Field("", max_length=20)
     to_krw: str = Field("", max_length=20)
     mine: bool = False
+    state: Literal["", "submitted", "in_review"] = ""
+    second: bool = False
 
     def filters(self, actor: Actor) -> Filters:
         """Convert for an expert; a price that is no number counts as none."""
@@ -54,6 +56,8 @@ class Wanted(BaseModel):
             _won(self.from_krw),
             _won(self.to_krw),
             actor.account if self.mine else None,
+            State(self.state) if self.state else None,
+            self.second,
         )
 
     def link(self, public_id: str = "", **more: object) -> str:
