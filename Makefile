@@ -11,7 +11,7 @@ TRAIN ?= 1
 PARALLEL = -n auto --dist loadfile
 INSTALL = $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-fast test-slow coverage check docs docs-serve bench bench-slow serve browser axe clean
+.PHONY: demo test test-fast test-slow coverage check docs docs-serve pictures bench bench-slow serve browser axe clean
 
 demo: $(VENV)/.market  ## import the demo catalogue, identify two unseen photos, open a shop, serve the pages
 	@$(BIN)/satchel init $(DEMO)
@@ -48,6 +48,9 @@ check: $(VENV)/.dev  ## lint, format, types, import contract, private words
 docs: $(VENV)/.docs  ## the documentation site, into site/; warnings are errors
 	$(BIN)/python scripts/docs_reference.py
 	$(BIN)/zensical build --clean --strict
+
+pictures: $(VENV)/.dev browser  ## the pictures of pages that the guide shows, taken anew
+	$(BIN)/python scripts/docs_pictures.py
 
 docs-serve: $(VENV)/.docs  ## the documentation site at http://127.0.0.1:8000, built anew on every change
 	$(BIN)/python scripts/docs_reference.py
