@@ -2,8 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+from sqlalchemy import update
+
 from market.goods import Market
+from satchel.catalog.database import writing
+from satchel.catalog.tables import ProductRow
 from satchel.market.listings.states import StepName
+from satchel.market.sale.colours import COLOURS, names_of_colour
 from satchel.market.sale.shelf import Wanted
 
 
@@ -39,3 +45,30 @@ def test_what_the_machine_said_is_not_read_for_everybody(tmp_path: Path) -> None
     assert known.machine == {"candidates": []}
     assert shown.machine is None
     assert shown.photos == known.photos
+
+
+@pytest.mark.parametrize("names", COLOURS)
+def test_a_colour_is_found_by_each_of_its_names(names: frozenset[str]) -> None:
+    assert all(names_of_colour(name) == names for name in names)
+    assert all(names_of_colour(name.upper()) == names for name in names)
+
+
+def test_words_name_one_colour_at_most_and_others_none() -> None:
+    words = [name for names in COLOURS for name in names]
+    assert len(words) == len(set(words))
+    assert names_of_colour("lady") == names_of_colour("") == frozenset()
+
+
+@pytest.mark.parametrize("colour", ["Black", "블랙", "Matt black"])
+def test_goods_are_found_by_the_names_of_their_colour(tmp_path: Path, colour: str) -> None:
+    market = Market.make(tmp_path)
+    engine = market.goods.queue._engine
+    with writing(engine) as connection, connection.begin():
+        black = update(ProductRow).where(ProductRow.code == "M1").values(colour=colour)
+        connection.execute(black)
+    offered = on_sale(market)
+    for text in ("black", "블랙", "검정", "검은색 lady", "Lady BLACK"):
+        found = market.goods.shelf.find(Wanted(text=text))
+        assert [one.public_id for one in found.listings] == [offered], text
+    for text in ("red", "빨간", "검정 speedy"):
+        assert market.goods.shelf.find(Wanted(text=text)).total == 0, text

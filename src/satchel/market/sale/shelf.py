@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Connection, Engine, delete, func, null, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, func, null, or_, select
 
 from satchel.catalog.brands import Brands
 from satchel.catalog.dialect import insert_or_replace
@@ -17,6 +17,7 @@ from satchel.market.listings.changes import as_listings
 from satchel.market.listings.records import Listing, ListingEvent
 from satchel.market.listings.states import PUBLIC, State, StepName
 from satchel.market.listings.tables import ListingRow
+from satchel.market.sale.colours import names_of_colour
 from satchel.market.sale.tables import SaleItemRow
 from satchel.records import Facet, FacetValue
 from satchel.text import folded
@@ -250,7 +251,13 @@ class Shelf:
         state = State.SOLD if wanted.sold else State.ON_SALE
         found: list[ColumnElement[bool]] = [SaleItemRow.state == state.value]
         for word in folded(wanted.text).split()[:MAX_WORDS]:
-            found.append(SaleItemRow.words.contains(word, autoescape=True))
+            colour = func.lower(SaleItemRow.colour)
+            found.append(
+                or_(
+                    SaleItemRow.words.contains(word, autoescape=True),
+                    *(colour.contains(name) for name in sorted(names_of_colour(word))),
+                )
+            )
         if wanted.brand and without != "brand":
             keys = [self._brands.key(brand) for brand in wanted.brand]
             found.append(SaleItemRow.brand_key.in_(keys))
