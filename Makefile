@@ -36,7 +36,7 @@ coverage: $(VENV)/.dev browser axe  ## lines of src that the tests run; fails be
 	$(BIN)/pytest -m "not slow" $(PARALLEL) --cov --cov-report=term --cov-fail-under=95
 
 test-slow: $(VENV)/.dev browser  ## the slow tests: 100,000 rows in bounded memory
-	$(BIN)/pytest -m slow
+	$(BIN)/pytest -m slow --timeout 3600
 
 check: $(VENV)/.dev  ## lint, format, types, import contract, private words
 	$(BIN)/ruff check .
