@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,6 +168,9 @@ def test_codes_are_read_from_workbooks(tmp_path: Path, rows: list[tuple[object, 
         ("a.xlsx", "", "no usable Excel workbook"),
         ("a.txt", "\n", "expected codes"),
         ("a.txt", "a\x1bb\n", "printable"),
+        ("a.txt", "a" * 500, "1 to [0-9]+ printable"),
+        ("a.csv", 'code,name\nS1,Anna\nS2,"Bea\nS3,Carla\n', "line 3 of a.csv .*quote"),
+        ("a.jsonl", '{"code": {"is": "S1"}}\n', "text or numbers in line 1"),
     ],
 )
 def test_other_lists_of_codes_are_refused(
@@ -176,6 +180,12 @@ def test_other_lists_of_codes_are_refused(
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         read_codes(path)
+
+
+def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "codes.csv")
+    with pytest.raises(UsageError, match="found no file at"):
+        read_codes(tmp_path / "codes.csv")
 
 
 # -- searches -------------------------------------------------------------------------------------

@@ -10,11 +10,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
-from satchel.catalog.csv_records import Record
+from satchel.catalog.csv_records import Lines, Record, read_records
 from satchel.catalog.encodings import inspect_text
 from satchel.catalog.headers import CODE, name_columns
 from satchel.catalog.importers import CSV_SUFFIXES, JSONL_SUFFIXES
-from satchel.catalog.rows import MAX_CODE_CHARS, MAX_VALUE_CHARS, tidy
+from satchel.catalog.rows import MAX_VALUE_CHARS, checked_code, tidy
 from satchel.catalog.store import Catalogue
 from satchel.catalog.table_rows import HEADER_RECORDS, Header, find_header
 from satchel.catalog.workbook import WORKBOOK_SUFFIXES, inspect_workbook
@@ -36,6 +36,8 @@ def read_codes(path: Path, encoding: str | None = None) -> list[Product]:
             f"expected a list of codes as text, CSV, XLSX or JSON Lines, got {path.name}; save it "
             "as CSV UTF-8"
         )
+    if path.exists() and not path.is_file():
+        raise UsageError(f"expected a list of codes, found no file at {path}; check the path")
     try:
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"expected at most {MAX_BYTES:,} bytes in {path.name}; split it")
@@ -45,11 +47,9 @@ def read_codes(path: Path, encoding: str | None = None) -> list[Product]:
         raise UsageError(f"{path} cannot be read ({reason}); check the path") from None
     listed: dict[str, Product] = {}
     for row in rows:
-        code = tidy(row.get(CODE, ""))
-        if not code:
+        if not row.get(CODE, "").strip():
             continue
-        if len(code) > MAX_CODE_CHARS or not code.isprintable():
-            raise UsageError(f"expected codes of printable characters, got {code[:80]!r}")
+        code = checked_code(row[CODE])
         values = {name: tidy(row.get(name, ""))[:MAX_VALUE_CHARS] for name in PRODUCT_FIELDS}
         filled: dict[str, Any] = {name: value for name, value in values.items() if value}
         listed.setdefault(code, replace(Product(code), **filled))
@@ -100,12 +100,15 @@ def _rows_of(path: Path, encoding: str | None) -> Iterator[dict[str, str]]:
 
 
 def _csv(text: str, name: str) -> list[Record]:
-    delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    try:
-        rows = csv.reader(StringIO(text), delimiter=delimiter)
-        return [Record(rows.line_num, cells, "") for cells in rows]
-    except csv.Error as error:
-        raise UsageError(f"{name} cannot be read as CSV: {error}") from None
+    class Dialect(csv.excel):
+        delimiter = max(",;\t", key=text.partition("\n")[0].count)
+
+    columns = text.partition("\n")[0].count(Dialect.delimiter) + 1
+    lines = Lines(StringIO(text, newline=""))
+    records = list(read_records(lines, Dialect, lambda cells: len(cells) == columns))
+    if fault := next((one for one in records if one.fault), None):
+        raise UsageError(f"line {fault.line} of {name} cannot be read: {fault.fault}")
+    return records
 
 
 def _sheet(path: Path) -> list[Record]:
@@ -151,6 +154,11 @@ def _json_rows(text: str, path: Path) -> Iterator[dict[str, str]]:
             assert isinstance(value, dict)
         except (ValueError, RecursionError, AssertionError):
             raise UsageError(f"expected a JSON object in line {number} of {path.name}") from None
+        if nested := next((one for one in value.values() if isinstance(one, dict | list)), None):
+            raise UsageError(
+                f"expected text or numbers in line {number} of {path.name}, "
+                f"got {str(nested)[:80]!r}"
+            )
         names = name_columns(tuple(value))
         yield {
             name: str(one)
