@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from conftest import jpeg
+from satchel.collect.codes import add_products
 from satchel.confidence.stored import calibration_path
+from satchel.records import Product
 from satchel.served import served_space
 from satchel.train.runs import Run, RunRecord
 from satchel.workflows.doctor import Health, diagnose
@@ -23,6 +25,12 @@ def test_an_empty_workspace_says_to_import(workspace: Workspace) -> None:
     assert (status.products, status.photos, status.index) == (0, 0, IndexState.MISSING)
     (step,) = status.next_steps()
     assert "satchel import" in step
+
+
+def test_products_without_photos_are_to_be_collected(workspace: Workspace) -> None:
+    add_products([Product("S1")], workspace.catalogue)
+    first, *_ = read_status(workspace).next_steps()
+    assert "satchel collect" in first
 
 
 def test_a_filled_workspace_has_nothing_to_index(filled: Workspace) -> None:

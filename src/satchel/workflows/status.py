@@ -65,6 +65,12 @@ class WorkspaceStatus:
         if not self.products:
             yield "put products in: satchel import catalogue.csv, or a folder with one per code"
             return
+        if not self.photos:
+            yield (
+                "collect photos of your products: satchel collect --source NAME, or put photos in: "
+                "satchel import"
+            )
+            return
         if self.unembedded or self.index in (IndexState.MISSING, IndexState.DAMAGED):
             new = f"{self.unembedded:,} photos are not searched yet: " if self.unembedded else ""
             yield f"{new or 'write the index: '}satchel index"
