@@ -265,7 +265,8 @@ def read_settings(path: Path) -> Settings:
     except OSError as error:
         raise WorkspaceError(f"cannot read the settings {path}: {reason(error)}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WorkspaceError(f"{path} is not valid TOML: {error}") from None
+        twice = "; write below the [table] that is there already" if "twice" in str(error) else ""
+        raise WorkspaceError(f"{path} is not valid TOML: {error}{twice}") from None
     except ValidationError as error:
         raise WorkspaceError(
             f"{path}: {reason(error, Settings)}; run `satchel init` in an empty folder to see a "

@@ -483,6 +483,7 @@ def test_the_settings_file_that_init_writes_is_valid_and_holds_the_defaults(tmp_
         ("[identify]\ntop = 500\n", "identify.top: input should be less than or equal to 50"),
         ("[identify]\ntips = 5\n", "identify.tips: there is no such setting"),
         ("[identify\n", "is not valid TOML"),
+        ("[identify]\n[collect]\n[identify]\n", "that is there already"),
     ],
 )
 def test_bad_settings(tmp_path: Path, text: str, message: str) -> None:
