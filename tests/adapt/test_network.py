@@ -12,7 +12,7 @@ import pytest
 from conftest import fill, fill_with_shapes
 from satchel.catalog.decisions import Choice
 from satchel.catalog.lookalike_groups import GroupState, Proposal
-from satchel.encode.card import LITE, read_card
+from satchel.encode.card import LITE
 from satchel.encode.encoder import Encoder
 from satchel.encode.registry import serve_model, serving_card
 from satchel.errors import UsageError
@@ -177,7 +177,7 @@ def test_adapt_serve_and_find_a_product_that_came_later(workspace: Workspace) ->
         if value.is_floating_point():
             torch.testing.assert_close(kept[name], (value + best[f"backbone.{name}"]) / 2)
     card = promote_run(workspace, run, progress=SILENT)
-    assert card.confidence == read_card(LITE).confidence  # synthetic photos do not measure it
+    assert not card.confidence.measured  # by synthetic photos it cannot be
     assert serving_card(workspace.models).parent.name == "adapt-fp16"
 
     # A product that no training saw is found once it is imported and embedded.
