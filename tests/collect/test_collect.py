@@ -176,9 +176,35 @@ def test_addresses_inside_are_refused_with_a_reason_and_nothing_is_connected_to(
     if done.problems:
         said = str(refusals.by_count()[0][1])
     else:
-        said = " ".join(collect_photos(workspace, patience=QUICK).stopped.values())
+        assert not collect_photos(workspace, patience=QUICK).stopped
+        ((state, said),) = states(workspace).values()
+        assert state == "refused"  # a later run would find the same
     assert re.search(reason, said), said
     assert not links(workspace)
+
+
+@pytest.mark.parametrize("addresses", [["10.0.0.1"], ["127.0.0.1", "10.0.0.1"]])
+def test_a_name_that_has_an_address_inside_is_refused(
+    addresses: list[str],
+    workspace: Workspace,
+    site: PhotoSite,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where another of its addresses is one that a setting allows."""
+    real = socket.getaddrinfo
+
+    def resolve(host: Any, *more: Any, **named: Any) -> Any:
+        names = addresses if host == "bags.test" else [host]
+        return [one for name in names for one in real(name, *more, **named)]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    url = site.photo("a").replace("127.0.0.1", "bags.test")
+    found = collected(settings(workspace), url_list(tmp_path, [("M1", url)]))
+    state, reason = found["photos/a.jpg"]
+    assert state == "refused"
+    assert "bags.test (10.0.0.1) is not a public address" in reason
+    assert not site.requests
 
 
 def test_a_host_that_blocks_is_left_and_its_urls_wait(
@@ -340,6 +366,17 @@ def test_csv_and_json_lines_are_read(tmp_path: Path) -> None:
     row = {"code": "M1", "photo": "https://a.test/1.jpg", "page": "https://a.test/m1"}
     lines.write_text(json.dumps({**row, "license": "CC0"}) + "\n")
     assert found_in(lines) == expected
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".xml", ".xlsx", ""])
+def test_a_pipe_a_folder_and_nothing_are_no_list(suffix: str, tmp_path: Path) -> None:
+    pipe, folder = tmp_path / f"pipe{suffix}", tmp_path / f"folder{suffix}"
+    os.mkfifo(pipe)
+    folder.mkdir()
+    nothing = tmp_path / f"none{suffix}"
+    for path, kind in ((pipe, "no regular file"), (folder, "a folder"), (nothing, "nothing")):
+        with pytest.raises(UsageError, match=f"expected a list of .* got {kind} at "):
+            open_list(path)
 
 
 ITEM = """<item><g:id>17</g:id>{mpn}<title>Bag &amp; strap</title><link>https://a.test/p</link>

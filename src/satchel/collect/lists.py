@@ -61,8 +61,9 @@ def open_list(path: Path, encoding: str | None = None, columns: Columns = ()) ->
     Raises:
         UsageError: it cannot be read, or has no such columns.
     """
-    root = root_tag(path) if path.is_file() and path.suffix.lower() == ".xml" else ""
+    _check_file(path)
     if path.suffix.lower() == ".xml":
+        root = root_tag(path)
         if root not in FEEDS:
             raise UsageError(
                 f"expected a Google Merchant feed (<rss> or <feed>) at {path}, got "
@@ -73,6 +74,21 @@ def open_list(path: Path, encoding: str | None = None, columns: Columns = ()) ->
     guessed = tuple(pair for pair in _guess(path) if pair[0] not in given)
     source = open_rows(path, None, encoding, (*columns, *guessed))
     return UrlList(source.total, lambda: (_found(row) for row in source.rows()), source.notes)
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what is no file, before anything opens it: a pipe would be waited for."""
+    try:
+        if path.is_file():
+            return
+        kind = "a folder" if path.is_dir() else "no regular file" if path.exists() else "nothing"
+    except OSError as error:
+        reason = (error.strerror or "unknown reason").lower()
+        raise UsageError(f"{path} cannot be read ({reason}); check the path") from None
+    raise UsageError(
+        f"expected a list of photos' addresses (.csv, .tsv, .xlsx, .jsonl, or a feed as .xml), got "
+        f"{kind} at {path}; check the path"
+    )
 
 
 def _found(row: Row) -> Found | RowProblem:

@@ -17,7 +17,7 @@ from protego import Protego
 
 from satchel._version import __version__
 from satchel.collect.recording import host_of
-from satchel.errors import FetchError, NotPermitted
+from satchel.errors import AddressRefused, FetchError, NotPermitted
 from satchel.fetch.client import FetchClient
 
 AGENT: Final = "Satchel"
@@ -42,12 +42,19 @@ def user_agent(contact: str) -> str:
 
 @dataclass(slots=True)
 class _Site:
-    """What one origin permits."""
+    """What one origin permits.
+
+    Attributes:
+        unclear: why that cannot be found out now.
+        refused: why nothing may be requested of it: its name leads to an address that is not
+            public, for instance, which no later run changes.
+    """
 
     lock: threading.Lock = field(default_factory=threading.Lock)
     robots: Protego | None = None
     reserved: list[tuple[Protego, bool]] = field(default_factory=list)
     unclear: str = ""
+    refused: str = ""
 
 
 class Permissions:
@@ -73,14 +80,13 @@ class Permissions:
 
         Raises:
             NotPermitted: robots.txt or a reservation speaks against it.
+            AddressRefused: its host, or where its robots.txt leads, may not be requested.
             HostUnclear: that cannot be found out now.
         """
         parsed = httpx2.URL(url)
         if self._is_permitted(parsed):
             return
         site = self._site(parsed)
-        if site.unclear:
-            raise HostUnclear(site.unclear)
         assert site.robots is not None
         if not site.robots.can_fetch(url, AGENT):
             raise NotPermitted("its robots.txt does not allow it")
@@ -121,11 +127,9 @@ class Permissions:
         """Return the sitemaps that a host's robots.txt names.
 
         Raises:
-            HostUnclear: it cannot be read now.
+            AddressRefused, HostUnclear: it may not be read, or cannot be now.
         """
         site = self._site(httpx2.URL(url))
-        if site.unclear:
-            raise HostUnclear(site.unclear)
         assert site.robots is not None
         return list(site.robots.sitemaps)
 
@@ -137,18 +141,26 @@ class Permissions:
         return url.host in self._permitted or host_of(url) in self._permitted
 
     def _site(self, url: httpx2.URL) -> _Site:
+        """Return what an origin permits; raises as `sitemaps`."""
         origin = _origin(url)
         with self._lock:
             site = self._sites.setdefault(origin, _Site())
         with site.lock:
-            if site.robots is None and not site.unclear:
+            if site.robots is None and not site.unclear and not site.refused:
                 self._ask(origin, site)
+        if site.refused:
+            raise AddressRefused(site.refused)
+        if site.unclear:
+            raise HostUnclear(site.unclear)
         return site
 
     def _ask(self, origin: str, site: _Site) -> None:
         try:
             status, body = self._get(f"{origin}/robots.txt")
             _, reservations = self._get(f"{origin}/.well-known/tdmrep.json")
+        except AddressRefused as error:
+            site.refused = f"its robots.txt may not be read: {error}"
+            return
         except FetchError as error:
             site.unclear = f"its robots.txt cannot be read ({error}): run this again later"
             return

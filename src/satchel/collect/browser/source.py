@@ -16,7 +16,7 @@ from satchel.collect.browser.search import PageSearch, Part, search
 from satchel.collect.permissions import HostUnclear
 from satchel.collect.queries import Query
 from satchel.collect.sources import FILES, Hit, SourceContext
-from satchel.errors import NotPermitted, PageFailed, SourceStopped
+from satchel.errors import AddressRefused, NotPermitted, PageFailed, SourceStopped
 from satchel.extras import need_extra
 from satchel.files import timestamp, write_atomically
 
@@ -138,7 +138,7 @@ class BrowserSource:
         profile = self._profile
         try:
             self._context.permissions.check(profile.search_url("bag"))
-        except (NotPermitted, HostUnclear) as error:
+        except (NotPermitted, AddressRefused, HostUnclear) as error:
             if profile.name not in self._context.ignore_robots_of:
                 raise SourceStopped(
                     f"{profile.title} does not allow programs to search it: of "
