@@ -24,8 +24,9 @@ from satchel.errors import (
     UsageError,
 )
 from satchel.market.desk.opinions import opinions_on
-from satchel.market.desk.records import OpinionKind, Reason
+from satchel.market.desk.records import Certificate, OpinionKind, Reason
 from satchel.market.listings.fields import Grade, ListingFields, ProposedProduct
+from satchel.market.listings.records import Listing
 from satchel.market.listings.states import Actor, State, StepName
 from satchel.market.listings.store import MAX_DRAFTS
 from satchel.market.listings.tables import ListingRow
@@ -328,6 +329,66 @@ def test_a_revoked_certificate_takes_the_good_off_sale(market: Market) -> None:
     assert market.goods.listings.get(listing.public_id).state is State.REJECTED
     assert not market.goods.decisions.certificate(certificate.public_id).holds
     assert market.goods.shelf.find(Wanted()).total == 0
+
+
+def _certificate(market: Market, listing: Listing) -> Certificate:
+    found = market.goods.decisions.certificate_of(listing)
+    assert found is not None
+    return found
+
+
+def test_a_certificate_ends_when_its_seller_revises_the_listing(market: Market) -> None:
+    listing, expert = market.certified(), market.actors["expert"]
+    first = _certificate(market, listing).public_id
+    market.step(listing, StepName.WITHDRAW, "seller")
+    assert market.goods.decisions.certificate(first).holds
+    revised = market.step(listing, StepName.REVISE, "seller")
+    ended = market.goods.decisions.certificate(first)
+    assert not ended.holds
+    assert ended.revoked_at is None
+    assert ended.superseded_at is not None
+    assert market.goods.decisions.certificate_of(revised) is None
+    market.step(listing, StepName.SUBMIT, "seller")
+    market.goods.queue.claim(listing.public_id, expert)
+    again = market.goods.decisions.certify(listing.public_id, "M1", expert, seconds=1)
+    assert _certificate(market, again).public_id != first
+    market.step(listing, StepName.OFFER, "seller")
+    after = market.goods.decisions.revoke(first, market.actors["admin"], "forged")
+    assert after.state is State.ON_SALE  # under the other one
+    assert market.goods.decisions.certificate(first).revoked_at is not None
+    assert _certificate(market, after).holds
+
+
+@pytest.mark.parametrize(
+    ("state", "then"),
+    [
+        (State.WITHDRAWN, State.WITHDRAWN),
+        (State.RESERVED, State.REJECTED),
+        (State.SOLD, State.SOLD),
+        (State.RETURNED, State.REJECTED),
+    ],
+)
+def test_a_certificate_is_revoked_in_every_state(market: Market, state: State, then: State) -> None:
+    listing = market.on_sale()
+    if state is State.WITHDRAWN:
+        market.step(listing, StepName.WITHDRAW, "seller")
+    else:
+        market.goods.reservations.reserve(listing.public_id, market.actors["buyer"])
+    if state in {State.SOLD, State.RETURNED}:
+        market.goods.reservations.sell(listing.public_id, market.actors["seller"])
+    if state is State.RETURNED:
+        market.step(listing, StepName.RETURN, "seller")
+    number = _certificate(market, listing).public_id
+    after = market.goods.decisions.revoke(number, market.actors["admin"], "forged")
+    assert after.state is then
+    assert not market.goods.decisions.certificate(number).holds
+    assert market.goods.reservations.of_listing(after) is None
+    if then is State.SOLD:
+        market.step(listing, StepName.RETURN, "seller")
+        with pytest.raises(StateConflict, match="no longer holds"):
+            market.step(listing, StepName.OFFER, "seller")
+    with pytest.raises(StateConflict, match="revoked before"):
+        market.goods.decisions.revoke(number, market.actors["admin"], "forged")
 
 
 def test_what_was_decided_cannot_be_changed(market: Market) -> None:

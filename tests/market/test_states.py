@@ -135,7 +135,8 @@ def test_random_walks_never_leave_the_table(
         except SatchelError:
             assert market.goods.listings.get(listing) == before
             continue
-        assert market.goods.listings.get(listing).version == before.version + 1
+        cancelled = name is StepName.REVOKE and before.state is State.RESERVED  # a step before it
+        assert market.goods.listings.get(listing).version == before.version + 1 + cancelled
     _require_legal(market, listing)
 
 

@@ -96,6 +96,17 @@ def test_photos_of_a_certificate_are_shown_though_its_listing_has_others(
     assert nobody.get(f"{shown}/{named}").headers["content-type"] == "image/jpeg"
     assert nobody.get(f"{shown}/{other['sha256']}").status_code == 404
     assert nobody.get(f"/certificates/{number}.pdf").content.startswith(b"%PDF")
+    said = ok(nobody.get(f"{API}/certificates/{number}"))
+    assert (said["holds"], said["revoked_at"]) == (False, None)
+    assert said["superseded_at"]
+    page = nobody.get(f"/certificates/{number}?lang=en", headers=PAGE).text
+    assert "WITHDRAWN: its seller has revised the listing." in page
+    assert "is valid." not in page
+    korean = nobody.get(f"/certificates/{number}?lang=ko", headers=PAGE).text
+    assert "판매자가 상품 정보를 수정해서 효력이 끝난 보증서예요." in korean
+    revoked = people["admin"].post(f"/certificates/{number}/revoke", data={"why": "위조"})
+    assert revoked.status_code == 303
+    assert "REVOKED" in nobody.get(f"/certificates/{number}?lang=en", headers=PAGE).text
 
 
 def test_an_expert_with_open_cases_is_shown_the_page(
@@ -179,3 +190,7 @@ def test_the_pdf_says_what_was_certified_in_both_languages() -> None:
     assert "정품 보증서" in text_of(korean)
     assert "취소된 보증서예요" in text_of(korean)
     assert "(2026-04-01)" in text_of(korean)
+    ended = made(superseded_at=datetime(2026, 4, 2))
+    text = text_of(certificate_pdf(ended, [], address, "en"))
+    assert "WITHDRAWN: its seller has revised the listing. (2026-04-02)" in text
+    assert "수정해서" in text_of(certificate_pdf(ended, [], address, "ko"))

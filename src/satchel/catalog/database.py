@@ -38,7 +38,7 @@ from satchel.errors import (
 )
 from satchel.validation import reason
 
-SCHEMA: Final = "0022"
+SCHEMA: Final = "0023"
 """The newest migration. A database that says so is not handed to Alembic, whose import is slow."""
 
 BUSY_TIMEOUT_MS: Final = 30_000

@@ -8,6 +8,7 @@ from typing import Final
 from sqlalchemy import Connection
 
 from satchel.jobs.queue import enqueue
+from satchel.market.desk.decisions import REVOKED
 from satchel.market.listings.records import Listing, ListingEvent
 from satchel.market.listings.states import StepName
 from satchel.market.listings.store import AGREE
@@ -28,7 +29,7 @@ EXPIRE: Final = "expire_reservations"
 
 def to_jobs(connection: Connection, listing: Listing, event: ListingEvent) -> None:
     """Queue what follows from a step."""
-    if event.step in {StepName.CERTIFY, StepName.REVOKE} or event.kind == AGREE:
+    if event.step in {StepName.CERTIFY, StepName.REVOKE} or event.kind in {AGREE, REVOKED}:
         enqueue(connection, TAKE_PHOTOS, {}, unique_key=TAKE_PHOTOS)
     elif event.step is StepName.OFFER:
         key = f"{PREPARE_PHOTOS}:{listing.public_id}"

@@ -24,18 +24,22 @@ from satchel.market.desk.records import (
     OpinionKind,
     Reason,
 )
-from satchel.market.desk.tables import CertificateRow
-from satchel.market.listings.changes import Outbox, read_listing, take
+from satchel.market.desk.tables import HOLDS, CertificateRow
+from satchel.market.listings.changes import Outbox, read_listing, take, write
 from satchel.market.listings.fields import Grade
 from satchel.market.listings.records import Listing
-from satchel.market.listings.states import Actor, StepName
+from satchel.market.listings.states import STEPS, Actor, State, StepName
 from satchel.market.listings.tables import ListingRow
 from satchel.market.roles import Role
+from satchel.market.sale.reservations import Outcome, end
 from satchel.records import PRODUCT_FIELDS
 
 ID_BYTES: Final = 12
 MAX_TEXT_CHARS: Final = 2_000
 MAX_SECONDS: Final = 24 * 60 * 60.0
+REVOKED: Final = "revoke_certificate"
+"""Kind of the event by which a certificate is revoked whose listing stays where it is."""
+
 NOBODY: Final = {"claimed_by": None, "claimed_until": None}
 
 
@@ -165,12 +169,15 @@ class Decisions:
             )
 
     def revoke(self, certificate: str, actor: Actor, why: str) -> Listing:
-        """Revoke a certificate; the listing goes back to its seller as rejected.
+        """Revoke a certificate, whatever became of its listing.
+
+        A good that is for sale under it goes back to its seller as rejected; a reservation of it is
+        cancelled. One that is sold or withdrawn, or was certified anew, stays where it is.
 
         Raises:
             UsageError: it does not say why.
             UnknownListing: there is no such certificate.
-            StateConflict: it was revoked before, or the good is reserved or sold.
+            StateConflict: it was revoked before.
             Forbidden: the actor is no admin.
         """
         if actor.role is not Role.ADMIN:
@@ -187,6 +194,13 @@ class Decisions:
                     "this certificate was revoked before", state=listing.state.value
                 )
             details = {"certificate": certificate, "why": why}
+            if found.holds and listing.state is State.RESERVED:
+                listing = end(connection, listing, Outcome.CANCELLED, actor, self.outbox)
+            if not found.holds or listing.state not in STEPS[StepName.REVOKE].sources:
+                return write(
+                    connection, listing, {}, actor,
+                    kind=REVOKED, details=details, outbox=self.outbox,
+                )  # fmt: skip
             return take(
                 connection, listing, StepName.REVOKE, actor, details=details, outbox=self.outbox
             )
@@ -204,7 +218,7 @@ class Decisions:
         """Return the certificate of a listing that holds, if there is one."""
         chosen = (
             select(CertificateRow.public_id)
-            .where(CertificateRow.listing_id == listing.id, CertificateRow.revoked_at.is_(None))
+            .where(CertificateRow.listing_id == listing.id, HOLDS)
             .order_by(CertificateRow.id.desc())
             .limit(1)
         )
@@ -305,4 +319,5 @@ def _certificate(connection: Connection, public_id: str) -> Certificate:
         issued_at=row.issued_at,
         revoked_at=row.revoked_at,
         revoked_why=row.revoked_why,
+        superseded_at=row.superseded_at,
     )

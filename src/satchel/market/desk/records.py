@@ -90,7 +90,8 @@ class Certificate:
         product: brand, name, category, colour and size by then.
         photos: SHA-256 of each.
         experts: accounts, in the order of their opinions.
-        revoked_why: None where it holds.
+        revoked_why: None where it was not revoked.
+        superseded_at: when its seller revised the listing; None where it was not revised.
     """
 
     public_id: str
@@ -103,8 +104,9 @@ class Certificate:
     issued_at: datetime
     revoked_at: datetime | None
     revoked_why: str | None
+    superseded_at: datetime | None = None
 
     @property
     def holds(self) -> bool:
-        """Whether it was not revoked."""
-        return self.revoked_at is None
+        """Whether it was not revoked, nor its listing revised since."""
+        return self.revoked_at is None and self.superseded_at is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import JSON, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
@@ -39,7 +39,8 @@ class OpinionRow(Base):
 class CertificateRow(Base):
     """A certificate, as it was issued: what was certified, with which photos, by whom.
 
-    `product` is the product as the catalogue had it; `photos` are SHA-256.
+    `product` is the product as the catalogue had it; `photos` are SHA-256. `superseded_at` is when
+    its seller revised the listing, which may then show another good.
     """
 
     __tablename__ = "certificates"
@@ -56,3 +57,8 @@ class CertificateRow(Base):
     revoked_at: Mapped[datetime | None]
     revoked_by: Mapped[int | None] = mapped_column(ForeignKey("accounts.id"))
     revoked_why: Mapped[str | None]
+    superseded_at: Mapped[datetime | None]
+
+
+HOLDS: Final = CertificateRow.revoked_at.is_(None) & CertificateRow.superseded_at.is_(None)
+"""The condition that a certificate holds, as `satchel.market.desk.records.Certificate.holds`."""

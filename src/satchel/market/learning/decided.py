@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, Select, func, select
+from sqlalchemy import Connection, Engine, Select, exists, func, select
 
 from satchel.catalog.tables import PhotoRow, ProductPhotoRow, ProductRow
 from satchel.market.desk.records import OpinionKind, Reason
-from satchel.market.desk.tables import OpinionRow
+from satchel.market.desk.tables import HOLDS, CertificateRow, OpinionRow
 from satchel.market.listings.changes import as_listings
 from satchel.market.listings.records import Listing
 from satchel.market.listings.states import State
@@ -39,7 +39,10 @@ class TakenPhoto:
 
 def certified_listings(engine: Engine) -> list[Listing]:
     """Return listings whose certificate holds and whose sellers let the photos help, by age."""
-    chosen = _helping(CERTIFIED).where(ListingRow.code.is_not(None))
+    chosen = _helping(CERTIFIED).where(
+        ListingRow.code.is_not(None),
+        exists().where(CertificateRow.listing_id == ListingRow.id, HOLDS),
+    )
     with engine.connect() as connection:
         return _read(connection, chosen)
 

@@ -9,12 +9,13 @@ import secrets
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, func, insert, select
+from sqlalchemy import Connection, Engine, exists, func, insert, select, update
 
 from satchel.catalog.database import inserted_id, writing
 from satchel.catalog.tables import ProductRow, now
 from satchel.errors import CatalogueError, Forbidden, StateConflict, UsageError
 from satchel.market.accounts.consents import About, agree
+from satchel.market.desk.tables import HOLDS, CertificateRow
 from satchel.market.listings.changes import (
     Outbox,
     as_listings,
@@ -196,7 +197,7 @@ class ListingStore:
                 values.update(round=listing.round + 1, submitted_at=None)
             elif name is StepName.OFFER and listing.price_krw is None:
                 raise UsageError("expected a price before the good goes on sale; set price_krw")
-            return take(
+            after = take(
                 connection,
                 listing,
                 name,
@@ -205,6 +206,19 @@ class ListingStore:
                 details=details,
                 outbox=self.outbox,
             )
+            own = CertificateRow.listing_id == listing.id
+            if name is StepName.REVISE:  # photos may be of another good from now on
+                superseded = update(CertificateRow).where(own, HOLDS)
+                connection.execute(superseded.values(superseded_at=now()))
+            elif name is StepName.OFFER and not connection.scalar(
+                select(exists().where(own, HOLDS))
+            ):
+                raise StateConflict(
+                    "the certificate of this listing no longer holds; withdraw, revise and submit "
+                    "it to have it certified again",
+                    state=listing.state.value,
+                )
+            return after
 
     def _agree(self, connection: Connection, listing: Listing, given: bool) -> None:
         """Record a consent that changes."""

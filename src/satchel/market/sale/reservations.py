@@ -97,7 +97,7 @@ class Reservations:
             allowed = {listing.seller} | ({found.buyer} if found else set())
             if actor.account not in allowed and actor.role is not Role.ADMIN:
                 raise Forbidden("only its buyer, its seller or an admin may cancel a reservation")
-            return self._end(connection, listing, Outcome.CANCELLED, actor)
+            return end(connection, listing, Outcome.CANCELLED, actor, self._outbox)
 
     def sell(self, public_id: str, actor: Actor) -> Listing:
         """Mark a reserved good as sold to the buyer who reserved it.
@@ -108,7 +108,7 @@ class Reservations:
         """
         with writing(self._engine) as connection, connection.begin():
             listing = read_listing(connection, public_id)
-            return self._end(connection, listing, Outcome.SOLD, actor)
+            return end(connection, listing, Outcome.SOLD, actor, self._outbox)
 
     def expire(self) -> int:
         """Put goods back on sale whose reservation has expired; return how many."""
@@ -121,7 +121,7 @@ class Reservations:
             ids = connection.scalars(expired).all()
             for public_id in ids:
                 listing = read_listing(connection, public_id)
-                self._end(connection, listing, Outcome.EXPIRED, SYSTEM)
+                end(connection, listing, Outcome.EXPIRED, SYSTEM, self._outbox)
         return len(ids)
 
     def of_listing(self, listing: Listing) -> Reservation | None:
@@ -143,26 +143,30 @@ class Reservations:
                 for row in connection.execute(chosen)
             ]
 
-    def _end(
-        self, connection: Connection, listing: Listing, outcome: Outcome, actor: Actor
-    ) -> Listing:
-        step = StepName.SELL if outcome is Outcome.SOLD else StepName.CANCEL_RESERVATION
-        after = take(
-            connection,
-            listing,
-            step,
-            actor,
-            details={"outcome": outcome.value},
-            outbox=self._outbox,
-        )
-        done = connection.execute(
-            update(ReservationRow)
-            .where(ReservationRow.listing_id == listing.id, ReservationRow.ended_at.is_(None))
-            .values(ended_at=now(), outcome=outcome.value)
-        )
-        if done.rowcount != 1:
-            raise StateConflict("this listing has no reservation", state=listing.state.value)
-        return after
+
+def end(
+    connection: Connection,
+    listing: Listing,
+    outcome: Outcome,
+    actor: Actor,
+    outbox: Outbox | None,
+) -> Listing:
+    """End the reservation of a listing, which is then sold or back on sale.
+
+    Raises:
+        StateConflict: it is not reserved, or the actor may not take the step.
+    """
+    step = StepName.SELL if outcome is Outcome.SOLD else StepName.CANCEL_RESERVATION
+    details = {"outcome": outcome.value}
+    after = take(connection, listing, step, actor, details=details, outbox=outbox)
+    done = connection.execute(
+        update(ReservationRow)
+        .where(ReservationRow.listing_id == listing.id, ReservationRow.ended_at.is_(None))
+        .values(ended_at=now(), outcome=outcome.value)
+    )
+    if done.rowcount != 1:
+        raise StateConflict("this listing has no reservation", state=listing.state.value)
+    return after
 
 
 def _open(connection: Connection, listing: Listing) -> Reservation | None:

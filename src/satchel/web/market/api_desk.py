@@ -200,7 +200,7 @@ def certificate_photo(market: Market, number: Number, sha: Sha, side: SmallSide 
     responses=problems(400, 401, 403, 404, 409, 422),
 )
 def revoke(market: Market, who: Who, number: Number, given: Revoking) -> Listing:
-    """Revoke a certificate; the good goes back to its seller."""
+    """Revoke a certificate; a good for sale under it goes back to its seller."""
     actor = actor_of(who)
     return Listing.of(market.goods.decisions.revoke(number, actor, given.why), actor)
 

@@ -6,6 +6,7 @@ Korean is set in a font that PDF readers bring along (Adobe-Korea1), so none is 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from io import BytesIO
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -63,7 +64,12 @@ def certificate_pdf(
     _write(page, MARGIN, y, f"{_('Number')} {certificate.public_id}", 10.5, SOFT)
     if not certificate.holds:
         y -= 6 * MM
-        y = _revoked(page, y, _("REVOKED: this certificate is no longer valid."), certificate)
+        words = (
+            _("REVOKED: this certificate is no longer valid.")
+            if certificate.revoked_at
+            else _("WITHDRAWN: its seller has revised the listing.")
+        )
+        y = _invalid(page, y, words, certificate.revoked_at or certificate.superseded_at)
     y = _line(page, y - 6 * MM) - 6 * MM
     y = _photos(page, y, photos)
     y = _line(page, y - 6 * MM) - 8 * MM
@@ -129,10 +135,10 @@ def _image(page: Canvas, data: bytes, place: _Place, corner: str) -> None:
     page.drawImage(image, *place, preserveAspectRatio=True, anchor=corner)
 
 
-def _revoked(page: Canvas, y: float, words: str, certificate: Certificate) -> float:
+def _invalid(page: Canvas, y: float, words: str, since: datetime | None) -> float:
     page.setFillColorRGB(*BAD)
     page.rect(MARGIN, y - 12 * MM, WIDTH - 2 * MARGIN, 12 * MM, stroke=0, fill=1)
-    when = f" ({certificate.revoked_at:%Y-%m-%d})" if certificate.revoked_at else ""
+    when = f" ({since:%Y-%m-%d})" if since else ""
     _write(page, MARGIN + 4 * MM, y - 8 * MM, words + when, 14, (1, 1, 1))
     return y - 12 * MM
 

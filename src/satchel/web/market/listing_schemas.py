@@ -326,7 +326,7 @@ class Certificate(BaseModel):
     """A certificate; everybody who has its number may see it."""
 
     id: str
-    holds: bool = Field(description="Whether it was not revoked.")
+    holds: bool = Field(description="Whether it was neither revoked nor superseded.")
     code: str
     product: dict[str, str | None] = Field(description="As the catalogue had it.")
     grade: Grade
@@ -334,6 +334,9 @@ class Certificate(BaseModel):
     photos: list[str] = Field(description="SHA-256 of each photo that was certified.")
     issued_at: Time
     revoked_at: Time | None
+    superseded_at: Time | None = Field(
+        description="When its seller revised the listing, since when it no longer holds."
+    )
 
     @classmethod
     def of(cls, certificate: desk.Certificate) -> Certificate:
@@ -348,6 +351,7 @@ class Certificate(BaseModel):
             photos=list(certificate.photos),
             issued_at=certificate.issued_at,
             revoked_at=certificate.revoked_at,
+            superseded_at=certificate.superseded_at,
         )
 
 
