@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -33,6 +33,7 @@ FEEDS: Final = {"rss": ("item", 3), "feed": ("entry", 2)}
 """Root of a feed → element of a product, and its depth."""
 _PHOTO_KEYS: Final = ("url", "imagelink", "additionalimagelink")
 _CODE_KEYS: Final = ("mpn", "gid", "id")
+_WEB: Final = re.compile(r"(?:https?:)?//", re.IGNORECASE)
 MAX_HEAD_CHARS: Final = 100_000
 
 
@@ -97,6 +98,9 @@ def _found(row: Row) -> Found | RowProblem:
         page, license_ = row.values.get("page"), row.values.get("license")
         return Found(row.code, row.value, row.line, page=page, license=license_, product=product)
     if isinstance(row, RowProblem):
+        if row.column == PHOTO and row.value and not _WEB.match(row.value):
+            reason = "expected an address that begins with http:// or https://"
+            return replace(row, reason=reason)
         return row
     reason = "is a file of this machine: `satchel import` takes it"
     return RowProblem.of(row.line, PHOTO, str(row.photo.name), reason, code=row.code)

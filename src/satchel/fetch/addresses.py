@@ -15,6 +15,7 @@ MAX_URL_CHARS: Final = 2_000
 
 _NUMBER: Final = re.compile(r"(?:0x[0-9a-f]*|[0-9]+)", re.IGNORECASE)
 """Last label of a host that is an IPv4 address in some notation, as browsers see it."""
+_AUTHORITY: Final = re.compile(r"[a-z]+://(?:[^/?#]{0,200}@)?([^/?#@:]{1,200})", re.IGNORECASE)
 
 
 def checked_url(url: str, rules: FetchRules) -> httpx2.URL:
@@ -28,6 +29,9 @@ def checked_url(url: str, rules: FetchRules) -> httpx2.URL:
     try:
         parsed = httpx2.URL(url)
     except (httpx2.InvalidURL, ValueError):
+        host = _AUTHORITY.match(url)
+        if host and _NUMBER.fullmatch(host[1].rpartition(".")[2]):
+            raise AddressRefused(_unusual(host[1])) from None
         raise AddressRefused(f"expected an address such as https://…, got {url[:200]!r}") from None
     schemes = ("https", "http") if rules.http else ("https",)
     shown = str(parsed.copy_with(username=None, password=None, query=None))[:200]
@@ -49,12 +53,16 @@ def _check_host(host: str, rules: FetchRules) -> None:
         address = str(ip_address(host.partition("%")[0]))
     except ValueError:
         if _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
-            raise AddressRefused(
-                f"expected a name or an address such as 203.0.113.7, got {host!r}"
-            ) from None
+            raise AddressRefused(_unusual(host)) from None
         return
     if not rules.allows(address):
         raise AddressRefused(not_public(host, address))
+
+
+def _unusual(host: str) -> str:
+    return (
+        f"expected a name or an address in its usual form, such as 203.0.113.7, got {host[:200]!r}"
+    )
 
 
 def not_public(host: str, address: str) -> str:
