@@ -336,6 +336,19 @@ def test_too_many_pasted_lines_are_left_as_they_are(site: httpx.Client) -> None:
     assert len(listed(site)) == 5
 
 
+def test_as_many_addresses_of_usual_length_as_the_form_promises_are_taken(
+    site: httpx.Client,
+) -> None:
+    urls = [f"https://a.test/{number:0271}.jpg?w=1&h=2" for number in range(MAX_URLS)]
+    assert {len(url) for url in urls} == {300 - 2}  # and the end of a line
+    answer = site.post("/collections/paste", data={"other": CODE, "urls": "\r\n".join(urls)})
+    assert answer.status_code == 200, answer.text[:500]
+    assert f"{MAX_URLS} new URLs" in answer.text
+    body = {"urls": [{"code": CODE, "url": url} for url in urls]}
+    taken = site.post("/api/v1/collections/urls", json=body)
+    assert (taken.status_code, taken.json()["known"]) == (200, MAX_URLS)
+
+
 @pytest.mark.browser
 @BROWSER_MARKS[1]
 def test_candidates_are_decided_on_by_keys(

@@ -15,8 +15,9 @@ from starlette.types import Message, Receive, Scope, Send
 
 from satchel.identify import MAX_ITEM_PHOTOS
 from satchel.photo_header import PhotoLimits
-from satchel.web.app import UPLOADS
+from satchel.web.app import UPLOADS, URL_LISTS
 from satchel.web.middleware.body_limit import (
+    LIST_BYTES,
     MAX_FORM_FIELDS,
     MAX_FORM_FILES,
     SMALL_BYTES,
@@ -87,6 +88,11 @@ def routes(app: FastAPI) -> list[tuple[str, str]]:
     return [*found, ("POST", "/static/satchel.css"), ("POST", "/nothing"), ("PUT", "/identify")]
 
 
+def most_bytes(path: str) -> int:
+    """Return the bytes that a path takes."""
+    return UPLOAD_BYTES if path in UPLOADS else LIST_BYTES if path in URL_LISTS else SMALL_BYTES
+
+
 def declared(site: httpx.Client, method: str, path: str, size: int | str, *headers: str) -> bytes:
     """Answer to a request that declares a body and sends none of it."""
     lines = [f"{method} {path} HTTP/1.1", "Host: localhost", f"Content-Length: {size}", *headers]
@@ -115,7 +121,7 @@ def test_every_route_refuses_a_body_that_declares_too_much(app, site):
     table = routes(app)
     assert len(table) > 20
     for method, path in table:
-        most = UPLOAD_BYTES if path in UPLOADS else SMALL_BYTES
+        most = most_bytes(path)
         answer = declared(site, method, path, most + 1)
         assert answer.startswith(b"HTTP/1.1 413 "), (method, path)
         assert b"connection: close" in answer.lower()
@@ -134,7 +140,7 @@ def test_every_route_that_reads_a_body_counts_it(app, site):
             if path not in UPLOADS
             else (b'--x\r\nContent-Disposition: form-data; name="photos"; filename="a"\r\n\r\n')
         )
-        most = UPLOAD_BYTES if path in UPLOADS else SMALL_BYTES
+        most = most_bytes(path)
         with suppress(httpx.TransportError):  # closed before this side had sent all of it
             answer = streamed(site, path.replace("{group}", "1"), kind, begin, most + 1)
             assert answer.status_code == 413, path

@@ -62,7 +62,9 @@ UPLOADS: Final = (
     "/api/v1/goods/similar",
     SHARE,
 )
-"""Paths that take photos, and so the only ones that take more than a small body."""
+"""Paths that take photos."""
+URL_LISTS: Final = ("/collections/paste", "/api/v1/collections/urls")
+"""Paths that take the addresses of many photos; all but these and `UPLOADS` take a small body."""
 
 
 def create_app(
@@ -123,7 +125,12 @@ def _add_middleware(app: FastAPI, workspace: Workspace, names: Iterable[str]) ->
     settings = workspace.settings.serve
     app.add_middleware(HeadAsGet)
     app.add_middleware(NoticedDepartures, paths=UPLOADS)
-    app.add_middleware(BodyLimit, photos=workspace.settings.photos.limits(), uploads=UPLOADS)
+    app.add_middleware(
+        BodyLimit,
+        photos=workspace.settings.photos.limits(),
+        uploads=UPLOADS,
+        lists=URL_LISTS,
+    )
     if settings.identifications_per_minute:
         app.add_middleware(
             LimitedRate,

@@ -17,6 +17,9 @@ from satchel.web.problems import BUSY, RETRY_AFTER_S, Kind, Refusal, refuse
 SMALL_BYTES: Final = 65_536
 """Largest body without photos, and the overhead that a form may add to the photos' bytes."""
 
+LIST_BYTES: Final = 262_144
+"""Largest body with a list of addresses: 500 of them, as a form encodes 300 characters each."""
+
 MAX_FORM_FILES: Final = 2 * MAX_ITEM_PHOTOS
 """More than allowed, so that the answer can report the number. A file takes up to 1 MB."""
 MAX_FORM_FIELDS: Final = 200
@@ -49,15 +52,26 @@ class BodyLimit:
 
     Args:
         photos: limits on one photo.
-        uploads: paths that take the photos of an item; those of `ONE_PHOTO` take one. Every other
-            path, one that is added later too, takes `SMALL_BYTES`: JSON and forms are parsed whole,
-            and parsing blocks.
+        uploads: paths that take the photos of an item; those of `ONE_PHOTO` take one.
+        lists: paths that take a list of addresses, of `LIST_BYTES`. Every other path, one that is
+            added later too, takes `SMALL_BYTES`: JSON and forms are parsed whole, and parsing
+            blocks.
     """
 
-    def __init__(self, app: ASGIApp, *, photos: PhotoLimits, uploads: Sequence[str]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        photos: PhotoLimits,
+        uploads: Sequence[str],
+        lists: Sequence[str] = (),
+    ) -> None:
         self._app = app
         most = MAX_ITEM_PHOTOS * photos.max_bytes + SMALL_BYTES
-        self._limits: Mapping[str, _Limit] = dict.fromkeys(uploads, _upload_limit(most))
+        self._limits: Mapping[str, _Limit] = {
+            **dict.fromkeys(lists, _small_limit(LIST_BYTES)),
+            **dict.fromkeys(uploads, _upload_limit(most)),
+        }
         self._one_photo = _upload_limit(photos.max_bytes + SMALL_BYTES)
         self._most_together = max(RECEIVED_BYTES, most)
         self._together = 0
@@ -133,9 +147,11 @@ class _Limit:
         )
 
 
-SMALL: Final = _Limit(
-    SMALL_BYTES, REQUEST_TOO_LARGE, "in a request to this address", "send less at once"
-)
+def _small_limit(max_bytes: int) -> _Limit:
+    return _Limit(max_bytes, REQUEST_TOO_LARGE, "in a request to this address", "send less at once")
+
+
+SMALL: Final = _small_limit(SMALL_BYTES)
 
 
 def _upload_limit(max_bytes: int) -> _Limit:

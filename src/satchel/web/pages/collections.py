@@ -18,6 +18,7 @@ from satchel.collect.records import CandidateChoice
 from satchel.collect.store import CandidateStore
 from satchel.market.roles import Role
 from satchel.web.access import allow
+from satchel.web.middleware.body_limit import LIST_BYTES
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.pages.review import (
     MOST_ID,
@@ -36,7 +37,8 @@ PATH: Final = "/collections"
 CANDIDATES: Final = f"{PATH}/candidates"
 PAGE_PRODUCTS: Final = 50
 PAGE_CANDIDATES: Final = 60
-PASTED_CHARS: Final = 60_000
+PASTED_CHARS: Final = 150_000
+"""500 addresses of 300 characters."""
 
 Code = Annotated[str, Query(max_length=200)]
 Group = Literal["", "fetched", "waiting", "refused"]
@@ -122,7 +124,7 @@ def show_collection(
     )
 
 
-@router.post("/paste")
+@router.post("/paste", form_limits={"max_part_size": LIST_BYTES})
 @patient
 def paste_urls(
     request: Request, server: Server, sign: Sign, form: Annotated[PasteForm, Form()]
@@ -243,6 +245,7 @@ def _paste_values(
         "paste_code": code,
         "place": place,
         "most": MAX_URLS,
+        "most_chars": PASTED_CHARS,
         "candidates_link": _address,
         "who": reviewer(request),
     }
