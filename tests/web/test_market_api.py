@@ -201,3 +201,16 @@ def test_photos_of_the_market_are_not_the_catalogues(
     sha = ok(people["seller"].get(f"{API}/listings/{listing}"))["photos"][0]["sha256"]
     assert people["admin"].get(f"/photos/{sha}.jpg").status_code == 404
     assert Path(own_workspace.market_photos.path(sha)).exists()
+
+
+def test_the_version_is_said_to_be_a_query_parameter(people: dict[str, httpx.Client]) -> None:
+    described = ok(people["seller"].get("/openapi.json"))
+    version = described["components"]["schemas"]["Listing"]["properties"]["version"]
+    assert "query parameter `version`" in version["description"]
+    change = described["paths"][f"{API}/listings/{{listing}}"]["patch"]
+    assert ("version", "query") in [(one["name"], one["in"]) for one in change["parameters"]]
+    listing = ok(people["seller"].post(f"{API}/listings"), 201)
+    address, given = f"{API}/listings/{listing['id']}", {"text": "가죽"}
+    seen = {"version": listing["version"]}
+    ok(people["seller"].patch(address, params=seen, json=given))
+    assert people["seller"].patch(address, params=seen, json=given).status_code == 409

@@ -68,7 +68,10 @@ class Listing(BaseModel):
 
     id: str
     state: State
-    version: int = Field(description="Counts changes; send it along to change what you have seen.")
+    version: int = Field(
+        description="Counts changes; send it along, as the query parameter `version`, to change "
+        "only what you have seen."
+    )
     steps: list[StepName] = Field(description="What you may do with it now.")
     code: str | None = Field(description="The product's code, as chosen or certified.")
     proposed: ProposedProduct | None = Field(description="A product the catalogue does not have.")
