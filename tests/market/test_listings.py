@@ -200,6 +200,27 @@ def test_a_seller_has_few_drafts(market: Market) -> None:
     listings.create(seller)
 
 
+def test_a_draft_that_nothing_was_done_with_is_taken_again(market: Market) -> None:
+    listings, seller = market.goods.listings, market.actors["seller"]
+    first, start = listings.create(seller), Barrier(4)
+    assert listings.create(seller).public_id != first.public_id  # as programs do
+
+    def press() -> None:
+        start.wait()
+        found.append(listings.create(market.actors["buyer"], reuse=True).public_id)
+
+    found: list[str] = []
+    presses = [Thread(target=press) for _ in range(4)]
+    for one in presses:
+        one.start()
+    for one in presses:
+        one.join()
+    assert len(found) == 4
+    (same,) = set(found)
+    listings.change(same, ListingFields(size="30"), market.actors["buyer"])
+    assert listings.create(market.actors["buyer"], reuse=True).public_id != same
+
+
 def test_an_incomplete_draft_says_what_is_missing(market: Market) -> None:
     listing = market.goods.listings.create(market.actors["seller"])
     with pytest.raises(UsageError, match=r"a photo, a style code, .*, a condition grade"):

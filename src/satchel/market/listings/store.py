@@ -53,16 +53,24 @@ class ListingStore:
         self._consent = consent
         self.outbox = outbox
 
-    def create(self, actor: Actor) -> Listing:
+    def create(self, actor: Actor, *, reuse: bool = False) -> Listing:
         """Make an empty draft of this seller.
+
+        Args:
+            reuse: take the seller's newest draft that nothing was done with yet, if there is one: a
+                button that is pressed twice makes one draft.
 
         Raises:
             UsageError: the seller has too many drafts.
         """
         assert actor.account is not None
         mine = (ListingRow.seller_id == actor.account) & (ListingRow.state == State.DRAFT.value)
+        untouched = select(ListingRow.public_id).where(mine, ListingRow.version == 1)
         public_id = secrets.token_urlsafe(ID_BYTES)
         with writing(self._engine) as connection, connection.begin():
+            there = connection.scalar(untouched.order_by(ListingRow.id.desc()).limit(1))
+            if reuse and there is not None:
+                return read_listing(connection, there)
             if (connection.scalar(select(func.count()).where(mine)) or 0) >= MAX_DRAFTS:
                 raise UsageError(
                     f"expected at most {MAX_DRAFTS} drafts of one seller; submit or withdraw some"

@@ -91,8 +91,8 @@ def own_listings(request: Request, market: Market, who: Who, page: int = 1) -> R
 
 @router.post("/sell")
 def new_listing(market: Market, who: Who) -> Response:
-    """Make a draft, and lead to it."""
-    listing = market.goods.listings.create(actor_of(who))
+    """Make a draft, and lead to it; pressed twice, to the same one."""
+    listing = market.goods.listings.create(actor_of(who), reuse=True)
     return RedirectResponse(listing_page(listing.public_id), 303)
 
 
