@@ -272,6 +272,34 @@ def test_asked_photos_come_back_to_the_same_place_in_the_queue(market: Market) -
     assert waiting[0].listing.photos[-1].asked == "inside_tag"
 
 
+def _asked(market: Market) -> Listing:
+    listing, expert = market.submitted(), market.actors["expert"]
+    market.goods.queue.claim(listing.public_id, expert)
+    return market.goods.decisions.ask(
+        listing.public_id, ["inside_tag", "끈 안쪽"], expert, seconds=4
+    )
+
+
+def test_asked_photos_are_answered_with_a_photo_or_in_words(market: Market) -> None:
+    seller, refused = market.actors["seller"], "inside tag, 끈 안쪽; add one, or say"
+    listing = _asked(market)
+    with pytest.raises(UsageError, match=refused):
+        market.step(listing, StepName.SUBMIT, "seller")
+    same = ListingFields(text=listing.text, defects="", price_krw=2_000_000)
+    market.goods.listings.change(listing.public_id, same, seller)  # as the form sends it
+    with pytest.raises(UsageError, match=refused):
+        market.step(listing, StepName.SUBMIT, "seller")
+    added = market.photos.add(listing.public_id, "upload-9", jpeg(9), seller)
+    market.photos.remove(listing.public_id, added.photos[-1].sha256, seller)
+    with pytest.raises(UsageError, match=refused):
+        market.step(listing, StepName.SUBMIT, "seller")
+    market.goods.listings.change(listing.public_id, ListingFields(text="태그가 없음"), seller)
+    assert market.step(listing, StepName.SUBMIT, "seller").state is State.SUBMITTED
+    shown = _asked(market)
+    market.photos.add(shown.public_id, "upload-9", jpeg(9), seller)
+    assert market.step(shown, StepName.SUBMIT, "seller").state is State.SUBMITTED
+
+
 def test_a_corrected_code_is_certified_as_the_expert_says(market: Market) -> None:
     listing, expert = market.submitted(), market.actors["expert"]
     market.goods.queue.claim(listing.public_id, expert)

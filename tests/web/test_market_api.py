@@ -84,6 +84,10 @@ def test_a_good_is_listed_certified_sold_and_returned(people: dict[str, httpx.Cl
     assert {"certify", "reject", "ask_photos"} <= set(case["listing"]["steps"])
     asked = {"photos": ["inside_tag"], "text": "안쪽 태그를 보여 주세요", "seconds": 8}
     ok(expert.post(f"{API}/desk/{listing}/ask", json=asked))
+    early = seller.post(f"{API}/listings/{listing}/steps/submit")
+    assert early.status_code == 400
+    assert "inside tag" in early.json()["detail"]
+    assert "why it cannot be shown" in seller.get(f"/listings/{listing}?lang=en").text
     sent = {"photo": ("tag.jpg", photo(10))}
     more = {"upload": "tag-0001", "asked": "inside_tag"}
     ok(seller.post(f"{API}/listings/{listing}/photos", data=more, files=sent), 201)

@@ -135,7 +135,7 @@ class ListingStore:
                 _require_code(connection, str(values["code"]))
             if not values:
                 return listing
-            changed = {"fields": sorted(values)}
+            changed = {"fields": sorted(_differing(listing, values))}
             self._agree(connection, listing, bool(values.get(CONSENT, listing.consent_gallery)))
             return write(connection, listing, values, actor, kind="change", details=changed)
 
@@ -200,6 +200,8 @@ class ListingStore:
             values: dict[str, Any] = {}
             if name is StepName.SUBMIT:
                 require_complete(listing)
+                if listing.state is State.PHOTOS_ASKED:
+                    _require_answer(listing, events_of(connection, listing))
                 values["submitted_at"] = listing.submitted_at or now()  # keeps its place in line
             elif name is StepName.REVISE:
                 values.update(round=listing.round + 1, submitted_at=None)
@@ -315,6 +317,30 @@ def require_complete(listing: Listing) -> None:
     ]  # fmt: skip
     if missing:
         raise UsageError(f"expected {', '.join(missing)} before the listing is submitted")
+
+
+def _differing(listing: Listing, values: Mapping[str, object]) -> list[str]:
+    """Names of the values that a listing does not have yet: forms send all that they show."""
+    return [name for name, value in values.items() if value != getattr(listing, name)]
+
+
+def _require_answer(listing: Listing, events: Sequence[ListingEvent]) -> None:
+    """Check that a seller answers an expert who asked for photos: with a photo, or in words.
+
+    Raises:
+        UsageError: neither was added since.
+    """
+    last = max(at for at, event in enumerate(events) if event.step is StepName.ASK_PHOTOS)
+    shown = {photo.sha256 for photo in listing.photos}
+    for event in events[last:]:
+        said = set(event.details.get("fields", ())) & {"text", "defects"}
+        if event.details.get("sha256") in shown or any(getattr(listing, name) for name in said):
+            return
+    names = ", ".join(name.replace("_", " ") for name in events[last].details["photos"])
+    raise UsageError(
+        f"expected the photos that the expert asked for before the listing is submitted again: "
+        f"{names}; add one, or say in the description or the defects why it cannot be shown"
+    )
 
 
 def _require_code(connection: Connection, code: str) -> None:
