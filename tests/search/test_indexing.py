@@ -196,8 +196,16 @@ def test_nothing_to_index_says_what_to_do(workspace: Workspace, encoder: Encoder
         )
     with workspace.catalogue.writing() as writer:
         product = writer.add_product("M1", {})
+    with pytest.raises(IndexMissing, match="no photos yet: collect some with `satchel collect"):
+        open_index(
+            workspace.catalogue,
+            EmbeddingSpace(encoder.card),
+            workspace.index_path,
+            workspace.settings.search,
+        )
+    with workspace.catalogue.writing() as writer:
         writer.link(product, writer.add_photo("0" * 64, 1, 1, 1), {}, {})
-    with pytest.raises(IndexMissing, match="run `satchel index`"):
+    with pytest.raises(IndexMissing, match="there is no index yet"):
         open_index(
             workspace.catalogue,
             EmbeddingSpace(encoder.card),

@@ -261,6 +261,11 @@ def open_index(
 
 def _nothing_embedded(catalogue: Catalogue) -> str:
     size = catalogue.size()
+    if size.photos == 0 and size.products:
+        return (
+            "the catalogue's products have no photos yet: collect some with `satchel collect "
+            "--source NAME`, or import yours with `satchel import`, then run `satchel index`"
+        )
     if size.photos == 0:
         return (
             "the catalogue is empty: import your products' photos with "

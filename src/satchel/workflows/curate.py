@@ -81,7 +81,10 @@ def curate_catalogue(
             )
     photos = catalogue.curation.gallery_photos(space.id, space.card.dimension)
     if not len(photos):
-        raise CatalogueError("there are no photos to curate: import some with `satchel import`")
+        raise CatalogueError(
+            "there are no photos to curate: import some with `satchel import`, or collect some of "
+            "your products with `satchel collect --source NAME`"
+        )
     if shops := shops_to_search(photos):
         measure_marks(catalogue.curation, store, photos, shops, progress=progress)
     compared = compared_pairs(catalogue.curation)
