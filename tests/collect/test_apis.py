@@ -161,8 +161,9 @@ def test_a_service_that_asks_to_wait_is_waited_for(service: Service, tmp_path: P
     ("status", "headers", "message", "requests"),
     [
         (429, {"Retry-After": "86400"}, "86,400 seconds", 1),
-        (429, {}, "no answer in 4 attempts", ATTEMPTS),
-        (500, {}, "it answers 500", ATTEMPTS),
+        (429, {}, "no answer in 4 attempts .*the quota may be used up", ATTEMPTS),
+        (402, {}, "the quota may be used up", 1),
+        (500, {}, "it answers 500.: the service is down", ATTEMPTS),
         (401, {}, "refuses the key", 1),
         (302, {"Location": "https://example.com/"}, "redirects", 1),
         (200, {}, "not understood", 1),
@@ -184,6 +185,16 @@ def test_a_service_that_does_not_answer_is_left(
         source.search(Query("S1", "S1"), 30)
     assert len(service.asked) == requests
     assert not any(key in str(stopped.value) for key in KEYS)
+
+
+def test_no_network_says_nothing_of_a_quota(service: Service, tmp_path: Path) -> None:
+    service.url = "http://127.0.0.1:1025/search"  # nothing listens there
+    with (
+        opened("brave", service, tmp_path) as (source, _),
+        pytest.raises(SourceStopped, match="may have no network") as stopped,
+    ):
+        source.search(Query("S1", "S1"), 30)
+    assert "quota" not in str(stopped.value)
 
 
 def test_a_query_that_is_refused_fails_alone(service: Service, tmp_path: Path) -> None:

@@ -343,7 +343,8 @@ def _refill(
     _say_searched(done.searched)
     _say_stopped(done.stopped)
     rounds = _rounds(workspace)
-    say(f"{done.rounds:,} rounds, {done.new:,} new photos; ended since {done.ended}")
+    made = "1 round" if done.rounds == 1 else f"{done.rounds:,} rounds"
+    say(f"{made}, {done.new:,} new photos; ended since {done.ended}")
     for short, kept in list(done.short.items())[: problems_shown()]:
         complain(f"  {short} has {kept:,} of {wanted:,} photos")
     if as_json:
@@ -365,9 +366,11 @@ def _show_rounds(rounds: list[RoundCount]) -> None:
     """Show what each pass brought, and what curation left of it."""
     from rich.table import Table
 
+    from satchel.curate.report import MEANINGS
+
     table = Table("pass", "products", "photos", "garbage", "usable")
     for one in rounds:
-        garbage = ", ".join(f"{count:,} {kind}" for kind, count in one.garbage.items())
+        garbage = "\n".join(f"{count:,} × {MEANINGS[kind]}" for kind, count in one.garbage.items())
         table.add_row(
             str(one.number), f"{one.products:,}", f"{one.collected:,}", garbage, f"{one.usable:,}"
         )

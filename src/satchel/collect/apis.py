@@ -180,6 +180,11 @@ class ApiSource:
                 f"{self.api.name} refuses the key ({answer.status}): check "
                 f"{' and '.join('$' + name for name in self.api.keys)} and your plan"
             )
+        if answer.status == 402:
+            raise SourceStopped(
+                f"{self.api.name} wants to be paid ({answer.status}): the quota may be used up; "
+                "see your plan, then run this again"
+            )
         if 400 <= answer.status < 500:
             raise SearchFailed(f"{self.api.name} does not take this query ({answer.status})")
         try:
@@ -201,7 +206,7 @@ class ApiSource:
 
     def _ask(self, url: str, headers: Mapping[str, str]) -> Fetched:
         """Request until there is an answer other than a fault or a request to wait."""
-        why = ""
+        why = down = ""
         for attempt in range(ATTEMPTS):
             wait = FIRST_WAIT_S * 2.0**attempt
             try:
@@ -213,23 +218,25 @@ class ApiSource:
             except NotPermitted as error:
                 raise SourceStopped(f"{self.api.name} {error}") from None
             except FetchError as error:
-                why = str(error)
+                why, down = str(error), "this machine may have no network, or the service is down"
             else:
                 if answer.status != 429 and answer.status < 500:
                     return answer
                 self._answer = answer.body
                 why = f"it answers {answer.status}"
+                used_up = answer.status == 429
+                down = "the quota may be used up" if used_up else "the service is down"
                 wait = max(wait, retry_after(answer.headers.get("retry-after", "")) or 0.0)
             if wait > LONGEST_WAIT_S:
                 raise SourceStopped(
-                    f"{self.api.name} asks to wait for {wait:,.0f} seconds, as when a quota is "
-                    "used up: run this again later"
+                    f"{self.api.name} asks to wait for {wait:,.0f} seconds: {down}; run this "
+                    "again later"
                 )
             if attempt < ATTEMPTS - 1:
                 self.sleep(wait)
         raise SourceStopped(
-            f"{self.api.name} gave no answer in {ATTEMPTS} attempts ({why}): the quota may be used "
-            "up, or the service is down; run this again later"
+            f"{self.api.name} gave no answer in {ATTEMPTS} attempts ({why}): {down}; run this "
+            "again later"
         )
 
 
