@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import threading
 from itertools import count, islice
 
@@ -35,6 +36,27 @@ def test_an_error_comes_where_its_item_was() -> None:
     assert [next(results) for _ in range(3)] == [0, 1, 2]
     with pytest.raises(ValueError, match="three"):
         next(results)
+
+
+def test_an_iterator_left_lying_may_be_collected_in_its_own_thread() -> None:
+    left, collected = threading.Event(), threading.Event()
+
+    def work(number: int) -> None:
+        if number == 1 and left.wait(10):
+            gc.collect()
+            collected.set()
+
+    results = map_in_order(work, range(9), workers=1)
+    next(results)
+    gc.disable()  # not here
+    try:
+        cycle: list[object] = [results]
+        cycle.append(cycle)
+        del results, cycle
+        left.set()
+        assert collected.wait(10)
+    finally:
+        gc.enable()
 
 
 def test_batches() -> None:

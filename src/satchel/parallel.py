@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from functools import cache
 from itertools import islice
+from threading import get_ident
 from typing import TypeVar
 
 from threadpoolctl import ThreadpoolController
@@ -57,14 +58,16 @@ def map_in_order(
     reading, hashing, decoding, inference. Closing the iterator early cancels what has not begun.
     """
     waiting: deque[Future[Out]] = deque()
-    with ThreadPoolExecutor(workers, thread_name_prefix="satchel") as pool:
-        try:
-            for item in items:
-                waiting.append(pool.submit(function, item))
-                if len(waiting) >= workers * (1 + ahead):
-                    yield waiting.popleft().result()
-            while waiting:
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="satchel")
+    owner = get_ident()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) >= workers * (1 + ahead):
                 yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # An iterator that was left lying may be closed by the garbage collector, in any thread:
+        # one of the pool's own cannot wait for itself, nor for those that wait for its locks.
+        pool.shutdown(wait=get_ident() == owner, cancel_futures=True)

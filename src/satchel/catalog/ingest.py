@@ -8,6 +8,7 @@ the hash of the received bytes and resumes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
 from typing import Final
 
@@ -133,20 +134,20 @@ def import_rows(
             return row
         return _prepare(row, catalogue, store, decoder, limits, standing=terms.standing)
 
-    prepared = map_in_order(prepare, rows, workers=cores(), ahead=8)
-    for batch in batched(prepared, BATCH_ROWS):
-        done = _write_batch(batch, catalogue, terms)
-        count.add(done.count)
-        for problem in done.problems:
-            contents.refuse(problem)
-            code, _ = terms.standing.current(problem.code, catalogue.has_product)
-            if code != problem.code:
-                contents.refuse(replace(problem, code=code))
-            on_problem(problem)
-        if update:
-            for link in done.links:
-                contents.add(*link)
-        progress.advance(len(batch))
+    with closing(map_in_order(prepare, rows, workers=cores(), ahead=8)) as prepared:
+        for batch in batched(prepared, BATCH_ROWS):
+            done = _write_batch(batch, catalogue, terms)
+            count.add(done.count)
+            for problem in done.problems:
+                contents.refuse(problem)
+                code, _ = terms.standing.current(problem.code, catalogue.has_product)
+                if code != problem.code:
+                    contents.refuse(replace(problem, code=code))
+                on_problem(problem)
+            if update:
+                for link in done.links:
+                    contents.add(*link)
+            progress.advance(len(batch))
     if update:
         count.moved, count.emptied = contents.apply(catalogue)
         count.uncertain = contents.unknown
