@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from selenium.common.exceptions import TimeoutException
+from selenium.common.exceptions import StaleElementReferenceException, TimeoutException
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -73,12 +74,18 @@ class Reader:
         return found
 
     def until(self, happens: Callable[[], Any]) -> Any:
+        """Look until it happens, and again where the page replaced what was looked at."""
+        wait = WebDriverWait(self.chrome, 30, 0.05, [StaleElementReferenceException])
         try:
-            return WebDriverWait(self.chrome, 30, 0.05).until(lambda _: happens())
+            return wait.until(lambda _: happens())
         except TimeoutException as error:  # what was on the page says more than the stack
             shown = self.chrome.find_element(By.TAG_NAME, "body").text[:1_000]
             error.msg = f"{self.chrome.current_url} shows: {shown!r}"
             raise
+
+    def press(self, selector: str, key: str = Keys.ENTER) -> None:
+        """Press a key there, although the page may be replacing it."""
+        self.until(lambda: [self.one(selector).send_keys(key)])
 
     def send(self, *photos: Path) -> None:
         self.one("#photos").send_keys("\n".join(map(str, photos)))
