@@ -83,9 +83,14 @@ class Reader:
             error.msg = f"{self.chrome.current_url} shows: {shown!r}"
             raise
 
-    def press(self, selector: str, key: str = Keys.ENTER) -> None:
-        """Press a key there, although the page may be replacing it."""
-        self.until(lambda: [self.one(selector).send_keys(key)])
+    def press_enter(self, selector: str) -> None:
+        """Press Enter there, although the page may be replacing it."""
+
+        def pressed() -> bool:
+            self.one(selector).send_keys(Keys.ENTER)
+            return True
+
+        self.until(pressed)
 
     def send(self, *photos: Path) -> None:
         self.one("#photos").send_keys("\n".join(map(str, photos)))

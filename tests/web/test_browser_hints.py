@@ -329,7 +329,7 @@ def test_the_right_product_is_searched_and_said_by_keyboard(reader, photo, own_w
     reader.until(lambda: reader.all(".others:not(#before)"))
     assert reader.texts(".others .code") == ["가방-7"]
     reader.until(lambda: reader.one(".others .choose").is_displayed())  # not while it is replaced
-    reader.press(".others .choose")
+    reader.press_enter(".others .choose")
     reader.until(lambda: "가방-7" in reader.one("#said").text)
     (stored,) = own_workspace.catalogue.feedback.all()
     assert stored.code == "가방-7"
