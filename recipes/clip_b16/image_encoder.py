@@ -37,7 +37,9 @@ from satchel.arrays import Floats
 from satchel.convert import spec
 from satchel.convert.checkpoint import Checkpoint
 from satchel.convert.facts import Facts
-from satchel.convert.layouts import find, spec_of, weights_of
+from satchel.convert.layouts.architecture import spec_of
+from satchel.convert.layouts.find import find
+from satchel.convert.layouts.weights import weights_of
 from satchel.convert.onnx_graph import Graph
 from satchel.convert.sources import resolve
 from satchel.convert.vit import VitWriter, model_of

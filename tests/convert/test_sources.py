@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 
 from satchel.convert.checkpoint import Checkpoint, only_checkpoint
 from satchel.convert.facts import read_facts
-from satchel.convert.layouts import find
+from satchel.convert.layouts.find import find
 from satchel.convert.licence import read_licence
 from satchel.convert.sources import default_name, repository, resolve
 from satchel.errors import EncoderError, UsageError
@@ -170,7 +170,7 @@ def test_missing_and_unexpected_tensors_are_named(tmp_path: Path) -> None:
 
 
 def test_what_tensors_do_not_show_has_to_be_said(file: Path, tmp_path: Path) -> None:
-    from satchel.convert.layouts import spec_of
+    from satchel.convert.layouts.architecture import spec_of
 
     found = find(Checkpoint(file))
     with pytest.raises(
@@ -233,7 +233,7 @@ def test_configs_that_say_what_cannot_be_are_refused(
 
 
 def test_an_image_encoder_beyond_what_an_onnx_file_holds_is_refused(tmp_path: Path) -> None:
-    from satchel.convert.layouts import spec_of
+    from satchel.convert.layouts.architecture import spec_of
 
     header, end = {}, 0
     for name, one in tensors().items():

@@ -17,7 +17,9 @@ pytestmark = pytest.mark.train
 
 from satchel.convert.checkpoint import Checkpoint, only_checkpoint
 from satchel.convert.facts import read_facts
-from satchel.convert.layouts import find, spec_of, weights_of
+from satchel.convert.layouts.architecture import spec_of
+from satchel.convert.layouts.find import find
+from satchel.convert.layouts.weights import weights_of
 from satchel.convert.quantise import observe, quantisable, smoothed
 from satchel.convert.spec import VitSpec, Weights
 from satchel.convert.vit import Served, vit_model

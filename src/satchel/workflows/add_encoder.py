@@ -241,7 +241,9 @@ def _of_vit(
     progress: Progress,
 ) -> _Made:
     from satchel.convert.export import export_vit  # noqa: PLC0415 - onnx is an extra
-    from satchel.convert.layouts import find, spec_of, weights_of  # noqa: PLC0415
+    from satchel.convert.layouts.architecture import spec_of  # noqa: PLC0415
+    from satchel.convert.layouts.find import find  # noqa: PLC0415
+    from satchel.convert.layouts.weights import weights_of  # noqa: PLC0415
     from satchel.convert.quantise import DIMENSIONS  # noqa: PLC0415
     from satchel.convert.vit import Served  # noqa: PLC0415
 
