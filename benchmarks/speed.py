@@ -30,7 +30,7 @@ from PIL import Image
 from benchmarks.accuracy import near
 from benchmarks.datasets import SHARED
 from benchmarks.reporting import print_table, write_json
-from satchel.convert.vit import KEPT
+from satchel.convert.vit.served import KEPT
 from satchel.encode.colour import COLOURS
 from satchel.encode.embed import embed
 from satchel.encode.encoder import Encoder

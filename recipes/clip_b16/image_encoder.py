@@ -42,7 +42,8 @@ from satchel.convert.layouts.find import find
 from satchel.convert.layouts.weights import weights_of
 from satchel.convert.onnx_graph import Graph
 from satchel.convert.sources import resolve
-from satchel.convert.vit import VitWriter, model_of
+from satchel.convert.vit.layers import Layers
+from satchel.convert.vit.model import add_image_encoder, model_of
 from satchel.encode.encoder import INPUT
 from satchel.errors import UsageError
 
@@ -171,8 +172,9 @@ def general(weights: Weights) -> spec.Weights:
 def image_encoder_model(weights: Weights) -> onnx.ModelProto:
     """Make a model of the image encoder alone, in float32: uint8 crops → `vectors`."""
     graph = Graph()
-    writer = VitWriter(graph, CLIP_B16, general(weights), MOST_PATCHES)
-    written = writer.write(graph.add("Cast", INPUT, to=TensorProto.FLOAT))
+    layers = Layers(graph, CLIP_B16, general(weights))
+    pixels = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
+    written = add_image_encoder(layers, pixels, MOST_PATCHES)
     graph.add("Identity", written.vectors, output="vectors")
     output = helper.make_tensor_value_info("vectors", TensorProto.FLOAT, ["n", WIDTH])
     return model_of(graph, [output])

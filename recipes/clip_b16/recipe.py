@@ -43,15 +43,10 @@ from satchel.convert import spec
 from satchel.convert.narrow import halve_weights
 from satchel.convert.onnx_graph import Graph
 from satchel.convert.quantise import DIMENSIONS, observe, quantisable
-from satchel.convert.vit import (
-    OPSET,
-    PatchAxes,
-    Ranges,
-    Served,
-    VitWriter,
-    add_patches,
-    model_of,
-)
+from satchel.convert.vit.layers import Layers, Ranges
+from satchel.convert.vit.local_features import PatchAxes, add_patches
+from satchel.convert.vit.model import OPSET, add_image_encoder, model_of
+from satchel.convert.vit.served import Served
 from satchel.encode.card import LITE, Confidence, EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, Encoder
 from satchel.errors import UsageError
@@ -128,7 +123,8 @@ def joined(weights: spec.Weights, ranges: Ranges, patches: PatchAxes) -> onnx.Mo
     """The image encoder with its local features, and the saliency network, as one model."""
     graph = Graph()
     pixels = graph.add("Cast", INPUT, output="pixels", to=TensorProto.FLOAT)
-    written = VitWriter(graph, CLIP_B16, weights, MOST_PATCHES, ranges).write(pixels)
+    layers = Layers(graph, CLIP_B16, weights, ranges)
+    written = add_image_encoder(layers, pixels, MOST_PATCHES)
     graph.add("Identity", written.vectors, output=OUTPUTS[0])
     features = add_patches(graph, written.tokens, written.attention, patches, SERVED.kept)
     vectors = helper.make_tensor_value_info(OUTPUTS[0], TensorProto.FLOAT, ["n", WIDTH])

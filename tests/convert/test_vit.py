@@ -22,7 +22,8 @@ from satchel.convert.layouts.find import find
 from satchel.convert.layouts.weights import weights_of
 from satchel.convert.quantise import observe, quantisable, smoothed
 from satchel.convert.spec import VitSpec, Weights
-from satchel.convert.vit import Served, vit_model
+from satchel.convert.vit.model import vit_model
+from satchel.convert.vit.served import Served
 from satchel.encode.crops import CropShape
 from satchel.encode.encoder import INPUT
 from support import checkpoints as made

@@ -16,7 +16,8 @@ from safetensors.numpy import save_file
 from conftest import SHARED
 from satchel.adapt import clip_file
 from satchel.convert.spec import CLIP_MEAN, CLIP_STD
-from satchel.convert.vit import resampling, vit_model
+from satchel.convert.vit.model import vit_model
+from satchel.convert.vit.positions import resampling
 from satchel.encode.card import read_card
 from satchel.encode.encoder import INPUT, Encoder
 from satchel.errors import EncoderError, UsageError

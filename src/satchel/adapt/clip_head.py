@@ -21,7 +21,7 @@ from satchel.adapt.clip_file import BLOCKS, EPSILON, stored_layer
 from satchel.adapt.ensemble import concatenated
 from satchel.arrays import Bytes, Floats, Halves
 from satchel.convert.onnx_graph import Graph
-from satchel.convert.vit import CONTRIB, QUICK
+from satchel.convert.vit.layers import CONTRIB, QUICK
 from satchel.encode.card import EncoderCard
 from satchel.encode.encoder import INPUT, OUTPUTS, saliency_output
 from satchel.onnx_model import open_session

@@ -26,7 +26,8 @@ from satchel.adapt.clip_file import (
 )
 from satchel.arrays import Bytes, Halves
 from satchel.convert.spec import CLIP_MEAN, CLIP_STD
-from satchel.convert.vit import QUICK, resampling
+from satchel.convert.vit.layers import QUICK
+from satchel.convert.vit.positions import resampling
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,8 @@ from satchel.convert.narrow import halve_weights
 from satchel.convert.quantise import observe, quantisable
 from satchel.convert.spec import VitSpec, Weights
 from satchel.convert.static_int8 import CONVOLUTIONS, quantised
-from satchel.convert.vit import Served, vit_model
+from satchel.convert.vit.model import vit_model
+from satchel.convert.vit.served import Served
 from satchel.progress import SILENT, Progress
 
 CALIBRATION_PHOTOS: Final = 64

@@ -18,7 +18,10 @@ from onnx import TensorProto, helper
 from satchel.arrays import Bytes, Floats
 from satchel.convert.onnx_graph import Graph
 from satchel.convert.spec import VitSpec, Weights
-from satchel.convert.vit import LEAST_GELU, PatchAxes, Ranges, Served, VitWriter, model_of
+from satchel.convert.vit.layers import LEAST_GELU, Layers, Ranges
+from satchel.convert.vit.local_features import PatchAxes
+from satchel.convert.vit.model import add_image_encoder, model_of
+from satchel.convert.vit.served import Served
 from satchel.encode.encoder import INPUT
 from satchel.onnx_model import open_session
 from satchel.parallel import cores
@@ -84,14 +87,15 @@ def _observing(
 ) -> tuple[onnx.ModelProto, list[str]]:
     """A model in float32 that gives vectors, tokens, and extents of each layer's inputs."""
     graph = Graph()
-    writer = VitWriter(graph, spec, weights, served.most)
-    written = writer.write(graph.add("Cast", INPUT, to=TensorProto.FLOAT))
+    layers = Layers(graph, spec, weights)
+    pixels = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
+    written = add_image_encoder(layers, pixels, served.most)
     names = [written.vectors, written.tokens]
-    for values in writer.inputs.values():
+    for values in layers.inputs.values():
         for kind in ("ReduceMin", "ReduceMax"):
             names.append(graph.add(kind, values, graph.shape(0, 1), keepdims=0))
     outputs = [helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in names]
-    return model_of(graph, outputs), list(writer.inputs)
+    return model_of(graph, outputs), list(layers.inputs)
 
 
 def _principal_axes(sums: Any, total: Any, count: int) -> PatchAxes:

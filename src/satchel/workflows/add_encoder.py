@@ -245,7 +245,7 @@ def _of_vit(
     from satchel.convert.layouts.find import find  # noqa: PLC0415
     from satchel.convert.layouts.weights import weights_of  # noqa: PLC0415
     from satchel.convert.quantise import DIMENSIONS  # noqa: PLC0415
-    from satchel.convert.vit import Served  # noqa: PLC0415
+    from satchel.convert.vit.served import Served  # noqa: PLC0415
 
     found = find(checkpoint)
     spec = spec_of(found, read_facts(source.folder, found.layout.name, wanted.about))
