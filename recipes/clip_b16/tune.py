@@ -39,11 +39,11 @@ from recipes.clip_b16.pool import (
 )
 from recipes.clip_b16.recipe import CROP_PX, add_sources, read_start
 from recipes.free_pictures import FreePicture, emoji, street, training_photos
-from satchel.adapt.clip_file import PATCH, Weights
-from satchel.adapt.clip_torch import ImageFeatures, TorchImageEncoder
+from satchel.adapt.clip_file import PATCH, Weights, as_clip
 from satchel.adapt.compose.backgrounds import Backgrounds, load_backgrounds
 from satchel.adapt.compose.foreground import extract_foregrounds
 from satchel.adapt.network import LiveEncoder
+from satchel.adapt.vit_torch import ImageFeatures, TorchVit, clip_vit
 from satchel.encode.crops import CropShape
 from satchel.parallel import cores
 from satchel.progress import Progress
@@ -209,7 +209,7 @@ def tune(
         The weights of the end.
     """
     rng = np.random.default_rng(settings.seed)
-    teacher, student = (TorchImageEncoder(start).to(clean.device) for _ in range(2))
+    teacher, student = (clip_vit(start).to(clean.device) for _ in range(2))
     teacher.requires_grad_(False)
     optimiser = torch.optim.AdamW(
         student.parameters(), settings.rate, weight_decay=settings.decay, fused=clean.is_cuda
@@ -237,8 +237,7 @@ def tune(
         rates.step()
         if step % REPORT_EVERY == 0 or step == settings.steps - 1:
             on_step(step, {name: float(value.detach()) for name, value in losses.items()})
-    weights: Weights = student.weights()
-    return weights
+    return as_clip(student.weights())
 
 
 def _batches(
@@ -273,7 +272,7 @@ def cut_alike(
     return part.permute(0, 3, 1, 2).float()
 
 
-def seen_by(encoder: TorchImageEncoder, parts: torch.Tensor, side_px: int) -> ImageFeatures:
+def seen_by(encoder: TorchVit, parts: torch.Tensor, side_px: int) -> ImageFeatures:
     """Encode crops of photos, resized to the input of an encoder of this side."""
     size = CropShape(side_px, PATCH).fitting(*parts.shape[2:])
     crops = interpolate(parts, size, mode="bilinear", antialias=True).clamp(0, 255)

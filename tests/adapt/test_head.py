@@ -32,7 +32,6 @@ import torch
 
 from satchel.adapt import token_cache, validation
 from satchel.adapt.clip_head import Head, TokenEncoder, TokenSource
-from satchel.adapt.clip_torch import TorchTokenEncoder
 from satchel.adapt.compose.foreground import extract_foregrounds
 from satchel.adapt.compose.synthesis import Composer
 from satchel.adapt.files import Start, read_adapted_head, read_head_file
@@ -42,6 +41,7 @@ from satchel.adapt.objective import MarginSoftmax
 from satchel.adapt.outcome import Outcome
 from satchel.adapt.settings import AdaptSettings, HeadSettings, PairSettings
 from satchel.adapt.token_cache import CachedEncoder, SyntheticTokens
+from satchel.adapt.vit_torch import TorchTokenEncoder
 from satchel.train.runs import Run
 from satchel.train.splits import Split, SplitOptions, make_split
 from satchel.workflows import split as split_workflow

@@ -15,6 +15,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
+from satchel.adapt.vit_torch import TorchVit
 from satchel.convert.checkpoint import Checkpoint, only_checkpoint
 from satchel.convert.facts import read_facts
 from satchel.convert.layouts.architecture import spec_of
@@ -115,6 +116,44 @@ def test_vectors_are_those_of_timm(tmp_path: Path, case: str) -> None:
     assert np.abs(found["vectors"] - own).max() < 2e-4
     assert found["saliency"].shape == (5, *2 * (made.SIDE_PX // spec.patch_px,))
     assert found["saliency"].min() >= 0
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_network_that_is_trained_is_the_one_that_is_served(tmp_path: Path, case: str) -> None:
+    make, write = CASES[case]
+    spec, weights = read(write(make(), tmp_path))
+    given = served(spec, 10 * spec.patch_px)
+    network = TorchVit(spec, weights, most=given.most).eval()
+    again = network.weights()
+    assert again.keys() == weights.keys()
+    assert all(np.array_equal(again[name], weights[name]) for name in weights)
+    model = vit_model(spec, weights, given)
+    for rows, columns in ((10, 10), (7, 12)):
+        crops = some_crops(3, rows * spec.patch_px, columns * spec.patch_px)
+        expected = outputs(model, crops)
+        with torch.inference_mode():
+            found = network(torch.from_numpy(crops).permute(0, 3, 1, 2).float())
+        assert np.abs(found.vectors.numpy() - expected["vectors"]).max() < 2e-4
+        assert found.grid == (rows, columns)
+        if rows == columns:
+            attention = found.attention.unflatten(1, found.grid).numpy()
+            assert np.allclose(attention, expected["saliency"], rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("case", ["CLIP, open_clip", "SigLIP, timm"])
+def test_last_blocks_are_trained_alone(tmp_path: Path, case: str) -> None:
+    make, write = CASES[case]
+    spec, weights = read(write(make(), tmp_path))
+    network = TorchVit(spec, weights, most=10)
+    named = {id(value): name for name, value in network.parts.items()}
+
+    def trained(blocks: int) -> set[str]:
+        return {named[id(one)].split("/")[0] for one in network.last_blocks(blocks)}
+
+    last = str(spec.blocks - 1)
+    assert trained(1) - {"post", "fc", "pool", "projection"} == {last}
+    assert trained(spec.blocks) == trained(99) == {name.split("/")[0] for name in network.parts}
+    assert "patch" not in trained(spec.blocks - 1)
 
 
 @pytest.mark.parametrize("patches", [(5, 9), (8, 6)])

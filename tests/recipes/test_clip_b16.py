@@ -201,7 +201,7 @@ def test_the_official_checkpoint_gives_the_weights_by_its_hash(tmp_path: Path, l
     with pytest.raises(EncoderError, match="expected SHA-256 4b869929"):
         clip.read_official(path)
     found = clip.read_official(path, hashlib.sha256(path.read_bytes()).hexdigest())
-    again, own = clip.general(found), clip.general(shipped)
+    again, own = clip_file.as_vit(found), clip_file.as_vit(shipped)
     assert again.keys() == own.keys()
     for name, values in own.items():
         assert np.array_equal(again[name], values), name
@@ -216,7 +216,7 @@ def test_the_general_path_gives_the_shipped_encoders_vectors(shipped_encoder: En
         [crop(decode(p.read_bytes()), WHOLE_PHOTO, clip_recipe.CROP_PX) for p in paths]
     )
     even, ranges, patches = clip_recipe.prepared(shipped_weights(), crops)
-    model = vit_model(clip.CLIP_B16, even, clip_recipe.SERVED, patches=patches, ranges=ranges)
+    model = vit_model(clip_file.CLIP_B16, even, clip_recipe.SERVED, patches=patches, ranges=ranges)
     own = shipped_encoder.encode(crops)
     assert own.patches is not None
     assert clip_recipe.SERVED.kept == own.patches.shape[1]

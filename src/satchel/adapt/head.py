@@ -21,7 +21,6 @@ from satchel.adapt.clip_head import (
     TokenSource,
     read_head,
 )
-from satchel.adapt.clip_torch import TorchTokenEncoder
 from satchel.adapt.files import SERVED_HEAD, check_base, read_head_file, write_head_file
 from satchel.adapt.head_training import Tokens, train_head
 from satchel.adapt.objective import make_objective
@@ -31,6 +30,7 @@ from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, HeadSettings
 from satchel.adapt.task import AdaptTask
 from satchel.adapt.token_cache import PASSES, SYNTHETIC, CachedEncoder, SyntheticTokens
+from satchel.adapt.vit_torch import TorchTokenEncoder
 from satchel.arrays import Bytes, Floats, Halves, Ints
 from satchel.encode.card import BUILTIN, read_card
 from satchel.encode.crops import CropShape
