@@ -267,9 +267,8 @@ def main() -> None:
     settings = read_settings_file(
         AdaptSettings,
         None,
-        minutes=given.minutes or 12.0,
-        backgrounds=str(SHARED / "street" / "images"),
-        **pairs(given.set),
+        {"minutes": given.minutes or 12.0, "backgrounds": str(SHARED / "street" / "images")},
+        pairs(given.set),
     )
     figures: list[dict[str, Any]] = []
     for gallery, parts in GALLERIES.items():

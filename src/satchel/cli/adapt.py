@@ -85,7 +85,7 @@ def adapt(
         chosen = pairs(setting)
         if epochs is not None:
             chosen[method] = {**chosen.get(method, {}), "epochs": epochs}
-        settings = read_settings_file(AdaptSettings, config, **chosen, **given)
+        settings = read_settings_file(AdaptSettings, config, chosen, given)
         if epochs is not None and method == "network":  # given explicitly, they override the budget
             settings = settings.model_copy(update={"minutes": None})
         own = _split(workspace, settings, from_decisions=from_decisions, name=split)

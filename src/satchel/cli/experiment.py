@@ -127,7 +127,7 @@ def _settings(
     from satchel.experiment.settings import ExperimentSettings
     from satchel.train.settings import read_settings_file
 
-    return read_settings_file(ExperimentSettings, config, minutes=minutes, **given)
+    return read_settings_file(ExperimentSettings, config, given, {"minutes": minutes})
 
 
 def _new_plan(

@@ -121,9 +121,7 @@ def locator(
     if common.resume is not None:
         run = _to_resume(workspace, LocatorSettings, common, given)
     else:
-        settings = read_settings_file(
-            LocatorSettings, common.config, **pairs(common.setting), **given
-        )
+        settings = read_settings_file(LocatorSettings, common.config, pairs(common.setting), given)
         run = _begun_locator(workspace, settings, common.name or settings.architecture)
     _report(train_run(workspace, run, common.tracker), common.as_json)
 
@@ -225,7 +223,7 @@ def _begun(
     from satchel.train.settings import read_settings_file
     from satchel.workflows.train import start
 
-    settings = read_settings_file(kind, common.config, **pairs(common.setting), **given)
+    settings = read_settings_file(kind, common.config, pairs(common.setting), given)
     split = _split(workspace, common.split_name)
     return start(workspace, split, settings, common.name or _name(settings))
 

@@ -227,15 +227,18 @@ class LocatorSettings(FitSettings):
         return self
 
 
-def read_settings_file(kind: type[S], path: Path | None, **given: Any) -> S:
+def read_settings_file(kind: type[S], path: Path | None, *given: Mapping[str, Any]) -> S:
     """Read settings: what is given wins over the file, key by key, the file over the defaults.
+
+    Args:
+        given: of several, the later one wins; None is as if not given.
 
     Raises:
         UsageError: the file does not parse, or holds a key or value that does not exist.
     """
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8")) if path else {}
-        for key, value in given.items():
+        for key, value in (item for one in given for item in one.items()):
             table = isinstance(value, dict) and isinstance(values.get(key), dict)
             if value is not None:
                 values[key] = {**values[key], **value} if table else value
