@@ -6,7 +6,8 @@ A workspace has clutter's shop photos and, of the dev half of its products, buye
 queries, of which 30 % of the products are held out for validation. `satchel adapt` learns from them
 by the functions that the command calls. `dev` measures the held-out products, by which the
 interpolation weight was chosen; `test` the other half's, that are in no pair, and queries of three
-other tasks. Each photo passes one file with the head as it was and as it is now side by side.
+other tasks.
+`--set pairs.blocks=12` trains the whole encoder instead of its head.
 
 FOLDER keeps the workspace: an interrupted run resumes there.
 """
@@ -22,34 +23,30 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnx
 
-from benchmarks.accuracy import Photos, embedded
-from benchmarks.adapt import PrintedProgress, member, print_epoch
+from benchmarks.accuracy import embedded
+from benchmarks.adapt import PrintedProgress, print_epoch
 from benchmarks.datasets import SHARED, Task, tasks
 from benchmarks.field import clutter
 from benchmarks.locating import asked, rank_of_right
 from benchmarks.reporting import print_table, write_json
-from satchel.adapt.clip_head import with_head
-from satchel.adapt.files import read_adapted_head
 from satchel.adapt.outcome import Outcome
 from satchel.adapt.settings import AdaptSettings
 from satchel.catalog.importers import open_rows
 from satchel.catalog.ingest import import_rows
 from satchel.cli.adapt import REAL_VAL_SHARE
 from satchel.cli.shared import pairs
-from satchel.encode.card import BUILTIN, EncoderCard, read_card
+from satchel.encode.card import BUILTIN
 from satchel.encode.embedder import Embedder
 from satchel.encode.encoder import Encoder
 from satchel.locate.locator import Locator
-from satchel.onnx_model import read_model
 from satchel.progress import SILENT
 from satchel.served import load_locator
 from satchel.train.runs import Run
 from satchel.train.settings import read_settings_file
 from satchel.train.splits import Split, SplitOptions, make_split
 from satchel.workflows.adapt import begin_adapting
-from satchel.workflows.promote import promote_encoder
+from satchel.workflows.promote import exported_model, promote_encoder
 from satchel.workflows.split import labelled, workspace_photos
 from satchel.workflows.train import resume
 from satchel.workspace import Workspace
@@ -75,7 +72,7 @@ def main() -> None:
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     given = parser.parse_args()
-    settings = read_settings_file(AdaptSettings, None, **pairs(given.set))
+    settings = read_settings_file(AdaptSettings, None, pairs(given.set))
     with tempfile.TemporaryDirectory() as temporary:
         workspace = pairs_workspace(given.folder or Path(temporary) / "w")
         run, split = _learned(workspace, settings)
@@ -145,13 +142,16 @@ def _learned(workspace: Workspace, settings: AdaptSettings) -> tuple[Run, Split]
 
 
 def _measured(part: str, workspace: Workspace, run: Run, split: Split) -> Iterator[dict[str, Any]]:
-    """Figures of each task, with the head as it was and as it is now."""
-    card, locator = read_card(), load_locator(workspace)
-    encoder = _both(card, run)
+    """Figures of each task, with the encoder as it was and as it is now."""
+    locator = load_locator(workspace)
+    encoders = {
+        "start": Encoder.load(BUILTIN, threads=1),
+        "trained": Encoder.load(exported_model(workspace, run), threads=1),
+    }
     for task in _tasks(part, split):
-        paths = (photo.path for photo in task.gallery)
-        gallery = embedded(paths, Embedder(encoder, locator))
-        for way, start, trained in _ranked(task, gallery, encoder, locator, card.dimension):
+        found = {name: _ranks(task, encoder, locator) for name, encoder in encoders.items()}
+        for way in found["start"]:
+            start, trained = (found[name][way] for name in MEMBERS)
             yield {
                 "task": task.name,
                 "queried with": way,
@@ -160,14 +160,6 @@ def _measured(part: str, workspace: Workspace, run: Run, split: Split) -> Iterat
                 "trained": {k: float((trained <= k).mean()) for k in TOP},
                 "gain": {k: _gain(start, trained, k) for k in GAINS},
             }
-
-
-def _both(card: EncoderCard, run: Run) -> Encoder:
-    """The built-in encoder with the built-in head and the trained one side by side."""
-    head = read_adapted_head(run, card.sha256)
-    model = with_head(onnx.load_from_string(read_model(card, BUILTIN.parent)), head.head, 0.5)
-    wide = card.model_copy(update={"dimension": 2 * card.dimension})
-    return Encoder(wide, model.SerializeToString(), threads=1)
 
 
 def _tasks(part: str, split: Split) -> list[Task]:
@@ -183,24 +175,14 @@ def _tasks(part: str, split: Split) -> list[Task]:
     ]
 
 
-def _ranked(
-    task: Task, gallery: Photos, encoder: Encoder, locator: Locator | None, width: int
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """Ranks by each head, as shipped and with the true box, if that is known."""
+def _ranks(task: Task, encoder: Encoder, locator: Locator | None) -> dict[str, np.ndarray]:
+    """Ranks by one encoder, as shipped and with the true box, if that is known."""
+    gallery = embedded((photo.path for photo in task.gallery), Embedder(encoder, locator))
     ways = {"as shipped": asked(task, encoder, locator)}
     if all(query.box for query in task.queries):
         true = [query.box for query in task.queries]
         ways["true box"] = asked(task, encoder, locator, true)
-    for way, queries in ways.items():
-        start, trained = (
-            rank_of_right(
-                task,
-                Photos({path: member(e, part) for path, e in gallery.items()}, gallery.n_passes),
-                [member(one, part) for one in queries],
-            )
-            for part in (slice(width), slice(width, None))
-        )
-        yield way, start, trained
+    return {way: rank_of_right(task, gallery, queries) for way, queries in ways.items()}
 
 
 def _gain(start: np.ndarray, trained: np.ndarray, k: int) -> tuple[float, float]:

@@ -9,6 +9,10 @@ from safetensors.torch import load_file
 
 from satchel.adapt.clip_head import AdaptedHead, head_like
 from satchel.adapt.ensemble import WEIGHT, read_weight
+from satchel.adapt.vit_torch import TorchVit, weights_of_state
+from satchel.convert.spec import VitSpec, Weights
+from satchel.convert.vit.served import Served
+from satchel.encode.card import EncoderCard
 from satchel.errors import UsageError
 from satchel.files import write_atomically
 from satchel.train.backbones import Backbone, Pair, create
@@ -40,17 +44,35 @@ class NetworkStart(StrictModel):
     """Input side that it is served with."""
 
 
+class VitStart(StrictModel):
+    """The image encoder of the ViT family that a run starts from; `START_WEIGHTS` has its weights.
+
+    Attributes:
+        card: of the encoder as it is served.
+    """
+
+    spec: VitSpec
+    card: EncoderCard
+
+    @property
+    def served(self) -> Served:
+        """The crops that it is served with."""
+        return Served(self.card.input_side_px, self.spec.patch_px)
+
+
 class Start(StrictModel):
     """Starting point of a run, written as it begins so that it resumes from the same.
 
     Attributes:
         base: SHA-256 of the built-in encoder, where its head is adapted.
-        network: where a whole network is adapted.
+        network: where a whole network is adapted to synthetic photos.
+        vit: where an image encoder is trained on real pairs.
         look_alikes: codes of each group of look-alikes that was confirmed by then.
     """
 
     base: str = ""
     network: NetworkStart | None = None
+    vit: VitStart | None = None
     look_alikes: tuple[tuple[str, ...], ...] = ()
 
     def write(self, run: Run) -> None:
@@ -130,6 +152,36 @@ def adapted_backbone(run: Run) -> tuple[Pair, int]:
     pair = Pair(first, second, weight=read_weight(path))
     pair.eval()
     return pair, network_start(run).side_px
+
+
+# -- an image encoder of the ViT family ------------------------------------------------------------
+
+
+def vit_start(run: Run) -> VitStart:
+    """Read what image encoder a run started from.
+
+    Raises:
+        UsageError: it is damaged, or the run is of another kind.
+    """
+    found = Start.read(run).vit
+    if found is None:
+        raise UsageError(f"the run {run.name} trained no image encoder on real pairs")
+    return found
+
+
+def write_vit(vit: VitStart, weights: Weights, path: Path) -> None:
+    """Write an image encoder's weights."""
+    save_weights(TorchVit(vit.spec, weights, most=vit.served.most), path)
+
+
+def read_vit(path: Path) -> Weights:
+    """Read what `write_vit` wrote.
+
+    Raises:
+        UsageError: it is missing or damaged.
+    """
+    with readable(path):
+        return weights_of_state(load_file(path))
 
 
 # -- a head ----------------------------------------------------------------------------------------

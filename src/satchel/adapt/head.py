@@ -30,6 +30,7 @@ from satchel.adapt.run import Job, OnEpoch, adapt, prepare
 from satchel.adapt.settings import AdaptSettings, HeadSettings
 from satchel.adapt.task import AdaptTask
 from satchel.adapt.token_cache import PASSES, SYNTHETIC, CachedEncoder, SyntheticTokens
+from satchel.adapt.validation import real_score
 from satchel.adapt.vit_torch import TorchTokenEncoder
 from satchel.arrays import Bytes, Floats, Halves, Ints
 from satchel.encode.card import BUILTIN, read_card
@@ -166,11 +167,10 @@ class HeadMethod:
         rows = np.flatnonzero(np.isin(task.trained_classes, task.paired))
         views = self._views(rows, boxes)
         classes = np.tile(task.trained_classes[rows], len(own) + settings.views)
-        is_real = np.tile(np.isin(task.trained[rows], task.real), len(own) + settings.views)
+        is_real = np.tile(task.is_real[rows], len(own) + settings.views)
         tokens = np.concatenate([*(one[rows] for one in own), views])
         queries, pictures = (Tokens((tokens[side],), classes[side]) for side in (is_real, ~is_real))
-        not_real = ~np.isin(task.trained, task.real)
-        stays = np.flatnonzero(np.tile(not_real, len(others) // len(task.trained)))
+        stays = np.flatnonzero(np.tile(~task.is_real, len(others) // len(task.trained)))
         pairs = Pairs(queries, pictures, others, stays)
         start = start_of(read_head(self.model))
         trained = train_on_pairs(
@@ -269,13 +269,6 @@ class HeadEncoder:
         if self.head is None:
             return EncoderOutput(inputs.vectors, inputs.saliency)
         return EncoderOutput(self.head.ensemble_vectors(inputs), inputs.saliency)
-
-
-def real_score(figures: dict[str, float]) -> float:
-    """What heads are chosen by: accuracy on real photos, where there are enough of them."""
-    if "own1" not in figures:
-        return figures["score"]
-    return (figures["own1"] + figures["own5"]) / 2
 
 
 def token_source(encoder: TokenEncoder, model: onnx.ModelProto) -> TokenSource:

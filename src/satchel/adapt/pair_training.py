@@ -80,7 +80,7 @@ def train_on_pairs(
     head = copy.deepcopy(start)
     queries, pictures = (vectors_of(start, one) for one in (pairs.queries, pairs.pictures))
     assert head.projection is not None
-    initial = _least_differences(
+    initial = least_differences(
         np.concatenate([queries, pictures]),
         np.concatenate([pairs.queries.classes, pairs.pictures.classes]),
         power=settings.whitening,
@@ -88,7 +88,7 @@ def train_on_pairs(
     head.projection.weight.data.copy_(torch.from_numpy(initial.T))
     head.projection.bias.data.copy_(torch.from_numpy(-pictures.mean(0) @ initial))
     teacher = copy.deepcopy(head).eval().requires_grad_(False)
-    twins = _near_twins(pictures, pairs, settings.twins)
+    twins = near_twins(pictures, pairs.pictures.classes, pairs.classes, settings.twins)
     new = list(head.projection.parameters())
     ids = {id(one) for one in new}
     optimizer = torch.optim.AdamW(
@@ -157,21 +157,46 @@ def vectors_of(head: Head, tokens: Tokens) -> Floats:
     return np.concatenate(found).astype(np.float32)
 
 
-def _least_differences(vectors: Floats, classes: Ints, *, power: float) -> Floats:
-    """Map under which photos of one product differ less, shape (d, d)."""
+def least_differences(vectors: Floats, classes: Ints, *, power: float) -> Floats:
+    """Map under which photos of one product differ less, shape (d, d).
+
+    Args:
+        vectors: shape (n, d); classes: shape (n,).
+        power: see `satchel.search.whitening.learn_whitening`.
+    """
     order = np.argsort(classes, kind="stable")
     deviations, degrees = product_deviations(vectors[order], classes[order])
     matrix = learn_whitening(deviations, power=power, degrees=degrees).matrix
     return matrix if len(matrix) else np.eye(vectors.shape[1], dtype=np.float32)
 
 
-def _near_twins(pictures: Floats, pairs: Pairs, count: int) -> Ints:
-    """For each class with pairs, itself and the nearest others by the start's vectors: places."""
-    means = np.stack([pictures[pairs.pictures.classes == one].mean(0) for one in pairs.classes])
+def near_twins(pictures: Floats, classes: Ints, known: Ints, count: int) -> Ints:
+    """Of each class that is known, itself and the nearest others: places in `known`.
+
+    Args:
+        pictures: vectors of catalogue photos, shape (n, d); `classes` are theirs, shape (n,).
+        known: shape (c,).
+
+    Returns:
+        shape (c, min(c, 2 × count)), the class itself first.
+    """
+    means = np.stack([pictures[classes == one].mean(0) for one in known])
     means -= means.mean(0)
     means /= np.linalg.norm(means, axis=1, keepdims=True).clip(1e-6)
     nearest: Ints = np.argsort(-(means @ means.T), axis=1, kind="stable")[:, : 2 * count]
     return nearest
+
+
+def with_twins(twins: Ints, groups: int, count: int, rng: np.random.Generator) -> Ints:
+    """Products of a batch: some of them, each with a few of its near twins; places, ascending.
+
+    Args:
+        twins: see `near_twins`.
+        groups: products to begin with; `count`: near twins of each.
+    """
+    seeds = rng.choice(len(twins), groups, replace=False)
+    near = [rng.permutation(twins[one])[:count] for one in seeds]
+    return np.unique(np.concatenate([seeds, *near]))
 
 
 def _batches(
@@ -186,9 +211,7 @@ def _batches(
     ]
     groups = min(len(classes), max(1, settings.batch // (2 * VIEWS * (1 + settings.twins))))
     for _ in range(settings.steps):
-        seeds = rng.choice(len(classes), groups, replace=False)
-        near = [rng.permutation(twins[one])[: settings.twins] for one in seeds]
-        chosen = np.unique(np.concatenate([seeds, *near]))
+        chosen = with_twins(twins, groups, settings.twins, rng)
         asked, shown = (
             np.concatenate([rng.choice(kind[one], VIEWS) for one in chosen]) for kind in rows
         )

@@ -49,11 +49,18 @@ class HeadSettings(StrictModel):
 
 
 class PairSettings(StrictModel):
-    """How the built-in encoder's head is trained on real pairs, where products have some.
+    """How an image encoder is trained on real pairs, where products have some.
 
     Sellers' photos that experts certified, and the catalogue's photos of the same products.
     """
 
+    blocks: int | None = Field(
+        None,
+        ge=1,
+        description="last blocks of the encoder that are trained. 1: of the built-in encoder its "
+        "head alone, on photos that passed it once; with more, photos pass it anew at each step. "
+        "None: all where there is a GPU, else 1",
+    )
     views: int = Field(
         6, ge=0, description="random crops of each photo, besides the whole one and its object"
     )

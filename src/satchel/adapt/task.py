@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from satchel.arrays import Ints
+from satchel.arrays import Bools, Ints
+from satchel.encode.embed import PhotoEncoder
 from satchel.errors import UsageError
 from satchel.locate.locator import Locator
 from satchel.train.batches import TrainingPhotos
@@ -23,6 +24,7 @@ class AdaptTask:
         look_alikes: groups of products that people confirmed as look-alikes.
         locator: of the workspace; None where saliency locates.
         real: shape (r,): rows of `photos` that sellers took, as experts certified them.
+        served: the encoder that answers now; None where it is the one that is adapted.
     """
 
     photos: TrainingPhotos
@@ -31,6 +33,7 @@ class AdaptTask:
     look_alikes: tuple[Ints, ...] = ()
     locator: Locator | None = None
     real: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    served: PhotoEncoder | None = None
 
     @classmethod
     def of(
@@ -67,7 +70,7 @@ class AdaptTask:
     @property
     def paired(self) -> Ints:
         """Classes that have sellers' photos to train on, and others."""
-        is_real, classes = np.isin(self.trained, self.real), self.trained_classes
+        is_real, classes = self.is_real, self.trained_classes
         return np.intersect1d(classes[is_real], classes[~is_real])
 
     @property
@@ -80,6 +83,11 @@ class AdaptTask:
         """Class of each trained row."""
         classes: Ints = self.classes[self.photos.labels[self.trained]]
         return classes
+
+    @property
+    def is_real(self) -> Bools:
+        """Of each trained row, whether a seller took it."""
+        return np.isin(self.trained, self.real)
 
     @property
     def trained_names(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,9 +74,7 @@ class TorchVit(torch.nn.Module):
 
     def weights(self) -> Weights:
         """The weights as they are now."""
-        return {
-            _outer(name): value.detach().float().cpu().numpy() for name, value in self.parts.items()
-        }
+        return weights_of_state(self.state_dict())
 
     def last_blocks(self, blocks: int) -> list[torch.nn.Parameter]:
         """What the last blocks and the output are made of; everything, if there are no more."""
@@ -292,10 +291,14 @@ def _turned(values: torch.Tensor, rotation: Rotation) -> torch.Tensor:
     return torch.stack([even * cos - odd * sin, even * sin + odd * cos], -1).flatten(-2)
 
 
+def weights_of_state(state: Mapping[str, torch.Tensor]) -> Weights:
+    """The weights of a network by its `state_dict`."""
+    return {
+        name.removeprefix("parts.").replace("/", "."): value.detach().float().cpu().numpy()
+        for name, value in state.items()
+    }
+
+
 def _inner(name: str) -> str:
     """Replace the dots of a name, which PyTorch does not allow."""
     return name.replace(".", "/")
-
-
-def _outer(name: str) -> str:
-    return name.replace("/", ".")

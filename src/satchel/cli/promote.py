@@ -69,8 +69,11 @@ def promote(
         ),
     ] = None,
     kind: Annotated[
-        Literal["fp32", "fp16", "int8"], typer.Option(help="Of the file that is served.")
-    ] = "fp16",
+        Literal["fp32", "fp16", "int8"] | None,
+        typer.Option(
+            help="Of the file that is served; by default int8 of a ViT that was trained, else fp16."
+        ),
+    ] = None,
     rollback: Annotated[
         bool, typer.Option("--rollback", help="Serve the previous model again.")
     ] = False,
@@ -130,7 +133,7 @@ def _promote_locator(workspace: Workspace, run: Run, *, anyway: bool) -> dict[st
     return {"locator": run.name, "check": check}
 
 
-def promote_run(workspace: Workspace, run: Run, kind: Kind = "fp16") -> dict[str, object]:
+def promote_run(workspace: Workspace, run: Run, kind: Kind | None = None) -> dict[str, object]:
     """Serve a run's encoder; say and return from which confidence it identifies."""
     from satchel.workflows import promote as workflow
 

@@ -112,7 +112,10 @@ def add_encoder(
             "--kind, or report this"
         )
     added = AddedEncoder(
-        origin=origin, exports=tuple(map(Figures.of, made.exports)), spec=made.spec
+        origin=origin,
+        exports=tuple(map(Figures.of, made.exports)),
+        spec=made.spec,
+        projected=wanted.projected,
     )
     card = _card(name, origin, wanted, made, chosen)
     _write(workspace.models / name, card, chosen.model, added)

@@ -52,11 +52,13 @@ class AddedEncoder(StrictModel):
         origin: its source, pinned.
         exports: every kind that was made, and how it compared.
         spec: what the checkpoint was read as.
+        projected: with the projection to the space that images share with texts, if it has one.
     """
 
     origin: Provenance
     exports: tuple[Figures, ...]
     spec: dict[str, Any]
+    projected: bool = True
 
 
 @dataclass(frozen=True, slots=True)

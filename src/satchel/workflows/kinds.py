@@ -7,11 +7,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from satchel.adapt.export import export_head
-from satchel.adapt.files import adapted_backbone, read_adapted_head
+from satchel.adapt.files import adapted_backbone, read_adapted_head, read_vit, vit_start
 from satchel.adapt.head import adapt_head
 from satchel.adapt.network import adapt_network
 from satchel.adapt.settings import AdaptSettings
+from satchel.adapt.vit_pairs import train_vit
+from satchel.convert.export import export_vit
 from satchel.convert.gate import Exported, Kind
+from satchel.convert.quantise import DIMENSIONS
 from satchel.encode.card import BUILTIN, LITE, EncoderCard, read_card, uncalibrated
 from satchel.onnx_model import read_model
 from satchel.progress import Progress
@@ -19,7 +22,7 @@ from satchel.train.backbones import Backbone
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import load_classifier, train_classifier, untrained_classifier
 from satchel.train.encoder import load_encoder, train_encoder, untrained_encoder
-from satchel.train.export import export_encoder
+from satchel.train.export import export_encoder, sample_crops
 from satchel.train.fitting import Trainable, TrainingState
 from satchel.train.locator.training import train_locator
 from satchel.train.runs import ADAPT, Run, RunRecord, new_record
@@ -36,6 +39,7 @@ from satchel.workflows.tasks import (
     encoder_task,
     locator_task,
     run_split,
+    vit_task,
 )
 from satchel.workspace import Workspace
 
@@ -59,6 +63,7 @@ class RunKind:
             settings that do not fit. None where runs begin with the encoder that is served.
         load: reads the run's network, with the input side that it is served with; None where the
             run trained no network of its own.
+        served_as: the exported file that is served unless another is asked for.
     """
 
     name: str
@@ -69,6 +74,7 @@ class RunKind:
     export: Export | None
     untrained: Callable[[Any, int], Trainable] | None = None
     load: Callable[[Run], tuple[Backbone, int]] | None = None
+    served_as: Kind = "fp16"
 
     def new_record(self, settings: StrictModel, name: str) -> RunRecord:
         """Begin a record of such a run; its split is not known yet."""
@@ -147,6 +153,22 @@ def _export_head(
     return card.model_copy(update=about), [exported]
 
 
+def _export_vit(
+    run: Run, photos: TrainingPhotos, kinds: Sequence[Kind]
+) -> tuple[EncoderCard, list[Exported]]:
+    """Export an image encoder that was trained on real pairs, as `satchel encoder add` does."""
+    vit, record = vit_start(run), run.read()
+    crops = sample_crops(photos, vit.served.side_px)
+    exported = export_vit(vit.spec, read_vit(run.best), vit.served, crops, kinds)
+    about = {
+        "architecture": f"{vit.card.architecture}; trained on, with a projection",
+        "weights": f"{vit.card.weights}; trained on pairs of {_split_of(record)}",
+        "licence": f"{vit.card.licence}; that of the photos it was trained on",
+        "patch_dimension": min(DIMENSIONS, vit.spec.width),
+    }
+    return vit.card.model_copy(update=about), exported
+
+
 def _split_of(record: RunRecord) -> str:
     return f"split {record.split} {record.split_hash[:12]}"
 
@@ -188,11 +210,21 @@ ADAPTED_NETWORK: Final = RunKind(
     _export_network(adapted_backbone),
     load=adapted_backbone,
 )
+TRAINED_VIT: Final = RunKind(
+    "train_vit",
+    ADAPT,
+    AdaptSettings,
+    vit_task,
+    train_vit,
+    _export_vit,
+    served_as="int8",
+)
 LOCATOR: Final = RunKind(
     "locator", "train locator", LocatorSettings, locator_task, train_locator, export=None
 )
 
 KINDS: Final[Mapping[str, RunKind]] = {
-    kind.name: kind for kind in (CLASSIFIER, ENCODER, LOCATOR, ADAPTED_HEAD, ADAPTED_NETWORK)
+    kind.name: kind
+    for kind in (CLASSIFIER, ENCODER, LOCATOR, ADAPTED_HEAD, ADAPTED_NETWORK, TRAINED_VIT)
 }
 """Name in a run's record → kind."""

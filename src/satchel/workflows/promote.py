@@ -36,12 +36,12 @@ if TYPE_CHECKING:
 
 
 def promote_run(
-    workspace: Workspace, run: Run, kind: Kind = "fp16", *, progress: Progress
+    workspace: Workspace, run: Run, kind: Kind | None = None, *, progress: Progress
 ) -> EncoderCard:
     """Serve a run's encoder.
 
     Args:
-        kind: which of the exported files.
+        kind: which of the exported files; None: what runs of its kind are served as.
 
     Raises:
         UsageError: this file does not exist, or does not agree with the network.
@@ -56,12 +56,19 @@ def promote_run(
     return card
 
 
-def exported_model(workspace: Workspace, run: Run, kind: Kind = "fp16") -> Path:
+def exported_model(workspace: Workspace, run: Run, kind: Kind | None = None) -> Path:
     """The card of a run's ONNX file, which is exported first where it is missing.
+
+    Args:
+        kind: see `promote_run`.
 
     Raises:
         UsageError: this file does not exist, or does not agree with the network.
     """
+    if kind is None:
+        from satchel.workflows.kinds import kind_of  # noqa: PLC0415 - needs torch
+
+        kind = kind_of(run.read()).served_as
     path = workspace.models / f"{run.name}-{kind}" / CARD
     if not path.exists():
         from satchel.workflows.export import export_run  # noqa: PLC0415 - all else needs no torch

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from satchel.adapt.files import Start
 from satchel.adapt.task import AdaptTask
+from satchel.encode.encoder import Encoder
+from satchel.encode.registry import serving_card
 from satchel.errors import UsageError
 from satchel.served import load_locator
 from satchel.train.classifier import ClassifierTask
@@ -98,3 +102,14 @@ def adapt_task(workspace: Workspace, split: Split, run: Run) -> AdaptTask:
     real = np.array([row for row, one in enumerate(named) if one in asked], np.int64)
     locator = load_locator(workspace)
     return AdaptTask.of(photos, trained, len(products), look_alikes, locator, real=real)
+
+
+def vit_task(workspace: Workspace, run: Run) -> AdaptTask:
+    """As `adapt_task`, of a run's own split; held against the encoder that is served.
+
+    Raises:
+        UsageError: photos are gone from the catalogue, or too few products are left.
+        EncoderError: the encoder that is served is damaged.
+    """
+    task = adapt_task(workspace, run_split(workspace, run), run)
+    return replace(task, served=Encoder.load(serving_card(workspace.models)))
