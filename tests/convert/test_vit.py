@@ -140,6 +140,21 @@ def test_the_network_that_is_trained_is_the_one_that_is_served(tmp_path: Path, c
             assert np.allclose(attention, expected["saliency"], rtol=1e-3, atol=1e-5)
 
 
+def test_a_class_token_attends_to_patches_that_have_turned(tmp_path: Path) -> None:
+    """PE-Core's rotary positions with CLIP's class token; no layout that is read has both."""
+    make, write = CASES["CLIP, open_clip"]
+    spec, weights = read(write(make(), tmp_path))
+    turning = spec.model_copy(update={"rope": True})
+    crops = some_crops(3, 112, 144)
+    expected = outputs(vit_model(turning, weights, served(spec, 160)), crops)["vectors"]
+    pixels = torch.from_numpy(crops).permute(0, 3, 1, 2).float()
+    networks = [TorchVit(one, weights, most=12).eval() for one in (turning, spec)]
+    with torch.inference_mode():
+        found, still = (network(pixels).vectors.numpy() for network in networks)
+    assert np.abs(found - expected).max() < 2e-4
+    assert np.abs(still - expected).max() > 1e-2
+
+
 @pytest.mark.parametrize("case", ["CLIP, open_clip", "SigLIP, timm"])
 def test_last_blocks_are_trained_alone(tmp_path: Path, case: str) -> None:
     make, write = CASES[case]

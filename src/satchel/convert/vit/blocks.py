@@ -17,9 +17,13 @@ def block(layers: Layers, tokens: str, number: int, rotation: Rotation | None) -
     return _attended(layers, tokens, number, (query, key, value))
 
 
-def class_token_block(layers: Layers, tokens: str, number: int) -> tuple[str, str]:
+def class_token_block(
+    layers: Layers, tokens: str, number: int, rotation: Rotation | None
+) -> tuple[str, str]:
     """Add a block of the class token alone, which does not turn; and its attention to patches."""
     query, key, value = _projected(layers, tokens, number)
+    if rotation:
+        key = rotated(layers, key, rotation)
     query, tokens = (class_token(layers, one) for one in (query, tokens))
     attention = _attention(layers, query, key)
     return _attended(layers, tokens, number, (query, key, value)), attention

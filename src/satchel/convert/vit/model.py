@@ -58,7 +58,7 @@ def add_image_encoder(layers: Layers, pixels: str, most: int) -> Written:
         tokens = block(layers, tokens, number, turned)
     if spec.pool == "token":
         before = only_patches(layers, tokens)
-        token, attention = class_token_block(layers, tokens, last)
+        token, attention = class_token_block(layers, tokens, last, turned)
         vector = _post(layers, graph.add("Squeeze", token, graph.shape(1)))
         return Written(_output(layers, vector), before, attention, rows, columns)
     tokens = _post(layers, block(layers, tokens, last, turned))
