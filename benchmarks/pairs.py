@@ -42,9 +42,10 @@ from satchel.encode.encoder import Encoder
 from satchel.locate.locator import Locator
 from satchel.progress import SILENT
 from satchel.served import load_locator
+from satchel.train.dealing import SplitOptions, make_split
 from satchel.train.runs import Run
 from satchel.train.settings import read_settings_file
-from satchel.train.splits import Split, SplitOptions, make_split
+from satchel.train.splits import Split
 from satchel.workflows.adapt import begin_adapting
 from satchel.workflows.promote import exported_model, promote_encoder
 from satchel.workflows.split import labelled, workspace_photos

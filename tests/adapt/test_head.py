@@ -42,8 +42,9 @@ from satchel.adapt.outcome import Outcome
 from satchel.adapt.settings import AdaptSettings, HeadSettings, PairSettings
 from satchel.adapt.token_cache import CachedEncoder, SyntheticTokens
 from satchel.adapt.vit_torch import TorchTokenEncoder
+from satchel.train.dealing import SplitOptions, make_split
 from satchel.train.runs import Run
-from satchel.train.splits import Split, SplitOptions, make_split
+from satchel.train.splits import Split
 from satchel.workflows import split as split_workflow
 from satchel.workflows.adapt import adapts_head, begin_adapting
 from satchel.workflows.tasks import adapt_task

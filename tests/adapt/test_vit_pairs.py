@@ -45,9 +45,10 @@ from satchel.convert.facts import read_facts
 from satchel.convert.layouts.architecture import spec_of
 from satchel.convert.layouts.find import find
 from satchel.convert.layouts.weights import weights_of
+from satchel.train.dealing import SplitOptions, make_split
 from satchel.train.runs import Run
 from satchel.train.settings import FitSettings
-from satchel.train.splits import Split, SplitOptions, make_split
+from satchel.train.splits import Split
 from satchel.workflows import split as split_workflow
 from satchel.workflows.adapt import begin_adapting, trained_blocks
 from satchel.workflows.add_encoder import Wanted, add_encoder

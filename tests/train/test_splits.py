@@ -12,7 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from satchel.errors import UsageError
-from satchel.train.splits import PARTS, LabelledPhoto, Protocol, Split, SplitOptions, make_split
+from satchel.train.dealing import LabelledPhoto, SplitOptions, make_split
+from satchel.train.splits import PARTS, Protocol, Split
 
 
 def photos_of(counts: list[int], *, groups: dict[int, int] | None = None) -> list[LabelledPhoto]:

@@ -25,7 +25,8 @@ from satchel.market.listings.tables import ListingRow
 from satchel.progress import SILENT
 from satchel.search.indexing import open_index
 from satchel.served import load_embedder
-from satchel.train.splits import PARTS, Split, SplitOptions, make_split
+from satchel.train.dealing import SplitOptions, make_split
+from satchel.train.splits import PARTS, Split
 from satchel.workflows import learn
 from satchel.workflows import split as split_workflow
 from satchel.workflows.calibrate import fit_calibration

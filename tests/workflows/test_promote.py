@@ -30,8 +30,8 @@ pytestmark = [
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A workspace of drawn shapes with two runs: a classifier's head, and a cascaded encoder."""
+    from satchel.train.dealing import SplitOptions
     from satchel.train.settings import ClassifierSettings, EncoderSettings
-    from satchel.train.splits import SplitOptions
     from satchel.workflows.split import split_workspace
     from satchel.workflows.train import resume, start
 

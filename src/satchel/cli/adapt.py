@@ -100,7 +100,8 @@ def _split(
     workspace: Workspace, settings: AdaptSettings, *, from_decisions: bool, name: str | None
 ) -> Split | None:
     """The split that was asked for; None where some products are simply held out."""
-    from satchel.train.splits import Split, SplitOptions
+    from satchel.train.dealing import SplitOptions
+    from satchel.train.splits import Split
     from satchel.workflows.split import decisions_split
 
     if name is not None:

@@ -44,7 +44,8 @@ def split(
     as_json: AsJson = False,
 ) -> None:
     """Freeze a split of the photos for training, validation and test."""
-    from satchel.train.splits import PARTS, SplitOptions
+    from satchel.train.dealing import SplitOptions
+    from satchel.train.splits import PARTS
     from satchel.workflows.split import decisions_split, freeze, workspace_split
 
     if from_decisions and (protocol == "closed" or column is not None):

@@ -291,7 +291,7 @@ def _name(settings: TrainSettings) -> str:
 
 def _split(workspace: Workspace, name: str) -> str:
     """The name of a split that exists; the default one is made where it is missing."""
-    from satchel.train.splits import SplitOptions
+    from satchel.train.dealing import SplitOptions
     from satchel.workflows.split import split_workspace
     from satchel.workflows.train import processes
 

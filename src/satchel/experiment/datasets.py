@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from satchel.errors import UsageError
 from satchel.experiment.plan import Dataset
 from satchel.experiment.settings import DatasetSize, ExperimentSettings
-from satchel.train.splits import LabelledPhoto, Protocol, Split, SplitOptions, make_split
+from satchel.train.dealing import LabelledPhoto, SplitOptions, make_split
+from satchel.train.splits import Protocol, Split
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,11 +27,12 @@ from satchel.encode.registry import BUILTINS, encoder_card, read_serving, servin
 from satchel.errors import UsageError
 from satchel.onnx_model import read_model
 from satchel.train.backbones import Backbone
+from satchel.train.dealing import SplitOptions
 from satchel.train.encoder import Cascade
 from satchel.train.fit import has_gpu
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX, builtin_backbone
 from satchel.train.runs import Run, all_runs
-from satchel.train.splits import Split, SplitOptions
+from satchel.train.splits import Split
 from satchel.workflows.added_weights import added_vit
 from satchel.workflows.encoders import is_added
 from satchel.workflows.kinds import ADAPTED_HEAD, ADAPTED_NETWORK, TRAINED_VIT, RunKind, kind_of

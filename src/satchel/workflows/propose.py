@@ -13,8 +13,8 @@ from satchel.errors import UsageError
 from satchel.market.learning.decided import taken_photos
 from satchel.market.learning.proposal import Proposal, read_attempt, write_attempt
 from satchel.progress import SILENT, Progress
+from satchel.train.dealing import SplitOptions
 from satchel.train.runs import RESUMABLE, Run, all_runs
-from satchel.train.splits import SplitOptions
 from satchel.workflows.adapt import begin_adapting
 from satchel.workflows.split import decisions_split
 from satchel.workflows.train import resume

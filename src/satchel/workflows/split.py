@@ -16,7 +16,8 @@ from satchel.errors import UsageError
 from satchel.market.learning.decided import absent_listings, certified_listings, taken_photos
 from satchel.served import served_space
 from satchel.train.batches import TrainingPhotos
-from satchel.train.splits import LabelledPhoto, Named, Split, SplitOptions, make_split
+from satchel.train.dealing import LabelledPhoto, SplitOptions, make_split
+from satchel.train.splits import Named, Split
 from satchel.workspace import Workspace
 
 FEWEST_CERTIFIED: Final = 20
