@@ -357,7 +357,7 @@ declare_missing_ops()  # PyPI's torchvision for CPUs lacks some that it declares
 import torch
 from imagededup.methods import CNN
 from imagededup.utils import CustomModel
-from satchel.train.backbones import LITE_MEAN, LITE_STD, create
+from satchel.train.pretrained import LITE_MEAN, LITE_STD, create
 from torchvision import transforms
 folder, least = sys.argv[1], float(sys.argv[2])
 network = create("efficientnet_lite0").network.eval()

@@ -38,9 +38,10 @@ from satchel.catalog.training import KeptPhoto
 from satchel.evaluate.retrieval import Retrieval, retrieval
 from satchel.intervals import difference, interval
 from satchel.parallel import cores
-from satchel.train.backbones import Backbone, channels_last, create
+from satchel.train.backbones import Backbone, channels_last
 from satchel.train.encoder import load_encoder, unit_vectors
 from satchel.train.memory import keep_freed_memory
+from satchel.train.pretrained import create
 from satchel.train.runs import Run
 from satchel.train.splits import Named, Split
 from satchel.workflows.split import part_photos, workspace_photos

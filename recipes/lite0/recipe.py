@@ -26,8 +26,9 @@ from satchel.encode.card import Confidence, EncoderCard
 from satchel.onnx_model import write_model
 from satchel.parallel import cores
 from satchel.progress import Progress
-from satchel.train.backbones import LITE_MEAN, LITE_STD, Pair, create
+from satchel.train.backbones import Pair
 from satchel.train.lite0 import ARCHITECTURE, ENSEMBLE_WEIGHT, SIDE_PX, export
+from satchel.train.pretrained import LITE_MEAN, LITE_STD, create
 from satchel.train.runs import ADAPT, RECORD, Run, new_record
 
 SETTINGS: Final = AdaptSettings(minutes=None, val_share=0.0, network=NetworkSettings(epochs=2))

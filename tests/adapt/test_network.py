@@ -227,8 +227,9 @@ def test_adapting_again_begins_with_what_adapting_began_with(workspace: Workspac
 
 
 def test_a_pair_adds_both_vectors_and_has_the_saliency_of_the_first() -> None:
-    from satchel.train.backbones import Pair, create
+    from satchel.train.backbones import Pair
     from satchel.train.export import Exportable
+    from satchel.train.pretrained import create
 
     torch.manual_seed(0)
     first, second = (create("small_cnn", weights="none").eval() for _ in range(2))

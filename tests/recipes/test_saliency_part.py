@@ -22,9 +22,9 @@ import torch
 
 from recipes.clip_b16.recipe import LOCATOR_PX, Looked
 from recipes.saliency_part import add_part, saliency_part
-from satchel.train.backbones import create
 from satchel.train.export import EARLY, Exportable, centred, centring
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX
+from satchel.train.pretrained import create
 from shipped import shipped_model
 
 

@@ -12,9 +12,9 @@ pytestmark = pytest.mark.train
 
 import torch
 
-from satchel.train.backbones import create
 from satchel.train.classifier import Head
 from satchel.train.fitting import Trainable
+from satchel.train.pretrained import create
 from satchel.train.schedule import parameter_groups
 from satchel.train.settings import ClassifierSettings
 

@@ -19,7 +19,6 @@ pytestmark = [pytest.mark.train, pytest.mark.filterwarnings("ignore::Deprecation
 
 from safetensors.torch import load_file, save_file
 
-from satchel.train.backbones import create
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import write_products
 from satchel.train.distances import ledoit_wolf
@@ -34,6 +33,7 @@ from satchel.train.encoder import (
 )
 from satchel.train.losses import make_loss
 from satchel.train.losses.whitening import WhiteningLayer
+from satchel.train.pretrained import create
 from satchel.train.runs import Run, new_record
 from satchel.train.settings import EncoderSettings
 from support.naive_distances import euclidean, mahalanobis

@@ -153,7 +153,7 @@ def test_it_learns_and_is_read_back(task: ClassifierTask, tmp_path: Path) -> Non
 
 
 def test_the_head_alone_leaves_the_backbone_unchanged(task: ClassifierTask, tmp_path: Path) -> None:
-    from satchel.train.backbones import create
+    from satchel.train.pretrained import create
 
     settings = TINY.model_copy(update={"stage": "head", "backbone": "efficientnet_lite0"})
     settings = settings.model_copy(update={"weights": "auto", "side_px": 96})
@@ -193,8 +193,8 @@ def test_sides_grow_in_steps_and_end_at_the_last() -> None:
 @pytest.mark.parametrize("name", ["mobilenetv3_small_050", "small_cnn"])
 @pytest.mark.parametrize(("stage", "trained"), [("head", 0.0), ("partial", 0.6), ("full", 1.0)])
 def test_stages_train_so_much_of_the_backbone(name: str, stage: str, trained: float) -> None:
-    from satchel.train.backbones import create
     from satchel.train.classifier import Head
+    from satchel.train.pretrained import create
 
     settings = TINY.model_copy(update={"backbone": name, "stage": stage, "layer_decay": 0.5})
     backbone = create(settings.backbone, weights="none")

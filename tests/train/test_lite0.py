@@ -56,7 +56,7 @@ def test_the_packaged_weights_are_a_trained_network() -> None:
     if not path.exists():
         pytest.skip(f"needs the shared data, expected at {path}")
     crops = crop(decode(path.read_bytes()), WHOLE_PHOTO, 224)[None]
-    from satchel.train.backbones import LITE_MEAN, LITE_STD, _load_packaged, create
+    from satchel.train.pretrained import LITE_MEAN, LITE_STD, _load_packaged, create
 
     create("small_cnn", weights="none")  # declares what torchvision lacks, before timm is imported
     import timm
@@ -81,7 +81,7 @@ def test_tensors_read_from_the_shipped_file_make_it_again(recipe: ModuleType) ->
 
 
 def test_the_first_of_the_pair_is_imagenets(recipe: ModuleType) -> None:
-    from satchel.train.backbones import create
+    from satchel.train.pretrained import create
 
     theirs = {
         name: value

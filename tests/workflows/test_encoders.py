@@ -235,7 +235,7 @@ def test_too_few_photos_to_compare_on_are_said(workspace: Workspace) -> None:
 def test_a_network_of_convolutions_is_added_by_timm(filled: Workspace, tmp_path: Path) -> None:
     from satchel.convert.facts import TimmConfig
     from satchel.encode.encoder import Encoder
-    from satchel.train.backbones import pretrained
+    from satchel.train.pretrained import pretrained
 
     options = {"depths": (1, 1, 1, 1), "dims": (8, 16, 24, 32)}
     network = checkpoints.network("convnext_tiny", num_classes=5, **options)

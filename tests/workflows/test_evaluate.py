@@ -24,7 +24,7 @@ from satchel.identify import Identifier
 from satchel.photo_header import PhotoLimits
 from satchel.progress import SILENT
 from satchel.search.indexing import open_index
-from satchel.train.backbones import create
+from satchel.train.pretrained import create
 from satchel.train.splits import Split
 from satchel.workflows.evaluate import evaluate_untrained
 from satchel.workflows.export import untrained_encoder

@@ -15,8 +15,9 @@ from satchel.convert.vit.served import Served
 from satchel.encode.card import EncoderCard
 from satchel.errors import UsageError
 from satchel.files import write_atomically
-from satchel.train.backbones import Backbone, Pair, create
+from satchel.train.backbones import Backbone, Pair
 from satchel.train.checkpoint import save_weights
+from satchel.train.pretrained import create
 from satchel.train.runs import Run, readable
 from satchel.validation import StrictModel
 

@@ -15,11 +15,12 @@ from satchel.experiment.plan import RESERVE, Costs, Plan, make_cells, schedule
 from satchel.experiment.settings import ExperimentSettings
 from satchel.experiment.store import Experiment
 from satchel.progress import Progress
-from satchel.train.backbones import Backbone, channels_last, create
+from satchel.train.backbones import Backbone, channels_last
 from satchel.train.batches import TrainingPhotos
 from satchel.train.classifier import ClassifierTask, train_classifier
 from satchel.train.encoder import network_embeddings
 from satchel.train.losses import make_loss
+from satchel.train.pretrained import create
 from satchel.train.runs import Run
 from satchel.train.settings import ClassifierSettings
 from satchel.train.splits import Split

@@ -21,7 +21,8 @@ from satchel.experiment.store import CellResult, Experiment, Results
 from satchel.experiment.tables import best_classifier, experiment_report
 from satchel.files import locked
 from satchel.progress import Progress
-from satchel.train.backbones import channels_last, create
+from satchel.train.backbones import channels_last
+from satchel.train.pretrained import create
 from satchel.train.runs import RECORD, Run, TimeUp
 from satchel.train.settings import ClassifierSettings, EncoderSettings
 from satchel.workflows.evaluate import evaluate_run, evaluate_untrained

@@ -21,11 +21,12 @@ from safetensors.torch import load_file
 
 from satchel.arrays import Floats
 from satchel.progress import Progress
-from satchel.train.backbones import Backbone, channels_last, create
+from satchel.train.backbones import Backbone, channels_last
 from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
 from satchel.train.checkpoint import save_weights
 from satchel.train.fit import fit
 from satchel.train.fitting import Fitting, Trainable, TrainingState
+from satchel.train.pretrained import create
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ShuffledBatches
 from satchel.train.settings import ClassifierSettings

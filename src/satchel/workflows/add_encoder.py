@@ -291,8 +291,8 @@ def _of_timm(
     check_size(checkpoint.path.name, sum(map(prod, checkpoint.shapes.values())))
     need_extra("train")
     from satchel.convert.static_int8 import ALL_LAYERS  # noqa: PLC0415
-    from satchel.train.backbones import pretrained  # noqa: PLC0415
     from satchel.train.export import export_crops  # noqa: PLC0415
+    from satchel.train.pretrained import pretrained  # noqa: PLC0415
 
     trained_px = config.input_size[1] if config.input_size else TIMM_SIDE_PX
     side_px = wanted.side_px or trained_px

@@ -10,9 +10,9 @@ import pytest
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
 
-from satchel.train.backbones import create
 from satchel.train.locator.architectures import ARCHITECTURES
 from satchel.train.locator.lite0 import STRIDES, Lite0Detector, fold_batch_norms
+from satchel.train.pretrained import create
 from satchel.train.settings import LocatorSettings
 
 

@@ -17,8 +17,8 @@ from torch import nn
 from torch.nn.functional import softplus
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from satchel.train.backbones import LITE_MEAN, LITE_STD, create
 from satchel.train.locator.blocks import by_cell, doubled, grid, output_layer
+from satchel.train.pretrained import LITE_MEAN, LITE_STD, create
 
 BACKBONE: Final = "efficientnet_lite0"
 STRIDES: Final = (8, 16, 32)
@@ -65,7 +65,7 @@ class Lite0Backbone(nn.Module):
     """Pixels → maps at strides 8, 16 and 32. Batch norms are folded into the convolutions.
 
     Args:
-        weights: as in `satchel.train.backbones.create`.
+        weights: as in `satchel.train.pretrained.create`.
     """
 
     def __init__(self, weights: str) -> None:
@@ -143,7 +143,7 @@ class Lite0Detector(nn.Module):
 
     Args:
         classes: how many; at least one.
-        weights: of the backbone, as in `satchel.train.backbones.create`.
+        weights: of the backbone, as in `satchel.train.pretrained.create`.
     """
 
     def __init__(self, classes: int, weights: str = "none") -> None:
