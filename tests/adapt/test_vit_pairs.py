@@ -51,7 +51,8 @@ from satchel.train.settings import FitSettings
 from satchel.train.splits import Split
 from satchel.workflows import split as split_workflow
 from satchel.workflows.adapt import begin_adapting, trained_blocks
-from satchel.workflows.add_encoder import Wanted, add_encoder
+from satchel.workflows.add_encoder import add_encoder
+from satchel.workflows.encoder_files import Wanted
 from satchel.workflows.promote import promote_encoder, promote_run
 from satchel.workflows.roll_back import roll_back
 from satchel.workflows.tasks import vit_task

@@ -80,7 +80,8 @@ def add(
     """Add an encoder: convert it, compare each file with it in float32, keep the fastest."""
     from satchel.convert.gate import KINDS
     from satchel.extras import need_extra
-    from satchel.workflows.add_encoder import Wanted, add_encoder
+    from satchel.workflows.add_encoder import add_encoder
+    from satchel.workflows.encoder_files import Wanted
 
     need_extra("encoders")
     workspace = open_workspace(context)
