@@ -23,18 +23,18 @@ from satchel.web.market.api_listings import (
     actor_of,
     jpeg_of,
 )
-from satchel.web.market.listing_schemas import (
+from satchel.web.market.desk_schemas import (
     AskingPhotos,
     Assigning,
     Certificate,
     Certifying,
     DeskCase,
-    Listing,
     Queue,
     QueueEntry,
     Rejecting,
     Revoking,
 )
+from satchel.web.market.listing_schemas import Listing
 from satchel.web.market.state import Market, MarketState
 from satchel.web.threads import patient
 from satchel.web.visitors import Who

@@ -28,14 +28,8 @@ from satchel.web.market.api_listings import (
     actor_of,
     jpeg_of,
 )
-from satchel.web.market.listing_schemas import (
-    Good,
-    Goods,
-    Listing,
-    PriceHint,
-    Reservation,
-    Reservations,
-)
+from satchel.web.market.listing_schemas import Listing
+from satchel.web.market.sale_schemas import Good, Goods, PriceHint, Reservation, Reservations
 from satchel.web.market.state import Market, MarketState
 from satchel.web.threads import patiently
 from satchel.web.visitors import Who

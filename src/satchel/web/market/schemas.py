@@ -1,4 +1,4 @@
-"""Bodies of the API of accounts."""
+"""Bases of the bodies of the market's API, and those of accounts."""
 
 from __future__ import annotations
 
@@ -29,6 +29,12 @@ class Body(BaseModel):
     """Base of what is sent: unknown keys are refused."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class Converted(BaseModel):
+    """Base of what has the fields of a record, and is made by `model_validate`."""
+
+    model_config = ConfigDict(from_attributes=True)
 
 
 class Registering(Body):

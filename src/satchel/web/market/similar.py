@@ -21,7 +21,7 @@ from satchel.search.ranking import RankedProduct
 from satchel.web.access import EVERYBODY
 from satchel.web.api.openapi import curl, problems
 from satchel.web.market.api_sale import Id, public
-from satchel.web.market.listing_schemas import Good
+from satchel.web.market.sale_schemas import Good
 from satchel.web.market.state import Market, MarketState
 from satchel.web.middleware.departures import is_gone
 from satchel.web.pages.rendering import pages_of
