@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from selenium.webdriver import Chrome
 
+from satchel.collect.browser.addresses import url_in
 from satchel.collect.browser.chromium import chromium
 from satchel.collect.browser.profiles import BUILT_IN, FullSize, Profile, load, names, read
-from satchel.collect.browser.search import Part, search, url_in
+from satchel.collect.browser.search import Part, search
 from satchel.collect.hosts import Patience
 from satchel.collect.sources import Hit
 from satchel.errors import PageFailed, UsageError

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import urlsplit
 
+from satchel.collect.browser import scripts
+from satchel.collect.browser.addresses import url_in, web_address
 from satchel.collect.browser.chromium import answers
-from satchel.collect.browser.profiles import FullSize, Profile, Where, host_is_in
+from satchel.collect.browser.profiles import Profile, Where, host_is_in
 from satchel.collect.fetching import retry_after
 from satchel.collect.hosts import Patience
 from satchel.collect.sources import Hit
@@ -91,42 +92,6 @@ def search(
     return one.done
 
 
-def url_in(way: FullSize, value: str, base: str) -> Hit | None:
-    """Return the photo's URL in an attribute's value, and its page's; None where there is none.
-
-    Args:
-        way: how it is written there.
-        value: of the attribute.
-        base: address of the page.
-    """
-    if way.key:
-        try:
-            found = json.loads(value)
-        except (ValueError, RecursionError):
-            return None
-        named = found if isinstance(found, dict) else {}
-        url, page = named.get(way.key), named.get(way.page_key)
-    elif way.parameter:
-        pairs = parse_qs(urlsplit(urljoin(base, value)).query)
-        url = pairs.get(way.parameter, [None])[0]
-        page = pairs.get(way.page_parameter, [None])[0]
-    else:
-        url, page = value, None
-    address = _address(url, base)
-    return None if address is None else Hit(address, _address(page, base))
-
-
-def _address(value: object, base: str) -> str | None:
-    """Return an address of the web; None for base64 photos and all else."""
-    if not isinstance(value, str) or not value.strip():
-        return None
-    try:
-        joined = urljoin(base, value.strip())
-        return joined if urlsplit(joined).scheme in ("http", "https") else None
-    except ValueError:
-        return None
-
-
 class _Search:
     """A search that goes on."""
 
@@ -196,9 +161,9 @@ class _Search:
     def _refuse_captcha(self) -> None:
         stop, address = self._profile.stop, self._chrome.current_url
         mark = next((part for part in stop.addresses if part in address), "")
-        mark = mark or self._script(_FIRST_VISIBLE, stop.elements)
+        mark = mark or self._script(scripts.FIRST_VISIBLE, stop.elements)
         if not mark and stop.texts and not self._count():
-            said: str = self._script(_TEXT, MOST_CHARS)
+            said: str = self._script(scripts.TEXT, MOST_CHARS)
             mark = next((text for text in stop.texts if text.lower() in said), "")
         if mark:
             raise PageFailed(f"shows a captcha or a block ({mark})", part=Part.BLOCK)
@@ -218,11 +183,11 @@ class _Search:
     def _consent(self) -> bool:
         consent = self._profile.consent
         wall = [consent.wall] if consent.wall else []
-        if not self._script(_FIRST_VISIBLE, wall):
+        if not self._script(scripts.FIRST_VISIBLE, wall):
             return False
-        pressed = self._script(_FIRST_VISIBLE, consent.buttons, True)
+        pressed = self._script(scripts.FIRST_VISIBLE, consent.buttons, True)
         if pressed and self._until(
-            lambda: not self._script(_FIRST_VISIBLE, wall), self._profile.results.wait_s
+            lambda: not self._script(scripts.FIRST_VISIBLE, wall), self._profile.results.wait_s
         ):
             self.done.consent = True
             return True
@@ -262,7 +227,7 @@ class _Search:
             self._press_all(most)
             return
         base = self._chrome.current_url
-        read = self._script(_READ, self._profile.results.item, *self._ways(), MOST_RESULTS)
+        read = self._script(scripts.READ, self._profile.results.item, *self._ways(), MOST_RESULTS)
         self._missing = 0
         for values, page in read:
             hit = self._hit(values, page, base)
@@ -274,7 +239,7 @@ class _Search:
     def _press_all(self, most: int) -> None:
         results = self._profile.results
         while len(self._found) < most and time.monotonic() < self._ends:
-            pressed = self._script(_NEXT_TO_PRESS, results.item, results.press, MOST_RESULTS)
+            pressed = self._script(scripts.NEXT_TO_PRESS, results.item, results.press, MOST_RESULTS)
             if pressed is None:
                 return
             self.done.results += 1
@@ -294,7 +259,7 @@ class _Search:
         )
 
         def read() -> Hit | None:
-            values, page = self._script(_READ_ONE, item, *self._ways())
+            values, page = self._script(scripts.READ_ONE, item, *self._ways())
             hit = self._hit(values, page, self._chrome.current_url)
             # The panel shows the photo before, until it has the new one.
             return None if hit is None or hit.url == self._last else hit
@@ -336,7 +301,7 @@ class _Search:
         for way, value in zip(self._profile.full_size, values, strict=True):
             hit = url_in(way, value, base)
             if hit is not None and not self._is_thumbnail(hit.url):
-                return Hit(hit.url, hit.page or _address(page, base))
+                return Hit(hit.url, hit.page or web_address(page, base))
         return None
 
     def _is_thumbnail(self, url: str) -> bool:
@@ -344,20 +309,20 @@ class _Search:
 
     def _further(self) -> bool:
         """Scroll on, or press the button; whether there is more of the page."""
-        height, before = self._script(_HEIGHT), self._count()
-        if self._script(_SCROLL):
+        height, before = self._script(scripts.HEIGHT), self._count()
+        if self._script(scripts.SCROLL):
             return True
         more = self._profile.more
         if more.button:
-            self._script(_FIRST_VISIBLE, [more.button], True)
+            self._script(scripts.FIRST_VISIBLE, [more.button], True)
         grown = self._until(
-            lambda: self._count() > before or self._script(_HEIGHT) > height, more.wait_s
+            lambda: self._count() > before or self._script(scripts.HEIGHT) > height, more.wait_s
         )
         self.done.grew |= bool(grown)
         return bool(grown)
 
     def _count(self) -> int:
-        count: int = self._script(_COUNT, self._profile.results.item)
+        count: int = self._script(scripts.COUNT, self._profile.results.item)
         if self.done.first and count > self.done.first:
             self.done.grew = True
         return count
@@ -371,44 +336,3 @@ class _Search:
         while not (found := happens()) and time.monotonic() < end:
             time.sleep(POLL_S)
         return found
-
-
-_VISIBLE: Final = "const visible = e => e.getClientRects().length > 0;"
-_VALUES: Final = """
-const value = (base, way) => {
-  const found = way.element ? base.querySelector(way.element) : base;
-  return found && found.getAttribute ? (found.getAttribute(way.attribute) || "") : "";
-};
-const short = text => text.slice(0, 20000);
-const values = (item, ways, page) => [
-  ways.map(way => short(value(way.page ? document : item, way))),
-  page ? short(value(item, page)) : ""];
-const in_view = e => e.getBoundingClientRect().top < innerHeight;
-"""
-
-_COUNT: Final = "return document.querySelectorAll(arguments[0]).length"
-_HEIGHT: Final = "return document.documentElement.scrollHeight"
-_TEXT: Final = 'return (document.body?.innerText || "").slice(0, arguments[0]).toLowerCase()'
-_SCROLL: Final = """
-const before = scrollY;
-scrollBy({top: 0.8 * innerHeight, behavior: "instant"});
-return scrollY > before"""
-_FIRST_VISIBLE: Final = f"""{_VISIBLE}
-for (const selector of arguments[0])
-  for (const found of document.querySelectorAll(selector))
-    if (visible(found)) {{ if (arguments[1]) found.click(); return selector; }}
-return "";"""
-_READ: Final = f"""{_VALUES}
-const [selector, ways, page, most] = arguments;
-return [...document.querySelectorAll(selector)].slice(0, most).filter(in_view)
-  .map(item => values(item, ways, page))"""
-_READ_ONE: Final = f"{_VALUES} return values(...arguments)"
-_NEXT_TO_PRESS: Final = f"""{_VALUES}
-const [selector, press, most] = arguments;
-for (const item of [...document.querySelectorAll(selector)].slice(0, most))
-  if (!item.dataset.satchel && in_view(item)) {{
-    item.dataset.satchel = "pressed";
-    const target = item.querySelector(press) || item;
-    return [item, target];
-  }}
-return null;"""
