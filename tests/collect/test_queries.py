@@ -23,7 +23,7 @@ from satchel.collect.sources import Hit, SourceContext
 from satchel.collect.tables import CandidateRow, SearchRow
 from satchel.errors import SearchFailed, SourceStopped, UsageError
 from satchel.records import Product
-from satchel.workflows.collect import search_photos
+from satchel.workflows.photo_search import search_photos
 from satchel.workspace import Workspace
 from support.cli import satchel
 from support.photo_site import PhotoSite, photo_site

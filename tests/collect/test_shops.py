@@ -15,7 +15,7 @@ from satchel.collect.shops.reading import ShopRead
 from satchel.collect.tables import CandidateRow, ShopPageRow
 from satchel.errors import UsageError
 from satchel.records import Product
-from satchel.workflows.collect import read_shop_pages
+from satchel.workflows.photo_search import read_shop_pages
 from satchel.workspace import Workspace
 from support.cli import satchel
 from support.photo_site import PhotoSite, photo_site

@@ -20,7 +20,8 @@ from satchel.files import locked
 from satchel.jobs.records import JobState
 from satchel.jobs.worker import Worker
 from satchel.web.app import create_app
-from satchel.workflows.collect import collect_photos, fetch_rules
+from satchel.workflows.collect import collect_photos
+from satchel.workflows.collecting import fetch_rules
 from satchel.workflows.collections import FETCH, MAX_URLS
 from satchel.workflows.jobs import handlers_of
 from satchel.workspace import Workspace

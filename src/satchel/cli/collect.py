@@ -236,7 +236,7 @@ def _check_source(workspace: Workspace, name: str, ignored: list[str], *, as_jso
     """Show what of a source works; exit code 1 where something does not."""
     from rich.table import Table
 
-    from satchel.workflows.collect import check_source
+    from satchel.workflows.photo_search import check_source
 
     parts, saved = check_source(workspace, name, ignored)
     if as_json:
@@ -255,7 +255,7 @@ def _check_source(workspace: Workspace, name: str, ignored: list[str], *, as_jso
 
 def _find(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -> dict[str, Any]:
     from satchel.collect.sources import opener
-    from satchel.workflows.collect import first_queries, wanted_products
+    from satchel.workflows.photo_search import first_queries, wanted_products
 
     for name in asked.sources:
         opener(name, workspace.folder)  # before products are made
@@ -278,7 +278,7 @@ def _find(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -> 
 def _search(
     workspace: Workspace, asked: _Asked, queries: list[list[Query]], bars: Bars
 ) -> list[dict[str, Any]]:
-    from satchel.workflows.collect import search_photos
+    from satchel.workflows.photo_search import search_photos
 
     done, refusals = search_photos(
         workspace,
@@ -298,7 +298,7 @@ def _search(
 def _read_shop(
     workspace: Workspace, asked: _Asked, products: list[Product], bars: Bars
 ) -> dict[str, Any]:
-    from satchel.workflows.collect import read_shop_pages
+    from satchel.workflows.photo_search import read_shop_pages
 
     assert asked.shop is not None
     done, refusals = read_shop_pages(
@@ -325,7 +325,7 @@ def _refill(
     *,
     as_json: bool,
 ) -> None:
-    from satchel.workflows.collect import wanted_products
+    from satchel.workflows.photo_search import wanted_products
     from satchel.workflows.refill import refill
 
     workspace = open_workspace(context)

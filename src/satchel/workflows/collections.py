@@ -17,7 +17,7 @@ from satchel.collect.store import CandidateStore
 from satchel.errors import UsageError
 from satchel.files import is_locked
 from satchel.jobs.records import JobState
-from satchel.workflows.collect import LOCK, contact_of, fetch_rules
+from satchel.workflows.collecting import LOCK, contact_of, fetch_rules
 from satchel.workspace import Workspace
 
 FETCH: Final = "collect"

@@ -25,15 +25,10 @@ from satchel.fetch.client import FetchClient
 from satchel.progress import SILENT, Progress
 from satchel.records import Product
 from satchel.served import load_embedder
-from satchel.workflows.collect import (
-    collect_photos,
-    collecting,
-    fetch_rules,
-    first_queries,
-    search_photos,
-    source_context,
-)
+from satchel.workflows.collect import collect_photos
+from satchel.workflows.collecting import collecting, fetch_rules, source_context
 from satchel.workflows.curate import curate_catalogue
+from satchel.workflows.photo_search import first_queries, search_photos
 from satchel.workspace import Workspace
 
 MOST_ROUNDS: Final = 5
