@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from satchel.cli.collect_display import (
+    say_recorded,
+    say_searched,
+    say_stopped,
+    show_counts,
+    show_rounds,
+)
+from satchel.cli.collect_search import SearchArguments, find_photos, show_check
 from satchel.cli.shared import (
     SOME_FAILED,
     AsJson,
@@ -16,25 +24,13 @@ from satchel.cli.shared import (
     complain,
     open_workspace,
     print_result,
-    print_table,
     problems_shown,
     say,
 )
 from satchel.errors import UsageError
 
-COUNTS: Final = ("found", "waiting", "fetched", "refused", "failed", "new", "duplicate")
-MOST_PRODUCTS: Final = 50
-"""Rows of the table by product that are shown."""
-
 if TYPE_CHECKING:
     from satchel.collect.learning import RoundCount
-    from satchel.collect.queries import Query
-    from satchel.collect.recording import Recorded
-    from satchel.collect.records import SourceCount
-    from satchel.collect.searching import Searched
-    from satchel.records import Product
-    from satchel.workflows.collect import CollectReport
-    from satchel.workflows.refusals import Refusals
     from satchel.workspace import Workspace
 
 
@@ -137,7 +133,7 @@ def collect(
     if check is not None:
         if path is not None or source or shop or retry or dry_run or report:
             raise UsageError("expected --check alone: it makes one search and fetches nothing")
-        _check_source(open_workspace(context), check, ignore_robots_of or [], as_json=as_json)
+        show_check(open_workspace(context), check, ignore_robots_of or [], as_json=as_json)
         return
     if again and shop is None:
         raise UsageError("expected --shop with --again: its pages are read again")
@@ -149,7 +145,7 @@ def collect(
         if path is not None:
             result |= _record(workspace, path, column or [], encoding, bars, dry_run=dry_run)
         if source or shop:
-            asked = _Asked(
+            asked = SearchArguments(
                 source or [],
                 shop,
                 again,
@@ -161,7 +157,7 @@ def collect(
                 retry,
                 ignore_robots_of or [],
             )
-            result |= _find(workspace, asked, bars, dry_run=dry_run)
+            result |= find_photos(workspace, asked, bars, dry_run=dry_run)
         if not report and not dry_run:
             result |= _fetch(workspace, bars, retry=retry)
     if not dry_run:
@@ -180,26 +176,10 @@ def _count(workspace: Workspace, *, shown: bool) -> dict[str, Any]:
 
     counted, passes = count_all(workspace), _rounds(workspace)
     if shown:
-        _show(counted)
+        show_counts(counted)
     if shown and passes:
-        _show_rounds(passes)
+        show_rounds(passes)
     return {**asdict(counted), "passes": passes}
-
-
-@dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the command line says of searches."""
-
-    sources: list[str]
-    shop: str | None
-    again: bool
-    codes: Path | None
-    code: list[str]
-    short_of: int | None
-    per_product: int | None
-    encoding: str | None
-    retry: bool
-    ignore_robots_of: list[str]
 
 
 def _check(
@@ -232,90 +212,6 @@ def _check_ignored(ignored: list[str], used: list[str]) -> None:
             )
 
 
-def _check_source(workspace: Workspace, name: str, ignored: list[str], *, as_json: bool) -> None:
-    """Show what of a source works; exit code 1 where something does not."""
-    from rich.table import Table
-
-    from satchel.workflows.photo_search import check_source
-
-    parts, saved = check_source(workspace, name, ignored)
-    if as_json:
-        print_result({"parts": [asdict(one) for one in parts], "saved": [str(p) for p in saved]})
-    else:
-        table = Table("part", "works", "")
-        words = {True: "yes", False: "NO", None: "–"}
-        for one in parts:
-            table.add_row(one.part, words[one.works], one.said)
-        print_table(table)
-    for path in saved:
-        complain(f"what it answered: {path}")
-    if any(one.works is False for one in parts):
-        raise typer.Exit(SOME_FAILED)
-
-
-def _find(workspace: Workspace, asked: _Asked, bars: Bars, *, dry_run: bool) -> dict[str, Any]:
-    from satchel.collect.sources import opener
-    from satchel.workflows.photo_search import first_queries, wanted_products
-
-    for name in asked.sources:
-        opener(name, workspace.folder)  # before products are made
-    products, new = wanted_products(
-        workspace, asked.code, asked.codes, asked.short_of, asked.encoding, dry_run=dry_run
-    )
-    if new:
-        say(f"{new:,} products {'would be ' if dry_run else ''}new")
-    if asked.shop is not None:
-        return {"shops": [_read_shop(workspace, asked, products, bars)], "products_new": new}
-    queries = first_queries(workspace, products)
-    if dry_run:
-        for one in queries:
-            for query in one:
-                say(f"{query.code}: {query.text}")
-        return {"dry_run": True, "queries": [asdict(query) for one in queries for query in one]}
-    return {"searched": _search(workspace, asked, queries, bars), "products_new": new}
-
-
-def _search(
-    workspace: Workspace, asked: _Asked, queries: list[list[Query]], bars: Bars
-) -> list[dict[str, Any]]:
-    from satchel.workflows.photo_search import search_photos
-
-    done, refusals = search_photos(
-        workspace,
-        asked.sources,
-        queries,
-        per_product=asked.per_product,
-        retry=asked.retry,
-        ignore_robots_of=asked.ignore_robots_of,
-        progress=bars,
-    )
-    bars.end()
-    _say_searched(done)
-    _say_refused(refusals)
-    return [asdict(one) for one in done]
-
-
-def _read_shop(
-    workspace: Workspace, asked: _Asked, products: list[Product], bars: Bars
-) -> dict[str, Any]:
-    from satchel.workflows.photo_search import read_shop_pages
-
-    assert asked.shop is not None
-    done, refusals = read_shop_pages(
-        workspace, asked.shop, products, retry=asked.retry, again=asked.again, progress=bars
-    )
-    bars.end()
-    say(
-        f"{done.shop}: {done.pages:,} pages read, {done.refused:,} refused, {done.failed:,} "
-        f"failed, {done.waiting:,} wait; {done.products:,} products, {done.matched:,} of the "
-        f"catalogue; {done.found:,} photos found, {done.new:,} of them new"
-    )
-    if done.stopped:
-        complain(f"{done.shop}: {done.stopped}")
-    _say_refused(refusals)
-    return asdict(done)
-
-
 def _refill(
     context: typer.Context,
     wanted: int,
@@ -340,8 +236,8 @@ def _refill(
             progress=bars,
         )
         bars.end()
-    _say_searched(done.searched)
-    _say_stopped(done.stopped)
+    say_searched(done.searched)
+    say_stopped(done.stopped)
     rounds = _rounds(workspace)
     made = "1 round" if done.rounds == 1 else f"{done.rounds:,} rounds"
     say(f"{made}, {done.new:,} new photos; ended since {done.ended}")
@@ -350,7 +246,7 @@ def _refill(
     if as_json:
         print_result({**asdict(done), "passes": rounds})
     else:
-        _show_rounds(rounds)
+        show_rounds(rounds)
     if done.short or done.stopped or any(one.stopped for one in done.searched):
         raise typer.Exit(SOME_FAILED)
 
@@ -360,38 +256,6 @@ def _rounds(workspace: Workspace) -> list[RoundCount]:
     from satchel.collect.store import CandidateStore
 
     return count_rounds(CandidateStore(workspace.catalogue.engine).fates())
-
-
-def _show_rounds(rounds: list[RoundCount]) -> None:
-    """Show what each pass brought, and what curation left of it."""
-    from rich.table import Table
-
-    from satchel.curate.report import MEANINGS
-
-    table = Table("pass", "products", "photos", "garbage", "usable")
-    for one in rounds:
-        garbage = "\n".join(f"{count:,} × {MEANINGS[kind]}" for kind, count in one.garbage.items())
-        table.add_row(
-            str(one.number), f"{one.products:,}", f"{one.collected:,}", garbage, f"{one.usable:,}"
-        )
-    print_table(table)
-
-
-def _say_refused(refusals: Refusals) -> None:
-    for count, example in refusals.by_count()[: problems_shown()]:
-        complain(f"  {count:,} × {example}")
-
-
-def _say_searched(done: list[Searched]) -> None:
-    for one in done:
-        say(
-            f"{one.source}: {one.searches:,} searches, {one.found:,} photos found, "
-            f"{one.new:,} of them new, {one.failed:,} searches failed"
-        )
-        if one.stopped:
-            complain(f"{one.source} is left: {one.stopped}")
-        for path in one.saved:
-            complain(f"  what it answered: {path}")
 
 
 def _record(
@@ -412,20 +276,8 @@ def _record(
         say(note)
     done, refusals = record_list(workspace, urls, path.name, dry_run=dry_run, progress=bars)
     bars.end()
-    _say_recorded(done, refusals, dry_run=dry_run)
+    say_recorded(done, refusals, dry_run=dry_run)
     return {"dry_run": dry_run, "list": asdict(done)}
-
-
-def _say_recorded(done: Recorded, refusals: Refusals, *, dry_run: bool) -> None:
-    would = "would be " if dry_run else ""
-    say(
-        f"{done.new + done.known + done.problems:,} URLs in the list: {done.new:,} new of "
-        f"{len(done.hosts):,} hosts, {done.known:,} known, {done.problems:,} refused; "
-        f"{done.new_products:,} products {would}new"
-    )
-    for host, count in done.hosts.most_common(5 if dry_run else 0):
-        say(f"  {count:,} of {host}")
-    _say_refused(refusals)
 
 
 def _fetch(workspace: Workspace, bars: Bars, *, retry: bool) -> dict[str, Any]:
@@ -433,7 +285,7 @@ def _fetch(workspace: Workspace, bars: Bars, *, retry: bool) -> dict[str, Any]:
 
     done = collect_photos(workspace, retry=retry, progress=bars)
     bars.end()
-    _say_stopped(done.stopped)
+    say_stopped(done.stopped)
     if done.ended:
         complain(f"{done.ended}: run `satchel collect` again for the rest")
     return {
@@ -442,42 +294,3 @@ def _fetch(workspace: Workspace, bars: Bars, *, retry: bool) -> dict[str, Any]:
         "stopped": done.stopped,
         "ended": done.ended,
     }
-
-
-def _say_stopped(stopped: dict[str, str]) -> None:
-    for host, why in stopped.items():
-        complain(f"{host} is left: {why}")
-
-
-def _show(counted: CollectReport) -> None:
-    from rich.table import Table
-
-    if not counted.hosts:
-        say("no URLs are known yet: satchel collect FILE")
-        return
-    table = Table("host")
-    for name in COUNTS:
-        table.add_column(name, justify="right")
-    for host in counted.hosts:
-        table.add_row(host.host, *(f"{getattr(host, name):,}" for name in COUNTS))
-    print_table(table)
-    _show_sources(counted.sources)
-    for reason in counted.reasons[: problems_shown()]:
-        say(f"{reason.state}: {reason.count:,} × {reason.reason} (such as {reason.example[:200]})")
-    if any(host.new for host in counted.hosts):
-        say("next: satchel curate, which sorts out copies and wrong photos; then satchel index")
-
-
-def _show_sources(counted: list[SourceCount]) -> None:
-    """Show what became of each product's candidates, those with the fewest photos first."""
-    from rich.table import Table
-
-    table = Table("product", "source")
-    for name in COUNTS:
-        table.add_column(name, justify="right")
-    fewest = sorted(counted, key=lambda one: (one.new, one.code))[:MOST_PRODUCTS]
-    for one in fewest:
-        table.add_row(one.code, one.source, *(f"{getattr(one, name):,}" for name in COUNTS))
-    print_table(table)
-    if len(counted) > len(fewest):
-        say(f"{len(counted) - len(fewest):,} more are in --json")
