@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from satchel.cli.shared import AsJson, open_workspace, print_result, say
 from satchel.errors import UsageError
+
+if TYPE_CHECKING:
+    from satchel.train.splits import Split
 
 
 def split(
@@ -45,7 +48,6 @@ def split(
 ) -> None:
     """Freeze a split of the photos for training, validation and test."""
     from satchel.train.dealing import SplitOptions
-    from satchel.train.splits import PARTS
     from satchel.workflows.split import decisions_split, freeze, workspace_split
 
     if from_decisions and (protocol == "closed" or column is not None):
@@ -70,15 +72,37 @@ def split(
         made, missing = workspace_split(workspace, options, column=column), 0
     freeze(made, path)
     if as_json:
-        parts = {
-            part: {"photos": len(made.part(part)), "products": len(made.products(part))}
-            for part in PARTS
-        }
-        print_result(
-            {"name": name, "path": path, "parts": parts, "left_out": made.left_out}
-            | {"torn_groups": made.torn_groups}
-            | {"queries": len(made.queries), "unknown": len(made.unknown)}
-        )
+        print_result({"name": name, "path": path} | _counts(made))
+    _say(made, missing, column)
+    say(f"frozen in {path}")
+
+
+def _counts(made: Split) -> dict[str, Any]:
+    """How much a split holds, for --json."""
+    from satchel.train.splits import PARTS
+
+    parts = {
+        part: {"photos": len(made.part(part)), "products": len(made.products(part))}
+        for part in PARTS
+    }
+    return {
+        "parts": parts,
+        "left_out": made.left_out,
+        "torn_groups": made.torn_groups,
+        "queries": len(made.queries),
+        "unknown": len(made.unknown),
+    }
+
+
+def _say(made: Split, missing: int, column: str | None) -> None:
+    """Say how much each part holds, and what is left out.
+
+    Args:
+        missing: photos of certified listings that the gallery does not have.
+        column: of the catalogue file that names the parts.
+    """
+    from satchel.train.splits import PARTS
+
     for part in PARTS:
         say(f"{part}: {len(made.part(part)):,} photos of {len(made.products(part)):,} products")
     if made.queries:
@@ -101,4 +125,3 @@ def split(
         say(
             f"beware: the column {column!r} puts {made.torn_groups:,} groups of copies in two parts"
         )
-    say(f"frozen in {path}")
