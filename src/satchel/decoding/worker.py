@@ -7,14 +7,15 @@ back the same way. `satchel.decoding.process` is the other side.
 from __future__ import annotations
 
 import os
-import socket
 import sys
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 from PIL import Image
 
 from satchel.decoding import sandbox
+from satchel.decoding.answering import answer_jobs
 from satchel.decoding.channel import Channel
 from satchel.decoding.photo import Reserve, clean, decode, measure
 from satchel.errors import PhotoError, PhotoTooLarge
@@ -35,17 +36,7 @@ def main(channel_fd: int, shared_fd: int) -> None:
         channel_fd: descriptor of a connected socket.
         shared_fd: descriptor of the shared file.
     """
-    channel = Channel(socket.socket(fileno=channel_fd))
-    try:
-        _load_everything()
-        limits = sandbox.Limits()
-        sandbox.close_off()
-    except Exception as error:  # said there: nobody reads what this process prints
-        channel.send({"failed": f"{type(error).__name__}: {error}"[:1_000]})
-        return
-    channel.send({"ready": True})
-    while (job := channel.receive()) is not None:
-        channel.send(_answer(job, channel, shared_fd, limits))
+    answer_jobs(channel_fd, _load_everything, partial(_answer, shared_fd))
 
 
 def _load_everything() -> None:
@@ -57,7 +48,7 @@ def _load_everything() -> None:
 
 
 def _answer(
-    job: Mapping[str, Any], channel: Channel, shared_fd: int, limits: sandbox.Limits
+    shared_fd: int, job: Mapping[str, Any], _: None, channel: Channel, limits: sandbox.Limits
 ) -> dict[str, Any]:
     def reserve(needed_bytes: float) -> None:
         if needed_bytes > UNRESERVED_BYTES:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import cv2
@@ -19,6 +19,7 @@ from rapidocr import RapidOCR
 
 from satchel.arrays import Bytes
 from satchel.decoding import sandbox
+from satchel.decoding.answering import answer_jobs
 from satchel.decoding.channel import Channel
 
 MEMORY_BYTES: Final = 1_500_000_000
@@ -44,23 +45,21 @@ def main(channel_fd: int, shared_fd: int) -> None:
         channel_fd: descriptor of a connected socket.
         shared_fd: descriptor of the shared file.
     """
-    channel = Channel(socket.socket(fileno=channel_fd))
-    try:
-        cv2.setNumThreads(1)
-        engine = RapidOCR(params=_SETTINGS)
-        _read(_sample(), engine)  # loads what is otherwise loaded on first use
-        limits = sandbox.Limits()
-        sandbox.close_off()
-    except Exception as error:  # said there: nobody reads what this process prints
-        channel.send({"failed": f"{type(error).__name__}: {error}"[:1_000]})
-        return
-    channel.send({"ready": True})
-    while (job := channel.receive()) is not None:
-        limits.allow(memory_bytes=MEMORY_BYTES, cpu_s=job["cpu_s"])
-        channel.send(_answer(job, engine, shared_fd))
+    answer_jobs(channel_fd, _load_engine, partial(_answer, shared_fd))
 
 
-def _answer(job: Mapping[str, Any], engine: RapidOCR, shared_fd: int) -> dict[str, Any]:
+def _load_engine() -> RapidOCR:
+    """Load the models, and what else is loaded on first use."""
+    cv2.setNumThreads(1)
+    engine = RapidOCR(params=_SETTINGS)
+    _read(_sample(), engine)
+    return engine
+
+
+def _answer(
+    shared_fd: int, job: Mapping[str, Any], engine: RapidOCR, _: Channel, limits: sandbox.Limits
+) -> dict[str, Any]:
+    limits.allow(memory_bytes=MEMORY_BYTES, cpu_s=job["cpu_s"])
     height, width = job["shape"]
     pixels = np.frombuffer(os.pread(shared_fd, job["size"], 0), np.uint8)
     try:
