@@ -11,6 +11,7 @@ import numpy as np
 from sqlalchemy import ColumnElement, Connection, Engine, Select, case, func, select
 
 from satchel.catalog.brands import Brands
+from satchel.catalog.columns import product_row
 from satchel.catalog.database import current_revision
 from satchel.catalog.product_columns import FollowsColumns, columns_stamp
 from satchel.catalog.product_search import read_search
@@ -20,7 +21,6 @@ from satchel.catalog.tables import (
     ProductPhotoRow,
     ProductRow,
 )
-from satchel.errors import CatalogueError
 from satchel.parallel import batched
 from satchel.records import PRODUCT_FIELDS, Product, ProductPhoto
 
@@ -106,14 +106,7 @@ class ProductStore:
             CatalogueError: there is none.
         """
         with self._engine.connect() as connection:
-            row = connection.execute(
-                select(ProductRow.__table__).where(ProductRow.code == code)
-            ).one_or_none()
-            if row is None:
-                raise CatalogueError(
-                    f"no product has the code {code!r}; search the catalogue for a part of it"
-                )
-            return _products(connection, [row])[0]
+            return _products(connection, [product_row(connection, code)])[0]
 
     def products_by_code(self, codes: Iterable[str]) -> dict[str, Product]:
         """Return the products of these codes, by code; those that no product has are left out."""
