@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from satchel.cli.promote import promote_run
-from satchel.cli.shared import AsJson, open_workspace, pairs, print_result, say
+from satchel.cli.shared import AsJson, changes, open_workspace, pairs, print_result, say
 from satchel.cli.train import check_trackers, train_run
 from satchel.cli.train_options import ConfigFile, Epochs, Resume, RunName, Setting, Tracker
 from satchel.errors import UsageError
@@ -122,12 +122,7 @@ def _report(workspace: Workspace, run: Run, promote: bool | None) -> bool:
     from satchel.adapt.outcome import Outcome
 
     outcome = Outcome.read(run)
-    figures = ", ".join(
-        f"{name} {outcome.start[name]:.1%} → {value:.1%}"
-        for name, value in outcome.adapted.items()
-        if name != "score"
-    )
-    say(f"validation queries, served → adapted: {figures}")
+    say(f"validation queries, served → adapted: {changes(outcome.start, outcome.adapted)}")
     if outcome.worse:
         say(f"not promoted: worse than before: {', '.join(outcome.worse)}")
     elif promote or (promote is None and outcome.has_real_photos):

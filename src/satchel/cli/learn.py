@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from satchel.cli.shared import AsJson, Bars, open_workspace, print_json, say
+from satchel.cli.shared import AsJson, Bars, changes, open_workspace, print_json, say
 from satchel.errors import UsageError
 from satchel.extras import missing_module, need_extra
 
@@ -84,11 +84,7 @@ def _proposal(
     except UsageError as error:
         say(f"not adapted: {error}")
         return None, str(error)
-    figures = ", ".join(
-        f"{name} {found.start.get(name, 0):.1%} → {value:.1%}"
-        for name, value in found.adapted.items()
-        if name != "score"
-    )
+    figures = changes(found.start, found.adapted)
     say(f"adapted in the run {found.run}; validation, served → adapted: {figures}")
     if found.better:
         say(f"proposed, since nothing got worse on real photos: {found.command}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -209,6 +209,15 @@ class FirstProblems:
             complain(str(problem))
         elif self.count == problems_shown() + 1:
             complain(self._more)
+
+
+def changes(start: Mapping[str, float], adapted: Mapping[str, float]) -> str:
+    """Name figures of an adapted encoder next to those it started with, but for its score."""
+    return ", ".join(
+        f"{name} {start.get(name, 0.0):.1%} → {value:.1%}"
+        for name, value in adapted.items()
+        if name != "score"
+    )
 
 
 def say_first(problems: Sequence[Problem]) -> None:
