@@ -15,6 +15,7 @@ SatchelError
 │   ├── StateConflict       a listing is in a state in which this cannot be done
 │   ├── WorkspaceError      no workspace here, or its settings or database are unusable
 │   ├── MissingExtra        an extra of the package is not installed
+│   ├── AlreadyRunning      another process does this, and only one may
 │   └── PortInUse           another program listens where `satchel serve` wants to
 ├── PhotoError              one photo cannot be used; others are not affected
 │   ├── UnreadablePhoto     no such file, or not allowed to read it
@@ -95,6 +96,10 @@ class SatchelError(Exception):
 
 class UsageError(SatchelError):
     """The call is wrong; nothing was tried."""
+
+
+class AlreadyRunning(UsageError):
+    """Another process does this, and only one may at a time; later it can be done."""
 
 
 class NoMatch(UsageError):

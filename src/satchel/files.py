@@ -14,7 +14,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from satchel.errors import DiskFull, StorageError, UsageError
+from satchel.errors import AlreadyRunning, DiskFull, StorageError
 from satchel.validation import reason
 
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -68,7 +68,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
     """Hold a lock that the system lets go of, whatever ends the process.
 
     Raises:
-        UsageError: another process holds it.
+        AlreadyRunning: another process holds it.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
@@ -79,7 +79,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UsageError(f"{what} is running in another process") from None
+                raise AlreadyRunning(f"{what} is running in another process") from None
         yield
     finally:
         os.close(handle)

@@ -11,19 +11,22 @@ import pytest
 from fastapi import FastAPI
 from selenium.webdriver import ActionChains, Chrome
 from selenium.webdriver.common.keys import Keys
+from sqlalchemy import update
 
+from satchel.catalog.database import writing
 from satchel.collect.hosts import Patience
 from satchel.collect.recording import record
 from satchel.collect.records import Found, State
 from satchel.collect.store import CandidateStore
 from satchel.files import locked
 from satchel.jobs.records import JobState
+from satchel.jobs.tables import JobRow
 from satchel.jobs.worker import Worker
 from satchel.web.app import create_app
 from satchel.workflows.collect import collect_photos
 from satchel.workflows.collecting import fetch_rules
 from satchel.workflows.collections import FETCH, MAX_URLS
-from satchel.workflows.jobs import handlers_of
+from satchel.workflows.jobs import COLLECTS_AGAIN, handlers_of
 from satchel.workspace import Workspace
 from support.browser import BROWSER_MARKS, Reader
 from support.photo_site import PhotoSite, photo_site
@@ -295,6 +298,24 @@ def test_pasted_urls_are_fetched_by_a_job(
     assert states(site)[3:] == ["kept", "waiting", "kept", "refused"]  # nobody asked for the second
     assert [one["source"] for one in listed(site, OTHER)] == ["by hand"]
     assert photos.requests["/photos/e.jpg"] == 0
+
+
+def test_a_job_waits_for_another_run_without_using_up_an_attempt(
+    site: httpx.Client, collected: Workspace, photos: PhotoSite
+) -> None:
+    site.post("/collections/paste", data={"other": CODE, "urls": photos.photo("new")})
+    (job,) = collected.jobs.jobs(kind=FETCH)
+    with locked(collected.folder / "collect" / "lock", "a test"):
+        work(collected)
+    waits = collected.jobs.job(job.id)
+    assert (waits.state, waits.attempts, waits.error) == (JobState.WAITING, 0, None)
+    assert waits.due_at - job.due_at >= COLLECTS_AGAIN
+    with writing(collected.catalogue.engine) as connection:  # the minute is over
+        connection.execute(update(JobRow).values(due_at=job.due_at))
+        connection.commit()
+    work(collected)
+    assert collected.jobs.job(job.id).state == JobState.DONE
+    assert states(site)[-1] == "kept"
 
 
 def test_urls_are_taken_over_http(site: httpx.Client, collected: Workspace) -> None:

@@ -58,7 +58,15 @@ class GiveUp(Exception):
 
 
 class Stopped(Exception):
-    """Raised by a handler that stops half way because `Lease.lost`; the attempt does not count."""
+    """Raised by a handler that stops because `Lease.lost`, or waits; the attempt does not count.
+
+    Args:
+        wait: until the job is due again.
+    """
+
+    def __init__(self, wait: timedelta = timedelta(0)) -> None:
+        super().__init__()
+        self.wait = wait
 
 
 @dataclass(frozen=True, slots=True)

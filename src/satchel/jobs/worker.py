@@ -174,7 +174,7 @@ class Worker:
         if error is None:
             return JobState.DONE, self._leases.done(job, attempt.result)
         if isinstance(error, Stopped):
-            return JobState.WAITING, self._leases.put_back(job, timedelta(0), None)
+            return JobState.WAITING, self._leases.put_back(job, error.wait, None)
         if not isinstance(error, SatchelError | GiveUp | OSError):
             log.error("job %d (%s) failed", job.id, job.kind, exc_info=error)
         if isinstance(error, GiveUp) or job.attempts >= job.max_attempts:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
+from typing import Final
 
 from satchel.catalog.tables import now
 from satchel.collect.crawl import Portion
 from satchel.decoding.decoder import IN_PROCESS
+from satchel.errors import AlreadyRunning
 from satchel.extras import missing_module
 from satchel.fetch.client import FetchClient
 from satchel.jobs.records import Arguments, Handler, Handlers, Lease, Stopped
@@ -33,6 +35,9 @@ from satchel.workflows.index import index_catalogue
 from satchel.workflows.learn import learn_photos
 from satchel.workflows.read import read_listing
 from satchel.workspace import Workspace
+
+COLLECTS_AGAIN: Final = timedelta(minutes=1)
+"""Wait of the job that collects while another run holds the collection's lock."""
 
 Run = Callable[[Workspace, Lease, Arguments], Arguments | None]
 
@@ -145,8 +150,11 @@ def _prepare_photos(workspace: Workspace, _lease: Lease, arguments: Arguments) -
 
 
 def _collect(workspace: Workspace, lease: Lease, _arguments: Arguments) -> Arguments:
-    """Fetch what people chose on the page of collections."""
-    done = collect_photos(workspace, portion=Portion(chosen=True, stopping=lease.lost))
+    """Fetch what people chose on the page of collections, once no other run collects."""
+    try:
+        done = collect_photos(workspace, portion=Portion(chosen=True, stopping=lease.lost))
+    except AlreadyRunning:
+        raise Stopped(COLLECTS_AGAIN) from None
     if lease.lost():
         raise Stopped
     return {"finished": done.finished, "stopped": done.stopped, "ended": done.ended}
