@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, Connection, Engine, Select, insert, select
 
 from satchel.catalog.database import inserted_id
 from satchel.catalog.tables import (
+    Base,
     DecisionRow,
     DecisionSubjectRow,
     PhotoRow,
@@ -51,6 +52,8 @@ PHOTO_CHOICES: Final = frozenset((Choice.KEEP, Choice.DROP, Choice.MOVE, Choice.
 GROUP_CHOICES: Final = frozenset((Choice.CONFIRM_GROUP, Choice.REJECT_GROUP))
 CANDIDATE_CHOICES: Final = frozenset((Choice.CANDIDATES,))
 EDIT_CHOICES: Final = frozenset(Choice) - PHOTO_CHOICES - GROUP_CHOICES - CANDIDATE_CHOICES
+BEFORE: Final = "_before"
+"""Ending of the columns that undoing restores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +184,39 @@ def mark_undone(
             .order_by(DecisionSubjectRow.id)
         )
     )
+
+
+def take_back(
+    connection: Connection, ledger: type[Base], row: Any, about: Collection[str]
+) -> dict[str, Any] | None:
+    """Take back one row of an undone decision; return what to restore, None where nothing is.
+
+    Where a later decision on the same subject is in force, it stays so, and what was before this
+    one becomes what undoing that one restores.
+
+    Args:
+        ledger: table of the rows, with `id`, `decision_id` and columns `*_before`.
+        row: of it.
+        about: columns that name the subject.
+
+    Returns:
+        columns `*_before` of the row, without that ending.
+    """
+    columns = ledger.__table__.c
+    names = [column.name for column in columns if column.name.endswith(BEFORE)]
+    before = {name: getattr(row, name) for name in names}
+    later = connection.scalar(
+        select(columns.id)
+        .join(DecisionRow, DecisionRow.id == columns.decision_id)
+        .where(*(columns[name] == getattr(row, name) for name in about))
+        .where(columns.id > row.id, DecisionRow.undone_at.is_(None))
+        .order_by(columns.id)
+        .limit(1)
+    )
+    if later is None:
+        return {name.removesuffix(BEFORE): value for name, value in before.items()}
+    connection.execute(update(ledger).where(columns.id == later).values(before))
+    return None
 
 
 def read_decision(connection: Connection, decision: int) -> Decision:

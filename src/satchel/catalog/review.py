@@ -18,10 +18,10 @@ from satchel.catalog.decisions import (
     mark_undone,
     read_decision,
     record,
+    take_back,
 )
 from satchel.catalog.dialect import has_item_with
 from satchel.catalog.tables import (
-    DecisionRow,
     DecisionSubjectRow,
     PhotoRow,
     ProductPhotoRow,
@@ -283,34 +283,14 @@ def _link_to(connection: Connection, product_id: int, photo: ReviewPhoto) -> tup
 
 def _restore(connection: Connection, row: Any) -> None:
     """Restore what was before a decision on one photo, unless there is a later decision on it."""
-    before = {"state_before": row.state_before, "reasons_before": row.reasons_before}
-    later = connection.scalar(
-        select(DecisionSubjectRow.id)
-        .join(DecisionRow, DecisionRow.id == DecisionSubjectRow.decision_id)
-        .where(
-            DecisionSubjectRow.product_id == row.product_id,
-            DecisionSubjectRow.photo_id == row.photo_id,
-            DecisionSubjectRow.id > row.id,
-            DecisionRow.undone_at.is_(None),
-        )
-        .order_by(DecisionSubjectRow.id)
-        .limit(1)
-    )
-    if later is not None:
-        # Undoing the later one must then restore what was before both.
-        connection.execute(
-            update(DecisionSubjectRow).where(DecisionSubjectRow.id == later).values(**before)
-        )
+    before = take_back(connection, DecisionSubjectRow, row, ("product_id", "photo_id"))
+    if before is None:
         return
     this_photo = (
         ProductPhotoRow.product_id == row.product_id,
         ProductPhotoRow.photo_id == row.photo_id,
     )
-    if row.state_before is None:
+    if before["state"] is None:
         connection.execute(delete(ProductPhotoRow).where(*this_photo))
     else:
-        connection.execute(
-            update(ProductPhotoRow)
-            .where(*this_photo)
-            .values(state=row.state_before, reasons=row.reasons_before)
-        )
+        connection.execute(update(ProductPhotoRow).where(*this_photo).values(before))

@@ -10,7 +10,7 @@ import httpx2
 from sqlalchemy import Connection, delete, insert, select, update
 
 from satchel.catalog.database import inserted_id, writing
-from satchel.catalog.decisions import CANDIDATE_CHOICES, Choice, mark_undone, record
+from satchel.catalog.decisions import CANDIDATE_CHOICES, Choice, mark_undone, record, take_back
 from satchel.catalog.review import decide_on_photos, undo_on_photos
 from satchel.catalog.store import Catalogue
 from satchel.catalog.tables import (
@@ -37,7 +37,6 @@ _ON_PHOTOS: Final[dict[CandidateChoice, Choice]] = {
     "reject": Choice.DROP,
     "move": Choice.MOVE,
 }
-_RESTORED: Final = ("state", "reason", "decision", "decided_by")
 _COPIED: Final = ("url", "host", "source", "query", "rank", "page", "license", "title", "thumbnail")
 
 
@@ -282,25 +281,8 @@ def _undo(connection: Connection, decision: int, by: str | None) -> None:
 
 def _restore(connection: Connection, row: Any) -> None:
     """Restore what was before a decision on a candidate, unless there is a later one on it."""
-    before = {name: getattr(row, f"{name}_before") for name in _RESTORED}
-    later = connection.scalar(
-        select(CandidateDecisionRow.id)
-        .join(DecisionRow, DecisionRow.id == CandidateDecisionRow.decision_id)
-        .where(
-            CandidateDecisionRow.candidate_id == row.candidate_id,
-            CandidateDecisionRow.id > row.id,
-            DecisionRow.undone_at.is_(None),
-        )
-        .order_by(CandidateDecisionRow.id)
-        .limit(1)
-    )
-    if later is not None:
-        # Undoing the later one must then restore what was before both.
-        connection.execute(
-            update(CandidateDecisionRow)
-            .where(CandidateDecisionRow.id == later)
-            .values({f"{name}_before": value for name, value in before.items()})
-        )
+    before = take_back(connection, CandidateDecisionRow, row, ("candidate_id",))
+    if before is None:
         return
     this = CandidateRow.id == row.candidate_id
     if connection.scalar(select(CandidateRow.state).where(this)) in HAVE_PHOTO:
