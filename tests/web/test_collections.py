@@ -23,6 +23,7 @@ from satchel.jobs.records import JobState
 from satchel.jobs.tables import JobRow
 from satchel.jobs.worker import Worker
 from satchel.web.app import create_app
+from satchel.web.middleware.body_limit import LIST_CHARS
 from satchel.workflows.collect import collect_photos
 from satchel.workflows.collecting import fetch_rules
 from satchel.workflows.collections import FETCH, MAX_URLS
@@ -369,6 +370,22 @@ def test_as_many_addresses_of_usual_length_as_the_form_promises_are_taken(
     body = {"urls": [{"code": CODE, "url": url} for url in urls]}
     taken = site.post("/api/v1/collections/urls", json=body)
     assert (taken.status_code, taken.json()["known"]) == (200, MAX_URLS)
+
+
+def test_the_limit_of_pasted_characters_is_the_one_that_is_named(site: httpx.Client) -> None:
+    """Ends of lines and Korean letters count as one character, as in the form."""
+    lines = ["https://a.test/1.jpg", *["가" * 299] * 400]
+    lines += [""] * (LIST_CHARS - len("\n".join(lines)))
+    text = "\r\n".join(lines)
+    assert len("\n".join(lines)) == LIST_CHARS < len(text)
+    shown = site.post("/collections/paste", data={"other": CODE, "urls": text})
+    assert (shown.status_code, "1 new URL" in shown.text) == (200, True)
+    before = len(listed(site))
+    longer = site.post("/collections/paste", data={"other": CODE, "urls": text + "\r\n"})
+    assert longer.status_code == 200
+    assert f"Paste {LIST_CHARS:,} characters or fewer" in longer.text
+    assert "https://a.test/1.jpg\n가" in longer.text  # it is left to be shortened
+    assert len(listed(site)) == before
 
 
 @pytest.mark.browser

@@ -17,8 +17,12 @@ from satchel.web.problems import BUSY, RETRY_AFTER_S, Kind, Refusal, refuse
 SMALL_BYTES: Final = 65_536
 """Largest body without photos, and the overhead that a form may add to the photos' bytes."""
 
-LIST_BYTES: Final = 262_144
-"""Largest body with a list of addresses: 500 of them, as a form encodes 300 characters each."""
+LIST_CHARS: Final = 150_000
+"""Most characters of a list of addresses, the end of a line as one: 500 of 300 each."""
+
+LIST_BYTES: Final = 9 * LIST_CHARS + SMALL_BYTES
+"""Largest body with a list: a form writes a Korean letter as three bytes of three characters each,
+and the end of a line as two characters."""
 
 MAX_FORM_FILES: Final = 2 * MAX_ITEM_PHOTOS
 """More than allowed, so that the answer can report the number. A file takes up to 1 MB."""

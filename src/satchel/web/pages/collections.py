@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 
 from fastapi import APIRouter, Form, Query
 from fastapi.responses import HTMLResponse, RedirectResponse
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -18,7 +18,7 @@ from satchel.collect.records import CandidateChoice
 from satchel.collect.store import CandidateStore
 from satchel.market.roles import Role
 from satchel.web.access import allow
-from satchel.web.middleware.body_limit import LIST_BYTES
+from satchel.web.middleware.body_limit import LIST_BYTES, LIST_CHARS
 from satchel.web.pages.rendering import is_fragment, pages_of
 from satchel.web.pages.review import (
     MOST_ID,
@@ -37,8 +37,6 @@ PATH: Final = "/collections"
 CANDIDATES: Final = f"{PATH}/candidates"
 PAGE_PRODUCTS: Final = 50
 PAGE_CANDIDATES: Final = 60
-PASTED_CHARS: Final = 150_000
-"""500 addresses of 300 characters."""
 
 Code = Annotated[str, Query(max_length=200)]
 Group = Literal["", "fetched", "waiting", "refused"]
@@ -71,6 +69,11 @@ class UndoCandidatesForm(Sheet):
     decision: Annotated[list[Number], Field(min_length=1, max_length=2)]
 
 
+def _with_plain_ends(text: str) -> str:
+    """Return a text whose lines end as in the form: browsers send two characters for each."""
+    return text.replace("\r\n", "\n")
+
+
 class PasteForm(BaseModel):
     """URLs of photos, a line each; `other`: code of the product that lines without one are of.
 
@@ -79,7 +82,7 @@ class PasteForm(BaseModel):
 
     other: str = Field("", max_length=200)
     place: str = Field("", max_length=200)
-    urls: str = Field("", max_length=PASTED_CHARS)
+    urls: Annotated[str, AfterValidator(_with_plain_ends)] = Field("", max_length=LIST_BYTES)
     who: str = Field("", max_length=WHO_CHARS)
 
 
@@ -131,13 +134,15 @@ def paste_urls(
 ) -> Response:
     """Have photos fetched whose URLs were pasted, and say which lines cannot be used."""
     code = form.other.strip()
-    listed = list(read_pasted(form.urls, code))
+    too_long = len(form.urls) > LIST_CHARS
+    listed = [] if too_long else list(read_pasted(form.urls, code))
     enough = len(listed) <= MAX_URLS
     done = paste(server.workspace, listed, by=sign(form.who)) if listed and enough else None
     values = {
         **_paste_values(request, server, code, form.place),
         "pasted": done,
         "too_many": not enough,
+        "too_long": too_long,
         "left": _left(form.urls, done),
     }
     template = "_paste.html" if is_fragment(request) else "pasted.html"
@@ -241,11 +246,12 @@ def _paste_values(
         "contact": contact,
         "pasted": None,
         "too_many": False,
+        "too_long": False,
         "left": "",
         "paste_code": code,
         "place": place,
         "most": MAX_URLS,
-        "most_chars": PASTED_CHARS,
+        "most_chars": LIST_CHARS,
         "candidates_link": _address,
         "who": reviewer(request),
     }
