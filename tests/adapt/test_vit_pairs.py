@@ -341,6 +341,22 @@ def test_last_blocks_alone_are_trained_where_it_is_said(workspace: Workspace) ->
     assert not np.array_equal(found["2.qkv.w"], start["2.qkv.w"])
 
 
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_trains_what_a_processor_trains(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TINY.model_copy(update={"pairs": TINY.pairs.model_copy(update={"steps": 1})})
+    split, found = real_split(workspace), []
+    for there in (True, False):
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.cuda, "is_available", lambda there=there: there)
+            run = begin_adapting(workspace, settings, f"gpu-{there}", split)
+            trained(workspace, run)
+            found.append(read_vit(run.best)["projection"].ravel())
+    on_gpu, on_processor = (one / np.linalg.norm(one) for one in found)
+    assert on_gpu @ on_processor > 0.99
+
+
 def test_the_command_trains_and_reports(workspace: Workspace) -> None:
     split = real_split(workspace)
     path = workspace.folder / "pairs.json"
@@ -410,6 +426,6 @@ def test_the_built_in_encoder_is_trained_whole_where_it_is_said(workspace: Works
 def test_all_blocks_are_trained_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     found = {}
     for there in (True, False):
-        monkeypatch.setattr("satchel.workflows.adapt.has_gpu", lambda there=there: there)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda there=there: there)
         found[there] = [trained_blocks(PairSettings(blocks=one), 12) for one in (None, 1, 4, 40)]
     assert found == {True: [12, 1, 4, 12], False: [1, 1, 4, 12]}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import onnx
+import torch
 
 from satchel.adapt.clip_file import BLOCKS, CLIP_B16, as_vit, weights_of
 from satchel.adapt.files import (
@@ -29,7 +30,6 @@ from satchel.onnx_model import read_model
 from satchel.train.backbones import Backbone
 from satchel.train.dealing import SplitOptions
 from satchel.train.encoder import Cascade
-from satchel.train.fit import has_gpu
 from satchel.train.lite0 import ARCHITECTURE, SIDE_PX, builtin_backbone
 from satchel.train.runs import Run, all_runs
 from satchel.train.splits import Split
@@ -117,7 +117,7 @@ def served_vit(workspace: Workspace) -> tuple[VitStart, Weights]:
 
 def trained_blocks(settings: PairSettings, of: int) -> int:
     """How many last blocks are trained, of so many: as set, or all where there is a GPU, else 1."""
-    return min(settings.blocks or (of if has_gpu() else 1), of)
+    return min(settings.blocks or (of if torch.cuda.is_available() else 1), of)
 
 
 def _trains_vit(workspace: Workspace, settings: AdaptSettings, split: Split) -> bool:
