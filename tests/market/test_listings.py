@@ -411,24 +411,31 @@ def test_a_certificate_ends_when_its_seller_revises_the_listing(market: Market) 
 @pytest.mark.parametrize(
     ("state", "then"),
     [
+        (State.CERTIFIED, State.REJECTED),
+        (State.ON_SALE, State.REJECTED),
         (State.WITHDRAWN, State.WITHDRAWN),
         (State.RESERVED, State.REJECTED),
         (State.SOLD, State.SOLD),
         (State.RETURNED, State.REJECTED),
     ],
 )
-def test_a_certificate_is_revoked_in_every_state(market: Market, state: State, then: State) -> None:
-    listing = market.on_sale()
+@pytest.mark.parametrize("own", [False, True])
+def test_a_certificate_is_revoked_in_every_state(
+    market: Market, state: State, then: State, *, own: bool
+) -> None:
+    """By an admin, of their own listing too."""
+    admin = Actor(market.actors["seller"].account, Role.ADMIN) if own else market.actors["admin"]
+    listing = market.certified() if state is State.CERTIFIED else market.on_sale()
     if state is State.WITHDRAWN:
         market.step(listing, StepName.WITHDRAW, "seller")
-    else:
+    elif state not in {State.CERTIFIED, State.ON_SALE}:
         market.goods.reservations.reserve(listing.public_id, market.actors["buyer"])
     if state in {State.SOLD, State.RETURNED}:
         market.goods.reservations.sell(listing.public_id, market.actors["seller"])
     if state is State.RETURNED:
         market.step(listing, StepName.RETURN, "seller")
     number = _certificate(market, listing).public_id
-    after = market.goods.decisions.revoke(number, market.actors["admin"], "forged")
+    after = market.goods.decisions.revoke(number, admin, "forged")
     assert after.state is then
     assert not market.goods.decisions.certificate(number).holds
     assert market.goods.reservations.of_listing(after) is None
@@ -437,7 +444,7 @@ def test_a_certificate_is_revoked_in_every_state(market: Market, state: State, t
         with pytest.raises(StateConflict, match="no longer holds"):
             market.step(listing, StepName.OFFER, "seller")
     with pytest.raises(StateConflict, match="revoked before"):
-        market.goods.decisions.revoke(number, market.actors["admin"], "forged")
+        market.goods.decisions.revoke(number, admin, "forged")
 
 
 def test_what_was_decided_cannot_be_changed(market: Market) -> None:

@@ -31,13 +31,13 @@ in_review release submitted expert,admin,system | in_review second_opinion submi
 in_review ask_photos photos_asked expert,admin | in_review certify certified expert,admin
 in_review reject rejected expert,admin
 photos_asked submit submitted seller | photos_asked withdraw withdrawn seller,admin,system
-certified offer on_sale seller | certified revoke rejected admin
+certified offer on_sale seller | certified revoke rejected overseer
 certified withdraw withdrawn seller,admin,system
-on_sale reserve reserved buyer | on_sale revoke rejected admin
+on_sale reserve reserved buyer | on_sale revoke rejected overseer
 on_sale withdraw withdrawn seller,admin,system
 reserved cancel_reservation on_sale seller,buyer,admin,system | reserved sell sold seller
 sold return returned seller,admin
-returned offer on_sale seller | returned revoke rejected admin
+returned offer on_sale seller | returned revoke rejected overseer
 returned withdraw withdrawn seller,admin,system
 rejected revise draft seller | rejected withdraw withdrawn seller,admin,system
 withdrawn revise draft seller
@@ -57,9 +57,15 @@ def test_the_steps_are_exactly_these() -> None:
 
 def test_nobody_is_expert_or_buyer_of_their_own_listing() -> None:
     for role in Role:
-        assert parts(Actor(7, role), seller=7) == {Part.SELLER}
+        overseer = {Part.OVERSEER} if role is Role.ADMIN else set()
+        assert parts(Actor(7, role), seller=7) == {Part.SELLER} | overseer
     assert parts(Actor(8, Role.SELLER), seller=7) == {Part.BUYER}
-    assert parts(Actor(8, Role.ADMIN), seller=7) == {Part.BUYER, Part.EXPERT, Part.ADMIN}
+    assert parts(Actor(8, Role.ADMIN), seller=7) == {
+        Part.BUYER,
+        Part.EXPERT,
+        Part.ADMIN,
+        Part.OVERSEER,
+    }
     assert parts(SYSTEM, seller=7) == {Part.SYSTEM}
 
 
@@ -68,6 +74,14 @@ def test_open_steps_are_those_of_the_table() -> None:
         other = open_steps(state, Actor(8, role), seller=7)
         assert all(state in STEPS[name].sources for name in other)
         assert StepName.SUBMIT not in other
+
+
+def test_an_admin_revokes_the_certificate_of_their_own_listing_and_decides_nothing_else() -> None:
+    for state in State:
+        mine = set(open_steps(state, Actor(7, Role.ADMIN), seller=7))
+        sellers = set(open_steps(state, Actor(7, Role.SELLER), seller=7))
+        assert mine - sellers == ({StepName.REVOKE} & mine)
+        assert (StepName.REVOKE in mine) == (state in STEPS[StepName.REVOKE].sources)
 
 
 def test_only_drafts_and_answers_can_be_edited_and_nothing_unchecked_is_public() -> None:

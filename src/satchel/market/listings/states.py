@@ -33,11 +33,15 @@ class State(StrEnum):
 
 
 class Part(StrEnum):
-    """What somebody is to one listing; an expert is none to a listing of their own."""
+    """What somebody is to one listing.
+
+    Experts and admins are none to a listing of their own; but an admin oversees every listing.
+    """
 
     SELLER = "seller"
     EXPERT = "expert"
     ADMIN = "admin"
+    OVERSEER = "overseer"
     BUYER = "buyer"
     SYSTEM = "system"
 
@@ -105,7 +109,9 @@ STEPS: Final[Mapping[StepName, Step]] = MappingProxyType(
             _step(StepName.ASK_PHOTOS, (S.IN_REVIEW,), S.PHOTOS_ASKED, (P.EXPERT, P.ADMIN)),
             _step(StepName.CERTIFY, (S.IN_REVIEW,), S.CERTIFIED, (P.EXPERT, P.ADMIN)),
             _step(StepName.REJECT, (S.IN_REVIEW,), S.REJECTED, (P.EXPERT, P.ADMIN)),
-            _step(StepName.REVOKE, (S.CERTIFIED, S.ON_SALE, S.RETURNED), S.REJECTED, (P.ADMIN,)),
+            _step(
+                StepName.REVOKE, (S.CERTIFIED, S.ON_SALE, S.RETURNED), S.REJECTED, (P.OVERSEER,)
+            ),
             _step(StepName.OFFER, (S.CERTIFIED, S.RETURNED), S.ON_SALE, (P.SELLER,)),
             _step(StepName.RESERVE, (S.ON_SALE,), S.RESERVED, (P.BUYER,)),
             _step(
@@ -139,9 +145,10 @@ def parts(actor: Actor, seller: int) -> frozenset[Part]:
     """Return what `actor` is to a listing of the account `seller`."""
     if actor.account is None:
         return frozenset((Part.SYSTEM,))
+    found = {Part.OVERSEER} if actor.role is Role.ADMIN else set()
     if actor.account == seller:
-        return frozenset((Part.SELLER,))
-    found = {Part.BUYER}
+        return frozenset(found | {Part.SELLER})
+    found.add(Part.BUYER)
     if actor.role in {Role.EXPERT, Role.ADMIN}:
         found.add(Part.EXPERT)
     if actor.role is Role.ADMIN:
