@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Message, Receive, Scope, Send
 
 from satchel.identify import Identifier
 from satchel.parallel import cores
+from satchel.web.middleware.departures import NoticedDepartures, is_gone
 from support.sockets import address_of, connected, identify_request, rest
 from support.waiting import SOON_S, wait_until
 
@@ -38,6 +42,38 @@ def test_nothing_is_computed_for_who_is_gone(app_with, run_server, draw, monkeyp
             assert rest(stays).startswith(b"HTTP/1.1 200 ")
         wait_until(lambda: app.state.server._places._value == 32)
     assert looked == [draw("M22675")]
+
+
+@pytest.mark.parametrize(
+    ("path", "noticed"),
+    [
+        ("/identify", True),
+        ("/listings/abc-1_Z/identify", True),
+        ("/api/v1/listings/abc-1_Z/identify", True),
+        ("/listings/abc-1_Z/photos", False),
+        ("/listings/a/b/identify", False),
+    ],
+)
+def test_departures_are_noticed_where_photos_are_looked_at(path: str, noticed: bool) -> None:
+    """Before the answer, by a client that closes its connection after the body."""
+    told: list[bool] = []
+    sent: list[Message] = [{"type": "http.request", "body": b""}, {"type": "http.disconnect"}]
+    messages = iter(sent)
+
+    async def receive() -> Message:
+        return next(messages)
+
+    async def app(scope: Scope, receive: Receive, _: Send) -> None:
+        await receive()
+        await asyncio.sleep(0)
+        told.append(is_gone(Request(scope))())
+
+    async def send(_: Message) -> None:
+        raise AssertionError("nothing is sent")
+
+    watched = NoticedDepartures(app, paths=("/identify",))
+    asyncio.run(watched({"type": "http", "path": path}, receive, send))
+    assert told == [noticed]
 
 
 @pytest.mark.parametrize("cut", [50, 300, 2000])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Container
 from threading import Event
 from typing import Final
@@ -12,12 +13,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 KEY: Final = "satchel.gone"
 
+OF_LISTING: Final = re.compile(r"(/api/v1)?/listings/[\w-]{1,32}/identify")
+"""Paths under which a listing is identified from its photos."""
+
 
 class NoticedDepartures:
     """Notices when the client of a request has closed its connection. For `is_gone`.
 
     Args:
-        paths: on which it is noticed.
+        paths: on which it is noticed, besides those of `OF_LISTING`.
     """
 
     def __init__(self, app: ASGIApp, *, paths: Container[str]) -> None:
@@ -26,7 +30,7 @@ class NoticedDepartures:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
-        if scope["type"] != "http" or scope["path"] not in self._paths:
+        if scope["type"] != "http" or not self._notices(scope["path"]):
             await self._app(scope, receive, send)
             return
         listener = _Listener(receive)
@@ -35,6 +39,9 @@ class NoticedDepartures:
             await self._app(scope, listener, send)
         finally:
             listener.stop()
+
+    def _notices(self, path: str) -> bool:
+        return path in self._paths or OF_LISTING.fullmatch(path) is not None
 
 
 class _Listener:
