@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from sqlalchemy import select
 
 from satchel.catalog.brands import Brands
+from satchel.catalog.rows import RowProblem
 from satchel.collect import sources
 from satchel.collect.codes import read_codes
 from satchel.collect.queries import Query, build_queries
@@ -23,7 +24,7 @@ from satchel.collect.sources import Hit, SourceContext
 from satchel.collect.tables import CandidateRow, SearchRow
 from satchel.errors import SearchFailed, SourceStopped, UsageError
 from satchel.records import Product
-from satchel.workflows.photo_search import search_photos
+from satchel.workflows.photo_search import search_photos, wanted_products
 from satchel.workspace import Workspace
 from support.cli import satchel
 from support.photo_site import PhotoSite, photo_site
@@ -180,6 +181,32 @@ def test_other_lists_of_codes_are_refused(
     path.write_text(text)
     with pytest.raises(UsageError, match=message):
         read_codes(path)
+
+
+def test_bad_codes_are_named_by_line_and_the_others_are_read(
+    workspace: Workspace, site: PhotoSite, tmp_path: Path
+) -> None:
+    path = tmp_path / "codes.csv"
+    path.write_text(f'code,name\nS1,Anna\n"b\x1bd",Bea\n\n{"x" * 500},Carla\nS2,Dora\n')
+    problems: list[RowProblem] = []
+    assert [one.code for one in read_codes(path, on_problem=problems.append)] == ["S1", "S2"]
+    assert [one.line for one in problems] == [3, 5]
+    here = set_up(workspace, site).folder
+    done = satchel(here, "collect", "--source", "bing", "--codes", str(path), "--dry-run")
+    assert done.returncode == 1
+    assert "line 3, code" in done.stderr
+    assert "printable characters" in done.stderr
+    assert ("S1:" in done.stdout + done.stderr, "S2:" in done.stdout + done.stderr) == (True, True)
+    path.write_text("code\nb\x1bd\n")
+    with pytest.raises(UsageError, match="found none: line 2, code"):
+        read_codes(path)
+
+
+def test_an_unknown_code_is_answered_with_the_one_most_like_it(workspace: Workspace) -> None:
+    with workspace.catalogue.writing() as writer:
+        writer.add_product("M22675", {})
+    with pytest.raises(UsageError, match="got 'M2267S'; did you mean 'M22675'"):
+        wanted_products(workspace, ["M2267S"])
 
 
 def test_what_is_no_file_is_refused_and_not_waited_for(tmp_path: Path) -> None:

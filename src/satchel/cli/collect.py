@@ -165,6 +165,7 @@ def collect(
     if as_json:
         print_result(result)
     refused = result.get("stopped") or result.get("list", {}).get("problems")
+    refused = refused or result.get("codes_refused")
     looked = (*result.get("searched", ()), *result.get("shops", ()))
     if refused or any(one["stopped"] or one["failed"] for one in looked):
         raise typer.Exit(SOME_FAILED)

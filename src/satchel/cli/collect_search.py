@@ -60,23 +60,34 @@ def find_photos(
     """Search, or read a shop, and say what was found; a dry run shows the queries."""
     from satchel.collect.sources import opener
     from satchel.workflows.photo_search import first_queries, wanted_products
+    from satchel.workflows.refusals import Refusals
 
     for name in asked.sources:
         opener(name, workspace.folder)  # before products are made
+    refusals = Refusals()
     products, new = wanted_products(
-        workspace, asked.code, asked.codes, asked.short_of, asked.encoding, dry_run=dry_run
+        workspace,
+        asked.code,
+        asked.codes,
+        asked.short_of,
+        asked.encoding,
+        on_problem=refusals.add,
+        dry_run=dry_run,
     )
+    say_refused(refusals)
+    listed = {"products_new": new, "codes_refused": refusals.total}
     if new:
         say(f"{new:,} products {'would be ' if dry_run else ''}new")
     if asked.shop is not None:
-        return {"shops": [_read_shop(workspace, asked, products, bars)], "products_new": new}
+        return {"shops": [_read_shop(workspace, asked, products, bars)], **listed}
     queries = first_queries(workspace, products)
     if dry_run:
         for one in queries:
             for query in one:
                 say(f"{query.code}: {query.text}")
-        return {"dry_run": True, "queries": [asdict(query) for one in queries for query in one]}
-    return {"searched": _search(workspace, asked, queries, bars), "products_new": new}
+        made = [asdict(query) for one in queries for query in one]
+        return {"dry_run": True, "queries": made, **listed}
+    return {"searched": _search(workspace, asked, queries, bars), **listed}
 
 
 def _search(

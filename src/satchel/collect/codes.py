@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from io import StringIO
 from pathlib import Path
@@ -14,7 +14,7 @@ from satchel.catalog.csv_records import Lines, Record, read_records
 from satchel.catalog.encodings import inspect_text
 from satchel.catalog.headers import CODE, name_columns
 from satchel.catalog.importers import CSV_SUFFIXES, JSONL_SUFFIXES
-from satchel.catalog.rows import MAX_VALUE_CHARS, checked_code, tidy
+from satchel.catalog.rows import MAX_VALUE_CHARS, RowProblem, checked_code, quoted, tidy
 from satchel.catalog.store import Catalogue
 from satchel.catalog.table_rows import HEADER_RECORDS, Header, find_header
 from satchel.catalog.workbook import WORKBOOK_SUFFIXES, inspect_workbook
@@ -25,11 +25,20 @@ MAX_BYTES: Final = 50_000_000
 SUFFIXES: Final = (*CSV_SUFFIXES, *JSONL_SUFFIXES, *WORKBOOK_SUFFIXES)
 
 
-def read_codes(path: Path, encoding: str | None = None) -> list[Product]:
+def read_codes(
+    path: Path,
+    encoding: str | None = None,
+    *,
+    on_problem: Callable[[RowProblem], None] = lambda _: None,
+) -> list[Product]:
     """Read a list of codes: one a line, or a table with a column for them; each code once.
 
+    Args:
+        on_problem: receives each row whose code cannot be used; the others are read.
+
     Raises:
-        UsageError: it cannot be read, is too large, or has no such column.
+        UsageError: it cannot be read, is too large, or has no such column, or no code of it can be
+            used.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(
@@ -46,13 +55,21 @@ def read_codes(path: Path, encoding: str | None = None) -> list[Product]:
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(f"{path} cannot be read ({reason}); check the path") from None
     listed: dict[str, Product] = {}
-    for row in rows:
+    problems: list[RowProblem] = []
+    for line, row in rows:
         if not row.get(CODE, "").strip():
             continue
-        code = checked_code(row[CODE])
+        try:
+            code = checked_code(row[CODE])
+        except UsageError as error:
+            problems.append(RowProblem.of(line, CODE, quoted(row[CODE]), str(error)))
+            on_problem(problems[-1])
+            continue
         values = {name: tidy(row.get(name, ""))[:MAX_VALUE_CHARS] for name in PRODUCT_FIELDS}
         filled: dict[str, Any] = {name: value for name, value in values.items() if value}
         listed.setdefault(code, replace(Product(code), **filled))
+    if problems and not listed:
+        raise UsageError(f"expected codes in {path.name}, found none: {problems[0]}")
     if not listed:
         raise UsageError(f"expected codes in {path.name}, found none")
     return list(listed.values())
@@ -90,7 +107,8 @@ def add_products(products: Iterable[Product], catalogue: Catalogue) -> None:
                 writer.add_product(one.code, {k: value for k, value in values.items() if value})
 
 
-def _rows_of(path: Path, encoding: str | None) -> Iterator[dict[str, str]]:
+def _rows_of(path: Path, encoding: str | None) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yield the rows, each with its line in the file."""
     if path.suffix.lower() in WORKBOOK_SUFFIXES:
         return _table(_sheet(path), path.name)
     text = path.read_text(encoding=inspect_text(path, encoding).encoding).removeprefix("\ufeff")
@@ -129,23 +147,23 @@ def _header(records: Sequence[Record]) -> Header | None:
     return header if header is not None and CODE in header.names else None
 
 
-def _table(records: Sequence[Record], name: str) -> Iterator[dict[str, str]]:
+def _table(records: Sequence[Record], name: str) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield the rows below a header, or the codes of a table that is one column of them."""
     header = _header(records)
     if header is not None:
         for record in records:
             if record.line > header.line:
-                yield dict(zip(header.names, record.cells, strict=False))
+                yield record.line, dict(zip(header.names, record.cells, strict=False))
         return
-    filled = [[cell for cell in record.cells if cell.strip()] for record in records]
-    if wide := next((cells for cells in filled if len(cells) > 1), None):
+    filled = [(one.line, [cell for cell in one.cells if cell.strip()]) for one in records]
+    if wide := next((cells for _, cells in filled if len(cells) > 1), None):
         raise UsageError(
             f'expected a column for codes in {name}, found {", ".join(wide)[:200]}; call it "code"'
         )
-    yield from ({CODE: cells[0]} for cells in filled if cells)
+    yield from ((line, {CODE: cells[0]}) for line, cells in filled if cells)
 
 
-def _json_rows(text: str, path: Path) -> Iterator[dict[str, str]]:
+def _json_rows(text: str, path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():
             continue
@@ -160,8 +178,5 @@ def _json_rows(text: str, path: Path) -> Iterator[dict[str, str]]:
                 f"got {str(nested)[:80]!r}"
             )
         names = name_columns(tuple(value))
-        yield {
-            name: str(one)
-            for name, one in zip(names, value.values(), strict=True)
-            if one is not None
-        }
+        values = zip(names, value.values(), strict=True)
+        yield number, {name: str(one) for name, one in values if one is not None}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from satchel.catalog.rows import RowProblem
 from satchel.collect.codes import add_products, listed_products, read_codes
 from satchel.collect.hosts import Patience
 from satchel.collect.queries import Query, build_queries
@@ -34,6 +36,7 @@ def wanted_products(
     short_of: int | None = None,
     encoding: str | None = None,
     *,
+    on_problem: Callable[[RowProblem], None] = lambda _: None,
     dry_run: bool = False,
 ) -> tuple[list[Product], int]:
     """Return the products to search photos for, and how many of them are new.
@@ -42,6 +45,7 @@ def wanted_products(
         codes: of known products.
         path: a list of codes, whose unknown ones become products; with neither, all products.
         short_of: leave out products that have as many kept photos.
+        on_problem: receives each row of the list whose code cannot be used.
         dry_run: write nothing.
 
     Raises:
@@ -49,13 +53,16 @@ def wanted_products(
     """
     kept = workspace.catalogue.count_kept()
     if unknown := [code for code in codes if code not in kept]:
+        closest = get_close_matches(unknown[0], kept, 1)
+        hint = f"did you mean {closest[0]!r}? Name" if closest else "name"
         raise UsageError(
-            f"expected a code of the catalogue, got {unknown[0]!r}; name new ones in a file: "
+            f"expected a code of the catalogue, got {unknown[0]!r}; {hint} new ones in a file: "
             "--codes FILE"
         )
     chosen, listed, new = list(codes), list[Product](), list[Product]()
     if path is not None:
-        listed, new = listed_products(read_codes(path, encoding), workspace.catalogue)
+        read = read_codes(path, encoding, on_problem=on_problem)
+        listed, new = listed_products(read, workspace.catalogue)
         if not dry_run:
             add_products(new, workspace.catalogue)
     elif not chosen:

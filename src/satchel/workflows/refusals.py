@@ -28,6 +28,11 @@ class Refusals:
         count, example = self._found.get(kind, (0, problem))
         self._found[kind] = count + 1, example
 
+    @property
+    def total(self) -> int:
+        """Rows that were refused."""
+        return sum(count for count, _ in self._found.values())
+
     def by_count(self) -> list[tuple[int, RowProblem]]:
         """Return how many rows each reason refuses, and the first of them; the most first."""
         return sorted(self._found.values(), key=lambda one: -one[0])
