@@ -14,6 +14,7 @@ from satchel.collect.browser.addresses import url_in
 from satchel.collect.browser.chromium import chromium
 from satchel.collect.browser.profiles import BUILT_IN, FullSize, Profile, load, names, read
 from satchel.collect.browser.search import Part, search
+from satchel.collect.browser.source import check_selectors
 from satchel.collect.hosts import Patience
 from satchel.collect.sources import Hit
 from satchel.errors import PageFailed, UsageError
@@ -53,6 +54,15 @@ def impatient(profile: Profile) -> Profile:
 
 
 pytestmark = BROWSER_MARKS
+
+
+def test_the_selectors_of_every_profile_are_checked(chrome: Chrome) -> None:
+    for name in ALL:
+        check_selectors(chrome, load(name, NOWHERE))
+    profile = load("naver", NOWHERE)
+    stop = profile.stop.model_copy(update={"elements": ["#captcha", "div["]})
+    with pytest.raises(UsageError, match=r"stop\.elements of the profile 'naver', got 'div\['"):
+        check_selectors(chrome, profile.model_copy(update={"stop": stop}))
 
 
 @pytest.mark.flow

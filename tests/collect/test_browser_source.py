@@ -129,6 +129,23 @@ def test_a_check_names_the_part_that_broke(
     assert not any(path.startswith("/photos/") for path in site.requests)
 
 
+@pytest.mark.parametrize("command", [("--check", "bing"), ("--source", "bing")])
+def test_a_bad_selector_is_named_before_the_first_query(
+    command: tuple[str, str], ready: Path, site: SearchSite
+) -> None:
+    profile = ready / "profiles" / "bing.toml"
+    text, changed = re.subn(r"(?m)^button = .*$", 'button = "a[href="', profile.read_text())
+    assert changed == 1
+    profile.write_text(text)
+    (ready / "codes.csv").write_text("code\nM1\n")
+    codes = ("--codes", str(ready / "codes.csv")) if command[0] == "--source" else ()
+    done = satchel(ready, "collect", *command, *codes)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert "CSS selector in more.button of the profile 'bing', got 'a[href='" in said
+    assert not site.searches
+
+
 def test_an_unknown_source_is_named_with_those_there_are(ready: Path) -> None:
     done = satchel(ready, "collect", "--check", "bong")
     assert done.returncode == 2

@@ -7,6 +7,7 @@ workspace's folder `profiles`, which may hold further ones.
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
 from typing import Final, Self
@@ -130,6 +131,23 @@ class Profile(StrictModel):
         if not host_is_in(parts.hostname or "", self.hosts):
             raise ValueError(f"hosts: expected {parts.hostname!r} of the url among them")
         return self
+
+    def selectors(self) -> Iterator[tuple[str, str]]:
+        """Yield the CSS selectors, each with the field that it is in."""
+        single = {
+            "consent.wall": self.consent.wall,
+            "results.item": self.results.item,
+            "results.press": self.results.press,
+            "more.button": self.more.button,
+            "page.element": self.page.element if self.page else "",
+        }
+        several = {
+            "consent.buttons": self.consent.buttons,
+            "full_size.element": [one.element for one in self.full_size],
+            "stop.elements": self.stop.elements,
+        }
+        yield from ((name, one) for name, one in single.items() if one)
+        yield from ((name, one) for name, of_it in several.items() for one in of_it if one)
 
     def search_url(self, query: str) -> str:
         """Return the address of a search."""

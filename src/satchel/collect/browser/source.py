@@ -16,7 +16,7 @@ from satchel.collect.browser.search import PageSearch, Part, search
 from satchel.collect.permissions import HostUnclear
 from satchel.collect.queries import Query
 from satchel.collect.sources import FILES, Hit, SourceContext
-from satchel.errors import AddressRefused, NotPermitted, PageFailed, SourceStopped
+from satchel.errors import AddressRefused, NotPermitted, PageFailed, SourceStopped, UsageError
 from satchel.extras import need_extra
 from satchel.files import timestamp, write_atomically
 
@@ -29,6 +29,9 @@ CHECKED: Final = 60
 """Results that are searched for to find out whether a profile still fits."""
 MAX_HTML: Final = 5_000_000
 EXTRA: Final = "collect"
+_IS_SELECTOR: Final = """
+try { document.createDocumentFragment().querySelector(arguments[0]); return true; }
+catch { return false; }"""
 IGNORED: Final = "robots-ignored.jsonl"
 
 
@@ -163,6 +166,7 @@ class BrowserSource:
             hosts = [*self._profile.hosts, *self._profile.loads]
             agent = self._context.headers["User-Agent"]
             self._chrome = self._files.enter_context(chromium(hosts, agent, self._profile.page_s))
+            check_selectors(self._chrome, self._profile)
         self._searches += 1
         return self._chrome
 
@@ -183,6 +187,20 @@ class BrowserSource:
             write_atomically(folder / (stem + suffix), data)
             saved.append(folder / (stem + suffix))
         return saved
+
+
+def check_selectors(chrome: Chrome, profile: Profile) -> None:
+    """Check that the browser can read a profile's selectors; no page is opened.
+
+    Raises:
+        UsageError: it cannot read one.
+    """
+    for name, selector in profile.selectors():
+        if not chrome.execute_script(_IS_SELECTOR, selector):
+            raise UsageError(
+                f"expected a CSS selector in {name} of the profile {profile.name!r}, got "
+                f"{selector[:200]!r}; mend it, then run --check {profile.name}"
+            )
 
 
 def _html(chrome: Chrome) -> bytes:
