@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from satchel.errors import MissingExtra, ReadingError
 from satchel.reading.reader import PhotoReader
 from satchel.workspace import Workspace
 from support.cli import satchel
+from support.waiting import wait_until
 
 zxingcpp = pytest.importorskip("zxingcpp", reason="needs the extra: pip install '.[ocr]'")
 pytest.importorskip("rapidocr", reason="needs the extra: pip install '.[ocr]'")
@@ -77,6 +80,31 @@ def test_nothing_is_fetched_or_left_in_the_home_folder(tmp_path, monkeypatch: py
     with PhotoReader() as homeless:
         assert homeless.read(tag("M41414"))
     assert list(tmp_path.rglob("*")) == []
+
+
+def _ended(program: Path) -> bool:
+    return not program.exists()
+
+
+def test_a_process_without_photos_ends_and_another_one_starts():
+    nothing = np.zeros((10, 10, 3), np.uint8)
+    with PhotoReader(idle_s=0.2) as resting:
+        for _ in range(2):
+            assert resting.read(nothing) == ()
+            (worker,) = resting._workers
+            program = Path(f"/proc/{worker.pid}/exe")
+            wait_until(lambda: not resting._workers)
+            wait_until(partial(_ended, program))
+
+
+def test_a_process_with_photos_to_read_does_not_end():
+    nothing = np.zeros((10, 10, 3), np.uint8)
+    with PhotoReader(idle_s=60) as busy:
+        assert busy.read(nothing) == ()
+        (worker,) = busy._workers
+        busy._end_idle()  # a timer that fires while the next photo is being read
+        assert busy.read(nothing) == ()
+        assert busy._workers == [worker]
 
 
 def test_a_photo_that_takes_too_long_is_refused():

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 import weakref
-from threading import Lock
+from threading import Lock, Timer
 from typing import Any, Final, Self
 
 import cv2
@@ -23,6 +24,9 @@ DEADLINE_S: Final = 120.0
 CPU_S: Final = 60.0
 """Seconds for one photo; a full page of text takes ten on a quiet machine."""
 
+IDLE_S: Final = 300.0
+"""Seconds without a photo until the process ends: it holds 320 MB, and starts in three seconds."""
+
 MAX_SIDE_PX: Final = 2_000
 """Longer side of what is read: a photo of a tag shows its letters well above 20 pixels."""
 
@@ -32,12 +36,15 @@ WORKER: Final = "satchel.reading.worker"
 class PhotoReader:
     """Reads one photo at a time, in a process that is kept for the next one. Thread-safe."""
 
-    def __init__(self, *, deadline_s: float = DEADLINE_S, cpu_s: float = CPU_S) -> None:
+    def __init__(
+        self, *, deadline_s: float = DEADLINE_S, cpu_s: float = CPU_S, idle_s: float = IDLE_S
+    ) -> None:
         """Set up a reader; its process starts with the first photo.
 
         Args:
             deadline_s: seconds for one photo.
             cpu_s: processor time for one photo, in seconds.
+            idle_s: seconds without a photo after which the process ends, until there is one.
 
         Raises:
             MissingExtra: the extra `ocr` is not installed.
@@ -45,6 +52,9 @@ class PhotoReader:
         need_extra("ocr")
         self._deadline_s = deadline_s
         self._cpu_s = cpu_s
+        self._idle_s = idle_s
+        self._last_at = 0.0
+        self._timer = Timer(0, self._end_idle)
         self._turn = Lock()
         self._workers: list[WorkerProcess] = []
         self._at_end = weakref.finalize(self, _end_all, self._workers)
@@ -58,6 +68,7 @@ class PhotoReader:
     def close(self) -> None:
         """End the process."""
         with self._turn:
+            self._timer.cancel()
             _end_all(self._workers)
 
     def read(self, pixels: RGB) -> tuple[ReadText, ...]:
@@ -73,6 +84,7 @@ class PhotoReader:
         small = _reduced(pixels)
         job = {"shape": small.shape[:2]}
         with self._turn:
+            self._timer.cancel()
             worker = self._workers[0] if self._workers else self._started()
             try:
                 answer = worker.run(
@@ -95,7 +107,20 @@ class PhotoReader:
                 _end_all(self._workers)
                 raise
             worker.forget()
+            self._rest()
         return tuple(_text(one, *small.shape[1::-1]) for one in found)
+
+    def _rest(self) -> None:
+        """Have the process end where no photo comes for a while."""
+        self._last_at = time.monotonic()
+        self._timer = Timer(self._idle_s, self._end_idle)
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _end_idle(self) -> None:
+        with self._turn:
+            if time.monotonic() - self._last_at >= self._idle_s:  # else one came meanwhile
+                _end_all(self._workers)
 
     def _started(self) -> WorkerProcess:
         self._workers.append(WorkerProcess(cpu_s=self._cpu_s, program=WORKER))

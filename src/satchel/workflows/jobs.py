@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from typing import Final
 
 from satchel.catalog.tables import now
@@ -33,7 +34,7 @@ from satchel.workflows.collect import collect_photos
 from satchel.workflows.collections import FETCH
 from satchel.workflows.index import index_catalogue
 from satchel.workflows.learn import learn_photos
-from satchel.workflows.read import read_listing
+from satchel.workflows.read import ListingReader
 from satchel.workspace import Workspace
 
 COLLECTS_AGAIN: Final = timedelta(minutes=1)
@@ -66,7 +67,7 @@ def handlers_of(workspace: Workspace) -> Handlers:
         search_mails.MATCH: Handler(searches.match),
         search_mails.MAIL: Handler(searches.mail, deadline_s=120),
         REMOVE_OLD: Handler(bound(_remove_old)),
-        READ_PHOTOS: Handler(bound(_read_photos)),
+        READ_PHOTOS: Handler(partial(_read_photos, ListingReader(workspace))),
         FETCH: Handler(bound(_collect), deadline_s=24 * 60 * 60),
         WEBHOOK: Handler(webhooks.run, WEBHOOK_BACKOFF, deadline_s=120),
     }
@@ -160,8 +161,8 @@ def _collect(workspace: Workspace, lease: Lease, _arguments: Arguments) -> Argum
     return {"finished": done.finished, "stopped": done.stopped, "ended": done.ended}
 
 
-def _read_photos(workspace: Workspace, lease: Lease, arguments: Arguments) -> Arguments:
+def _read_photos(reader: ListingReader, lease: Lease, arguments: Arguments) -> Arguments:
     """Read what is written on the photos of a listing; nothing where the extra is not installed."""
     if missing_module("ocr") is not None:
         return {"photos": 0, "missing": "the extra ocr"}
-    return {"photos": read_listing(workspace, str(arguments["listing"]), stopping=lease.lost)}
+    return {"photos": reader.read(str(arguments["listing"]), stopping=lease.lost)}

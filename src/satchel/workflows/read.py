@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from threading import Lock
 from typing import Final, Self
 
@@ -71,32 +72,42 @@ class CodeReader:
         return Reading(texts, self._codes.match(texts))
 
 
-def read_listing(workspace: Workspace, public_id: str, *, stopping: Callable[[], bool]) -> int:
-    """Read the photos of a listing that were not read yet, one after another; return how many.
+class ListingReader:
+    """Reads the photos of listings, one after another, in one process for all. Thread-safe."""
 
-    Each is kept as soon as it is read; whoever goes on after a kill reads the rest.
+    def __init__(self, workspace: Workspace) -> None:
+        """Set up a reader; its process starts with the first photo."""
+        self._workspace = workspace
 
-    Args:
-        stopping: asked before each photo.
+    @cached_property
+    def _reader(self) -> PhotoReader:
+        return PhotoReader()
 
-    Raises:
-        MissingExtra: the extra `ocr` is not installed.
-        Stopped: it is to stop, and photos are left.
-    """
-    readings = PhotoReadings(workspace.catalogue.engine)
-    unread = readings.unread(public_id)
-    if not unread:
-        return 0
-    limits = workspace.settings.photos.limits()
-    with PhotoReader() as reader:
+    def read(self, public_id: str, *, stopping: Callable[[], bool]) -> int:
+        """Read the photos of a listing that were not read yet; return how many.
+
+        Each is kept as soon as it is read; whoever goes on after a kill reads the rest.
+
+        Args:
+            stopping: asked before each photo.
+
+        Raises:
+            MissingExtra: the extra `ocr` is not installed.
+            Stopped: it is to stop, and photos are left.
+        """
+        readings = PhotoReadings(self._workspace.catalogue.engine)
+        unread = readings.unread(public_id)
+        limits = self._workspace.settings.photos.limits()
         for photo_id, sha256 in unread:
             if stopping():
                 raise Stopped
             try:
-                data = workspace.market_photos.read(sha256)  # our own JPEG: no worker decodes it
-                texts = reader.read(IN_PROCESS.decode(data, min_side_px=MIN_SIDE_PX, limits=limits))
+                data = self._workspace.market_photos.read(sha256)
+                # It is our own JPEG: no worker decodes it.
+                pixels = IN_PROCESS.decode(data, min_side_px=MIN_SIDE_PX, limits=limits)
+                texts = self._reader.read(pixels)
             except (PhotoError, ReadingError, CatalogueError) as error:
                 readings.save(photo_id, (), str(error))
             else:
                 readings.save(photo_id, texts)
-    return len(unread)
+        return len(unread)
