@@ -311,7 +311,8 @@ def test_a_killed_run_ends_as_one_that_was_not_and_its_encoder_is_served(
     ours, theirs = (read_vit(run.best) for run in (whole, broken))
     assert all(np.array_equal(value, theirs[name]) for name, value in ours.items())
     assert not np.array_equal(ours["0.qkv.w"], start["0.qkv.w"])  # all of it learned
-    assert not (whole.folder / "trained.safetensors").exists()
+    left = {path.name for path in whole.folder.glob("*.safetensors")}
+    assert left == {"start.safetensors", "best.safetensors"}
 
     before = serving_card(workspace.models)
     card = promote_run(workspace, whole, progress=SILENT)

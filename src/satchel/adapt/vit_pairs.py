@@ -75,7 +75,8 @@ def train_vit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = TorchVit(vit.spec, start, most=vit.served.most).to(device).eval()
     state = adapt(job, VitMethod(job, vit, start, network), on_epoch)
-    (run.folder / TRAINED).unlink(missing_ok=True)
+    for path in (run.folder / TRAINED, run.checkpoint):  # five times the size of what is served
+        path.unlink(missing_ok=True)
     return state
 
 
