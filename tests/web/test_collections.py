@@ -432,3 +432,64 @@ def test_candidates_are_decided_on_by_keys(
             assert chrome.execute_script("return document.documentElement.scrollWidth <= 390")
         assert reader.complaints() == []
         assert not [one for one in reader.requests() if one.startswith(photos.url)]
+
+
+@pytest.mark.browser
+@BROWSER_MARKS[1]
+def test_an_open_grid_follows_the_job_and_keeps_what_is_chosen(
+    chrome: Chrome,
+    collected: Workspace,
+    photos: PhotoSite,
+    run_server: Callable[[FastAPI], AbstractContextManager[str]],
+) -> None:
+    with run_server(create_app(collected)) as url:
+        reader = Reader(chrome, url)
+        chrome.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        reader.resize(390, 600)
+        reader.go(GRID)
+
+        def progress() -> str:
+            return " ".join(reader.texts("#fetching"))
+
+        def asks_again() -> bool:
+            return "every" in str(reader.one("#fetching").get_attribute("hx-trigger"))
+
+        reader.until(lambda: "Not running 3 of 5 done, 2 left" in progress())
+        assert not asks_again()
+        reader.one("#paste textarea").send_keys(photos.photo("pasted"))
+        reader.one("#paste button").click()
+        reader.until(lambda: "Waiting for “satchel worker” 3 of 6 done, 3 left" in progress())
+        assert asks_again()
+        reader.all(".sheet input")[0].send_keys(Keys.SPACE)
+        reader.all(".sheet input")[3].send_keys(Keys.SPACE)
+        reader.one("#other").send_keys("half a wo")
+        reader.all(".sheet input")[3].send_keys("")  # has the focus
+        script = """window.kept = document.querySelectorAll(".sheet input")[3];
+        return [scrollY, kept.getBoundingClientRect().top]"""
+        scrolled, place = chrome.execute_script(script)
+        assert scrolled > 0
+
+        def undisturbed() -> bool:
+            script = """const boxes = [...document.querySelectorAll(".sheet input")];
+            return [kept.isConnected && document.activeElement === kept,
+              kept.getBoundingClientRect().top,
+              boxes.map(one => one.checked), document.querySelector("#other").value,
+              document.querySelector("#chosen").textContent,
+              document.querySelector("[name=choice]").disabled]"""
+            focus, at, chosen, other, count, disabled = chrome.execute_script(script)
+            assert (focus, other, count, disabled) == (True, "half a wo", "2", False)
+            assert at == pytest.approx(place, abs=2)  # in the window, whatever grew above it
+            assert chosen == [number in (0, 3) for number in range(len(chosen))]
+            return True
+
+        with locked(collected.folder / "collect" / "lock", "a test"):
+            find(collected, [photos.photo("later")], "three")
+            reader.until(lambda: "Running 3 of 7 done, 4 left" in progress())
+            assert len(reader.all(".sheet li")) == 7
+            assert undisturbed()
+        work(collected)
+        reader.until(lambda: "Not running 4 of 7 done, 3 left" in progress())
+        assert undisturbed()
+        assert not asks_again()
+        assert reader.one("#fetching").get_attribute("aria-live") == "polite"
+        assert len(reader.all(".sheet img")) == 3

@@ -31,10 +31,20 @@ from satchel.web.pages.review import (
 from satchel.web.signatures import Sign
 from satchel.web.state import Server, ServerState
 from satchel.web.threads import patient
-from satchel.workflows.collections import MAX_URLS, Pasted, activity, fetch_chosen, paste, total
+from satchel.workflows.collections import (
+    MAX_URLS,
+    Activity,
+    Pasted,
+    activity,
+    fetch_chosen,
+    paste,
+    total,
+)
 
 PATH: Final = "/collections"
 CANDIDATES: Final = f"{PATH}/candidates"
+FETCHING: Final = "fetching"
+"""Event on a page after which its grid of candidates asks again."""
 PAGE_PRODUCTS: Final = 50
 PAGE_CANDIDATES: Final = 60
 
@@ -42,6 +52,9 @@ Code = Annotated[str, Query(max_length=200)]
 Group = Literal["", "fetched", "waiting", "refused"]
 Source = Annotated[str, Query(max_length=400)]
 Number = Annotated[int, Field(ge=0, le=MOST_ID)]
+Seen = Annotated[str, Query(max_length=60)]
+"""What a page that asks again has seen; see `_stamp`."""
+Decisions = Annotated[Sequence[Number], Field(max_length=2)]
 Numbers = Annotated[list[Number], Field(max_length=PAGE_CANDIDATES)]
 
 
@@ -66,7 +79,7 @@ class CandidatesForm(Sheet):
 class UndoCandidatesForm(Sheet):
     """Which decisions to undo, as `CandidateReview.decide` gave them."""
 
-    decision: Annotated[list[Number], Field(min_length=1, max_length=2)]
+    decision: Annotated[Decisions, Field(min_length=1)]
 
 
 def _with_plain_ends(text: str) -> str:
@@ -100,11 +113,11 @@ def show_collection(
     request: Request,
     server: Server,
     after: Code = "",
-    seen: Annotated[str, Query(max_length=60)] = "",
+    seen: Seen = "",
 ) -> Response:
     """Show how far collecting is; a page that is open asks again, and mostly hears: as before."""
     now = activity(server.workspace)
-    stamp = f"{now.last.isoformat() if now.last else ''}-{now.running:d}{now.queued:d}"
+    stamp = _stamp(now)
     if is_fragment(request) and seen == stamp:
         return Response(status_code=204)
     store = CandidateStore(server.workspace.catalogue.engine)
@@ -146,7 +159,9 @@ def paste_urls(
         "left": _left(form.urls, done),
     }
     template = "_paste.html" if is_fragment(request) else "pasted.html"
-    return signed(render_for(request, template, values, form.who), form.who)
+    answer = signed(render_for(request, template, values, form.who), form.who)
+    answer.headers["HX-Trigger"] = FETCHING  # an open grid then asks for what is new
+    return answer
 
 
 @router.get("/candidates")
@@ -159,11 +174,18 @@ def show_candidates(
     group: Group = "",
     source: Source = "",
     after: Annotated[int, Query(ge=0, le=MOST_ID)] = 0,
+    seen: Seen = "",
+    done: Annotated[Decisions, Query()] = (),
 ) -> Response:
-    """Show the candidates of a product, to choose several of them."""
+    """Show the candidates of a product, to choose several of them.
+
+    A page that is open asks again while they are fetched, with the decisions that it can undo.
+    """
+    if is_fragment(request) and seen and seen == _stamp(activity(server.workspace)):
+        return Response(status_code=204)
     sheet = Sheet(code=code, group=group, source=source, after=after)
     template = "_candidates.html" if is_fragment(request) else "candidates.html"
-    return pages_of(request).render(request, template, **_values(request, server, sheet))
+    return pages_of(request).render(request, template, **_values(request, server, sheet, done))
 
 
 @router.get("/codes")
@@ -204,13 +226,21 @@ def _onwards(
     request: Request, server: ServerState, sheet: Sheet, done: Sequence[int] = ()
 ) -> Response:
     if is_fragment(request):
-        values = {**_values(request, server, sheet), "done": done}
+        values = _values(request, server, sheet, done)
         return signed(render_for(request, "_candidates.html", values, sheet.who), sheet.who)
     address = _address(sheet.code, sheet.group, sheet.source, sheet.after)
     return signed(RedirectResponse(address, 303), sheet.who)
 
 
-def _values(request: Request, server: ServerState, sheet: Sheet) -> dict[str, Any]:
+def _stamp(now: Activity) -> str:
+    """Return what differs once anything was collected, or a run began or ended."""
+    return f"{now.last.isoformat() if now.last else ''}-{now.running:d}{now.queued:d}"
+
+
+def _values(
+    request: Request, server: ServerState, sheet: Sheet, done: Sequence[int] = ()
+) -> dict[str, Any]:
+    now = activity(server.workspace)  # before what is read: what comes in between is asked for
     catalogue = server.workspace.catalogue
     review = CandidateReview(catalogue)
     found = review.of_product(
@@ -223,16 +253,21 @@ def _values(request: Request, server: ServerState, sheet: Sheet) -> dict[str, An
     shown = found[:PAGE_CANDIDATES]
     today = shown[0].code if shown else sheet.code
     here = (sheet.code, sheet.group, sheet.source)
+    sources = CandidateStore(catalogue.engine).counts_by_source(review.codes_of(sheet.code))
+    again = _address(*here, sheet.after, seen=_stamp(now), done=done)
     return {
         "sheet": sheet,
         "candidates": shown,
-        "sources": CandidateStore(catalogue.engine).counts_by_source(review.codes_of(sheet.code)),
+        "sources": sources,
+        "now": now,
+        "again": again,
+        "total": total(list(sources.values())),
         "today": today,
         "known": catalogue.has_product(today),
         **_paste_values(request, server, sheet.code, sheet.code),
         "first_page": _address(*here) if sheet.after else None,
         "next_page": _address(*here, shown[-1].id) if len(found) > PAGE_CANDIDATES else None,
-        "done": (),
+        "done": done,
     }
 
 
@@ -265,6 +300,15 @@ def _left(urls: str, done: Pasted | None) -> str:
     return "\n".join(dict.fromkeys(lines[one.line - 1] for one in done.problems))
 
 
-def _address(code: str, group: str = "", source: str = "", after: int = 0) -> str:
-    query = {"code": code, "group": group, "source": source, "after": after or ""}
-    return f"{CANDIDATES}?{urlencode({name: value for name, value in query.items() if value})}"
+def _address(
+    code: str,
+    group: str = "",
+    source: str = "",
+    after: int = 0,
+    *,
+    seen: str = "",
+    done: Sequence[int] = (),
+) -> str:
+    query = {"code": code, "group": group, "source": source, "after": after or "", "seen": seen}
+    pairs = [(name, value) for name, value in query.items() if value]
+    return f"{CANDIDATES}?{urlencode([*pairs, *(('done', one) for one in done)])}"
