@@ -405,41 +405,70 @@ def _page(
         refused: names and problems of photos that cannot be used.
         query, matches: a search of the catalogue and what it found.
     """
-    workspace = request.app.state.server.workspace
-    code = listing.code
-    known = code is not None and workspace.catalogue.has_product(code)
-    events = market.goods.listings.events(listing.public_id)
-    own = actor.account == listing.seller
-    editable = own and listing.state in EDITABLE
-    certificate = market.goods.decisions.certificate_of(listing)
     return pages_of(request).render(
         request,
         "market/listing.html",
         status,
         listing=listing,
-        own=own,
-        editable=editable,
-        steps=open_steps(listing.state, actor, listing.seller),
-        product=workspace.catalogue.product(code) if known else None,
-        candidates=candidates_of(workspace.catalogue, listing),
         located=located(listing, request),
-        readings=found_codes(request.app.state.server, market, listing) if editable else None,
-        events=events,
-        asked=_asked(events) if listing.state.value == "photos_asked" else (),
-        certificate=certificate,
-        hint=market.goods.shelf.price_hint(code) if code else None,
         grades=list(Grade),
         fault=fault,
         shown=sent or _stored(listing),
         refused=refused,
         query=query,
         matches=matches,
-        most=MAX_PHOTOS,
-        limits=workspace.settings.photos,
-        upload_side_px=workspace.settings.serve.upload_side_px,
         saved="saved" in request.query_params,
         problem=None,
+        **_allowed(request, market, actor, listing),
+        **_model(request, market, listing),
+        **_past(market, listing),
+        **_bounds(request),
     )
+
+
+def _allowed(
+    request: Request, market: MarketState, actor: Actor, listing: Listing
+) -> dict[str, Any]:
+    """What this reader may do, and the codes that were read, for who may change the listing."""
+    own = actor.account == listing.seller
+    editable = own and listing.state in EDITABLE
+    return {
+        "own": own,
+        "editable": editable,
+        "steps": open_steps(listing.state, actor, listing.seller),
+        "readings": found_codes(request.app.state.server, market, listing) if editable else None,
+    }
+
+
+def _model(request: Request, market: MarketState, listing: Listing) -> dict[str, Any]:
+    """The product that was chosen, what it sells for, and those that may be chosen."""
+    catalogue, code = request.app.state.server.workspace.catalogue, listing.code
+    known = code is not None and catalogue.has_product(code)
+    return {
+        "product": catalogue.product(code) if known else None,
+        "candidates": candidates_of(catalogue, listing),
+        "hint": market.goods.shelf.price_hint(code) if code else None,
+    }
+
+
+def _past(market: MarketState, listing: Listing) -> dict[str, Any]:
+    """What happened to the listing, and what came of it."""
+    events = market.goods.listings.events(listing.public_id)
+    return {
+        "events": events,
+        "asked": _asked(events) if listing.state.value == "photos_asked" else (),
+        "certificate": market.goods.decisions.certificate_of(listing),
+    }
+
+
+def _bounds(request: Request) -> dict[str, Any]:
+    """How many photos may be sent, and how large."""
+    settings = request.app.state.server.workspace.settings
+    return {
+        "most": MAX_PHOTOS,
+        "limits": settings.photos,
+        "upload_side_px": settings.serve.upload_side_px,
+    }
 
 
 def _stored(listing: Listing) -> FieldsForm:
