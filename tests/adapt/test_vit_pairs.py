@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from conftest import SHAPES, draw, fill
 from satchel.encode.card import BUILTIN, LITE, read_card
@@ -31,7 +32,7 @@ pytestmark = [
 
 import torch
 
-from satchel.adapt import pair_batches, pair_network, validation, vit_pairs
+from satchel.adapt import pair_network, validation, vit_pairs
 from satchel.adapt.files import read_vit, vit_start
 from satchel.adapt.outcome import Outcome
 from satchel.adapt.pair_batches import PairBatches, PairRows, by_shape
@@ -74,6 +75,7 @@ def batches(*, batch: int, seed: int = 0, process: int = 0, processes: int = 1) 
         PairRows.of(CLASSES, REAL, PAIRED),
         TWINS,
         batch=batch,
+        steps=10,
         twins_each=1,
         seed=seed,
         process=process,
@@ -103,7 +105,7 @@ def test_batches_depend_on_seed_epoch_and_process_alone_and_are_of_one_size() ->
     assert np.array_equal(first.batch(2, 7), again.batch(2, 7))
     assert not np.array_equal(first.batch(2, 7), other.batch(2, 7))
     parts = [batches(batch=8, process=at, processes=2) for at in (0, 1)]
-    assert len(parts[0]) == len(parts[1]) >= pair_batches.EPOCH_STEPS / 2
+    assert len(parts[0]) == len(parts[1]) == 5
     assert not np.array_equal(parts[0].batch(0, 0), parts[1].batch(0, 0))
 
 
@@ -295,7 +297,6 @@ def test_a_killed_run_ends_as_one_that_was_not_and_its_encoder_is_served(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(validation, "FEWEST_QUERIES", 1)
-    monkeypatch.setattr(pair_batches, "EPOCH_STEPS", 2)
     monkeypatch.setattr(vit_pairs, "EPOCH_STEPS", 2)
     monkeypatch.setattr(pair_network, "faster_precision", lambda _: "fp32")
     settings = TINY.model_copy(update={"pairs": TINY.pairs.model_copy(update={"steps": 4})})
@@ -330,13 +331,17 @@ def test_a_killed_run_ends_as_one_that_was_not_and_its_encoder_is_served(
     assert serving_card(workspace.models) == before
 
 
-def test_last_blocks_alone_are_trained_where_it_is_said(workspace: Workspace) -> None:
+def test_last_blocks_alone_are_trained_where_it_is_said_for_as_many_steps(
+    workspace: Workspace,
+) -> None:
     settings = TINY.model_copy(
         update={"pairs": TINY.pairs.model_copy(update={"blocks": 1, "steps": 1})}
     )
     run = begin_adapting(workspace, settings, "last", real_split(workspace))
     start = read_vit(run.folder / "start.safetensors")
-    trained(workspace, run)
+    task = vit_task(workspace, run)
+    state = train_vit(task, settings, run, progress=SILENT, on_epoch=lambda *_: None)
+    assert state.step == 1
     found = read_vit(run.best)
     assert np.array_equal(found["1.qkv.w"], start["1.qkv.w"])
     assert not np.array_equal(found["2.qkv.w"], start["2.qkv.w"])
@@ -374,6 +379,22 @@ def test_the_command_trains_and_reports(workspace: Workspace) -> None:
 
 
 # -- what is refused -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "pairs",
+    [
+        {"interpolation_weights": (1.5,)},
+        {"interpolation_weights": (-0.5, 1.0)},
+        {"interpolation_weights": (float("nan"),)},
+        {"temperature": float("inf")},
+    ],
+)
+def test_settings_that_no_record_could_hold_or_that_extrapolate_are_refused(
+    pairs: dict[str, object],
+) -> None:
+    with pytest.raises(ValidationError):
+        PairSettings.model_validate(pairs)
 
 
 def test_an_added_encoder_learns_from_sellers_photos_alone(workspace: Workspace) -> None:

@@ -22,9 +22,6 @@ from satchel.records import WHOLE_PHOTO, Box
 from satchel.train.batches import Step
 from satchel.train.samplers import Batches, Rows
 
-EPOCH_STEPS: Final = 25
-"""Steps between two validations."""
-
 P_SYNTHETIC: Final = 0.5
 """Share of the photos that only keep their vectors that are synthetic."""
 
@@ -61,6 +58,7 @@ class PairBatches(Batches):
         twins: Ints,
         *,
         batch: int,
+        steps: int,
         twins_each: int,
         seed: int,
         process: int,
@@ -71,8 +69,10 @@ class PairBatches(Batches):
         Args:
             twins: near twins of each product, see `satchel.adapt.pair_training.near_twins`.
             batch: photos of pairs, at most; half as many others come in addition.
+            steps: batches of an epoch, of all processes together.
         """
         self._rows, self._twins, self._twins_each = rows, twins, twins_each
+        self._steps = steps
         most = max(2, batch // (2 * VIEWS))
         self._products = min(len(twins), most)
         self._groups = max(1, self._products // (1 + twins_each))
@@ -80,7 +80,7 @@ class PairBatches(Batches):
         super().__init__(batch_size=size, seed=seed, process=process, processes=processes)
 
     def _plan(self, rng: np.random.Generator) -> Rows:
-        return np.stack([self._batch(rng) for _ in range(self._even(EPOCH_STEPS))])
+        return np.stack([self._batch(rng) for _ in range(self._even(self._steps))])
 
     def _batch(self, rng: np.random.Generator) -> Rows:
         chosen = with_twins(self._twins, self._groups, self._twins_each, rng)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
 
 from satchel.train.settings import FitSettings
 from satchel.validation import StrictModel
 
 
-class SynthSettings(StrictModel):
+class FiniteSettings(StrictModel):
+    """Settings whose numbers are finite: a run's record, which is JSON, has no others."""
+
+    model_config = ConfigDict(allow_inf_nan=False)
+
+
+class SynthSettings(FiniteSettings):
     """How strongly a synthetic photo differs from the photo it is made of.
 
     1 is what was measured, 0 switches a source off. What each scales: `satchel.adapt.compose`.
@@ -27,7 +35,7 @@ class SynthSettings(StrictModel):
     degradation: float = Field(1.0, ge=0, le=2, description="blur, sensor noise and JPEG artefacts")
 
 
-class HeadSettings(StrictModel):
+class HeadSettings(FiniteSettings):
     """How the built-in encoder's head is trained, on synthetic photos that passed it once."""
 
     max_per_photo: int = Field(
@@ -48,7 +56,7 @@ class HeadSettings(StrictModel):
     )
 
 
-class PairSettings(StrictModel):
+class PairSettings(FiniteSettings):
     """How an image encoder is trained on real pairs, where products have some.
 
     Sellers' photos that experts certified, and the catalogue's photos of the same products.
@@ -70,7 +78,9 @@ class PairSettings(StrictModel):
     learning_rate: float = Field(1e-5, gt=0, description="of the layers that the encoder has")
     new_rate: float = Field(3e-4, gt=0, description="of the projection, which is new")
     weight_decay: float = Field(0.01, ge=0)
-    warmup: int = Field(20, ge=1, description="steps until the full rate")
+    warmup: int = Field(
+        20, ge=1, description="steps until the full rate, of the head alone; else a 20th of them"
+    )
     temperature: float = Field(0.07, gt=0, description="of cosines of a pair")
     distillation: float = Field(
         1.0, ge=0, description="weight of catalogue and synthetic photos keeping their vectors"
@@ -78,7 +88,7 @@ class PairSettings(StrictModel):
     whitening: float = Field(
         0.25, ge=0, le=0.5, description="power of the map that the projection begins as"
     )
-    interpolation_weights: tuple[float, ...] = Field(
+    interpolation_weights: tuple[Annotated[float, Field(ge=0, le=1)], ...] = Field(
         (0.25, 0.5, 0.75, 1.0),
         min_length=1,
         description="of the trained weights; those of the start have the rest. The one that is "
@@ -86,7 +96,7 @@ class PairSettings(StrictModel):
     )
 
 
-class NetworkSettings(StrictModel):
+class NetworkSettings(FiniteSettings):
     """How another encoder is trained, as a whole network."""
 
     max_per_photo: int = Field(
@@ -130,7 +140,7 @@ class NetworkSettings(StrictModel):
         )
 
 
-class AdaptSettings(StrictModel):
+class AdaptSettings(FiniteSettings):
     """`satchel adapt`: the served encoder, fitted to the catalogue's own photos."""
 
     minutes: float | None = Field(

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 
 from satchel.adapt.files import START_WEIGHTS, VitStart, read_vit, vit_start, write_vit
 from satchel.adapt.interpolation import interpolated
-from satchel.adapt.pair_batches import EPOCH_STEPS, PairBatches, PairRows, by_shape, pair_batches
+from satchel.adapt.pair_batches import PairBatches, PairRows, by_shape, pair_batches
 from satchel.adapt.pair_network import PairNetwork, VitEncoder, mapped, with_projection
 from satchel.adapt.pair_training import least_differences, near_twins
 from satchel.adapt.pair_views import random_view
@@ -42,6 +42,9 @@ from satchel.train.settings import FitSettings
 
 TRAINED: Final = "trained.safetensors"
 """Weights of the best epoch, before they are interpolated with the start's."""
+
+EPOCH_STEPS: Final = 25
+"""Steps between two validations, at most."""
 
 EMBEDDED_TOGETHER: Final = 16
 TRAINING_SHARE: Final = 0.8
@@ -75,7 +78,9 @@ def train_vit(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     network = TorchVit(vit.spec, start, most=vit.served.most).to(device).eval()
     state = adapt(job, VitMethod(job, vit, start, network), on_epoch)
-    for path in (run.folder / TRAINED, run.checkpoint):  # five times the size of what is served
+    # Five times the size of what is served. The checkpoint first: resumed from it, a run would take
+    # up with the trained weights.
+    for path in (run.checkpoint, run.folder / TRAINED):
         path.unlink(missing_ok=True)
     return state
 
@@ -121,6 +126,7 @@ class VitMethod:
                     rows,
                     twins,
                     batch=settings.batch,
+                    steps=settings.steps // self._most_epochs,
                     twins_each=settings.twins,
                     seed=job.settings.seed,
                     process=process,
@@ -140,7 +146,7 @@ class VitMethod:
 
     @property
     def _most_epochs(self) -> int:
-        return max(1, self.settings.steps // EPOCH_STEPS)
+        return -(-self.settings.steps // EPOCH_STEPS)
 
     def _fit_settings(self) -> FitSettings:
         job, settings = self.job, self.settings
