@@ -378,7 +378,30 @@ def test_the_command_trains_and_reports(workspace: Workspace) -> None:
     assert "next: satchel promote" in done.stderr
 
 
+def test_a_split_that_outlives_its_run_takes_no_name_from_another(workspace: Workspace) -> None:
+    split = real_split(workspace)
+    gone = begin_adapting(workspace, TINY, "mine", split)
+    shutil.rmtree(gone.folder)
+    run = begin_adapting(workspace, TINY, "mine", split)
+    assert (run.name, run.read().split) == ("mine", "mine-2")
+    assert vit_task(workspace, run).has_pairs
+
+
 # -- what is refused -------------------------------------------------------------------------------
+
+
+def test_a_run_whose_folder_was_never_completed_says_so(workspace: Workspace) -> None:
+    run = begin_adapting(workspace, TINY, "half", real_split(workspace))
+    run.update(split="", split_hash="")  # as a kill leaves it before the split is frozen
+    done = satchel(workspace.folder, "adapt", "--resume", "half")
+    assert done.returncode == 2
+    assert f"remove {run.folder}, and begin a new run" in done.stderr
+
+
+def test_a_name_that_no_split_can_have_leaves_no_folder(workspace: Workspace) -> None:
+    with pytest.raises(UsageError, match="'my run'"):
+        begin_adapting(workspace, TINY, "my run", real_split(workspace))
+    assert not list(workspace.runs.glob("*"))
 
 
 @pytest.mark.parametrize(

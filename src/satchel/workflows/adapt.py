@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import count
+
 import onnx
 import torch
 
@@ -161,8 +163,10 @@ def begin_adapting(
         split: what to train on, and what to validate with; default, some products are held out.
 
     Raises:
-        UsageError: there are no photos, or the encoder that is served cannot be adapted.
+        UsageError: there are no photos, the encoder that is served cannot be adapted, or no split
+            can have this name.
     """
+    workspace.split_path(name)  # the split of a run has its name: refused before there is a folder
     if split is None:
         share = settings.val_share
         options = SplitOptions(protocol="open", val=share, test=0.0, seed=settings.seed)
@@ -187,9 +191,8 @@ def begin_adapting(
         backbone, network = served_backbone(workspace)
         run = _create(workspace, ADAPTED_NETWORK, settings, name)
         write_start(run, backbone, network, look_alikes)
-    freeze(split, workspace.split_path(run.name))
     run.update(
-        split=run.name,
+        split=_frozen(workspace, split, run.name),
         split_hash=split.hash,
         products=len(split.products()),
         photos=len(split.train),
@@ -199,3 +202,14 @@ def begin_adapting(
 
 def _create(workspace: Workspace, kind: RunKind, settings: AdaptSettings, name: str) -> Run:
     return Run.create(workspace.runs, kind.new_record(settings, name))
+
+
+def _frozen(workspace: Workspace, split: Split, run_name: str) -> str:
+    """Freeze a run's split by the run's name, with a number where it is taken; return its name.
+
+    A split stays when the folder of its run is removed.
+    """
+    names = (run_name if number == 1 else f"{run_name}-{number}" for number in count(1))
+    name = next(name for name in names if not workspace.split_path(name).exists())
+    freeze(split, workspace.split_path(name))
+    return name

@@ -28,9 +28,14 @@ def run_split(workspace: Workspace, run: Run) -> Split:
     """The split of a run, as it was when the run began.
 
     Raises:
-        UsageError: it is missing or was changed.
+        UsageError: it is missing or was changed, or the run's folder was never completed.
     """
     record = run.read()
+    if not record.split:
+        raise UsageError(
+            f"the run {run.name} was ended while its folder was being made, and cannot be resumed; "
+            f"remove {run.folder}, and begin a new run"
+        )
     split = Split.load(workspace.split_path(record.split))
     if split.hash != record.split_hash:
         raise UsageError(
