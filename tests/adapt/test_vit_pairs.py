@@ -404,6 +404,14 @@ def test_a_name_that_no_split_can_have_leaves_no_folder(workspace: Workspace) ->
     assert not list(workspace.runs.glob("*"))
 
 
+def test_a_resumed_run_keeps_its_settings(workspace: Workspace) -> None:
+    begin_adapting(workspace, TINY, "kept", real_split(workspace))
+    given = ("--set", "pairs.blocks=2", "--minutes", "1", "--from-decisions")
+    done = satchel(workspace.folder, "adapt", "--resume", "kept", *given)
+    assert done.returncode == 2
+    assert "leave out --minutes, --from-decisions, --set" in done.stderr
+
+
 @pytest.mark.parametrize(
     "pairs",
     [

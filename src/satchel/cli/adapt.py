@@ -9,7 +9,7 @@ import typer
 
 from satchel.cli.promote import promote_run
 from satchel.cli.shared import AsJson, changes, open_workspace, pairs, print_result, say
-from satchel.cli.train import check_trackers, train_run
+from satchel.cli.train import check_trackers, refuse_to_change, train_run
 from satchel.cli.train_options import ConfigFile, Epochs, Resume, RunName, Setting, Tracker
 from satchel.errors import UsageError
 from satchel.extras import need_extra
@@ -74,8 +74,12 @@ def adapt(
     check_trackers(tracker)
     workspace = open_workspace(context)
     run = Run.find(workspace.runs, resume) if resume is not None else None
-    if run is not None and not run.read().adapts:
-        raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
+    if run is not None:
+        if not run.read().adapts:
+            raise UsageError(f"{run.name} is no adapting run; satchel {run.read().command}")
+        options = {"minutes": minutes, "backgrounds": backgrounds, "split": split, "config": config}
+        options |= {"from-decisions": from_decisions, "name": name, "epochs": epochs}
+        refuse_to_change(run, options | {"set": setting})
     if run is None:
         given: dict[str, Any] = {
             "minutes": minutes,
@@ -131,7 +135,7 @@ def _report(workspace: Workspace, run: Run, promote: bool | None) -> bool:
     else:
         if promote is None:
             say(
-                "better on synthetic photos; too few products have further photos to measure "
+                "no worse on synthetic photos; too few products have further photos to measure "
                 "it on real ones: try your own first"
             )
         say(f"next: satchel promote {run.name}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
@@ -239,17 +240,28 @@ def _to_resume(
     also = {"config": common.config, "name": common.name, "set": common.setting, **given}
     for setting, option in OPTIONS.items():  # as the command line calls them
         also[option] = also.pop(setting, None)
-    if any(also.values()):
-        refused = ", ".join(f"--{option}" for option, value in also.items() if value)
-        raise UsageError(
-            f"--resume keeps the settings that {run.name} began with; leave out {refused}, or "
-            "begin a new run without --resume"
-        )
+    refuse_to_change(run, also)
     command = run.read().command
     expected = next(one for one in (CLASSIFIER, ENCODER, LOCATOR) if one.settings is kind)
     if command != expected.command:
         raise UsageError(f"{run.name} is no {expected.name}: satchel {command} --resume {run.name}")
     return run
+
+
+def refuse_to_change(run: Run, options: Mapping[str, Any]) -> None:
+    """Refuse options that a run which is resumed would ignore.
+
+    Args:
+        options: name, without dashes → what was given, if anything.
+
+    Raises:
+        UsageError: any was given.
+    """
+    if refused := ", ".join(f"--{option}" for option, value in options.items() if value):
+        raise UsageError(
+            f"--resume keeps the settings that {run.name} began with; leave out {refused}, or "
+            "begin a new run without --resume"
+        )
 
 
 def train_run(workspace: Workspace, run: Run, trackers: list[str] | None) -> RunRecord:
