@@ -197,6 +197,62 @@ def test_photos_wait_for_the_connection_and_are_put_in_order(
     seller.complaints()  # the browser's own, of the lost connection
 
 
+@pytest.mark.parametrize("finger", [False, True])
+def test_photos_are_dragged_into_order(seller: Seller, photos: list[Path], finger: bool) -> None:
+    if finger:
+        seller.resize(390, 844)
+        seller.chrome.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": True})
+    seller.go(f"/listings/{seller.listing}")
+    seller.add(*photos)
+    first, second, third = seller.shas()
+    drag(seller, third, first, finger=finger)
+    seller.until(lambda: seller.shown() == [third, first, second])
+    assert seller.shas() == [third, first, second]
+    wide = "return document.documentElement.scrollWidth <= innerWidth"
+    assert seller.chrome.execute_script(wide)
+    seller.chrome.execute_cdp_cmd("Network.enable", {})
+    seller.chrome.execute_cdp_cmd("Network.emulateNetworkConditions", OFFLINE)
+    try:
+        drag(seller, second, third, finger=finger)
+        seller.until(lambda: seller.all("#not-moved:not([hidden])"))
+        assert seller.shown() == [third, first, second] == seller.shas()
+    finally:
+        online = OFFLINE | {"offline": False}
+        seller.chrome.execute_cdp_cmd("Network.emulateNetworkConditions", online)
+    seller.until(lambda: seller.shown() == [second, third, first])  # sent again
+    assert seller.shas() == [second, third, first]
+    assert not seller.all("#not-moved:not([hidden])")
+    seller.complaints()  # the browser's own, of the lost connection
+
+
+def drag(seller: Seller, sha: str, before: str, *, finger: bool) -> None:
+    """Drag a photo by its grip onto the first half of another one."""
+    script = (
+        "const item = (sha) => document.querySelector(`[data-sha='${sha}']`).closest('li');"
+        "item(arguments[1]).scrollIntoView({block: 'center', behavior: 'instant'});"
+        "const [g, r] = [item(arguments[0]).querySelector('.grip'), item(arguments[1])]"
+        ".map(e => e.getBoundingClientRect());"
+        "return [g.left + g.width / 2, g.top + g.height / 2, r.left + r.width / 4, r.top + 60]"
+    )
+    x, y, to_x, to_y = seller.chrome.execute_script(script, sha, before)
+    path = [(x, y), ((x + to_x) / 2, (y + to_y) / 2), (to_x, to_y)]
+    kinds = ("touchStart", "touchMove") if finger else ("mousePressed", "mouseMoved")
+    for step, (left, top) in enumerate(path):
+        point: dict[str, Any] = {"type": kinds[min(step, 1)]}
+        if finger:
+            point["touchPoints"] = [{"x": left, "y": top}]
+        else:
+            point |= {"x": left, "y": top, "button": "left", "buttons": 1, "clickCount": 1}
+        seller.chrome.execute_cdp_cmd(f"Input.dispatch{'Touch' if finger else 'Mouse'}Event", point)
+    seller.until(lambda: seller.all(".goes-before"))
+    if finger:
+        end: dict[str, Any] = {"type": "touchEnd", "touchPoints": []}
+        seller.chrome.execute_cdp_cmd("Input.dispatchTouchEvent", end)
+    else:
+        end = {"type": "mouseReleased", "x": to_x, "y": to_y, "button": "left", "clickCount": 1}
+        seller.chrome.execute_cdp_cmd("Input.dispatchMouseEvent", end)
+
+
 def touch(seller: Seller, *points: tuple[float, float]) -> None:
     """Touch the photo at the first point, move over the others, and let go."""
     stage = seller.one(".photo .stage.fits")

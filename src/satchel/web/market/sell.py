@@ -161,23 +161,27 @@ def change_photo(
     sha: str,
     act: Annotated[str, Form(max_length=10)] = "",
     box: Word = "",
+    place: Annotated[int, Form(ge=0, le=MAX_PHOTOS)] = 0,
 ) -> Response:
-    """Remove a photo, move it, make it the cover, or draw a box on it."""
+    """Remove a photo, move it, make it the cover, or draw a box on it.
+
+    `place` is where it is put among the others, from 0, for `act=place`.
+    """
     actor = actor_of(who)
     found = visible(market, who, listing)
     photo = photo_of(found, sha)
     if act == "remove":
         market.photos.remove(listing, sha, actor)
-    elif act in MOVES:
+    elif act in MOVES or act == "place":
         order = [one.sha256 for one in found.photos]
         at = order.index(sha)
-        order.insert(MOVES[act](at), order.pop(at))
+        order.insert(MOVES[act](at) if act in MOVES else place, order.pop(at))
         market.photos.order(listing, order, actor)
     elif act == "box":
         given = parse_box(box).on(photo.height, photo.width) if box.strip() else None
         market.photos.set_box(listing, sha, given, actor)
     else:
-        raise UsageError("expected act to be remove, cover, earlier, later or box")
+        raise UsageError("expected act to be remove, cover, earlier, later, place or box")
     return _after(request, market, actor, listing)
 
 

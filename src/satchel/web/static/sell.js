@@ -12,6 +12,7 @@
   const words = document.querySelector(".listing").dataset;
   const side = Number(form.dataset.side);
   const WAITS_S = [1, 3, 8, 20, 60];
+  const EDGE_PX = 48; // of the window, where dragging scrolls
   let sending = 0;
   let saved = Promise.resolve();
   let shas = photoShas();
@@ -86,17 +87,87 @@
     const html = await answer.text();
     if (answer.ok) {
       row.remove();
-      const shown = document.getElementById("listing-photos");
-      const arrived = Object.assign(document.createElement("template"), { innerHTML: html }).content.firstElementChild;
-      if (Number(arrived.dataset.count) < Number(shown.dataset.count)) return; // answers cross
-      shown.replaceWith(arrived);
-      window.htmx.process(arrived);
+      if (!replace(html)) return;
       shas = photoShas();
       frame();
       window.htmx.trigger("#readings", "changed");
     } else {
       row.innerHTML = html; // the server's own words, escaped there
     }
+  }
+
+  // Show the photos of an answer, unless it is older than what is shown: answers cross.
+  function replace(html) {
+    const shown = document.getElementById("listing-photos");
+    const arrived = Object.assign(document.createElement("template"), { innerHTML: html }).content.firstElementChild;
+    if (Number(arrived.dataset.count) < Number(shown.dataset.count)) return false;
+    shown.replaceWith(arrived);
+    window.htmx.process(arrived);
+    return true;
+  }
+
+  // A photo follows the pointer by its grip, and a mark shows where it will go. The photos stay where
+  // they are until the server has answered, so that the page always has the server's order.
+  function grips() {
+    for (const grip of document.querySelectorAll(".shots .grip[hidden]")) {
+      grip.hidden = false;
+      grip.addEventListener("pointerdown", (event) => event.button || drag(grip, event));
+    }
+  }
+
+  function drag(grip, start) {
+    const item = grip.closest("li");
+    const others = [...item.parentElement.children].filter((other) => other !== item);
+    const scrolled = scrollY;
+    let goal = null;
+    start.preventDefault();
+    grip.setPointerCapture(start.pointerId);
+    item.classList.add("dragged");
+
+    const mark = (next) => {
+      goal?.other.classList.remove("goes-before", "goes-after");
+      goal = next;
+      goal?.other.classList.add(goal.after ? "goes-after" : "goes-before");
+    };
+    const move = (event) => {
+      if (event.clientY < EDGE_PX) scrollBy(0, -EDGE_PX / 4);
+      if (event.clientY > innerHeight - EDGE_PX) scrollBy(0, EDGE_PX / 4);
+      const [x, y] = [event.clientX - start.clientX, event.clientY - start.clientY + scrollY - scrolled];
+      item.style.transform = `translate(${x}px, ${y}px)`;
+      mark(under(others, event));
+    };
+    const end = (event) => {
+      for (const kind of ["pointermove", "pointerup", "pointercancel"]) grip.removeEventListener(kind, kind === "pointermove" ? move : end);
+      const chosen = event.type === "pointerup" && goal;
+      mark(null);
+      item.style.transform = "";
+      item.classList.remove("dragged");
+      if (chosen) put(item, others.indexOf(chosen.other) + Number(chosen.after));
+    };
+    grip.addEventListener("pointermove", move);
+    grip.addEventListener("pointerup", end);
+    grip.addEventListener("pointercancel", end);
+  }
+
+  // The photo under the pointer, and whether the pointer is on its second half.
+  function under(items, { clientX, clientY }) {
+    for (const other of items) {
+      const area = other.getBoundingClientRect();
+      const inside = clientX >= area.left && clientX <= area.right && clientY >= area.top && clientY <= area.bottom;
+      if (inside) return { other, after: clientX > area.left + area.width / 2 };
+    }
+    return null;
+  }
+
+  // Sent again after a lost connection: to put a photo in its place twice changes nothing.
+  async function put(item, place) {
+    if ([...item.parentElement.children].indexOf(item) === place) return;
+    const address = `${form.action}/${item.querySelector(".photo").dataset.sha}`;
+    const answer = await insist(address, fields({ act: "place", place }), () => {}, (waits) => {
+      document.getElementById("not-moved").hidden = !waits;
+    });
+    if (!answer.ok) location.reload(); // it may be moved no longer: the page says why
+    else if (replace(await answer.text())) arranged();
   }
 
   // Photos were moved or removed: what was read has other numbers, and fewer photos another answer.
@@ -110,6 +181,7 @@
 
   // Show on each photo what was found there, or what the seller said.
   function frame() {
+    grips();
     const located = JSON.parse(document.getElementById("candidates").dataset.located);
     for (const item of document.querySelectorAll(".listing .photo")) {
       item.frame ??= window.satchelBox(item, item.querySelector("img"), words, () => keep(item), JSON.parse(item.dataset.box));
