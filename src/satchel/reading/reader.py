@@ -96,6 +96,7 @@ class PhotoReader:
                 )
                 found = json.loads(worker.content(answer))
             except PhotoTooLarge:
+                self._rest()
                 raise
             except WorkerEnded as ended:
                 _end_all(self._workers)
