@@ -56,7 +56,7 @@ def served_run(workspace: Workspace) -> Run | None:
             return run
     raise UsageError(
         f"the encoder that is served, {name}, came from a run that is no longer in "
-        f"{workspace.runs}; restore its folder, or `satchel promote --rollback`"
+        f"{workspace.runs}; restore its folder, or `satchel promote` another encoder"
     )
 
 

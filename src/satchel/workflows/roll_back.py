@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 
 from satchel.config import FILE_NAME
-from satchel.encode.card import BUILTIN, read_card
+from satchel.encode.card import BUILTIN, EncoderCard, read_card
 from satchel.encode.embedder import EmbeddingSpace
 from satchel.encode.registry import (
     LocatorSwitch,
@@ -15,7 +15,7 @@ from satchel.encode.registry import (
     read_serving,
     write_serving,
 )
-from satchel.errors import IndexMissing, UsageError
+from satchel.errors import EncoderError, IndexMissing, UsageError
 from satchel.files import write_atomically
 from satchel.search.indexing import build_index
 from satchel.served import served_space, space_of
@@ -58,12 +58,22 @@ def roll_back(workspace: Workspace) -> RolledBack:
         name = last.before
     else:
         name = earlier.name or BUILTIN.stem
-        space = space_of(workspace, read_card(encoder_card(workspace.models, earlier.name)))
+        space = space_of(workspace, _earlier_card(workspace, name))
     write_serving(workspace.models, earlier)
     with contextlib.suppress(IndexMissing):  # nothing is embedded: there is nothing to search yet
         build_index(workspace.catalogue, space, workspace.index_path, workspace.settings.search)
     missing = workspace.catalogue.vectors.count_missing(space.id)
     return RolledBack(name, isinstance(last, LocatorSwitch), missing)
+
+
+def _earlier_card(workspace: Workspace, name: str) -> EncoderCard:
+    try:
+        return read_card(encoder_card(workspace.models, name))
+    except EncoderError as error:
+        raise EncoderError(
+            f"{name} was served before and cannot be again: {error}; restore its folder, or "
+            f"`satchel promote` another encoder, such as {BUILTIN.stem}"
+        ) from None
 
 
 def _locate_as_before(workspace: Workspace, switch: LocatorSwitch) -> EmbeddingSpace:
