@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from itertools import count
 
 import numpy as np
 import pytest
 
 from satchel.catalog.brands import Brands
-from satchel.collect.learning import Lessons, count_rounds, stays
+from satchel.cli.collect_display import say_searched, show_rounds
+from satchel.collect.learning import NO_GARBAGE, Lessons, count_rounds, stays
 from satchel.collect.preranking import COPY, LEAST, choose, likeness
 from satchel.collect.queries import Query
 from satchel.collect.records import Fate, Spare
+from satchel.collect.searching import Searched
+from satchel.curate.report import MEANINGS
 from satchel.records import Product
+from satchel.translations import translations
+from satchel.workspace import Workspace
+from support.cli import satchel
 
 PRODUCT = Product("S1", brand="Dior", name="Saddle")
 NAMED = Query("S1", "Dior Saddle S1", "{brand} {name} {code}")
@@ -109,3 +116,51 @@ def test_the_table_counts_each_pass() -> None:
     first, second = count_rounds(fates)
     assert (first.collected, first.garbage, first.usable) == (2, {"isolated": 1}, 1)
     assert (second.number, second.collected, second.usable) == (2, 1, 1)
+
+
+def test_the_table_of_passes_names_garbage_in_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every reason that curation gives, and counts of one and of thousands."""
+    monkeypatch.setenv("COLUMNS", "250")  # no cell is wrapped
+    fates = [fate(NAMED, good=True), fate(NAMED, good=False, reasons=("blurred", "too_small"))]
+    fates += [fate(NAMED, good=False, reasons=(kind,), number=2) for kind in MEANINGS]
+    fates += [fate(NAMED, good=True, number=2)] * 1_200
+    show_rounds(count_rounds(fates))
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "1 × Not sharp" in shown
+    assert "1 × Resolution too low" in shown
+    assert f"{1_200 + len(MEANINGS):,}" in shown
+    for kind, meaning in MEANINGS.items():
+        assert (f"1 × {meaning}" in shown) == (kind not in NO_GARBAGE), kind
+        assert f"1 × {kind}" not in shown
+
+
+def test_reasons_are_in_korean_too() -> None:
+    korean = translations("ko")
+    for meaning in MEANINGS.values():
+        assert re.search("[가-힣]", korean.gettext(meaning)), meaning
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 searches"), (1, "1 search,"), (2, "2 searches"), (1_200, "1,200 searches")],
+)
+def test_counts_agree_with_their_nouns(
+    capsys: pytest.CaptureFixture[str], count: int, said: str
+) -> None:
+    say_searched([Searched("bing", searches=count, found=count, new=0)])
+    shown = capsys.readouterr().err
+    assert said in shown
+    assert f"{count:,} photo{'' if count == 1 else 's'} found" in shown
+
+
+def test_curating_without_photos_says_where_to_get_some(workspace: Workspace) -> None:
+    with workspace.catalogue.writing() as writer:
+        writer.add_product("S1", {})
+    done = satchel(workspace.folder, "curate")
+    assert done.returncode == 1
+    said = " ".join(done.stderr.split())
+    assert "no photos to curate" in said
+    assert "satchel import" in said
+    assert "satchel collect --source NAME" in said

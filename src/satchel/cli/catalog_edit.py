@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.catalog_shared import MAX_ID, By, Why, counted, report
-from satchel.cli.shared import AsJsonLines, Yes, confirm, open_workspace, print_json, say
+from satchel.cli.catalog_shared import MAX_ID, By, Why, report
+from satchel.cli.shared import AsJsonLines, Yes, confirm, counted, open_workspace, print_json, say
 from satchel.errors import UsageError
 
 if TYPE_CHECKING:

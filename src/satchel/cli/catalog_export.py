@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.catalog_shared import counted
 from satchel.cli.shared import (
     PROBLEMS_SHOWN,
     SOME_FAILED,
     AsJson,
     Bars,
+    counted,
     open_workspace,
     print_json,
     say,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from satchel.cli.shared import print_json, say
+from satchel.cli.shared import counted, print_json, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,11 +58,6 @@ def sentence(edit: CatalogueEdit) -> str:
             return f"photo {photo} of {code} deleted"
         case _:
             return f"{counted(len(edit.photos), 'photo')} purged"
-
-
-def counted(count: int, noun: str) -> str:
-    """Return a count with its noun: 1 photo, 2 photos."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _quoted(value: str | None) -> str:

@@ -22,6 +22,7 @@ from satchel.cli.shared import (
     Bars,
     Encoding,
     complain,
+    counted,
     open_workspace,
     print_result,
     problems_shown,
@@ -175,12 +176,12 @@ def _count(workspace: Workspace, *, shown: bool) -> dict[str, Any]:
     """Count what became of all URLs, and of the photos of each pass."""
     from satchel.workflows.collect import report as count_all
 
-    counted, passes = count_all(workspace), _rounds(workspace)
+    found, passes = count_all(workspace), _rounds(workspace)
     if shown:
-        show_counts(counted)
+        show_counts(found)
     if shown and passes:
         show_rounds(passes)
-    return {**asdict(counted), "passes": passes}
+    return {**asdict(found), "passes": passes}
 
 
 def _check(
@@ -240,10 +241,10 @@ def _refill(
     say_searched(done.searched)
     say_stopped(done.stopped)
     rounds = _rounds(workspace)
-    made = "1 round" if done.rounds == 1 else f"{done.rounds:,} rounds"
-    say(f"{made}, {done.new:,} new photos; ended since {done.ended}")
+    made = f"{counted(done.rounds, 'round')}, {counted(done.new, 'new photo')}"
+    say(f"{made}; ended since {done.ended}")
     for short, kept in list(done.short.items())[: problems_shown()]:
-        complain(f"  {short} has {kept:,} of {wanted:,} photos")
+        complain(f"  {short} has {kept:,} of {counted(wanted, 'photo')}")
     if as_json:
         print_result({**asdict(done), "passes": rounds})
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from satchel.cli.shared import complain, print_table, problems_shown, say
+from satchel.cli.shared import complain, counted, print_table, problems_shown, say
 
 if TYPE_CHECKING:
     from satchel.collect.learning import RoundCount
@@ -44,8 +44,8 @@ def say_searched(done: list[Searched]) -> None:
     """Say what each source named."""
     for one in done:
         say(
-            f"{one.source}: {one.searches:,} searches, {one.found:,} photos found, "
-            f"{one.new:,} of them new, {one.failed:,} searches failed"
+            f"{one.source}: {counted(one.searches, 'search', 'searches')}, {one.failed:,} of them "
+            f"failed; {counted(one.found, 'photo')} found, {one.new:,} of them new"
         )
         if one.stopped:
             complain(f"{one.source} is left: {one.stopped}")
@@ -57,9 +57,9 @@ def say_recorded(done: Recorded, refusals: Refusals, *, dry_run: bool) -> None:
     """Say what a list of URLs holds."""
     would = "would be " if dry_run else ""
     say(
-        f"{done.new + done.known + done.problems:,} URLs in the list: {done.new:,} new of "
-        f"{len(done.hosts):,} hosts, {done.known:,} known, {done.problems:,} refused; "
-        f"{done.new_products:,} products {would}new"
+        f"{counted(done.new + done.known + done.problems, 'URL')} in the list: {done.new:,} new "
+        f"of {counted(len(done.hosts), 'host')}, {done.known:,} known, {done.problems:,} refused; "
+        f"{counted(done.new_products, 'product')} {would}new"
     )
     for host, count in done.hosts.most_common(5 if dry_run else 0):
         say(f"  {count:,} of {host}")
@@ -72,36 +72,36 @@ def say_stopped(stopped: dict[str, str]) -> None:
         complain(f"{host} is left: {why}")
 
 
-def show_counts(counted: CollectReport) -> None:
+def show_counts(found: CollectReport) -> None:
     """Show what became of all URLs, by host and by product."""
     from rich.table import Table
 
-    if not counted.hosts:
+    if not found.hosts:
         say("no URLs are known yet: satchel collect FILE")
         return
     table = Table("host")
     for name in COUNTS:
         table.add_column(name, justify="right")
-    for host in counted.hosts:
+    for host in found.hosts:
         table.add_row(host.host, *(f"{getattr(host, name):,}" for name in COUNTS))
     print_table(table)
-    _show_sources(counted.sources)
-    for reason in counted.reasons[: problems_shown()]:
+    _show_sources(found.sources)
+    for reason in found.reasons[: problems_shown()]:
         say(f"{reason.state}: {reason.count:,} × {reason.reason} (such as {reason.example[:200]})")
-    if any(host.new for host in counted.hosts):
+    if any(host.new for host in found.hosts):
         say("next: satchel curate, which sorts out copies and wrong photos; then satchel index")
 
 
-def _show_sources(counted: list[SourceCount]) -> None:
+def _show_sources(found: list[SourceCount]) -> None:
     """Show what became of each product's candidates, those with the fewest photos first."""
     from rich.table import Table
 
     table = Table("product", "source")
     for name in COUNTS:
         table.add_column(name, justify="right")
-    fewest = sorted(counted, key=lambda one: (one.new, one.code))[:MOST_PRODUCTS]
+    fewest = sorted(found, key=lambda one: (one.new, one.code))[:MOST_PRODUCTS]
     for one in fewest:
         table.add_row(one.code, one.source, *(f"{getattr(one, name):,}" for name in COUNTS))
     print_table(table)
-    if len(counted) > len(fewest):
-        say(f"{len(counted) - len(fewest):,} more are in --json")
+    if len(found) > len(fewest):
+        say(f"{len(found) - len(fewest):,} more are in --json")

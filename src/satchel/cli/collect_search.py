@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from satchel.cli.collect_display import say_refused, say_searched
-from satchel.cli.shared import SOME_FAILED, Bars, complain, print_result, print_table, say
+from satchel.cli.shared import (
+    SOME_FAILED,
+    Bars,
+    complain,
+    counted,
+    print_result,
+    print_table,
+    say,
+)
 
 if TYPE_CHECKING:
     from satchel.collect.queries import Query
@@ -77,7 +85,7 @@ def find_photos(
     say_refused(refusals)
     listed = {"products_new": new, "codes_refused": refusals.total}
     if new:
-        say(f"{new:,} products {'would be ' if dry_run else ''}new")
+        say(f"{counted(new, 'product')} {'would be ' if dry_run else ''}new")
     if asked.shop is not None:
         return {"shops": [_read_shop(workspace, asked, products, bars)], **listed}
     queries = first_queries(workspace, products)
@@ -121,9 +129,10 @@ def _read_shop(
     )
     bars.end()
     say(
-        f"{done.shop}: {done.pages:,} pages read, {done.refused:,} refused, {done.failed:,} "
-        f"failed, {done.waiting:,} wait; {done.products:,} products, {done.matched:,} of the "
-        f"catalogue; {done.found:,} photos found, {done.new:,} of them new"
+        f"{done.shop}: {counted(done.pages, 'page')} read, {done.refused:,} refused, "
+        f"{done.failed:,} failed, {done.waiting:,} left for later; "
+        f"{counted(done.products, 'product')}, {done.matched:,} of the catalogue; "
+        f"{counted(done.found, 'photo')} found, {done.new:,} of them new"
     )
     if done.stopped:
         complain(f"{done.shop}: {done.stopped}")

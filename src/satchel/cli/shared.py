@@ -220,6 +220,15 @@ def changes(start: Mapping[str, float], adapted: Mapping[str, float]) -> str:
     )
 
 
+def counted(count: int, noun: str, nouns: str = "") -> str:
+    """Return a count with its noun: 1 photo, 2 photos.
+
+    Args:
+        nouns: its plural; default, with an s.
+    """
+    return f"{count:,} {noun if count == 1 else nouns or noun + 's'}"
+
+
 def say_first(problems: Sequence[Problem]) -> None:
     """Print the first of some problems on stderr."""
     for problem in problems[: problems_shown()]:
