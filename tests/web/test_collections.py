@@ -101,6 +101,13 @@ def test_a_product_leads_to_its_candidates_whatever_its_code_was(
     assert len(listed(site)) == 5
 
 
+def test_what_a_site_does_not_allow_is_said_in_plain_words(site: httpx.Client) -> None:
+    assert "The site does not let programs take this photo" in site.get(GRID).text
+    korean = site.get(GRID, headers={"accept-language": "ko"}).text
+    assert "프로그램으로 가져갈 수 없게" in korean
+    assert "does not allow" not in korean
+
+
 def test_progress_is_counted_by_source_and_product(site: httpx.Client) -> None:
     found = site.get("/api/v1/collections").json()
     assert found["running"] is False
@@ -274,7 +281,7 @@ def test_pasted_urls_are_fetched_by_a_job(
     shown = site.post("/collections/paste", data=form, headers={"hx-request": "true"})
     assert shown.status_code == 200
     text = re.sub(r"\s+", " ", re.sub("<[^>]+>", " ", shown.text))
-    assert "3 new URLs · 1 known before · 2 lines cannot be used" in text
+    assert "3 new addresses · 1 known before · 2 lines cannot be used" in text
     assert ("Line 4:" in text, "Line 5:" in text) == (True, True)
     left = shown.text.partition("<textarea")[2].partition("</textarea>")[0].partition(">")[2]
     assert left.splitlines() == ["no address", "http://10.0.0.1/a.jpg"]
@@ -366,7 +373,7 @@ def test_as_many_addresses_of_usual_length_as_the_form_promises_are_taken(
     assert {len(url) for url in urls} == {300 - 2}  # and the end of a line
     answer = site.post("/collections/paste", data={"other": CODE, "urls": "\r\n".join(urls)})
     assert answer.status_code == 200, answer.text[:500]
-    assert f"{MAX_URLS} new URLs" in answer.text
+    assert f"{MAX_URLS} new addresses" in answer.text
     body = {"urls": [{"code": CODE, "url": url} for url in urls]}
     taken = site.post("/api/v1/collections/urls", json=body)
     assert (taken.status_code, taken.json()["known"]) == (200, MAX_URLS)
@@ -379,7 +386,7 @@ def test_the_limit_of_pasted_characters_is_the_one_that_is_named(site: httpx.Cli
     text = "\r\n".join(lines)
     assert len("\n".join(lines)) == LIST_CHARS < len(text)
     shown = site.post("/collections/paste", data={"other": CODE, "urls": text})
-    assert (shown.status_code, "1 new URL" in shown.text) == (200, True)
+    assert (shown.status_code, "1 new address" in shown.text) == (200, True)
     before = len(listed(site))
     longer = site.post("/collections/paste", data={"other": CODE, "urls": text + "\r\n"})
     assert longer.status_code == 200
@@ -424,7 +431,7 @@ def test_candidates_are_decided_on_by_keys(
         reader.until(lambda: states(site)[4] == "rejected")
         reader.one("#paste textarea").send_keys(photos.photo("z"))
         reader.one("#paste button").click()
-        reader.until(lambda: "1 new URL" in reader.one("#paste .said").text)
+        reader.until(lambda: "1 new address" in reader.one("#paste .said").text)
         assert listed(site)[-1]["state"] == "waiting"
         reader.resize(390, 800)
         for path in ("/collections", GRID):

@@ -242,7 +242,7 @@ def _refill(
     say_stopped(done.stopped)
     rounds = _rounds(workspace)
     made = f"{counted(done.rounds, 'round')}, {counted(done.new, 'new photo')}"
-    say(f"{made}; ended since {done.ended}")
+    say(f"{made}; ended: {done.ended}")
     for short, kept in list(done.short.items())[: problems_shown()]:
         complain(f"  {short} has {kept:,} of {counted(wanted, 'photo')}")
     if as_json:

@@ -48,7 +48,7 @@ def say_searched(done: list[Searched]) -> None:
             f"failed; {counted(one.found, 'photo')} found, {one.new:,} of them new"
         )
         if one.stopped:
-            complain(f"{one.source} is left: {one.stopped}")
+            complain(f"{one.source} is skipped for now: {one.stopped}")
         for path in one.saved:
             complain(f"  what it answered: {path}")
 
@@ -69,7 +69,7 @@ def say_recorded(done: Recorded, refusals: Refusals, *, dry_run: bool) -> None:
 def say_stopped(stopped: dict[str, str]) -> None:
     """Say which hosts are left, and why."""
     for host, why in stopped.items():
-        complain(f"{host} is left: {why}")
+        complain(f"{host} is skipped for now: {why}")
 
 
 def show_counts(found: CollectReport) -> None:
