@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from onnx import numpy_helper
 
 torch = pytest.importorskip("torch", reason="needs the train extra: pip install '.[train]'")
 pytestmark = pytest.mark.train
@@ -23,6 +24,7 @@ from satchel.convert.layouts.find import find
 from satchel.convert.layouts.weights import weights_of
 from satchel.convert.quantise import observe, quantisable, smoothed
 from satchel.convert.spec import VitSpec, Weights
+from satchel.convert.vit.layers import LEVELS, OFF_GRID
 from satchel.convert.vit.model import vit_model
 from satchel.convert.vit.served import Served
 from satchel.encode.crops import CropShape
@@ -246,6 +248,28 @@ def test_smoothing_changes_nothing_and_int8_little(tmp_path: Path, case: str) ->
     model = vit_model(spec, int8, served(spec), ranges=ranges)
     assert {"MatMulIntegerToFloat"} <= {node.op_type for node in model.graph.node}
     assert (outputs(model, crops)["vectors"] * plain).sum(1).min() > 0.98
+
+
+def test_training_of_less_than_a_step_is_not_rounded_away(tmp_path: Path) -> None:
+    """Weights that were int8, each moved by a quarter of a step."""
+    make, write = CASES["CLIP, open_clip"]
+    spec, weights = read(write(make(), tmp_path))
+    seen = observe(spec, weights, served(spec), some_crops(4, made.SIDE_PX, made.SIDE_PX))
+    even, ranges = quantisable(spec, weights, seen.extents)
+    weight = even["1.fc2.w"]
+    steps = np.abs(weight).max(0) / 127
+    start = np.round(weight / steps) * steps
+    move = 0.25 * steps * np.random.default_rng(0).choice([-1, 1], weight.shape)
+    move[np.abs(start).argmax(0), np.arange(len(steps))] = 0  # so that the steps stay the same
+    even["1.fc2.w"] = (start + move).astype(np.float32)
+    kept = {}
+    for levels in (LEVELS, OFF_GRID):
+        graph = vit_model(spec, even, served(spec), ranges=ranges, levels=levels).graph
+        stored = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+        found = stored["1.fc2.q"] * stored["1.fc2.steps"]
+        kept[levels] = float(((found - start) * move).sum() / (move**2).sum())
+    assert abs(kept[LEVELS]) < 0.01
+    assert 0.8 < kept[OFF_GRID] < 1.2
 
 
 def test_ranges_after_smoothing_are_those_of_what_goes_in(tmp_path: Path) -> None:

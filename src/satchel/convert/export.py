@@ -13,6 +13,7 @@ from satchel.convert.narrow import halve_weights
 from satchel.convert.quantise import observe, quantisable
 from satchel.convert.spec import VitSpec, Weights
 from satchel.convert.static_int8 import CONVOLUTIONS, quantised
+from satchel.convert.vit.layers import LEVELS
 from satchel.convert.vit.model import vit_model
 from satchel.convert.vit.served import Served
 from satchel.progress import SILENT, Progress
@@ -52,12 +53,14 @@ def export_vit(
     crops: Bytes,
     kinds: Sequence[Kind] = KINDS,
     *,
+    levels: int = LEVELS,
     progress: Progress = SILENT,
 ) -> list[Exported]:
     """Convert an image encoder of the ViT family to each kind, with local features.
 
     Args:
         crops: shape (n, side, side, 3), uint8, to compare by and to measure ranges on.
+        levels: of weights in int8, see `satchel.convert.vit.layers`.
     """
     progress.begin("measure ranges", len(crops))
     seen = observe(spec, weights, served, crops, progress=progress)
@@ -65,7 +68,7 @@ def export_vit(
 
     def int8() -> bytes:
         even, ranges = quantisable(spec, weights, seen.extents)
-        made = vit_model(spec, even, served, patches=seen.patches, ranges=ranges)
+        made = vit_model(spec, even, served, patches=seen.patches, ranges=ranges, levels=levels)
         # What stays in float32, the patches' and the output's layers, is stored in halves.
         data: bytes = halve_weights(made).SerializeToString()
         return data

@@ -15,6 +15,7 @@ from satchel.adapt.vit_pairs import train_vit
 from satchel.convert.export import export_vit
 from satchel.convert.gate import Exported, Kind
 from satchel.convert.quantise import DIMENSIONS
+from satchel.convert.vit.layers import OFF_GRID
 from satchel.encode.card import BUILTIN, LITE, EncoderCard, read_card, uncalibrated
 from satchel.onnx_model import read_model
 from satchel.progress import Progress
@@ -159,7 +160,8 @@ def _export_vit(
     """Export an image encoder that was trained on real pairs, as `satchel encoder add` does."""
     vit, record = vit_start(run), run.read()
     crops = sample_crops(photos, vit.served.side_px)
-    exported = export_vit(vit.spec, read_vit(run.best), vit.served, crops, kinds)
+    weights = read_vit(run.best)
+    exported = export_vit(vit.spec, weights, vit.served, crops, kinds, levels=OFF_GRID)
     about = {
         "architecture": f"{vit.card.architecture}; trained on, with a projection",
         "weights": f"{vit.card.weights}; trained on pairs of {_split_of(record)}",

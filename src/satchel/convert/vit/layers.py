@@ -22,6 +22,14 @@ LEAST_GELU: Final[Mapping[Activation, float]] = {
 }
 """Lower bounds of activations."""
 
+LEVELS: Final = 127
+"""Steps that the largest weight of an output channel is, in int8."""
+
+OFF_GRID: Final = 123
+"""The same for weights that began as int8 and were trained by less than a step: with as many steps
+as before, rounding would take the training back; with others its errors have nothing to do with
+it."""
+
 Ranges = Mapping[str, tuple[float, float]]
 """By layer: least and greatest input value; values beyond are clipped."""
 
@@ -32,6 +40,7 @@ class Layers:
 
     Attributes:
         ranges: of layers' inputs, for int8; without, everything is in float32.
+        levels: `LEVELS`, or `OFF_GRID`.
         inputs: by layer, the name of what goes in: what ranges are measured on.
     """
 
@@ -39,6 +48,7 @@ class Layers:
     spec: VitSpec
     weights: Weights
     ranges: Ranges | None = None
+    levels: int = LEVELS
     inputs: dict[str, str] = field(default_factory=dict)
 
     def normalised(self, values: str, name: str) -> str:
@@ -74,8 +84,8 @@ class Layers:
         step = np.float32((high - low) / 255)
         scale = graph.constant(f"{name}.step", step)
         zero = graph.constant(f"{name}.zero", np.uint8(np.clip(round(-low / step), 0, 255)))
-        steps = (np.abs(weight).max(0).clip(1e-8) / 127).astype(np.float32)
-        whole = np.clip(np.round(weight / steps), -127, 127).astype(np.int8)
+        steps = (np.abs(weight).max(0).clip(1e-8) / self.levels).astype(np.float32)
+        whole = np.clip(np.round(weight / steps), -LEVELS, LEVELS).astype(np.int8)
         return graph.add(
             "MatMulIntegerToFloat",
             graph.add("QuantizeLinear", values, scale, zero),

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from satchel.convert.onnx_graph import Graph
 from satchel.convert.spec import VitSpec, Weights
 from satchel.convert.vit.blocks import block, class_token_block
-from satchel.convert.vit.layers import CONTRIB, Layers, Ranges
+from satchel.convert.vit.layers import CONTRIB, LEVELS, Layers, Ranges
 from satchel.convert.vit.local_features import PatchAxes, add_patches
 from satchel.convert.vit.pooling import attention_pool, mean_pool
 from satchel.convert.vit.positions import rotation
@@ -91,16 +91,19 @@ def vit_model(
     *,
     patches: PatchAxes | None = None,
     ranges: Ranges | None = None,
+    levels: int = LEVELS,
 ) -> onnx.ModelProto:
     """Make a model with the inputs and outputs of `satchel.encode.encoder.Encoder`.
 
     Args:
         patches: makes local features an output.
         ranges: of layers' inputs, for int8.
+        levels: of weights in int8, see `satchel.convert.vit.layers`.
     """
     graph = Graph()
     pixels = graph.add("Cast", INPUT, to=TensorProto.FLOAT)
-    written = add_image_encoder(Layers(graph, spec, weights, ranges), pixels, served.most)
+    layers = Layers(graph, spec, weights, ranges, levels)
+    written = add_image_encoder(layers, pixels, served.most)
     graph.add("Identity", written.vectors, output=OUTPUTS[0])
     _add_saliency(graph, written, served.along)
     dimension = len(weights["projection"].T) if "projection" in weights else spec.width
