@@ -41,6 +41,7 @@ from satchel.adapt.pair_training import VIEWS, contrast
 from satchel.adapt.settings import AdaptSettings, PairSettings
 from satchel.adapt.vit_pairs import train_vit
 from satchel.adapt.vit_torch import TorchVit
+from satchel.convert import gate
 from satchel.convert.checkpoint import Checkpoint, only_checkpoint
 from satchel.convert.facts import read_facts
 from satchel.convert.layouts.architecture import spec_of
@@ -314,6 +315,13 @@ def test_a_killed_run_ends_as_one_that_was_not_and_its_encoder_is_served(
     assert not np.array_equal(ours["0.qkv.w"], start["0.qkv.w"])  # all of it learned
     left = {path.name for path in whole.folder.glob("*.safetensors")}
     assert left == {"start.safetensors", "best.safetensors"}
+
+    # Where int8 does not agree with the network, the next kind that does is served.
+    with monkeypatch.context() as patch:
+        patch.setitem(gate.LEAST_COSINE, "int8", 1.1)
+        with pytest.raises(UsageError, match="the int8 file of a does not exist"):
+            promote_run(workspace, whole, "int8", progress=SILENT)
+        assert promote_run(workspace, whole, progress=SILENT).name == "a-fp16"
 
     before = serving_card(workspace.models)
     card = promote_run(workspace, whole, progress=SILENT)

@@ -6,7 +6,7 @@ nothing. The workspace points to the new encoder only when all vectors are store
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,7 +41,8 @@ def promote_run(
     """Serve a run's encoder.
 
     Args:
-        kind: which of the exported files; None: what runs of its kind are served as.
+        kind: which of the exported files; None: what runs of its kind are served as, or what agrees
+            better where that does not.
 
     Raises:
         UsageError: this file does not exist, or does not agree with the network.
@@ -65,21 +66,26 @@ def exported_model(workspace: Workspace, run: Run, kind: Kind | None = None) -> 
     Raises:
         UsageError: this file does not exist, or does not agree with the network.
     """
-    if kind is None:
-        from satchel.workflows.kinds import kind_of  # noqa: PLC0415 - needs torch
+    for chosen in (kind,) if kind else _kinds_of(run):
+        path = workspace.models / f"{run.name}-{chosen}" / CARD
+        if not path.exists():
+            from satchel.workflows.export import export_run  # noqa: PLC0415 - else no torch
 
-        kind = kind_of(run.read()).served_as
-    path = workspace.models / f"{run.name}-{kind}" / CARD
-    if not path.exists():
-        from satchel.workflows.export import export_run  # noqa: PLC0415 - all else needs no torch
+            export_run(workspace, run, (chosen,))
+        if path.exists():
+            return path
+    raise UsageError(
+        f"the {kind or 'exported'} file of {run.name} does not exist, or does not agree with the "
+        "network it was exported from; see `satchel export`, and choose another kind"
+    )
 
-        export_run(workspace, run, (kind,))
-    if not path.exists():
-        raise UsageError(
-            f"the {kind} file of {run.name} does not exist, or does not agree with the network it "
-            "was exported from; see `satchel export`, and choose another kind"
-        )
-    return path
+
+def _kinds_of(run: Run) -> Iterable[Kind]:
+    """What a run is served as, then what agrees better with its network."""
+    from satchel.workflows.kinds import kind_of  # noqa: PLC0415 - needs torch
+
+    first: Kind = kind_of(run.read()).served_as
+    return dict.fromkeys((first, "fp16", "fp32"))
 
 
 def promote_encoder(workspace: Workspace, name: str, *, progress: Progress) -> EncoderCard:
