@@ -47,6 +47,7 @@ from satchel.train.runs import Run
 from satchel.train.settings import read_settings_file
 from satchel.train.splits import Split
 from satchel.workflows.adapt import begin_adapting
+from satchel.workflows.kinds import TRAINED_VIT
 from satchel.workflows.promote import exported_model, promote_encoder
 from satchel.workflows.split import labelled, workspace_photos
 from satchel.workflows.train import resume
@@ -80,7 +81,7 @@ def main() -> None:
         figures = list(_measured(given.split, workspace, run, split))
         record, outcome = run.read(), Outcome.read(run)
     write_json(
-        f"pairs-{given.split}",
+        f"pairs-{given.split}" + ("-whole" if record.kind == TRAINED_VIT.name else ""),
         {
             "minutes": record.seconds / 60,
             "photos": len(set(split.train) & set(split.queries)),
