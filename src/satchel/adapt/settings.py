@@ -67,7 +67,7 @@ class PairSettings(FiniteSettings):
         ge=1,
         description="last blocks of the encoder that are trained. 1: of the built-in encoder its "
         "head alone, on photos that passed it once; with more, photos pass it anew at each step. "
-        "None: all where there is a GPU, else 1",
+        "None: all where torch has CUDA, else 1",
     )
     views: int = Field(
         6, ge=0, description="random crops of each photo, besides the whole one and its object"

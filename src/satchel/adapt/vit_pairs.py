@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from functools import partial
 from typing import Final
 
 import numpy as np
@@ -113,6 +112,7 @@ class VitMethod:
     def fit(self, on_epoch: OnEpoch) -> tuple[TrainingState, dict[str, float]]:
         """Train; write the weights that are best on real photos of held-out products."""
         job, settings = self.job, self.settings
+        blocks = settings.blocks or self.vit.spec.blocks
         boxes = self._boxes()
         initial, twins = self._initial(boxes)
         network = TorchVit(self.vit.spec, initial, most=self.vit.served.most)
@@ -137,7 +137,7 @@ class VitMethod:
                 on_epoch=on_epoch,
                 progress=job.progress,
                 most_epochs=self._most_epochs,
-                groups=partial(_groups, blocks=settings.blocks or self.vit.spec.blocks),
+                groups=lambda found, given: found.groups(given, blocks),
             ),
             checkpoint=job.run.checkpoint,
             best=job.run.folder / TRAINED,
@@ -242,9 +242,3 @@ class VitMethod:
             found.append(vectors)
             job.progress.advance(len(some))
         return np.concatenate(found)
-
-
-def _groups(
-    trainable: PairNetwork, settings: FitSettings, *, blocks: int
-) -> list[dict[str, object]]:
-    return trainable.groups(settings, blocks)

@@ -118,7 +118,7 @@ def served_vit(workspace: Workspace) -> tuple[VitStart, Weights]:
 
 
 def trained_blocks(settings: PairSettings, of: int) -> int:
-    """How many last blocks are trained, of so many: as set, or all where there is a GPU, else 1."""
+    """How many last blocks are trained, of so many: as set, or all where torch has CUDA, else 1."""
     return min(settings.blocks or (of if torch.cuda.is_available() else 1), of)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from threading import Lock
 from typing import Final, Self
 
@@ -78,10 +77,15 @@ class ListingReader:
     def __init__(self, workspace: Workspace) -> None:
         """Set up a reader; its process starts with the first photo."""
         self._workspace = workspace
+        self._lock = Lock()
+        self._made: PhotoReader | None = None
 
-    @cached_property
+    @property
     def _reader(self) -> PhotoReader:
-        return PhotoReader()
+        with self._lock:
+            if self._made is None:
+                self._made = PhotoReader()
+            return self._made
 
     def read(self, public_id: str, *, stopping: Callable[[], bool]) -> int:
         """Read the photos of a listing that were not read yet; return how many.
